@@ -1,0 +1,40 @@
+/** Time as an argument. Everything that waits, stamps or measures takes a Clock, so tests can move it. */
+
+export interface Timer {
+  cancel(): void
+}
+
+export interface Clock {
+  /** Wall time in milliseconds since the epoch: for timestamps that people read, never for measuring. */
+  now(): number
+  /** Milliseconds from an arbitrary start that never go backwards: for measuring and timeouts. */
+  monotonic(): number
+  /** Calls `callback` once after `delayMs`; the pending call alone does not keep the process alive. */
+  after(delayMs: number, callback: () => void): Timer
+}
+
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  monotonic: () => performance.now(),
+  after(delayMs, callback) {
+    const timer = setTimeout(callback, delayMs)
+    timer.unref()
+    return { cancel: () => clearTimeout(timer) }
+  },
+}
+
+/** Resolves after `delayMs`, or rejects with the signal's reason when it is aborted first. */
+export function sleep(clock: Clock, delayMs: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (signal?.aborted) return reject(signal.reason)
+    const onAbort = () => {
+      timer.cancel()
+      reject(signal?.reason)
+    }
+    const timer = clock.after(delayMs, () => {
+      signal?.removeEventListener('abort', onAbort)
+      resolve()
+    })
+    signal?.addEventListener('abort', onAbort, { once: true })
+  })
+}

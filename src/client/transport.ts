@@ -1,0 +1,27 @@
+/** How an API client reaches the API server: over HTTPS, or in process through the API server's own door. */
+
+export interface KubeRequest {
+  /** GET, POST, PUT, PATCH, DELETE. */
+  readonly method: string
+  /** Absolute path without query: `/api/v1/namespaces/default/pods`. */
+  readonly path: string
+  readonly query?: URLSearchParams
+  /** Lower-case names. */
+  readonly headers?: Readonly<Record<string, string>>
+  readonly body?: Uint8Array
+  readonly signal?: AbortSignal
+  /** The Raft term this write belongs to (controllers and scheduler); only the in-process transport carries it. */
+  readonly term?: number
+}
+
+export interface KubeResponse {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string>>
+  /** The whole body, or its chunks as they come (a watch, a followed log). Ending iteration early cancels. */
+  readonly body: Uint8Array | AsyncIterable<Uint8Array>
+}
+
+export interface Transport {
+  /** Resolves for every HTTP status; throws `Mk8sError` `api/unreachable` when there was no answer. */
+  request(request: KubeRequest): Promise<KubeResponse>
+}
