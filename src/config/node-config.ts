@@ -1,0 +1,29 @@
+/** `kind: NodeConfig`: what one node was told at install. Parsed, complete and frozen. */
+
+export type RuntimeName = 'process' | 'simulated'
+
+export interface NodePorts {
+  readonly api: number
+  readonly join: number
+  readonly raft: number
+  readonly kubelet: number
+}
+
+export interface NodeConfig {
+  readonly dataDir: string
+  readonly nodeName: string
+  /** IPv4 or IPv6 address that the servers listen on and that the node is known by. */
+  readonly bindAddress: string
+  readonly ports: NodePorts
+  /** Decided once at install and recorded. */
+  readonly runtime: RuntimeName
+  readonly logLevel: 'debug' | 'info' | 'warn' | 'error'
+}
+
+/** `kind: ClusterConfig`: the same for all nodes, in the store, immutable after install. */
+export interface ClusterConfig {
+  readonly serviceCidr: string
+  readonly podCidr: string
+  readonly clusterDomain: string
+  readonly nodePortRange: { readonly first: number; readonly last: number }
+}

@@ -1,0 +1,31 @@
+/**
+ * Files that travel with the program: beside the sources in development, inside the executable when packaged.
+ * `packaging/assets.ts` lists the same names.
+ */
+import { readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+
+export type AssetName = 'model.json' | 'descriptions.json' | 'raft-worker.cjs' | 'store-worker.cjs'
+
+declare const MK8S_BUNDLED: boolean | undefined
+
+/** True inside the packaged executable. */
+export const isBundled = typeof MK8S_BUNDLED !== 'undefined' && MK8S_BUNDLED
+
+const inSources: Partial<Record<AssetName, string>> = {
+  'model.json': '../../build/model/model.json',
+  'descriptions.json': '../../build/model/descriptions.json',
+}
+
+/** The asset's text. */
+export function readAsset(name: AssetName): string {
+  if (isBundled) {
+    const sea = createRequire(import.meta.url)('node:sea') as {
+      getAsset(key: string, encoding: 'utf8'): string
+    }
+    return sea.getAsset(name, 'utf8')
+  }
+  const path = inSources[name]
+  if (path === undefined) throw new Error(`asset ${name} exists in the packaged executable only`)
+  return readFileSync(new URL(path, import.meta.url), 'utf8')
+}

@@ -1,0 +1,17 @@
+/** Starts the program's worker threads, from the sources or from inside the executable. */
+import { Worker, type WorkerOptions } from 'node:worker_threads'
+import { isBundled, readAsset } from './assets.ts'
+
+export type WorkerName = 'raft' | 'store'
+
+const sources: Record<WorkerName, string> = {
+  raft: '../runtime/store/raft-worker.ts',
+  store: '../runtime/store/store-worker.ts',
+}
+
+/** A running worker thread; `workerData` and `transferList` as in node:worker_threads. */
+export function startWorker(name: WorkerName, options: WorkerOptions): Worker {
+  const common: WorkerOptions = { name, ...options }
+  if (isBundled) return new Worker(readAsset(`${name}-worker.cjs`), { ...common, eval: true })
+  return new Worker(new URL(sources[name], import.meta.url), common)
+}

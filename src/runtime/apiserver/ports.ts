@@ -1,0 +1,138 @@
+/** The small interfaces at which the API server's parts meet: who asks, may they, is the object fit. */
+import type { KubeResponse } from '../../client/transport.ts'
+import type { ResourceInfo } from '../../kube/model-types.ts'
+import type { KubeObject } from '../../kube/object.ts'
+import type { UserInfo } from './user.ts'
+
+export interface Credentials {
+  /** Subject of the verified client certificate, when the connection has one. */
+  readonly certificate?: { readonly commonName: string; readonly organizations: readonly string[] }
+  /** What stands behind `Authorization: Bearer `. */
+  readonly bearerToken?: string
+}
+
+export interface Authenticator {
+  /**
+   * The user, or null when the credentials are not valid (401). No credentials at all is
+   * `system:anonymous` in `system:unauthenticated`.
+   */
+  authenticate(credentials: Credentials): Promise<UserInfo | null>
+}
+
+/** What a request wants to do, in the words of RBAC. */
+export interface RequestAttributes {
+  readonly user: UserInfo
+  /** get list watch create update patch delete deletecollection; for non-resource paths the HTTP method in lower case. */
+  readonly verb: string
+  /** Non-resource requests: `path` is asked for and the rest is empty. */
+  readonly isResource: boolean
+  readonly path: string
+  readonly group: string
+  readonly version: string
+  readonly resource: string
+  readonly subresource: string
+  readonly namespace: string
+  readonly name: string
+}
+
+export interface Decision {
+  readonly allowed: boolean
+  /** Why, for the 403 message and for SubjectAccessReview; may be empty. */
+  readonly reason: string
+}
+
+export interface Authorizer {
+  authorize(attributes: RequestAttributes): Decision | Promise<Decision>
+}
+
+/** Parsed objects from this node's memory; what comes back must not be changed. */
+export interface ObjectReader {
+  get(group: string, resource: string, namespace: string, name: string): KubeObject | null
+  /** All objects of the resource, of one namespace when given. */
+  list(group: string, resource: string, namespace?: string): readonly KubeObject[]
+}
+
+export interface AdmissionRequest {
+  readonly operation: 'CREATE' | 'UPDATE' | 'DELETE' | 'CONNECT'
+  readonly resource: ResourceInfo
+  readonly subresource: string
+  readonly namespace: string
+  readonly name: string
+  readonly user: UserInfo
+  readonly dryRun: boolean
+  /** The new object; null for DELETE. Mutating plugins change it. */
+  readonly object: KubeObject | null
+  readonly oldObject: KubeObject | null
+}
+
+export interface AdmissionPlugin {
+  readonly name: string
+  /** May change `request.object`; throws StatusError to refuse. */
+  admit?(request: AdmissionRequest): void | Promise<void>
+  /** Sees the final object; throws StatusError to refuse. */
+  validate?(request: AdmissionRequest): void | Promise<void>
+}
+
+/** A request for a resource or subresource that is no stored object (token, binding, reviews, log, …). */
+export interface VirtualRequest {
+  readonly user: UserInfo
+  /** `create`, `get`, `update`, … */
+  readonly verb: string
+  readonly resource: ResourceInfo
+  readonly subresource: string
+  readonly namespace: string
+  readonly name: string
+  readonly query: URLSearchParams
+  readonly headers: Readonly<Record<string, string>>
+  /** The decoded and checked body, when there is one. */
+  readonly body: KubeObject | null
+  readonly dryRun: boolean
+  readonly signal: AbortSignal
+  /** Raft term of the caller, passed on to writes. */
+  readonly term?: number
+}
+
+/** What a handler may do with stored objects: the same generic path that requests take. */
+export interface ObjectWriter {
+  /**
+   * Reads, lets `change` make the new object out of a copy (null: leave it), validates and writes it,
+   * again on conflict. Returns the object as stored. Throws StatusError.
+   */
+  update(
+    target: { readonly resource: ResourceInfo; readonly namespace: string; readonly name: string },
+    change: (current: KubeObject) => KubeObject | null,
+    options: {
+      readonly user: UserInfo
+      readonly dryRun?: boolean
+      readonly term?: number
+      readonly subresource?: string
+    },
+  ): Promise<KubeObject>
+  delete(
+    target: { readonly resource: ResourceInfo; readonly namespace: string; readonly name: string },
+    options: {
+      readonly user: UserInfo
+      readonly body?: KubeObject | null
+      readonly dryRun?: boolean
+      readonly term?: number
+    },
+  ): Promise<KubeObject>
+}
+
+export interface VirtualResult {
+  readonly status: number
+  /** An API object, which is encoded as the client asked; or a raw response. */
+  readonly object?: KubeObject
+  readonly response?: KubeResponse
+}
+
+export interface VirtualHandler {
+  readonly group: string
+  readonly resource: string
+  /** Empty for the resource itself (TokenReview, SubjectAccessReview). */
+  readonly subresource: string
+  handle(
+    request: VirtualRequest,
+    tools: { readonly objects: ObjectReader; readonly writer: ObjectWriter },
+  ): Promise<VirtualResult>
+}
