@@ -55,6 +55,14 @@ export interface TableSpec {
   cells(object: KubeObject, nowMs: number): readonly unknown[]
 }
 
+/** How an update through a subresource other than `status` differs from one of the object itself. */
+export interface SubresourceStrategy {
+  /** Takes everything the subresource may not change from `previous`; changes `next`. */
+  prepareForUpdate(next: KubeObject, previous: KubeObject, context: StrategyContext): void
+  /** Instead of `validateUpdate`; `validate` is not called. */
+  validateUpdate?(next: KubeObject, previous: KubeObject): readonly FieldError[]
+}
+
 export interface Strategy {
   readonly group: string
   readonly resource: string
@@ -84,6 +92,15 @@ export interface Strategy {
   selectableFields?(object: KubeObject): Readonly<Record<string, string>>
   /** Seconds of grace a deletion gets; absent kinds are deleted at once (0). */
   gracePeriodSeconds?(object: KubeObject, requested: number | null): number
+  /**
+   * Called on the object that a deletion marks but does not remove yet (its deletionTimestamp is set, and
+   * finalizers, grace or `isHeldBack` keep it): a namespace becomes Terminating here. Changes `object`.
+   */
+  prepareForDelete?(object: KubeObject, context: StrategyContext): void
+  /** True while something beyond metadata.finalizers keeps a deleted object (a namespace's spec.finalizers). */
+  isHeldBack?(object: KubeObject): boolean
+  /** By name: `finalize`, `approval`, `ephemeralcontainers`, `resize`. */
+  readonly subresources?: Readonly<Record<string, SubresourceStrategy>>
   /** Names may be generated or checked by other rules than a DNS subdomain. Returns the problem or null. */
   validateName?(name: string): string | null
   /** False: PUT to an absent name is 404 rather than a create (the default), as upstream for most kinds. */

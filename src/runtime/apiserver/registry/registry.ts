@@ -1,0 +1,16 @@
+/** The door of this folder: every kind that needs more than the model, and the way to any kind's strategy. */
+import type { ResourceInfo } from '../../../kube/model-types.ts'
+import { defaultStrategy } from './generic.ts'
+import type { Strategy } from './strategy.ts'
+
+const all: readonly Strategy[] = []
+
+/** By `group/resource`; the core group is empty: `/pods`, `apps/deployments`. */
+export const strategies: ReadonlyMap<string, Strategy> = new Map(
+  all.map(strategy => [`${strategy.group}/${strategy.resource}`, strategy]),
+)
+
+/** The strategy of a resource: its own, or the generic one. */
+export function strategyFor(resource: ResourceInfo): Strategy {
+  return strategies.get(`${resource.group}/${resource.resource}`) ?? defaultStrategy(resource)
+}
