@@ -1,0 +1,67 @@
+/** From an HTTP answer to a StatusError, and the questions that callers ask of a caught one. */
+import { type Status, StatusError } from '../kube/status.ts'
+
+/** The error of a non-2xx response; a body that is no Status is quoted. */
+export function statusErrorOf(code: number, body: Buffer): StatusError {
+  const text = body.toString('utf8')
+  try {
+    const parsed = JSON.parse(text) as { kind?: unknown }
+    if (parsed !== null && parsed.kind === 'Status') return statusErrorOfObject(parsed)
+  } catch {
+    // Not JSON: a proxy or a non-resource path answers in plain text.
+  }
+  return statusErrorOfObject({ code, message: text.slice(0, MESSAGE_CHARS_MAX), reason: reasonOf(code) })
+}
+
+const MESSAGE_CHARS_MAX = 2_048
+
+/** The error of a Status that came as a body or as a watch's ERROR event. */
+export function statusErrorOfObject(object: object): StatusError {
+  const given = object as Partial<Status>
+  return new StatusError({
+    ...given,
+    apiVersion: 'v1',
+    kind: 'Status',
+    metadata: {},
+    status: 'Failure',
+    message: given.message ?? '',
+    reason: given.reason ?? reasonOf(given.code ?? 500),
+    code: given.code ?? 500,
+  } as Status)
+}
+
+function reasonOf(code: number): string {
+  switch (code) {
+    case 401:
+      return 'Unauthorized'
+    case 403:
+      return 'Forbidden'
+    case 404:
+      return 'NotFound'
+    case 409:
+      return 'Conflict'
+    case 410:
+      return 'Gone'
+    case 429:
+      return 'TooManyRequests'
+    case 503:
+      return 'ServiceUnavailable'
+    default:
+      return code >= 500 ? 'InternalError' : 'BadRequest'
+  }
+}
+
+const hasReason = (error: unknown, ...reasons: string[]): boolean =>
+  error instanceof StatusError && reasons.includes(error.status.reason ?? '')
+
+export const isNotFound = (error: unknown): boolean => hasReason(error, 'NotFound')
+export const isConflict = (error: unknown): boolean => hasReason(error, 'Conflict')
+export const isAlreadyExists = (error: unknown): boolean => hasReason(error, 'AlreadyExists')
+export const isForbidden = (error: unknown): boolean => hasReason(error, 'Forbidden')
+export const isInvalid = (error: unknown): boolean => hasReason(error, 'Invalid')
+/** The resourceVersion or continue token is too old: list again from the start. */
+export const isExpired = (error: unknown): boolean => hasReason(error, 'Expired', 'Gone')
+/** A namespace that is being deleted takes no new objects; nothing is wrong. */
+export const isNamespaceTerminating = (error: unknown): boolean =>
+  error instanceof StatusError &&
+  (error.status.details?.causes ?? []).some(cause => cause.reason === 'NamespaceTerminating')
