@@ -38,13 +38,26 @@ export interface KubeObject {
 }
 
 /**
- * A typed kind as JSON: dates are strings. Types come from `@kubernetes/client-node` and vanish at run time:
- * `type Pod = Wire<V1Pod>`.
+ * A typed kind as JSON: dates are strings, untyped fields are `Json`, metadata is ObjectMeta. Types come from
+ * `@kubernetes/client-node` and vanish at run time; `types.ts` names those that are used.
  */
-export type Wire<T> = T extends Date
-  ? string
-  : T extends readonly (infer Item)[]
-    ? Wire<Item>[]
-    : T extends object
-      ? { [Key in keyof T]: Wire<T[Key]> }
-      : T
+export type Wire<T> = unknown extends T
+  ? Json
+  : T extends Date
+    ? string
+    : T extends readonly (infer Item)[]
+      ? Wire<Item>[]
+      : T extends object
+        ? string extends keyof T
+          ? { [Key in keyof T]: Wire<T[Key]> }
+          : 'managedFields' extends keyof T
+            ? ObjectMeta
+            : { [Key in keyof T]: Wire<T[Key]> }
+        : T
+
+/** An object of a typed kind: as `Wire`, with the parts that every stored object has. */
+export type Kind<T> = Omit<Wire<T>, 'apiVersion' | 'kind' | 'metadata'> & {
+  apiVersion: string
+  kind: string
+  metadata: ObjectMeta
+}
