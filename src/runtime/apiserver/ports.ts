@@ -1,5 +1,5 @@
 /** The small interfaces at which the API server's parts meet: who asks, may they, is the object fit. */
-import type { KubeResponse } from '../../client/transport.ts'
+import type { KubeResponse, Transport } from '../../client/transport.ts'
 import type { ResourceInfo } from '../../kube/model-types.ts'
 import type { KubeObject } from '../../kube/object.ts'
 import type { UserInfo } from './user.ts'
@@ -135,4 +135,10 @@ export interface VirtualHandler {
     request: VirtualRequest,
     tools: { readonly objects: ObjectReader; readonly writer: ObjectWriter },
   ): Promise<VirtualResult>
+}
+
+/** The way to a node's kubelet (pods/log and, later, exec); the server knows addresses and credentials. */
+export interface KubeletConnector {
+  /** Throws `Mk8sError` when the node is unknown or has no address. */
+  connect(nodeName: string): Transport
 }

@@ -1,0 +1,72 @@
+/**
+ * The door of the API server: one object that answers Kubernetes API requests from a store and a model.
+ * The HTTPS listener (`http/listener.ts`) and the in-process transport both go through `handle`.
+ */
+import type { Clock } from '../../base/clock.ts'
+import type { Log } from '../../base/log.ts'
+import type { Random } from '../../base/random.ts'
+import type { KubeRequest, KubeResponse, Transport } from '../../client/transport.ts'
+import type { Model } from '../../kube/model-types.ts'
+import type { Store } from '../store/store.ts'
+import { createApiContext } from './context.ts'
+import type { AdmissionPlugin, Authorizer, KubeletConnector, ObjectReader, VirtualHandler } from './ports.ts'
+import type { ClusterSettings, Strategy } from './registry/strategy.ts'
+import { createRequestHandler } from './requests/handler.ts'
+import type { UserInfo } from './user.ts'
+
+/** What `/version` answers. */
+export interface VersionInfo {
+  readonly major: string
+  readonly minor: string
+  readonly gitVersion: string
+  readonly gitCommit?: string
+  readonly gitTreeState?: string
+  readonly buildDate?: string
+  readonly goVersion?: string
+  readonly compiler?: string
+  readonly platform: string
+}
+
+export interface ApiServerParts {
+  readonly store: Store
+  readonly model: Model
+  /** The parsed descriptions asset (type name → texts), asked for only when OpenAPI documents are. */
+  readonly descriptions: () => unknown
+  /** By `group/resource`; the core group is empty: `/pods`, `apps/deployments`. */
+  readonly strategies: ReadonlyMap<string, Strategy>
+  readonly authorizer: Authorizer
+  readonly admission: readonly AdmissionPlugin[]
+  readonly virtualHandlers: readonly VirtualHandler[]
+  readonly settings: ClusterSettings
+  readonly kubelets: KubeletConnector
+  readonly version: VersionInfo
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Log
+  /** Names of what is not ready yet (`store`, `controllers`); empty when ready. */
+  readonly isReady: () => readonly string[]
+}
+
+/** A request whose sender has been authenticated. */
+export type AuthenticatedRequest = KubeRequest & { readonly user: UserInfo }
+
+export interface ApiServer {
+  /** Resolves for every outcome, errors too: they are Status objects. */
+  handle(request: AuthenticatedRequest): Promise<KubeResponse>
+  /** A client transport in this process: same authorization, admission and watch semantics as HTTPS. */
+  transportFor(user: UserInfo): Transport
+  readonly objects: ObjectReader
+  /** Ends all watches and refuses new requests; twice is allowed. */
+  stop(): Promise<void>
+}
+
+export function createApiServer(parts: ApiServerParts): ApiServer {
+  const context = createApiContext(parts)
+  const handler = createRequestHandler(context)
+  return {
+    handle: handler.handle,
+    transportFor: user => ({ request: request => handler.handle({ ...request, user }) }),
+    objects: context.objects,
+    stop: handler.stop,
+  }
+}
