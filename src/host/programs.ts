@@ -1,0 +1,121 @@
+/**
+ * The one place that starts programs: short commands whose output is wanted, and detached processes that
+ * outlive the daemon.
+ */
+import { spawn } from 'node:child_process'
+import { execa } from 'execa'
+import { Mk8sError } from '../base/errors.ts'
+
+const PROGRAM_TIMEOUT_MS = 30_000
+const PROGRAM_OUTPUT_BYTES_MAX = 16 * 1024 * 1024
+
+export interface ProgramOptions {
+  /** The program is killed after this time; 30 s unless given. */
+  readonly timeoutMs?: number
+  readonly input?: string | Uint8Array
+  readonly cwd?: string
+  /** Added to the daemon's own environment, or the whole of it with `cleanEnvironment`. */
+  readonly env?: Readonly<Record<string, string>>
+  readonly cleanEnvironment?: boolean
+  /** `any`: a non-zero exit code is returned, not thrown. */
+  readonly accept?: 'zero' | 'any'
+  readonly signal?: AbortSignal
+}
+
+export interface ProgramResult {
+  readonly stdout: string
+  readonly stderr: string
+  readonly exitCode: number
+  /** It ran longer than `timeoutMs`; only with `accept: 'any'`. */
+  readonly timedOut: boolean
+}
+
+/**
+ * Runs a program to its end. Throws `host/program-missing` when it is not installed and
+ * `host/program-failed` when it fails, is killed, or takes too long.
+ */
+export async function runProgram(
+  name: string,
+  args: readonly string[],
+  options: ProgramOptions = {},
+): Promise<ProgramResult> {
+  const timeout = options.timeoutMs ?? PROGRAM_TIMEOUT_MS
+  const result = await execa(name, [...args], {
+    reject: false,
+    timeout,
+    forceKillAfterDelay: 1_000,
+    maxBuffer: PROGRAM_OUTPUT_BYTES_MAX,
+    stripFinalNewline: false,
+    extendEnv: options.cleanEnvironment !== true,
+    ...(options.input === undefined ? { stdin: 'ignore' as const } : { input: options.input }),
+    ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+    ...(options.env === undefined ? {} : { env: { ...options.env } }),
+    ...(options.signal === undefined ? {} : { cancelSignal: options.signal }),
+  })
+  options.signal?.throwIfAborted()
+  if (result.code === 'ENOENT' || result.code === 'EACCES') {
+    throw new Mk8sError('host/program-missing', `${name} cannot be started`, {
+      why: result.originalMessage ?? 'it is not installed or not executable',
+      hint: `Install ${name}, or put it on PATH.`,
+    })
+  }
+  const outcome = { stdout: result.stdout, stderr: result.stderr, timedOut: result.timedOut }
+  if (result.exitCode === 0) return { ...outcome, exitCode: 0 }
+  if (options.accept === 'any') return { ...outcome, exitCode: result.exitCode ?? 137 }
+  throw new Mk8sError('host/program-failed', `${name} failed`, {
+    why: whyFailed(result, timeout),
+    fields: { exitCode: result.exitCode ?? null },
+  })
+}
+
+function whyFailed(
+  result: { timedOut: boolean; exitCode?: number; signal?: string; stderr: string },
+  timeout: number,
+): string {
+  if (result.timedOut) return `it did not finish within ${timeout} ms`
+  const last = result.stderr.trim().split('\n').slice(-5).join('; ').slice(0, 1_000)
+  const end = result.exitCode === undefined ? `signal ${result.signal}` : `exit code ${result.exitCode}`
+  return last === '' ? end : `${end}: ${last}`
+}
+
+export interface DetachedOptions {
+  readonly cwd?: string
+  /** The whole environment. */
+  readonly env: Readonly<Record<string, string>>
+  /** Standard input, output and error, then more file descriptors; the caller closes its own copies. */
+  readonly stdio: readonly (number | 'ignore')[]
+}
+
+export interface DetachedProcess {
+  /** Also the id of its process group and its session. */
+  readonly pid: number
+  /** Resolves when it ends while this process still runs. */
+  readonly exited: Promise<{ readonly code: number | null; readonly signal: string | null }>
+}
+
+/** Starts a process in a session of its own, which lives on when this process ends. */
+export async function spawnDetached(
+  name: string,
+  args: readonly string[],
+  options: DetachedOptions,
+): Promise<DetachedProcess> {
+  const child = spawn(name, [...args], {
+    detached: true,
+    stdio: [...options.stdio],
+    env: { ...options.env },
+    ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+  })
+  const exited = new Promise<{ code: number | null; signal: string | null }>(resolve => {
+    child.once('exit', (code, signal) => resolve({ code, signal }))
+  })
+  await new Promise<void>((resolve, reject) => {
+    child.once('spawn', resolve)
+    child.once('error', cause => {
+      const message = `${name} cannot be started`
+      reject(new Mk8sError('host/program-missing', message, { why: cause.message, cause }))
+    })
+  })
+  child.unref()
+  if (child.pid === undefined) throw new Mk8sError('host/program-failed', `${name} has no process id`)
+  return { pid: child.pid, exited }
+}
