@@ -71,6 +71,9 @@ export const errorCodes = {
     reason: 'BadRequest',
   }),
   'config/unreadable': failed('A configuration file cannot be read or parsed.', { exit: 1 }),
+  'pki/invalid': failed('A certificate or key is missing, damaged, or does not belong to its partner.', {
+    exit: 6,
+  }),
   'host/not-root': failed('The command needs root.', { exit: 6 }),
   'host/unsupported': failed('This machine cannot do what was asked.', { exit: 6 }),
   'host/port-taken': failed('A port that mk8s needs is in use.', { exit: 6 }),

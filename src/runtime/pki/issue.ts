@@ -1,0 +1,140 @@
+/**
+ * Makes and signs X.509 certificates. The only file that loads the X.509 library, and it does so when it is
+ * asked to issue: a daemon whose certificates are all there never pays for it.
+ */
+import { createPrivateKey, generateKeyPairSync, webcrypto } from 'node:crypto'
+import type { Extension, X509CertificateCreateParamsName } from '@peculiar/x509'
+import type { Random } from '../../base/random.ts'
+import type { LeafPlan } from './authorities.ts'
+
+/** A certificate and its private key, both PEM. */
+export interface PemPair {
+  readonly certificate: string
+  readonly key: string
+}
+
+export interface Validity {
+  readonly notBefore: Date
+  readonly notAfter: Date
+}
+
+const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const
+
+type X509 = typeof import('@peculiar/x509')
+
+async function loadX509(): Promise<X509> {
+  await import('reflect-metadata')
+  const x509 = await import('@peculiar/x509')
+  x509.cryptoProvider.set(webcrypto as unknown as Crypto)
+  return x509
+}
+
+/** A new P-256 private key as PKCS #8 PEM. */
+export function generateKey(): string {
+  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  return privateKey.export({ type: 'pkcs8', format: 'pem' }) as string
+}
+
+/** A self-signed authority. */
+export async function issueAuthority(
+  commonName: string,
+  validity: Validity,
+  random: Random,
+): Promise<PemPair> {
+  const x509 = await loadX509()
+  const key = generateKey()
+  const keys = await cryptoKeys(key)
+  const usage = x509.KeyUsageFlags
+  const certificate = await x509.X509CertificateGenerator.create({
+    serialNumber: serialNumber(random),
+    subject: [{ CN: [commonName] }],
+    issuer: [{ CN: [commonName] }],
+    ...validity,
+    signingAlgorithm: ALGORITHM,
+    publicKey: keys.publicKey,
+    signingKey: keys.privateKey,
+    extensions: [
+      new x509.BasicConstraintsExtension(true, undefined, true),
+      new x509.KeyUsagesExtension(usage.digitalSignature | usage.keyCertSign | usage.cRLSign, true),
+      await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
+    ],
+  })
+  return { certificate: pem(certificate.toString('pem')), key }
+}
+
+/** A leaf certificate for `key`, signed by `authority`. Returns its PEM. */
+export async function issueLeaf(
+  plan: LeafPlan,
+  options: {
+    readonly authority: PemPair
+    readonly key: string
+    readonly validity: Validity
+    readonly random: Random
+  },
+): Promise<string> {
+  const x509 = await loadX509()
+  const issuer = new x509.X509Certificate(options.authority.certificate)
+  const signer = await cryptoKeys(options.authority.key)
+  const { publicKey } = await cryptoKeys(options.key)
+  const certificate = await x509.X509CertificateGenerator.create({
+    serialNumber: serialNumber(options.random),
+    subject: subjectOf(plan),
+    issuer: issuer.subjectName.toJSON(),
+    ...options.validity,
+    signingAlgorithm: ALGORITHM,
+    publicKey,
+    signingKey: signer.privateKey,
+    extensions: [
+      ...leafExtensions(x509, plan),
+      await x509.AuthorityKeyIdentifierExtension.create(issuer.publicKey),
+      await x509.SubjectKeyIdentifierExtension.create(publicKey),
+    ],
+  })
+  return pem(certificate.toString('pem'))
+}
+
+function subjectOf(plan: LeafPlan): X509CertificateCreateParamsName {
+  const organization = plan.organization === undefined ? [] : [{ O: [plan.organization] }]
+  return [...organization, { CN: [plan.commonName] }]
+}
+
+function leafExtensions(x509: X509, plan: LeafPlan): Extension[] {
+  const usages = { server: x509.ExtendedKeyUsage.serverAuth, client: x509.ExtendedKeyUsage.clientAuth }
+  const names = [
+    ...plan.dnsNames.map(value => ({ type: 'dns' as const, value })),
+    ...plan.ipAddresses.map(value => ({ type: 'ip' as const, value })),
+    ...plan.uris.map(value => ({ type: 'url' as const, value })),
+  ]
+  return [
+    new x509.BasicConstraintsExtension(false, undefined, true),
+    new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
+    new x509.ExtendedKeyUsageExtension(plan.usages.map(usage => usages[usage])),
+    ...(names.length === 0 ? [] : [new x509.SubjectAlternativeNameExtension(names)]),
+  ]
+}
+
+async function cryptoKeys(pemKey: string): Promise<{ privateKey: CryptoKey; publicKey: CryptoKey }> {
+  const privateKey = createPrivateKey(pemKey)
+  const der = privateKey.export({ type: 'pkcs8', format: 'der' })
+  const { subtle } = webcrypto
+  const jwk = privateKey.export({ format: 'jwk' })
+  const imported = await subtle.importKey('pkcs8', der, ALGORITHM, false, ['sign'])
+  const { kty, crv, x, y } = jwk
+  const publicKey = await subtle.importKey(
+    'jwk',
+    { kty, crv, x, y } as webcrypto.JsonWebKey,
+    ALGORITHM,
+    true,
+    ['verify'],
+  )
+  return { privateKey: imported as CryptoKey, publicKey: publicKey as CryptoKey }
+}
+
+/** 127 random bits in hexadecimal, positive and never zero. */
+function serialNumber(random: Random): string {
+  const bytes = Buffer.from(random.bytes(16))
+  bytes[0] = ((bytes[0] ?? 0) & 0x7f) | 0x40
+  return bytes.toString('hex')
+}
+
+const pem = (text: string): string => (text.endsWith('\n') ? text : `${text}\n`)

@@ -1,0 +1,250 @@
+/**
+ * The door of the pki: makes what a node's pki directory lacks, renews what runs out, and reads it for the
+ * daemon. An authority is made once and never replaced.
+ */
+import { createPrivateKey, createPublicKey, X509Certificate } from 'node:crypto'
+import { join } from 'node:path'
+import type { Clock } from '../../base/clock.ts'
+import { Mk8sError, messageOf } from '../../base/errors.ts'
+import type { Random } from '../../base/random.ts'
+import {
+  AUTHORITIES,
+  type AuthorityName,
+  LEAVES,
+  type LeafFacts,
+  type LeafName,
+  type LeafPlan,
+  planLeaves,
+} from './authorities.ts'
+import { type FileToWrite, makePrivateDirectory, pairPaths, readIfThere, writeFilesDurably } from './files.ts'
+import { generateKey, issueAuthority, issueLeaf, type PemPair, type Validity } from './issue.ts'
+
+export { mirrorAddress, peerIdentity } from './authorities.ts'
+export type { PemPair } from './issue.ts'
+
+export interface PkiParts extends Omit<LeafFacts, 'memberId'> {
+  readonly directory: string
+  /** Absent: the node's name. */
+  readonly memberId?: string
+  readonly clock: Pick<Clock, 'now'>
+  readonly random: Random
+}
+
+/** The names of what was made, renewed and left alone, for example `apiserver`. */
+export interface PkiReport {
+  readonly created: readonly string[]
+  readonly renewed: readonly string[]
+  readonly kept: readonly string[]
+}
+
+/** Everything in the directory, as PEM. */
+export interface Pki {
+  readonly authorities: Readonly<Record<AuthorityName, PemPair>>
+  readonly leaves: Readonly<Record<LeafName, PemPair>>
+  readonly serviceAccount: { readonly privateKey: string; readonly publicKey: string }
+}
+
+const DAY_MS = 24 * 60 * 60 * 1000
+const AUTHORITY_DAYS = 3650
+const LEAF_DAYS = 365
+const RENEW_BEFORE_MS = 30 * DAY_MS
+/** Certificates are valid from a little before now, for machines whose clocks are a little behind. */
+const BACKDATE_MS = 5 * 60 * 1000
+
+const SECRET = 0o600
+const PUBLIC = 0o644
+
+/** Makes what is missing and renews what must be; doing it again changes nothing. */
+export async function ensurePki(parts: PkiParts): Promise<PkiReport> {
+  await makePrivateDirectory(parts.directory)
+  const report = { created: [] as string[], renewed: [] as string[], kept: [] as string[] }
+  const files: FileToWrite[] = []
+  const authorities = await ensureAuthorities(parts, report, files)
+  const plans = planLeaves({ ...parts, memberId: parts.memberId ?? parts.nodeName })
+  await Promise.all(
+    plans.map(plan => ensureLeaf(plan, { parts, report, files, authority: authorities[plan.authority] })),
+  )
+  await ensureServiceAccountKeys(parts.directory, report, files)
+  await writeFilesDurably(files)
+  return report
+}
+
+/** Reads the directory; needs no X.509 library. */
+export async function loadPki(directory: string): Promise<Pki> {
+  const read = async <Name extends string>(names: readonly Name[]): Promise<Record<Name, PemPair>> => {
+    const pairs = await Promise.all(names.map(async name => [name, await mustReadPair(directory, name)]))
+    return Object.fromEntries(pairs)
+  }
+  const [authorities, leaves, privateKey, publicKey] = await Promise.all([
+    read(AUTHORITIES),
+    read(LEAVES),
+    mustRead(join(directory, 'service-account.key')),
+    mustRead(join(directory, 'service-account.pub')),
+  ])
+  return { authorities, leaves, serviceAccount: { privateKey, publicKey } }
+}
+
+type Report = { created: string[]; renewed: string[]; kept: string[] }
+
+async function ensureAuthorities(
+  parts: PkiParts,
+  report: Report,
+  files: FileToWrite[],
+): Promise<Record<AuthorityName, PemPair>> {
+  const entries = AUTHORITIES.map(async (name): Promise<[AuthorityName, PemPair]> => {
+    const found = await readPair(parts.directory, name)
+    if (found !== null) {
+      report.kept.push(name)
+      return [name, found.pair]
+    }
+    const pair = await issueAuthority(`mk8s-${name}`, validity(parts, AUTHORITY_DAYS), parts.random)
+    files.push(...pairFiles(parts.directory, name, pair))
+    report.created.push(name)
+    return [name, pair]
+  })
+  return Object.fromEntries(await Promise.all(entries)) as Record<AuthorityName, PemPair>
+}
+
+async function ensureLeaf(
+  plan: LeafPlan,
+  context: { parts: PkiParts; report: Report; files: FileToWrite[]; authority: PemPair },
+): Promise<void> {
+  const { parts, report, files, authority } = context
+  const found = await readPair(parts.directory, plan.name)
+  if (found !== null && isGoodEnough(found.certificate, plan, authority, parts.clock.now())) {
+    report.kept.push(plan.name)
+    return
+  }
+  const key = found?.pair.key ?? generateKey()
+  const certificate = await issueLeaf(plan, {
+    authority,
+    key,
+    validity: validity(parts, LEAF_DAYS),
+    random: parts.random,
+  })
+  const made = pairFiles(parts.directory, plan.name, { key, certificate })
+  // A renewed certificate keeps its key, so that one rename replaces it and no mismatch can be left behind.
+  files.push(...(found === null ? made : made.slice(1)))
+  if (found === null) report.created.push(plan.name)
+  else report.renewed.push(plan.name)
+}
+
+function isGoodEnough(
+  certificate: X509Certificate,
+  plan: LeafPlan,
+  authority: PemPair,
+  nowMs: number,
+): boolean {
+  const issuer = new X509Certificate(authority.certificate)
+  const names = certificate.subjectAltName ?? ''
+  return (
+    Date.parse(certificate.validTo) - nowMs > RENEW_BEFORE_MS &&
+    Date.parse(certificate.validFrom) <= nowMs &&
+    certificate.checkIssued(issuer) &&
+    certificate.verify(issuer.publicKey) &&
+    certificate.subject.split('\n').includes(`CN=${plan.commonName}`) &&
+    plan.dnsNames.every(name => certificate.checkHost(name, { subject: 'never' }) !== undefined) &&
+    plan.ipAddresses.every(address => certificate.checkIP(address) !== undefined) &&
+    plan.uris.every(uri => names.includes(`URI:${uri}`))
+  )
+}
+
+/** ES256 keys that sign service-account tokens and nothing else. */
+async function ensureServiceAccountKeys(
+  directory: string,
+  report: Report,
+  files: FileToWrite[],
+): Promise<void> {
+  const keyPath = join(directory, 'service-account.key')
+  const publicPath = join(directory, 'service-account.pub')
+  const [oldKey, oldPublic] = await Promise.all([readIfThere(keyPath), readIfThere(publicPath)])
+  if (oldKey === null && oldPublic !== null) throw missingPartner(publicPath, keyPath)
+  const key = oldKey ?? generateKey()
+  const publicKey = publicOf(key, keyPath)
+  if (oldPublic !== null && publicOf(oldPublic, publicPath) !== publicKey) throw mismatch(publicPath, keyPath)
+  if (oldPublic !== null) {
+    report.kept.push('service-account')
+    return
+  }
+  if (oldKey === null) files.push({ path: keyPath, text: key, mode: SECRET })
+  files.push({ path: publicPath, text: publicKey, mode: PUBLIC })
+  report.created.push('service-account')
+}
+
+function publicOf(pem: string, path: string): string {
+  try {
+    return createPublicKey(pem).export({ type: 'spki', format: 'pem' }) as string
+  } catch (error) {
+    throw damaged(path, error)
+  }
+}
+
+interface FoundPair {
+  readonly pair: PemPair
+  readonly certificate: X509Certificate
+}
+
+/** The pair, checked; null when neither half is there. */
+async function readPair(directory: string, name: string): Promise<FoundPair | null> {
+  const paths = pairPaths(directory, name)
+  const [certificate, key] = await Promise.all([readIfThere(paths.certificate), readIfThere(paths.key)])
+  if (certificate === null && key === null) return null
+  if (certificate === null) throw missingPartner(paths.key, paths.certificate)
+  if (key === null) throw missingPartner(paths.certificate, paths.key)
+  const parsed = parse(paths.certificate, () => new X509Certificate(certificate))
+  const privateKey = parse(paths.key, () => createPrivateKey(key))
+  if (!parsed.checkPrivateKey(privateKey)) throw mismatch(paths.certificate, paths.key)
+  return { pair: { certificate, key }, certificate: parsed }
+}
+
+async function mustReadPair(directory: string, name: string): Promise<PemPair> {
+  const paths = pairPaths(directory, name)
+  const [certificate, key] = await Promise.all([mustRead(paths.certificate), mustRead(paths.key)])
+  return { certificate, key }
+}
+
+async function mustRead(path: string): Promise<string> {
+  const text = await readIfThere(path)
+  if (text !== null) return text
+  throw new Mk8sError('pki/invalid', `${path} is missing`, {
+    hint: 'Run mk8s install again: it makes what is missing.',
+  })
+}
+
+function pairFiles(directory: string, name: string, pair: PemPair): FileToWrite[] {
+  const paths = pairPaths(directory, name)
+  return [
+    { path: paths.key, text: pair.key, mode: SECRET },
+    { path: paths.certificate, text: pair.certificate, mode: PUBLIC },
+  ]
+}
+
+function validity(parts: PkiParts, days: number): Validity {
+  const now = parts.clock.now()
+  return { notBefore: new Date(now - BACKDATE_MS), notAfter: new Date(now + days * DAY_MS) }
+}
+
+function parse<T>(path: string, read: () => T): T {
+  try {
+    return read()
+  } catch (error) {
+    throw damaged(path, error)
+  }
+}
+
+const damaged = (path: string, cause: unknown): Mk8sError =>
+  new Mk8sError('pki/invalid', `${path} cannot be read as a certificate or key`, {
+    why: messageOf(cause),
+    hint: 'Restore the file and its partner from a backup.',
+    cause,
+  })
+
+const missingPartner = (present: string, absent: string): Mk8sError =>
+  new Mk8sError('pki/invalid', `${present} is there but ${absent} is not`, {
+    hint: `Restore ${absent} from a backup; if it is gone for good, move ${present} away and install again.`,
+  })
+
+const mismatch = (certificate: string, key: string): Mk8sError =>
+  new Mk8sError('pki/invalid', `${certificate} and ${key} do not belong together`, {
+    hint: 'Restore both from the same backup.',
+  })
