@@ -1,0 +1,89 @@
+/** The client of the admin socket: what `status`, `start`, `stop` and `install` ask a running daemon. */
+import { request as httpRequest } from 'node:http'
+import { type ErrorCode, errorCodes, Mk8sError, messageOf, systemCodeOf } from '../base/errors.ts'
+import type { NodeStatus } from './node-status.ts'
+
+const ANSWER_BYTES_MAX = 4 * 1024 * 1024
+/** How long the daemon may take for an answer that involves no waiting. */
+const ANSWER_MS_MAX = 10_000
+
+export interface AdminClient {
+  /** With `waitReadyMs`, the answer comes once the node is ready or that time is over, whichever is first. */
+  status(options?: { readonly waitReadyMs?: number }): Promise<NodeStatus>
+  /** Resolves once the workloads have ended (when asked) and the daemon is shutting down. */
+  stop(options: { readonly workloads: boolean; readonly timeoutMs: number }): Promise<void>
+}
+
+/** Errors: `node/not-running` when nobody listens, `host/not-root` without permission, else the daemon's own. */
+export function createAdminClient(socketPath: string): AdminClient {
+  return {
+    async status({ waitReadyMs = 0 } = {}) {
+      const query = waitReadyMs > 0 ? `?wait=ready&timeout=${Math.ceil(waitReadyMs)}` : ''
+      const answer = await ask(socketPath, 'GET', `/v1/status${query}`, waitReadyMs + ANSWER_MS_MAX)
+      return answer as NodeStatus
+    },
+    async stop({ workloads, timeoutMs }) {
+      await ask(socketPath, 'POST', `/v1/stop?workloads=${workloads}`, timeoutMs)
+    },
+  }
+}
+
+function ask(socketPath: string, method: string, path: string, timeoutMs: number): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    const request = httpRequest({ socketPath, method, path, agent: false }, response => {
+      const chunks: Buffer[] = []
+      let size = 0
+      response.on('data', (chunk: Buffer) => {
+        size += chunk.length
+        if (size > ANSWER_BYTES_MAX) request.destroy(new Error('the answer is too large'))
+        else chunks.push(chunk)
+      })
+      response.on('error', error => reject(unreachable(socketPath, error)))
+      response.on('end', () => {
+        try {
+          resolve(parseAnswer(response.statusCode ?? 0, Buffer.concat(chunks).toString('utf8')))
+        } catch (error) {
+          reject(error)
+        }
+      })
+    })
+    const timer = setTimeout(() => request.destroy(slow(timeoutMs)), timeoutMs)
+    request.on('close', () => clearTimeout(timer))
+    request.on('error', error => reject(error instanceof Mk8sError ? error : unreachable(socketPath, error)))
+    request.end()
+  })
+}
+
+const slow = (timeoutMs: number): Mk8sError =>
+  new Mk8sError('timeout', `the daemon did not answer within ${Math.round(timeoutMs / 1000)} s`, {
+    hint: 'mk8s status',
+  })
+
+function unreachable(socketPath: string, error: Error): Mk8sError {
+  const code = systemCodeOf(error)
+  if (code === 'EACCES' || code === 'EPERM') {
+    return new Mk8sError('host/not-root', 'the admin socket may not be opened by this user', {
+      why: `${socketPath} belongs to root and the group mk8s`,
+      hint: 'run the command with sudo',
+      cause: error,
+    })
+  }
+  return new Mk8sError('node/not-running', 'mk8s is not running', {
+    why:
+      code === 'ENOENT' || code === 'ECONNREFUSED' ? 'nobody listens on its admin socket' : messageOf(error),
+    hint: 'mk8s start',
+    cause: error,
+  })
+}
+
+function parseAnswer(status: number, text: string): unknown {
+  const body = JSON.parse(text) as {
+    error?: { code?: string; message?: string; why?: string; hint?: string }
+  }
+  if (status === 200) return body
+  const { code = '', message = `the daemon answered ${status}`, why, hint } = body.error ?? {}
+  if (!isErrorCode(code)) throw new Error(message)
+  throw new Mk8sError(code, message, { ...(why && { why }), ...(hint && { hint }) })
+}
+
+const isErrorCode = (code: string): code is ErrorCode => Object.hasOwn(errorCodes, code)

@@ -1,0 +1,69 @@
+/** What a node says about itself over the admin socket: the answer to `mk8s status`, as JSON. */
+
+export interface ComponentHealth {
+  readonly name: string
+  readonly ok: boolean
+  /** What is wrong, in words a user can act on; empty when ok. */
+  readonly reason: string
+}
+
+export interface DatastoreMember {
+  /** `address:port` of the member's Raft listener. */
+  readonly address: string
+  readonly role: 'voter' | 'standby' | 'spare'
+  readonly leader: boolean
+  /** Whether the member has been heard of lately; always true for the one that answers. */
+  readonly alive: boolean
+}
+
+export interface DatastoreStatus {
+  /** The part that this member plays now. */
+  readonly role: 'leader' | 'follower' | 'candidate'
+  /** Address of the leader, or null while there is none. */
+  readonly leader: string | null
+  readonly term: number
+  /** The latest revision applied here. */
+  readonly revision: number
+  readonly members: readonly DatastoreMember[]
+  /** Whether writes are possible: a leader, and a majority of the voters alive. */
+  readonly healthy: boolean
+  readonly highAvailability: { readonly enabled: boolean; readonly why: string }
+}
+
+export interface AddonStatus {
+  readonly name: string
+  readonly repository: string
+  readonly description: string
+  readonly version: string
+  readonly enabled: boolean
+}
+
+export interface NodeStatus {
+  /** Version of mk8s, without a leading v. */
+  readonly version: string
+  /** `v1.36.x+mk8s.<version>`. */
+  readonly kubernetesVersion: string
+  readonly clusterId: string
+  readonly processId: number
+  readonly startedAt: string
+  readonly uptimeSeconds: number
+  /** True once the API server serves, every component is well and the node's Ready condition is True. */
+  readonly ready: boolean
+  readonly node: {
+    readonly name: string
+    readonly address: string
+    readonly ready: boolean
+    readonly reason: string
+  }
+  readonly datastore: DatastoreStatus
+  readonly components: readonly ComponentHealth[]
+  readonly addons: readonly AddonStatus[]
+  readonly runtime: { readonly name: string; readonly why: string }
+}
+
+/** What is wrong with a node that is not ready, one reason per line; empty when all is well. */
+export function reasonsNotReady(status: NodeStatus): readonly string[] {
+  const components = status.components.filter(part => !part.ok).map(part => `${part.name}: ${part.reason}`)
+  const node = status.node.ready ? [] : [`node ${status.node.name}: ${status.node.reason || 'not Ready yet'}`]
+  return [...components, ...node]
+}

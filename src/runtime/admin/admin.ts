@@ -1,0 +1,157 @@
+/**
+ * The admin socket: HTTP over a unix socket that only root (and the group mk8s, where it exists) can open.
+ * It answers when the API server does not, and knows nothing itself: the handlers come from runtime/server.ts.
+ */
+import { chmodSync, chownSync, rmSync } from 'node:fs'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { type Clock, sleep } from '../../base/clock.ts'
+import type { Component, Health } from '../../base/component.ts'
+import { Mk8sError, messageOf, systemCodeOf } from '../../base/errors.ts'
+import type { Log } from '../../base/log.ts'
+import type { NodeStatus } from '../../client/node-status.ts'
+
+/** How often readiness is looked at while a client waits for it. */
+const READY_POLL_MS = 20
+/** The longest that one request may wait for readiness; clients that wait longer ask again. */
+const READY_WAIT_MS_MAX = 60_000
+/** How long requests in flight may take to end when the socket closes. */
+const DRAIN_MS = 1_000
+const HEADERS_BYTES_MAX = 8_192
+const CONNECTIONS_MAX = 64
+
+export interface AdminHandlers {
+  status(): Promise<NodeStatus>
+  /**
+   * Ends the pods' containers when `workloads` is set, then asks the daemon to shut down and exit 0.
+   * Resolves once the workloads have ended and the shutdown is under way; it need not wait for the shutdown.
+   */
+  stop(options: { readonly workloads: boolean }): Promise<void>
+}
+
+export interface AdminParts {
+  readonly socketPath: string
+  readonly handlers: AdminHandlers
+  readonly log: Log
+  readonly clock: Clock
+  /** The group that may use the socket besides root. */
+  readonly groupId?: number
+}
+
+export function createAdminServer(parts: AdminParts): Component {
+  let server: Server | undefined
+  let health: Health = { ok: false, reason: 'the admin socket is not open yet' }
+  return {
+    name: 'admin',
+    async prepare() {},
+    async start() {
+      server = createServer(
+        { maxHeaderSize: HEADERS_BYTES_MAX, keepAliveTimeout: 1_000 },
+        (request, response) => {
+          void answer(parts, request, response)
+        },
+      )
+      server.maxConnections = CONNECTIONS_MAX
+      await listen(server, parts)
+      health = { ok: true, reason: '' }
+    },
+    async stop() {
+      const closing = server
+      server = undefined
+      health = { ok: false, reason: 'the admin socket is closed' }
+      if (closing !== undefined) await close(closing, parts.clock)
+    },
+    health: () => health,
+  }
+}
+
+async function listen(server: Server, { socketPath, groupId }: AdminParts): Promise<void> {
+  rmSync(socketPath, { force: true })
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', error => reject(listenFailure(socketPath, error)))
+    server.listen(socketPath, resolve)
+  })
+  if (groupId !== undefined) chownSync(socketPath, 0, groupId)
+  chmodSync(socketPath, groupId === undefined ? 0o600 : 0o660)
+}
+
+function listenFailure(socketPath: string, error: Error): Mk8sError {
+  const hint =
+    systemCodeOf(error) === 'EINVAL'
+      ? 'the path of a unix socket has at most 107 bytes; use a shorter --data-dir'
+      : undefined
+  return new Mk8sError('host/disk', `the admin socket ${socketPath} cannot be opened`, {
+    why: messageOf(error),
+    cause: error,
+    ...(hint && { hint }),
+  })
+}
+
+async function close(server: Server, clock: Clock): Promise<void> {
+  const closed = new Promise<void>(resolve => server.close(() => resolve()))
+  server.closeIdleConnections()
+  const deadline = clock.after(DRAIN_MS, () => server.closeAllConnections())
+  await closed
+  deadline.cancel()
+}
+
+async function answer(parts: AdminParts, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const gone = new AbortController()
+  response.on('close', () => gone.abort())
+  try {
+    const url = new URL(request.url ?? '/', 'http://mk8s')
+    const body = await route(parts, `${request.method} ${url.pathname}`, url.searchParams, gone.signal)
+    reply(response, body === undefined ? 404 : 200, body ?? { error: { message: 'no such path' } })
+  } catch (error) {
+    if (gone.signal.aborted) return
+    parts.log.warn('an admin request failed', { path: request.url, error })
+    const known = error instanceof Mk8sError
+    reply(response, known ? error.info.status : 500, { error: describeFailure(error) })
+  }
+}
+
+function describeFailure(error: unknown): Record<string, unknown> {
+  if (!(error instanceof Mk8sError)) return { message: messageOf(error) }
+  return { code: error.code, message: error.message, why: error.why, hint: error.hint }
+}
+
+async function route(
+  { handlers, clock, log }: AdminParts,
+  path: string,
+  query: URLSearchParams,
+  gone: AbortSignal,
+): Promise<object | undefined> {
+  if (path === 'GET /v1/status') {
+    const waitMs =
+      query.get('wait') === 'ready' ? Math.min(Number(query.get('timeout')) || 0, READY_WAIT_MS_MAX) : 0
+    return waitForReady(handlers, clock, clock.monotonic() + waitMs, gone)
+  }
+  if (path === 'POST /v1/stop') {
+    const workloads = query.get('workloads') === 'true'
+    log.info('asked to stop', { workloads })
+    await handlers.stop({ workloads })
+    return { stopping: true }
+  }
+  return undefined
+}
+
+async function waitForReady(
+  handlers: AdminHandlers,
+  clock: Clock,
+  deadline: number,
+  gone: AbortSignal,
+): Promise<NodeStatus> {
+  for (;;) {
+    const status = await handlers.status()
+    if (status.ready || clock.monotonic() >= deadline) return status
+    await sleep(clock, READY_POLL_MS, gone)
+  }
+}
+
+function reply(response: ServerResponse, status: number, body: object): void {
+  const text = JSON.stringify(body)
+  response.writeHead(status, {
+    'content-type': 'application/json',
+    'content-length': Buffer.byteLength(text),
+  })
+  response.end(text)
+}
