@@ -224,7 +224,7 @@ export const unsupportedMediaType = (accepted: readonly string[]): StatusError =
   failure(
     415,
     'UnsupportedMediaType',
-    'the body of the request was in an unknown format - accepted media types include: ' + accepted.join(', '),
+    `the body of the request was in an unknown format - accepted media types include: ${accepted.join(', ')}`,
   )
 
 export const requestEntityTooLarge = (message: string): StatusError =>
