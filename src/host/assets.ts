@@ -3,7 +3,6 @@
  * `packaging/assets.ts` lists the same names.
  */
 import { readFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
 
 export type AssetName = 'model.json' | 'descriptions.json' | 'raft-worker.cjs' | 'store-worker.cjs'
 
@@ -20,9 +19,7 @@ const inSources: Partial<Record<AssetName, string>> = {
 /** The asset's text. */
 export function readAsset(name: AssetName): string {
   if (isBundled) {
-    const sea = createRequire(import.meta.url)('node:sea') as {
-      getAsset(key: string, encoding: 'utf8'): string
-    }
+    const sea = process.getBuiltinModule('node:sea')
     return sea.getAsset(name, 'utf8')
   }
   const path = inSources[name]

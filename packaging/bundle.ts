@@ -1,0 +1,65 @@
+/** esbuild's part: the program, the workers and the loader, each one CommonJS file of ASCII. */
+import { createHash } from 'node:crypto'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { type BuildOptions, build } from 'esbuild'
+
+const common: BuildOptions = {
+  bundle: true,
+  platform: 'node',
+  target: 'node26',
+  format: 'cjs',
+  minify: true,
+  keepNames: true,
+  legalComments: 'none',
+  logLevel: 'warning',
+  define: {
+    'process.env.NODE_ENV': '"production"',
+    MK8S_BUNDLED: 'true',
+    'import.meta.url': 'mk8sModuleUrl',
+  },
+  banner: { js: 'const mk8sModuleUrl=require("node:url").pathToFileURL(__filename).href;' },
+  external: ['pnpapi', 'ts-node', 'typescript', 'tsx'],
+}
+
+/** A worker runs from its source text, so it has no file name of its own. */
+const workerBanner = { js: 'const mk8sModuleUrl="file:///mk8s-worker.cjs";' }
+
+/** Replaces every character above 0x7f by its escape, so that the file can be read as one-byte text. */
+function toAscii(file: string): void {
+  const text = readFileSync(file, 'utf8')
+  const ascii = text.replace(/[^\0-\x7f]/g, char => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`)
+  writeFileSync(file, ascii)
+}
+
+export interface Bundles {
+  readonly app: string
+  readonly loader: string
+  readonly workers: Readonly<Record<string, string>>
+}
+
+/** Writes the bundles into `directory` and returns their paths. */
+export async function bundle(root: string, directory: string, versionLine: string): Promise<Bundles> {
+  const app = join(directory, 'app.cjs')
+  await build({ ...common, absWorkingDir: root, entryPoints: ['packaging/main.ts'], outfile: app })
+  toAscii(app)
+  const workers: Record<string, string> = {}
+  for (const name of ['raft', 'store']) {
+    const outfile = join(directory, `${name}-worker.cjs`)
+    const entryPoints = [`src/runtime/store/${name}-worker.ts`]
+    await build({ ...common, absWorkingDir: root, entryPoints, outfile, banner: workerBanner })
+    toAscii(outfile)
+    workers[`${name}-worker.cjs`] = outfile
+  }
+  const loader = join(directory, 'loader.cjs')
+  const sum = createHash('sha256').update(readFileSync(app)).digest('hex').slice(0, 16)
+  await build({
+    entryPoints: [join(root, 'packaging/loader.cjs')],
+    outfile: loader,
+    platform: 'node',
+    format: 'cjs',
+    minifyWhitespace: true,
+    define: { BUILD: JSON.stringify(sum), VERSION_LINE: JSON.stringify(versionLine) },
+  })
+  return { app, loader, workers }
+}

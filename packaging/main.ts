@@ -1,0 +1,20 @@
+/** The packaged program's entry: the daemon starts without the command line's libraries, all else through them. */
+
+async function start(): Promise<number> {
+  if (process.argv[2] === 'daemon') {
+    const { runDaemon, parseDaemonArguments } = await import('../src/runtime/daemon.ts')
+    return runDaemon(parseDaemonArguments(process.argv.slice(3)))
+  }
+  const { main } = await import('../src/cli/main.ts')
+  return main(process.argv.slice(2))
+}
+
+start().then(
+  code => {
+    process.exitCode = code
+  },
+  (error: unknown) => {
+    process.stderr.write(`${error instanceof Error ? error.stack : String(error)}\n`)
+    process.exitCode = 70
+  },
+)

@@ -1,0 +1,34 @@
+#!/bin/sh
+# Everything that `npm start` and `npm test` need before their own work, from nothing, and nothing twice:
+# the npm packages (Node 26 among them), the library that Node needs, the API model, kubectl and helm.
+set -eu
+cd "$(dirname "$0")/.."
+umask 022
+
+say() { printf 'setup: %s\n' "$1" >&2; }
+
+lock_sum=$(cat package.json package-lock.json | cksum)
+stamp=node_modules/.mk8s-setup
+if [ ! -f "$stamp" ] || [ "$(cat "$stamp")" != "$lock_sum" ]; then
+  say 'installing the npm packages'
+  npm ci --no-audit --no-fund --loglevel=error >&2
+  printf '%s' "$lock_sum" >"$stamp"
+fi
+
+# The npm package carries the official Node binary, which needs libatomic; minimal Debian lacks it.
+node=node_modules/.bin/node
+if ! "$node" --version >/dev/null 2>&1; then
+  if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+    say 'installing libatomic1'
+    apt-get update -qq >&2
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq libatomic1 >&2
+  fi
+  "$node" --version >/dev/null || {
+    say 'Node 26 does not start on this machine; on Debian: apt-get install libatomic1'
+    exit 1
+  }
+fi
+
+PATH=$PWD/node_modules/.bin:$PATH
+export PATH
+node scripts/prepare.ts

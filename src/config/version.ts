@@ -1,0 +1,12 @@
+/** What this program is and which Kubernetes it speaks. */
+
+export const MK8S_VERSION = '0.1.0'
+export const KUBERNETES_MAJOR = '1'
+export const KUBERNETES_MINOR = '36'
+const KUBERNETES_PATCH = '0'
+
+/** `v1.36.0+mk8s.0.1.0`: what `/version`, nodes and `kubectl version` show. */
+export const GIT_VERSION = `v${KUBERNETES_MAJOR}.${KUBERNETES_MINOR}.${KUBERNETES_PATCH}+mk8s.${MK8S_VERSION}`
+
+/** What `mk8s --version` prints. */
+export const versionLine = `mk8s v${MK8S_VERSION} (Kubernetes ${GIT_VERSION})`
