@@ -59,6 +59,10 @@ export const errorCodes = {
     reason: 'TooManyRequests',
     retry: true,
   }),
+  'store/no-lease': failed('The lease does not exist or has expired.', {
+    status: 409,
+    reason: 'Conflict',
+  }),
   'store/corrupt': failed('The data on disk is damaged; the node stops rather than guess.'),
   'store/disk': failed('The disk refused a write or a flush; the node stops rather than guess.'),
   'store/locked': failed('Another process uses this data directory.', { exit: 6 }),

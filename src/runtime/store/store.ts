@@ -6,7 +6,10 @@
  * nobody changes after handing them over: the store keeps and returns the same Buffer.
  */
 
-/** One number per committed transaction that changed something; global over all keys, never reused, below 2^53. */
+/**
+ * One number per committed transaction that changed something; global over all keys, never reused, below 2^53.
+ * An empty store is at revision 1: clients read "0" as "any".
+ */
 export type Revision = number
 
 /** One key at one revision. The object's identity is stable while it is the latest, so caches may hang on it. */
@@ -106,7 +109,7 @@ export interface Leadership {
 export interface Store {
   /** The revision of the last applied transaction. */
   readonly revision: Revision
-  /** Revisions at or below this one cannot be read or watched from any more. */
+  /** Older revisions than this one cannot be read or watched from any more. */
   readonly compactedRevision: Revision
   readonly leadership: Leadership
   /**

@@ -1,0 +1,186 @@
+/**
+ * What all engines share: reads and watches from the state machine in memory, leases and compaction on the
+ * leader, and checking a command before it is proposed. An engine adds how a command gets committed.
+ */
+import type { Clock } from '../../base/clock.ts'
+import { Mk8sError } from '../../base/errors.ts'
+import type { Log } from '../../base/log.ts'
+import { Compactor } from './compactor.ts'
+import { LeaseKeeper } from './lease-keeper.ts'
+import type { Applied, Command, CommandResult, CommittedCommand } from './mvcc/command.ts'
+import { StateMachine } from './mvcc/state-machine.ts'
+import type {
+  KeyValue,
+  Leadership,
+  Range,
+  RangeResult,
+  Revision,
+  Store,
+  Transaction,
+  TransactionOptions,
+  TransactionResult,
+  Watch,
+  WatchListener,
+  WatchRequest,
+} from './store.ts'
+import { WatchHub } from './watch/watch-hub.ts'
+
+/** Keys and values of one transaction together, as in etcd. */
+export const TRANSACTION_BYTES_MAX = 1.5 * 1024 * 1024
+export const TRANSACTION_OPERATIONS_MAX = 128
+export const KEY_BYTES_MAX = 1024
+
+export interface LocalStoreParts {
+  readonly clock: Clock
+  readonly log: Log
+}
+
+export abstract class LocalStore implements Store {
+  protected readonly state = new StateMachine()
+  protected readonly log: Log
+  readonly #hub = new WatchHub({
+    eventsAfter: revision => this.state.eventsAfter(revision),
+    revision: () => this.state.revision,
+  })
+  readonly #leaseKeeper: LeaseKeeper
+  readonly #compactor: Compactor
+  readonly #leadershipListeners = new Set<(leadership: Leadership) => void>()
+  #leadership: Leadership = { leader: false, term: 0 }
+
+  constructor(parts: LocalStoreParts) {
+    this.log = parts.log
+    this.#leaseKeeper = new LeaseKeeper({
+      clock: parts.clock,
+      revoke: lease => this.#inBackground('revoke a lease', this.revokeLease(lease)),
+    })
+    this.#compactor = new Compactor({
+      clock: parts.clock,
+      revision: () => this.state.revision,
+      compactedRevision: () => this.state.compactedRevision,
+      compact: revision => this.#inBackground('compact history', this.compact(revision)),
+    })
+  }
+
+  /** Gets the command committed and applied here; resolves with what came of it. */
+  protected abstract propose(command: Command, options: TransactionOptions): Promise<CommandResult>
+
+  abstract barrier(signal?: AbortSignal): Promise<void>
+
+  get revision(): Revision {
+    return this.state.revision
+  }
+
+  get compactedRevision(): Revision {
+    return this.state.compactedRevision
+  }
+
+  get leadership(): Leadership {
+    return this.#leadership
+  }
+
+  get(key: string): KeyValue | null {
+    return this.state.get(key)
+  }
+
+  range(range: Range): RangeResult {
+    return this.state.range(range)
+  }
+
+  count(start: string, end: string): number {
+    return this.state.count(start, end)
+  }
+
+  async transact(transaction: Transaction, options: TransactionOptions = {}): Promise<TransactionResult> {
+    checkSize(transaction)
+    const outcome = await this.propose({ type: 'transaction', transaction }, options)
+    if (outcome.kind === 'transaction') return outcome.result
+    throw unansweredError(outcome)
+  }
+
+  watch(request: WatchRequest, listener: WatchListener): Watch {
+    return this.#hub.watch(request, listener)
+  }
+
+  async compact(revision: Revision): Promise<void> {
+    if (revision > this.state.revision) {
+      throw new Mk8sError('store/future-revision', `revision ${revision} has not happened yet`)
+    }
+    const outcome = await this.propose({ type: 'compaction', revision }, {})
+    if (outcome.kind !== 'compacted') throw unansweredError(outcome)
+  }
+
+  async grantLease(ttlMs: number): Promise<number> {
+    const outcome = await this.propose({ type: 'lease-grant', ttlMs: Math.ceil(ttlMs) }, {})
+    if (outcome.kind !== 'leased') throw unansweredError(outcome)
+    return outcome.lease
+  }
+
+  async revokeLease(lease: number): Promise<void> {
+    const outcome = await this.propose({ type: 'lease-revocation', lease }, {})
+    if (outcome.kind !== 'revoked') throw unansweredError(outcome)
+  }
+
+  onLeadership(listener: (leadership: Leadership) => void): () => void {
+    this.#leadershipListeners.add(listener)
+    return () => void this.#leadershipListeners.delete(listener)
+  }
+
+  /** One committed command: state first, then watchers; the caller answers the proposer last. */
+  protected applyCommand(entry: CommittedCommand): Applied {
+    const applied = this.state.apply(entry)
+    this.#hub.publish(applied.events)
+    if (this.#leadership.leader) {
+      if (applied.granted !== null) this.#leaseKeeper.arm(applied.granted.lease, applied.granted.ttlMs)
+      if (applied.revoked !== null) this.#leaseKeeper.disarm(applied.revoked)
+    }
+    return applied
+  }
+
+  protected becomeLeadership(leadership: Leadership): void {
+    const before = this.#leadership
+    if (before.leader === leadership.leader && before.term === leadership.term) return
+    this.#leadership = leadership
+    this.#leaseKeeper.reset(leadership.leader ? this.state.leases() : null)
+    if (leadership.leader) this.#compactor.start()
+    else this.#compactor.stop()
+    for (const listener of this.#leadershipListeners) listener(leadership)
+  }
+
+  protected closeLocal(error: Error): void {
+    this.#leaseKeeper.reset(null)
+    this.#compactor.stop()
+    this.#hub.closeAll(error)
+  }
+
+  #inBackground(what: string, work: Promise<void>): void {
+    work.catch((error: unknown) => {
+      if (error instanceof Mk8sError) this.log.debug(`could not ${what}`, { code: error.code })
+      else throw error
+    })
+  }
+}
+
+function checkSize({ compares, operations }: Transaction): void {
+  if (operations.length + compares.length > TRANSACTION_OPERATIONS_MAX) {
+    throw tooLarge(`a transaction has at most ${TRANSACTION_OPERATIONS_MAX} compares and operations`)
+  }
+  let bytes = 0
+  for (const { key } of [...compares, ...operations]) {
+    if (key.length > KEY_BYTES_MAX) throw tooLarge(`a key has at most ${KEY_BYTES_MAX} bytes`)
+    bytes += key.length
+  }
+  for (const operation of operations) if (operation.type === 'put') bytes += operation.value.length
+  if (bytes > TRANSACTION_BYTES_MAX)
+    throw tooLarge(`a transaction has at most ${TRANSACTION_BYTES_MAX} bytes`)
+}
+
+function tooLarge(why: string): Mk8sError {
+  return new Mk8sError('store/too-large', 'the write is larger than the store accepts', { why })
+}
+
+function unansweredError(outcome: CommandResult): Mk8sError {
+  if (outcome.kind === 'no-lease') {
+    return new Mk8sError('store/no-lease', `lease ${outcome.lease} does not exist`)
+  }
+  return new Mk8sError('store/outcome-unknown', 'the write was applied before, and its result is not known')
+}

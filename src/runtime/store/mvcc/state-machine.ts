@@ -1,0 +1,325 @@
+/**
+ * The state machine: committed commands in, the same new state on every member out. Pure and synchronous;
+ * it reads no clock and draws no random number. Memory serves every read of the store from here.
+ */
+import { assert } from '../../../base/assert.ts'
+import { Mk8sError } from '../../../base/errors.ts'
+import type {
+  Compare,
+  KeyValue,
+  Operation,
+  Range,
+  RangeResult,
+  Revision,
+  Transaction,
+  TransactionResult,
+} from '../store.ts'
+import type { Applied, AppliedEvent, CommandResult, CommittedCommand, RememberedResult } from './command.ts'
+import { History } from './history.ts'
+import { Leases } from './leases.ts'
+import { OrderedMap } from './ordered-map.ts'
+import { RememberedRequests } from './remembered-requests.ts'
+
+/** An empty store is at revision 1, because clients read "0" as "any". */
+export const REVISION_FIRST: Revision = 1
+
+/** A KeyValue that knows its row. */
+export interface StoredKeyValue extends KeyValue {
+  readonly sequence: number
+}
+
+/** One row as persistence keeps it; `value` null means deleted at `revision`. */
+export interface StoredRow {
+  readonly sequence: number
+  readonly revision: Revision
+  readonly key: string
+  readonly value: Buffer | null
+  readonly createRevision: Revision
+  readonly version: number
+  readonly lease: number
+}
+
+export class StateMachine {
+  readonly #live = new OrderedMap<StoredKeyValue>()
+  readonly #history = new History()
+  readonly #leases = new Leases()
+  readonly #requests = new RememberedRequests()
+  #applied = 0
+  #revision: Revision = REVISION_FIRST
+  #compacted: Revision = 0
+  #sequence = 0
+
+  /** Index of the last applied log entry. */
+  get applied(): number {
+    return this.#applied
+  }
+
+  get revision(): Revision {
+    return this.#revision
+  }
+
+  get compactedRevision(): Revision {
+    return this.#compacted
+  }
+
+  get size(): number {
+    return this.#live.size
+  }
+
+  get historyLength(): number {
+    return this.#history.length
+  }
+
+  get(key: string): KeyValue | null {
+    return this.#live.get(key) ?? null
+  }
+
+  count(start: string, end: string): number {
+    return this.#live.count(start, end)
+  }
+
+  leases(): { readonly lease: number; readonly ttlMs: number }[] {
+    return this.#leases.all()
+  }
+
+  hasLease(lease: number): boolean {
+    return this.#leases.has(lease)
+  }
+
+  proposers(): number[] {
+    return this.#requests.proposers()
+  }
+
+  /** The events after `revision`, oldest first; throws when some of them are forgotten. */
+  eventsAfter(revision: Revision): readonly AppliedEvent[] {
+    if (revision < this.#compacted) throw compactedError(revision, this.#compacted)
+    return this.#history.after(revision)
+  }
+
+  range(range: Range): RangeResult {
+    const limit = range.limit ? range.limit : Number.POSITIVE_INFINITY
+    const revision = range.revision ?? this.#revision
+    if (revision > this.#revision) throw futureError(revision, this.#revision)
+    if (revision < this.#compacted) throw compactedError(revision, this.#compacted)
+    if (revision !== this.#revision) return this.#rangeAt(range, revision, limit)
+    const entries = this.#live.slice(range.start, range.end, limit)
+    const total = limit === Number.POSITIVE_INFINITY ? 0 : this.#live.count(range.start, range.end)
+    return { entries, remaining: Math.max(0, total - entries.length), revision }
+  }
+
+  #rangeAt(range: Range, revision: Revision, limit: number): RangeResult {
+    const before = this.#history.undo(revision, range.start, range.end)
+    if (before.size === 0) return { ...this.range({ ...range, revision: this.#revision }), revision }
+    const past = [...before.values()].filter(kv => kv !== null).sort(byKey)
+    const entries: KeyValue[] = []
+    let remaining = 0
+    let next = 0
+    const add = (kv: KeyValue) => {
+      if (entries.length < limit) entries.push(kv)
+      else remaining++
+    }
+    for (const kv of this.#live.values(range.start, range.end)) {
+      for (let old = past[next]; old !== undefined && old.key <= kv.key; old = past[++next]) add(old)
+      if (!before.has(kv.key)) add(kv)
+    }
+    for (const old of past.slice(next)) add(old)
+    return { entries, remaining, revision }
+  }
+
+  /** An entry of Raft's own: it moves the applied index and nothing else. */
+  skip(index: number): void {
+    assert(index === this.#applied + 1, 'entries are applied in order, without a gap')
+    this.#applied = index
+  }
+
+  apply(entry: CommittedCommand): Applied {
+    this.skip(entry.index)
+    const known = entry.proposer === 0 ? null : this.#requests.find(entry.proposer, entry.request)
+    if (known === 'forgotten') return this.#outcome({ kind: 'forgotten' })
+    if (known !== null) return this.#outcome({ kind: 'duplicate', remembered: known })
+    const applied = this.#perform(entry)
+    if (applied.remembered !== null) this.#requests.remember(applied.remembered)
+    return applied
+  }
+
+  #perform(entry: CommittedCommand): Applied {
+    const { command } = entry
+    switch (command.type) {
+      case 'transaction':
+        return this.#applyTransaction(entry, command.transaction)
+      case 'compaction':
+        return this.#applyCompaction(entry, command.revision)
+      case 'lease-grant': {
+        const granted = { lease: entry.index, ttlMs: command.ttlMs }
+        this.#leases.grant(granted.lease, granted.ttlMs)
+        return this.#outcome(
+          { kind: 'leased', lease: granted.lease },
+          { granted, remembered: this.#memory(entry, true) },
+        )
+      }
+      case 'lease-revocation':
+        return this.#applyRevocation(entry, command.lease)
+    }
+  }
+
+  #applyTransaction(entry: CommittedCommand, transaction: Transaction): Applied {
+    if (!transaction.compares.every(compare => this.#holds(compare))) {
+      const found = transaction.compares.map(compare => this.get(compare.key))
+      const result: TransactionResult = { succeeded: false, revision: this.#revision, found }
+      return this.#outcome({ kind: 'transaction', result }, { remembered: this.#memory(entry, false) })
+    }
+    const missing = transaction.operations.find(operation => !this.#leaseExists(operation))
+    if (missing !== undefined) {
+      const lease = missing.type === 'put' ? (missing.lease ?? 0) : 0
+      return this.#outcome({ kind: 'no-lease', lease }, { remembered: this.#memory(entry, false) })
+    }
+    const events = this.#change(transaction.operations)
+    const put = events.flatMap(event => (event.type === 'put' ? [event.kv] : []))
+    const result: TransactionResult = { succeeded: true, revision: this.#revision, put }
+    return this.#outcome({ kind: 'transaction', result }, { events, remembered: this.#memory(entry, true) })
+  }
+
+  #applyCompaction(entry: CommittedCommand, revision: Revision): Applied {
+    const remembered = this.#memory(entry, true)
+    if (revision <= this.#compacted) return this.#outcome({ kind: 'compacted' }, { remembered })
+    this.#compacted = Math.min(revision, this.#revision)
+    const sequence = this.#history.forget(this.#compacted) ?? 0
+    const compacted = { revision: this.#compacted, sequence }
+    return this.#outcome({ kind: 'compacted' }, { compacted, remembered })
+  }
+
+  #applyRevocation(entry: CommittedCommand, lease: number): Applied {
+    const keys = this.#leases.revoke(lease)
+    if (keys === null) {
+      return this.#outcome({ kind: 'no-lease', lease }, { remembered: this.#memory(entry, false) })
+    }
+    const events = this.#change(keys.map(key => ({ type: 'delete', key })))
+    const remembered = this.#memory(entry, true)
+    return this.#outcome({ kind: 'revoked' }, { events, revoked: lease, remembered })
+  }
+
+  /** Carries the operations out at one new revision, if they change anything. */
+  #change(operations: readonly Operation[]): AppliedEvent[] {
+    const revision = this.#revision + 1
+    const events: AppliedEvent[] = []
+    for (const operation of operations) {
+      const event =
+        operation.type === 'put' ? this.#put(operation, revision) : this.#delete(operation.key, revision)
+      if (event === null) continue
+      events.push(event)
+      this.#history.append(event)
+    }
+    if (events.length > 0) this.#revision = revision
+    return events
+  }
+
+  #put(operation: Extract<Operation, { type: 'put' }>, revision: Revision): AppliedEvent {
+    const { key, value, lease = 0 } = operation
+    const previous = this.#live.get(key) ?? null
+    const sequence = ++this.#sequence
+    const kv: StoredKeyValue = {
+      key,
+      value,
+      createRevision: previous?.createRevision ?? revision,
+      modRevision: revision,
+      version: (previous?.version ?? 0) + 1,
+      lease,
+      sequence,
+    }
+    if (previous !== null) this.#leases.detach(key, previous.lease)
+    this.#leases.attach(key, lease)
+    this.#live.set(key, kv)
+    return { type: 'put', kv, previous, sequence }
+  }
+
+  #delete(key: string, revision: Revision): AppliedEvent | null {
+    const previous = this.#live.get(key)
+    if (previous === undefined) return null
+    this.#leases.detach(key, previous.lease)
+    this.#live.delete(key)
+    return { type: 'delete', key, revision, previous, sequence: ++this.#sequence }
+  }
+
+  #holds(compare: Compare): boolean {
+    const kv = this.#live.get(compare.key)
+    if (compare.target === 'mod-revision') return (kv?.modRevision ?? 0) === compare.equals
+    if (compare.target === 'create-revision') return (kv?.createRevision ?? 0) === compare.equals
+    return (kv?.version ?? 0) === compare.equals
+  }
+
+  #leaseExists(operation: Operation): boolean {
+    return operation.type !== 'put' || !operation.lease || this.#leases.has(operation.lease)
+  }
+
+  #memory(entry: CommittedCommand, succeeded: boolean): RememberedResult | null {
+    const { proposer, request } = entry
+    return proposer === 0 ? null : { proposer, request, revision: this.#revision, succeeded }
+  }
+
+  #outcome(result: CommandResult, more: Partial<Applied> = {}): Applied {
+    return {
+      index: this.#applied,
+      revision: this.#revision,
+      result,
+      events: [],
+      granted: null,
+      revoked: null,
+      compacted: null,
+      remembered: null,
+      ...more,
+    }
+  }
+
+  /** Loading, before the first entry: the rows in the order of their sequence numbers, then `restored`. */
+  restoreRow(row: StoredRow, compacted: Revision): void {
+    const previous = this.#live.get(row.key) ?? null
+    const { sequence, revision, key } = row
+    if (previous !== null) this.#leases.detach(key, previous.lease)
+    if (row.value === null) {
+      this.#live.delete(key)
+      if (previous !== null && revision > compacted) {
+        this.#history.append({ type: 'delete', key, revision, previous, sequence })
+      }
+      return
+    }
+    const { value, createRevision, version, lease } = row
+    const kv: StoredKeyValue = { key, value, createRevision, modRevision: revision, version, lease, sequence }
+    this.#leases.attach(key, lease)
+    this.#live.set(key, kv)
+    if (revision > compacted) this.#history.append({ type: 'put', kv, previous, sequence })
+  }
+
+  restoreLease(lease: number, ttlMs: number): void {
+    this.#leases.grant(lease, ttlMs)
+  }
+
+  restoreRemembered(result: RememberedResult): void {
+    this.#requests.remember(result)
+  }
+
+  restored(at: { applied: number; revision: Revision; compacted: Revision; sequence: number }): void {
+    assert(this.#applied === 0, 'state is restored before anything is applied')
+    this.#applied = at.applied
+    this.#revision = at.revision
+    this.#compacted = at.compacted
+    this.#sequence = at.sequence
+  }
+}
+
+function byKey(a: KeyValue, b: KeyValue): number {
+  return a.key < b.key ? -1 : 1
+}
+
+function compactedError(revision: Revision, compacted: Revision): Mk8sError {
+  return new Mk8sError('store/compacted', `revision ${revision} has been compacted`, {
+    why: `history begins at revision ${compacted}`,
+    fields: { revision, compacted },
+  })
+}
+
+function futureError(revision: Revision, current: Revision): Mk8sError {
+  return new Mk8sError('store/future-revision', `revision ${revision} has not happened yet`, {
+    why: `the store is at revision ${current}`,
+    fields: { revision, current },
+  })
+}

@@ -1,0 +1,75 @@
+/**
+ * Hands each applied transaction to the watchers of its keys, in order and synchronously, so that nobody
+ * sees a later state before an earlier event. A new watcher gets the kept history first: no gap.
+ */
+import { messageOf } from '../../../base/errors.ts'
+import type { AppliedEvent } from '../mvcc/command.ts'
+import { keyOf, revisionOf } from '../mvcc/history.ts'
+import type { Revision, StoreEvent, Watch, WatchListener, WatchRequest } from '../store.ts'
+
+interface Watcher {
+  readonly start: string
+  readonly end: string
+  readonly listener: WatchListener
+  /** Events at or below this revision are not for this watcher (any more). */
+  seen: Revision
+}
+
+export interface WatchHubParts {
+  readonly eventsAfter: (revision: Revision) => readonly AppliedEvent[]
+  readonly revision: () => Revision
+}
+
+export class WatchHub {
+  readonly #parts: WatchHubParts
+  readonly #watchers = new Set<Watcher>()
+
+  constructor(parts: WatchHubParts) {
+    this.#parts = parts
+  }
+
+  get size(): number {
+    return this.#watchers.size
+  }
+
+  watch(request: WatchRequest, listener: WatchListener): Watch {
+    const missed = this.#parts.eventsAfter(request.after)
+    const watcher: Watcher = { start: request.start, end: request.end, listener, seen: request.after }
+    this.#watchers.add(watcher)
+    this.#deliver(watcher, missed, Math.max(request.after, this.#parts.revision()))
+    return { close: () => void this.#watchers.delete(watcher) }
+  }
+
+  /** The events of one transaction; all share one revision. */
+  publish(events: readonly AppliedEvent[]): void {
+    const first = events[0]
+    if (first === undefined) return
+    const revision = revisionOf(first)
+    for (const watcher of this.#watchers) this.#deliver(watcher, events, revision)
+  }
+
+  closeAll(error: Error): void {
+    const watchers = [...this.#watchers]
+    this.#watchers.clear()
+    for (const watcher of watchers) watcher.listener.onClosed(error)
+  }
+
+  #deliver(watcher: Watcher, events: readonly AppliedEvent[], revision: Revision): void {
+    const wanted: StoreEvent[] = []
+    for (const event of events) {
+      const key = keyOf(event)
+      if (revisionOf(event) <= watcher.seen) continue
+      if (key >= watcher.start && key < watcher.end) wanted.push(event)
+    }
+    watcher.seen = Math.max(watcher.seen, revision)
+    if (wanted.length === 0) return
+    try {
+      watcher.listener.onEvents(wanted, revisionOf(wanted.at(-1) as AppliedEvent))
+    } catch (error) {
+      this.#watchers.delete(watcher)
+      watcher.listener.onClosed(
+        new Error(`the watch's listener failed: ${messageOf(error)}`, { cause: error }),
+      )
+    }
+  }
+}
