@@ -11,12 +11,16 @@ export interface NodePorts {
 
 export interface NodeConfig {
   readonly dataDir: string
+  /** Given to the cluster by its first node; a UUID. */
+  readonly clusterId: string
   readonly nodeName: string
   /** IPv4 or IPv6 address that the servers listen on and that the node is known by. */
   readonly bindAddress: string
   readonly ports: NodePorts
   /** Decided once at install and recorded. */
   readonly runtime: RuntimeName
+  /** Why it was decided so, for `mk8s status`. */
+  readonly runtimeReason: string
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error'
 }
 

@@ -1,0 +1,132 @@
+/**
+ * The one table of options. Out of it come the flags of `mk8s install`, the MK8S_… variables, the keys of
+ * configuration files, the help and docs/configuration.md.
+ */
+
+export type OptionType =
+  | 'address'
+  | 'cidr'
+  | 'domain'
+  | 'log-level'
+  | 'node-name'
+  | 'path'
+  | 'port'
+  | 'port-range'
+  | 'runtime'
+
+export interface OptionInfo {
+  /** The key in its file; a dot stands for nesting. */
+  readonly key: string
+  readonly kind: 'NodeConfig' | 'ClusterConfig'
+  /** Without the leading dashes. */
+  readonly flag: string
+  readonly env: string
+  readonly type: OptionType
+  /** As text, as one would type it; null when it is found out on the machine. */
+  readonly default: string | null
+  /** What the default is, when it is found out on the machine. */
+  readonly defaultMeaning?: string
+  readonly help: string
+}
+
+export const DATA_DIR_DEFAULT = '/var/lib/mk8s'
+export const DATA_DIR_ENV = 'MK8S_DATA_DIR'
+
+export const choices = {
+  runtime: ['auto', 'process', 'simulated'],
+  'log-level': ['debug', 'info', 'warn', 'error'],
+} as const
+
+const port = (name: string, value: number, help: string): OptionInfo => ({
+  key: `ports.${name}`,
+  kind: 'NodeConfig',
+  flag: `${name}-port`,
+  env: `MK8S_${name.toUpperCase()}_PORT`,
+  type: 'port',
+  default: String(value),
+  help,
+})
+
+export const options: readonly OptionInfo[] = [
+  {
+    key: 'nodeName',
+    kind: 'NodeConfig',
+    flag: 'node-name',
+    env: 'MK8S_NODE_NAME',
+    type: 'node-name',
+    default: null,
+    defaultMeaning: "the machine's hostname",
+    help: 'The name of this node in the cluster: lower-case letters, digits and "-".',
+  },
+  {
+    key: 'bindAddress',
+    kind: 'NodeConfig',
+    flag: 'bind-address',
+    env: 'MK8S_BIND_ADDRESS',
+    type: 'address',
+    default: null,
+    defaultMeaning: 'the address of the first network interface that is up, else 127.0.0.1',
+    help: 'The address that this node listens on and is known by.',
+  },
+  {
+    key: 'runtime',
+    kind: 'NodeConfig',
+    flag: 'runtime',
+    env: 'MK8S_RUNTIME',
+    type: 'runtime',
+    default: 'auto',
+    help: 'What runs containers: child processes of this host, or a simulation. Decided once, at install.',
+  },
+  {
+    key: 'logLevel',
+    kind: 'NodeConfig',
+    flag: 'log-level',
+    env: 'MK8S_LOG_LEVEL',
+    type: 'log-level',
+    default: 'info',
+    help: 'How much the daemon writes to its log.',
+  },
+  port('api', 16443, 'Port of the Kubernetes API.'),
+  port('join', 25000, 'Port that joining nodes talk to.'),
+  port('raft', 19001, 'Port of the replicated datastore, between members.'),
+  port('kubelet', 10250, 'Port of the kubelet.'),
+  {
+    key: 'serviceCidr',
+    kind: 'ClusterConfig',
+    flag: 'service-cidr',
+    env: 'MK8S_SERVICE_CIDR',
+    type: 'cidr',
+    default: '10.152.183.0/24',
+    help: 'The network that Services get their addresses from. Cannot be changed later.',
+  },
+  {
+    key: 'podCidr',
+    kind: 'ClusterConfig',
+    flag: 'pod-cidr',
+    env: 'MK8S_POD_CIDR',
+    type: 'cidr',
+    default: '10.1.0.0/16',
+    help: 'The network of all Pods; every node gets a /24 of it. Cannot be changed later.',
+  },
+  {
+    key: 'clusterDomain',
+    kind: 'ClusterConfig',
+    flag: 'cluster-domain',
+    env: 'MK8S_CLUSTER_DOMAIN',
+    type: 'domain',
+    default: 'cluster.local',
+    help: 'The DNS domain of the cluster. Cannot be changed later.',
+  },
+  {
+    key: 'nodePortRange',
+    kind: 'ClusterConfig',
+    flag: 'node-port-range',
+    env: 'MK8S_NODE_PORT_RANGE',
+    type: 'port-range',
+    default: '30000-32767',
+    help: 'The ports that Services of type NodePort get, first-last. Cannot be changed later.',
+  },
+]
+
+/** Keys that `install` writes into a node's config.yaml beside the options. */
+export const recordedKeys = ['clusterId', 'runtimeReason'] as const

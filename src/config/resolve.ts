@@ -1,0 +1,167 @@
+/** Makes one configuration out of flags, environment, file and defaults, in this order. Pure. */
+import { must } from '../base/assert.ts'
+import { Mk8sError } from '../base/errors.ts'
+import { nearest } from '../base/nearest.ts'
+import type { ConfigDocuments } from './documents.ts'
+import type { ClusterConfig, NodeConfig } from './node-config.ts'
+import { DATA_DIR_ENV, options } from './options.ts'
+import { mirrorCidr, overlap, parseCidr, parsePortRange, problemWith } from './values.ts'
+
+export type Origin = 'flag' | 'environment' | 'file' | 'recorded' | 'default'
+
+export interface OptionValue {
+  readonly text: string
+  readonly origin: Origin
+  /** How to name the place in a message: `--api-port`, `MK8S_API_PORT`, `ports.api`. */
+  readonly place: string
+}
+
+export interface ConfigSources {
+  /** By flag name. */
+  readonly flags: Readonly<Record<string, string | undefined>>
+  readonly env: Readonly<Record<string, string | undefined>>
+  readonly file?: ConfigDocuments
+  /** What an earlier install wrote down. */
+  readonly recorded?: ConfigDocuments
+  /** Values of the options whose default is found out on the machine. */
+  readonly machine: { readonly nodeName: string; readonly bindAddress: string }
+}
+
+/** As typed in, complete: what the runtime `auto` means is decided by the host. */
+export interface ResolvedConfig {
+  readonly node: Omit<NodeConfig, 'clusterId' | 'dataDir' | 'runtime' | 'runtimeReason'> & {
+    readonly runtime: NodeConfig['runtime'] | 'auto'
+  }
+  readonly cluster: ClusterConfig
+  readonly values: ReadonlyMap<string, OptionValue>
+}
+
+/** Variables with our prefix that are no options. */
+const otherVariables = [DATA_DIR_ENV, 'MK8S_DEBUG', 'MK8S_CONFIG']
+
+/** Throws `config/invalid` with every problem there is. */
+export function resolveConfig(sources: ConfigSources): ResolvedConfig {
+  const values = new Map(options.map(option => [option.key, pick(option.key, sources)]))
+  const problems = [
+    ...(sources.file?.problems ?? []),
+    ...unknownVariables(sources.env),
+    ...valueProblems(values),
+  ]
+  if (problems.length === 0) problems.push(...networkProblems(values), ...portProblems(values))
+  if (problems.length > 0) throw invalidConfig(problems)
+  return { node: toNode(values), cluster: toCluster(values), values }
+}
+
+export function invalidConfig(problems: readonly string[]): Mk8sError {
+  const [first = '', ...rest] = problems
+  const message = rest.length === 0 ? first : `the configuration has ${problems.length} problems`
+  return new Mk8sError('config/invalid', message, {
+    ...(rest.length > 0 && { why: problems.join('\n') }),
+    hint: 'see docs/configuration.md, or mk8s options show; nothing was changed',
+    fields: { problems },
+  })
+}
+
+function pick(key: string, { flags, env, file, recorded, machine }: ConfigSources): OptionValue {
+  const option = must(
+    options.find(each => each.key === key),
+    `option ${key}`,
+  )
+  const flag = flags[option.flag]
+  if (flag !== undefined) return { text: flag, origin: 'flag', place: `--${option.flag}` }
+  const variable = env[option.env]
+  if (variable !== undefined && variable !== '') {
+    return { text: variable, origin: 'environment', place: option.env }
+  }
+  const filed = file?.values.get(key)
+  if (filed !== undefined) return { text: filed, origin: 'file', place: key }
+  const noted = recorded?.values.get(key)
+  if (noted !== undefined) return { text: noted, origin: 'recorded', place: key }
+  const found = key === 'nodeName' ? machine.nodeName : machine.bindAddress
+  return { text: option.default ?? found, origin: 'default', place: `--${option.flag}` }
+}
+
+function unknownVariables(env: ConfigSources['env']): string[] {
+  const known = [...options.map(option => option.env), ...otherVariables]
+  return Object.keys(env)
+    .filter(name => name.startsWith('MK8S_') && !known.includes(name))
+    .flatMap(name => {
+      const meant = nearest(name, known)
+      return meant === undefined ? [] : [`unknown variable ${name}; did you mean ${meant}?`]
+    })
+}
+
+type Values = ReadonlyMap<string, OptionValue>
+
+function valueProblems(values: Values): string[] {
+  return options.flatMap(option => {
+    const { text, place } = must(values.get(option.key), option.key)
+    const problem = problemWith(option.type, text)
+    return problem === undefined ? [] : [`${place}: ${problem}`]
+  })
+}
+
+const textOf = (values: Values, key: string): string => must(values.get(key), key).text
+
+function networkProblems(values: Values): string[] {
+  const services = must(parseCidr(textOf(values, 'serviceCidr')), 'service network')
+  const pods = must(parseCidr(textOf(values, 'podCidr')), 'pod network')
+  const problems: string[] = []
+  if (pods.prefix > 24)
+    problems.push('podCidr: the pod network must be a /24 or larger: every node gets a /24 of it')
+  const loopback = { base: 127 * 2 ** 24, prefix: 24 }
+  for (const [key, network] of [['serviceCidr', services] as const, ['podCidr', pods] as const]) {
+    if (overlap(mirrorCidr(network), loopback)) {
+      problems.push(
+        `${key}: ${textOf(values, key)} would be mirrored onto 127.0.0.0/24, which the host itself uses`,
+      )
+    }
+  }
+  if (overlap(mirrorCidr(services), mirrorCidr(pods))) {
+    problems.push(
+      'serviceCidr and podCidr must differ behind the first octet: their mirrors in 127.0.0.0/8 overlap',
+    )
+  }
+  return problems
+}
+
+function portProblems(values: Values): string[] {
+  const ports = options.filter(option => option.type === 'port')
+  const { first, last } = must(parsePortRange(textOf(values, 'nodePortRange')), 'range of node ports')
+  return ports.flatMap((option, index) => {
+    const text = textOf(values, option.key)
+    const twin = ports.slice(0, index).find(other => textOf(values, other.key) === text)
+    const taken = Number(text) >= first && Number(text) <= last
+    return [
+      ...(twin ? [`${option.key} and ${twin.key} are both ${text}`] : []),
+      ...(taken ? [`${option.key}: ${text} lies in the range of node ports ${first}-${last}`] : []),
+    ]
+  })
+}
+
+function toNode(values: Values): ResolvedConfig['node'] {
+  const port = (name: string) => Number(textOf(values, `ports.${name}`))
+  return Object.freeze({
+    nodeName: textOf(values, 'nodeName'),
+    bindAddress: textOf(values, 'bindAddress'),
+    ports: Object.freeze({
+      api: port('api'),
+      join: port('join'),
+      raft: port('raft'),
+      kubelet: port('kubelet'),
+    }),
+    runtime: textOf(values, 'runtime') as ResolvedConfig['node']['runtime'],
+    logLevel: textOf(values, 'logLevel') as NodeConfig['logLevel'],
+  })
+}
+
+function toCluster(values: Values): ClusterConfig {
+  return Object.freeze({
+    serviceCidr: textOf(values, 'serviceCidr'),
+    podCidr: textOf(values, 'podCidr'),
+    clusterDomain: textOf(values, 'clusterDomain'),
+    nodePortRange: Object.freeze(
+      must(parsePortRange(textOf(values, 'nodePortRange')), 'range of node ports'),
+    ),
+  })
+}

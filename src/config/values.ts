@@ -1,0 +1,122 @@
+/** Checks the text of one option's value. Pure; a problem is a clause that stands behind the option's name. */
+import { isIP } from 'node:net'
+import { unreachable } from '../base/assert.ts'
+import { nearest } from '../base/nearest.ts'
+import { choices, type OptionType } from './options.ts'
+
+const LABEL = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/
+const POD_PREFIX_MIN = 8
+const SERVICE_PREFIX_MAX = 30
+
+/** Undefined when the text is a value of that type. */
+export function problemWith(type: OptionType, text: string): string | undefined {
+  switch (type) {
+    case 'address':
+      return addressProblem(text)
+    case 'cidr':
+      return cidrProblem(text)
+    case 'domain':
+      return domainProblem(text)
+    case 'node-name':
+      return nodeNameProblem(text)
+    case 'path':
+      return text.startsWith('/') ? undefined : `${quote(text)} is not an absolute path`
+    case 'port':
+      return isPort(text) ? undefined : `${quote(text)} is not a port: a whole number from 1 to 65535`
+    case 'port-range':
+      return portRangeProblem(text)
+    case 'runtime':
+    case 'log-level':
+      return choiceProblem(text, choices[type])
+    default:
+      return unreachable(type)
+  }
+}
+
+const quote = (text: string): string => JSON.stringify(text)
+
+const isPort = (text: string): boolean => /^[1-9][0-9]{0,4}$/.test(text) && Number(text) <= 65535
+
+function addressProblem(text: string): string | undefined {
+  if (isIP(text) === 0) return `${quote(text)} is not an IP address`
+  if (/^(0\.0\.0\.0|[:0]+)$/.test(text))
+    return `${quote(text)} means every address; name the one that this node is known by`
+  return undefined
+}
+
+function choiceProblem(text: string, known: readonly string[]): string | undefined {
+  if (known.includes(text)) return undefined
+  const meant = nearest(text, known)
+  return `${quote(text)} is none of ${known.join(', ')}${meant ? `; did you mean ${meant}?` : ''}`
+}
+
+function domainProblem(text: string): string | undefined {
+  const good = text.length <= 253 && text.split('.').every(label => LABEL.test(label))
+  return good ? undefined : `${quote(text)} is not a DNS domain in lower case`
+}
+
+export function nodeNameProblem(text: string): string | undefined {
+  if (LABEL.test(text)) return undefined
+  const better = suggestNodeName(text)
+  const hint = better === undefined ? '' : `; ${quote(better)} would do`
+  return `${quote(text)} is not a node name: at most 63 lower-case letters, digits and "-"${hint}`
+}
+
+/** The nearest valid node name to a hostname, if one is left of it. */
+export function suggestNodeName(hostname: string): string | undefined {
+  const name = hostname
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9-]+/g, '-')
+    .slice(0, 63)
+    .replaceAll(/^-+|-+$/g, '')
+  return LABEL.test(name) ? name : undefined
+}
+
+function portRangeProblem(text: string): string | undefined {
+  const range = parsePortRange(text)
+  if (range === undefined) return `${quote(text)} is not a range of ports such as 30000-32767`
+  return range.first <= range.last ? undefined : `${quote(text)} ends before it begins`
+}
+
+export function parsePortRange(text: string): { first: number; last: number } | undefined {
+  const [first = '', last = '', rest] = text.split('-')
+  if (rest !== undefined || !isPort(first) || !isPort(last)) return undefined
+  return { first: Number(first), last: Number(last) }
+}
+
+export interface Cidr {
+  /** The network's first address as a number. */
+  readonly base: number
+  readonly prefix: number
+}
+
+/** An IPv4 network whose host bits are zero. */
+export function parseCidr(text: string): Cidr | undefined {
+  const [address = '', length = '', rest] = text.split('/')
+  if (rest !== undefined || isIP(address) !== 4 || !/^([0-9]|[12][0-9]|3[0-2])$/.test(length))
+    return undefined
+  const prefix = Number(length)
+  const base = address.split('.').reduce((sum, octet) => sum * 256 + Number(octet), 0)
+  return base % 2 ** (32 - prefix) === 0 ? { base, prefix } : undefined
+}
+
+function cidrProblem(text: string): string | undefined {
+  const cidr = parseCidr(text)
+  if (cidr === undefined)
+    return `${quote(text)} is not an IPv4 network such as 10.1.0.0/16, with its host bits zero`
+  if (cidr.prefix < POD_PREFIX_MIN || cidr.prefix > SERVICE_PREFIX_MAX) {
+    return `${quote(text)} is too ${cidr.prefix < POD_PREFIX_MIN ? 'large' : 'small'}: /${POD_PREFIX_MIN} to /${SERVICE_PREFIX_MAX}`
+  }
+  return undefined
+}
+
+export function overlap(a: Cidr, b: Cidr): boolean {
+  const size = 2 ** (32 - Math.min(a.prefix, b.prefix))
+  return Math.floor(a.base / size) === Math.floor(b.base / size)
+}
+
+/** Where the process runtime answers for a network: the same network with its first octet replaced by 127. */
+export const mirrorCidr = (cidr: Cidr): Cidr => ({
+  base: (cidr.base % 2 ** 24) + 127 * 2 ** 24,
+  prefix: cidr.prefix,
+})
