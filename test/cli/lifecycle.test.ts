@@ -1,0 +1,189 @@
+/** A node's life from the command line, and what goes wrong with it: one clear error and a non-zero exit each. */
+import assert from 'node:assert/strict'
+import { appendFileSync, existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import test, { after, before, describe } from 'node:test'
+import {
+  freeAddress,
+  installCluster,
+  MK8S,
+  type TestCluster,
+  temporaryDirectory,
+} from '../support/cluster.ts'
+import { run } from '../support/kubectl.ts'
+import { until } from '../support/until.ts'
+
+describe('the life of a node', () => {
+  let cluster: TestCluster
+  before(async () => {
+    cluster = await installCluster()
+  })
+  after(() => cluster.remove())
+
+  test('a second install says that it is installed and changes nothing', async () => {
+    const pid = cluster.daemonPid()
+    const again = await cluster.mk8s(['install', '--bind-address', cluster.address, '--node-name', 'node-1'])
+    assert.equal(again.code, 0, again.stderr)
+    assert.match(again.stdout, /already installed/)
+    assert.equal(cluster.daemonPid(), pid)
+  })
+
+  test('an install with other settings is refused', async () => {
+    const other = await cluster.mk8s(['install', '--node-name', 'node-2'])
+    assert.equal(other.code, 6)
+    assert.match(other.stderr, /already installed[\s\S]*node-1/)
+  })
+
+  test('status tells the same in every format', async () => {
+    const pretty = await cluster.mk8s(['status'])
+    assert.equal(pretty.code, 0, pretty.stderr)
+    assert.match(pretty.stdout, /^mk8s is running$/m)
+    assert.match(pretty.stdout, /^high-availability: no/m)
+    assert.match(pretty.stdout, new RegExp(`datastore master nodes: ${cluster.address}:19001`))
+    const json = JSON.parse((await cluster.mk8s(['status', '--format', 'json'])).stdout)
+    assert.equal(json.ready, true)
+    assert.equal(json.node.name, 'node-1')
+    const yaml = await cluster.mk8s(['status', '--format', 'yaml'])
+    assert.match(yaml.stdout, /running: true/i)
+    assert.equal((await cluster.mk8s(['status', '--format', 'short'])).code, 0)
+    assert.equal((await cluster.mk8s(['status', '--wait-ready', '--timeout', '30'])).code, 0)
+  })
+
+  test('kubectl is passed through with the right kubeconfig, and config prints it', async () => {
+    const env = { PATH: `${process.env.PATH}:${join(import.meta.dirname, '../../build/bin')}` }
+    const nodes = await cluster.mk8s(['kubectl', 'get', 'nodes', '-o', 'name'], { env })
+    assert.equal(nodes.stdout, 'node/node-1\n', nodes.stderr)
+    const failing = await cluster.mk8s(['kubectl', 'get', 'nothing-such'], { env })
+    assert.equal(failing.code, 1)
+    const config = await cluster.mk8s(['config'])
+    assert.match(config.stdout, new RegExp(`server: https://${cluster.address}:16443`))
+  })
+
+  test('secrets are readable by root alone', () => {
+    for (const file of ['admin.kubeconfig', 'config.yaml', 'pki/cluster-ca.key', 'pki/service-account.key']) {
+      assert.equal(statSync(join(cluster.dataDir, file)).mode & 0o077, 0, file)
+    }
+  })
+
+  test('a second daemon on the same directory is refused and harms nothing', async () => {
+    const second = await run(MK8S, ['daemon', '--data-dir', cluster.dataDir])
+    assert.notEqual(second.code, 0)
+    assert.match(second.stderr + second.stdout, /another process|already/i)
+    assert.equal((await cluster.mk8s(['status'])).code, 0)
+  })
+
+  test('stop ends everything, status says so with 4, start brings it back', async () => {
+    const pod =
+      '{"apiVersion":"v1","kind":"Pod","metadata":{"name":"p"},"spec":{"containers":[{"name":"c","image":"i","command":["sleep","987654"]}]}}'
+    await cluster.kubectl.ok(['create', '-f', '-'], { input: pod })
+    await cluster.kubectl.ok(['wait', '--for=condition=Ready', 'pod/p', '--timeout=60s'])
+    const stopped = await cluster.mk8s(['stop'])
+    assert.equal(stopped.code, 0, stopped.stderr)
+    const processes = await run('sh', ['-c', 'cat /proc/[0-9]*/cmdline 2>/dev/null | tr "\\0" " "'])
+    assert.doesNotMatch(processes.stdout, /sleep 987654/)
+    const status = await cluster.mk8s(['status'])
+    assert.equal(status.code, 4)
+    assert.match(status.stdout + status.stderr, /mk8s is not running/)
+    const started = await cluster.mk8s(['start'])
+    assert.equal(started.code, 0, started.stderr)
+    await until('the pod runs again', async () => {
+      const ready = '{.status.conditions[?(@.type=="Ready")].status}'
+      return (await cluster.kubectl.try(['get', 'pod', 'p', '-o', `jsonpath=${ready}`])).stdout === 'True'
+    })
+  })
+
+  test('a corrupted configuration file is one clear error', async () => {
+    const file = join(cluster.dataDir, 'config.yaml')
+    const good = readFileSync(file, 'utf8')
+    await cluster.mk8s(['stop'])
+    appendFileSync(file, '\n  : [unclosed\n')
+    const broken = await cluster.mk8s(['start'])
+    assert.notEqual(broken.code, 0)
+    assert.match(broken.stderr, /config\.yaml/)
+    assert.match(broken.stderr, /code\s+config\//)
+    writeFileSync(file, good)
+    assert.equal((await cluster.mk8s(['start'])).code, 0)
+  })
+
+  test('reset gives an empty cluster', async () => {
+    await cluster.kubectl.ok(['create', 'configmap', 'old'])
+    const reset = await cluster.mk8s(['reset', '--yes'])
+    assert.equal(reset.code, 0, reset.stderr)
+    assert.equal((await cluster.kubectl.try(['get', 'configmap', 'old'])).code, 1)
+    assert.match(await cluster.kubectl.ok(['get', 'nodes']), /node-1\s+Ready/)
+  })
+
+  test('uninstall leaves nothing behind', async () => {
+    const removed = await cluster.mk8s(['uninstall', '--yes'])
+    assert.equal(removed.code, 0, removed.stderr)
+    assert.equal(existsSync(cluster.dataDir), false)
+    const processes = await run('sh', ['-c', 'cat /proc/[0-9]*/cmdline 2>/dev/null | tr "\\0" " "'])
+    assert.equal(processes.stdout.includes(cluster.dataDir), false)
+    const again = await cluster.mk8s(['uninstall', '--yes'])
+    assert.equal(again.code, 0, again.stderr)
+  })
+})
+
+describe('what stands in the way of an install', () => {
+  const directory = temporaryDirectory()
+  after(() => rmSync(directory, { recursive: true, force: true }))
+  const install = (dataDir: string, address: string, ...args: string[]) =>
+    run(MK8S, ['install', '--data-dir', dataDir, '--bind-address', address, '--runtime', 'process', ...args])
+
+  test('a taken port is named, and nothing is made', async () => {
+    const address = freeAddress()
+    const server = createServer()
+    await new Promise<void>(resolve => server.listen(16443, address, resolve))
+    const refused = await install(join(directory, 'taken'), address)
+    server.close()
+    assert.equal(refused.code, 6, refused.stderr)
+    assert.match(refused.stderr, /16443/)
+    assert.equal(existsSync(join(directory, 'taken')), false)
+  })
+
+  test('a directory that cannot be written is one clear error', async () => {
+    const file = join(directory, 'a-file')
+    writeFileSync(file, '')
+    const refused = await install(join(file, 'data'), freeAddress())
+    assert.notEqual(refused.code, 0)
+    assert.match(refused.stderr, /code\s+(host|config)\//)
+  })
+
+  test('a read-only file system is one clear error', async context => {
+    const mount = join(directory, 'read-only')
+    const script = `mkdir -p ${mount} && mount -t tmpfs -o ro tmpfs ${mount} && exec ${MK8S} install --data-dir ${mount}/data --bind-address ${freeAddress()}`
+    const probe = await run('unshare', ['--mount', 'true'])
+    if (probe.code !== 0) return context.skip('mount namespaces cannot be made here')
+    const refused = await run('unshare', ['--mount', 'sh', '-c', script])
+    assert.notEqual(refused.code, 0)
+    assert.match(refused.stderr, /read-only|EROFS/i)
+  })
+
+  test('a full disk is one clear error', async context => {
+    const mount = join(directory, 'full')
+    const script = `mkdir -p ${mount} && mount -t tmpfs -o size=256k tmpfs ${mount} && exec ${MK8S} install --data-dir ${mount}/data --bind-address ${freeAddress()}`
+    const probe = await run('unshare', ['--mount', 'true'])
+    if (probe.code !== 0) return context.skip('mount namespaces cannot be made here')
+    const refused = await run('unshare', ['--mount', 'sh', '-c', script])
+    assert.notEqual(refused.code, 0)
+    assert.match(refused.stderr, /space|full/i)
+  })
+
+  test('all problems of a configuration file are told together', async () => {
+    const file = join(directory, 'bad.yaml')
+    writeFileSync(file, 'apiVersion: mk8s.io/v1\nkind: NodeConfig\nnodeNam: x\nbindAddress: nonsense\n')
+    const refused = await install(join(directory, 'bad'), freeAddress(), '--config', file)
+    assert.equal(refused.code, 2, refused.stderr)
+    assert.match(refused.stderr, /nodeNam[\s\S]*nodeName/)
+    assert.match(refused.stderr, /bindAddress/)
+    assert.equal(existsSync(join(directory, 'bad')), false)
+  })
+
+  test('usage errors exit with 2 and suggest', async () => {
+    const unknown = await run(MK8S, ['instal'])
+    assert.equal(unknown.code, 2)
+    assert.match(unknown.stderr, /install/)
+    assert.equal((await run(MK8S, ['status', '--nonsense'])).code, 2)
+  })
+})
