@@ -1,0 +1,82 @@
+/**
+ * The door of authentication: from a client certificate or a bearer token to a user.
+ * Bound tokens are judged against the objects in memory at every request, so that deleting a pod ends them.
+ */
+import type { Clock } from '../../../base/clock.ts'
+import type { Authenticator, ObjectReader } from '../ports.ts'
+import type { UserInfo } from '../user.ts'
+import { type Claims, peekClaims, readVerifyingKey, verifyJwt } from './jwt.ts'
+import { judgeClaims, type Verdict } from './service-account-claims.ts'
+
+export interface AuthenticatorParts {
+  readonly serviceAccounts: {
+    readonly issuer: string
+    /** PEM. */
+    readonly publicKeys: readonly string[]
+    /** Audiences that a token for this API server may name; the issuer when left out. */
+    readonly audiences?: readonly string[]
+  }
+  readonly objects: ObjectReader
+  readonly clock: Pick<Clock, 'now'>
+}
+
+/** Judges a bearer token; what TokenReview answers. */
+export type ReviewToken = (token: string, audiences?: readonly string[]) => Verdict
+
+export type TokenAuthenticator = Authenticator & { readonly reviewToken: ReviewToken }
+
+export const ANONYMOUS: UserInfo = { username: 'system:anonymous', groups: ['system:unauthenticated'] }
+
+/** Tokens whose signature was checked lately; the claims are judged anew each time. */
+const VERIFIED_TOKENS_MAX = 2_048
+const TOKEN_LENGTH_MAX = 16_384
+
+export function createAuthenticator(parts: AuthenticatorParts): TokenAuthenticator {
+  const { issuer, publicKeys } = parts.serviceAccounts
+  const keys = publicKeys.map(readVerifyingKey)
+  const ownAudiences = parts.serviceAccounts.audiences ?? [issuer]
+  const verified = new Map<string, Claims>()
+
+  const claimsOf = (token: string): Claims | null => {
+    const known = verified.get(token)
+    if (known !== undefined) return known
+    if (token.length > TOKEN_LENGTH_MAX || peekClaims(token)?.['iss'] !== issuer) return null
+    const claims = verifyJwt(token, keys)
+    if (claims === null) return null
+    if (verified.size >= VERIFIED_TOKENS_MAX) forgetOldest(verified)
+    verified.set(token, claims)
+    return claims
+  }
+
+  const reviewToken: ReviewToken = (token, audiences = ownAudiences) => {
+    const claims = claimsOf(token)
+    if (claims === null) return { valid: false, reason: '' }
+    const nowMs = parts.clock.now()
+    const verdict = judgeClaims(claims, { issuer, audiences, nowMs, objects: parts.objects })
+    if (!verdict.valid) verified.delete(token)
+    return verdict
+  }
+
+  return {
+    reviewToken,
+    async authenticate({ certificate, bearerToken }) {
+      if (certificate !== undefined && certificate.commonName !== '') {
+        const { commonName, organizations } = certificate
+        return { username: commonName, groups: withAuthenticated(organizations) }
+      }
+      if (bearerToken === undefined) return ANONYMOUS
+      const verdict = reviewToken(bearerToken)
+      return verdict.valid ? verdict.user : null
+    },
+  }
+}
+
+/** `system:authenticated` stands in every user's groups, once. */
+export function withAuthenticated(groups: readonly string[]): readonly string[] {
+  return groups.includes('system:authenticated') ? groups : [...groups, 'system:authenticated']
+}
+
+function forgetOldest(tokens: Map<string, unknown>): void {
+  const oldest = tokens.keys().next()
+  if (oldest.done !== true) tokens.delete(oldest.value)
+}
