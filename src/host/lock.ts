@@ -1,0 +1,38 @@
+/**
+ * One daemon per data directory. The lock is SQLite's on an empty file: the kernel's record lock, which is
+ * taken atomically, holds across containers, and goes with the process however it ends.
+ */
+import { DatabaseSync } from 'node:sqlite'
+import { Mk8sError } from '../base/errors.ts'
+import { diskFailure } from './files.ts'
+
+const SQLITE_BUSY = 5
+
+export interface Lock {
+  release(): void
+}
+
+/** Throws `store/locked` when another process holds it. */
+export function acquireLock(path: string, dataDir: string): Lock {
+  let database: DatabaseSync | undefined
+  try {
+    database = new DatabaseSync(path, { timeout: 0 })
+    database.exec('BEGIN EXCLUSIVE')
+  } catch (error) {
+    database?.close()
+    if ((error as { errcode?: number }).errcode === SQLITE_BUSY) {
+      throw new Mk8sError('store/locked', `another daemon uses ${dataDir}`, {
+        hint: 'mk8s status; or give this one its own --data-dir',
+      })
+    }
+    throw diskFailure(path, error)
+  }
+  const held = database
+  let released = false
+  return {
+    release() {
+      if (!released) held.close()
+      released = true
+    },
+  }
+}

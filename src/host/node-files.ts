@@ -1,0 +1,96 @@
+/** Where the files of a running node are, and the note that a daemon leaves when it could not start. */
+import { createHash } from 'node:crypto'
+import { readFileSync, rmSync } from 'node:fs'
+import { basename, join } from 'node:path'
+import { type ErrorCode, errorCodes, Mk8sError, messageOf } from '../base/errors.ts'
+import { writeFileDurably } from './files.ts'
+
+export interface NodePaths {
+  readonly run: string
+  readonly adminSocket: string
+  /** Written by the daemon, with `writePidFile`. */
+  readonly daemonPid: string
+  readonly supervisorPid: string
+  readonly lock: string
+  readonly supervisorScript: string
+  readonly failure: string
+  /** Exit code of the daemon's last end, written by the supervising script. */
+  readonly lastExit: string
+  readonly log: string
+  readonly pki: string
+  readonly kubeconfig: string
+}
+
+export function nodePaths(dataDir: string): NodePaths {
+  const run = join(dataDir, 'run')
+  return {
+    run,
+    adminSocket: join(run, 'mk8s.sock'),
+    daemonPid: join(run, 'daemon.pid'),
+    supervisorPid: join(run, 'supervisor.pid'),
+    lock: join(run, 'lock'),
+    supervisorScript: join(run, 'supervise.sh'),
+    failure: join(run, 'failure.json'),
+    lastExit: join(run, 'last-exit'),
+    log: join(dataDir, 'daemon.log'),
+    pki: join(dataDir, 'pki'),
+    kubeconfig: join(dataDir, 'admin.kubeconfig'),
+  }
+}
+
+/** A name for what belongs to this node outside its directory, so that several nodes fit on one machine. */
+export function instanceName(dataDir: string): string {
+  if (dataDir === '/var/lib/mk8s') return 'mk8s'
+  const hash = createHash('sha256').update(dataDir).digest('hex').slice(0, 8)
+  return `mk8s-${basename(dataDir).replaceAll(/[^A-Za-z0-9-]/g, '-') || 'node'}-${hash}`
+}
+
+/** Leaves a note for the command that waits for this daemon. Never throws: the note is a courtesy. */
+export function recordFailure(dataDir: string, error: unknown): void {
+  const known = error instanceof Mk8sError ? error : undefined
+  const note = { code: known?.code, message: messageOf(error), why: known?.why, hint: known?.hint }
+  try {
+    writeFileDurably(nodePaths(dataDir).failure, `${JSON.stringify(note)}\n`, 0o600)
+  } catch {
+    // The disk may be what failed; the log has the error.
+  }
+}
+
+export function clearFailure(dataDir: string): void {
+  const paths = nodePaths(dataDir)
+  for (const path of [paths.failure, paths.lastExit]) rmSync(path, { force: true })
+}
+
+/** Why the last start of the daemon failed, if it did. */
+export function readFailure(dataDir: string): Mk8sError | undefined {
+  const paths = nodePaths(dataDir)
+  const note = readJson(paths.failure)
+  if (note !== undefined) {
+    const { code = '', message = '', why, hint } = note as Record<string, string | undefined>
+    const known = Object.hasOwn(errorCodes, code) ? (code as ErrorCode) : 'node/start-failed'
+    return new Mk8sError(known, message, { why: why ?? '', hint: hint ?? `see ${paths.log}` })
+  }
+  const exitCode = readJson(paths.lastExit)
+  if (exitCode === undefined) return undefined
+  return new Mk8sError('node/start-failed', 'the daemon ended while it was starting', {
+    why: [`its exit code is ${exitCode}`, ...lastLines(paths.log, 3)].join('\n'),
+    hint: `see ${paths.log}`,
+  })
+}
+
+function readJson(path: string): unknown {
+  try {
+    return JSON.parse(readFileSync(path, 'utf8'))
+  } catch {
+    return undefined
+  }
+}
+
+function lastLines(path: string, count: number): string[] {
+  try {
+    const text = readFileSync(path, 'utf8').trim()
+    return text === '' ? [] : text.split('\n').slice(-count)
+  } catch {
+    return []
+  }
+}

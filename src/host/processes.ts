@@ -1,0 +1,88 @@
+/**
+ * Processes that are not our children, told apart by more than their number: a process id is used again, the
+ * pair of id and start time within one boot is not.
+ */
+import { readFileSync, rmSync } from 'node:fs'
+import { type Clock, sleep } from '../base/clock.ts'
+import { systemCodeOf } from '../base/errors.ts'
+import { writeFileDurably } from './files.ts'
+
+export interface ProcessIdentity {
+  readonly pid: number
+  /** Clock ticks between the boot and the start of the process. */
+  readonly startTime: string
+  readonly bootId: string
+}
+
+const GONE_POLL_MS = 10
+
+/** Undefined when no such process runs (a zombie does not run). */
+export function identifyProcess(pid: number): ProcessIdentity | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    // The name in parentheses may hold anything; the fields behind it are numbers and one state letter.
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+    const [state] = fields
+    const startTime = fields[19]
+    if (startTime === undefined || state === 'Z' || state === 'X') return undefined
+    return { pid, startTime, bootId: readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim() }
+  } catch {
+    return undefined
+  }
+}
+
+export function isRunning(identity: ProcessIdentity): boolean {
+  const now = identifyProcess(identity.pid)
+  return now !== undefined && now.startTime === identity.startTime && now.bootId === identity.bootId
+}
+
+export function writePidFile(path: string, pid: number): void {
+  const identity = identifyProcess(pid)
+  if (identity !== undefined) writeFileDurably(path, `${JSON.stringify(identity)}\n`, 0o600)
+}
+
+/** The process that wrote the file, while it still runs. */
+export function readPidFile(path: string): ProcessIdentity | undefined {
+  try {
+    const identity = JSON.parse(readFileSync(path, 'utf8')) as ProcessIdentity
+    return typeof identity.pid === 'number' && isRunning(identity) ? identity : undefined
+  } catch {
+    return undefined
+  }
+}
+
+export const removePidFile = (path: string): void => rmSync(path, { force: true })
+
+/** Sends the signal to exactly this process; false when it has gone. */
+export function signalProcess(identity: ProcessIdentity, signal: NodeJS.Signals): boolean {
+  if (!isRunning(identity)) return false
+  try {
+    return process.kill(identity.pid, signal)
+  } catch (error) {
+    if (systemCodeOf(error) === 'ESRCH') return false
+    throw error
+  }
+}
+
+/** True once the process has gone, false when it still runs after `timeoutMs`. */
+export async function waitUntilGone(
+  identity: ProcessIdentity,
+  { clock, timeoutMs }: { clock: Clock; timeoutMs: number },
+): Promise<boolean> {
+  const deadline = clock.monotonic() + timeoutMs
+  while (isRunning(identity)) {
+    if (clock.monotonic() >= deadline) return false
+    await pause(clock)
+  }
+  return true
+}
+
+/** A pause that keeps the process alive, as the clock's own timers do not. */
+async function pause(clock: Clock): Promise<void> {
+  const held = setInterval(() => {}, 1_000)
+  try {
+    await sleep(clock, GONE_POLL_MS)
+  } finally {
+    clearInterval(held)
+  }
+}
