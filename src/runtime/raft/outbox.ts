@@ -1,0 +1,41 @@
+/** What a core has to say: messages for now, messages that wait for a write, and answered reads. */
+import type { Message } from './messages.ts'
+import type { ReadState } from './ready.ts'
+
+export class Outbox {
+  #messages: Message[] = []
+  #held: { readonly number: number; readonly message: Message }[] = []
+  #reads: ReadState[] = []
+
+  send(message: Message): void {
+    this.#messages.push(message)
+  }
+
+  /** Held back until write `number` is durable. */
+  hold(number: number, message: Message): void {
+    this.#held.push({ number, message })
+  }
+
+  answer(read: ReadState): void {
+    this.#reads.push(read)
+  }
+
+  /** Whether messages or reads are there to be taken, or messages wait for write `number`, not taken yet. */
+  isWaiting(number: number): boolean {
+    return this.#messages.length > 0 || this.#reads.length > 0 || this.#held.at(-1)?.number === number
+  }
+
+  /** The messages that waited for writes up to `number`. */
+  release(number: number): Message[] {
+    const released = this.#held.filter(held => held.number <= number)
+    this.#held = this.#held.slice(released.length)
+    return released.map(held => held.message)
+  }
+
+  take(): { messages: Message[]; reads: ReadState[] } {
+    const taken = { messages: this.#messages, reads: this.#reads }
+    this.#messages = []
+    this.#reads = []
+    return taken
+  }
+}

@@ -1,0 +1,55 @@
+/** Who has a majority. In joint consensus both halves must have one. */
+import type { MemberId } from './messages.ts'
+
+/** The membership of the cluster; `outgoing` is empty except in the middle of a change. */
+export interface Configuration {
+  readonly voters: readonly MemberId[]
+  readonly outgoing: readonly MemberId[]
+  readonly learners: readonly MemberId[]
+}
+
+export function isVoter(configuration: Configuration, id: MemberId): boolean {
+  return configuration.voters.includes(id) || configuration.outgoing.includes(id)
+}
+
+export function isOnlyVoter(configuration: Configuration, id: MemberId): boolean {
+  const { voters, outgoing } = configuration
+  return voters.length === 1 && voters[0] === id && outgoing.every(other => other === id)
+}
+
+/** All members, each once. */
+export function membersOf({ voters, outgoing, learners }: Configuration): MemberId[] {
+  return [...new Set([...voters, ...outgoing, ...learners])]
+}
+
+/** The greatest value that a quorum has reached. */
+export function quorumValue(configuration: Configuration, valueOf: (id: MemberId) => number): number {
+  return Math.min(
+    majorityValue(configuration.voters, valueOf),
+    majorityValue(configuration.outgoing, valueOf),
+  )
+}
+
+function majorityValue(voters: readonly MemberId[], valueOf: (id: MemberId) => number): number {
+  if (voters.length === 0) return Number.POSITIVE_INFINITY
+  const values = voters.map(valueOf).sort((a, b) => b - a)
+  return values[Math.floor(voters.length / 2)] as number
+}
+
+export type VoteOutcome = 'won' | 'lost' | 'pending'
+
+/** What the votes received so far amount to. */
+export function countVotes(configuration: Configuration, votes: ReadonlyMap<MemberId, boolean>): VoteOutcome {
+  const halves = [configuration.voters, configuration.outgoing].filter(half => half.length > 0)
+  const outcomes = halves.map(half => countHalf(half, votes))
+  if (outcomes.includes('lost')) return 'lost'
+  return outcomes.every(outcome => outcome === 'won') ? 'won' : 'pending'
+}
+
+function countHalf(voters: readonly MemberId[], votes: ReadonlyMap<MemberId, boolean>): VoteOutcome {
+  const majority = Math.floor(voters.length / 2) + 1
+  const granted = voters.filter(id => votes.get(id) === true).length
+  const refused = voters.filter(id => votes.get(id) === false).length
+  if (granted >= majority) return 'won'
+  return voters.length - refused < majority ? 'lost' : 'pending'
+}

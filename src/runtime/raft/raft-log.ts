@@ -1,0 +1,185 @@
+/**
+ * The entries a core holds in memory, and how far each of them has come:
+ *
+ *   dropped … first ─ handed to apply ─ committed ─ stable ─ handed to persist ─ last
+ *
+ * `first - 1` is the last entry dropped; its term is kept, because followers are asked about it.
+ */
+import { assert, must } from '../../base/assert.ts'
+import { type Entry, entryTypes, payloadOf } from './entry.ts'
+import { decodeConfiguration } from './membership.ts'
+import type { Configuration } from './quorum.ts'
+
+export interface RaftLogStart {
+  /** The last entry before those given. */
+  readonly previousIndex: number
+  readonly previousTerm: number
+  /** The membership as of `previousIndex`. */
+  readonly configuration: Configuration
+  /** Durable entries behind it. */
+  readonly entries: readonly Entry[]
+  readonly commit: number
+}
+
+interface WriteInFlight {
+  readonly number: number
+  /** The last entry of this write that is still in the log. */
+  lastIndex: number
+}
+
+export class RaftLog {
+  #first: number
+  #previousTerm: number
+  #entries: Entry[]
+  #configurations: { readonly index: number; readonly configuration: Configuration }[]
+  #writes: WriteInFlight[] = []
+  #stable: number
+  #handedToPersist: number
+  #handedToApply: number
+  #committed: number
+
+  constructor(start: RaftLogStart) {
+    this.#first = start.previousIndex + 1
+    this.#previousTerm = start.previousTerm
+    this.#entries = []
+    this.#configurations = [{ index: start.previousIndex, configuration: start.configuration }]
+    for (const entry of start.entries) this.#push(entry)
+    this.#stable = this.lastIndex
+    this.#handedToPersist = this.lastIndex
+    this.#handedToApply = start.previousIndex
+    this.#committed = Math.max(start.previousIndex, start.commit)
+    assert(this.#committed <= this.lastIndex, 'what was committed is in the log')
+  }
+
+  get firstIndex(): number {
+    return this.#first
+  }
+
+  get lastIndex(): number {
+    return this.#first + this.#entries.length - 1
+  }
+
+  get lastTerm(): number {
+    return must(this.termAt(this.lastIndex), 'the term of the last entry')
+  }
+
+  get committed(): number {
+    return this.#committed
+  }
+
+  get stable(): number {
+    return this.#stable
+  }
+
+  /** The membership in force: the latest in the log, committed or not. */
+  get configuration(): Configuration {
+    return must(this.#configurations.at(-1), 'a configuration').configuration
+  }
+
+  /** The term of an entry; null when it is not (or no longer) in the log. */
+  termAt(index: number): number | null {
+    if (index === this.#first - 1) return this.#previousTerm
+    return this.#entries[index - this.#first]?.term ?? null
+  }
+
+  /** Entries from `index` on, as many as fit into `bytesMax`, but at least one. */
+  from(index: number, bytesMax: number): Entry[] {
+    const found: Entry[] = []
+    let bytes = 0
+    for (let at = index - this.#first; at < this.#entries.length; at++) {
+      const entry = this.#entries[at] as Entry
+      bytes += entry.bytes.length
+      if (found.length > 0 && bytes > bytesMax) break
+      found.push(entry)
+    }
+    return found
+  }
+
+  append(entry: Entry): void {
+    assert(entry.index === this.lastIndex + 1, 'entries are appended without a gap')
+    this.#push(entry)
+  }
+
+  /** A follower takes the leader's entries: what conflicts goes, what is missing is added. */
+  merge(entries: readonly Entry[]): void {
+    for (const entry of entries) {
+      const term = this.termAt(entry.index)
+      if (term === entry.term) continue
+      if (term !== null) this.#truncate(entry.index)
+      this.append(entry)
+    }
+  }
+
+  /** True when a log ending so is at least as complete as this one. */
+  isUpToDate(lastIndex: number, lastTerm: number): boolean {
+    return lastTerm > this.lastTerm || (lastTerm === this.lastTerm && lastIndex >= this.lastIndex)
+  }
+
+  commitTo(index: number): boolean {
+    if (index <= this.#committed) return false
+    assert(index <= this.lastIndex, 'only entries in the log are committed')
+    this.#committed = index
+    return true
+  }
+
+  /** Entries to persist that were not handed out yet; write `number` carries them. */
+  takeToPersist(number: number): Entry[] {
+    const entries = this.#entries.slice(this.#handedToPersist + 1 - this.#first)
+    this.#handedToPersist = this.lastIndex
+    if (entries.length > 0) this.#writes.push({ number, lastIndex: this.lastIndex })
+    return entries
+  }
+
+  get hasToPersist(): boolean {
+    return this.#handedToPersist < this.lastIndex
+  }
+
+  /**
+   * Write `number` and all before it are durable. A truncation in the meantime has taken its entries out of
+   * the write, so that a later entry at the same place is never believed to be durable.
+   */
+  persisted(number: number): void {
+    for (let write = this.#writes[0]; write && write.number <= number; write = this.#writes[0]) {
+      this.#stable = Math.max(this.#stable, write.lastIndex)
+      this.#writes.shift()
+    }
+  }
+
+  /** Committed and durable entries that were not handed out yet. */
+  takeToApply(): Entry[] {
+    const last = Math.min(this.#committed, this.#stable)
+    if (last <= this.#handedToApply) return []
+    const entries = this.#entries.slice(this.#handedToApply + 1 - this.#first, last + 1 - this.#first)
+    this.#handedToApply = last
+    return entries
+  }
+
+  get hasToApply(): boolean {
+    return Math.min(this.#committed, this.#stable) > this.#handedToApply
+  }
+
+  /** Forgets entries up to `index`: they are applied here and no follower needs them from memory. */
+  dropTo(index: number): void {
+    if (index < this.#first) return
+    assert(index <= this.#handedToApply, 'only entries handed out for applying are dropped')
+    this.#previousTerm = must(this.termAt(index), 'the term of a dropped entry')
+    this.#entries = this.#entries.slice(index + 1 - this.#first)
+    this.#first = index + 1
+    while ((this.#configurations[1]?.index ?? Number.POSITIVE_INFINITY) <= index) this.#configurations.shift()
+  }
+
+  #push(entry: Entry): void {
+    this.#entries.push(entry)
+    if (entry.type !== entryTypes.membership) return
+    this.#configurations.push({ index: entry.index, configuration: decodeConfiguration(payloadOf(entry)) })
+  }
+
+  #truncate(index: number): void {
+    assert(index > this.#committed, 'a committed entry is never overwritten')
+    this.#entries.length = index - this.#first
+    this.#stable = Math.min(this.#stable, index - 1)
+    this.#handedToPersist = Math.min(this.#handedToPersist, index - 1)
+    for (const write of this.#writes) write.lastIndex = Math.min(write.lastIndex, index - 1)
+    while (must(this.#configurations.at(-1), 'a configuration').index >= index) this.#configurations.pop()
+  }
+}
