@@ -1,0 +1,15 @@
+/** `npm run bench -- NAME [--json]`: one benchmark; exit 0 only if every figure holds. */
+import { report } from './figure.ts'
+
+const benchmarks = {
+  'first-cluster': async () => (await import('./first-cluster.ts')).measure(),
+}
+
+const names = Object.keys(benchmarks)
+const [name] = process.argv.slice(2).filter(argument => !argument.startsWith('--'))
+if (name === undefined || !Object.hasOwn(benchmarks, name)) {
+  process.stderr.write(`usage: npm run bench -- NAME [--json]\nNAME is one of: ${names.join(', ')}\n`)
+  process.exit(2)
+}
+const figures = await benchmarks[name as keyof typeof benchmarks]()
+process.exit(report(figures, process.argv.includes('--json')) ? 0 : 1)
