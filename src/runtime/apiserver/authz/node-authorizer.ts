@@ -1,0 +1,189 @@
+/**
+ * The Node authorizer: a kubelet may touch its own node, and of secrets, config maps, volume claims and
+ * service accounts only what pods bound to its node use.
+ */
+import type { Pod, PodSpec, PolicyRule } from '../../../kube/types.ts'
+import type { Decision, ObjectReader, RequestAttributes } from '../ports.ts'
+import type { UserInfo } from '../user.ts'
+import { ruleAllows } from './rules.ts'
+
+const PREFIX = 'system:node:'
+
+/** The node that a user in system:nodes speaks for, or null. */
+export function nodeNameOf(user: UserInfo): string | null {
+  if (!user.groups.includes('system:nodes') || !user.username.startsWith(PREFIX)) return null
+  return user.username.slice(PREFIX.length)
+}
+
+const noOpinion = (reason: string): Decision => ({ allowed: false, reason })
+const allowed: Decision = { allowed: true, reason: '' }
+const READS = ['get', 'list', 'watch']
+
+/** `nodeRules` are those of the ClusterRole system:node, for what is not about one object of this node. */
+export function createNodeAuthorizer(parts: {
+  readonly objects: ObjectReader
+  readonly nodeRules: readonly PolicyRule[]
+}): (attributes: RequestAttributes) => Decision {
+  return attributes => {
+    const node = nodeNameOf(attributes.user)
+    if (node === null) return noOpinion('')
+    if (attributes.isResource) {
+      const special = decideSpecial(node, attributes, parts.objects)
+      if (special !== null) return special
+    }
+    return parts.nodeRules.some(rule => ruleAllows(rule, attributes)) ? allowed : noOpinion('')
+  }
+}
+
+/** Null: no rule of its own. */
+function decideSpecial(node: string, request: RequestAttributes, objects: ObjectReader): Decision | null {
+  switch (`${request.resource}.${request.group}`) {
+    case 'secrets.':
+    case 'configmaps.':
+      return readReferenced(node, request, objects)
+    case 'persistentvolumeclaims.':
+      return request.subresource === 'status' ? null : getReferenced(node, request, objects)
+    case 'persistentvolumes.':
+      return getReferenced(node, request, objects)
+    case 'serviceaccounts.':
+      return decideServiceAccount(node, request, objects)
+    case 'leases.coordination.k8s.io':
+      return decideOwnLease(node, request)
+    case 'csinodes.storage.k8s.io':
+      return decideOwnNamed(node, request, ['get', 'create', 'update', 'patch', 'delete'])
+    case 'nodes.':
+      return decideNode(node, request)
+    case 'pods.':
+      return decidePod(node, request, objects)
+    default:
+      return null
+  }
+}
+
+function readReferenced(node: string, request: RequestAttributes, objects: ObjectReader): Decision {
+  if (!READS.includes(request.verb)) return noOpinion(`can only read resources of this type`)
+  return getReferenced(node, { ...request, verb: 'get' }, objects)
+}
+
+function getReferenced(node: string, request: RequestAttributes, objects: ObjectReader): Decision {
+  if (request.verb !== 'get') return noOpinion('can only get individual resources of this type')
+  if (request.subresource !== '') return noOpinion('cannot get subresource')
+  if (request.name === '') return noOpinion('no object name found')
+  return isReferenced(node, request, objects) ? allowed : noOpinion(noRelationship(node))
+}
+
+const noRelationship = (node: string): string =>
+  `no relationship found between node ${JSON.stringify(node)} and this object`
+
+function isReferenced(node: string, request: RequestAttributes, objects: ObjectReader): boolean {
+  if (request.resource === 'persistentvolumes') return usesVolume(node, request.name, objects)
+  return podsOn(node, objects, request.namespace).some(pod =>
+    referencesOf(pod).some(ref => ref.resource === request.resource && ref.name === request.name),
+  )
+}
+
+function usesVolume(node: string, volume: string, objects: ObjectReader): boolean {
+  return podsOn(node, objects).some(pod =>
+    referencesOf(pod).some(ref => {
+      if (ref.resource !== 'persistentvolumeclaims') return false
+      const claim = objects.get('', ref.resource, pod.metadata.namespace ?? '', ref.name)
+      return (claim?.['spec'] as { volumeName?: string } | undefined)?.volumeName === volume
+    }),
+  )
+}
+
+function podsOn(node: string, objects: ObjectReader, namespace?: string): readonly Pod[] {
+  const pods = objects.list('', 'pods', namespace) as unknown as readonly Pod[]
+  return pods.filter(pod => pod.spec?.nodeName === node)
+}
+
+interface Reference {
+  readonly resource: 'secrets' | 'configmaps' | 'persistentvolumeclaims' | 'serviceaccounts'
+  readonly name: string
+}
+
+/** The objects of the pod's own namespace that its kubelet needs. */
+export function referencesOf(pod: Pod): readonly Reference[] {
+  const spec = pod.spec
+  if (spec === undefined) return []
+  const found: Reference[] = []
+  const add = (resource: Reference['resource'], name: string | undefined) => {
+    if (name !== undefined && name !== '') found.push({ resource, name })
+  }
+  add('serviceaccounts', spec.serviceAccountName)
+  for (const secret of spec.imagePullSecrets ?? []) add('secrets', secret.name)
+  for (const container of containersOf(spec)) {
+    for (const from of container.envFrom ?? []) {
+      add('secrets', from.secretRef?.name)
+      add('configmaps', from.configMapRef?.name)
+    }
+    for (const { valueFrom } of container.env ?? []) {
+      add('secrets', valueFrom?.secretKeyRef?.name)
+      add('configmaps', valueFrom?.configMapKeyRef?.name)
+    }
+  }
+  for (const volume of spec.volumes ?? []) addVolume(volume, pod, add)
+  return found
+}
+
+function addVolume(
+  volume: NonNullable<PodSpec['volumes']>[number],
+  pod: Pod,
+  add: (resource: Reference['resource'], name: string | undefined) => void,
+): void {
+  add('secrets', volume.secret?.secretName)
+  add('configmaps', volume.configMap?.name)
+  add('persistentvolumeclaims', volume.persistentVolumeClaim?.claimName)
+  if (volume.ephemeral) add('persistentvolumeclaims', `${pod.metadata.name}-${volume.name}`)
+  add('secrets', volume.csi?.nodePublishSecretRef?.name)
+  for (const source of volume.projected?.sources ?? []) {
+    add('secrets', source.secret?.name)
+    add('configmaps', source.configMap?.name)
+  }
+}
+
+function containersOf(spec: PodSpec) {
+  return [...spec.containers, ...(spec.initContainers ?? []), ...(spec.ephemeralContainers ?? [])]
+}
+
+function decideServiceAccount(node: string, request: RequestAttributes, objects: ObjectReader): Decision {
+  const makesToken = request.verb === 'create' && request.subresource === 'token'
+  const reads = request.verb === 'get' && request.subresource === ''
+  if (!makesToken && !reads)
+    return noOpinion('can only get individual resources of this type or create tokens')
+  return isReferenced(node, request, objects) ? allowed : noOpinion(noRelationship(node))
+}
+
+function decideOwnLease(node: string, request: RequestAttributes): Decision {
+  const verbs = ['get', 'create', 'update', 'patch', 'delete']
+  if (!verbs.includes(request.verb))
+    return noOpinion('can only get, create, update, patch, or delete a node lease')
+  if (request.namespace !== 'kube-node-lease') {
+    return noOpinion('can only access leases in the "kube-node-lease" system namespace')
+  }
+  if (request.verb === 'create' || request.name === node) return allowed
+  return noOpinion('can only access node lease with the same name as the requesting node')
+}
+
+function decideOwnNamed(node: string, request: RequestAttributes, verbs: readonly string[]): Decision {
+  if (!verbs.includes(request.verb))
+    return noOpinion('can only get, create, update, patch, or delete a CSINode')
+  if (request.subresource !== '') return noOpinion('cannot authorize CSINode subresources')
+  if (request.verb === 'create' || request.name === node) return allowed
+  return noOpinion('can only access CSINode with the same name as the requesting node')
+}
+
+/** A list or watch without a name is decided by the role: requests carry no selectors here. */
+function decideNode(node: string, request: RequestAttributes): Decision | null {
+  if (!READS.includes(request.verb) || request.subresource !== '') return null
+  if (request.name === '') return null
+  if (request.name === node) return allowed
+  return noOpinion(`node ${JSON.stringify(node)} cannot read all nodes, only its own Node object`)
+}
+
+function decidePod(node: string, request: RequestAttributes, objects: ObjectReader): Decision | null {
+  if (request.verb !== 'get' || request.subresource !== '' || request.name === '') return null
+  const pod = objects.get('', 'pods', request.namespace, request.name) as unknown as Pod | null
+  if (pod === null || pod.spec?.nodeName === node) return allowed
+  return noOpinion(`node ${JSON.stringify(node)} can only get pods that are bound to it`)
+}
