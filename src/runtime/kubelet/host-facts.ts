@@ -1,0 +1,48 @@
+/** What a node says about its machine. Read once; kernel files are read with plain reads, no programs. */
+import { readFileSync, statfsSync } from 'node:fs'
+import os from 'node:os'
+
+export interface HostFacts {
+  readonly hostname: string
+  readonly cpuCount: number
+  readonly memoryBytes: number
+  readonly diskBytes: number
+  /** `linux`, `darwin`, `windows`, as Kubernetes spells them. */
+  readonly operatingSystem: string
+  /** `amd64`, `arm64`. */
+  readonly architecture: string
+  readonly kernelVersion: string
+  readonly osImage: string
+  readonly machineId: string
+  readonly bootId: string
+}
+
+const ARCHITECTURES: Readonly<Record<string, string>> = { x64: 'amd64', ia32: '386' }
+const SYSTEMS: Readonly<Record<string, string>> = { win32: 'windows' }
+
+/** Facts of this machine; `directory` lies on the disk that pods use. */
+export function readHostFacts(directory: string): HostFacts {
+  const release = readText('/etc/os-release')
+  const pretty = /^PRETTY_NAME="?([^"\n]*)"?$/m.exec(release)?.[1]
+  const disk = statfsSync(directory)
+  return {
+    hostname: os.hostname(),
+    cpuCount: os.availableParallelism(),
+    memoryBytes: os.totalmem(),
+    diskBytes: disk.bsize * disk.blocks,
+    operatingSystem: SYSTEMS[process.platform] ?? process.platform,
+    architecture: ARCHITECTURES[process.arch] ?? process.arch,
+    kernelVersion: os.release(),
+    osImage: pretty ?? `${os.type()} ${os.release()}`,
+    machineId: readText('/etc/machine-id').trim() || os.hostname(),
+    bootId: readText('/proc/sys/kernel/random/boot_id').trim(),
+  }
+}
+
+function readText(path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    return ''
+  }
+}

@@ -1,0 +1,49 @@
+/** What the kubelet is made of: everything it touches comes in from outside. */
+import type { Clock } from '../../base/clock.ts'
+import type { Log } from '../../base/log.ts'
+import type { Random } from '../../base/random.ts'
+import type { Transport } from '../../client/transport.ts'
+import type { HostFacts } from './host-facts.ts'
+import type { Runtime } from './runtime/runtime.ts'
+
+export interface KubeletDirectories {
+  /** Volumes and the like, by pod uid: `<data-dir>/pods`. */
+  readonly pods: string
+  /** Container logs: `<data-dir>/logs`. */
+  readonly logs: string
+}
+
+export interface KubeletSettings {
+  /** Address of the cluster DNS. */
+  readonly clusterDns: string
+  readonly clusterDomain: string
+  readonly serviceCidr: string
+  /** Where pods reach a cluster IP: itself, or its mirror with the process runtime. */
+  readonly serviceAddress: (clusterIp: string) => string
+}
+
+/** PEM texts of the kubelet's own HTTPS server. */
+export interface KubeletCertificates {
+  readonly certificate: string
+  readonly key: string
+  /** Authority of the clients that may ask. */
+  readonly clientAuthority: string
+}
+
+export interface KubeletParts {
+  /** Speaks as `system:node:<nodeName>` in `system:nodes`. */
+  readonly transport: Transport
+  readonly runtime: Runtime
+  readonly nodeName: string
+  readonly nodeAddress: string
+  readonly directories: KubeletDirectories
+  readonly ports: { readonly kubelet: number }
+  readonly certificates: KubeletCertificates
+  readonly settings: KubeletSettings
+  readonly host: HostFacts
+  /** `v1.36.x+mk8s.y`. */
+  readonly version: string
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Log
+}

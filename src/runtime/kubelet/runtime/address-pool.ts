@@ -1,0 +1,51 @@
+/** Pod addresses of one node: the network's hosts in turn, so that a freed address rests before it is used again. */
+import { Mk8sError } from '../../../base/errors.ts'
+
+/** The same host part under 127: what every Linux host answers for without privileges. */
+export function mirrorOf(address: string): string {
+  return `127.${address.split('.').slice(1).join('.')}`
+}
+
+export class AddressPool {
+  readonly #first: number
+  readonly #count: number
+  readonly #used = new Set<string>()
+  #next = 0
+
+  /** `cidr` such as `10.1.0.0/24`; network, gateway (.1) and broadcast address are never handed out. */
+  constructor(cidr: string) {
+    const [base = '', bits = ''] = cidr.split('/')
+    const size = 2 ** (32 - Number(bits))
+    this.#first = toNumber(base) + 2
+    this.#count = size - 3
+  }
+
+  /** Marks an address as taken, as found at a restart. */
+  adopt(address: string): void {
+    this.#used.add(address)
+  }
+
+  allocate(): string {
+    for (let tries = 0; tries < this.#count; tries++) {
+      const address = toText(this.#first + (this.#next++ % this.#count))
+      if (this.#used.has(address)) continue
+      this.#used.add(address)
+      return address
+    }
+    throw new Mk8sError('kubelet/runtime', 'no pod address is free on this node', {
+      hint: 'Delete pods, or install the node with a larger pod network.',
+    })
+  }
+
+  release(address: string): void {
+    this.#used.delete(address)
+  }
+}
+
+function toNumber(address: string): number {
+  return address.split('.').reduce((sum, part) => sum * 256 + Number(part), 0)
+}
+
+function toText(value: number): string {
+  return [24, 16, 8, 0].map(shift => Math.floor(value / 2 ** shift) % 256).join('.')
+}

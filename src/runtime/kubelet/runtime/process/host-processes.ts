@@ -1,0 +1,80 @@
+/** Processes of the host as /proc shows them: is this still the same one, who is in its session, end it. */
+import { readdirSync, readFileSync } from 'node:fs'
+import { systemCodeOf } from '../../../../base/errors.ts'
+
+export interface ProcessIdentity {
+  readonly pid: number
+  /** Boot id and start time, so that a reused process id is not taken for the same process. */
+  readonly startedTicks: string
+}
+
+/** The identity of a running process; `startedTicks` is empty where there is no /proc. */
+export function identifyProcess(pid: number): ProcessIdentity {
+  return { pid, startedTicks: startTicksOf(pid) ?? '' }
+}
+
+export function isSameProcess(identity: ProcessIdentity): boolean {
+  if (identity.startedTicks === '') return isAlive(identity.pid)
+  return startTicksOf(identity.pid) === identity.startedTicks
+}
+
+let bootId: string | undefined
+
+function startTicksOf(pid: number): string | null {
+  const fields = statOf(pid)
+  if (fields === null || fields[0] === 'Z') return null
+  bootId ??= readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
+  return `${bootId}:${fields[19] ?? ''}`
+}
+
+/** Fields of /proc/<pid>/stat from the third (state) on; the second may hold blanks and parentheses. */
+function statOf(pid: number): string[] | null {
+  try {
+    const text = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    return text.slice(text.lastIndexOf(')') + 2).split(' ')
+  } catch {
+    return null
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    return systemCodeOf(error) === 'EPERM'
+  }
+}
+
+/** Sends a signal to a process group; false when there is none left. */
+export function signalGroup(group: number, signal: NodeJS.Signals): boolean {
+  try {
+    process.kill(-group, signal)
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** Kills every process of a session, also those that left the process group. */
+export function killSession(session: number): void {
+  signalGroup(session, 'SIGKILL')
+  for (const name of listProc()) {
+    const pid = Number(name)
+    if (Number.isInteger(pid) && statOf(pid)?.[3] === String(session)) {
+      try {
+        process.kill(pid, 'SIGKILL')
+      } catch {
+        // It ended by itself in between.
+      }
+    }
+  }
+}
+
+function listProc(): string[] {
+  try {
+    return readdirSync('/proc')
+  } catch {
+    return []
+  }
+}

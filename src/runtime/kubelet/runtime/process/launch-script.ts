@@ -1,0 +1,131 @@
+/**
+ * The shell scripts that start a container of the process runtime (pure text).
+ *
+ * The keeper is a POSIX shell that outlives the daemon: it runs the program, notes its exit code in a file, and
+ * saves what is left in the log pipes when no daemon reads them. Inside it, with privileges, a mount namespace
+ * gets an overlay of the host's root, so that volumes appear at their mount paths without touching the host.
+ */
+import type { ContainerSecurity, Mount } from '../runtime.ts'
+
+/** Arguments: container directory, file with the daemon's process id, program and its arguments. */
+export const KEEPER_SCRIPT = `
+dir=$1 reader=$2
+shift 2
+trap : TERM INT HUP QUIT USR1 USR2 ALRM
+echo $$ >"$dir/keeper"
+"$@"
+code=$?
+trap '' TERM INT HUP QUIT USR1 USR2 ALRM
+if read -r pid <"$reader" && kill -0 "$pid"; then :; else
+  dd if="$dir/stdout" iflag=nonblock bs=65536 of="$dir/stdout.rest"
+  dd if="$dir/stderr" iflag=nonblock bs=65536 of="$dir/stderr.rest"
+fi 2>/dev/null
+echo "$code" >"$dir/exit"
+exit "$code"
+`
+
+/** Without a mount namespace: note the process id and become the program. Arguments: see above, with cwd. */
+export const PLAIN_SCRIPT = `
+echo $$ >"$1/pid" || exit 128
+cd "$2" || exit 128
+shift 2
+exec "$@"
+`
+
+/** How a file system of the host is shown inside. */
+export interface Submount {
+  readonly path: string
+  readonly how: 'rbind' | 'bind' | 'overlay'
+}
+
+/** A mount whose path inside has no symbolic links, outermost first. */
+export type ResolvedMount = Mount & { readonly isFile: boolean }
+
+export interface MountPlan {
+  /** The container's directory: `upper`, `work` and `root` are made in it. */
+  readonly directory: string
+  readonly mounts: readonly ResolvedMount[]
+  readonly submounts: readonly Submount[]
+}
+
+// Where the disk's file system cannot be an upper layer (it is an overlay itself), memory serves.
+const OVERLAY_FUNCTION = `
+overlay() {
+  mkdir -p "$2/upper" "$2/work"
+  mount -t overlay overlay -o "lowerdir=$1,upperdir=$2/upper,workdir=$2/work" "$3" 2>/dev/null && return
+  mount -t tmpfs -o size=256m,mode=755 tmpfs "$2"
+  mkdir "$2/upper" "$2/work"
+  mount -t overlay overlay -o "lowerdir=$1,upperdir=$2/upper,workdir=$2/work" "$3"
+}`
+
+const BECOME = `'cd "$0" || exit 128; exec "$@"'`
+
+/** Arguments of the script: working directory, program and its arguments. */
+export function renderMountScript(plan: MountPlan, security: ContainerSecurity): string {
+  const inside = (path: string) => quote(`${plan.directory}/root${path}`)
+  const layer = (index: number) => quote(`${plan.directory}/layer-${index}`)
+  const submounts = plan.submounts.map(({ path, how }, index) =>
+    how === 'overlay'
+      ? `overlay ${quote(path)} ${layer(index + 1)} ${inside(path)}`
+      : `mount --${how} ${quote(path)} ${inside(path)}`,
+  )
+  return [
+    'exec 8>&2 2>' + quote(`${plan.directory}/setup-error`),
+    'set -e',
+    OVERLAY_FUNCTION,
+    `overlay / ${layer(0)} ${inside('')}`,
+    ...submounts,
+    ...plan.mounts.flatMap(mount => renderMount(mount, inside)),
+    `echo $$ >${quote(`${plan.directory}/pid`)}`,
+    'exec 2>&8 8>&-',
+    `exec chroot ${chrootOptions(security)}${inside('')} /bin/sh -c ${BECOME} "$@"`,
+  ].join('\n')
+}
+
+function renderMount(mount: ResolvedMount, inside: (path: string) => string): string[] {
+  const target = inside(mount.containerPath)
+  const parent = inside(mount.containerPath.replace(/\/[^/]*$/, ''))
+  const make = mount.isFile
+    ? `[ -e ${target} ] || { mkdir -p ${parent}; : >${target}; }`
+    : `[ -d ${target} ] || mkdir -p ${target}`
+  const bind = `mount --rbind ${quote(mount.hostPath)} ${target}`
+  return mount.readOnly ? [make, bind, `mount -o remount,bind,ro ${target}`] : [make, bind]
+}
+
+function chrootOptions(security: ContainerSecurity): string {
+  if (security.runAsUser === undefined && security.runAsGroup === undefined) return ''
+  const user = security.runAsUser ?? 0
+  const group = security.runAsGroup ?? 0
+  const groups = [group, ...(security.supplementalGroups ?? [])]
+  return `--userspec=${user}:${group} --groups=${groups.join(',')} `
+}
+
+/** A word for the shell. */
+export function quote(word: string): string {
+  return `'${word.replaceAll("'", `'\\''`)}'`
+}
+
+/**
+ * From /proc/self/mountinfo: which of the host's mounts to show inside. Only the outermost, since they are bound
+ * with what lies under them. One that is to get new mount points is overlaid, so that they stay off the host.
+ */
+export function planSubmounts(parts: {
+  readonly mountinfo: string
+  readonly directory: string
+  /** Mount paths that do not exist on the host. */
+  readonly missing: readonly string[]
+}): Submount[] {
+  const points = parts.mountinfo
+    .split('\n')
+    .map(line => line.split(' ')[4] ?? '')
+    .filter(point => point.startsWith('/') && point !== '/')
+    .map(point => point.replaceAll(/\\([0-7]{3})/g, (_all, code) => String.fromCharCode(parseInt(code, 8))))
+  const outermost: Submount[] = []
+  for (const point of [...new Set(points)].sort((a, b) => a.length - b.length)) {
+    if (outermost.some(outer => point.startsWith(`${outer.path}/`))) continue
+    const isGrowing = parts.missing.some(path => path.startsWith(`${point}/`))
+    const holdsUs = parts.directory.startsWith(`${point}/`)
+    outermost.push({ path: point, how: isGrowing ? 'overlay' : holdsUs ? 'bind' : 'rbind' })
+  }
+  return outermost
+}

@@ -1,0 +1,356 @@
+/**
+ * The `process` runtime: a container is a session of ordinary processes on the host. Images are not pulled, limits
+ * not enforced; the README of this folder's parent says what that means. Containers outlive the daemon.
+ */
+import { closeSync, existsSync, openSync, readFileSync } from 'node:fs'
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { type Clock, sleep } from '../../../../base/clock.ts'
+import { Mk8sError, messageOf } from '../../../../base/errors.ts'
+import type { Log } from '../../../../base/log.ts'
+import type { Random } from '../../../../base/random.ts'
+import { runProgram, spawnDetached } from '../../../../host/programs.ts'
+import { AddressPool, mirrorOf } from '../address-pool.ts'
+import type {
+  ContainerConfig,
+  ContainerStatus,
+  ExecResult,
+  ImageStatus,
+  Runtime,
+  RuntimeEvent,
+  SandboxConfig,
+  SandboxStatus,
+} from '../runtime.ts'
+import { ContainerProcess, readExitFile } from './container-process.ts'
+import { identifyProcess, isSameProcess, killSession } from './host-processes.ts'
+import { type LaunchHost, planLaunch, probeIsolation } from './launch.ts'
+import { KEEPER_SCRIPT } from './launch-script.ts'
+import { type ContainerRecord, RecordStore, type SandboxRecord } from './records.ts'
+
+export interface ProcessRuntimeParts {
+  /** `<data-dir>/containers`. */
+  readonly directory: string
+  /** This node's part of the pod network. */
+  readonly podCidr: string
+  readonly version: string
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Log
+}
+
+export class ProcessRuntime implements Runtime {
+  readonly name = 'process'
+  readonly isVirtual = false
+  readonly version: string
+  readonly #parts: ProcessRuntimeParts
+  readonly #sandboxStore: RecordStore<SandboxRecord>
+  readonly #containerStore: RecordStore<ContainerRecord>
+  readonly #sandboxes = new Map<string, SandboxRecord>()
+  readonly #containers = new Map<string, ContainerRecord>()
+  readonly #processes = new Map<string, ContainerProcess>()
+  readonly #addresses: AddressPool
+  #host: LaunchHost = { isolation: false, isRoot: false }
+  #onEvent: (event: RuntimeEvent) => void = () => {}
+
+  constructor(parts: ProcessRuntimeParts) {
+    this.#parts = parts
+    this.version = parts.version
+    this.#sandboxStore = new RecordStore(join(parts.directory, 'sandboxes'))
+    this.#containerStore = new RecordStore(join(parts.directory, 'containers'))
+    this.#addresses = new AddressPool(parts.podCidr)
+  }
+
+  get #readerFile(): string {
+    return join(this.#parts.directory, 'reader')
+  }
+
+  async start(onEvent: (event: RuntimeEvent) => void): Promise<void> {
+    this.#onEvent = onEvent
+    for (const sandbox of await this.#sandboxStore.load()) {
+      this.#sandboxes.set(sandbox.id, sandbox)
+      if (sandbox.state === 'ready' && sandbox.podAddress !== '') this.#addresses.adopt(sandbox.podAddress)
+    }
+    await writeFile(this.#readerFile, `${process.pid}\n`, { mode: 0o600 })
+    for (const container of await this.#containerStore.load()) {
+      this.#containers.set(container.id, container)
+      await this.#adopt(container)
+    }
+    this.#host = await probeIsolation(join(this.#parts.directory, 'probe'))
+    if (this.#host.why !== undefined) {
+      this.#parts.log.warn('volumes are reachable under $MK8S_ROOT only', { why: this.#host.why })
+    }
+  }
+
+  async stop(): Promise<void> {
+    this.#onEvent = () => {}
+    await rm(this.#readerFile, { force: true })
+    for (const live of this.#processes.values()) await live.detach()
+    this.#processes.clear()
+  }
+
+  async runSandbox(config: SandboxConfig): Promise<string> {
+    const record: SandboxRecord = {
+      id: this.#newId(),
+      config,
+      state: 'ready',
+      createdAt: this.#parts.clock.now(),
+      podAddress: config.hostNetwork ? '' : this.#addresses.allocate(),
+    }
+    await this.#sandboxStore.save(record)
+    this.#sandboxes.set(record.id, record)
+    return record.id
+  }
+
+  async stopSandbox(id: string): Promise<void> {
+    const sandbox = this.#sandboxes.get(id)
+    if (sandbox === undefined) return
+    const inside = [...this.#containers.values()].filter(container => container.sandboxId === id)
+    await Promise.all(inside.map(container => this.stopContainer(container.id, 0)))
+    if (sandbox.state === 'not-ready') return
+    sandbox.state = 'not-ready'
+    await this.#sandboxStore.save(sandbox)
+    this.#addresses.release(sandbox.podAddress)
+  }
+
+  async removeSandbox(id: string): Promise<void> {
+    await this.stopSandbox(id)
+    for (const container of [...this.#containers.values()]) {
+      if (container.sandboxId === id) await this.removeContainer(container.id)
+    }
+    await this.#sandboxStore.remove(id)
+    this.#sandboxes.delete(id)
+  }
+
+  async sandboxStatus(id: string): Promise<SandboxStatus | null> {
+    const sandbox = this.#sandboxes.get(id)
+    return sandbox === undefined ? null : renderSandboxStatus(sandbox)
+  }
+
+  async listSandboxes(): Promise<readonly SandboxStatus[]> {
+    return [...this.#sandboxes.values()].map(renderSandboxStatus)
+  }
+
+  async createContainer(sandboxId: string, config: ContainerConfig): Promise<string> {
+    const sandbox = this.#sandboxes.get(sandboxId)
+    if (sandbox === undefined) throw new Mk8sError('kubelet/runtime', `sandbox ${sandboxId} does not exist`)
+    if (config.command.length === 0) {
+      throw new Mk8sError(
+        'kubelet/runtime',
+        `process runtime needs spec.containers[].command: container ${config.name} has none, ` +
+          'and images are not pulled, so there is no entrypoint to take',
+      )
+    }
+    const id = this.#newId()
+    const record: ContainerRecord = {
+      id,
+      sandboxId,
+      podUid: sandbox.config.metadata.uid,
+      config,
+      logPath: join(sandbox.config.logDirectory, config.logPath),
+      createdAt: this.#parts.clock.now(),
+      startedAt: 0,
+      finishedAt: 0,
+      exitCode: 0,
+      message: '',
+      keeper: null,
+      isolated: false,
+    }
+    const directory = this.#containerStore.directoryOf(id)
+    for (const name of ['root', 'cwd']) await mkdir(join(directory, name), { recursive: true, mode: 0o755 })
+    await runProgram('mkfifo', ['-m', '600', join(directory, 'stdout'), join(directory, 'stderr')])
+    await this.#containerStore.save(record)
+    this.#containers.set(id, record)
+    return id
+  }
+
+  async startContainer(id: string): Promise<void> {
+    const record = this.#mustContainer(id)
+    if (record.startedAt !== 0) return
+    const directory = this.#containerStore.directoryOf(id)
+    const launch = await planLaunch({ config: record.config, directory, host: this.#host })
+    record.isolated = launch.isolated
+    const live = new ContainerProcess({ directory, logPath: record.logPath, clock: this.#parts.clock })
+    const ends = ['stdout', 'stderr'].map(name => openSync(join(directory, name), 'r+'))
+    try {
+      await live.open()
+      const args = ['-c', KEEPER_SCRIPT, 'mk8s-keeper', directory, this.#readerFile, ...launch.argv]
+      const stdio = ['ignore' as const, ...ends]
+      const keeper = await spawnDetached('/bin/sh', args, { env: launch.env, stdio, cwd: directory })
+      record.keeper = identifyProcess(keeper.pid)
+      record.startedAt = this.#parts.clock.now()
+      await this.#containerStore.save(record)
+      this.#processes.set(id, live)
+      this.#awaitEnd(record, live)
+      live.attach(record.keeper, keeper.exited)
+    } finally {
+      for (const fd of ends) closeSync(fd)
+    }
+    await live.running
+    if (existsSync(join(directory, 'pid'))) return
+    const why = await readFile(join(directory, 'setup-error'), 'utf8').catch(() => '')
+    throw new Mk8sError('kubelet/runtime', `failed to start container ${id}: ${why.trim() || 'no reason given'}`)
+  }
+
+  async stopContainer(id: string, gracePeriodMs: number): Promise<void> {
+    const live = this.#processes.get(id)
+    if (live === undefined) return
+    if (gracePeriodMs > 0) {
+      live.signal('SIGTERM')
+      const done = live.exited.then(() => true)
+      if (await Promise.race([done, sleep(this.#parts.clock, gracePeriodMs).then(() => false)])) return
+    }
+    await live.kill()
+    await live.exited
+  }
+
+  async removeContainer(id: string): Promise<void> {
+    await this.stopContainer(id, 0)
+    await this.#containerStore.remove(id)
+    this.#containers.delete(id)
+  }
+
+  async containerStatus(id: string): Promise<ContainerStatus | null> {
+    const record = this.#containers.get(id)
+    return record === undefined ? null : renderContainerStatus(record)
+  }
+
+  async listContainers(podUid?: string): Promise<readonly ContainerStatus[]> {
+    const all = [...this.#containers.values()]
+    return all.filter(({ podUid: uid }) => podUid === undefined || uid === podUid).map(renderContainerStatus)
+  }
+
+  async exec(
+    id: string,
+    command: readonly string[],
+    options: { readonly timeoutMs: number; readonly signal?: AbortSignal },
+  ): Promise<ExecResult> {
+    const record = this.#mustContainer(id)
+    const directory = this.#containerStore.directoryOf(id)
+    const pid = (await readFile(join(directory, 'pid'), 'utf8').catch(() => '')).trim()
+    if (pid === '' || !this.#processes.has(id)) {
+      throw new Mk8sError('kubelet/runtime', `container ${id} is not running`)
+    }
+    const { runAsUser, runAsGroup } = record.config.security
+    const user = runAsUser === undefined ? [] : ['--setuid', `${runAsUser}`, '--setgid', `${runAsGroup ?? 0}`]
+    const enter = ['--target', pid, '--mount', '--root', '--wd', ...user, '--']
+    const [program = '', ...rest] = record.isolated ? ['nsenter', ...enter, ...command] : command
+    try {
+      return await runProgram(program, rest, {
+        accept: 'any',
+        cleanEnvironment: true,
+        env: record.config.env,
+        cwd: join(directory, 'cwd'),
+        timeoutMs: options.timeoutMs,
+        ...(options.signal === undefined ? {} : { signal: options.signal }),
+      })
+    } catch (error) {
+      if (!(error instanceof Mk8sError) || error.code !== 'host/program-missing') throw error
+      return { exitCode: 127, stdout: '', stderr: messageOf(error), timedOut: false }
+    }
+  }
+
+  /** Nothing is pulled: every name is taken as it is. */
+  async imageStatus(image: string): Promise<ImageStatus> {
+    return { image, imageId: `process://${image}` }
+  }
+
+  async ensureImage(image: string): Promise<ImageStatus> {
+    return this.imageStatus(image)
+  }
+
+  /** A container that runs goes on; one that ended meanwhile gets its facts. */
+  async #adopt(record: ContainerRecord): Promise<void> {
+    if (record.finishedAt !== 0) return
+    const directory = this.#containerStore.directoryOf(record.id)
+    record.keeper ??= findKeeper(directory)
+    if (record.keeper === null) return
+    record.startedAt ||= record.createdAt
+    const live = new ContainerProcess({ directory, logPath: record.logPath, clock: this.#parts.clock })
+    await live.open()
+    this.#processes.set(record.id, live)
+    this.#awaitEnd(record, live)
+    live.attach(record.keeper)
+    const isRunning = readExitFile(directory) === null && isSameProcess(record.keeper)
+    this.#parts.log.info(isRunning ? 'found a running container again' : 'a container ended meanwhile', {
+      container: record.config.name,
+      id: record.id.slice(0, 12),
+    })
+    if (!isRunning) await live.exited
+  }
+
+  #awaitEnd(record: ContainerRecord, live: ContainerProcess): void {
+    live.exited.then(async facts => {
+      record.exitCode = facts.exitCode
+      record.finishedAt = Math.max(facts.finishedAt, record.startedAt)
+      this.#processes.delete(record.id)
+      if (!this.#containers.has(record.id)) return
+      await this.#containerStore.save(record).catch(error => {
+        this.#parts.log.warn('the end of a container could not be recorded', { error })
+      })
+      this.#onEvent({ type: 'container-exited', podUid: record.podUid, containerId: record.id })
+    })
+  }
+
+  #mustContainer(id: string): ContainerRecord {
+    const record = this.#containers.get(id)
+    if (record === undefined) throw new Mk8sError('kubelet/runtime', `container ${id} does not exist`)
+    return record
+  }
+
+  #newId(): string {
+    return Buffer.from(this.#parts.random.bytes(32)).toString('hex')
+  }
+}
+
+/** The keeper of a container whose start was cut short by the daemon's end. */
+function findKeeper(directory: string): { pid: number; startedTicks: string } | null {
+  try {
+    const pid = Number(readFileSync(join(directory, 'keeper'), 'utf8'))
+    const isOurs = readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(directory)
+    return isOurs ? identifyProcess(pid) : { pid, startedTicks: 'gone' }
+  } catch {
+    return null
+  }
+}
+
+/** Ends everything that the runtime in this directory started: for uninstall and reset, with no daemon running. */
+export async function killAllContainers(directory: string): Promise<void> {
+  const records = await new RecordStore<ContainerRecord>(join(directory, 'containers')).load()
+  for (const { keeper } of records) {
+    if (keeper !== null && isSameProcess(keeper)) killSession(keeper.pid)
+  }
+}
+
+function renderSandboxStatus(record: SandboxRecord): SandboxStatus {
+  return {
+    id: record.id,
+    metadata: record.config.metadata,
+    state: record.state,
+    createdAt: record.createdAt,
+    addresses: record.podAddress === '' ? [] : [mirrorOf(record.podAddress)],
+  }
+}
+
+function renderContainerStatus(record: ContainerRecord): ContainerStatus {
+  const hasEnded = record.finishedAt !== 0
+  return {
+    id: record.id,
+    sandboxId: record.sandboxId,
+    podUid: record.podUid,
+    name: record.config.name,
+    attempt: record.config.attempt,
+    state: hasEnded ? 'exited' : record.startedAt === 0 ? 'created' : 'running',
+    createdAt: record.createdAt,
+    startedAt: record.startedAt,
+    finishedAt: record.finishedAt,
+    exitCode: record.exitCode,
+    signal: 0,
+    reason: hasEnded ? (record.exitCode === 0 ? 'Completed' : 'Error') : '',
+    message: record.message,
+    image: record.config.image,
+    imageId: `process://${record.config.image}`,
+    logPath: record.logPath,
+    labels: record.config.labels,
+    annotations: record.config.annotations,
+  }
+}

@@ -1,0 +1,152 @@
+/**
+ * What the kubelet asks of a container runtime, in the shape of CRI: sandboxes, containers, images, exec, logs as
+ * files, and an event when a container exits. `test/contract/runtime` holds for every implementation.
+ * Times are wall-clock milliseconds; 0 means "not yet".
+ */
+
+export interface SandboxMetadata {
+  readonly name: string
+  readonly namespace: string
+  readonly uid: string
+  /** How often this pod's sandbox was made anew. */
+  readonly attempt: number
+}
+
+export interface SandboxConfig {
+  readonly metadata: SandboxMetadata
+  readonly hostname: string
+  readonly hostNetwork: boolean
+  /** Directory that the log paths of its containers are relative to. */
+  readonly logDirectory: string
+  readonly labels: Readonly<Record<string, string>>
+  readonly annotations: Readonly<Record<string, string>>
+}
+
+export interface SandboxStatus {
+  readonly id: string
+  readonly metadata: SandboxMetadata
+  readonly state: 'ready' | 'not-ready'
+  readonly createdAt: number
+  /** Empty with the host's network. */
+  readonly addresses: readonly string[]
+}
+
+export interface Mount {
+  readonly containerPath: string
+  readonly hostPath: string
+  readonly readOnly: boolean
+}
+
+export interface ContainerSecurity {
+  readonly runAsUser?: number | undefined
+  readonly runAsGroup?: number | undefined
+  readonly supplementalGroups?: readonly number[] | undefined
+}
+
+export interface ContainerConfig {
+  readonly name: string
+  /** The restart count, which also names the log file. */
+  readonly attempt: number
+  readonly image: string
+  readonly command: readonly string[]
+  readonly args: readonly string[]
+  readonly workingDir: string
+  readonly env: Readonly<Record<string, string>>
+  readonly mounts: readonly Mount[]
+  /** Relative to the sandbox's log directory. */
+  readonly logPath: string
+  readonly labels: Readonly<Record<string, string>>
+  readonly annotations: Readonly<Record<string, string>>
+  readonly security: ContainerSecurity
+}
+
+export type ContainerState = 'created' | 'running' | 'exited' | 'unknown'
+
+export interface ContainerStatus {
+  readonly id: string
+  readonly sandboxId: string
+  readonly podUid: string
+  readonly name: string
+  readonly attempt: number
+  readonly state: ContainerState
+  readonly createdAt: number
+  readonly startedAt: number
+  readonly finishedAt: number
+  readonly exitCode: number
+  /** The signal that ended it, 0 for none. */
+  readonly signal: number
+  /** `Completed`, `Error`, `OOMKilled`, …; empty while it runs. */
+  readonly reason: string
+  readonly message: string
+  readonly image: string
+  readonly imageId: string
+  /** Absolute. */
+  readonly logPath: string
+  readonly labels: Readonly<Record<string, string>>
+  readonly annotations: Readonly<Record<string, string>>
+}
+
+export interface ExecResult {
+  readonly exitCode: number
+  readonly stdout: string
+  readonly stderr: string
+  readonly timedOut: boolean
+}
+
+export interface ImageStatus {
+  /** The name as given. */
+  readonly image: string
+  /** `docker.io/library/x@sha256:…`, `process://x`. */
+  readonly imageId: string
+}
+
+export interface ContainerExited {
+  readonly type: 'container-exited'
+  readonly podUid: string
+  readonly containerId: string
+}
+
+export type RuntimeEvent = ContainerExited
+
+/** All methods but the reading ones may be repeated: what is done already is no error. */
+export interface Runtime {
+  /** Scheme of container ids in pod status: `process`, `simulated`, `containerd`. */
+  readonly name: string
+  readonly version: string
+  /** Pods have no real addresses, so network probes are answered by `exec` too. */
+  readonly isVirtual: boolean
+  /** Finds what still runs from before and delivers events from then on. */
+  start(onEvent: (event: RuntimeEvent) => void): Promise<void>
+  /** Stops watching; everything keeps running. */
+  stop(): Promise<void>
+
+  /** Returns the id of a sandbox in state `ready`. */
+  runSandbox(config: SandboxConfig): Promise<string>
+  /** Stops its containers at once and gives its addresses back. */
+  stopSandbox(id: string): Promise<void>
+  /** Also removes its containers. */
+  removeSandbox(id: string): Promise<void>
+  sandboxStatus(id: string): Promise<SandboxStatus | null>
+  listSandboxes(): Promise<readonly SandboxStatus[]>
+
+  createContainer(sandboxId: string, config: ContainerConfig): Promise<string>
+  /** Resolves once the program runs; rejects with `kubelet/runtime` when it cannot be started. */
+  startContainer(id: string): Promise<void>
+  /** SIGTERM, and SIGKILL after `gracePeriodMs`; resolves once it has exited. */
+  stopContainer(id: string, gracePeriodMs: number): Promise<void>
+  /** Kills it if it still runs; its log file stays. */
+  removeContainer(id: string): Promise<void>
+  containerStatus(id: string): Promise<ContainerStatus | null>
+  listContainers(podUid?: string): Promise<readonly ContainerStatus[]>
+
+  exec(
+    id: string,
+    command: readonly string[],
+    options: { readonly timeoutMs: number; readonly signal?: AbortSignal },
+  ): Promise<ExecResult>
+
+  /** Null when the image is not on this machine. */
+  imageStatus(image: string): Promise<ImageStatus | null>
+  /** Pulls the image if it is not there. */
+  ensureImage(image: string): Promise<ImageStatus>
+}
