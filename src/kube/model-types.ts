@@ -1,6 +1,7 @@
 /**
  * The shape of the Kubernetes API model: every kind, its fields and its verbs, as data.
- * `scripts/generate-model.ts` makes the data; `model.ts` loads it; the API server is driven by it.
+ * `scripts/generate-model.ts` makes the data; `model.ts` loads it; the API server is driven by it. Descriptions
+ * are apart (`Descriptions`), because only the OpenAPI documents need them.
  */
 
 /** What a value of a field looks like on the wire. */
@@ -25,9 +26,10 @@ export interface FieldInfo {
   readonly name: string
   readonly type: TypeRef
   readonly required: boolean
-  readonly description: string
-  /** The value an omitted field gets, whatever else the object says. */
+  /** The value an omitted field gets, whatever else the object says. Never changed: copy it. */
   readonly defaultValue?: unknown
+  /** True when the default is kube-apiserver's own business and no OpenAPI document states it. */
+  readonly defaultUnpublished?: true
   /** Strategic merge patch: the key that identifies an item of a list. */
   readonly patchMergeKey?: string
   readonly patchStrategy?: readonly ('merge' | 'replace' | 'retainKeys')[]
@@ -41,8 +43,13 @@ export interface FieldInfo {
 export interface TypeInfo {
   /** OpenAPI name, for example `io.k8s.api.core.v1.PodSpec`. */
   readonly name: string
-  readonly description: string
   readonly fields: ReadonlyMap<string, FieldInfo>
+  /** Those of `fields` that have a default. */
+  readonly defaulted: readonly FieldInfo[]
+  /** Server-side apply: the whole type is replaced at once. */
+  readonly mapType?: 'atomic' | 'granular'
+  /** The kinds that the type is the body of; empty for parts. */
+  readonly kinds: readonly GroupVersionKind[]
 }
 
 export interface GroupVersionKind {
@@ -85,3 +92,8 @@ export interface Model {
   byResource(group: string, version: string, resource: string): ResourceInfo | undefined
   byKind(gvk: GroupVersionKind): ResourceInfo | undefined
 }
+
+/** Texts by type name: the type's own, and its fields'. The content of `descriptions.json`. */
+export type Descriptions = Readonly<
+  Record<string, readonly [type: string, fields: Readonly<Record<string, string>>]>
+>
