@@ -1,0 +1,107 @@
+/** Starting and stopping a node's daemon from outside, and waiting for what that brings about. */
+import { type Clock, sleep } from '../base/clock.ts'
+import { Mk8sError } from '../base/errors.ts'
+import { clearFailure, nodePaths, readFailure } from '../host/node-files.ts'
+import { identifyProcess, readPidFile, waitUntilGone } from '../host/processes.ts'
+import type { Service } from '../host/service.ts'
+import { endContainers } from '../host/containers.ts'
+import { type AdminClient, createAdminClient } from './admin-client.ts'
+import { type NodeStatus, reasonsNotReady } from './node-status.ts'
+
+export interface LifecycleParts {
+  readonly dataDir: string
+  readonly service: Service
+  readonly clock: Clock
+}
+
+/** Until the daemon opens its socket, it is looked for this often. */
+const SOCKET_POLL_MS = 15
+/** The longest single question for readiness; in between, the daemon's note of a failure is looked for. */
+const ASK_MS = 2_000
+const WORKLOADS_STOP_MS = 60_000
+const DAEMON_STOP_MS = 30_000
+
+/** Starts the daemon; returns false when it runs already. */
+export async function startNode({ dataDir, service }: LifecycleParts): Promise<boolean> {
+  if (readPidFile(nodePaths(dataDir).daemonPid) !== undefined) return false
+  clearFailure(dataDir)
+  await service.start()
+  return true
+}
+
+/**
+ * Waits until the node is ready. Throws the daemon's own error as soon as it reports that it cannot start,
+ * and `node/not-ready` with what is missing when `timeoutMs` is over.
+ */
+export async function waitUntilReady(
+  parts: Pick<LifecycleParts, 'dataDir' | 'clock'>,
+  timeoutMs: number,
+): Promise<NodeStatus> {
+  const { dataDir, clock } = parts
+  const client = createAdminClient(nodePaths(dataDir).adminSocket)
+  const deadline = clock.monotonic() + timeoutMs
+  let last: NodeStatus | undefined
+  for (;;) {
+    const remaining = deadline - clock.monotonic()
+    last = (await statusIfRunning(client, Math.max(0, Math.min(remaining, ASK_MS)))) ?? last
+    if (last?.ready) return last
+    const failure = readFailure(dataDir)
+    if (failure !== undefined) throw failure
+    if (remaining <= 0) throw notReady(last, timeoutMs)
+    await pause(clock)
+  }
+}
+
+/** A node that failed to start is not left trying in the background. */
+export async function startAndWait(parts: LifecycleParts, timeoutMs: number): Promise<NodeStatus> {
+  const started = await startNode(parts)
+  try {
+    return await waitUntilReady(parts, timeoutMs)
+  } catch (error) {
+    const failed = error instanceof Mk8sError && error.code !== 'node/not-ready'
+    if (started && failed) await parts.service.stop()
+    throw error
+  }
+}
+
+/** Ends the daemon and, with `workloads`, the containers too. False when nothing ran. */
+export async function stopNode(parts: LifecycleParts, { workloads }: { workloads: boolean }): Promise<boolean> {
+  const { dataDir, service, clock } = parts
+  const client = createAdminClient(nodePaths(dataDir).adminSocket)
+  const status = await statusIfRunning(client, 0)
+  const active = service.isActive()
+  if (status !== undefined) {
+    const daemon = identifyProcess(status.processId)
+    await client.stop({ workloads, timeoutMs: WORKLOADS_STOP_MS })
+    if (daemon !== undefined) await waitUntilGone(daemon, { clock, timeoutMs: DAEMON_STOP_MS })
+  }
+  await service.stop()
+  // Containers of a daemon that had died are nobody's: the daemon cannot be asked to end them.
+  const ended = workloads ? await endContainers(dataDir, clock) : 0
+  return status !== undefined || active || ended > 0
+}
+
+async function statusIfRunning(client: AdminClient, waitReadyMs: number): Promise<NodeStatus | undefined> {
+  try {
+    return await client.status({ waitReadyMs })
+  } catch (error) {
+    if (error instanceof Mk8sError && (error.code === 'node/not-running' || error.code === 'timeout')) return undefined
+    throw error
+  }
+}
+
+function notReady(status: NodeStatus | undefined, timeoutMs: number): Mk8sError {
+  const seconds = Math.round(timeoutMs / 1000)
+  const why = status === undefined ? 'the daemon does not answer yet' : reasonsNotReady(status).join('\n')
+  return new Mk8sError('node/not-ready', `the node is not ready after ${seconds} s`, { why, hint: 'mk8s status' })
+}
+
+/** The clock's own timers do not keep a process alive, which here has nothing else to do. */
+async function pause(clock: Clock): Promise<void> {
+  const held = setInterval(() => {}, 1_000)
+  try {
+    await sleep(clock, SOCKET_POLL_MS)
+  } finally {
+    clearInterval(held)
+  }
+}
