@@ -145,12 +145,11 @@ function extrasOf(typeName: string, field: string, code: string): FieldJson[3] {
   const unpublished = unpublishedDefaults[typeName]?.[field]
   const zero = zeroFields.get(typeName)?.has(field) ? zeroOf(code) : undefined
   const known = published ?? zero
-  // A default of our own that only refines a published zero (an empty name stays published).
   const value = unpublished ?? known
   const values = enums[typeName]?.[field]
   const extras = {
     ...(value === undefined ? {} : { d: value }),
-    ...(unpublished !== undefined && known === undefined ? { u: 1 as const } : {}),
+    ...(unpublished === undefined ? {} : known === undefined ? { u: 1 as const } : { p: known }),
     ...(facts.patchMergeKey === undefined ? {} : { mk: facts.patchMergeKey }),
     ...(facts.patchStrategy === undefined ? {} : { ps: facts.patchStrategy }),
     ...(facts.listType === undefined ? {} : { lt: facts.listType }),

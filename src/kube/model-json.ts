@@ -9,6 +9,8 @@ export interface FieldExtrasJson {
   readonly d?: unknown
   /** The default is unpublished. */
   readonly u?: 1
+  /** The published default, when it is another. */
+  readonly p?: unknown
   readonly mk?: string
   readonly ps?: readonly ('merge' | 'replace' | 'retainKeys')[]
   readonly lt?: 'atomic' | 'set' | 'map'
