@@ -1,6 +1,7 @@
 /** Building blocks of the tables that `kubectl get` prints: columns, and texts that many kinds share. */
-import { humanDuration } from '../../../kube/time.ts'
+
 import type { KubeObject } from '../../../kube/object.ts'
+import { humanDuration } from '../../../kube/time.ts'
 import type { TableColumn, TableSpec } from './strategy.ts'
 
 export const NONE = '<none>'
@@ -80,7 +81,9 @@ interface ContainerLike {
 }
 
 /** The wide columns CONTAINERS and IMAGES of kinds with a pod template. */
-export function containerCells(spec: { containers?: readonly ContainerLike[] } | undefined): [string, string] {
+export function containerCells(
+  spec: { containers?: readonly ContainerLike[] } | undefined,
+): [string, string] {
   const containers = spec?.containers ?? []
   return [containers.map(item => item.name).join(','), containers.map(item => item.image ?? '').join(',')]
 }

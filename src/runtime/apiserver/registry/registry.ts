@@ -1,9 +1,11 @@
 /** The door of this folder: every kind that needs more than the model, and the way to any kind's strategy. */
 import type { ResourceInfo } from '../../../kube/model-types.ts'
+import { pods } from './core/pods.ts'
+import { services } from './core/services.ts'
 import { defaultStrategy } from './generic.ts'
 import type { Strategy } from './strategy.ts'
 
-const all: readonly Strategy[] = []
+const all: readonly Strategy[] = [pods, services]
 
 /** By `group/resource`; the core group is empty: `/pods`, `apps/deployments`. */
 export const strategies: ReadonlyMap<string, Strategy> = new Map(

@@ -1,0 +1,169 @@
+/** Pods. */
+import type { FieldError } from '../../../../kube/field-error.ts'
+import { forbidden, required } from '../../../../kube/field-error.ts'
+import type { KubeObject } from '../../../../kube/object.ts'
+import { formatTime } from '../../../../kube/time.ts'
+import type { Container, Pod } from '../../../../kube/types.ts'
+import { defineKind, keepGeneration, takeField } from '../kind.ts'
+import type { Strategy, StrategyContext, SubresourceStrategy } from '../strategy.ts'
+import { asKind } from '../support.ts'
+import { checkPodSpec } from '../validation/pod-spec.ts'
+import { compareQuantities, isQuantity } from '../validation/quantities.ts'
+import { podTable } from './pod-columns.ts'
+import { defaultPod } from './pod-defaults.ts'
+import { podStatusProblems, podUpdateProblems } from './pod-update.ts'
+
+const GATED_MESSAGE = 'Scheduling is blocked due to non-empty scheduling gates'
+
+/** Guaranteed: every container's requests equal its limits; BestEffort: nobody asks for anything. */
+export function qosClass(pod: Pod): 'Guaranteed' | 'Burstable' | 'BestEffort' {
+  const containers = [...(pod.spec?.initContainers ?? []), ...(pod.spec?.containers ?? [])]
+  const asks = containers.flatMap(item => [
+    ...positiveComputes(item.resources?.requests),
+    ...positiveComputes(item.resources?.limits),
+  ])
+  if (asks.length === 0) return 'BestEffort'
+  return containers.every(isGuaranteed) ? 'Guaranteed' : 'Burstable'
+}
+
+function positiveComputes(quantities: Record<string, string> | undefined): string[] {
+  return ['cpu', 'memory'].filter(name => {
+    const quantity = quantities?.[name]
+    return quantity !== undefined && isQuantity(quantity) && compareQuantities(quantity, '0') > 0
+  })
+}
+
+function isGuaranteed(container: Container): boolean {
+  const { limits, requests } = container.resources ?? {}
+  return ['cpu', 'memory'].every(name => {
+    const limit = limits?.[name]
+    if (limit === undefined || !isQuantity(limit)) return false
+    const request = requests?.[name] ?? limit
+    return isQuantity(request) && compareQuantities(limit, request) === 0
+  })
+}
+
+function prepareForCreate(object: KubeObject, context: StrategyContext): void {
+  const pod = asKind<Pod>(object)
+  pod.status = { phase: 'Pending', qosClass: qosClass(pod) }
+  if ((pod.spec?.schedulingGates ?? []).length === 0) return
+  pod.status.conditions = [
+    {
+      type: 'PodScheduled',
+      status: 'False',
+      reason: 'SchedulingGated',
+      message: GATED_MESSAGE,
+      lastTransitionTime: formatTime(context.nowMs),
+    },
+  ]
+}
+
+function validate(object: KubeObject): readonly FieldError[] {
+  const pod = asKind<Pod>(object)
+  const out: FieldError[] = []
+  if (!pod.spec) return [required('spec')]
+  checkPodSpec(out, 'spec', pod.spec)
+  if (pod.spec.nodeName && (pod.spec.schedulingGates ?? []).length > 0 && pod.metadata.uid === undefined) {
+    out.push(forbidden('spec.nodeName', 'cannot be set until all schedulingGates have been cleared'))
+  }
+  return out
+}
+
+/** What a status update takes over from the client: the status, but never the QoS class. */
+function prepareForStatusUpdate(next: KubeObject, previous: KubeObject): void {
+  const pod = asKind<Pod>(next)
+  const before = asKind<Pod>(previous)
+  takeField(next, previous, 'spec')
+  next.metadata = {
+    ...previous.metadata,
+    ...(next.metadata.managedFields ? { managedFields: next.metadata.managedFields } : {}),
+    ...(next.metadata.resourceVersion ? { resourceVersion: next.metadata.resourceVersion } : {}),
+  }
+  if (pod.status && before.status?.qosClass && !pod.status.qosClass) {
+    pod.status.qosClass = before.status.qosClass
+  }
+}
+
+/** 0 at once when nothing runs: never scheduled, or already finished. */
+function gracePeriodSeconds(object: KubeObject, requested: number | null): number {
+  const pod = asKind<Pod>(object)
+  const phase = pod.status?.phase
+  if (!pod.spec?.nodeName || phase === 'Failed' || phase === 'Succeeded') return 0
+  const seconds = requested ?? pod.spec.terminationGracePeriodSeconds ?? 0
+  return seconds < 0 ? 1 : seconds
+}
+
+const ephemeralContainers: SubresourceStrategy = {
+  prepareForUpdate(next, previous) {
+    const added = asKind<Pod>(next).spec?.ephemeralContainers
+    takeField(next, previous, 'spec')
+    takeField(next, previous, 'status')
+    const spec = asKind<Pod>(next).spec
+    if (spec && added) spec.ephemeralContainers = added
+    keepGeneration(next, previous)
+  },
+  validateUpdate(next, previous) {
+    const out: FieldError[] = [...validate(next)]
+    const after = asKind<Pod>(next).spec?.ephemeralContainers ?? []
+    for (const old of asKind<Pod>(previous).spec?.ephemeralContainers ?? []) {
+      if (after.some(item => item.name === old.name)) continue
+      const detail = `existing ephemeral containers "${old.name}" may not be removed\n`
+      out.push(forbidden('spec.ephemeralContainers', detail))
+    }
+    return out
+  },
+}
+
+const resize: SubresourceStrategy = {
+  prepareForUpdate(next, previous) {
+    const asked = asKind<Pod>(next).spec
+    takeField(next, previous, 'spec')
+    takeField(next, previous, 'status')
+    for (const container of asKind<Pod>(next).spec?.containers ?? []) {
+      const wanted = asked?.containers.find(item => item.name === container.name)
+      if (wanted?.resources) container.resources = wanted.resources
+    }
+    keepGeneration(next, previous)
+  },
+  validateUpdate(next, previous) {
+    const before = asKind<Pod>(previous)
+    const out = [...validate(next)]
+    if (qosClass(asKind<Pod>(next)) !== (before.status?.qosClass ?? qosClass(before))) {
+      out.push({
+        type: 'FieldValueInvalid',
+        field: 'spec',
+        message: `Invalid value: "${qosClass(asKind<Pod>(next))}": Pod QOS Class may not change as a result of resizing`,
+      })
+    }
+    return out
+  },
+}
+
+export const pods: Strategy = defineKind({
+  group: '',
+  resource: 'pods',
+  hasStatus: true,
+  hasGeneration: true,
+  applyDefaults: object => defaultPod(asKind<Pod>(object)),
+  prepareForCreate,
+  prepareForStatusUpdate,
+  validate,
+  validateUpdate: (next, previous) => podUpdateProblems(asKind<Pod>(next), asKind<Pod>(previous)),
+  validateStatusUpdate: (next, previous) => podStatusProblems(asKind<Pod>(next), asKind<Pod>(previous)),
+  gracePeriodSeconds,
+  selectableFields(object) {
+    const { spec, status } = asKind<Pod>(object)
+    return {
+      'spec.nodeName': spec?.nodeName ?? '',
+      'spec.restartPolicy': spec?.restartPolicy ?? '',
+      'spec.schedulerName': spec?.schedulerName ?? '',
+      'spec.serviceAccountName': spec?.serviceAccountName ?? '',
+      'spec.hostNetwork': String(spec?.hostNetwork ?? false),
+      'status.phase': status?.phase ?? '',
+      'status.podIP': status?.podIPs?.[0]?.ip ?? status?.podIP ?? '',
+      'status.nominatedNodeName': status?.nominatedNodeName ?? '',
+    }
+  },
+  subresources: { ephemeralcontainers: ephemeralContainers, resize },
+  table: podTable,
+})

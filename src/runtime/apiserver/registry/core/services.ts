@@ -1,0 +1,94 @@
+/** Services. */
+import type { FieldError } from '../../../../kube/field-error.ts'
+import type { Service } from '../../../../kube/types.ts'
+import { ageColumn, column, labelsText, NONE, nameColumn, since, tableOf, UNKNOWN, wide } from '../columns.ts'
+import { defineKind } from '../kind.ts'
+import type { Strategy } from '../strategy.ts'
+import { asKind } from '../support.ts'
+import { dns1035Problems } from '../validation/names.ts'
+import { checkService, checkServiceUpdate } from '../validation/service.ts'
+import { claimForService } from './service-claims.ts'
+import { defaultFamilies, defaultService, keepAllocated } from './service-defaults.ts'
+
+const table = tableOf<Service>(
+  [
+    nameColumn,
+    column('Type', 'How the service is exposed'),
+    column('Cluster-IP', 'Address of the service inside the cluster'),
+    column('External-IP', 'Addresses at which others reach the service'),
+    column('Port(s)', 'Ports, with the node port behind the colon, and protocol'),
+    ageColumn,
+    wide('Selector', 'Labels of the pods that serve'),
+  ],
+  (service, nowMs) => [
+    service.metadata.name ?? '',
+    service.spec?.type ?? '',
+    service.spec?.clusterIPs?.[0] || service.spec?.clusterIP || NONE,
+    externalAddress(service),
+    portsText(service),
+    since(service.metadata.creationTimestamp, nowMs),
+    labelsText(service.spec?.selector),
+  ],
+)
+
+function externalAddress(service: Service): string {
+  const external = service.spec?.externalIPs ?? []
+  if (service.spec?.type === 'ExternalName') return service.spec.externalName || NONE
+  if (service.spec?.type === 'LoadBalancer') {
+    const ingress = (service.status?.loadBalancer?.ingress ?? []).map(item => item.ip || item.hostname || '')
+    const all = [...ingress.filter(text => text !== ''), ...external]
+    return all.length > 0 ? all.join(',') : '<pending>'
+  }
+  if (!service.spec?.type) return UNKNOWN
+  return external.length > 0 ? external.join(',') : NONE
+}
+
+function portsText(service: Service): string {
+  const ports = service.spec?.ports ?? []
+  if (ports.length === 0) return NONE
+  return ports
+    .map(port => `${port.port}${port.nodePort ? `:${port.nodePort}` : ''}/${port.protocol ?? 'TCP'}`)
+    .join(',')
+}
+
+export const services: Strategy = defineKind({
+  group: '',
+  resource: 'services',
+  hasStatus: true,
+  hasGeneration: false,
+  applyDefaults(object) {
+    defaultService(asKind<Service>(object))
+    defaultFamilies(asKind<Service>(object), null)
+  },
+  prepareForCreate: object => {
+    object['status'] = { loadBalancer: {} }
+  },
+  prepareForUpdate(next, previous) {
+    const service = asKind<Service>(next)
+    keepAllocated(service, asKind<Service>(previous))
+    defaultFamilies(service, asKind<Service>(previous))
+  },
+  validate(object) {
+    const out: FieldError[] = []
+    checkService(out, asKind<Service>(object))
+    return out
+  },
+  validateUpdate(next, previous) {
+    const out: FieldError[] = []
+    checkServiceUpdate(out, asKind<Service>(next), asKind<Service>(previous))
+    return out
+  },
+  claim: (object, previous, pool, context) =>
+    claimForService(
+      asKind<Service>(object),
+      previous === null ? null : asKind<Service>(previous),
+      pool,
+      context,
+    ),
+  selectableFields(object) {
+    const { spec } = asKind<Service>(object)
+    return { 'spec.clusterIP': spec?.clusterIP ?? '', 'spec.type': spec?.type ?? '' }
+  },
+  validateName: name => dns1035Problems(name)[0] ?? null,
+  table,
+})
