@@ -1,0 +1,126 @@
+/**
+ * The daemon's process: reads the configuration, holds the lock, runs the server until a signal or `mk8s stop`,
+ * and ends with an exit code that the supervisor understands (0: stay down, anything else: start again).
+ */
+import { mkdirSync } from 'node:fs'
+import { systemClock } from '../base/clock.ts'
+import { EXIT_BUG, EXIT_OK, Mk8sError } from '../base/errors.ts'
+import { createLog, type Log } from '../base/log.ts'
+import { systemRandom } from '../base/random.ts'
+import { readClusterInit, readNodeConfig } from '../config/config-files.ts'
+import type { NodeConfig } from '../config/node-config.ts'
+import { GIT_VERSION, MK8S_VERSION } from '../config/version.ts'
+import { acquireLock } from '../host/lock.ts'
+import { boundLog } from '../host/log-bound.ts'
+import { nodePaths, recordFailure } from '../host/node-files.ts'
+import { removePidFile, writePidFile } from '../host/processes.ts'
+import { startServer } from './server.ts'
+
+export interface DaemonArguments {
+  readonly dataDir: string
+}
+
+/** A shutdown that takes longer is cut short; what matters is on disk already. */
+const SHUTDOWN_MS_MAX = 20_000
+
+/** `--data-dir DIR` is the only argument. */
+export function parseDaemonArguments(argv: readonly string[]): DaemonArguments {
+  const [flag, dataDir, ...rest] = argv
+  if (flag !== '--data-dir' || !dataDir || rest.length > 0) {
+    throw new Mk8sError('usage', 'usage: mk8s daemon --data-dir DIR', {
+      hint: 'mk8s start runs the daemon as it should be run',
+    })
+  }
+  return { dataDir }
+}
+
+/** Runs until it is told to stop; returns the exit code. Errors are logged and left where `mk8s start` finds them. */
+export async function runDaemon({ dataDir }: DaemonArguments): Promise<number> {
+  const write = (line: string) => void process.stderr.write(line)
+  const bootLog = createLog({ level: 'info', write, now: systemClock.now })
+  try {
+    const config = readNodeConfig(dataDir)
+    const log = createLog({ level: config.logLevel, write, now: systemClock.now })
+    return await runLocked(config, log)
+  } catch (error) {
+    return reportFailure(dataDir, bootLog, error)
+  }
+}
+
+async function runLocked(config: NodeConfig, log: Log): Promise<number> {
+  const paths = nodePaths(config.dataDir)
+  mkdirSync(paths.run, { recursive: true, mode: 0o700 })
+  const lock = acquireLock(paths.lock, config.dataDir)
+  writePidFile(paths.daemonPid, process.pid)
+  const logBound = boundLog(paths.log, { clock: systemClock })
+  try {
+    return await runServer(config, log)
+  } finally {
+    logBound.cancel()
+    removePidFile(paths.daemonPid)
+    lock.release()
+  }
+}
+
+async function runServer(config: NodeConfig, log: Log): Promise<number> {
+  const ended = Promise.withResolvers<number>()
+  const interrupted = new AbortController()
+  const fail = (error: unknown) => ended.resolve(reportFailure(config.dataDir, log, error))
+  const onSignal = (signal: NodeJS.Signals) => {
+    log.info('asked to stop', { signal })
+    interrupted.abort()
+    ended.resolve(EXIT_OK)
+  }
+  process.on('SIGTERM', onSignal)
+  process.on('SIGINT', onSignal)
+  process.on('uncaughtException', fail)
+  process.on('unhandledRejection', fail)
+  log.info('starting', {
+    version: MK8S_VERSION,
+    kubernetes: GIT_VERSION,
+    node: config.nodeName,
+    pid: process.pid,
+  })
+  const starting = startServer({
+    config,
+    clusterInit: () => readClusterInit(config.dataDir),
+    clock: systemClock,
+    random: systemRandom,
+    log,
+    signal: interrupted.signal,
+    onFatal: fail,
+    onStopRequested: () => ended.resolve(EXIT_OK),
+  })
+  const server = await starting.catch(error => {
+    if (interrupted.signal.aborted) return undefined
+    throw error
+  })
+  if (server === undefined) return EXIT_OK
+  const code = await ended.promise
+  await stopInTime(server, log)
+  log.info('stopped', { code })
+  return code
+}
+
+/** Waits for the server's stop, but not for ever. */
+async function stopInTime(server: { stop(): Promise<void> }, log: Log): Promise<void> {
+  const late = Promise.withResolvers<void>()
+  const timer = setTimeout(() => {
+    log.error('the shutdown took too long and is cut short', { limitMs: SHUTDOWN_MS_MAX })
+    late.resolve()
+  }, SHUTDOWN_MS_MAX)
+  await Promise.race([server.stop(), late.promise])
+  clearTimeout(timer)
+}
+
+function reportFailure(dataDir: string, log: Log, error: unknown): number {
+  if (error instanceof Mk8sError) {
+    log.error(error.message, { code: error.code, why: error.why, hint: error.hint, cause: error.cause })
+    // Another daemon's directory is not ours to write into.
+    if (error.code !== 'store/locked' && error.code !== 'node/not-installed') recordFailure(dataDir, error)
+    return error.info.exit
+  }
+  log.error('a bug ends the daemon', { error })
+  recordFailure(dataDir, error)
+  return EXIT_BUG
+}

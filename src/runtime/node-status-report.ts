@@ -1,0 +1,71 @@
+/** Puts together what `mk8s status` shows, from what the parts say of themselves. Pure. */
+import type { Health } from '../base/component.ts'
+import type { ComponentHealth, DatastoreStatus, NodeStatus } from '../client/node-status.ts'
+import type { NodeConfig } from '../config/node-config.ts'
+import { GIT_VERSION, MK8S_VERSION } from '../config/version.ts'
+import type { KubeObject } from '../kube/object.ts'
+
+export interface NodeStatusFacts {
+  readonly config: NodeConfig
+  readonly processId: number
+  readonly startedAtMs: number
+  readonly nowMs: number
+  readonly leadership: { readonly leader: boolean; readonly term: number }
+  readonly revision: number
+  readonly components: readonly (Health & { readonly name: string })[]
+  /** The Node object, once there is one. */
+  readonly node: KubeObject | null
+}
+
+interface NodeCondition {
+  readonly type: string
+  readonly status: string
+  readonly message?: string
+}
+
+export function reportNodeStatus(facts: NodeStatusFacts): NodeStatus {
+  const { config, node } = facts
+  const conditions =
+    (node?.['status'] as { conditions?: readonly NodeCondition[] } | undefined)?.conditions ?? []
+  const condition = conditions.find(({ type }) => type === 'Ready')
+  const nodeReady = condition?.status === 'True'
+  const nodeReason = node === null ? 'the node has not registered yet' : (condition?.message ?? '')
+  const components: ComponentHealth[] = facts.components.map(({ name, ok, reason }) => ({ name, ok, reason }))
+  return {
+    version: MK8S_VERSION,
+    kubernetesVersion: GIT_VERSION,
+    clusterId: config.clusterId,
+    processId: facts.processId,
+    startedAt: new Date(facts.startedAtMs).toISOString(),
+    uptimeSeconds: Math.floor((facts.nowMs - facts.startedAtMs) / 1000),
+    ready: nodeReady && components.every(({ ok }) => ok),
+    node: {
+      name: config.nodeName,
+      address: config.bindAddress,
+      ready: nodeReady,
+      reason: nodeReady ? '' : nodeReason,
+    },
+    datastore: datastoreStatus(facts),
+    components,
+    addons: [],
+    runtime: { name: config.runtime, why: config.runtimeReason },
+  }
+}
+
+function datastoreStatus({ config, leadership, revision }: NodeStatusFacts): DatastoreStatus {
+  const address = `${bracketed(config.bindAddress)}:${config.ports.raft}`
+  return {
+    role: leadership.leader ? 'leader' : 'candidate',
+    leader: leadership.leader ? address : null,
+    term: leadership.term,
+    revision,
+    members: [{ address, role: 'voter', leader: leadership.leader, alive: true }],
+    healthy: leadership.leader,
+    highAvailability: {
+      enabled: false,
+      why: 'the datastore has one member; it survives the loss of a machine from three on',
+    },
+  }
+}
+
+const bracketed = (address: string): string => (address.includes(':') ? `[${address}]` : address)
