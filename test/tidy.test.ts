@@ -51,7 +51,7 @@ const homes: readonly (readonly [specifier: RegExp, folders: readonly string[]])
   [/^jose$/, ['src/runtime/apiserver/authn/']],
   [/^js-yaml$/, ['src/kube/']],
   [/^rfc6902$/, ['src/kube/']],
-  [/^node:sqlite$/, ['src/runtime/store/']],
+  [/^node:sqlite$/, ['src/runtime/store/', 'src/host/lock.ts']],
   [/^node:child_process$/, ['src/host/']],
   [/^node:worker_threads$/, ['src/host/', 'src/runtime/store/']],
 ]

@@ -4,7 +4,6 @@ import { Mk8sError } from '../base/errors.ts'
 import { clearFailure, nodePaths, readFailure } from '../host/node-files.ts'
 import { identifyProcess, readPidFile, waitUntilGone } from '../host/processes.ts'
 import type { Service } from '../host/service.ts'
-import { endContainers } from '../host/containers.ts'
 import { type AdminClient, createAdminClient } from './admin-client.ts'
 import { type NodeStatus, reasonsNotReady } from './node-status.ts'
 
@@ -12,6 +11,8 @@ export interface LifecycleParts {
   readonly dataDir: string
   readonly service: Service
   readonly clock: Clock
+  /** Ends the containers that a daemon which died left running. */
+  readonly endContainers: () => Promise<void>
 }
 
 /** Until the daemon opens its socket, it is looked for this often. */
@@ -65,7 +66,10 @@ export async function startAndWait(parts: LifecycleParts, timeoutMs: number): Pr
 }
 
 /** Ends the daemon and, with `workloads`, the containers too. False when nothing ran. */
-export async function stopNode(parts: LifecycleParts, { workloads }: { workloads: boolean }): Promise<boolean> {
+export async function stopNode(
+  parts: LifecycleParts,
+  { workloads }: { workloads: boolean },
+): Promise<boolean> {
   const { dataDir, service, clock } = parts
   const client = createAdminClient(nodePaths(dataDir).adminSocket)
   const status = await statusIfRunning(client, 0)
@@ -76,16 +80,16 @@ export async function stopNode(parts: LifecycleParts, { workloads }: { workloads
     if (daemon !== undefined) await waitUntilGone(daemon, { clock, timeoutMs: DAEMON_STOP_MS })
   }
   await service.stop()
-  // Containers of a daemon that had died are nobody's: the daemon cannot be asked to end them.
-  const ended = workloads ? await endContainers(dataDir, clock) : 0
-  return status !== undefined || active || ended > 0
+  if (workloads) await parts.endContainers()
+  return status !== undefined || active
 }
 
 async function statusIfRunning(client: AdminClient, waitReadyMs: number): Promise<NodeStatus | undefined> {
   try {
     return await client.status({ waitReadyMs })
   } catch (error) {
-    if (error instanceof Mk8sError && (error.code === 'node/not-running' || error.code === 'timeout')) return undefined
+    if (error instanceof Mk8sError && (error.code === 'node/not-running' || error.code === 'timeout'))
+      return undefined
     throw error
   }
 }
@@ -93,7 +97,10 @@ async function statusIfRunning(client: AdminClient, waitReadyMs: number): Promis
 function notReady(status: NodeStatus | undefined, timeoutMs: number): Mk8sError {
   const seconds = Math.round(timeoutMs / 1000)
   const why = status === undefined ? 'the daemon does not answer yet' : reasonsNotReady(status).join('\n')
-  return new Mk8sError('node/not-ready', `the node is not ready after ${seconds} s`, { why, hint: 'mk8s status' })
+  return new Mk8sError('node/not-ready', `the node is not ready after ${seconds} s`, {
+    why,
+    hint: 'mk8s status',
+  })
 }
 
 /** The clock's own timers do not keep a process alive, which here has nothing else to do. */

@@ -2,10 +2,10 @@
  * Reads configuration files: YAML documents of our own kinds, of which only known keys are taken, and any
  * other Kubernetes objects, which are manifests to apply. Collects every problem before it complains.
  */
-import { dump, loadAll } from 'js-yaml'
 import { Mk8sError, messageOf } from '../base/errors.ts'
 import { nearest } from '../base/nearest.ts'
 import type { KubeObject } from '../kube/object.ts'
+import { parseYamlDocuments, renderYaml } from '../kube/yaml.ts'
 import { type OptionInfo, options, recordedKeys } from './options.ts'
 
 export const CONFIG_API_VERSION = 'mk8s.io/v1'
@@ -59,14 +59,14 @@ export function parseManifests(text: string, path: string): { objects: KubeObjec
 }
 
 export const renderDocuments = (documents: readonly object[]): string =>
-  documents.map(document => dump(document, { noRefs: true, lineWidth: 110 })).join('---\n')
+  documents.map(document => renderYaml(document)).join('---\n')
 
 function parseYaml(text: string, path: string): unknown[] {
   if (text.length > CONFIG_BYTES_MAX) {
     throw new Mk8sError('config/unreadable', `${path} is larger than ${CONFIG_BYTES_MAX / 1024 / 1024} MiB`)
   }
   try {
-    return loadAll(text)
+    return parseYamlDocuments(text)
   } catch (error) {
     throw new Mk8sError('config/unreadable', `${path} is not valid YAML`, {
       why: messageOf(error).split('\n', 1)[0] ?? '',

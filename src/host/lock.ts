@@ -21,7 +21,7 @@ export function acquireLock(path: string, dataDir: string): Lock {
   } catch (error) {
     database?.close()
     if ((error as { errcode?: number }).errcode === SQLITE_BUSY) {
-      throw new Mk8sError('store/locked', `another daemon uses ${dataDir}`, {
+      throw new Mk8sError('store/locked', `another process uses ${dataDir}`, {
         hint: 'mk8s status; or give this one its own --data-dir',
       })
     }

@@ -36,16 +36,19 @@ export function isRunning(identity: ProcessIdentity): boolean {
   return now !== undefined && now.startTime === identity.startTime && now.bootId === identity.bootId
 }
 
+/** The file begins with the number, as every pid file does. */
 export function writePidFile(path: string, pid: number): void {
   const identity = identifyProcess(pid)
-  if (identity !== undefined) writeFileDurably(path, `${JSON.stringify(identity)}\n`, 0o600)
+  if (identity === undefined) return
+  writeFileDurably(path, `${identity.pid} ${identity.startTime} ${identity.bootId}\n`, 0o600)
 }
 
 /** The process that wrote the file, while it still runs. */
 export function readPidFile(path: string): ProcessIdentity | undefined {
   try {
-    const identity = JSON.parse(readFileSync(path, 'utf8')) as ProcessIdentity
-    return typeof identity.pid === 'number' && isRunning(identity) ? identity : undefined
+    const [pid, startTime = '', bootId = ''] = readFileSync(path, 'utf8').trim().split(' ')
+    const identity = { pid: Number(pid), startTime, bootId }
+    return isRunning(identity) ? identity : undefined
   } catch {
     return undefined
   }

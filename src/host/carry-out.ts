@@ -1,0 +1,76 @@
+/** Carries out the steps of an install plan; what belongs to higher layers comes in as actions. */
+import { chmodSync, chownSync, readFileSync, statSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { diskFailure, makeDirectory, writeFileDurably } from './files.ts'
+import type { InstallPresent, InstallStep } from './plan.ts'
+
+export interface InstallActions {
+  /** Makes missing keys and certificates; true when there were any. */
+  ensureKeys(directory: string): Promise<boolean>
+  renderKubeconfig(): Promise<string>
+  start(): Promise<void>
+  waitUntilReady(timeoutMs: number): Promise<void>
+}
+
+/** True when the step changed something on the machine. */
+export async function carryOutStep(step: InstallStep, actions: InstallActions): Promise<boolean> {
+  switch (step.kind) {
+    case 'directory':
+      setDirectory(step)
+      return true
+    case 'file':
+      makeDirectory(dirname(step.path), 0o755)
+      writeFileDurably(step.path, step.content, step.mode)
+      return true
+    case 'keys':
+      return actions.ensureKeys(step.directory)
+    case 'kubeconfig': {
+      const content = await actions.renderKubeconfig()
+      if (readIfThere(step.path) === content) return false
+      writeFileDurably(step.path, content, 0o600)
+      return true
+    }
+    case 'start':
+      await actions.start()
+      return true
+    case 'ready':
+      await actions.waitUntilReady(step.timeoutMs)
+      return false
+  }
+}
+
+function setDirectory({ path, mode, groupId }: Extract<InstallStep, { kind: 'directory' }>): void {
+  makeDirectory(path, mode)
+  try {
+    if (groupId !== undefined) chownSync(path, 0, groupId)
+    chmodSync(path, mode)
+  } catch (error) {
+    throw diskFailure(path, error)
+  }
+}
+
+/** What of an installation is there. */
+export function lookAtPresent(
+  paths: { readonly directories: readonly string[]; readonly files: readonly string[] },
+  serviceActive: boolean,
+): InstallPresent {
+  const directoryModes = new Map<string, number>()
+  for (const path of paths.directories) {
+    const stat = statSync(path, { throwIfNoEntry: false })
+    if (stat?.isDirectory()) directoryModes.set(path, stat.mode & 0o777)
+  }
+  const files = new Map<string, string>()
+  for (const path of paths.files) {
+    const content = readIfThere(path)
+    if (content !== undefined) files.set(path, content)
+  }
+  return { directoryModes, files, serviceActive }
+}
+
+function readIfThere(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    return undefined
+  }
+}

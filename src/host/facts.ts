@@ -1,0 +1,105 @@
+/** Collects what preflight decides on: facts about this machine, without changing anything. */
+import { accessSync, constants, existsSync, readdirSync, readFileSync, statfsSync } from 'node:fs'
+import { hostname, networkInterfaces, release, totalmem } from 'node:os'
+import { dirname } from 'node:path'
+import type { Clock } from '../base/clock.ts'
+import { systemCodeOf } from '../base/errors.ts'
+import { type PortFact, probePort } from './port-holder.ts'
+
+export interface HostFacts {
+  readonly platform: string
+  readonly kernel: string
+  readonly isRoot: boolean
+  readonly memoryBytes: number
+  readonly disk: {
+    /** The data directory, or its nearest ancestor that is there. */
+    readonly path: string
+    readonly freeBytes: number
+    readonly freeInodes: number
+    /** System error code when it cannot be written, else empty. */
+    readonly problem: string
+  }
+  readonly dataDirEntries: readonly string[]
+  readonly wallTimeMs: number
+  readonly monotonicAdvances: boolean
+  readonly ports: readonly PortFact[]
+  readonly kernelFeatures: Readonly<Record<'overlay' | 'namespaces' | 'cgroups', boolean>>
+  readonly hasSystemd: boolean
+}
+
+export interface FactsWanted {
+  readonly dataDir: string
+  readonly bindAddress: string
+  /** By name; empty to leave them alone, when it is our own daemon that holds them. */
+  readonly ports: Readonly<Record<string, number>>
+  readonly clock: Clock
+}
+
+export async function collectFacts(wanted: FactsWanted): Promise<HostFacts> {
+  const begun = wanted.clock.monotonic()
+  const ports = await Promise.all(
+    Object.entries(wanted.ports).map(([name, port]) => probePort(name, wanted.bindAddress, port)),
+  )
+  return {
+    platform: process.platform,
+    kernel: release(),
+    isRoot: process.geteuid?.() === 0,
+    memoryBytes: memoryLimit(),
+    disk: diskFacts(nearestExisting(wanted.dataDir)),
+    dataDirEntries: entries(wanted.dataDir),
+    wallTimeMs: wanted.clock.now(),
+    monotonicAdvances: wanted.clock.monotonic() >= begun,
+    ports,
+    kernelFeatures: {
+      overlay: /\boverlay$/m.test(read('/proc/filesystems')),
+      namespaces: ['pid', 'net', 'mnt', 'uts', 'ipc'].every(name => existsSync(`/proc/self/ns/${name}`)),
+      cgroups: existsSync('/sys/fs/cgroup/cgroup.controllers') || existsSync('/sys/fs/cgroup/memory'),
+    },
+    hasSystemd: existsSync('/run/systemd/system'),
+  }
+}
+
+/** What the machine itself suggests for the options that have no fixed default. */
+export function machineDefaults(): { nodeName: string; bindAddress: string } {
+  const addresses = Object.values(networkInterfaces()).flatMap(each => each ?? [])
+  const usable = addresses.filter(each => !each.internal && each.family === 'IPv4')
+  const routed = usable.find(each => !each.address.startsWith('169.254.'))
+  return { nodeName: hostname(), bindAddress: routed?.address ?? '127.0.0.1' }
+}
+
+/** The machine's memory, or the limit of the control group when that is lower. */
+function memoryLimit(): number {
+  const limit = Number(read('/sys/fs/cgroup/memory.max'))
+  return limit > 0 ? Math.min(limit, totalmem()) : totalmem()
+}
+
+function diskFacts(path: string): HostFacts['disk'] {
+  try {
+    const { bavail, bsize, ffree, files } = statfsSync(path)
+    accessSync(path, constants.W_OK)
+    // File systems that make inodes as they go report none at all.
+    return { path, freeBytes: bavail * bsize, freeInodes: files === 0 ? Infinity : ffree, problem: '' }
+  } catch (error) {
+    return { path, freeBytes: 0, freeInodes: 0, problem: systemCodeOf(error) ?? 'unknown' }
+  }
+}
+
+function nearestExisting(path: string): string {
+  return existsSync(path) || path === dirname(path) ? path : nearestExisting(dirname(path))
+}
+
+function entries(path: string): string[] {
+  try {
+    return readdirSync(path)
+  } catch {
+    return []
+  }
+}
+
+function read(path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    return ''
+  }
+}

@@ -1,0 +1,142 @@
+/** How the daemon is kept running: as a unit of systemd, or by a script in the background. */
+import { closeSync, existsSync, openSync, readFileSync, rmSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import type { Clock } from '../base/clock.ts'
+import { Mk8sError } from '../base/errors.ts'
+import { isBundled } from './assets.ts'
+import { diskFailure, makeDirectory, writeFileDurably } from './files.ts'
+import { instanceName, nodePaths } from './node-files.ts'
+import { readPidFile, signalProcess, waitUntilGone, writePidFile } from './processes.ts'
+import { runProgram, spawnDetached } from './programs.ts'
+import { supervisorScript } from './supervisor-script.ts'
+import { unitText } from './systemd-unit.ts'
+
+export interface Service {
+  readonly manager: 'systemd' | 'background'
+  /** Files that must be there with this content before the daemon is started. */
+  readonly files: readonly { readonly path: string; readonly content: string; readonly mode: number }[]
+  /** Starts the daemon and keeps it running, over reboots where systemd does it. */
+  start(): Promise<void>
+  /** Whether somebody keeps the daemon running. */
+  isActive(): boolean
+  /** Ends the daemon, which may have ended already, and keeps it from coming back. */
+  stop(): Promise<void>
+  /** Removes what lies outside the data directory. */
+  remove(): Promise<void>
+}
+
+export interface ServiceParts {
+  readonly dataDir: string
+  readonly clock: Clock
+  readonly hasSystemd: boolean
+}
+
+const UNIT_DIRECTORY = '/etc/systemd/system'
+const TERM_MS = 20_000
+const KILL_MS = 5_000
+
+/** The program by the path that it was installed from. */
+export function ownProgram(): string {
+  return isBundled ? process.execPath : fileURLToPath(new URL('../../bin/mk8s', import.meta.url))
+}
+
+export function createService(parts: ServiceParts): Service {
+  return parts.hasSystemd ? systemdService(parts) : backgroundService(parts)
+}
+
+function systemdService({ dataDir, clock }: ServiceParts): Service {
+  const name = `${instanceName(dataDir)}.service`
+  const path = `${UNIT_DIRECTORY}/${name}`
+  const content = unitText({ program: ownProgram(), dataDir })
+  return {
+    manager: 'systemd',
+    files: [{ path, content, mode: 0o644 }],
+    async start() {
+      await runProgram('systemctl', ['daemon-reload'])
+      await runProgram('systemctl', ['reset-failed', name], { accept: 'any' })
+      await runProgram('systemctl', ['enable', '--now', name])
+    },
+    isActive: () => readPidFile(nodePaths(dataDir).daemonPid) !== undefined,
+    async stop() {
+      if (existsSync(path))
+        await runProgram('systemctl', ['disable', '--now', name], { timeoutMs: TERM_MS + KILL_MS })
+      await endByPidFile(nodePaths(dataDir).daemonPid, clock)
+    },
+    async remove() {
+      if (!existsSync(path)) return
+      rmSync(path)
+      await runProgram('systemctl', ['daemon-reload'])
+    },
+  }
+}
+
+function backgroundService({ dataDir, clock }: ServiceParts): Service {
+  const paths = nodePaths(dataDir)
+  return {
+    manager: 'background',
+    files: [{ path: paths.supervisorScript, content: supervisorScript, mode: 0o700 }],
+    async start() {
+      if (readPidFile(paths.supervisorPid) !== undefined) return
+      makeDirectory(paths.run, 0o700)
+      if (readIfThere(paths.supervisorScript) !== supervisorScript) {
+        writeFileDurably(paths.supervisorScript, supervisorScript, 0o700)
+      }
+      const log = openLog(paths.log)
+      try {
+        const program = [ownProgram(), 'daemon', '--data-dir', dataDir]
+        const supervisor = await spawnDetached('/bin/sh', [paths.supervisorScript, dataDir, ...program], {
+          cwd: '/',
+          env: daemonEnvironment(),
+          stdio: ['ignore', log, log],
+        })
+        writePidFile(paths.supervisorPid, supervisor.pid)
+      } finally {
+        closeSync(log)
+      }
+    },
+    isActive: () => (readPidFile(paths.supervisorPid) ?? readPidFile(paths.daemonPid)) !== undefined,
+    async stop() {
+      await endByPidFile(paths.supervisorPid, clock)
+      await endByPidFile(paths.daemonPid, clock)
+    },
+    async remove() {},
+  }
+}
+
+/** The daemon sees nothing of the shell that happened to start it. */
+function daemonEnvironment(): Record<string, string> {
+  const path = process.env['PATH'] ?? '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
+  const zone = process.env['TZ']
+  return { PATH: path, HOME: '/root', LANG: 'C.UTF-8', ...(zone !== undefined && { TZ: zone }) }
+}
+
+function openLog(path: string): number {
+  try {
+    return openSync(path, 'a', 0o600)
+  } catch (error) {
+    throw diskFailure(path, error)
+  }
+}
+
+/** Asks the process to end, then makes it. */
+async function endByPidFile(path: string, clock: Clock): Promise<void> {
+  const identity = readPidFile(path)
+  if (identity !== undefined) {
+    signalProcess(identity, 'SIGTERM')
+    if (!(await waitUntilGone(identity, { clock, timeoutMs: TERM_MS }))) signalProcess(identity, 'SIGKILL')
+    if (!(await waitUntilGone(identity, { clock, timeoutMs: KILL_MS }))) {
+      throw new Mk8sError('timeout', `process ${identity.pid} does not end`, {
+        hint: `look at it with: ps -o pid,stat,wchan,args -p ${identity.pid}`,
+      })
+    }
+  }
+  rmSync(path, { force: true })
+}
+
+function readIfThere(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    return undefined
+  }
+}
