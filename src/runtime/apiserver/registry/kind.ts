@@ -10,25 +10,31 @@ import { semanticallyEqual } from './support.ts'
 export interface KindDefinition extends Strategy {
   /** metadata.generation counts changes of everything but metadata and status. Default: true with a `spec`. */
   readonly hasGeneration?: boolean
+  /** A change of annotations raises the generation too (deployments: some controllers' settings are there). */
+  readonly generationCountsAnnotations?: boolean
+  /** What a client says of the status at creation is kept (nodes register with theirs). */
+  readonly keepsStatusAtCreate?: boolean
 }
 
 /** The strategy of a kind; the parts that are given run after the generic ones. */
 export function defineKind(definition: KindDefinition): Strategy {
-  const { hasGeneration, ...own } = definition
+  const { hasGeneration, generationCountsAnnotations, keepsStatusAtCreate, ...own } = definition
   const hasStatus = definition.hasStatus ?? false
   return {
     ...own,
     hasStatus,
     table: definition.table ?? nameAndAgeTable,
     prepareForCreate(object, context) {
-      if (hasStatus) delete object['status']
+      if (hasStatus && !keepsStatusAtCreate) delete object['status']
       if (hasGeneration ?? 'spec' in object) object.metadata.generation = 1
       definition.prepareForCreate?.(object, context)
     },
     prepareForUpdate(next, previous, context) {
       if (hasStatus) takeField(next, previous, 'status')
       definition.prepareForUpdate?.(next, previous, context)
-      if (hasGeneration ?? ('spec' in next || 'spec' in previous)) keepGeneration(next, previous)
+      if (hasGeneration ?? ('spec' in next || 'spec' in previous)) {
+        keepGeneration(next, previous, generationCountsAnnotations ?? false)
+      }
     },
   }
 }
@@ -40,9 +46,12 @@ export function takeField(next: KubeObject, previous: KubeObject, field: string)
 }
 
 /** Raises the generation when anything but metadata and status changed, and keeps it otherwise. */
-export function keepGeneration(next: KubeObject, previous: KubeObject): void {
+export function keepGeneration(next: KubeObject, previous: KubeObject, countAnnotations = false): void {
   const before = previous.metadata.generation ?? 0
-  const after = semanticallyEqual(desired(next), desired(previous)) ? before : before + 1
+  const isSame =
+    semanticallyEqual(desired(next), desired(previous)) &&
+    (!countAnnotations || semanticallyEqual(next.metadata.annotations, previous.metadata.annotations))
+  const after = isSame ? before : before + 1
   if (after === 0) delete next.metadata.generation
   else next.metadata.generation = after
 }

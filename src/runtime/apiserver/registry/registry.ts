@@ -1,11 +1,34 @@
 /** The door of this folder: every kind that needs more than the model, and the way to any kind's strategy. */
 import type { ResourceInfo } from '../../../kube/model-types.ts'
+import { deployments } from './apps/deployments.ts'
+import { replicaSets, replicationControllers } from './apps/replica-sets.ts'
+import { configMaps, secrets, serviceAccounts } from './core/config-data.ts'
+import { endpointSlices, endpoints, leases } from './core/endpoints.ts'
+import { coreEvents, newEvents } from './core/events.ts'
+import { namespaces } from './core/namespaces.ts'
+import { nodes } from './core/nodes.ts'
 import { pods } from './core/pods.ts'
 import { services } from './core/services.ts'
 import { defaultStrategy } from './generic.ts'
 import type { Strategy } from './strategy.ts'
 
-const all: readonly Strategy[] = [pods, services]
+const all: readonly Strategy[] = [
+  pods,
+  services,
+  deployments,
+  replicaSets,
+  replicationControllers,
+  nodes,
+  namespaces,
+  configMaps,
+  secrets,
+  serviceAccounts,
+  coreEvents,
+  newEvents,
+  endpoints,
+  endpointSlices,
+  leases,
+]
 
 /** By `group/resource`; the core group is empty: `/pods`, `apps/deployments`. */
 export const strategies: ReadonlyMap<string, Strategy> = new Map(

@@ -139,6 +139,12 @@ const resize: SubresourceStrategy = {
   },
 }
 
+/** Binding sets the node and the PodScheduled condition; its handler has checked who may be bound. */
+const binding: SubresourceStrategy = {
+  prepareForUpdate: (next, previous) => keepGeneration(next, previous),
+  validateUpdate: validate,
+}
+
 export const pods: Strategy = defineKind({
   group: '',
   resource: 'pods',
@@ -164,6 +170,6 @@ export const pods: Strategy = defineKind({
       'status.nominatedNodeName': status?.nominatedNodeName ?? '',
     }
   },
-  subresources: { ephemeralcontainers: ephemeralContainers, resize },
+  subresources: { binding, ephemeralcontainers: ephemeralContainers, resize },
   table: podTable,
 })

@@ -21,6 +21,8 @@ import { checkVolumes } from './volumes.ts'
 
 const RESTART_POLICIES = ['Always', 'OnFailure', 'Never']
 const DNS_POLICIES = ['ClusterFirst', 'ClusterFirstWithHostNet', 'Default', 'None']
+/** What an absent spec is after its defaults. */
+const EMPTY_SPEC: PodSpec = { containers: [], restartPolicy: 'Always', dnsPolicy: 'ClusterFirst' }
 const SECONDS_MAX = 2 ** 31 - 1
 
 export function checkPodSpec(out: Problems, path: string, spec: PodSpec): void {
@@ -103,30 +105,34 @@ export function checkTemplate(out: Problems, path: string, template: PodTemplate
     const detail = 'ephemeral containers not allowed in pod template'
     out.push(forbidden(`${path}.spec.ephemeralContainers`, detail))
   }
-  checkPodSpec(out, `${path}.spec`, template?.spec ?? { containers: [] })
+  checkPodSpec(out, `${path}.spec`, template?.spec ?? EMPTY_SPEC)
+}
+
+interface Workload {
+  readonly template: PodTemplateSpec | undefined
+  readonly selector: LabelSelectorLike | undefined
+  /** As the message about deadlines names it. */
+  readonly kind: string
 }
 
 /** A workload whose pods run for ever: template fits the selector, restartPolicy is Always. */
-export function checkRunningTemplate(
-  out: Problems,
-  path: string,
-  { template, selector, kind }: { template?: PodTemplateSpec; selector?: LabelSelectorLike; kind: string },
-): void {
-  if (!template) {
-    out.push(required(path))
-    return
-  }
-  const labels = template.metadata?.labels ?? {}
-  if (selector && !isEmptySelector(selector) && !selects(selector, labels)) {
-    out.push(invalid(`${path}.metadata.labels`, labels, '`selector` does not match template `labels`'))
-  }
+export function checkRunningTemplate(out: Problems, path: string, workload: Workload): void {
+  const { template, kind } = workload
+  checkTemplateFits(out, path, workload)
   checkTemplate(out, path, template)
-  const policy = template.spec?.restartPolicy
-  if (policy !== undefined && policy !== 'Always' && RESTART_POLICIES.includes(policy)) {
+  const policy = template?.spec?.restartPolicy
+  if (policy !== undefined && policy !== 'Always') {
     checkOneOf(out, `${path}.spec.restartPolicy`, policy, ['Always'])
   }
-  if (template.spec?.activeDeadlineSeconds !== undefined) {
+  if (template?.spec?.activeDeadlineSeconds !== undefined) {
     const detail = `activeDeadlineSeconds in ${kind} is not Supported`
     out.push(forbidden(`${path}.spec.activeDeadlineSeconds`, detail))
   }
+}
+
+/** An absent selector selects nothing, so no labels fit it; an empty one is reported elsewhere. */
+export function checkTemplateFits(out: Problems, path: string, { template, selector }: Workload): void {
+  const labels = template?.metadata?.labels
+  if (selector && (isEmptySelector(selector) || selects(selector, labels ?? {}))) return
+  out.push(invalid(`${path}.metadata.labels`, labels, '`selector` does not match template `labels`'))
 }
