@@ -1,0 +1,94 @@
+/** From a service and its pods to endpoints and their ports. */
+import type { Container, Endpoint, EndpointPort, Pod, Service } from '../../../client/kinds.ts'
+import { isFinished, isReady } from '../shared/pods.ts'
+
+export type AddressType = 'IPv4' | 'IPv6'
+
+/** Endpoints that share one list of ports. */
+export interface PortGroup {
+  readonly ports: readonly EndpointPort[]
+  readonly endpoints: Endpoint[]
+}
+
+const familyOf = (ip: string): AddressType => (ip.includes(':') ? 'IPv6' : 'IPv4')
+
+/** The address types that a service's endpoints come in. */
+export function addressTypesOf(service: Service): AddressType[] {
+  const families = service.spec?.ipFamilies ?? []
+  if (families.length > 0) return families.map(family => (family === 'IPv6' ? 'IPv6' : 'IPv4'))
+  return [familyOf(service.spec?.clusterIP ?? '')]
+}
+
+/** The endpoints of one address type, grouped by ports: pods may resolve named ports differently. */
+export function groupEndpoints(
+  service: Service,
+  pods: readonly Pod[],
+  addressType: AddressType,
+): PortGroup[] {
+  const groups = new Map<string, PortGroup>()
+  for (const pod of pods) {
+    const address = addressOf(pod, addressType)
+    if (address === undefined || isFinished(pod)) continue
+    const ports = resolvePorts(service, pod)
+    const key = portsKey(ports)
+    const group = groups.get(key) ?? { ports, endpoints: [] }
+    group.endpoints.push(renderEndpoint(service, pod, address))
+    groups.set(key, group)
+  }
+  return [...groups.values()]
+}
+
+/** Equal for equal lists of ports, in whatever order. */
+export function portsKey(ports: readonly EndpointPort[]): string {
+  return ports
+    .map(port => `${port.name ?? ''}|${port.protocol ?? 'TCP'}|${port.port ?? ''}|${port.appProtocol ?? ''}`)
+    .sort()
+    .join(',')
+}
+
+function addressOf(pod: Pod, addressType: AddressType): string | undefined {
+  const ips = pod.status?.podIPs?.map(each => each.ip) ?? [pod.status?.podIP]
+  return ips.find(ip => ip !== undefined && ip !== '' && familyOf(ip) === addressType)
+}
+
+function renderEndpoint(service: Service, pod: Pod, address: string): Endpoint {
+  const serving = isReady(pod)
+  const terminating = pod.metadata.deletionTimestamp !== undefined
+  const ready = service.spec?.publishNotReadyAddresses === true || (serving && !terminating)
+  const { namespace, name, uid } = pod.metadata
+  const hostname = pod.spec?.hostname
+  const isNamed = Boolean(hostname) && pod.spec?.subdomain === service.metadata.name
+  return {
+    addresses: [address],
+    conditions: { ready, serving, terminating },
+    targetRef: { kind: 'Pod', namespace: namespace ?? '', name: name ?? '', uid: uid ?? '' },
+    ...(pod.spec?.nodeName ? { nodeName: pod.spec.nodeName } : {}),
+    ...(isNamed && hostname ? { hostname } : {}),
+  }
+}
+
+/** Ports that the pod has no number for are left out. */
+function resolvePorts(service: Service, pod: Pod): EndpointPort[] {
+  const ports: EndpointPort[] = []
+  for (const port of service.spec?.ports ?? []) {
+    const protocol = port.protocol ?? 'TCP'
+    const number = resolvePort(pod, port.targetPort ?? port.port, protocol)
+    if (number === undefined) continue
+    ports.push({
+      name: port.name ?? '',
+      port: number,
+      protocol,
+      ...(port.appProtocol === undefined ? {} : { appProtocol: port.appProtocol }),
+    })
+  }
+  return ports
+}
+
+function resolvePort(pod: Pod, target: unknown, protocol: string): number | undefined {
+  if (typeof target === 'number') return target
+  const sidecars = (pod.spec?.initContainers ?? []).filter(each => each.restartPolicy === 'Always')
+  const containers: Container[] = [...(pod.spec?.containers ?? []), ...sidecars]
+  return containers
+    .flatMap(container => container.ports ?? [])
+    .find(port => port.name === target && (port.protocol ?? 'TCP') === protocol)?.containerPort
+}

@@ -1,0 +1,131 @@
+/** Empties namespaces that are being deleted, then lets them go. */
+import { messageOf } from '../../../base/errors.ts'
+import { type Informer, keyOf } from '../../../client/informer.ts'
+import type { Namespace } from '../../../client/kinds.ts'
+import { isNotFound, type KubeClient } from '../../../client/kube-client.ts'
+import { NAMESPACES, type ResourceRef } from '../../../client/resources.ts'
+import { semanticEqual } from '../../../kube/equality.ts'
+import type { KubeObject } from '../../../kube/object.ts'
+import type { Controller, ControllerContext } from '../shared/context.ts'
+import { keyedController, keysFrom } from '../shared/keyed-controller.ts'
+import { KUBERNETES_FINALIZER, namespacedResources, nextToDelete, planConditions, type Remaining } from './plan.ts'
+
+const SERVICE_ACCOUNT = 'namespace-controller'
+const NAMESPACE_INDEX = 'namespace'
+/** Contents that vanish are seen at once; this is for what is still there and tells nothing. */
+const RETRY_MS = 15_000
+
+interface Parts {
+  readonly context: ControllerContext
+  readonly client: KubeClient
+  readonly namespaces: Informer<Namespace>
+  readonly contents: readonly Informer<KubeObject>[]
+}
+
+export function createNamespaceController(context: ControllerContext): Controller {
+  const namespaces = context.informers.informer<Namespace>(NAMESPACES)
+  const contents = namespacedResources(context.model.resources).map(resource => {
+    const informer = context.informers.metadataInformer(resource)
+    informer.addIndex(NAMESPACE_INDEX, object => [object.metadata.namespace ?? ''])
+    return informer
+  })
+  const parts: Parts = { context, client: context.client(SERVICE_ACCOUNT), namespaces, contents }
+  const isTerminating = (name: string) => namespaces.get(name)?.metadata.deletionTimestamp !== undefined
+  const vanished = contents.map(informer => ({
+    subscribe: (add: (key: string) => void) =>
+      informer.onChange((_key, next, previous) => {
+        const namespace = previous?.metadata.namespace
+        if (next === null && namespace !== undefined && isTerminating(namespace)) add(namespace)
+      }),
+  }))
+  return keyedController({
+    name: SERVICE_ACCOUNT,
+    context,
+    sources: [
+      keysFrom(namespaces, namespace =>
+        namespace.metadata.deletionTimestamp === undefined ? [] : [keyOf(namespace)],
+      ),
+      ...vanished,
+    ],
+    reconcile: name => reconcile(parts, name),
+  })
+}
+
+async function reconcile(parts: Parts, name: string): Promise<number | undefined> {
+  const namespace = parts.namespaces.get(name)
+  if (namespace?.metadata.deletionTimestamp === undefined) return undefined
+  if (!namespace.spec?.finalizers?.includes(KUBERNETES_FINALIZER)) return undefined
+  const cached = parts.contents.map(informer => countCached(informer, name))
+  const failure = await deleteContents(parts, name, nextToDelete(cached))
+  const remaining = parts.contents.map(informer => countCached(informer, name))
+  const isEmpty = failure === null && remaining.every(each => each.count === 0) && (await isReallyEmpty(parts, name))
+  if (isEmpty) return finalize(parts, name)
+  await writeConditions(parts, namespace, { remaining, failure })
+  if (failure !== null) throw new Error(failure)
+  return RETRY_MS
+}
+
+function countCached(informer: Informer<KubeObject>, namespace: string): Remaining {
+  const objects = informer.byIndex(NAMESPACE_INDEX, namespace)
+  const finalizers = new Map<string, number>()
+  for (const finalizer of objects.flatMap(object => object.metadata.finalizers ?? [])) {
+    finalizers.set(finalizer, (finalizers.get(finalizer) ?? 0) + 1)
+  }
+  return { resource: informer.resource, count: objects.length, finalizers }
+}
+
+/** Returns what went wrong, or null. */
+async function deleteContents(
+  parts: Parts,
+  namespace: string,
+  targets: readonly Remaining[],
+): Promise<string | null> {
+  const problems: string[] = []
+  for (const { resource } of targets) {
+    try {
+      await parts.client.deleteCollection(resource, { namespace, propagationPolicy: 'Background' })
+    } catch (error) {
+      if (!isNotFound(error)) problems.push(messageOf(error))
+    }
+  }
+  return problems.length === 0 ? null : problems.join(', ')
+}
+
+/** The caches may be behind, so the API server has the last word. */
+async function isReallyEmpty(parts: Parts, namespace: string): Promise<boolean> {
+  for (const { resource } of parts.contents) {
+    if (!(await hasNone(parts.client, resource, namespace))) return false
+  }
+  return true
+}
+
+async function hasNone(client: KubeClient, resource: ResourceRef, namespace: string): Promise<boolean> {
+  const page = await client.list(resource, { namespace, limit: 1, metadataOnly: true })
+  return page.items.length === 0
+}
+
+/** Takes the finalizer off, which deletes the namespace. */
+async function finalize(parts: Parts, name: string): Promise<undefined> {
+  const { client } = parts
+  try {
+    const fresh = await client.get<Namespace>(NAMESPACES, { name })
+    const finalizers = (fresh.spec?.finalizers ?? []).filter(each => each !== KUBERNETES_FINALIZER)
+    const next: Namespace = { ...fresh, spec: { ...fresh.spec, finalizers } }
+    await client.update<Namespace>(NAMESPACES, next, { subresource: 'finalize' })
+  } catch (error) {
+    if (!isNotFound(error)) throw error
+  }
+  return undefined
+}
+
+async function writeConditions(
+  parts: Parts,
+  namespace: Namespace,
+  found: { readonly remaining: readonly Remaining[]; readonly failure: string | null },
+): Promise<void> {
+  const nowMs = parts.context.clock.now()
+  const conditions = planConditions(namespace, { ...found, nowMs })
+  const status = { ...namespace.status, phase: 'Terminating', conditions }
+  if (semanticEqual(status, namespace.status)) return
+  await parts.client.update<Namespace>(NAMESPACES, { ...namespace, status }, { subresource: 'status' })
+}

@@ -1,0 +1,36 @@
+/** Gives every node its range of pod addresses. */
+import { keyOf } from '../../../client/informer.ts'
+import type { Node } from '../../../client/kinds.ts'
+import { NODES } from '../../../client/resources.ts'
+import type { Controller, ControllerContext } from '../shared/context.ts'
+import { keyedController, keysFrom } from '../shared/keyed-controller.ts'
+import { planPodCidr } from './plan.ts'
+
+const SERVICE_ACCOUNT = 'node-controller'
+
+export function createNodeIpamController(context: ControllerContext): Controller {
+  const client = context.client(SERVICE_ACCOUNT)
+  const events = context.events({ component: 'cidrAllocator', serviceAccount: SERVICE_ACCOUNT })
+  const nodes = context.informers.informer<Node>(NODES)
+  return keyedController({
+    name: 'node-ipam-controller',
+    context,
+    // One at a time: what is free is decided by what the cache shows.
+    workers: 1,
+    sources: [keysFrom(nodes, node => (node.spec?.podCIDR ? [] : [keyOf(node)]))],
+    async reconcile(name, signal) {
+      const node = nodes.get(name)
+      if (node === undefined || node.spec?.podCIDR) return undefined
+      const taken = new Set(nodes.list().flatMap(other => other.spec?.podCIDR ?? []))
+      const podCidr = planPodCidr(context.settings.podCidr, taken)
+      if (podCidr === null) {
+        events.record(node, 'Normal', 'CIDRNotAvailable', `Node ${name} status is now: CIDRNotAvailable`)
+        throw new Error('every node range of the pod network is taken')
+      }
+      const patch = { spec: { podCIDR: podCidr, podCIDRs: [podCidr] } }
+      const patched = await client.patch<Node>(NODES, { name, type: 'strategic', patch })
+      await nodes.caughtUp(patched.metadata.resourceVersion, signal)
+      return undefined
+    },
+  })
+}

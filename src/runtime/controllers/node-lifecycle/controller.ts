@@ -1,0 +1,120 @@
+/** Watches nodes' heartbeats: marks silent ones unknown, taints by condition, and their pods not ready. */
+import { type Informer, keyOf } from '../../../client/informer.ts'
+import type { Lease, Node, Pod } from '../../../client/kinds.ts'
+import { isNotFound, type KubeClient } from '../../../client/kube-client.ts'
+import { LEASES, NODES, PODS } from '../../../client/resources.ts'
+import { formatTime } from '../../../kube/time.ts'
+import type { Controller, ControllerContext } from '../shared/context.ts'
+import { keyedController, keysFrom } from '../shared/keyed-controller.ts'
+import { isReady, podCondition } from '../shared/pods.ts'
+import { nodeCondition, planTaints, planUnknown } from './plan.ts'
+
+const SERVICE_ACCOUNT = 'node-controller'
+const LEASE_NAMESPACE = 'kube-node-lease'
+const NODE_INDEX = 'node'
+
+interface Heartbeat {
+  /** What the node last wrote; a change of it is a sign of life, whatever its own clock says. */
+  readonly sign: string
+  readonly seenMs: number
+}
+
+interface Parts {
+  readonly context: ControllerContext
+  readonly client: KubeClient
+  readonly nodes: Informer<Node>
+  readonly leases: Informer<Lease>
+  readonly pods: Informer<Pod>
+  readonly heartbeats: Map<string, Heartbeat>
+}
+
+export function createNodeLifecycleController(context: ControllerContext): Controller {
+  const nodes = context.informers.informer<Node>(NODES)
+  const leases = context.informers.informer<Lease>(LEASES)
+  const pods = context.informers.informer<Pod>(PODS)
+  pods.addIndex(NODE_INDEX, pod => (pod.spec?.nodeName ? [pod.spec.nodeName] : []))
+  const client = context.client(SERVICE_ACCOUNT)
+  const parts: Parts = { context, client, nodes, leases, pods, heartbeats: new Map() }
+  return keyedController({
+    name: 'node-lifecycle-controller',
+    context,
+    sources: [
+      keysFrom(nodes, node => [keyOf(node)]),
+      { subscribe: add => leases.onChange((_key, next) => onLease(parts, next, add)) },
+    ],
+    reconcile: name => reconcile(parts, name),
+  })
+}
+
+/** A renewal is only written down; the node is looked at again when it was thought to be silent. */
+function onLease(parts: Parts, lease: Lease | null, add: (key: string) => void): void {
+  if (lease?.metadata.namespace !== LEASE_NAMESPACE) return
+  const name = lease.metadata.name ?? ''
+  const node = parts.nodes.get(name)
+  if (node === undefined) return
+  observe(parts, name, node)
+  if (nodeCondition(node, 'Ready')?.status === 'Unknown') add(name)
+}
+
+/** Milliseconds since the last sign of life. */
+function observe(parts: Parts, name: string, node: Node): number {
+  const nowMs = parts.context.clock.monotonic()
+  const renewed = parts.leases.get(`${LEASE_NAMESPACE}/${name}`)?.spec?.renewTime ?? ''
+  const ready = nodeCondition(node, 'Ready')
+  const sign = `${renewed}|${ready?.status === 'Unknown' ? '' : (ready?.lastHeartbeatTime ?? '')}`
+  const known = parts.heartbeats.get(name)
+  if (known !== undefined && known.sign === sign) return nowMs - known.seenMs
+  parts.heartbeats.set(name, { sign, seenMs: nowMs })
+  return 0
+}
+
+async function reconcile(parts: Parts, name: string): Promise<number | undefined> {
+  const node = parts.nodes.get(name)
+  if (node === undefined) {
+    parts.heartbeats.delete(name)
+    return undefined
+  }
+  const { settings, clock } = parts.context
+  const silentMs = observe(parts, name, node)
+  const hasReported = nodeCondition(node, 'Ready') !== undefined
+  const graceMs = hasReported ? settings.nodeMonitorGraceMs : settings.nodeStartupGraceMs
+  const conditions = silentMs >= graceMs ? planUnknown(node, clock.now()) : null
+  const current = conditions === null ? node : await writeConditions(parts, node, conditions)
+  const taints = planTaints(current, clock.now())
+  if (taints !== null) await writeTaints(parts, current, taints)
+  const ready = nodeCondition(current, 'Ready')?.status
+  if (ready !== 'True' && ready !== undefined) await markPodsNotReady(parts, name)
+  return silentMs >= graceMs ? undefined : graceMs - silentMs
+}
+
+async function writeConditions(
+  parts: Parts,
+  node: Node,
+  conditions: NonNullable<Node['status']>['conditions'],
+): Promise<Node> {
+  const status = { ...node.status, ...(conditions === undefined ? {} : { conditions }) }
+  return parts.client.update<Node>(NODES, { ...node, status }, { subresource: 'status' })
+}
+
+async function writeTaints(parts: Parts, node: Node, taints: readonly object[]): Promise<void> {
+  const { name, resourceVersion } = node.metadata
+  const patch = { metadata: { resourceVersion }, spec: { taints: taints.length === 0 ? null : taints } }
+  await parts.client.patch(NODES, { name: name ?? '', type: 'merge', patch })
+}
+
+/** Endpoints must not lead to pods that nobody hears of. */
+async function markPodsNotReady(parts: Parts, node: string): Promise<void> {
+  for (const pod of parts.pods.byIndex(NODE_INDEX, node)) {
+    if (!isReady(pod)) continue
+    const { namespace, name } = pod.metadata
+    const time = formatTime(parts.context.clock.now())
+    const condition = { ...podCondition(pod, 'Ready'), type: 'Ready', status: 'False', lastTransitionTime: time }
+    try {
+      const patch = { status: { conditions: [condition] } }
+      const target = { namespace, name: name ?? '', subresource: 'status', type: 'strategic' } as const
+      await parts.client.patch(PODS, { ...target, patch })
+    } catch (error) {
+      if (!isNotFound(error)) throw error
+    }
+  }
+}
