@@ -53,9 +53,11 @@ export async function waitUntilReady(
   }
 }
 
-/** A node that failed to start is not left trying in the background. */
-export async function startAndWait(parts: LifecycleParts, timeoutMs: number): Promise<NodeStatus> {
-  const started = await startNode(parts)
+/** Waits for a node that was just `started`; one that failed to start is not left trying in the background. */
+export async function waitForStart(
+  parts: LifecycleParts,
+  { started, timeoutMs }: { started: boolean; timeoutMs: number },
+): Promise<NodeStatus> {
   try {
     return await waitUntilReady(parts, timeoutMs)
   } catch (error) {

@@ -120,3 +120,9 @@ export const mirrorCidr = (cidr: Cidr): Cidr => ({
   base: (cidr.base % 2 ** 24) + 127 * 2 ** 24,
   prefix: cidr.prefix,
 })
+
+/** The first address of a network behind its own: what the Service `kubernetes` gets. */
+export function firstAddress(cidr: string): string {
+  const base = (parseCidr(cidr)?.base ?? 0) + 1
+  return [24, 16, 8, 0].map(shift => Math.floor(base / 2 ** shift) % 256).join('.')
+}

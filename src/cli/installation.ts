@@ -1,0 +1,227 @@
+/**
+ * What `mk8s install` works out before it touches anything: the configuration, how it differs from what is
+ * installed, the findings about this machine, and the plan.
+ */
+import { resolve } from 'node:path'
+import { must } from '../base/assert.ts'
+import type { Clock } from '../base/clock.ts'
+import { Mk8sError } from '../base/errors.ts'
+import type { Random } from '../base/random.ts'
+import {
+  clusterInitPath,
+  nodeConfigPath,
+  readConfigFile,
+  readRecorded,
+  renderClusterInit,
+  renderNodeConfig,
+} from '../config/config-files.ts'
+import type { ConfigDocuments } from '../config/documents.ts'
+import type { ClusterConfig, NodeConfig } from '../config/node-config.ts'
+import { options } from '../config/options.ts'
+import { invalidConfig, type OptionValue, resolveConfig } from '../config/resolve.ts'
+import { firstAddress } from '../config/values.ts'
+import { lookAtPresent } from '../host/carry-out.ts'
+import { collectFacts, type HostFacts, machineDefaults } from '../host/facts.ts'
+import { ADMIN_GROUP, groupId } from '../host/groups.ts'
+import { nodePaths } from '../host/node-files.ts'
+import { type InstallStep, planInstall, type WantedFile } from '../host/plan.ts'
+import { decideRuntime, type Finding, preflight } from '../host/preflight.ts'
+import type { Service } from '../host/service.ts'
+import { renderKubeconfig } from '../runtime/pki/kubeconfig.ts'
+import type { PkiParts } from '../runtime/pki/pki.ts'
+
+export interface InstallationParts {
+  readonly dataDir: string
+  readonly flags: Readonly<Record<string, string | undefined>>
+  readonly env: Readonly<Record<string, string | undefined>>
+  readonly configFile?: string
+  readonly readyTimeoutMs: number
+  readonly createService: (hasSystemd: boolean) => Service
+  readonly clock: Clock
+  readonly random: Random
+}
+
+export interface Installation {
+  readonly node: NodeConfig
+  readonly cluster: ClusterConfig
+  /** A configuration was there before. */
+  readonly installed: boolean
+  readonly findings: readonly Finding[]
+  readonly steps: readonly InstallStep[]
+  readonly service: Service
+}
+
+/** The longest path that the kernel takes for a unix socket. */
+const SOCKET_PATH_BYTES_MAX = 107
+
+/** Changes nothing. Throws `config/invalid` and `node/already-installed`; findings are for the caller to judge. */
+export async function prepareInstallation(parts: InstallationParts): Promise<Installation> {
+  const { dataDir, clock, random } = parts
+  checkDataDir(dataDir)
+  const file = parts.configFile === undefined ? undefined : readConfigFile(resolve(parts.configFile))
+  const recorded = readInstalled(dataDir)
+  const resolved = resolveConfig({
+    flags: parts.flags,
+    env: parts.env,
+    machine: machineDefaults(),
+    ...(file !== undefined && { file }),
+    ...(recorded !== undefined && { recorded }),
+  })
+  if (recorded !== undefined) refuseDifferences(resolved.values, recorded, dataDir)
+  const hasSystemd = (await import('node:fs')).existsSync('/run/systemd/system')
+  const service = parts.createService(hasSystemd)
+  const ports = service.isActive() ? {} : { ...resolved.node.ports }
+  const facts = await collectFacts({ dataDir, bindAddress: resolved.node.bindAddress, ports, clock })
+  const node = completeNode({ dataDir, resolved: resolved.node, recorded, facts, random })
+  const { cluster } = resolved
+  const manifests = file?.manifests ?? []
+  const installed = recorded !== undefined
+  const findings = preflight(facts, { dataDir, bindAddress: node.bindAddress, installed })
+  const files = wantedFiles({ node, cluster, manifests, service })
+  const steps = planSteps(parts, { files, service })
+  return { node, cluster, installed, findings, steps, service }
+}
+
+function checkDataDir(dataDir: string): void {
+  const { adminSocket } = nodePaths(dataDir)
+  if (Buffer.byteLength(adminSocket) <= SOCKET_PATH_BYTES_MAX) return
+  throw invalidConfig([
+    `--data-dir: the path of ${adminSocket} is too long for a unix socket; use a shorter one`,
+  ])
+}
+
+/** What the files of an earlier install say, together; undefined when there was none. */
+function readInstalled(dataDir: string): ConfigDocuments | undefined {
+  const node = readRecorded(nodeConfigPath(dataDir))
+  if (node === undefined) return undefined
+  const cluster = readRecorded(clusterInitPath(dataDir))
+  return { ...node, values: new Map([...node.values, ...(cluster?.values ?? [])]) }
+}
+
+function refuseDifferences(
+  values: ReadonlyMap<string, OptionValue>,
+  recorded: ConfigDocuments,
+  dataDir: string,
+): void {
+  const differences = options.flatMap(({ key }) => {
+    const { text, origin, place } = must(values.get(key), key)
+    const was = recorded.values.get(key)
+    const same = was === text || (key === 'runtime' && text === 'auto')
+    if (origin === 'default' || origin === 'recorded' || was === undefined || same) return []
+    return [`${key} is ${was}, but ${place} says ${text}`]
+  })
+  if (differences.length === 0) return
+  throw new Mk8sError(
+    'node/already-installed',
+    `mk8s is already installed in ${dataDir} with other settings`,
+    {
+      why: differences.join('\n'),
+      hint: 'leave the setting out to keep it, or run mk8s uninstall first',
+      fields: { differences },
+    },
+  )
+}
+
+interface NodeParts {
+  readonly dataDir: string
+  readonly resolved: Awaited<ReturnType<typeof resolveConfig>>['node']
+  readonly recorded: ConfigDocuments | undefined
+  readonly facts: HostFacts
+  readonly random: Random
+}
+
+function completeNode({ dataDir, resolved, recorded, facts, random }: NodeParts): NodeConfig {
+  const runtime = decideRuntime(resolved.runtime, facts)
+  return Object.freeze({
+    dataDir,
+    clusterId: recorded?.recorded['clusterId'] ?? random.uuid(),
+    ...resolved,
+    runtime: runtime.name,
+    runtimeReason: recorded?.recorded['runtimeReason'] ?? runtime.reason,
+  })
+}
+
+function wantedFiles({
+  node,
+  cluster,
+  manifests,
+  service,
+}: Pick<Installation, 'node' | 'cluster' | 'service'> & {
+  manifests: ConfigDocuments['manifests']
+}): WantedFile[] {
+  const { dataDir } = node
+  return [
+    ...service.files.map(file => ({
+      ...file,
+      keep: false,
+      purpose: service.manager === 'systemd' ? 'the unit' : 'the script that keeps the daemon running',
+    })),
+    {
+      path: clusterInitPath(dataDir),
+      mode: 0o600,
+      content: renderClusterInit({ cluster, manifests }),
+      purpose: "the cluster's configuration",
+      keep: true,
+    },
+    {
+      path: nodeConfigPath(dataDir),
+      mode: 0o600,
+      content: renderNodeConfig(node),
+      purpose: "the node's configuration",
+      keep: true,
+    },
+  ]
+}
+
+function planSteps(
+  { dataDir, readyTimeoutMs }: InstallationParts,
+  { files, service }: { files: readonly WantedFile[]; service: Service },
+): readonly InstallStep[] {
+  const paths = nodePaths(dataDir)
+  const adminGroupId = groupId(ADMIN_GROUP)
+  const present = lookAtPresent(
+    { directories: [dataDir, paths.run], files: files.map(({ path }) => path) },
+    service.isActive(),
+  )
+  return planInstall(
+    {
+      dataDir,
+      pkiDirectory: paths.pki,
+      kubeconfig: paths.kubeconfig,
+      files,
+      manager: service.manager,
+      readyTimeoutMs,
+      ...(adminGroupId !== undefined && { adminGroupId }),
+    },
+    present,
+  )
+}
+
+/** What `ensurePki` has to know; the daemon renews with the same. */
+export function pkiParts(
+  { node, cluster }: Pick<Installation, 'node' | 'cluster'>,
+  { clock, random }: { clock: Clock; random: Random },
+): PkiParts {
+  return {
+    directory: nodePaths(node.dataDir).pki,
+    nodeName: node.nodeName,
+    addresses: [node.bindAddress],
+    serviceIp: firstAddress(cluster.serviceCidr),
+    extraSans: [],
+    clusterDomain: cluster.clusterDomain,
+    clusterId: node.clusterId,
+    clock,
+    random,
+  }
+}
+
+export interface AdminIdentity {
+  readonly authority: string
+  readonly certificate: string
+  readonly key: string
+}
+
+export function adminKubeconfig({ bindAddress, ports }: NodeConfig, identity: AdminIdentity): string {
+  const host = bindAddress.includes(':') ? `[${bindAddress}]` : bindAddress
+  return renderKubeconfig({ server: `https://${host}:${ports.api}`, ...identity })
+}

@@ -1,0 +1,82 @@
+/** Reads the shape of a command line before oclif does: which command, which global flags. Pure. */
+
+export interface Invocation {
+  /** Key of the command map, `options:show`; what was typed when there is no such command; empty for none. */
+  readonly id: string
+  readonly known: boolean
+  /** The command's words as typed. */
+  readonly typed: string
+  /** What follows the command, with global flags that stood before it put in front (not for kubectl and helm). */
+  readonly args: readonly string[]
+  readonly dataDir: string | undefined
+  readonly wantsHelp: boolean
+  readonly wantsVersion: boolean
+  readonly json: boolean
+  readonly debug: boolean
+}
+
+const GLOBAL_WITH_VALUE = '--data-dir'
+const GLOBAL_SWITCHES = ['--json', '--debug']
+const HELP = ['--help', '-h']
+const VERSION = ['--version', '-v']
+
+/** Commands that get everything behind their name untouched. */
+const UNTOUCHED = ['kubectl', 'helm']
+
+export function readInvocation(argv: readonly string[], ids: readonly string[]): Invocation {
+  const { global, rest, dataDir } = takeGlobals(argv)
+  const asksHelp = rest[0] === 'help' || HELP.includes(rest[0] ?? '')
+  const words = asksHelp ? rest.slice(1) : rest
+  const [first = '', second = ''] = words
+  const pair = `${first}:${second}`
+  const isPair = ids.includes(pair)
+  const isTopic = !isPair && ids.some(id => id.startsWith(`${first}:`))
+  const id = isPair ? pair : first
+  const behind = words.slice(isPair ? 2 : first === '' ? 0 : 1)
+  const untouched = UNTOUCHED.includes(id)
+  const own = untouched ? [] : beforeDashes(behind)
+  return {
+    id,
+    known: ids.includes(id) || isTopic,
+    typed: isPair ? `${first} ${second}` : first,
+    args: untouched ? behind : [...global, ...behind],
+    dataDir,
+    wantsHelp: asksHelp || isTopic || own.some(word => HELP.includes(word)),
+    wantsVersion: VERSION.includes(first) && !asksHelp,
+    json: [...global, ...own].includes('--json') || isJsonFormat(own),
+    debug: [...global, ...own].includes('--debug'),
+  }
+}
+
+function takeGlobals(argv: readonly string[]): {
+  global: string[]
+  rest: string[]
+  dataDir: string | undefined
+} {
+  const global: string[] = []
+  let dataDir: string | undefined
+  let index = 0
+  for (; index < argv.length; index++) {
+    const word = argv[index] ?? ''
+    if (word === GLOBAL_WITH_VALUE) {
+      dataDir = argv[index + 1]
+      index++
+      if (dataDir !== undefined) global.push(word, dataDir)
+    } else if (word.startsWith(`${GLOBAL_WITH_VALUE}=`)) {
+      dataDir = word.slice(GLOBAL_WITH_VALUE.length + 1)
+      global.push(word)
+    } else if (GLOBAL_SWITCHES.includes(word)) global.push(word)
+    else break
+  }
+  return { global, rest: argv.slice(index), dataDir }
+}
+
+function beforeDashes(words: readonly string[]): readonly string[] {
+  const dashes = words.indexOf('--')
+  return dashes === -1 ? words : words.slice(0, dashes)
+}
+
+const isJsonFormat = (words: readonly string[]): boolean =>
+  words.some(
+    (word, index) => word === '--format=json' || (word === 'json' && words[index - 1] === '--format'),
+  )

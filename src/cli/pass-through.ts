@@ -1,0 +1,69 @@
+/** Becomes another program (kubectl, helm) with the node's kubeconfig: its flags, its terminal, its exit code. */
+import { accessSync, constants, statSync } from 'node:fs'
+import { delimiter, dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { Mk8sError, systemCodeOf } from '../base/errors.ts'
+import { isBundled } from '../host/assets.ts'
+import { nodePaths } from '../host/node-files.ts'
+
+export const passedThrough = ['kubectl', 'helm'] as const
+
+/** Does not return. */
+export function becomeProgram(name: string, args: readonly string[], dataDir: string): never {
+  const { kubeconfig } = nodePaths(dataDir)
+  checkReadable(kubeconfig, dataDir)
+  const program = findProgram(name, process.env['PATH'] ?? '')
+  if (program === undefined) {
+    throw new Mk8sError('host/program-missing', `${name} is not installed`, {
+      why: 'it is neither on PATH nor beside mk8s',
+      hint: `install ${name}, or put it beside mk8s`,
+    })
+  }
+  // The cache of compiled code is ours and nobody else's.
+  const { NODE_COMPILE_CACHE: _, ...env } = process.env
+  const execve = process.execve
+  if (execve === undefined) throw new Mk8sError('host/unsupported', 'this system cannot replace a process')
+  return execve.call(process, program, [name, ...args], {
+    ...definedOnly(env),
+    KUBECONFIG: kubeconfig,
+  }) as never
+}
+
+function definedOnly(env: NodeJS.ProcessEnv): Record<string, string> {
+  const entries = Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined)
+  return Object.fromEntries(entries)
+}
+
+function checkReadable(kubeconfig: string, dataDir: string): void {
+  try {
+    accessSync(kubeconfig, constants.R_OK)
+  } catch (error) {
+    if (systemCodeOf(error) === 'EACCES') {
+      throw new Mk8sError('host/not-root', `${kubeconfig} may not be read by this user`, {
+        hint: 'run the command with sudo',
+        cause: error,
+      })
+    }
+    throw new Mk8sError('node/not-installed', `mk8s is not installed in ${dataDir}`, { hint: 'mk8s install' })
+  }
+}
+
+/** On PATH, beside the executable, or where a checkout keeps its own. */
+export function findProgram(name: string, path: string): string | undefined {
+  const beside = isBundled
+    ? [dirname(process.execPath)]
+    : [fileURLToPath(new URL('../../build/bin', import.meta.url))]
+  return [...path.split(delimiter), ...beside]
+    .filter(directory => directory !== '')
+    .map(directory => join(directory, name))
+    .find(isExecutable)
+}
+
+function isExecutable(file: string): boolean {
+  try {
+    accessSync(file, constants.X_OK)
+    return statSync(file).isFile()
+  } catch {
+    return false
+  }
+}

@@ -1,0 +1,91 @@
+/** How `mk8s status` shows a node: MicroK8s' words and layout, with reasons. Pure. */
+import { unreachable } from '../base/assert.ts'
+import { type DatastoreMember, type NodeStatus, reasonsNotReady } from '../client/node-status.ts'
+import { renderYaml } from '../kube/yaml.ts'
+import type { Paint } from './report-error.ts'
+
+export const statusFormats = ['pretty', 'short', 'yaml', 'json'] as const
+export type StatusFormat = (typeof statusFormats)[number]
+
+export function renderStatus(status: NodeStatus, format: StatusFormat, paint: Paint): string {
+  switch (format) {
+    case 'pretty':
+      return renderPretty(status, paint)
+    case 'short':
+      return renderShort(status)
+    case 'yaml':
+      return renderYaml(microk8sDocument(status))
+    case 'json':
+      return `${JSON.stringify({ running: true, ...status }, null, 2)}\n`
+    default:
+      return unreachable(format)
+  }
+}
+
+function renderPretty(status: NodeStatus, paint: Paint): string {
+  const { node, datastore, runtime, addons } = status
+  const head = status.ready ? paint.good('mk8s is running') : paint.bad('mk8s is running but not ready')
+  const reasons = reasonsNotReady(status).map(reason => `  ${reason}`)
+  const standby = datastore.members.filter(member => member.role !== 'voter')
+  return lines([
+    head,
+    ...reasons,
+    `node: ${node.name} (${node.address}) is ${node.ready ? 'Ready' : 'not Ready'}`,
+    `runtime: ${runtime.name} (${runtime.why})`,
+    `high-availability: ${datastore.highAvailability.enabled ? 'yes' : 'no'}`,
+    `  ${paint.dim(datastore.highAvailability.why)}`,
+    `  datastore master nodes: ${addresses(datastore.members.filter(member => member.role === 'voter'))}`,
+    `  datastore standby nodes: ${addresses(standby)}`,
+    ...(datastore.healthy ? [] : [paint.bad('  the datastore has no leader that a majority follows')]),
+    'addons:',
+    ...addonLines(addons, true),
+    ...addonLines(addons, false),
+  ])
+}
+
+const lines = (parts: readonly string[]): string => `${parts.join('\n')}\n`
+
+function addresses(members: readonly DatastoreMember[]): string {
+  if (members.length === 0) return 'none'
+  return members.map(({ address, alive }) => (alive ? address : `${address} (silent)`)).join(' ')
+}
+
+function addonLines(addons: NodeStatus['addons'], enabled: boolean): string[] {
+  const shown = addons.filter(addon => addon.enabled === enabled)
+  const listed = shown.map(
+    addon => `    ${addon.name.padEnd(20)} # (${addon.repository}) ${addon.description}`,
+  )
+  return [`  ${enabled ? 'enabled' : 'disabled'}:`, ...listed]
+}
+
+function renderShort(status: NodeStatus): string {
+  const addons = status.addons.map(
+    ({ repository, name, enabled }) => `${repository}/${name}: ${enabled ? 'enabled' : 'disabled'}`,
+  )
+  return lines([`mk8s is running${status.ready ? '' : ' but not ready'}`, ...addons])
+}
+
+/** MicroK8s' keys, so that what parses its output parses ours; our own stand behind them. */
+function microk8sDocument(status: NodeStatus): object {
+  const { datastore, addons, node, runtime, components } = status
+  return {
+    mk8s: { running: true, ready: status.ready, version: status.version },
+    'high-availability': {
+      enabled: datastore.highAvailability.enabled,
+      reason: datastore.highAvailability.why,
+      nodes: datastore.members.map(({ address, role, leader, alive }) => ({ address, role, leader, alive })),
+    },
+    addons: addons.map(({ enabled, ...addon }) => ({ ...addon, status: enabled ? 'enabled' : 'disabled' })),
+    node: { ...node },
+    runtime: { ...runtime },
+    components: components.map(component => ({ ...component })),
+  }
+}
+
+/** What stands in for a status when nobody answers. */
+export function renderNotRunning(format: StatusFormat, why: string): string {
+  if (format === 'json') return `${JSON.stringify({ running: false, ready: false, reason: why }, null, 2)}\n`
+  if (format === 'yaml') return renderYaml({ mk8s: { running: false, ready: false, reason: why } })
+  const reason = format === 'pretty' && why !== '' ? [`  ${why}`] : []
+  return lines(['mk8s is not running', ...reason, ...(format === 'pretty' ? ['  next: mk8s start'] : [])])
+}

@@ -1,0 +1,69 @@
+/** What all commands share: the global flags, and the node that they speak of. */
+import { resolve } from 'node:path'
+import { Command } from '@oclif/core/command'
+import { systemClock } from '../base/clock.ts'
+import { Mk8sError } from '../base/errors.ts'
+import { Flags } from '../cli/flags.ts'
+import type { LifecycleParts } from '../client/lifecycle.ts'
+import { DATA_DIR_DEFAULT, DATA_DIR_ENV } from '../config/options.ts'
+
+export const READY_TIMEOUT_S = 120
+
+export abstract class NodeCommand extends Command {
+  static override baseFlags = {
+    'data-dir': Flags.string({
+      description: "The node's directory.",
+      env: DATA_DIR_ENV,
+      default: DATA_DIR_DEFAULT,
+      helpValue: 'DIR',
+      helpGroup: 'GLOBAL',
+      parse: async (text: string) => resolve(text),
+    }),
+    debug: Flags.boolean({ description: 'Show the stack of an error.', helpGroup: 'GLOBAL' }),
+    json: Flags.boolean({ description: 'Results and errors as JSON.', helpGroup: 'GLOBAL' }),
+  }
+
+  /** Returns the exit code; errors are thrown and reported by the caller. */
+  abstract override run(): Promise<number>
+
+  protected override async catch(error: Error): Promise<never> {
+    throw error
+  }
+}
+
+export const timeoutFlag = (meaning: string) =>
+  Flags.integer({
+    char: 't',
+    description: meaning,
+    default: READY_TIMEOUT_S,
+    min: 0,
+    max: 86_400,
+    helpValue: 'SECONDS',
+  })
+
+export const yesFlag = Flags.boolean({ char: 'y', description: 'Do not ask.' })
+
+export function mustBeRoot(command: string): void {
+  if (process.geteuid?.() === 0) return
+  throw new Mk8sError('host/not-root', `${command} needs root`, { hint: `sudo mk8s ${command}` })
+}
+
+/** The node's lifecycle, for a directory in which it is installed. */
+export async function lifecycleOf(dataDir: string): Promise<LifecycleParts> {
+  const [{ existsSync }, { join }, { createService }, { killAllContainers }] = await Promise.all([
+    import('node:fs'),
+    import('node:path'),
+    import('../host/service.ts'),
+    import('../runtime/kubelet/runtime/process/process-runtime.ts'),
+  ])
+  const hasSystemd = existsSync('/run/systemd/system')
+  return {
+    dataDir,
+    clock: systemClock,
+    service: createService({ dataDir, clock: systemClock, hasSystemd }),
+    async endContainers() {
+      const directory = join(dataDir, 'containers')
+      if (existsSync(directory)) await killAllContainers(directory)
+    },
+  }
+}

@@ -1,0 +1,17 @@
+/** The command map: every command by its words, loaded when it is asked for. */
+import type { CommandMap } from '../cli/oclif-config.ts'
+
+export const commands: CommandMap = {
+  install: async () => (await import('./install.ts')).Install,
+  start: async () => (await import('./start.ts')).Start,
+  stop: async () => (await import('./stop.ts')).Stop,
+  status: async () => (await import('./status.ts')).Status,
+  config: async () => (await import('./config.ts')).Config,
+  kubectl: async () => (await import('./kubectl.ts')).Kubectl,
+  helm: async () => (await import('./helm.ts')).Helm,
+  reset: async () => (await import('./reset.ts')).Reset,
+  uninstall: async () => (await import('./uninstall.ts')).Uninstall,
+  version: async () => (await import('./version.ts')).Version,
+  daemon: async () => (await import('./daemon.ts')).Daemon,
+  'options:show': async () => (await import('./options/show.ts')).OptionsShow,
+}

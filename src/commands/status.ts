@@ -1,0 +1,81 @@
+/** `mk8s status`: what runs, and what is wrong if something is. */
+import { systemClock } from '../base/clock.ts'
+import { EXIT_OK, errorCodes, Mk8sError } from '../base/errors.ts'
+import { Flags } from '../cli/flags.ts'
+import { renderNotRunning, renderStatus, type StatusFormat, statusFormats } from '../cli/status-view.ts'
+import { paintFor, print } from '../cli/terminal.ts'
+import { createAdminClient } from '../client/admin-client.ts'
+import type { NodeStatus } from '../client/node-status.ts'
+import { nodePaths, readFailure } from '../host/node-files.ts'
+import { NodeCommand, timeoutFlag } from './base-command.ts'
+
+const EXIT_NOT_READY = 1
+
+export class Status extends NodeCommand {
+  static override summary = 'Show whether the node runs and what is wrong if it does not.'
+  static override description =
+    'Exit codes: 0 ready · 1 running but not ready · 4 not running · 5 --wait-ready ran out of time.'
+  static override examples = [
+    '<%= config.bin %> status',
+    '<%= config.bin %> status --wait-ready --timeout 60',
+    '<%= config.bin %> status --format yaml',
+  ]
+  static override flags = {
+    format: Flags.string({ description: 'How to show it.', options: [...statusFormats], default: 'pretty' }),
+    yaml: Flags.boolean({ description: 'Short for --format yaml.', hidden: true }),
+    'wait-ready': Flags.boolean({ char: 'w', description: 'Wait until the node is Ready.' }),
+    timeout: timeoutFlag('How long --wait-ready waits.'),
+    addon: Flags.string({
+      char: 'a',
+      description: 'Say of one add-on whether it is enabled.',
+      helpValue: 'NAME',
+    }),
+  }
+
+  async run(): Promise<number> {
+    const { flags } = await this.parse(Status)
+    const dataDir = flags['data-dir']
+    const format = flags.json ? 'json' : flags.yaml ? 'yaml' : (flags.format as StatusFormat)
+    if (flags['wait-ready']) {
+      const { waitUntilReady } = await import('../client/lifecycle.ts')
+      return this.#show(
+        await waitUntilReady({ dataDir, clock: systemClock }, flags.timeout * 1000),
+        format,
+        flags,
+      )
+    }
+    const status = await currentStatus(dataDir)
+    if (status !== undefined) return this.#show(status, format, flags)
+    print(renderNotRunning(format, readFailure(dataDir)?.message ?? ''))
+    return errorCodes['node/not-running'].exit
+  }
+
+  async #show(
+    status: NodeStatus,
+    format: StatusFormat,
+    { addon }: { addon?: string | undefined },
+  ): Promise<number> {
+    if (addon !== undefined) print(addonState(status, addon))
+    else print(renderStatus(status, format, await paintFor(process.stdout)))
+    return status.ready ? EXIT_OK : EXIT_NOT_READY
+  }
+}
+
+/** Undefined when the node is installed but its daemon does not run. */
+async function currentStatus(dataDir: string): Promise<NodeStatus | undefined> {
+  try {
+    return await createAdminClient(nodePaths(dataDir).adminSocket).status()
+  } catch (error) {
+    if (!(error instanceof Mk8sError) || error.code !== 'node/not-running') throw error
+    const { readNodeConfig } = await import('../config/config-files.ts')
+    readNodeConfig(dataDir)
+    return undefined
+  }
+}
+
+function addonState({ addons }: NodeStatus, name: string): string {
+  const addon = addons.find(each => each.name === name || `${each.repository}/${each.name}` === name)
+  if (addon === undefined)
+    throw new Mk8sError('usage', `there is no add-on ${name}`, { hint: 'mk8s status lists them' })
+  return addon.enabled ? 'enabled' : 'disabled'
+}
