@@ -108,7 +108,8 @@ test('volumes appear at their mount paths, and the host sees none of it', needsR
     for (const path of ['/mk8s-test', '/mk8s-scratch', '/run/secrets/mk8s-test', '/etc/mk8s-test.conf']) {
       await assert.rejects(readFile(path), { code: 'ENOENT' })
     }
-  }))
+  }),
+)
 
 test('exec sees the volumes of a container that is isolated', needsRoot, () =>
   withRuntime(async ({ runtime, directory }) => {
@@ -116,10 +117,13 @@ test('exec sees the volumes of a container that is isolated', needsRoot, () =>
     const sandbox = await runtime.runSandbox(sandboxOf(directory))
     const id = await runtime.createContainer(sandbox, containerOf({ mounts, env: { A: 'b' } }))
     await runtime.startContainer(id)
-    const result = await runtime.exec(id, ['sh', '-c', 'ls /mk8s-test; echo $A; exit 4'], { timeoutMs: 5_000 })
+    const result = await runtime.exec(id, ['sh', '-c', 'ls /mk8s-test; echo $A; exit 4'], {
+      timeoutMs: 5_000,
+    })
     assert.equal(result.exitCode, 4)
     assert.match(result.stdout, /containers\nlogs\nb\n/)
-  }))
+  }),
+)
 
 test('runAsUser is obeyed with and without volumes', needsRoot, () =>
   withRuntime(async bench => {
@@ -129,7 +133,8 @@ test('runAsUser is obeyed with and without volumes', needsRoot, () =>
     const mounts = [{ hostPath: '/etc', containerPath: '/mk8s-test', readOnly: true }]
     const log = await runToEnd(bench, { command, security, mounts, logPath: 'main/1.log' })
     assert.equal(log, '12345:23456\n')
-  }))
+  }),
+)
 
 test('a running container is found again, with its later output and its exit code', () =>
   withRuntime(async bench => {

@@ -73,7 +73,9 @@ export class ContainerProcess {
     void this.#end()
   }
 
+  /** Lets go for good: whoever finds the container next learns of its end. */
   async detach(): Promise<void> {
+    this.#hasEnded = true
     this.#watcher?.close()
     await this.#pump.detach()
   }

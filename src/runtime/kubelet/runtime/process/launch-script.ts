@@ -106,8 +106,8 @@ export function quote(word: string): string {
 }
 
 /**
- * From /proc/self/mountinfo: which of the host's mounts to show inside. Only the outermost, since they are bound
- * with what lies under them. One that is to get new mount points is overlaid, so that they stay off the host.
+ * From /proc/self/mountinfo: which of the host's mounts to show inside. Only the outermost of those that are
+ * bound with what lies under them. One that is to get new mount points is overlaid, so that they stay off the host.
  */
 export function planSubmounts(parts: {
   readonly mountinfo: string
@@ -122,7 +122,7 @@ export function planSubmounts(parts: {
     .map(point => point.replaceAll(/\\([0-7]{3})/g, (_all, code) => String.fromCharCode(parseInt(code, 8))))
   const outermost: Submount[] = []
   for (const point of [...new Set(points)].sort((a, b) => a.length - b.length)) {
-    if (outermost.some(outer => point.startsWith(`${outer.path}/`))) continue
+    if (outermost.some(outer => outer.how === 'rbind' && point.startsWith(`${outer.path}/`))) continue
     const isGrowing = parts.missing.some(path => path.startsWith(`${point}/`))
     const holdsUs = parts.directory.startsWith(`${point}/`)
     outermost.push({ path: point, how: isGrowing ? 'overlay' : holdsUs ? 'bind' : 'rbind' })

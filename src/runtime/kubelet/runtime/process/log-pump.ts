@@ -3,7 +3,7 @@ import { constants, openSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { Socket } from 'node:net'
 import { join } from 'node:path'
-import { ContainerLogWriter, type LogStream } from '../container-log.ts'
+import type { ContainerLogWriter, LogStream } from '../container-log.ts'
 
 const STREAMS: readonly LogStream[] = ['stdout', 'stderr']
 

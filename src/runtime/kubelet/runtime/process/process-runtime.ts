@@ -188,7 +188,10 @@ export class ProcessRuntime implements Runtime {
     await live.running
     if (existsSync(join(directory, 'pid'))) return
     const why = await readFile(join(directory, 'setup-error'), 'utf8').catch(() => '')
-    throw new Mk8sError('kubelet/runtime', `failed to start container ${id}: ${why.trim() || 'no reason given'}`)
+    throw new Mk8sError(
+      'kubelet/runtime',
+      `failed to start container ${id}: ${why.trim() || 'no reason given'}`,
+    )
   }
 
   async stopContainer(id: string, gracePeriodMs: number): Promise<void> {

@@ -1,0 +1,165 @@
+/** What to do next about a pod (pure): its spec and what the runtime has become a list of actions. */
+import type { Container, Pod } from '../../kube/types.ts'
+import { decideRestart, type RestartBackoff } from './restart-backoff.ts'
+import type { ContainerStatus, SandboxStatus } from './runtime/runtime.ts'
+
+export type ProbeVerdict = 'unknown' | 'success' | 'failure'
+
+export interface PodPlanInput {
+  readonly pod: Pod
+  readonly sandboxes: readonly SandboxStatus[]
+  readonly containers: readonly ContainerStatus[]
+  readonly nowMs: number
+  readonly startup: (containerId: string) => ProbeVerdict
+  readonly liveness: (containerId: string) => ProbeVerdict
+  readonly backoff: (name: string) => RestartBackoff | undefined
+}
+
+export type PodAction =
+  /** Everything has ended and nothing is to be started again. */
+  | { readonly kind: 'finish' }
+  | { readonly kind: 'create-sandbox'; readonly attempt: number; readonly stale: readonly string[] }
+  | { readonly kind: 'kill-container'; readonly id: string; readonly name: string; readonly message: string }
+  | {
+      readonly kind: 'start-container'
+      readonly name: string
+      readonly attempt: number
+      /** Remembered for the next time; absent for a first start. */
+      readonly backoff?: RestartBackoff
+    }
+  | { readonly kind: 'back-off'; readonly name: string; readonly untilMs: number; readonly delayMs: number }
+
+/** A restartable init container, which runs beside the others. */
+export function isSidecar(container: Container): boolean {
+  return container.restartPolicy === 'Always'
+}
+
+/** The newest of a container's attempts, or undefined. */
+export function latestOf(name: string, containers: readonly ContainerStatus[]): ContainerStatus | undefined {
+  let latest: ContainerStatus | undefined
+  for (const container of containers) {
+    if (container.name === name && (latest === undefined || container.attempt >= latest.attempt)) {
+      latest = container
+    }
+  }
+  return latest
+}
+
+export function latestSandbox(sandboxes: readonly SandboxStatus[]): SandboxStatus | undefined {
+  return sandboxes.toSorted((a, b) => b.metadata.attempt - a.metadata.attempt)[0]
+}
+
+export function planPod(input: PodPlanInput): readonly PodAction[] {
+  const sandbox = latestSandbox(input.sandboxes)
+  if (sandbox === undefined || sandbox.state !== 'ready') return planSandbox(input, sandbox)
+  const present = input.containers.filter(container => container.sandboxId === sandbox.id)
+  const inits = input.pod.spec?.initContainers ?? []
+  const regulars = input.pod.spec?.containers ?? []
+  const hasInitialized = regulars.some(({ name }) => latestOf(name, present) !== undefined)
+  const actions: PodAction[] = []
+  for (const init of inits) {
+    if (isSidecar(init)) {
+      const plan = planContainer(init, present, input, 'Always')
+      actions.push(...plan.actions)
+      if (!hasInitialized && !plan.isUp) return actions
+    } else if (!hasInitialized) {
+      const plan = planInit(init, present, input)
+      if (plan !== 'done') return plan === 'failed' ? planEnd(input, present) : [...actions, ...plan]
+    }
+  }
+  const policy = input.pod.spec?.restartPolicy ?? 'Always'
+  const plans = regulars.map(container => planContainer(container, present, input, policy))
+  if (plans.every(plan => plan.hasEnded)) return [{ kind: 'finish' }]
+  return [...actions, ...plans.flatMap(plan => plan.actions)]
+}
+
+/** A pod that is over for good keeps its dead sandbox; any other gets a new one. */
+function planSandbox(input: PodPlanInput, dead: SandboxStatus | undefined): PodAction[] {
+  const policy = input.pod.spec?.restartPolicy ?? 'Always'
+  const regulars = input.pod.spec?.containers ?? []
+  if (dead !== undefined && input.containers.length > 0) {
+    if (policy === 'Never') return [{ kind: 'finish' }]
+    const isDone = ({ name }: Container) => {
+      const latest = latestOf(name, input.containers)
+      return latest?.state === 'exited' && latest.exitCode === 0
+    }
+    if (policy === 'OnFailure' && regulars.every(isDone)) return [{ kind: 'finish' }]
+  }
+  const attempt = dead === undefined ? 0 : dead.metadata.attempt + 1
+  return [{ kind: 'create-sandbox', attempt, stale: input.sandboxes.map(({ id }) => id) }]
+}
+
+/** `done` lets the next one start. */
+function planInit(
+  init: Container,
+  present: readonly ContainerStatus[],
+  input: PodPlanInput,
+): 'done' | 'failed' | PodAction[] {
+  const latest = latestOf(init.name, present)
+  if (latest === undefined) return [startOf(init.name, input)]
+  if (latest.state === 'running') return []
+  if (latest.state === 'exited' && latest.exitCode === 0) return 'done'
+  if (input.pod.spec?.restartPolicy === 'Never') return 'failed'
+  return [restartOf(latest, input)]
+}
+
+function planEnd(input: PodPlanInput, present: readonly ContainerStatus[]): PodAction[] {
+  const hasRunning = present.some(({ state }) => state === 'running')
+  return hasRunning || input.sandboxes.length > 0 ? [{ kind: 'finish' }] : []
+}
+
+interface ContainerPlan {
+  readonly actions: readonly PodAction[]
+  /** Has ended and stays so. */
+  readonly hasEnded: boolean
+  /** Runs and has passed its startup probe. */
+  readonly isUp: boolean
+}
+
+function planContainer(
+  container: Container,
+  present: readonly ContainerStatus[],
+  input: PodPlanInput,
+  policy: string,
+): ContainerPlan {
+  const latest = latestOf(container.name, present)
+  if (latest === undefined) {
+    return { actions: [startOf(container.name, input)], hasEnded: false, isUp: false }
+  }
+  if (latest.state === 'running') return planRunning(latest, input)
+  const isFailure = latest.state !== 'exited' || latest.exitCode !== 0
+  const restarts = policy === 'Always' || (policy === 'OnFailure' && isFailure)
+  if (!restarts) return { actions: [], hasEnded: true, isUp: false }
+  return { actions: [restartOf(latest, input)], hasEnded: false, isUp: false }
+}
+
+function planRunning(latest: ContainerStatus, input: PodPlanInput): ContainerPlan {
+  const startup = input.startup(latest.id)
+  const failed =
+    startup === 'failure' ? 'startup' : input.liveness(latest.id) === 'failure' ? 'liveness' : null
+  if (failed === null) return { actions: [], hasEnded: false, isUp: startup === 'success' }
+  const message = `Container ${latest.name} failed ${failed} probe, will be restarted`
+  const kill: PodAction = { kind: 'kill-container', id: latest.id, name: latest.name, message }
+  return { actions: [kill], hasEnded: false, isUp: false }
+}
+
+/** Counts on from whatever is known of earlier attempts, also of another sandbox or of lost records. */
+function startOf(name: string, { pod, containers }: PodPlanInput): PodAction {
+  const earlier = latestOf(name, containers)
+  const statuses = [...(pod.status?.initContainerStatuses ?? []), ...(pod.status?.containerStatuses ?? [])]
+  const reported = statuses.find(status => status.name === name)
+  const reportedNext = reported?.containerID ? reported.restartCount + 1 : 0
+  const attempt = earlier === undefined ? reportedNext : earlier.attempt + 1
+  return { kind: 'start-container', name, attempt }
+}
+
+function restartOf(latest: ContainerStatus, input: PodPlanInput): PodAction {
+  // A container that could not be started has no end of its own.
+  const finishedAtMs = latest.finishedAt || latest.createdAt
+  const decision = decideRestart(input.backoff(latest.name), { finishedAtMs, nowMs: input.nowMs })
+  if (decision.kind === 'wait') {
+    return { kind: 'back-off', name: latest.name, untilMs: decision.untilMs, delayMs: decision.delayMs }
+  }
+  const attempt = latest.attempt + 1
+  return { kind: 'start-container', name: latest.name, attempt, backoff: decision.next }
+}

@@ -1,0 +1,197 @@
+/** A pod's status (pure): phase, conditions and addresses from its containers' statuses, as upstream writes them. */
+import { formatTime } from '../../kube/time.ts'
+import type { Container, ContainerStatus, Pod, PodCondition, PodStatus } from '../../kube/types.ts'
+import { isSidecar, latestSandbox } from './plan-pod.ts'
+import { type ContainerFacts, renderContainerStatus } from './render-container-status.ts'
+import type { ContainerStatus as RuntimeContainer, SandboxStatus } from './runtime/runtime.ts'
+
+export interface PodStatusInput {
+  readonly pod: Pod
+  readonly sandboxes: readonly SandboxStatus[]
+  readonly containers: readonly RuntimeContainer[]
+  readonly facts: ContainerFacts
+  readonly hostAddress: string
+  readonly nowMs: number
+  /** The kubelet ended the pod: DeadlineExceeded and the like. */
+  readonly failure?: { readonly reason: string; readonly message: string } | undefined
+  /** Everything has been stopped for good. */
+  readonly isTerminated: boolean
+}
+
+export function renderPodStatus(input: PodStatusInput): PodStatus {
+  const { pod, facts, containers, nowMs } = input
+  const render = (isInit: boolean) => (container: Container) =>
+    renderContainerStatus({ pod, container, isInit, containers, facts })
+  const inits = (pod.spec?.initContainers ?? []).map(render(true))
+  const regulars = (pod.spec?.containers ?? []).map(render(false))
+  const phase = input.failure ? 'Failed' : phaseOf(input, inits, regulars)
+  const observed =
+    pod.metadata.generation === undefined ? {} : { observedGeneration: pod.metadata.generation }
+  return {
+    ...observed,
+    phase,
+    ...(input.failure ?? {}),
+    conditions: conditionsOf(input, { phase, inits, regulars }),
+    hostIP: input.hostAddress,
+    hostIPs: [{ ip: input.hostAddress }],
+    ...addressesOf(input),
+    startTime: pod.status?.startTime ?? formatTime(nowMs),
+    ...(inits.length > 0 ? { initContainerStatuses: inits } : {}),
+    containerStatuses: regulars,
+    qosClass: pod.status?.qosClass ?? qosClassOf(pod),
+  }
+}
+
+function addressesOf({ pod, sandboxes, hostAddress }: PodStatusInput): Pick<PodStatus, 'podIP' | 'podIPs'> {
+  const sandbox = latestSandbox(sandboxes)
+  const known = sandbox?.addresses ?? pod.status?.podIPs?.map(({ ip }) => ip) ?? []
+  const addresses = pod.spec?.hostNetwork && sandbox !== undefined ? [hostAddress] : known
+  const [first] = addresses
+  return first === undefined ? {} : { podIP: first, podIPs: addresses.map(ip => ({ ip })) }
+}
+
+interface Counts {
+  waiting: number
+  running: number
+  stopped: number
+  succeeded: number
+}
+
+function count(statuses: readonly ContainerStatus[]): Counts {
+  const counts: Counts = { waiting: 0, running: 0, stopped: 0, succeeded: 0 }
+  for (const { state, lastState } of statuses) {
+    if (state?.running) counts.running += 1
+    else if (state?.terminated) {
+      counts.stopped += 1
+      if (state.terminated.exitCode === 0) counts.succeeded += 1
+    } else if (lastState?.terminated) counts.stopped += 1
+    else counts.waiting += 1
+  }
+  return counts
+}
+
+function phaseOf(
+  { pod, isTerminated }: PodStatusInput,
+  inits: readonly ContainerStatus[],
+  regulars: readonly ContainerStatus[],
+): string {
+  const policy = pod.spec?.restartPolicy ?? 'Always'
+  const specs = pod.spec?.initContainers ?? []
+  const counts = count(regulars)
+  const hasStarted = counts.running + counts.stopped > 0
+  const pending = inits.some((status, index) => isInitPending(specs[index], status, hasStarted))
+  const failedInit = inits.some(({ state }) => (state?.terminated?.exitCode ?? 0) !== 0)
+  if (failedInit && policy === 'Never') return 'Failed'
+  if (isTerminated) return counts.stopped === regulars.length && allSucceeded(counts) ? 'Succeeded' : 'Failed'
+  if (pending || counts.waiting > 0) return 'Pending'
+  if (counts.running > 0) return 'Running'
+  if (policy === 'Always') return 'Running'
+  if (allSucceeded(counts)) return 'Succeeded'
+  return policy === 'Never' ? 'Failed' : 'Running'
+}
+
+const allSucceeded = (counts: Counts) => counts.stopped > 0 && counts.stopped === counts.succeeded
+
+function isInitPending(spec: Container | undefined, status: ContainerStatus, hasStarted: boolean): boolean {
+  if (spec !== undefined && isSidecar(spec)) return !hasStarted && status.started !== true
+  return !hasStarted && status.state?.terminated?.exitCode !== 0
+}
+
+interface Rendered {
+  readonly phase: string
+  readonly inits: readonly ContainerStatus[]
+  readonly regulars: readonly ContainerStatus[]
+}
+
+interface Verdict {
+  readonly isTrue: boolean
+  readonly reason?: string
+  readonly message?: string
+}
+
+function conditionsOf(input: PodStatusInput, rendered: Rendered): PodCondition[] {
+  const containersReady = containersReadyOf(input.pod, rendered)
+  const sandbox = latestSandbox(input.sandboxes)
+  const verdicts: [string, Verdict][] = [
+    ['PodReadyToStartContainers', { isTrue: sandbox?.state === 'ready' && !input.isTerminated }],
+    ['Initialized', initializedOf(input.pod, rendered)],
+    ['Ready', readyOf(input.pod, containersReady)],
+    ['ContainersReady', containersReady],
+    ['PodScheduled', { isTrue: true }],
+  ]
+  const owned = verdicts.map(([type, verdict]) => conditionOf(type, verdict, input))
+  const foreign = (input.pod.status?.conditions ?? []).filter(
+    ({ type }) => !verdicts.some(([name]) => name === type),
+  )
+  return [...owned, ...foreign]
+}
+
+/** The time moves only when the status does. */
+function conditionOf(type: string, verdict: Verdict, { pod, nowMs }: PodStatusInput): PodCondition {
+  const status = verdict.isTrue ? 'True' : 'False'
+  const before = pod.status?.conditions?.find(condition => condition.type === type)
+  const isSame = before?.status === status && before.lastTransitionTime !== undefined
+  const generation = pod.metadata.generation
+  return {
+    type,
+    status,
+    ...(generation === undefined ? {} : { observedGeneration: generation }),
+    lastTransitionTime: isSame ? (before?.lastTransitionTime ?? '') : formatTime(nowMs),
+    ...(verdict.reason === undefined ? {} : { reason: verdict.reason }),
+    ...(verdict.message === undefined ? {} : { message: verdict.message }),
+  }
+}
+
+function initializedOf(pod: Pod, { phase, inits, regulars }: Rendered): Verdict {
+  if (phase === 'Succeeded') return { isTrue: true, reason: 'PodCompleted' }
+  const counts = count(regulars)
+  if (counts.running + counts.stopped > 0) return { isTrue: true }
+  const specs = pod.spec?.initContainers ?? []
+  const incomplete = inits.filter((status, index) => {
+    const spec = specs[index]
+    return spec !== undefined && isSidecar(spec) ? status.started !== true : !status.ready
+  })
+  if (incomplete.length === 0) return { isTrue: true }
+  const message = `containers with incomplete status: [${names(incomplete)}]`
+  return { isTrue: false, reason: 'ContainersNotInitialized', message }
+}
+
+function containersReadyOf(pod: Pod, { phase, inits, regulars }: Rendered): Verdict {
+  if (phase === 'Succeeded') return { isTrue: false, reason: 'PodCompleted' }
+  if (phase === 'Failed') return { isTrue: false, reason: 'PodFailed' }
+  const sidecars = inits.filter((_status, index) => {
+    const spec = pod.spec?.initContainers?.[index]
+    return spec !== undefined && isSidecar(spec)
+  })
+  const unready = [...sidecars, ...regulars].filter(({ ready }) => !ready)
+  if (unready.length === 0) return { isTrue: true }
+  const message = `containers with unready status: [${names(unready)}]`
+  return { isTrue: false, reason: 'ContainersNotReady', message }
+}
+
+function readyOf(pod: Pod, containersReady: Verdict): Verdict {
+  if (!containersReady.isTrue) return containersReady
+  const problems = (pod.spec?.readinessGates ?? []).flatMap(({ conditionType }) => {
+    const gate = pod.status?.conditions?.find(({ type }) => type === conditionType)
+    if (gate === undefined)
+      return [`corresponding condition of pod readiness gate "${conditionType}" does not exist.`]
+    if (gate.status === 'True') return []
+    return [`the status of pod readiness gate "${conditionType}" is not "True", but ${gate.status}`]
+  })
+  if (problems.length === 0) return { isTrue: true }
+  return { isTrue: false, reason: 'ReadinessGatesNotReady', message: problems.join(', ') }
+}
+
+const names = (statuses: readonly ContainerStatus[]) => statuses.map(({ name }) => name).join(' ')
+
+/** Guaranteed: limits equal requests for cpu and memory everywhere; BestEffort: none anywhere; else Burstable. */
+export function qosClassOf(pod: Pod): string {
+  const containers = [...(pod.spec?.initContainers ?? []), ...(pod.spec?.containers ?? [])]
+  const resources = ['cpu', 'memory']
+  const pairs = containers.flatMap(({ resources: given }) =>
+    resources.map(name => ({ limit: given?.limits?.[name], request: given?.requests?.[name] })),
+  )
+  if (pairs.every(({ limit, request }) => limit === undefined && request === undefined)) return 'BestEffort'
+  const isGuaranteed = pairs.every(({ limit, request = limit }) => limit !== undefined && limit === request)
+  return isGuaranteed ? 'Guaranteed' : 'Burstable'
+}

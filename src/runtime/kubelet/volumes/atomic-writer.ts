@@ -1,0 +1,82 @@
+/**
+ * Writes a volume's files so that a reader sees all of the old or all of the new ones: the files lie in a
+ * directory of their own, `..data` points to it, and each top-level name points through `..data`.
+ */
+import {
+  chmod,
+  lstat,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  readlink,
+  rename,
+  rm,
+  symlink,
+  writeFile,
+} from 'node:fs/promises'
+import { dirname, join, normalize } from 'node:path'
+import type { VolumeFiles } from './render-volume.ts'
+
+const DATA = '..data'
+const NEW_DATA = '..data_tmp'
+
+/** Returns whether anything had to change. */
+export async function writeVolume(directory: string, files: VolumeFiles): Promise<boolean> {
+  await mkdir(directory, { recursive: true, mode: 0o755 })
+  for (const path of files.keys()) assertInside(path)
+  const previous = await readlink(join(directory, DATA)).catch(() => null)
+  if (previous !== null && (await isCurrent(join(directory, previous), files))) return false
+  const fresh = await mkdtemp(join(directory, `..${stamp()}.`))
+  await chmod(fresh, 0o755)
+  for (const [path, file] of files) {
+    const target = join(fresh, path)
+    await mkdir(dirname(target), { recursive: true, mode: 0o755 })
+    await writeFile(target, file.data)
+    await chmod(target, file.mode)
+  }
+  await symlink(fresh.slice(directory.length + 1), join(directory, NEW_DATA))
+  await rename(join(directory, NEW_DATA), join(directory, DATA))
+  await linkNames(directory, files)
+  if (previous !== null) await rm(join(directory, previous), { recursive: true, force: true })
+  return true
+}
+
+const stamp = () => new Date().toISOString().slice(0, 19).replaceAll(/[-:T]/g, '_')
+
+function assertInside(path: string): void {
+  const clean = normalize(path)
+  if (path === '' || clean.startsWith('/') || clean.split('/').some(part => part.startsWith('..'))) {
+    throw new Error(`path ${JSON.stringify(path)} would leave the volume`)
+  }
+}
+
+async function isCurrent(directory: string, files: VolumeFiles): Promise<boolean> {
+  const present = await listFiles(directory)
+  if (present.length !== files.size) return false
+  for (const [path, file] of files) {
+    const data = await readFile(join(directory, path)).catch(() => null)
+    if (data === null || !data.equals(file.data)) return false
+  }
+  return true
+}
+
+async function listFiles(directory: string): Promise<string[]> {
+  const entries = await readdir(directory, { withFileTypes: true, recursive: true }).catch(() => [])
+  return entries.filter(entry => entry.isFile()).map(entry => entry.name)
+}
+
+async function linkNames(directory: string, files: VolumeFiles): Promise<void> {
+  const names = new Set([...files.keys()].map(path => normalize(path).split('/')[0] ?? ''))
+  for (const name of names) {
+    const path = join(directory, name)
+    const isThere = await lstat(path).then(
+      () => true,
+      () => false,
+    )
+    if (!isThere) await symlink(join(DATA, name), path)
+  }
+  for (const name of await readdir(directory)) {
+    if (!name.startsWith('..') && !names.has(name)) await rm(join(directory, name), { recursive: true })
+  }
+}

@@ -1,0 +1,110 @@
+/** A pod's volumes on this machine's disk: made before its containers start, refreshed while it runs, removed after. */
+import { chown, mkdir, open, rm, stat } from 'node:fs/promises'
+import { join, normalize } from 'node:path'
+import type { Container, Pod, Volume } from '../../../kube/types.ts'
+import { type Environment, expandVariables } from '../environment.ts'
+import type { Mount } from '../runtime/runtime.ts'
+import { writeVolume } from './atomic-writer.ts'
+import { renderVolume, VolumeError, type VolumeParts } from './render-volume.ts'
+
+export class PodVolumes {
+  readonly #directory: string
+
+  /** `directory` is `<data-dir>/pods/<uid>`. */
+  constructor(directory: string) {
+    this.#directory = directory
+  }
+
+  /** Works twice as well as once; throws VolumeError naming the volume. */
+  async setUp(parts: VolumeParts): Promise<void> {
+    for (const volume of parts.pod.spec?.volumes ?? []) {
+      try {
+        await this.#setUpOne(volume, parts)
+      } catch (error) {
+        const why = error instanceof Error ? error.message : String(error)
+        throw new VolumeError(`MountVolume.SetUp failed for volume "${volume.name}" : ${why}`)
+      }
+    }
+  }
+
+  async remove(): Promise<void> {
+    await rm(this.#directory, { recursive: true, force: true })
+  }
+
+  /** Where a volume lies on this machine. */
+  pathOf(volume: Volume): string {
+    if (volume.hostPath) return volume.hostPath.path
+    return join(this.#directory, 'volumes', kindOf(volume), volume.name)
+  }
+
+  /** The mounts of a container; sub-paths are made when they are not there. */
+  async mountsOf(pod: Pod, container: Container, environment: Environment): Promise<Mount[]> {
+    const mounts: Mount[] = []
+    for (const mount of container.volumeMounts ?? []) {
+      const volume = pod.spec?.volumes?.find(({ name }) => name === mount.name)
+      if (volume === undefined) throw new VolumeError(`volume "${mount.name}" is not defined in the pod`)
+      const subPath = mount.subPath || expandVariables(mount.subPathExpr ?? '', environment)
+      const hostPath = subPath === '' ? this.pathOf(volume) : await this.#subPath(volume, subPath)
+      const isFromApi = !volume.emptyDir && !volume.hostPath
+      const readOnly = mount.readOnly === true || isFromApi
+      mounts.push({ hostPath, containerPath: normalize(join('/', mount.mountPath)), readOnly })
+    }
+    return mounts
+  }
+
+  async #subPath(volume: Volume, subPath: string): Promise<string> {
+    if (normalize(subPath).split('/').includes('..')) {
+      throw new VolumeError(`subPath ${JSON.stringify(subPath)} would leave volume "${volume.name}"`)
+    }
+    const path = join(this.pathOf(volume), subPath)
+    const isThere = await stat(path).catch(() => null)
+    if (isThere === null) await mkdir(path, { recursive: true, mode: 0o750 })
+    return path
+  }
+
+  async #setUpOne(volume: Volume, parts: VolumeParts): Promise<void> {
+    const path = this.pathOf(volume)
+    if (volume.emptyDir) {
+      await mkdir(path, { recursive: true })
+      const group = parts.pod.spec?.securityContext?.fsGroup
+      if (group !== undefined && process.getuid?.() === 0) await chown(path, 0, group)
+      await open(path).then(async handle => {
+        await handle.chmod(0o777)
+        await handle.close()
+      })
+      return
+    }
+    if (volume.hostPath) return checkHostPath(path, volume.hostPath.type ?? '')
+    const files = renderVolume(volume, parts)
+    if (files === null) throw new VolumeError('volumes of this kind are not supported yet')
+    await writeVolume(path, files)
+  }
+}
+
+function kindOf(volume: Volume): string {
+  if (volume.emptyDir) return 'kubernetes.io~empty-dir'
+  if (volume.configMap) return 'kubernetes.io~configmap'
+  if (volume.secret) return 'kubernetes.io~secret'
+  if (volume.downwardAPI) return 'kubernetes.io~downward-api'
+  return 'kubernetes.io~projected'
+}
+
+async function checkHostPath(path: string, type: string): Promise<void> {
+  if (type === '') return
+  if (type === 'DirectoryOrCreate') await mkdir(path, { recursive: true, mode: 0o755 })
+  if (type === 'FileOrCreate') await (await open(path, 'a', 0o644)).close()
+  const found = await stat(path).catch(() => null)
+  const is = {
+    Directory: found?.isDirectory(),
+    DirectoryOrCreate: found?.isDirectory(),
+    File: found?.isFile(),
+    FileOrCreate: found?.isFile(),
+    Socket: found?.isSocket(),
+    CharDevice: found?.isCharacterDevice(),
+    BlockDevice: found?.isBlockDevice(),
+  }[type]
+  if (!is)
+    throw new VolumeError(
+      `hostPath type check failed: ${path} is not a ${type.replace('OrCreate', '').toLowerCase()}`,
+    )
+}
