@@ -35,7 +35,7 @@ export interface ControllersParts {
   /**
    * The caches, shared with the scheduler; made anew for each term, so that they begin with a list that holds
    * everything the former leader wrote. Its client must be allowed to list and watch everything
-   * (system:kube-controller-manager). Whoever made it starts it; starting it here again does nothing.
+   * (system:kube-controller-manager). Started here, and stopped with the component that started it first.
    */
   readonly informers: InformerSet
   readonly clock: Clock
