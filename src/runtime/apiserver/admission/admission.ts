@@ -1,0 +1,45 @@
+/** The door of admission: the plugins, in the order in which kube-apiserver runs them. */
+import type { Clock } from '../../../base/clock.ts'
+import type { Random } from '../../../base/random.ts'
+import type { RbacAuthorizer } from '../authz/authz.ts'
+import { createEscalationCheck } from '../authz/escalation.ts'
+import type { AdmissionPlugin, ObjectReader } from '../ports.ts'
+import {
+  defaultIngressClass,
+  defaultStorageClass,
+  persistentVolumeClaimResize,
+  storageObjectInUseProtection,
+} from './default-classes.ts'
+import { limitRanger } from './limit-ranger.ts'
+import { namespaceLifecycle } from './namespace-lifecycle.ts'
+import { nodeRestriction, taintNodesByCondition } from './node-plugins.ts'
+import { defaultTolerationSeconds, priority, runtimeClass } from './pod-defaults.ts'
+import { serviceAccount } from './service-account.ts'
+
+export interface AdmissionParts {
+  readonly objects: ObjectReader
+  readonly authorizer: RbacAuthorizer
+  readonly clock: Clock
+  readonly random: Random
+  /** Set once controllers run that take the protection finalizers away; without them nothing could be deleted. */
+  readonly protectStorageInUse?: boolean
+}
+
+export function createAdmission(parts: AdmissionParts): readonly AdmissionPlugin[] {
+  const { objects } = parts
+  return [
+    namespaceLifecycle(objects),
+    limitRanger(objects),
+    serviceAccount(parts),
+    nodeRestriction(objects),
+    taintNodesByCondition(),
+    priority(objects),
+    defaultTolerationSeconds(),
+    defaultStorageClass(objects),
+    ...(parts.protectStorageInUse === true ? [storageObjectInUseProtection()] : []),
+    persistentVolumeClaimResize(objects),
+    runtimeClass(objects),
+    defaultIngressClass(objects),
+    createEscalationCheck(parts.authorizer),
+  ]
+}

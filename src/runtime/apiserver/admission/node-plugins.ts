@@ -1,0 +1,146 @@
+/** New nodes begin as not ready, and a kubelet changes its own node and its own pods only. */
+import { isDeepStrictEqual } from 'node:util'
+import type { Node, Pod } from '../../../kube/types.ts'
+import { nodeNameOf } from '../authz/node-authorizer.ts'
+import type { AdmissionPlugin, AdmissionRequest, ObjectReader } from '../ports.ts'
+import { isMirrorPod, isWhole, quoted, refuse } from './refuse.ts'
+
+const NOT_READY = 'node.kubernetes.io/not-ready'
+
+export function taintNodesByCondition(): AdmissionPlugin {
+  return {
+    name: 'TaintNodesByCondition',
+    admit(request) {
+      if (request.operation !== 'CREATE' || !isWhole(request, '', 'nodes') || request.object === null) return
+      const node = request.object as unknown as Node
+      const taints = node.spec?.taints ?? []
+      if (taints.some(taint => taint.key === NOT_READY && taint.effect === 'NoSchedule')) return
+      node.spec = { ...node.spec, taints: [...taints, { key: NOT_READY, effect: 'NoSchedule' }] }
+    },
+  }
+}
+
+export function nodeRestriction(objects: ObjectReader): AdmissionPlugin {
+  return {
+    name: 'NodeRestriction',
+    validate(request) {
+      if (!request.user.groups.includes('system:nodes')) return
+      const node = nodeNameOf(request.user)
+      if (node === null || node === '') {
+        throw refuse(request, `could not determine node from user ${quoted(request.user.username)}`)
+      }
+      const { group, resource } = request.resource
+      if (group === '' && resource === 'pods') checkPod(node, request, objects)
+      else if (group === '' && resource === 'nodes') checkNode(node, request)
+      else if (group === 'coordination.k8s.io' && resource === 'leases') checkLease(node, request)
+      else if (group === 'storage.k8s.io' && resource === 'csinodes') checkOwnName(node, request, 'CSINode')
+    },
+  }
+}
+
+function checkPod(node: string, request: AdmissionRequest, objects: ObjectReader): void {
+  const only = (what: string) => refuse(request, `node ${quoted(node)} can only ${what}`)
+  const nodeOf = (pod: Pod | null) => pod?.spec?.nodeName
+  const object = request.object as unknown as Pod | null
+  const old = request.oldObject as unknown as Pod | null
+  if (request.subresource === 'status') {
+    if (nodeOf(old ?? object) !== node) {
+      throw only('update pod status for pods with spec.nodeName set to itself')
+    }
+  } else if (request.subresource === 'eviction') {
+    const pod = objects.get('', 'pods', request.namespace, request.name) as unknown as Pod | null
+    if (nodeOf(pod) !== node) throw only('evict pods with spec.nodeName set to itself')
+  } else if (request.subresource !== '') {
+    throw refuse(request, `unexpected pod subresource ${quoted(request.subresource)}`)
+  } else if (request.operation === 'DELETE') {
+    if (nodeOf(old) !== node) throw only('delete pods with spec.nodeName set to itself')
+  } else if (request.operation === 'CREATE' && object !== null) {
+    checkMirrorPod(node, request, object)
+  }
+}
+
+function checkMirrorPod(node: string, request: AdmissionRequest, pod: Pod): void {
+  const refused = (why: string) => refuse(request, why)
+  if (!isMirrorPod(pod)) {
+    const annotation = quoted('kubernetes.io/config.mirror')
+    throw refused(
+      `pod does not have ${annotation} annotation, node ${quoted(node)} can only create mirror pods`,
+    )
+  }
+  if (pod.spec?.nodeName !== node) {
+    throw refused(`node ${quoted(node)} can only create pods with spec.nodeName set to itself`)
+  }
+  const { spec } = pod
+  if (spec.serviceAccountName)
+    throw refused(`node ${quoted(node)} can not create pods that reference a service account`)
+  for (const volume of spec.volumes ?? []) {
+    const what = volume.secret ? 'secrets' : volume.configMap ? 'configmaps' : ''
+    const claims = volume.persistentVolumeClaim ? 'persistentvolumeclaims' : what
+    if (claims !== '') throw refused(`node ${quoted(node)} can not create pods that reference ${claims}`)
+  }
+}
+
+function checkNode(node: string, request: AdmissionRequest): void {
+  const name = request.object?.metadata.name ?? request.name
+  if (name !== node)
+    throw refuse(request, `node ${quoted(node)} is not allowed to modify node ${quoted(name)}`)
+  const object = request.object as unknown as Node | null
+  if (object === null) return
+  const old = request.oldObject as unknown as Node | null
+  if (
+    request.operation === 'UPDATE' &&
+    !isDeepStrictEqual(old?.spec?.taints ?? [], object.spec?.taints ?? [])
+  ) {
+    throw refuse(request, `node ${quoted(node)} is not allowed to modify taints`)
+  }
+  const changed = changedLabels(old?.metadata.labels ?? {}, object.metadata.labels ?? {})
+  const protectedLabels = changed.filter(label => !mayKubeletSet(label)).sort()
+  if (protectedLabels.length === 0) return
+  const verb = request.operation === 'CREATE' ? 'set' : 'modify'
+  throw refuse(
+    request,
+    `node ${quoted(node)} is not allowed to ${verb} the following labels: ${protectedLabels.join(', ')}`,
+  )
+}
+
+function changedLabels(before: Record<string, string>, after: Record<string, string>): readonly string[] {
+  const keys = new Set([...Object.keys(before), ...Object.keys(after)])
+  return [...keys].filter(key => before[key] !== after[key])
+}
+
+const kubeletLabels = new Set([
+  'kubernetes.io/hostname',
+  'kubernetes.io/os',
+  'kubernetes.io/arch',
+  'beta.kubernetes.io/os',
+  'beta.kubernetes.io/arch',
+  'beta.kubernetes.io/instance-type',
+  'node.kubernetes.io/instance-type',
+  'topology.kubernetes.io/region',
+  'topology.kubernetes.io/zone',
+  'failure-domain.beta.kubernetes.io/region',
+  'failure-domain.beta.kubernetes.io/zone',
+])
+
+/** Labels outside Kubernetes' own domains are free; of those inside, these and two prefixes. */
+function mayKubeletSet(label: string): boolean {
+  const domain = label.includes('/') ? (label.split('/')[0] ?? '') : ''
+  const inside = (parent: string) => domain === parent || domain.endsWith(`.${parent}`)
+  if (inside('node-restriction.kubernetes.io')) return false
+  if (!inside('kubernetes.io') && !inside('k8s.io')) return true
+  if (inside('kubelet.kubernetes.io') || inside('node.kubernetes.io')) return true
+  return kubeletLabels.has(label)
+}
+
+function checkLease(node: string, request: AdmissionRequest): void {
+  if (request.namespace !== 'kube-node-lease') {
+    throw refuse(request, 'can only access leases in the "kube-node-lease" system namespace')
+  }
+  checkOwnName(node, request, 'node lease')
+}
+
+function checkOwnName(node: string, request: AdmissionRequest, what: string): void {
+  const name = request.object?.metadata.name ?? request.name
+  if (name === node) return
+  throw refuse(request, `can only access ${what} with the same name as the requesting node`)
+}
