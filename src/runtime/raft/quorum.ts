@@ -23,16 +23,16 @@ export function membersOf({ voters, outgoing, learners }: Configuration): Member
 }
 
 /** The greatest value that a quorum has reached. */
-export function quorumValue(configuration: Configuration, valueOf: (id: MemberId) => number): number {
+export function quorumValue(configuration: Configuration, reached: (id: MemberId) => number): number {
   return Math.min(
-    majorityValue(configuration.voters, valueOf),
-    majorityValue(configuration.outgoing, valueOf),
+    majorityValue(configuration.voters, reached),
+    majorityValue(configuration.outgoing, reached),
   )
 }
 
-function majorityValue(voters: readonly MemberId[], valueOf: (id: MemberId) => number): number {
+function majorityValue(voters: readonly MemberId[], reached: (id: MemberId) => number): number {
   if (voters.length === 0) return Number.POSITIVE_INFINITY
-  const values = voters.map(valueOf).sort((a, b) => b - a)
+  const values = voters.map(reached).sort((a, b) => b - a)
   return values[Math.floor(voters.length / 2)] as number
 }
 

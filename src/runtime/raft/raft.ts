@@ -386,12 +386,8 @@ export class Raft {
     const progress = this.#progress.get(message.from)
     if (this.#role !== 'leader' || progress === undefined) return
     progress.active = true
-    if (message.rejected) {
-      progress.rejected(message.index)
-    } else {
-      if (!progress.accepted(message.index)) return
-      this.#maybeCommit()
-    }
+    if (message.rejected) progress.rejected(message.index)
+    else if (progress.accepted(message.index)) this.#maybeCommit()
     this.#maybeSendAppend(message.from, progress)
   }
 

@@ -1,0 +1,102 @@
+/**
+ * The disk as the write-ahead log sees it: an interface, so that tests can tear, corrupt, lose and fail, and
+ * its real form on a directory. Writes reach the page cache at once; only `flush` makes them durable.
+ */
+import * as fs from 'node:fs'
+import { open, readdir, rename, unlink } from 'node:fs/promises'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+
+export interface DiskFile {
+  readonly size: number
+  /** Reads up to `length` bytes at `position`; fewer only at the end of the file. */
+  read(position: number, length: number): Buffer
+  write(bytes: Uint8Array, position: number): void
+  flush(): Promise<void>
+  close(): void
+}
+
+export interface Disk {
+  list(): Promise<string[]>
+  /** A new file of `size` zeros, written out and flushed. */
+  createZeroed(name: string, size: number): Promise<void>
+  open(name: string): Promise<DiskFile>
+  rename(from: string, to: string): Promise<void>
+  remove(name: string): Promise<void>
+  /** Makes creations, renames and removals durable. */
+  flushDirectory(): Promise<void>
+}
+
+const ZEROS_BYTES = 256 * 1024
+const fdatasync = promisify(fs.fdatasync)
+
+export function createDirectoryDisk(directory: string): Disk {
+  fs.mkdirSync(directory, { recursive: true, mode: 0o700 })
+  return {
+    list: () => readdir(directory),
+    async createZeroed(name, size) {
+      const handle = await open(join(directory, name), 'w', 0o600)
+      try {
+        const zeros = Buffer.alloc(Math.min(size, ZEROS_BYTES))
+        for (let at = 0; at < size; at += zeros.length) {
+          await writeFully(handle.fd, zeros.subarray(0, Math.min(zeros.length, size - at)), at)
+        }
+        await handle.datasync()
+      } finally {
+        await handle.close()
+      }
+    },
+    open: async name => openFile(join(directory, name)),
+    rename: (from, to) => rename(join(directory, from), join(directory, to)),
+    remove: name => unlink(join(directory, name)),
+    async flushDirectory() {
+      if (process.platform === 'win32') return
+      const handle = await open(directory, 'r')
+      try {
+        await handle.sync()
+      } finally {
+        await handle.close()
+      }
+    },
+  }
+}
+
+const writeAsync = promisify(fs.write) as (
+  fd: number,
+  bytes: Uint8Array,
+  offset: number,
+  length: number,
+  position: number,
+) => Promise<{ bytesWritten: number }>
+
+async function writeFully(fd: number, bytes: Uint8Array, position: number): Promise<void> {
+  for (let done = 0; done < bytes.length; ) {
+    const { bytesWritten } = await writeAsync(fd, bytes, done, bytes.length - done, position + done)
+    done += bytesWritten
+  }
+}
+
+function openFile(path: string): DiskFile {
+  const fd = fs.openSync(path, 'r+')
+  const size = fs.fstatSync(fd).size
+  return {
+    size,
+    read(position, length) {
+      const bytes = Buffer.allocUnsafeSlow(Math.max(0, Math.min(length, size - position)))
+      let done = 0
+      while (done < bytes.length) {
+        const got = fs.readSync(fd, bytes, done, bytes.length - done, position + done)
+        if (got === 0) break
+        done += got
+      }
+      return bytes.subarray(0, done)
+    },
+    write(bytes, position) {
+      for (let done = 0; done < bytes.length; ) {
+        done += fs.writeSync(fd, bytes, done, bytes.length - done, position + done)
+      }
+    },
+    flush: () => fdatasync(fd),
+    close: () => fs.closeSync(fd),
+  }
+}

@@ -1,0 +1,172 @@
+/** Reads the whole write-ahead log at start: what it holds, where it goes on, or why it cannot be trusted. */
+import { Mk8sError } from '../../../base/errors.ts'
+import type { Log } from '../../../base/log.ts'
+import { type Entry, entryTypes, payloadOf } from '../../raft/entry.ts'
+import { decodeConfiguration } from '../../raft/membership.ts'
+import type { HardState } from '../../raft/ready.ts'
+import type { Disk, DiskFile } from './disk.ts'
+import { decodeSegmentHeader, SEGMENT_HEADER_BYTES, type SegmentHeader } from './frame.ts'
+import { decodeRecords, type LogPosition, type LogRecord } from './records.ts'
+import { type ScanOutcome, scanSegment } from './segment-scan.ts'
+
+export interface Segment {
+  readonly name: string
+  readonly number: number
+  readonly file: DiskFile
+  readonly header: SegmentHeader
+  /** The greatest index of an entry in it (or before it). */
+  lastIndex: number
+}
+
+export interface RecoveredLog {
+  readonly segments: Segment[]
+  readonly spares: string[]
+  /** Where the next frame goes. */
+  readonly end: number
+  readonly nextSequence: number
+  readonly hardState: HardState
+  /** The state as of `after`, or of the log's beginning when that is later. */
+  readonly position: LogPosition
+  /** Entries behind `position`. */
+  readonly entries: Entry[]
+}
+
+export const CORRUPT_HINT =
+  'keep a copy of the data directory; restore a backup, or reset this node and let it join again'
+
+export function corrupt(message: string, why: string, fields: Record<string, unknown> = {}): Mk8sError {
+  return new Mk8sError('store/corrupt', message, { why, hint: CORRUPT_HINT, fields })
+}
+
+export function segmentName(number: number): string {
+  return `${number.toString().padStart(16, '0')}.wal`
+}
+
+const SEGMENT_NAME = /^\d{16}\.wal$/
+const SPARE_NAME = /^spare-.*\.wal$/
+
+/** Null when there is no log. `after` is the last index that the caller needs no more. */
+export async function recoverLog(disk: Disk, after: number, log: Log): Promise<RecoveredLog | null> {
+  const names = await disk.list()
+  const segmentNames = names.filter(name => SEGMENT_NAME.test(name)).sort()
+  const spares = names.filter(name => SPARE_NAME.test(name))
+  if (segmentNames.length === 0) return null
+  const reader = new LogReader(after, log)
+  for (const name of segmentNames) reader.read(name, await disk.open(name), name === segmentNames.at(-1))
+  return reader.result(spares)
+}
+
+class LogReader {
+  readonly #after: number
+  readonly #log: Log
+  readonly #segments: Segment[] = []
+  #hardState: HardState = { term: 0, vote: 0, commit: 0 }
+  #position: LogPosition | null = null
+  #entries: Entry[] = []
+  #end = 0
+  #nextSequence = 0
+
+  constructor(after: number, log: Log) {
+    this.#after = after
+    this.#log = log
+  }
+
+  read(name: string, file: DiskFile, last: boolean): void {
+    const header = this.#readHeader(name, file)
+    const scan = scanSegment(file, header, records => this.#takeFrame(name, records))
+    this.#check(name, scan, last)
+    this.#segments.push({ name, number: header.number, file, header, lastIndex: this.#lastIndex })
+    this.#end = scan.end
+    this.#nextSequence = scan.nextSequence
+  }
+
+  #readHeader(name: string, file: DiskFile): SegmentHeader {
+    const outcome = decodeSegmentHeader(file.read(0, SEGMENT_HEADER_BYTES))
+    if (outcome.kind === 'unknown-version') {
+      throw new Mk8sError('store/version', `log segment ${name} has the unknown format ${outcome.version}`, {
+        hint: 'use the version of mk8s that wrote it, or a later one',
+      })
+    }
+    if (outcome.kind === 'damaged')
+      throw corrupt(`log segment ${name} is damaged`, 'its header cannot be read')
+    const { header } = outcome
+    const previous = this.#segments.at(-1)
+    if (header.number !== Number.parseInt(name, 10)) {
+      throw corrupt(`log segment ${name} is damaged`, `its header says ${header.number}`)
+    }
+    if (previous === undefined) return header
+    if (header.number !== previous.number + 1) {
+      throw corrupt(
+        'a log segment is missing',
+        `${segmentName(previous.number + 1)} should come before ${name}`,
+      )
+    }
+    if (header.firstSequence !== this.#nextSequence) {
+      const why = `it ends at frame ${this.#nextSequence}, the next one begins at ${header.firstSequence}`
+      throw corrupt(`log segment ${previous.name} is damaged`, why)
+    }
+    return header
+  }
+
+  #check(name: string, scan: ScanOutcome, last: boolean): void {
+    if (scan.laterFrameAt !== null) {
+      const why = `the frame at byte ${scan.end} is not intact, and an intact one follows at ${scan.laterFrameAt}`
+      throw corrupt(`log segment ${name} is damaged`, why, { offset: scan.end })
+    }
+    if (last && scan.torn) this.#log.warn('cut the torn tail of the log', { segment: name, offset: scan.end })
+  }
+
+  #takeFrame(name: string, bytes: Buffer): void {
+    const records = decodeRecords(bytes)
+    if (typeof records === 'string') throw corrupt(`log segment ${name} is damaged`, records)
+    for (const record of records) this.#take(record)
+  }
+
+  #take(record: LogRecord): void {
+    if (record.kind === 'hard-state') this.#hardState = record.hardState
+    else if (record.kind === 'position') this.#position ??= record.position
+    else this.#takeEntry(record.entry)
+  }
+
+  #takeEntry(entry: Entry): void {
+    const position = this.#position
+    if (position === null)
+      throw corrupt('the log is damaged', 'its first segment does not say where it begins')
+    if (entry.index <= position.index || entry.index > this.#lastIndex + 1) {
+      throw corrupt('the log is damaged', `entry ${entry.index} follows entry ${this.#lastIndex}`)
+    }
+    // An index again: a later leader's entry replaces this one and all behind it.
+    this.#entries.length = entry.index - position.index - 1
+    this.#entries.push(entry)
+    if (entry.index === position.index + 1 && entry.index <= this.#after) this.#advance(position, entry)
+  }
+
+  /** Entries that the caller does not need are not kept: only their term and membership. */
+  #advance(position: LogPosition, entry: Entry): void {
+    const configuration =
+      entry.type === entryTypes.membership ? decodeConfiguration(payloadOf(entry)) : position.configuration
+    this.#position = { index: entry.index, term: entry.term, configuration }
+    this.#entries = []
+  }
+
+  get #lastIndex(): number {
+    return (this.#position?.index ?? 0) + this.#entries.length
+  }
+
+  result(spares: string[]): RecoveredLog {
+    const position = this.#position ?? {
+      index: 0,
+      term: 0,
+      configuration: { voters: [], outgoing: [], learners: [] },
+    }
+    return {
+      segments: this.#segments,
+      spares,
+      end: this.#end,
+      nextSequence: this.#nextSequence,
+      hardState: this.#hardState,
+      position,
+      entries: this.#entries,
+    }
+  }
+}

@@ -1,0 +1,305 @@
+/**
+ * The write-ahead log: zero-filled, recycled segments, written in flush frames. One flush is in flight at a
+ * time and everything that waits joins the next one. A failure ends the log for good: nobody can know any
+ * more what the disk holds.
+ */
+import { must } from '../../../base/assert.ts'
+import { Mk8sError, messageOf } from '../../../base/errors.ts'
+import type { Log } from '../../../base/log.ts'
+import type { Random } from '../../../base/random.ts'
+import { type Entry, entryTypes, payloadOf } from '../../raft/entry.ts'
+import { decodeConfiguration } from '../../raft/membership.ts'
+import type { HardState } from '../../raft/ready.ts'
+import type { Disk } from './disk.ts'
+import {
+  encodeSegmentHeader,
+  FRAME_BYTES_MAX,
+  FRAME_HEADER_BYTES,
+  SEGMENT_HEADER_BYTES,
+  type SegmentHeader,
+  sealFrame,
+} from './frame.ts'
+import { encodeHardState, encodePosition, type LogPosition } from './records.ts'
+import { type RecoveredLog, type Segment, segmentName } from './recovery.ts'
+
+export const SEGMENT_BYTES = 16 * 1024 * 1024
+/** A first segment that is there at once; the next ones are zero-filled in the background. */
+const SEGMENT_FIRST_BYTES = 1024 * 1024
+const SPARES_MAX = 2
+/** Entries of one frame; the rest of FRAME_BYTES_MAX is room for one large entry more. */
+const FRAME_ENTRIES_BYTES_MAX = FRAME_BYTES_MAX / 2
+/** A segment has this name while it is being filled with zeros. */
+const FILLING_NAME = 'filling.wal'
+
+export interface LogIdentity {
+  readonly member: number
+  /** 16 bytes. */
+  readonly cluster: Buffer
+}
+
+export interface WriteAheadLogParts {
+  readonly disk: Disk
+  readonly random: Random
+  readonly log: Log
+  readonly identity: LogIdentity
+  /** A write or a flush failed: the log is dead and nothing of it was acknowledged. */
+  readonly onFailed: (error: Mk8sError) => void
+  readonly segmentBytes?: number
+}
+
+export interface LogWrite {
+  readonly hardState: HardState | null
+  readonly entries: readonly Entry[]
+  readonly done: () => void
+}
+
+export class WriteAheadLog {
+  readonly #parts: WriteAheadLogParts
+  readonly #segmentBytes: number
+  readonly #segments: Segment[]
+  readonly #spares: string[]
+  #end: number
+  #nextSequence: number
+  #hardState: HardState
+  #hardStateWritten: HardState
+  #position: LogPosition
+  #waiting: LogWrite[] = []
+  #frame: Buffer = Buffer.allocUnsafeSlow(64 * 1024)
+  #flushing: Promise<void> | null = null
+  #filling: Promise<void> | null = null
+  #dropping: Promise<void> = Promise.resolve()
+  #spareCount = 0
+  #dead = false
+
+  private constructor(parts: WriteAheadLogParts, start: RecoveredLog) {
+    this.#parts = parts
+    this.#segmentBytes = parts.segmentBytes ?? SEGMENT_BYTES
+    this.#segments = start.segments
+    this.#spares = start.spares
+    this.#end = start.end
+    this.#nextSequence = start.nextSequence
+    this.#hardState = start.hardState
+    this.#hardStateWritten = start.hardState
+    this.#position = positionAfter(start.position, start.entries)
+  }
+
+  /** Goes on behind what recovery found. */
+  static resume(parts: WriteAheadLogParts, recovered: RecoveredLog): WriteAheadLog {
+    return new WriteAheadLog(parts, recovered)
+  }
+
+  /** Begins a log where there is none. */
+  static async create(parts: WriteAheadLogParts, position: LogPosition): Promise<WriteAheadLog> {
+    const hardState = { term: 0, vote: 0, commit: 0 }
+    const start = { segments: [], spares: [], end: 0, nextSequence: 1, hardState, position, entries: [] }
+    const wal = new WriteAheadLog(parts, start)
+    await wal.#roll(Math.min(SEGMENT_FIRST_BYTES, wal.#segmentBytes))
+    return wal
+  }
+
+  /** Bytes of all segments in use, the current one counted as far as it is written. */
+  get bytes(): number {
+    const full = this.#segments.slice(0, -1).reduce((total, segment) => total + segment.file.size, 0)
+    return full + this.#end
+  }
+
+  /** Segments that only wait for their entries to be durable elsewhere. */
+  get fullSegments(): number {
+    return Math.max(0, this.#segments.length - 1)
+  }
+
+  append(write: LogWrite): void {
+    if (this.#dead) return
+    this.#waiting.push(...splitWrite(write))
+    this.#flushing ??= this.#flushAll()
+  }
+
+  /** Entries up to `index` are durable elsewhere: full segments that hold nothing else are recycled. */
+  dropTo(index: number): void {
+    const droppable: Segment[] = []
+    while (this.#segments.length > 1 && must(this.#segments[0], 'a segment').lastIndex <= index) {
+      droppable.push(must(this.#segments.shift(), 'a segment'))
+    }
+    if (droppable.length === 0) return
+    this.#dropping = this.#dropping
+      .then(() => this.#recycle(droppable))
+      .catch((error: unknown) => this.#fail('recycle a log segment', error))
+  }
+
+  /** Waits for what is being written and closes the files. */
+  async close(): Promise<void> {
+    while (this.#flushing !== null) await this.#flushing
+    await this.#filling
+    await this.#dropping
+    this.#dead = true
+    for (const segment of this.#segments) segment.file.close()
+  }
+
+  async #flushAll(): Promise<void> {
+    try {
+      await undefined
+      while (this.#waiting.length > 0 && !this.#dead) {
+        const writes = this.#takeWaiting()
+        const records = writes.flatMap(write => write.entries.map(entry => entry.bytes))
+        for (const write of writes) this.#hardState = write.hardState ?? this.#hardState
+        // A moved commit index alone promises nothing: it goes with the next frame.
+        if (records.length > 0 || !hasSameVote(this.#hardState, this.#hardStateWritten)) {
+          await this.#writeFrame(writes, records)
+        }
+        for (const write of writes) write.done()
+      }
+    } catch (error) {
+      this.#fail('write the log', error)
+    } finally {
+      this.#flushing = null
+    }
+  }
+
+  /** Everything that waits, as far as it fits into one frame. */
+  #takeWaiting(): LogWrite[] {
+    let bytes = 0
+    const end = this.#waiting.findIndex((write, index) => {
+      bytes += sizeOf(write.entries)
+      return index > 0 && bytes > FRAME_ENTRIES_BYTES_MAX
+    })
+    return this.#waiting.splice(0, end === -1 ? this.#waiting.length : end)
+  }
+
+  async #writeFrame(writes: readonly LogWrite[], records: Buffer[]): Promise<void> {
+    const hardState = this.#hardState
+    if (hardState !== this.#hardStateWritten) records.unshift(encodeHardState(hardState))
+    const bytes = records.reduce((total, record) => total + record.length, FRAME_HEADER_BYTES)
+    const segment = this.#segments.at(-1)
+    if (segment === undefined || this.#end + bytes > segment.file.size) await this.#roll(this.#segmentBytes)
+    const first = this.#end === SEGMENT_HEADER_BYTES
+    const all = first ? [encodePosition(this.#position), encodeHardState(hardState), ...records] : records
+    const current = must(this.#segments.at(-1), 'a current segment')
+    const frame = this.#buildFrame(all)
+    sealFrame(frame, current.header.salt, this.#nextSequence)
+    current.file.write(frame, this.#end)
+    await current.file.flush()
+    this.#end += frame.length
+    this.#nextSequence++
+    this.#hardStateWritten = hardState
+    for (const write of writes) this.#position = positionAfter(this.#position, write.entries)
+    current.lastIndex = this.#position.index
+    if (this.#end > current.file.size / 2) this.#maybeFillSpare()
+  }
+
+  #buildFrame(records: readonly Buffer[]): Buffer {
+    const length = FRAME_HEADER_BYTES + records.reduce((total, record) => total + record.length, 0)
+    if (this.#frame.length < length) this.#frame = Buffer.allocUnsafeSlow(2 ** Math.ceil(Math.log2(length)))
+    const frame = this.#frame.subarray(0, length)
+    let offset = FRAME_HEADER_BYTES
+    for (const record of records) offset += record.copy(frame, offset)
+    return frame
+  }
+
+  /** Begins the next segment: header first, then its name, each durable before the next step. */
+  async #roll(size: number): Promise<void> {
+    await this.#filling
+    let spare = this.#spares.shift()
+    if (spare === undefined) {
+      spare = await this.#createSpare(size)
+    }
+    const number = (this.#segments.at(-1)?.number ?? 0) + 1
+    const { member, cluster } = this.#parts.identity
+    const salt = Buffer.from(this.#parts.random.bytes(8))
+    const header: SegmentHeader = { salt, number, firstSequence: this.#nextSequence, member, cluster }
+    const name = segmentName(number)
+    const file = await this.#parts.disk.open(spare)
+    file.write(encodeSegmentHeader(header), 0)
+    await file.flush()
+    await this.#parts.disk.rename(spare, name)
+    await this.#parts.disk.flushDirectory()
+    this.#segments.push({ name, number, file, header, lastIndex: this.#position.index })
+    this.#end = SEGMENT_HEADER_BYTES
+  }
+
+  #maybeFillSpare(): void {
+    if (this.#spares.length > 0 || this.#filling !== null) return
+    this.#filling = this.#createSpare(this.#segmentBytes)
+      .then(name => void this.#spares.push(name))
+      .catch((error: unknown) => this.#fail('create a log segment', error))
+      .finally(() => {
+        this.#filling = null
+      })
+  }
+
+  async #createSpare(size: number): Promise<string> {
+    const name = this.#nextSpareName()
+    await this.#parts.disk.createZeroed(FILLING_NAME, size)
+    await this.#parts.disk.rename(FILLING_NAME, name)
+    return name
+  }
+
+  async #recycle(segments: readonly Segment[]): Promise<void> {
+    for (const { name, file } of segments) {
+      file.close()
+      if (file.size < this.#segmentBytes || this.#spares.length >= SPARES_MAX) {
+        await this.#parts.disk.remove(name)
+        continue
+      }
+      const spare = this.#nextSpareName()
+      await this.#parts.disk.rename(name, spare)
+      await this.#parts.disk.flushDirectory()
+      this.#spares.push(spare)
+    }
+  }
+
+  #nextSpareName(): string {
+    for (;;) {
+      const name = `spare-${++this.#spareCount}.wal`
+      if (!this.#spares.includes(name)) return name
+    }
+  }
+
+  #fail(what: string, cause: unknown): void {
+    if (this.#dead) return
+    this.#dead = true
+    this.#waiting = []
+    this.#parts.onFailed(
+      new Mk8sError('store/disk', `could not ${what}`, {
+        why: messageOf(cause),
+        hint: 'check that the disk is healthy, writable and not full, then start the node again',
+        cause,
+      }),
+    )
+  }
+}
+
+function hasSameVote(a: HardState, b: HardState): boolean {
+  return a.term === b.term && a.vote === b.vote
+}
+
+function sizeOf(entries: readonly Entry[]): number {
+  return entries.reduce((total, entry) => total + entry.bytes.length, 0)
+}
+
+/** A write that is too large for one frame becomes several; the last one is the one that is done. */
+function splitWrite(write: LogWrite): LogWrite[] {
+  if (sizeOf(write.entries) <= FRAME_ENTRIES_BYTES_MAX) return [write]
+  const parts: Entry[][] = [[]]
+  let bytes = 0
+  for (const entry of write.entries) {
+    bytes += entry.bytes.length
+    if (bytes > FRAME_ENTRIES_BYTES_MAX && parts.at(-1)?.length !== 0) {
+      parts.push([])
+      bytes = entry.bytes.length
+    }
+    parts.at(-1)?.push(entry)
+  }
+  return parts.map((entries, index) => ({
+    entries,
+    hardState: index === 0 ? write.hardState : null,
+    done: index === parts.length - 1 ? write.done : () => {},
+  }))
+}
+
+function positionAfter(position: LogPosition, entries: readonly Entry[]): LogPosition {
+  const last = entries.at(-1)
+  if (last === undefined) return position
+  const membership = entries.findLast(entry => entry.type === entryTypes.membership)
+  const configuration = membership ? decodeConfiguration(payloadOf(membership)) : position.configuration
+  return { index: last.index, term: last.term, configuration }
+}

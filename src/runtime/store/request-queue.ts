@@ -1,0 +1,220 @@
+/**
+ * Requests of this process on their way through the log: numbered, encoded, sent to the raft thread once per
+ * turn of the event loop, and answered when their entry is applied here. Bounded in number, bytes and time.
+ */
+import type { Clock, Timer } from '../../base/clock.ts'
+import { Mk8sError } from '../../base/errors.ts'
+import { ENTRY_HEADER_BYTES, writeEntryHeader } from '../raft/entry.ts'
+import { entryTypeOf, sizeOfCommand, writeCommand } from './mvcc/codec.ts'
+import type { Command, CommandResult } from './mvcc/command.ts'
+import { REQUESTS_REMEMBERED_MAX } from './mvcc/remembered-requests.ts'
+import type { TransactionOptions } from './store.ts'
+import type { ProposalPlace, RaftRequests, RefusedRequest } from './thread-messages.ts'
+
+/** The state machine remembers so many results, so no more may be under way. */
+const IN_FLIGHT_MAX = REQUESTS_REMEMBERED_MAX / 2
+const IN_FLIGHT_BYTES_MAX = 32 * 1024 * 1024
+/** An answer later than this is not waited for; the write may still happen. */
+const ANSWER_TIMEOUT_MS = 10_000
+const SWEEP_MS = 1_000
+
+export interface RequestQueueParts {
+  readonly clock: Clock
+  /** Identifies this life of this process among all that ever propose. */
+  readonly proposer: number
+  readonly post: (requests: RaftRequests, transfer: ArrayBuffer[]) => void
+}
+
+interface Waiting<T> {
+  readonly resolve: (value: T) => void
+  readonly reject: (error: unknown) => void
+  readonly askedAt: number
+}
+
+interface PendingProposal extends Waiting<CommandResult> {
+  readonly command: Command
+  readonly bytes: number
+  readonly term: number | null
+}
+
+export class RequestQueue {
+  readonly #parts: RequestQueueParts
+  readonly #proposals = new Map<number, PendingProposal>()
+  readonly #reads = new Map<number, Waiting<number>>()
+  #unsent: { readonly request: number; readonly proposal: PendingProposal }[] = []
+  #unsentRead: { readonly context: number; readonly answer: Promise<number> } | null = null
+  #lastRequest = 0
+  #lastContext = 0
+  #bytes = 0
+  #scheduled = false
+  #sweep: Timer | null = null
+  #ended: Error | null = null
+  #idle: (() => void)[] = []
+
+  constructor(parts: RequestQueueParts) {
+    this.#parts = parts
+  }
+
+  get inFlight(): number {
+    return this.#proposals.size
+  }
+
+  propose(command: Command, options: TransactionOptions): Promise<CommandResult> {
+    if (this.#ended !== null) return Promise.reject(this.#ended)
+    if (options.signal?.aborted) return Promise.reject(options.signal.reason)
+    const bytes = ENTRY_HEADER_BYTES + sizeOfCommand(command)
+    if (this.#proposals.size >= IN_FLIGHT_MAX || this.#bytes + bytes > IN_FLIGHT_BYTES_MAX) {
+      return Promise.reject(overloadedError(this.#proposals.size, this.#bytes))
+    }
+    const request = ++this.#lastRequest
+    const { promise, resolve, reject } = Promise.withResolvers<CommandResult>()
+    const askedAt = this.#parts.clock.monotonic()
+    const proposal = { command, bytes, term: options.term ?? null, resolve, reject, askedAt }
+    this.#proposals.set(request, proposal)
+    this.#bytes += bytes
+    this.#unsent.push({ request, proposal })
+    this.#schedule()
+    return options.signal ? abortable(promise, options.signal) : promise
+  }
+
+  /** The index that must be applied before a read is linearizable; one question for all that ask in a turn. */
+  readIndex(): Promise<number> {
+    if (this.#ended !== null) return Promise.reject(this.#ended)
+    if (this.#unsentRead !== null) return this.#unsentRead.answer
+    const context = ++this.#lastContext
+    const { promise, resolve, reject } = Promise.withResolvers<number>()
+    this.#reads.set(context, { resolve, reject, askedAt: this.#parts.clock.monotonic() })
+    this.#unsentRead = { context, answer: promise }
+    this.#schedule()
+    return promise
+  }
+
+  /** The command of an own entry that is to be applied now. */
+  commandOf(request: number): Command | null {
+    return this.#proposals.get(request)?.command ?? null
+  }
+
+  applied(request: number, result: CommandResult): void {
+    this.#remove(request)?.resolve(result)
+  }
+
+  readAnswered(context: number, index: number): void {
+    this.#reads.get(context)?.resolve(index)
+    this.#reads.delete(context)
+  }
+
+  refused({ kind, request, reason, term }: RefusedRequest): void {
+    const waiting = kind === 'proposal' ? this.#remove(request) : this.#reads.get(request)
+    if (kind === 'read') this.#reads.delete(request)
+    waiting?.reject(
+      reason === 'fenced'
+        ? new Mk8sError('store/fenced', 'the term of this write is over', { why: `the term is ${term} now` })
+        : new Mk8sError('store/no-leader', 'no member of the datastore leads'),
+    )
+  }
+
+  /** Resolves when nothing is under way any more. */
+  async drain(): Promise<void> {
+    if (this.#proposals.size > 0) await new Promise<void>(resolve => this.#idle.push(resolve))
+  }
+
+  /** Refuses everything from now on; what is under way has an unknown outcome. */
+  end(error: Error): void {
+    if (this.#ended !== null) return
+    this.#ended = error
+    this.#sweep?.cancel()
+    for (const proposal of this.#proposals.values()) proposal.reject(unknownOutcomeError())
+    for (const read of this.#reads.values()) read.reject(error)
+    this.#proposals.clear()
+    this.#reads.clear()
+    for (const resolve of this.#idle.splice(0)) resolve()
+  }
+
+  #remove(request: number): PendingProposal | undefined {
+    const proposal = this.#proposals.get(request)
+    if (proposal === undefined) return undefined
+    this.#proposals.delete(request)
+    this.#bytes -= proposal.bytes
+    if (this.#proposals.size === 0) for (const resolve of this.#idle.splice(0)) resolve()
+    return proposal
+  }
+
+  /** At once when the thread is idle; when it is busy, with everything else of this turn. */
+  #schedule(): void {
+    this.#armSweep()
+    if (this.#scheduled) return
+    this.#scheduled = true
+    const alone = this.#proposals.size + this.#reads.size <= 1
+    if (alone) queueMicrotask(() => this.#send())
+    else setImmediate(() => this.#send())
+  }
+
+  #send(): void {
+    this.#scheduled = false
+    if (this.#ended !== null) return
+    const unsent = this.#unsent
+    this.#unsent = []
+    const total = unsent.reduce((sum, { proposal }) => sum + proposal.bytes, 0)
+    const entries = new ArrayBuffer(total)
+    const bytes = Buffer.from(entries)
+    const proposals: ProposalPlace[] = []
+    let offset = 0
+    for (const { request, proposal } of unsent) {
+      const { command, bytes: length, term } = proposal
+      const payloadBytes = length - ENTRY_HEADER_BYTES
+      writeEntryHeader(bytes, offset, {
+        type: entryTypeOf(command),
+        payloadBytes,
+        proposer: this.#parts.proposer,
+        request,
+      })
+      writeCommand(bytes, offset + ENTRY_HEADER_BYTES, command)
+      proposals.push({ request, offset, length, term })
+      offset += length
+    }
+    const reads = this.#unsentRead === null ? [] : [this.#unsentRead.context]
+    this.#unsentRead = null
+    this.#parts.post({ type: 'requests', entries, proposals, reads }, [entries])
+  }
+
+  #armSweep(): void {
+    this.#sweep ??= this.#parts.clock.after(SWEEP_MS, () => {
+      this.#sweep = null
+      this.#giveUpOn(this.#parts.clock.monotonic() - ANSWER_TIMEOUT_MS)
+      if (this.#proposals.size + this.#reads.size > 0) this.#armSweep()
+    })
+  }
+
+  /** Late proposals are answered; their commands stay, because their entries may still be applied. */
+  #giveUpOn(before: number): void {
+    for (const proposal of this.#proposals.values()) {
+      if (proposal.askedAt > before) break
+      proposal.reject(unknownOutcomeError())
+    }
+    for (const [context, read] of this.#reads) {
+      if (read.askedAt > before) break
+      this.#reads.delete(context)
+      read.reject(new Mk8sError('store/no-leader', 'no member of the datastore confirmed that it leads'))
+    }
+  }
+}
+
+function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const onAbort = () => reject(signal.reason)
+    signal.addEventListener('abort', onAbort, { once: true })
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort))
+  })
+}
+
+function overloadedError(inFlight: number, bytes: number): Mk8sError {
+  return new Mk8sError('store/overloaded', 'too many writes are waiting for the disk', {
+    fields: { inFlight, bytes },
+  })
+}
+
+function unknownOutcomeError(): Mk8sError {
+  return new Mk8sError('store/outcome-unknown', 'the write was not answered in time', {
+    why: 'it may or may not have happened',
+  })
+}

@@ -1,0 +1,338 @@
+/**
+ * The state on disk: rows by sequence number (and so by revision), a narrow index of the latest row per key,
+ * and what else the state machine remembers. Written in batches with the applied index in the same
+ * transaction; a completed checkpoint makes what was committed durable.
+ */
+import { closeSync, openSync } from 'node:fs'
+import { DatabaseSync, type StatementSync } from 'node:sqlite'
+import { Mk8sError } from '../../../base/errors.ts'
+import type { LoadedState, MemberIdentity, RowColumns, StoreBatch } from '../thread-messages.ts'
+import { withSqliteErrors } from './sqlite-errors.ts'
+
+export const DATABASE_FORMAT_VERSION = 1
+/** "mk8s" in ASCII: tells `file` and people whose database this is. */
+const APPLICATION_ID = 0x6d6b3873
+const SLAB_BYTES_MAX = 256 * 1024
+const SLAB_ROWS_MAX = 1000
+
+const SCHEMA = `
+  CREATE TABLE meta (name TEXT PRIMARY KEY, value ANY) STRICT, WITHOUT ROWID;
+  CREATE TABLE rows (
+    sequence INTEGER PRIMARY KEY, revision INTEGER NOT NULL, previous INTEGER NOT NULL, key TEXT NOT NULL,
+    create_revision INTEGER NOT NULL, version INTEGER NOT NULL, lease INTEGER NOT NULL, value BLOB
+  ) STRICT;
+  CREATE TABLE latest (key TEXT PRIMARY KEY, sequence INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+  CREATE TABLE leases (lease INTEGER PRIMARY KEY, ttl_ms INTEGER NOT NULL) STRICT;
+  CREATE TABLE results (
+    proposer INTEGER NOT NULL, request INTEGER NOT NULL, revision INTEGER NOT NULL, succeeded INTEGER NOT NULL,
+    PRIMARY KEY (proposer, request)
+  ) STRICT, WITHOUT ROWID;
+`
+
+export interface DatabaseParts {
+  readonly path: string
+  readonly bootId: string
+  readonly identity: MemberIdentity
+  /** Results of one proposer that are kept. */
+  readonly resultsMax: number
+}
+
+export interface RowSlab {
+  readonly rows: RowColumns
+  readonly values: ArrayBuffer
+}
+
+export class StateDatabase {
+  readonly state: LoadedState
+  /** Applied index of the last batch committed, durable or not. */
+  #applied: number
+  readonly #database: DatabaseSync
+  readonly #resultsMax: number
+  readonly #statements: Statements
+  readonly #compacted: { sequence: number }
+
+  constructor(parts: DatabaseParts) {
+    this.#resultsMax = parts.resultsMax
+    const opened = withSqliteErrors('open the database', () => openDatabase(parts))
+    this.#database = opened.database
+    this.state = opened.state
+    this.#compacted = { sequence: opened.compactedSequence }
+    this.#applied = opened.state.applied
+    this.#statements = prepareStatements(opened.database)
+  }
+
+  /** All rows in order, in slabs. */
+  *slabs(): Generator<RowSlab> {
+    const statement = this.#database.prepare(
+      'SELECT sequence, revision, key, create_revision, version, lease, value FROM rows ORDER BY sequence',
+    )
+    statement.setReturnArrays(true)
+    let slab = new SlabBuilder()
+    for (const row of statement.iterate() as unknown as Iterable<RowArray>) {
+      slab.add(row)
+      if (!slab.isFull) continue
+      yield slab.build()
+      slab = new SlabBuilder()
+    }
+    yield slab.build()
+  }
+
+  results(): number[] {
+    const sql = 'SELECT proposer, request, revision, succeeded FROM results ORDER BY revision, request'
+    const all = this.#database.prepare(sql).all()
+    return all.flatMap(row => [row.proposer, row.request, row.revision, row.succeeded].map(Number))
+  }
+
+  write(batch: StoreBatch): void {
+    withSqliteErrors('write to the database', () => {
+      this.#database.exec('BEGIN IMMEDIATE')
+      try {
+        this.#writeRows(batch)
+        this.#writeLeases(batch)
+        this.#writeResults(batch)
+        this.#compact(batch.compactSequence)
+        const meta = { applied: batch.applied, revision: batch.revision, compacted: batch.compacted }
+        for (const [name, value] of Object.entries(meta)) this.#statements.meta.run(name, value)
+        this.#statements.meta.run('sequence', batch.sequence)
+        this.#database.exec('COMMIT')
+      } catch (error) {
+        if (this.#database.isTransaction) this.#database.exec('ROLLBACK')
+        throw error
+      }
+    })
+    this.#applied = batch.applied
+  }
+
+  /** Writes everything committed into the database file and flushes it; returns the index that is durable now. */
+  checkpoint(mode: 'PASSIVE' | 'TRUNCATE' = 'PASSIVE'): number | null {
+    return withSqliteErrors('checkpoint the database', () => {
+      const row = this.#database.prepare(`PRAGMA wal_checkpoint(${mode})`).get()
+      const complete = row?.busy === 0 && (mode === 'TRUNCATE' || row.log === row.checkpointed)
+      return complete ? this.#applied : null
+    })
+  }
+
+  /** Closes after a clean stop; the next start need not check the file. */
+  close(): void {
+    withSqliteErrors('close the database', () => {
+      this.#statements.meta.run('clean', 1)
+      this.checkpoint('TRUNCATE')
+      this.#database.close()
+    })
+  }
+
+  #writeRows({ rows, values }: StoreBatch): void {
+    const bytes = Buffer.from(values)
+    const latest = new Map<string, number>()
+    let offset = 0
+    for (const [at, sequence] of rows.sequences.entries()) {
+      const key = rows.keys[at] as string
+      const length = rows.lengths[at] as number
+      const value = length < 0 ? null : bytes.subarray(offset, offset + length)
+      offset += Math.max(0, length)
+      this.#statements.row.run(
+        sequence,
+        rows.revisions[at] as number,
+        rows.previous[at] as number,
+        key,
+        rows.createRevisions[at] as number,
+        rows.versions[at] as number,
+        rows.leases[at] as number,
+        value,
+      )
+      latest.set(key, value === null ? 0 : sequence)
+    }
+    for (const [key, sequence] of latest) {
+      if (sequence === 0) this.#statements.notLatest.run(key)
+      else this.#statements.latest.run(key, sequence)
+    }
+  }
+
+  #writeLeases({ granted, revoked }: StoreBatch): void {
+    for (let at = 0; at < granted.length; at += 2) {
+      this.#statements.grant.run(granted[at] as number, granted[at + 1] as number)
+    }
+    for (const lease of revoked) this.#statements.revoke.run(lease)
+  }
+
+  #writeResults({ results, proposers }: StoreBatch): void {
+    const newest = new Map<number, number>()
+    for (let at = 0; at < results.length; at += 4) {
+      const [proposer, request, revision, succeeded] = results.slice(at, at + 4) as [
+        number,
+        number,
+        number,
+        number,
+      ]
+      this.#statements.result.run(proposer, request, revision, succeeded)
+      newest.set(proposer, Math.max(newest.get(proposer) ?? 0, request))
+    }
+    for (const [proposer, request] of newest)
+      this.#statements.oldResults.run(proposer, request - this.#resultsMax)
+    if (newest.size > 0) this.#statements.oldProposers.run(JSON.stringify(proposers))
+  }
+
+  /** Drops the rows that were replaced up to `sequence`, and the deletions. */
+  #compact(sequence: number): void {
+    if (sequence <= this.#compacted.sequence) return
+    this.#statements.replaced.run(this.#compacted.sequence, sequence)
+    this.#statements.deletions.run(this.#compacted.sequence, sequence)
+    this.#statements.meta.run('compactedSequence', sequence)
+    this.#compacted.sequence = sequence
+  }
+}
+
+type RowArray = [number, number, string, number, number, number, Uint8Array | null]
+
+class SlabBuilder {
+  readonly #values: Uint8Array[] = []
+  #bytes = 0
+  readonly #rows: RowColumns = {
+    sequences: [],
+    revisions: [],
+    previous: [],
+    keys: [],
+    createRevisions: [],
+    versions: [],
+    leases: [],
+    lengths: [],
+  }
+
+  get isFull(): boolean {
+    return this.#bytes >= SLAB_BYTES_MAX || this.#rows.keys.length >= SLAB_ROWS_MAX
+  }
+
+  add([sequence, revision, key, createRevision, version, lease, value]: RowArray): void {
+    this.#rows.sequences.push(sequence)
+    this.#rows.revisions.push(revision)
+    this.#rows.keys.push(key)
+    this.#rows.createRevisions.push(createRevision)
+    this.#rows.versions.push(version)
+    this.#rows.leases.push(lease)
+    this.#rows.lengths.push(value?.length ?? -1)
+    if (value === null) return
+    this.#values.push(value)
+    this.#bytes += value.length
+  }
+
+  build(): RowSlab {
+    const values = new Uint8Array(this.#bytes)
+    let offset = 0
+    for (const value of this.#values) {
+      values.set(value, offset)
+      offset += value.length
+    }
+    return { rows: this.#rows, values: values.buffer }
+  }
+}
+
+interface Statements {
+  readonly meta: StatementSync
+  readonly row: StatementSync
+  readonly latest: StatementSync
+  readonly notLatest: StatementSync
+  readonly grant: StatementSync
+  readonly revoke: StatementSync
+  readonly result: StatementSync
+  readonly oldResults: StatementSync
+  readonly oldProposers: StatementSync
+  readonly replaced: StatementSync
+  readonly deletions: StatementSync
+}
+
+function prepareStatements(database: DatabaseSync): Statements {
+  const inWindow = 'sequence > ?1 AND sequence <= ?2'
+  return {
+    meta: database.prepare('INSERT OR REPLACE INTO meta VALUES (?, ?)'),
+    row: database.prepare('INSERT INTO rows VALUES (?, ?, ?, ?, ?, ?, ?, ?)'),
+    latest: database.prepare('INSERT OR REPLACE INTO latest VALUES (?, ?)'),
+    notLatest: database.prepare('DELETE FROM latest WHERE key = ?'),
+    grant: database.prepare('INSERT OR REPLACE INTO leases VALUES (?, ?)'),
+    revoke: database.prepare('DELETE FROM leases WHERE lease = ?'),
+    result: database.prepare('INSERT OR REPLACE INTO results VALUES (?, ?, ?, ?)'),
+    oldResults: database.prepare('DELETE FROM results WHERE proposer = ? AND request <= ?'),
+    oldProposers: database.prepare(
+      'DELETE FROM results WHERE proposer NOT IN (SELECT value FROM json_each(?))',
+    ),
+    replaced: database.prepare(
+      `DELETE FROM rows WHERE sequence IN (SELECT previous FROM rows WHERE ${inWindow} AND previous > 0)`,
+    ),
+    deletions: database.prepare(`DELETE FROM rows WHERE ${inWindow} AND value IS NULL`),
+  }
+}
+
+function openDatabase(parts: DatabaseParts) {
+  // SQLite would create it readable for all; its log inherits the mode.
+  closeSync(openSync(parts.path, 'a', 0o600))
+  const database = new DatabaseSync(parts.path)
+  try {
+    const { user_version: version } = database.prepare('PRAGMA user_version').get() as {
+      user_version: number
+    }
+    if (version > DATABASE_FORMAT_VERSION) throw newerVersionError(version)
+    if (version === 0) createSchema(database, parts)
+    configure(database)
+    const meta = readMeta(database)
+    if (meta.get('clean') !== 1 && meta.get('bootId') !== parts.bootId) quickCheck(database)
+    database.exec("UPDATE meta SET value = 0 WHERE name = 'clean'")
+    database.prepare("UPDATE meta SET value = ? WHERE name = 'bootId'").run(parts.bootId)
+    const number = (name: string) => Number(meta.get(name) ?? 0)
+    const state: LoadedState = {
+      applied: number('applied'),
+      revision: number('revision'),
+      compacted: number('compacted'),
+      sequence: number('sequence'),
+      identity: { member: number('member'), cluster: String(meta.get('cluster')) },
+      leases: readLeases(database),
+    }
+    return { database, state, compactedSequence: number('compactedSequence') }
+  } catch (error) {
+    database.close()
+    throw error
+  }
+}
+
+function createSchema(database: DatabaseSync, { bootId, identity }: DatabaseParts): void {
+  database.exec('PRAGMA page_size = 16384; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL')
+  database.exec(`BEGIN; ${SCHEMA}`)
+  const insert = database.prepare('INSERT INTO meta VALUES (?, ?)')
+  const meta = { clean: 1, bootId, member: identity.member, cluster: identity.cluster, revision: 1 }
+  for (const [name, value] of Object.entries(meta)) insert.run(name, value)
+  database.exec(`PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${DATABASE_FORMAT_VERSION}`)
+  database.exec('COMMIT')
+}
+
+/** Automatic checkpoints are off: a checkpoint's end is what the log waits for, so it is asked for. */
+function configure(database: DatabaseSync): void {
+  database.exec(`
+    PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 0;
+    PRAGMA journal_size_limit = 16777216; PRAGMA cache_size = -4096; PRAGMA temp_store = MEMORY;
+  `)
+}
+
+function readMeta(database: DatabaseSync): Map<string, unknown> {
+  const rows = database.prepare('SELECT name, value FROM meta').all()
+  return new Map(rows.map(row => [String(row.name), row.value]))
+}
+
+function readLeases(database: DatabaseSync): number[] {
+  const all = database.prepare('SELECT lease, ttl_ms AS ttl FROM leases ORDER BY lease').all()
+  return all.flatMap(({ lease, ttl }) => [Number(lease), Number(ttl)])
+}
+
+function quickCheck(database: DatabaseSync): void {
+  const rows = database.prepare('PRAGMA quick_check(5)').all()
+  const findings = rows.map(row => String(row.quick_check))
+  if (findings.length === 1 && findings[0] === 'ok') return
+  throw new Mk8sError('store/corrupt', 'the database is damaged', {
+    why: findings.join('; '),
+    hint: 'keep a copy of the data directory; restore a backup, or reset this node and let it join again',
+  })
+}
+
+function newerVersionError(version: number): Mk8sError {
+  return new Mk8sError('store/version', `the data has format ${version}`, {
+    why: `this version of mk8s understands formats up to ${DATABASE_FORMAT_VERSION}`,
+    hint: 'use the version of mk8s that wrote it, or a later one',
+  })
+}

@@ -1,0 +1,32 @@
+/** SQLite's refusals as the store's own errors. */
+import { Mk8sError, messageOf } from '../../../base/errors.ts'
+
+const CORRUPT = 11
+const NOT_A_DATABASE = 26
+const diskCodes = new Set([8, 10, 13, 14])
+
+const CORRUPT_HINT =
+  'keep a copy of the data directory; restore a backup, or reset this node and let it join again'
+
+/** Runs `work`; damage becomes `store/corrupt`, a refusing disk `store/disk`, the rest stays as it is. */
+export function withSqliteErrors<T>(what: string, work: () => T): T {
+  try {
+    return work()
+  } catch (error) {
+    const code = (error as { errcode?: unknown }).errcode
+    if (typeof code !== 'number') throw error
+    const primary = code & 0xff
+    const options = { why: messageOf(error), cause: error }
+    if (primary === CORRUPT || primary === NOT_A_DATABASE) {
+      throw new Mk8sError('store/corrupt', `could not ${what}: the database is damaged`, {
+        ...options,
+        hint: CORRUPT_HINT,
+      })
+    }
+    if (!diskCodes.has(primary)) throw error
+    throw new Mk8sError('store/disk', `could not ${what}`, {
+      ...options,
+      hint: 'check that the data directory is on a healthy disk that is writable and not full',
+    })
+  }
+}

@@ -1,0 +1,59 @@
+/** Rebuilds the state machine from what the store thread reads out of SQLite. */
+import { must } from '../../base/assert.ts'
+import type { StateMachine } from './mvcc/state-machine.ts'
+import type { FromStore, LoadedState, RowColumns } from './thread-messages.ts'
+
+export class StateLoader {
+  readonly #state: StateMachine
+  #loaded: LoadedState | null = null
+
+  constructor(state: StateMachine) {
+    this.#state = state
+  }
+
+  begin(loaded: LoadedState): void {
+    this.#loaded = loaded
+    const { leases } = loaded
+    for (let at = 0; at < leases.length; at += 2) {
+      this.#state.restoreLease(leases[at] as number, leases[at + 1] as number)
+    }
+  }
+
+  /** Values are cut out of the slab they came in, so that rows cost no copy. */
+  addRows(rows: RowColumns, values: ArrayBuffer): void {
+    const bytes = Buffer.from(values)
+    const { compacted } = must(this.#loaded, 'the loaded state')
+    let offset = 0
+    for (const [at, sequence] of rows.sequences.entries()) {
+      const length = rows.lengths[at] as number
+      this.#state.restoreRow(
+        {
+          sequence,
+          revision: rows.revisions[at] as number,
+          key: rows.keys[at] as string,
+          value: length < 0 ? null : bytes.subarray(offset, offset + length),
+          createRevision: rows.createRevisions[at] as number,
+          version: rows.versions[at] as number,
+          lease: rows.leases[at] as number,
+        },
+        compacted,
+      )
+      offset += Math.max(0, length)
+    }
+  }
+
+  finish({ results }: Extract<FromStore, { type: 'loaded' }>): LoadedState {
+    const loaded = must(this.#loaded, 'the loaded state')
+    for (let at = 0; at < results.length; at += 4) {
+      const [proposer, request, revision, succeeded] = results.slice(at, at + 4) as [
+        number,
+        number,
+        number,
+        number,
+      ]
+      this.#state.restoreRemembered({ proposer, request, revision, succeeded: succeeded === 1 })
+    }
+    this.#state.restored(loaded)
+    return loaded
+  }
+}

@@ -1,0 +1,61 @@
+/** Failures and log lines that cross a thread. */
+import { Mk8sError, messageOf, systemCodeOf } from '../../base/errors.ts'
+import type { Log, LogFields, LogLevel } from '../../base/log.ts'
+import type { ThreadFailure } from './thread-messages.ts'
+
+const diskCodes = new Set([
+  'ENOSPC',
+  'EROFS',
+  'EIO',
+  'EDQUOT',
+  'EACCES',
+  'EPERM',
+  'EFBIG',
+  'EMFILE',
+  'ENOTDIR',
+])
+
+const DISK_HINT = 'check that the data directory is on a healthy disk that is writable and not full'
+
+/** What a thrown value is to the thread that hears of it; a bug keeps its stack as the reason. */
+export function threadFailureOf(error: unknown): ThreadFailure {
+  const known = error instanceof Mk8sError ? error : diskErrorOf(error)
+  if (known !== null) {
+    return { code: known.code, message: known.message, why: known.why ?? '', hint: known.hint ?? '' }
+  }
+  const why = error instanceof Error ? (error.stack ?? error.message) : messageOf(error)
+  return { code: 'store/corrupt', message: 'the datastore failed in an unexpected way', why, hint: '' }
+}
+
+/** A refusal of the operating system as `store/disk`; null for anything else. */
+export function diskErrorOf(error: unknown): Mk8sError | null {
+  if (!diskCodes.has(systemCodeOf(error) ?? '')) return null
+  return new Mk8sError('store/disk', 'the data directory cannot be used', {
+    why: messageOf(error),
+    hint: DISK_HINT,
+    cause: error,
+  })
+}
+
+export function errorOf(failure: ThreadFailure): Mk8sError {
+  const { why, hint } = failure
+  return new Mk8sError(failure.code, failure.message, { ...(why && { why }), ...(hint && { hint }) })
+}
+
+/** A logger whose lines are written by the main thread. */
+export function threadLog(
+  post: (line: { type: 'log'; level: LogLevel; message: string; fields: LogFields }) => void,
+): Log {
+  const at =
+    (level: LogLevel) =>
+    (message: string, fields: LogFields = {}) =>
+      post({ type: 'log', level, message, fields })
+  const log: Log = {
+    debug: at('debug'),
+    info: at('info'),
+    warn: at('warn'),
+    error: at('error'),
+    child: () => log,
+  }
+  return log
+}
