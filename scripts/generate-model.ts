@@ -8,7 +8,7 @@ import { must } from '../src/base/assert.ts'
 import type { FieldJson, ModelJson, ResourceJson, SubresourceJson } from '../src/kube/model-json.ts'
 import { coreMerging } from '../src/kube/overlay/core-merging.ts'
 import { coreZeroValues } from '../src/kube/overlay/core-zero-values.ts'
-import { publishedDefaults, unpublishedDefaults } from '../src/kube/overlay/defaults.ts'
+import { publishedDefaults, unpublishedDefaults, zeroMeansOmitted } from '../src/kube/overlay/defaults.ts'
 import { enums } from '../src/kube/overlay/enums.ts'
 import { groupMerging } from '../src/kube/overlay/merging.ts'
 import { packages } from '../src/kube/overlay/packages.ts'
@@ -150,6 +150,7 @@ function extrasOf(typeName: string, field: string, code: string): FieldJson[3] {
   const extras = {
     ...(value === undefined ? {} : { d: value }),
     ...(unpublished === undefined ? {} : known === undefined ? { u: 1 as const } : { p: known }),
+    ...(typeof unpublished === 'number' && zeroMeansOmitted.includes(typeName) ? { z: 1 as const } : {}),
     ...(facts.patchMergeKey === undefined ? {} : { mk: facts.patchMergeKey }),
     ...(facts.patchStrategy === undefined ? {} : { ps: facts.patchStrategy }),
     ...(facts.listType === undefined ? {} : { lt: facts.listType }),

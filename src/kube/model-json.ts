@@ -11,6 +11,8 @@ export interface FieldExtrasJson {
   readonly u?: 1
   /** The published default, when it is another. */
   readonly p?: unknown
+  /** 0 counts as omitted. */
+  readonly z?: 1
   readonly mk?: string
   readonly ps?: readonly ('merge' | 'replace' | 'retainKeys')[]
   readonly lt?: 'atomic' | 'set' | 'map'

@@ -30,6 +30,8 @@ export interface FieldInfo {
   readonly defaultValue?: unknown
   /** True when the default is kube-apiserver's own business and no OpenAPI document states it. */
   readonly defaultUnpublished?: true
+  /** An explicit 0 gets the default too. */
+  readonly zeroMeansOmitted?: true
   /** The default that OpenAPI documents state, where it is not `defaultValue`. */
   readonly publishedDefault?: unknown
   /** Strategic merge patch: the key that identifies an item of a list. */

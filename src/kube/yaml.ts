@@ -1,7 +1,87 @@
-/** YAML in and out: the one place that knows the library. */
-import { dump, loadAll } from 'js-yaml'
+/**
+ * Kubernetes YAML: one place that knows the library. Manifests are read as kubectl reads them: `yes`, `on` and `n`
+ * are booleans, `0644` and `0o17` octal, `1_000` a number, while dates and times of day stay strings.
+ */
+import {
+  boolYaml11Tag,
+  CORE_SCHEMA,
+  defineScalarTag,
+  dump,
+  floatCoreTag,
+  intCoreTag,
+  loadAll,
+  mergeTag,
+  NOT_RESOLVED,
+} from 'js-yaml'
+
+const DIGITS = [...'+-0123456789']
+const INTEGER = /^([-+]?)(?:0b([01]+)|0o?([0-7]+)|0x([0-9a-fA-F]+)|(0|[1-9]\d*))$/
+const FLOAT = /^[-+]?(\.\d+|\d+(\.\d*)?)([eE][-+]?\d+)?$/
+const DEPTH_MAX = 100
+const ALIASES_MAX = 1_000
+/** How many values aliases may unfold to, so that a few lines cannot fill the memory. */
+const VALUES_MAX = 2_000_000
+
+function resolveInteger(source: string): number | typeof NOT_RESOLVED {
+  const match = INTEGER.exec(source.replaceAll('_', ''))
+  if (match === null) return NOT_RESOLVED
+  const [, sign, binary, octal, hex, decimal] = match
+  const [digits = '', base] =
+    binary !== undefined
+      ? [binary, 2]
+      : octal !== undefined
+        ? [octal, 8]
+        : hex !== undefined
+          ? [hex, 16]
+          : [decimal, 10]
+  const value = Number.parseInt(digits, base)
+  return sign === '-' && value !== 0 ? -value : value
+}
+
+function resolveFloat(source: string): number | typeof NOT_RESOLVED {
+  const plain = source.replaceAll('_', '')
+  return FLOAT.test(plain) ? Number(plain) : NOT_RESOLVED
+}
+
+const schema = CORE_SCHEMA.withTags(
+  boolYaml11Tag,
+  defineScalarTag('tag:yaml.org,2002:int', {
+    implicit: true,
+    implicitFirstChars: DIGITS,
+    resolve: resolveInteger,
+    identify: intCoreTag.identify,
+  }),
+  defineScalarTag('tag:yaml.org,2002:float', {
+    implicit: true,
+    implicitFirstChars: [...DIGITS, '.'],
+    resolve: resolveFloat,
+    identify: floatCoreTag.identify,
+    represent: floatCoreTag.represent,
+  }),
+  mergeTag,
+)
 
 /** Every document of the text; an empty one is null or undefined. Throws when the text is not YAML. */
-export const parseYamlDocuments = (text: string): unknown[] => loadAll(text)
+export function parseYamlDocuments(text: string): unknown[] {
+  const documents = loadAll(text, { schema, maxDepth: DEPTH_MAX, maxAliases: ALIASES_MAX })
+  let values = 0
+  const count = (value: unknown): void => {
+    values++
+    if (values > VALUES_MAX) throw new Error('document contains excessive aliasing')
+    if (typeof value !== 'object' || value === null) return
+    for (const inner of Object.values(value)) count(inner)
+  }
+  if (/[*&]/.test(text)) documents.forEach(count)
+  return documents
+}
 
-export const renderYaml = (value: unknown): string => dump(value, { noRefs: true, lineWidth: 110 })
+/** One document; throws when there are more. */
+export function parseYaml(text: string): unknown {
+  const documents = parseYamlDocuments(text)
+  if (documents.length > 1) throw new Error(`expected one YAML document, found ${documents.length}`)
+  return documents[0] ?? null
+}
+
+/** YAML as kubectl prints it; strings that would read as something else are quoted. */
+export const renderYaml = (value: unknown): string =>
+  dump(value, { schema, noRefs: true, lineWidth: -1, seqNoIndent: true })

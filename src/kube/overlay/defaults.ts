@@ -121,6 +121,13 @@ const others: Defaults = {
   'io.k8s.kube-aggregator.pkg.apis.apiregistration.v1.ServiceReference': { port: 443 },
 }
 
+/** Types whose numbers are no pointers upstream: a 0 counts as omitted and gets the default. */
+export const zeroMeansOmitted: readonly string[] = [
+  'io.k8s.api.core.v1.Probe',
+  'io.k8s.api.flowcontrol.v1.FlowSchemaSpec',
+  'io.k8s.api.flowcontrol.v1.QueuingConfiguration',
+]
+
 const prefixed = (prefix: string, defaults: Defaults): Defaults =>
   Object.fromEntries(Object.entries(defaults).map(([name, value]) => [`${prefix}.${name}`, value]))
 
