@@ -5,6 +5,9 @@ import { basename, join } from 'node:path'
 import { type ErrorCode, errorCodes, Mk8sError, messageOf } from '../base/errors.ts'
 import { writeFileDurably } from './files.ts'
 
+const LOG_LINES_LOOKED_AT = 20
+const LOG_LINES_SHOWN = 2
+
 export interface NodePaths {
   readonly run: string
   readonly adminSocket: string
@@ -73,7 +76,7 @@ export function readFailure(dataDir: string): Mk8sError | undefined {
   const exitCode = readJson(paths.lastExit)
   if (exitCode === undefined) return undefined
   return new Mk8sError('node/start-failed', 'the daemon ended while it was starting', {
-    why: [`its exit code is ${exitCode}`, ...lastLines(paths.log, 3)].join('\n'),
+    why: [`its exit code is ${exitCode}`, ...lastWords(paths.log)].join('\n'),
     hint: `see ${paths.log}`,
   })
 }
@@ -86,10 +89,12 @@ function readJson(path: string): unknown {
   }
 }
 
-function lastLines(path: string, count: number): string[] {
+/** The last lines of the log that speak of an error, else the very last ones. */
+function lastWords(path: string): string[] {
   try {
-    const text = readFileSync(path, 'utf8').trim()
-    return text === '' ? [] : text.split('\n').slice(-count)
+    const lines = readFileSync(path, 'utf8').trim().split('\n').slice(-LOG_LINES_LOOKED_AT)
+    const errors = lines.filter(line => /error/i.test(line) && !/^\s+at /.test(line))
+    return (errors.length > 0 ? errors : lines).slice(-LOG_LINES_SHOWN).filter(line => line !== '')
   } catch {
     return []
   }

@@ -29,6 +29,8 @@ export interface ServiceParts {
   readonly dataDir: string
   readonly clock: Clock
   readonly hasSystemd: boolean
+  /** What is run as `PROGRAM daemon --data-dir DIR`; this program itself unless given. */
+  readonly program?: string
 }
 
 const UNIT_DIRECTORY = '/etc/systemd/system'
@@ -44,10 +46,10 @@ export function createService(parts: ServiceParts): Service {
   return parts.hasSystemd ? systemdService(parts) : backgroundService(parts)
 }
 
-function systemdService({ dataDir, clock }: ServiceParts): Service {
+function systemdService({ dataDir, clock, program = ownProgram() }: ServiceParts): Service {
   const name = `${instanceName(dataDir)}.service`
   const path = `${UNIT_DIRECTORY}/${name}`
-  const content = unitText({ program: ownProgram(), dataDir })
+  const content = unitText({ program, dataDir })
   return {
     manager: 'systemd',
     files: [{ path, content, mode: 0o644 }],
@@ -70,7 +72,7 @@ function systemdService({ dataDir, clock }: ServiceParts): Service {
   }
 }
 
-function backgroundService({ dataDir, clock }: ServiceParts): Service {
+function backgroundService({ dataDir, clock, program = ownProgram() }: ServiceParts): Service {
   const paths = nodePaths(dataDir)
   return {
     manager: 'background',
@@ -83,8 +85,8 @@ function backgroundService({ dataDir, clock }: ServiceParts): Service {
       }
       const log = openLog(paths.log)
       try {
-        const program = [ownProgram(), 'daemon', '--data-dir', dataDir]
-        const supervisor = await spawnDetached('/bin/sh', [paths.supervisorScript, dataDir, ...program], {
+        const daemon = [program, 'daemon', '--data-dir', dataDir]
+        const supervisor = await spawnDetached('/bin/sh', [paths.supervisorScript, dataDir, ...daemon], {
           cwd: '/',
           env: daemonEnvironment(),
           stdio: ['ignore', log, log],
