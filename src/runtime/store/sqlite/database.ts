@@ -3,11 +3,10 @@
  * and what else the state machine remembers. Written in batches with the applied index in the same
  * transaction; a completed checkpoint makes what was committed durable.
  */
-import { closeSync, openSync } from 'node:fs'
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import { Mk8sError } from '../../../base/errors.ts'
 import type { LoadedState, MemberIdentity, RowColumns, StoreBatch } from '../thread-messages.ts'
-import { withSqliteErrors } from './sqlite-errors.ts'
+import { createPrivateFile, withSqliteErrors } from './sqlite-files.ts'
 
 export const DATABASE_FORMAT_VERSION = 1
 /** "mk8s" in ASCII: tells `file` and people whose database this is. */
@@ -262,8 +261,7 @@ function prepareStatements(database: DatabaseSync): Statements {
 }
 
 function openDatabase(parts: DatabaseParts) {
-  // SQLite would create it readable for all; its log inherits the mode.
-  closeSync(openSync(parts.path, 'a', 0o600))
+  createPrivateFile(parts.path)
   const database = new DatabaseSync(parts.path)
   try {
     const { user_version: version } = database.prepare('PRAGMA user_version').get() as {

@@ -2,11 +2,11 @@
  * One process per data directory: an exclusive SQLite lock, which the kernel drops when its holder dies in
  * whatever way. The holder's process id stands beside it, for the message only.
  */
-import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { Mk8sError } from '../../../base/errors.ts'
-import { withSqliteErrors } from './sqlite-errors.ts'
+import { createPrivateFile, withSqliteErrors } from './sqlite-files.ts'
 
 const BUSY = 5
 
@@ -17,7 +17,7 @@ export interface DirectoryLock {
 /** Throws `store/locked` when another process has the directory, or another store of this process. */
 export function lockDirectory(directory: string): DirectoryLock {
   const holderPath = join(directory, 'lock.pid')
-  closeSync(openSync(join(directory, 'lock'), 'a', 0o600))
+  createPrivateFile(join(directory, 'lock'))
   const database = withSqliteErrors('open the lock of the data directory', () => {
     const opened = new DatabaseSync(join(directory, 'lock'), { timeout: 0 })
     try {

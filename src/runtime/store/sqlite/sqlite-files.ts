@@ -1,5 +1,6 @@
-/** SQLite's refusals as the store's own errors. */
-import { Mk8sError, messageOf } from '../../../base/errors.ts'
+/** SQLite's files with the right mode, and its refusals as the store's own errors. */
+import { closeSync, openSync } from 'node:fs'
+import { Mk8sError, messageOf, systemCodeOf } from '../../../base/errors.ts'
 
 const CORRUPT = 11
 const NOT_A_DATABASE = 26
@@ -28,5 +29,17 @@ export function withSqliteErrors<T>(what: string, work: () => T): T {
       ...options,
       hint: 'check that the data directory is on a healthy disk that is writable and not full',
     })
+  }
+}
+
+/**
+ * SQLite would create its file readable for all. An existing file is not even opened: closing it again would
+ * drop the locks that another connection of this process holds on it.
+ */
+export function createPrivateFile(path: string): void {
+  try {
+    closeSync(openSync(path, 'wx', 0o600))
+  } catch (error) {
+    if (systemCodeOf(error) !== 'EEXIST') throw error
   }
 }
