@@ -59,7 +59,10 @@ export class WorkQueue<Key = string> {
   /** Adds later; of several delayed adds of one key the earliest counts. */
   addAfter(key: Key, delayMs: number): void {
     if (this.#shutDown) return
-    if (delayMs <= 0) return this.add(key)
+    if (delayMs <= 0) {
+      this.add(key)
+      return
+    }
     const dueMs = this.#clock.monotonic() + delayMs
     const existing = this.#delayed.get(key)
     if (existing !== undefined && existing.dueMs <= dueMs) return

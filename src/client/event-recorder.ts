@@ -113,7 +113,16 @@ export class EventRecorder {
 
   async #write(pending: Pending): Promise<void> {
     const { about, type, reason, message } = pending
-    const key = JSON.stringify([about.kind, about.namespace, about.name, about.uid, about.fieldPath, type, reason, message])
+    const key = JSON.stringify([
+      about.kind,
+      about.namespace,
+      about.name,
+      about.uid,
+      about.fieldPath,
+      type,
+      reason,
+      message,
+    ])
     const known = this.#known.get(key)
     if (known !== undefined && (await this.#countUp(known, pending))) return
     const event = this.#render(pending)
@@ -143,7 +152,9 @@ export class EventRecorder {
     const { about, type, reason, message, atMs } = pending
     const { component, host, random } = this.#parts
     const time = secondsOf(atMs)
-    const suffix = `${atMs.toString(16)}${Math.floor(random.float() * 0x100000).toString(16).padStart(5, '0')}`
+    const suffix = `${atMs.toString(16)}${Math.floor(random.float() * 0x100000)
+      .toString(16)
+      .padStart(5, '0')}`
     return {
       apiVersion: 'v1',
       kind: 'Event',

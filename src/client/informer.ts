@@ -38,7 +38,9 @@ const HEALTHY_WATCH_MS = 10_000
 const CATCH_UP_MS_MAX = 5_000
 
 /** `namespace/name`, or the name alone for cluster-wide objects. */
-export function keyOf(object: { readonly metadata: { readonly namespace?: string; readonly name?: string } }): string {
+export function keyOf(object: {
+  readonly metadata: { readonly namespace?: string; readonly name?: string }
+}): string {
   const { namespace, name } = object.metadata
   return namespace ? `${namespace}/${name ?? ''}` : (name ?? '')
 }

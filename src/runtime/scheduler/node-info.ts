@@ -82,5 +82,9 @@ export function hostPortsOf(pod: Pod): HostPort[] {
   return [...(pod.spec?.containers ?? []), ...sidecars]
     .flatMap(container => container.ports ?? [])
     .filter(port => (port.hostPort ?? 0) > 0)
-    .map(port => ({ ip: port.hostIP || '0.0.0.0', protocol: port.protocol ?? 'TCP', port: port.hostPort ?? 0 }))
+    .map(port => ({
+      ip: port.hostIP || '0.0.0.0',
+      protocol: port.protocol ?? 'TCP',
+      port: port.hostPort ?? 0,
+    }))
 }

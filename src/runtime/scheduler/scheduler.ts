@@ -17,14 +17,9 @@ import { ClusterState } from './cluster-state.ts'
 import { schedule } from './schedule.ts'
 import { SchedulingQueue } from './scheduling-queue.ts'
 
-export interface SchedulerUser {
-  readonly username: string
-  readonly groups: readonly string[]
-}
-
 export interface SchedulerParts {
-  /** In-process access to the API server as this user. */
-  readonly transport: (user: SchedulerUser) => Transport
+  /** In-process access to the API server as system:kube-scheduler. */
+  readonly transport: Transport
   /** Shared with the controllers, made anew for each term; see `ControllersParts.informers`. */
   readonly informers: InformerSet
   readonly clock: Clock
@@ -32,11 +27,6 @@ export interface SchedulerParts {
   readonly log: Log
   /** The Raft term that every write belongs to. */
   readonly term: number
-}
-
-export const SCHEDULER_USER: SchedulerUser = {
-  username: 'system:kube-scheduler',
-  groups: ['system:authenticated'],
 }
 
 const SCHEDULER_NAME = 'default-scheduler'
@@ -75,7 +65,7 @@ class Scheduler {
   constructor(parts: SchedulerParts) {
     const { clock, random, log, term } = parts
     this.#parts = parts
-    this.#client = new KubeClient(parts.transport(SCHEDULER_USER), { term, userAgent: 'mk8s/scheduler' })
+    this.#client = new KubeClient(parts.transport, { term, userAgent: 'mk8s/scheduler' })
     this.#events = new EventRecorder({ client: this.#client, clock, random, log, component: SCHEDULER_NAME })
     this.#pods = parts.informers.informer<Pod>(PODS)
     this.#nodes = parts.informers.informer<Node>(NODES)
@@ -106,7 +96,10 @@ class Scheduler {
   }
 
   #onNode(name: string, next: Node | null, previous: Node | null): void {
-    if (next === null) return this.#state.removeNode(name)
+    if (next === null) {
+      this.#state.removeNode(name)
+      return
+    }
     const isSame = previous !== null && semanticEqual(schedulingFacts(previous), schedulingFacts(next))
     if (isSame) return
     this.#state.putNode(next)
@@ -118,11 +111,16 @@ class Scheduler {
     const isReplaced = uid !== undefined && uid !== next?.metadata.uid
     if (isReplaced || next === null) this.#onPodGone(key, uid)
     if (next === null) return
-    if (isOver(next)) return this.#onPodGone(key, next.metadata.uid)
-    if (next.spec?.nodeName) {
+    if (isOver(next)) {
+      this.#onPodGone(key, next.metadata.uid)
+    } else if (next.spec?.nodeName) {
       this.#state.putPod(next)
       this.#queue.remove(key)
-    } else if (isReplaced || previous === null || !semanticEqual(waitingFacts(previous), waitingFacts(next))) {
+    } else if (
+      isReplaced ||
+      previous === null ||
+      !semanticEqual(waitingFacts(previous), waitingFacts(next))
+    ) {
       this.#enqueue(key, next)
     }
   }
@@ -135,7 +133,10 @@ class Scheduler {
 
   #enqueue(key: string, pod: Pod): void {
     const isOurs = (pod.spec?.schedulerName ?? SCHEDULER_NAME) === SCHEDULER_NAME
-    if (!isOurs || pod.metadata.deletionTimestamp !== undefined) return this.#queue.remove(key)
+    if (!isOurs || pod.metadata.deletionTimestamp !== undefined) {
+      this.#queue.remove(key)
+      return
+    }
     if ((pod.spec?.schedulingGates ?? []).length > 0) {
       this.#queue.remove(key)
       this.#track(this.#markUnscheduled(pod, 'SchedulingGated', GATED_MESSAGE))

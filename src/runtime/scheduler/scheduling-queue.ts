@@ -107,7 +107,10 @@ export class SchedulingQueue {
     this.#cancel(key)
     const entry = this.#entries.get(key)
     if (entry === undefined) return
-    if (delayMs <= 0) return this.#activate(entry)
+    if (delayMs <= 0) {
+      this.#activate(entry)
+      return
+    }
     const timer = this.#clock.after(delayMs, () => {
       this.#timers.delete(key)
       const current = this.#entries.get(key)

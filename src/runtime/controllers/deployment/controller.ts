@@ -95,9 +95,7 @@ async function reconcile(parts: Parts, key: string, signal: AbortSignal): Promis
     signal,
   })
   const uids = new Set(sets.map(set => set.metadata.uid))
-  const pods = parts.pods
-    .byIndex(NAMESPACE_INDEX, namespace)
-    .filter(pod => uids.has(controllerOf(pod)?.uid))
+  const pods = parts.pods.byIndex(NAMESPACE_INDEX, namespace).filter(pod => uids.has(controllerOf(pod)?.uid))
   const nowMs = parts.context.clock.now()
   const plan = planDeployment({ deployment, sets, pods, nowMs })
   for (const action of plan.actions) {
@@ -177,7 +175,12 @@ async function resolveCollision(
 
 async function reportFailure(parts: Parts, deployment: Deployment, message: string): Promise<void> {
   const condition = { type: 'Progressing', status: 'False', reason: 'FailedCreate', message } as const
-  parts.events.record(deployment, 'Warning', 'ReplicaSetCreateError', `Failed to create new replica set: ${message}`)
+  parts.events.record(
+    deployment,
+    'Warning',
+    'ReplicaSetCreateError',
+    `Failed to create new replica set: ${message}`,
+  )
   const conditions = setCondition(deployment.status?.conditions ?? [], condition, parts.context.clock.now())
   if (semanticEqual(conditions, deployment.status?.conditions)) return
   const next = { ...deployment, status: { ...deployment.status, conditions } }
@@ -222,7 +225,10 @@ async function writeStatus(
   const { revision, status } = plan
   const isSame = semanticEqual(status, deployment.status)
   if (isSame && revision === null) return
-  const annotations = { ...deployment.metadata.annotations, ...(revision === null ? {} : { [REVISION]: revision }) }
+  const annotations = {
+    ...deployment.metadata.annotations,
+    ...(revision === null ? {} : { [REVISION]: revision }),
+  }
   const next = { ...deployment, metadata: { ...deployment.metadata, annotations } }
   const updated = await putStatus(parts, next, status, signal)
   if (revision === null || updated.metadata.annotations?.[REVISION] === revision) return

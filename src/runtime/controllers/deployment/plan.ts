@@ -80,7 +80,10 @@ function planSync(
   const stale = [...activeSets(state.sets)].filter(
     set =>
       !resizes.some(resize => resize.set === set) &&
-      !semanticEqual({ ...set.metadata.annotations, ...sizeAnnotations(deployment) }, set.metadata.annotations),
+      !semanticEqual(
+        { ...set.metadata.annotations, ...sizeAnnotations(deployment) },
+        set.metadata.annotations,
+      ),
   )
   const actions = [
     ...adjusted,
@@ -188,11 +191,7 @@ function adjustNewSet(
   return [{ kind: 'update-set', set: { ...newSet, metadata: { ...newSet.metadata, annotations }, spec } }]
 }
 
-function finish(
-  state: DeploymentState,
-  sets: Sets,
-  actions: readonly DeploymentAction[],
-): DeploymentPlan {
+function finish(state: DeploymentState, sets: Sets, actions: readonly DeploymentAction[]): DeploymentPlan {
   const { deployment, nowMs } = state
   const found = withFoundCondition(deployment, sets.newSet, nowMs)
   const status = planRolloutStatus(found, { ...state, allSets: state.sets, newSet: sets.newSet })
@@ -212,7 +211,10 @@ function withFoundCondition(
   if (!hasDeadline(deployment)) return deployment
   if (current?.reason === 'DeploymentPaused') {
     const resumed = progressing('DeploymentResumed', 'Deployment is resumed')
-    return { ...deployment, status: { ...deployment.status, conditions: setCondition(conditions, resumed, nowMs) } }
+    return {
+      ...deployment,
+      status: { ...deployment.status, conditions: setCondition(conditions, resumed, nowMs) },
+    }
   }
   if (current !== undefined || newSet === undefined) return deployment
   const found: NewCondition = {
@@ -221,7 +223,10 @@ function withFoundCondition(
     reason: 'FoundNewReplicaSet',
     message: `Found new replica set "${newSet.metadata.name}"`,
   }
-  return { ...deployment, status: { ...deployment.status, conditions: setCondition(conditions, found, nowMs) } }
+  return {
+    ...deployment,
+    status: { ...deployment.status, conditions: setCondition(conditions, found, nowMs) },
+  }
 }
 
 function revisionAfter(deployment: Deployment, sets: Sets): string | null {

@@ -4,7 +4,7 @@ import { semanticEqual } from '../../../kube/equality.ts'
 import { templateHash } from '../../../kube/hash.ts'
 import { controllerReference } from '../shared/owners.ts'
 import { timeMs } from '../shared/pods.ts'
-import { HASH_LABEL, maxSurge, newSetAnnotations, replicasOf, isRollingUpdate } from './annotations.ts'
+import { HASH_LABEL, isRollingUpdate, maxSurge, newSetAnnotations, replicasOf } from './annotations.ts'
 
 /** The oldest one whose template is the deployment's, apart from the hash label. */
 export function findNewSet(deployment: Deployment, sets: readonly ReplicaSet[]): ReplicaSet | undefined {

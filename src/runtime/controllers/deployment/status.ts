@@ -1,10 +1,5 @@
 /** A deployment's status: counts, and the conditions Available, Progressing and ReplicaFailure. */
-import type {
-  Deployment,
-  DeploymentCondition,
-  DeploymentStatus,
-  ReplicaSet,
-} from '../../../client/kinds.ts'
+import type { Deployment, DeploymentCondition, DeploymentStatus, ReplicaSet } from '../../../client/kinds.ts'
 import { formatTime } from '../../../kube/time.ts'
 import { timeMs } from '../shared/pods.ts'
 import { maxUnavailable, replicasOf } from './annotations.ts'
@@ -153,13 +148,10 @@ function planProgress(
   const conditions = status.conditions ?? []
   if (!hasDeadline(deployment)) return conditions.filter(condition => condition.type !== 'Progressing')
   const current = findCondition(deployment.status?.conditions, 'Progressing')
-  const isAtRest =
-    status.replicas === status.updatedReplicas && current?.reason === 'NewReplicaSetAvailable'
+  const isAtRest = status.replicas === status.updatedReplicas && current?.reason === 'NewReplicaSetAvailable'
   if (isAtRest) return conditions
   const { newSet, nowMs } = parts
-  const what = newSet
-    ? `ReplicaSet "${newSet.metadata.name}"`
-    : `Deployment "${deployment.metadata.name}"`
+  const what = newSet ? `ReplicaSet "${newSet.metadata.name}"` : `Deployment "${deployment.metadata.name}"`
   const condition = (state: 'True' | 'False', reason: string, message: string): NewCondition => ({
     type: 'Progressing',
     status: state,

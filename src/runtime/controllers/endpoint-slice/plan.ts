@@ -63,7 +63,12 @@ function reuse(create: readonly EndpointSlice[], surplus: readonly EndpointSlice
     )
     const [slice] = index === -1 ? [] : free.splice(index, 1)
     if (slice === undefined) fresh.push(wanted)
-    else update.push({ ...slice, ...wanted, metadata: { ...slice.metadata, labels: wanted.metadata.labels ?? {} } })
+    else
+      update.push({
+        ...slice,
+        ...wanted,
+        metadata: { ...slice.metadata, labels: wanted.metadata.labels ?? {} },
+      })
   }
   return { create: fresh, update, delete: free }
 }

@@ -80,7 +80,12 @@ function follow(graph: OwnerGraph, informer: Informer<KubeObject>, add: (uid: st
   return unsubscribe
 }
 
-function onPut(graph: OwnerGraph, resource: ResourceRef, object: KubeObject, add: (uid: string) => void): void {
+function onPut(
+  graph: OwnerGraph,
+  resource: ResourceRef,
+  object: KubeObject,
+  add: (uid: string) => void,
+): void {
   const uid = object.metadata.uid ?? ''
   const before = graph.get(uid)?.object.metadata.ownerReferences ?? []
   graph.put(resource, object)

@@ -44,8 +44,7 @@ function policyOf(object: KubeObject): 'Orphan' | 'Background' | 'Foreground' {
 }
 
 const isDeletingWith = (object: KubeObject, finalizer: string): boolean =>
-  object.metadata.deletionTimestamp !== undefined &&
-  (object.metadata.finalizers ?? []).includes(finalizer)
+  object.metadata.deletionTimestamp !== undefined && (object.metadata.finalizers ?? []).includes(finalizer)
 
 export const isWaitingForDependents = (object: KubeObject): boolean => isDeletingWith(object, FOREGROUND)
 

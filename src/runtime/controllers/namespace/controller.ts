@@ -8,7 +8,13 @@ import { semanticEqual } from '../../../kube/equality.ts'
 import type { KubeObject } from '../../../kube/object.ts'
 import type { Controller, ControllerContext } from '../shared/context.ts'
 import { keyedController, keysFrom } from '../shared/keyed-controller.ts'
-import { KUBERNETES_FINALIZER, namespacedResources, nextToDelete, planConditions, type Remaining } from './plan.ts'
+import {
+  KUBERNETES_FINALIZER,
+  namespacedResources,
+  nextToDelete,
+  planConditions,
+  type Remaining,
+} from './plan.ts'
 
 const SERVICE_ACCOUNT = 'namespace-controller'
 const NAMESPACE_INDEX = 'namespace'
@@ -58,7 +64,8 @@ async function reconcile(parts: Parts, name: string): Promise<number | undefined
   const cached = parts.contents.map(informer => countCached(informer, name))
   const failure = await deleteContents(parts, name, nextToDelete(cached))
   const remaining = parts.contents.map(informer => countCached(informer, name))
-  const isEmpty = failure === null && remaining.every(each => each.count === 0) && (await isReallyEmpty(parts, name))
+  const isEmpty =
+    failure === null && remaining.every(each => each.count === 0) && (await isReallyEmpty(parts, name))
   if (isEmpty) return finalize(parts, name)
   await writeConditions(parts, namespace, { remaining, failure })
   if (failure !== null) throw new Error(failure)

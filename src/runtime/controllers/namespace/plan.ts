@@ -39,12 +39,17 @@ export function nextToDelete(remaining: readonly Remaining[]): readonly Remainin
 
 const isPods = (ref: ResourceRef): boolean => ref.group === '' && ref.resource === 'pods'
 
-const gvr = (ref: ResourceRef): string => (ref.group === '' ? `${ref.resource}.` : `${ref.resource}.${ref.group}`)
+const gvr = (ref: ResourceRef): string =>
+  ref.group === '' ? `${ref.resource}.` : `${ref.resource}.${ref.group}`
 
 /** The conditions of a namespace being deleted; failure is what went wrong while deleting contents. */
 export function planConditions(
   namespace: Namespace,
-  parts: { readonly remaining: readonly Remaining[]; readonly failure: string | null; readonly nowMs: number },
+  parts: {
+    readonly remaining: readonly Remaining[]
+    readonly failure: string | null
+    readonly nowMs: number
+  },
 ): NamespaceCondition[] {
   const left = parts.remaining.filter(each => each.count > 0)
   const finalizers = new Map<string, number>()
@@ -54,8 +59,18 @@ export function planConditions(
   const contents = left.map(each => `${gvr(each.resource)} has ${each.count} resource instances`)
   const waiting = [...finalizers].map(([name, count]) => `${name} in ${count} resource instances`)
   const conditions = [
-    state('NamespaceDeletionDiscoveryFailure', null, 'ResourcesDiscovered', 'All resources successfully discovered'),
-    state('NamespaceDeletionGroupVersionParsingFailure', null, 'ParsedGroupVersions', 'All legacy kube types successfully parsed'),
+    state(
+      'NamespaceDeletionDiscoveryFailure',
+      null,
+      'ResourcesDiscovered',
+      'All resources successfully discovered',
+    ),
+    state(
+      'NamespaceDeletionGroupVersionParsingFailure',
+      null,
+      'ParsedGroupVersions',
+      'All legacy kube types successfully parsed',
+    ),
     state(
       'NamespaceDeletionContentFailure',
       parts.failure === null ? null : { reason: 'ContentDeletionFailed', message: parts.failure },
@@ -66,7 +81,10 @@ export function planConditions(
       'NamespaceContentRemaining',
       contents.length === 0
         ? null
-        : { reason: 'SomeResourcesRemain', message: `Some resources are remaining: ${contents.sort().join(', ')}` },
+        : {
+            reason: 'SomeResourcesRemain',
+            message: `Some resources are remaining: ${contents.sort().join(', ')}`,
+          },
       'ContentRemoved',
       'All content successfully removed',
     ),

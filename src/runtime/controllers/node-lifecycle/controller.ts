@@ -108,7 +108,12 @@ async function markPodsNotReady(parts: Parts, node: string): Promise<void> {
     if (!isReady(pod)) continue
     const { namespace, name } = pod.metadata
     const time = formatTime(parts.context.clock.now())
-    const condition = { ...podCondition(pod, 'Ready'), type: 'Ready', status: 'False', lastTransitionTime: time }
+    const condition = {
+      ...podCondition(pod, 'Ready'),
+      type: 'Ready',
+      status: 'False',
+      lastTransitionTime: time,
+    }
     try {
       const patch = { status: { conditions: [condition] } }
       const target = { namespace, name: name ?? '', subresource: 'status', type: 'strategic' } as const

@@ -7,14 +7,15 @@ export const NOT_READY = 'node.kubernetes.io/not-ready'
 export const UNREACHABLE = 'node.kubernetes.io/unreachable'
 
 /** Taints of this controller that keep new pods away, by the condition and the status that brings them. */
-const SCHEDULING_TAINTS: readonly { readonly type: string; readonly status: string; readonly key: string }[] = [
-  { type: 'Ready', status: 'False', key: NOT_READY },
-  { type: 'Ready', status: 'Unknown', key: UNREACHABLE },
-  { type: 'MemoryPressure', status: 'True', key: 'node.kubernetes.io/memory-pressure' },
-  { type: 'DiskPressure', status: 'True', key: 'node.kubernetes.io/disk-pressure' },
-  { type: 'PIDPressure', status: 'True', key: 'node.kubernetes.io/pid-pressure' },
-  { type: 'NetworkUnavailable', status: 'True', key: 'node.kubernetes.io/network-unavailable' },
-]
+const SCHEDULING_TAINTS: readonly { readonly type: string; readonly status: string; readonly key: string }[] =
+  [
+    { type: 'Ready', status: 'False', key: NOT_READY },
+    { type: 'Ready', status: 'Unknown', key: UNREACHABLE },
+    { type: 'MemoryPressure', status: 'True', key: 'node.kubernetes.io/memory-pressure' },
+    { type: 'DiskPressure', status: 'True', key: 'node.kubernetes.io/disk-pressure' },
+    { type: 'PIDPressure', status: 'True', key: 'node.kubernetes.io/pid-pressure' },
+    { type: 'NetworkUnavailable', status: 'True', key: 'node.kubernetes.io/network-unavailable' },
+  ]
 const UNSCHEDULABLE = 'node.kubernetes.io/unschedulable'
 
 export function nodeCondition(node: Node, type: string): NodeCondition | undefined {
@@ -69,7 +70,8 @@ export function planTaints(node: Node, nowMs: number): Taint[] | null {
   const current = node.spec?.taints ?? []
   const wanted = wantedTaints(node)
   const isOurs = (taint: Taint) =>
-    (taint.effect === 'NoSchedule' && (taint.key === UNSCHEDULABLE || SCHEDULING_TAINTS.some(each => each.key === taint.key))) ||
+    (taint.effect === 'NoSchedule' &&
+      (taint.key === UNSCHEDULABLE || SCHEDULING_TAINTS.some(each => each.key === taint.key))) ||
     (taint.effect === 'NoExecute' && (taint.key === NOT_READY || taint.key === UNREACHABLE))
   const isWanted = (taint: Taint) => wanted.some(each => isSameTaint(each, taint))
   const kept = current.filter(taint => !isOurs(taint) || isWanted(taint))

@@ -29,7 +29,13 @@ export function createPodGarbageCollector(context: ControllerContext): Controlle
   const nodes = context.informers.informer<Node>(NODES)
   const pods = context.informers.informer<Pod>(PODS)
   pods.addIndex(NODE_INDEX, pod => (pod.spec?.nodeName ? [pod.spec.nodeName] : []))
-  const parts: Parts = { context, client: context.client(SERVICE_ACCOUNT), nodes, pods, orphanedSince: new Map() }
+  const parts: Parts = {
+    context,
+    client: context.client(SERVICE_ACCOUNT),
+    nodes,
+    pods,
+    orphanedSince: new Map(),
+  }
   const exists = (name: string) => nodes.get(name) !== undefined
   const podKeys = (pod: Pod) => {
     const keys = classifyPod(pod, exists) === 'keep' ? [] : [keyOf(pod)]

@@ -122,9 +122,7 @@ async function createPods(
 ): Promise<Problem | null> {
   let left = count
   for (let batch = Math.min(SLOW_START_PODS, left); batch > 0; batch = Math.min(batch * 2, left)) {
-    const results = await Promise.allSettled(
-      Array.from({ length: batch }, () => createPod(parts, set)),
-    )
+    const results = await Promise.allSettled(Array.from({ length: batch }, () => createPod(parts, set)))
     for (const result of results) {
       if (result.status === 'fulfilled') await parts.pods.caughtUp(result.value, signal)
     }
@@ -217,6 +215,10 @@ async function writeStatus(
     failure: problem?.failure ?? null,
   })
   if (semanticEqual(status, set.status)) return
-  const updated = await parts.client.update<ReplicaSet>(REPLICA_SETS, { ...set, status }, { subresource: 'status' })
+  const updated = await parts.client.update<ReplicaSet>(
+    REPLICA_SETS,
+    { ...set, status },
+    { subresource: 'status' },
+  )
   await parts.sets.caughtUp(updated.metadata.resourceVersion, signal)
 }

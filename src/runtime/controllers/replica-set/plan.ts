@@ -68,11 +68,7 @@ function planConditions(
 }
 
 /** Milliseconds until the next ready pod becomes available; undefined when none is waiting. */
-export function untilAvailableMs(
-  set: ReplicaSet,
-  pods: readonly Pod[],
-  nowMs: number,
-): number | undefined {
+export function untilAvailableMs(set: ReplicaSet, pods: readonly Pod[], nowMs: number): number | undefined {
   const minReadyMs = (set.spec?.minReadySeconds ?? 0) * 1_000
   if (minReadyMs === 0) return undefined
   const waits = pods

@@ -13,7 +13,8 @@ export function planRootCa(
   current: ConfigMap | undefined,
   caPem: string,
 ): RootCaPlan {
-  if (namespace === undefined || namespace.metadata.deletionTimestamp !== undefined) return { kind: 'nothing' }
+  if (namespace === undefined || namespace.metadata.deletionTimestamp !== undefined)
+    return { kind: 'nothing' }
   const data = { 'ca.crt': caPem }
   if (current === undefined) {
     const metadata = { name: ROOT_CA_NAME, namespace: namespace.metadata.name ?? '' }

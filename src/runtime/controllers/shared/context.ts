@@ -31,10 +31,7 @@ export interface ControllerContext {
   /** A client as the service account of this name in kube-system; its writes carry the term. */
   readonly client: (serviceAccount: string) => KubeClient
   /** Records events as this component, with the same identity. */
-  readonly events: (options: {
-    readonly component: string
-    readonly serviceAccount: string
-  }) => EventRecorder
+  readonly events: (options: { readonly component: string; readonly serviceAccount: string }) => EventRecorder
   readonly clock: Clock
   readonly random: Random
   readonly log: Log

@@ -6,6 +6,11 @@ export function disruptionPatch(
   why: { readonly reason: string; readonly message: string },
   nowMs: number,
 ): object {
-  const condition = { type: 'DisruptionTarget', status: 'True', lastTransitionTime: formatTime(nowMs), ...why }
+  const condition = {
+    type: 'DisruptionTarget',
+    status: 'True',
+    lastTransitionTime: formatTime(nowMs),
+    ...why,
+  }
   return { status: { conditions: [condition] } }
 }

@@ -1,6 +1,7 @@
 /** Owner references as controllers use them: who controls, which may be adopted, which are let go. */
-import { matchesSelector } from '../../../client/label-selector.ts'
+
 import type { LabelSelector } from '../../../client/kinds.ts'
+import { matchesSelector } from '../../../client/label-selector.ts'
 import type { KubeObject, OwnerReference } from '../../../kube/object.ts'
 
 export function controllerOf(object: KubeObject): OwnerReference | undefined {

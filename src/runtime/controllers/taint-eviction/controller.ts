@@ -19,7 +19,8 @@ export function createTaintEvictionController(context: ControllerContext): Contr
   const pods = context.informers.informer<Pod>(PODS)
   pods.addIndex(NODE_INDEX, pod => (pod.spec?.nodeName ? [pod.spec.nodeName] : []))
   const taintsOf = (name: string | undefined) => nodes.get(name ?? '')?.spec?.taints ?? []
-  const hasEvictingTaint = (node: Node) => (node.spec?.taints ?? []).some(taint => taint.effect === 'NoExecute')
+  const hasEvictingTaint = (node: Node) =>
+    (node.spec?.taints ?? []).some(taint => taint.effect === 'NoExecute')
   return keyedController({
     name: COMPONENT,
     context,
