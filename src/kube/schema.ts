@@ -125,6 +125,7 @@ class Decoder {
       const found = from[key]
       const field = info.fields.get(key)
       if (field === undefined) this.#noteUnknown(key, place)
+      else if (typeof found === 'string' && field.type.kind === 'string') continue
       const inside = { parent: place, key, owner: info.name }
       const decoded =
         field === undefined || found === null || found === undefined
