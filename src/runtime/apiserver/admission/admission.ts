@@ -14,6 +14,7 @@ import { limitRanger } from './limit-ranger.ts'
 import { namespaceLifecycle } from './namespace-lifecycle.ts'
 import { nodeRestriction, taintNodesByCondition } from './node-plugins.ts'
 import { defaultTolerationSeconds, priority, runtimeClass } from './pod-defaults.ts'
+import { podSecurity } from './pod-security.ts'
 import { serviceAccount } from './service-account.ts'
 
 export interface AdmissionParts {
@@ -33,6 +34,7 @@ export function createAdmission(parts: AdmissionParts): readonly AdmissionPlugin
     serviceAccount(parts),
     nodeRestriction(objects),
     taintNodesByCondition(),
+    podSecurity(objects),
     priority(objects),
     defaultTolerationSeconds(),
     defaultStorageClass(objects),

@@ -84,7 +84,7 @@ function kubernetesService(facts: BootstrapFacts): readonly KubeObject[] {
   const metadata = (labels: Record<string, string>) => ({ name: 'kubernetes', namespace: 'default', labels })
   const { serviceIp, apiPort, apiAddresses } = facts
   const family = serviceIp.includes(':') ? 'IPv6' : 'IPv4'
-  const addresses = [...apiAddresses].sort()
+  const addresses = apiAddresses.filter(isEndpointAddress).sort()
   const port = { name: 'https', port: apiPort, protocol: 'TCP' }
   return [
     {
@@ -106,7 +106,7 @@ function kubernetesService(facts: BootstrapFacts): readonly KubeObject[] {
       },
     }),
     core('Endpoints', metadata({ 'endpointslice.kubernetes.io/skip-mirror': 'true' }), {
-      subsets: [{ addresses: addresses.map(ip => ({ ip })), ports: [port] }],
+      subsets: addresses.length === 0 ? [] : [{ addresses: addresses.map(ip => ({ ip })), ports: [port] }],
     }),
     {
       apiVersion: 'discovery.k8s.io/v1',
@@ -118,6 +118,10 @@ function kubernetesService(facts: BootstrapFacts): readonly KubeObject[] {
     },
   ]
 }
+
+/** Endpoints may be neither "any address" nor the host's own loopback; such a cluster has none to tell. */
+const isEndpointAddress = (address: string): boolean =>
+  !['', '0.0.0.0', '::', '::1'].includes(address) && !address.startsWith('127.0.0.')
 
 /** How extension API servers find out whom to trust. */
 function authenticationConfigMap(facts: BootstrapFacts): readonly KubeObject[] {

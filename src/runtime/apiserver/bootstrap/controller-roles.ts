@@ -22,7 +22,7 @@ const workloads: Record<string, readonly PolicyRule[]> = {
     rule(`create delete patch update ${READ}`, 'apps', 'controllerrevisions'),
   ],
   'deployment-controller': [
-    rule(`update ${READ}`, 'apps extensions', 'deployments'),
+    rule(`patch update ${READ}`, 'apps extensions', 'deployments'),
     rule('update', 'apps extensions', 'deployments/finalizers deployments/status'),
     rule(`create delete patch update ${READ}`, 'apps extensions', 'replicasets'),
     rule(`update ${READ}`, 'core', 'pods'),

@@ -89,6 +89,7 @@ function takeOver(wanted: KubeObject, present: KubeObject, fields: readonly stri
 /** Everything wanted is in `present`; lists must be of the same length. */
 function includes(present: unknown, wanted: unknown): boolean {
   if (Array.isArray(wanted)) {
+    if (wanted.length === 0 && present === undefined) return true
     return (
       Array.isArray(present) &&
       present.length === wanted.length &&

@@ -269,3 +269,26 @@ test('a runtime class that does not exist refuses the pod', async () => {
   const run = setUp()({ resource: 'pods', object: pod({ runtimeClassName: 'gvisor' }) })
   await assert.rejects(run, refusal(403, message))
 })
+
+test('a namespace says which pod security standard holds in it', async () => {
+  const guarded = (level: string) => {
+    const namespace = named('Namespace', 'dev')
+    namespace.metadata.labels = { 'pod-security.kubernetes.io/enforce': level }
+    return setUp({ '/namespaces': [namespace] })
+  }
+  const intruder = () => pod({ hostNetwork: true, volumes: [{ name: 'h', hostPath: { path: '/' } }] })
+  const why =
+    'violates PodSecurity "baseline:latest": host namespaces (hostNetwork=true), hostPath volumes (volume "h")'
+  const refused = guarded('baseline')({ resource: 'pods', object: intruder() })
+  await assert.rejects(refused, refusal(403, `pods "p" is forbidden: ${why}`))
+  await guarded('privileged')({ resource: 'pods', object: intruder() })
+  await guarded('baseline')({ resource: 'pods', object: pod() })
+  const strict = guarded('restricted')
+  await assert.rejects(strict({ resource: 'pods', object: pod() }), /runAsNonRoot != true/)
+  const securityContext = { allowPrivilegeEscalation: false, capabilities: { drop: ['ALL'] } }
+  const good = {
+    securityContext: { runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } },
+    containers: [{ name: 'c', image: 'i', securityContext }],
+  }
+  await strict({ resource: 'pods', object: pod(good) })
+})

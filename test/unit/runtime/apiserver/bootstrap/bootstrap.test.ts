@@ -106,6 +106,12 @@ test('missing rules and subjects come back, additions stay, and autoupdate can b
   assert.deepEqual(planBootstrap(role, kept), { kind: 'none' })
 })
 
+test('an address that cannot be an endpoint is left out', () => {
+  const objects = bootstrapObjects({ ...facts, apiAddresses: ['127.0.0.1', '0.0.0.0'] })
+  assert.deepEqual(objects.find(object => object.kind === 'Endpoints')?.['subsets'], [])
+  assert.deepEqual(objects.find(object => object.kind === 'EndpointSlice')?.['endpoints'], [])
+})
+
 test('an object that cannot be written is reported and the others are made', async () => {
   const api = memoryApi()
   const transport = {
