@@ -115,6 +115,8 @@ export interface Runtime {
   readonly version: string
   /** Pods have no real addresses, so network probes are answered by `exec` too. */
   readonly isVirtual: boolean
+  /** False: image names are recorded, and nothing is fetched. */
+  readonly pullsImages: boolean
   /** Finds what still runs from before and delivers events from then on. */
   start(onEvent: (event: RuntimeEvent) => void): Promise<void>
   /** Stops watching; everything keeps running. */

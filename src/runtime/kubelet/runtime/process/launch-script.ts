@@ -70,7 +70,7 @@ export function renderMountScript(plan: MountPlan, security: ContainerSecurity):
       : `mount --${how} ${quote(path)} ${inside(path)}`,
   )
   return [
-    'exec 8>&2 2>' + quote(`${plan.directory}/setup-error`),
+    `exec 8>&2 2>${quote(`${plan.directory}/setup-error`)}`,
     'set -e',
     OVERLAY_FUNCTION,
     `overlay / ${layer(0)} ${inside('')}`,

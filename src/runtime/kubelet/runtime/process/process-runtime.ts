@@ -41,6 +41,7 @@ export interface ProcessRuntimeParts {
 export class ProcessRuntime implements Runtime {
   readonly name = 'process'
   readonly isVirtual = false
+  readonly pullsImages = false
   readonly version: string
   readonly #parts: ProcessRuntimeParts
   readonly #sandboxStore: RecordStore<SandboxRecord>

@@ -53,6 +53,7 @@ const PREFIX = 'simulated.mk8s.io/'
 export class SimulatedRuntime implements Runtime {
   readonly name = 'simulated'
   readonly isVirtual = true
+  readonly pullsImages = false
   readonly version: string
   readonly #parts: SimulatedRuntimeParts
   readonly #sandboxes = new Map<string, Sandbox>()

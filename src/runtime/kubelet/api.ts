@@ -1,0 +1,203 @@
+/**
+ * The kubelet's HTTPS port: logs and pods, for the API server and cluster administrators only. A client without a
+ * certificate of the cluster's authority gets `/healthz` and nothing else.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { createServer, type Server } from 'node:https'
+import type { TLSSocket } from 'node:tls'
+import { Mk8sError, messageOf, systemCodeOf } from '../../base/errors.ts'
+import type { Log } from '../../base/log.ts'
+import type { Pod } from '../../kube/types.ts'
+import type { KubeletCertificates } from './kubelet-parts.ts'
+import { type LogOptions, readLog } from './log-reader.ts'
+import type { ContainerStatus, Runtime } from './runtime/runtime.ts'
+
+export interface KubeletServerParts {
+  readonly address: string
+  readonly port: number
+  readonly certificates: KubeletCertificates
+  readonly runtime: Runtime
+  readonly log: Log
+  readonly pods: () => readonly Pod[]
+}
+
+const CLIENT_NAME = 'kube-apiserver-kubelet-client'
+const ADMIN_GROUP = 'system:masters'
+const CONNECTIONS_MAX = 256
+const LATER = ['exec', 'run', 'attach', 'portForward', 'cri', 'stats', 'metrics', 'debug', 'checkpoint']
+/** How often a followed container is looked at for its end when nothing is written. */
+const END_CHECK_MS = 1_000
+
+export class KubeletServer {
+  readonly #parts: KubeletServerParts
+  readonly #server: Server
+
+  constructor(parts: KubeletServerParts) {
+    this.#parts = parts
+    const { certificate, key, clientAuthority } = parts.certificates
+    const tls = { cert: certificate, key, ca: clientAuthority, minVersion: 'TLSv1.2' as const }
+    this.#server = createServer(
+      { ...tls, requestCert: true, rejectUnauthorized: false },
+      (request, response) => {
+        this.#handle(request, response).catch(error => fail(response, error))
+      },
+    )
+    this.#server.maxConnections = CONNECTIONS_MAX
+    this.#server.on('tlsClientError', () => {})
+  }
+
+  async listen(): Promise<void> {
+    const { address, port } = this.#parts
+    await new Promise<void>((resolve, reject) => {
+      this.#server.once('error', error => reject(listenError(error, address, port)))
+      this.#server.listen(port, address, resolve)
+    })
+  }
+
+  async close(): Promise<void> {
+    this.#server.closeAllConnections()
+    await new Promise<void>(resolve => {
+      this.#server.close(() => resolve())
+    })
+  }
+
+  async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const url = new URL(request.url ?? '/', 'https://kubelet')
+    const [first = '', ...rest] = url.pathname.slice(1).split('/').map(decodeURIComponent)
+    if (url.pathname === '/healthz') return answer(response, 200, 'ok')
+    const verdict = authorize(request.socket as TLSSocket)
+    if (verdict !== 200) return answer(response, verdict, verdict === 401 ? 'Unauthorized' : 'Forbidden')
+    if (first === 'pods') return this.#listPods(response)
+    if (first === 'containerLogs' && rest.length === 3) {
+      const [namespace = '', pod = '', container = ''] = rest
+      return this.#logs({ namespace, pod, container, query: url.searchParams }, response)
+    }
+    if (LATER.includes(first)) return answer(response, 501, `${first} is not implemented by this kubelet yet`)
+    answer(response, 404, '404 page not found')
+  }
+
+  #listPods(response: ServerResponse): void {
+    response.setHeader('content-type', 'application/json')
+    const list = { kind: 'PodList', apiVersion: 'v1', metadata: {}, items: this.#parts.pods() }
+    answer(response, 200, JSON.stringify(list))
+  }
+
+  async #logs(
+    target: { namespace: string; pod: string; container: string; query: URLSearchParams },
+    response: ServerResponse,
+  ): Promise<void> {
+    const options = parseOptions(target.query)
+    if (typeof options === 'string') return answer(response, 400, options)
+    const pod = this.#parts
+      .pods()
+      .find(({ metadata }) => metadata.namespace === target.namespace && metadata.name === target.pod)
+    if (pod === undefined) return answer(response, 404, `pod "${target.pod}" does not exist`)
+    const previous = target.query.get('previous') === 'true'
+    const found = await this.#containerOf(pod, target.container, previous)
+    if (typeof found === 'string') return answer(response, 400, found)
+    const gone = new AbortController()
+    response.once('close', () => gone.abort())
+    response.writeHead(200, { 'content-type': 'text/plain', 'transfer-encoding': 'chunked' })
+    response.flushHeaders()
+    const ended = options.follow ? this.#endOf(found.id, gone.signal) : Promise.resolve()
+    try {
+      for await (const chunk of readLog({ path: found.logPath, ended, signal: gone.signal }, options)) {
+        if (gone.signal.aborted) break
+        if (!response.write(chunk)) await drained(response, gone.signal)
+      }
+    } catch (error) {
+      if (systemCodeOf(error) !== 'ENOENT') throw error
+    }
+    response.end()
+  }
+
+  /** The container whose log is wanted, or why there is none. */
+  async #containerOf(pod: Pod, name: string, previous: boolean): Promise<ContainerStatus | string> {
+    const { initContainers = [], containers = [] } = pod.spec ?? {}
+    const podName = pod.metadata.name
+    if (![...initContainers, ...containers].some(container => container.name === name)) {
+      return `container "${name}" in pod "${podName}" is not available`
+    }
+    const all = await this.#parts.runtime.listContainers(pod.metadata.uid)
+    const attempts = all.filter(status => status.name === name).sort((a, b) => b.attempt - a.attempt)
+    if (previous) {
+      const last = attempts.filter(({ state }) => state !== 'running')
+      const before = attempts[0]?.state === 'running' ? last[0] : (attempts[1] ?? undefined)
+      return before ?? `previous terminated container "${name}" in pod "${podName}" not found`
+    }
+    const latest = attempts.find(({ state }) => state !== 'created') ?? attempts[0]
+    if (latest !== undefined) return latest
+    const statuses = [...(pod.status?.initContainerStatuses ?? []), ...(pod.status?.containerStatuses ?? [])]
+    const reason =
+      statuses.find(status => status.name === name)?.state?.waiting?.reason ?? 'ContainerCreating'
+    return `container "${name}" in pod "${podName}" is waiting to start: ${reason}`
+  }
+
+  /** Looked at while somebody follows, and not otherwise. */
+  async #endOf(id: string, signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      const status = await this.#parts.runtime.containerStatus(id)
+      if (status === null || status.state === 'exited') return
+      await new Promise(resolve => setTimeout(resolve, END_CHECK_MS).unref())
+    }
+  }
+}
+
+function authorize(socket: TLSSocket): 200 | 401 | 403 {
+  if (!socket.authorized) return 401
+  const { subject } = socket.getPeerCertificate()
+  const groups = [subject?.O ?? []].flat()
+  return subject?.CN === CLIENT_NAME || groups.includes(ADMIN_GROUP) ? 200 : 403
+}
+
+function parseOptions(query: URLSearchParams): LogOptions | string {
+  const numbers = new Map<string, number>()
+  for (const name of ['tailLines', 'limitBytes', 'sinceSeconds']) {
+    const text = query.get(name)
+    if (text === null) continue
+    const least = name === 'tailLines' ? 0 : 1
+    if (!/^\d+$/.test(text) || Number(text) < least) return `invalid ${name}: ${JSON.stringify(text)}`
+    numbers.set(name, Number(text))
+  }
+  const since = query.get('sinceTime')
+  const sinceMs = since === null ? undefined : Date.parse(since)
+  if (Number.isNaN(sinceMs)) return `invalid sinceTime: ${JSON.stringify(since)}`
+  const seconds = numbers.get('sinceSeconds')
+  return {
+    follow: query.get('follow') === 'true',
+    timestamps: query.get('timestamps') === 'true',
+    tailLines: numbers.get('tailLines'),
+    limitBytes: numbers.get('limitBytes'),
+    sinceMs: seconds === undefined ? sinceMs : Date.now() - seconds * 1_000,
+  }
+}
+
+function drained(response: ServerResponse, signal: AbortSignal): Promise<void> {
+  return new Promise(resolve => {
+    response.once('drain', resolve)
+    signal.addEventListener('abort', () => resolve(), { once: true })
+  })
+}
+
+function answer(response: ServerResponse, status: number, body: string): void {
+  response.statusCode = status
+  response.end(body)
+}
+
+function fail(response: ServerResponse, error: unknown): void {
+  if (response.headersSent) response.destroy()
+  else answer(response, 500, messageOf(error))
+}
+
+function listenError(cause: Error, address: string, port: number): Mk8sError {
+  if (systemCodeOf(cause) !== 'EADDRINUSE') {
+    return new Mk8sError('host/port-taken', `the kubelet cannot listen on ${address}:${port}`, {
+      why: cause.message,
+      cause,
+    })
+  }
+  return new Mk8sError('host/port-taken', `the kubelet's port ${address}:${port} is in use`, {
+    hint: `Find the program with \`ss -ltnp 'sport = :${port}'\` and stop it.`,
+    cause,
+  })
+}

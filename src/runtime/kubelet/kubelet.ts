@@ -1,0 +1,158 @@
+/**
+ * The door of the kubelet: registers the node, runs the pods that are bound to it, and serves their logs.
+ * Each pod has a worker; what wakes it is the API, the runtime, its probes and its objects, never a poll.
+ */
+import { mkdir } from 'node:fs/promises'
+import type { Component, Health } from '../../base/component.ts'
+import { EventRecorder } from '../../client/event-recorder.ts'
+import { Informer } from '../../client/informer.ts'
+import { KubeClient } from '../../client/kube-client.ts'
+import { PODS } from '../../client/resources.ts'
+import type { Pod } from '../../kube/types.ts'
+import { KubeletServer } from './api.ts'
+import type { KubeletParts } from './kubelet-parts.ts'
+import { NodeRegistration } from './node-registration.ts'
+import { ObjectSource } from './object-source.ts'
+import { identityOf, type PodContext } from './pod-context.ts'
+import { PodWorker } from './pod-worker.ts'
+import type { RuntimeEvent, SandboxStatus } from './runtime/runtime.ts'
+import { TokenSource } from './volumes/token-source.ts'
+
+export type { HostFacts } from './host-facts.ts'
+export { readHostFacts } from './host-facts.ts'
+export type { KubeletParts } from './kubelet-parts.ts'
+
+export function createKubelet(parts: KubeletParts): Component {
+  return new Kubelet(parts)
+}
+
+class Kubelet implements Component {
+  readonly name = 'kubelet'
+  readonly #parts: KubeletParts
+  readonly #context: PodContext
+  readonly #pods: Informer<Pod>
+  readonly #node: NodeRegistration
+  readonly #server: KubeletServer
+  readonly #workers = new Map<string, PodWorker>()
+  readonly #aborter = new AbortController()
+
+  constructor(parts: KubeletParts) {
+    this.#parts = parts
+    const { transport, clock, random, log, nodeName, nodeAddress, runtime, host, version } = parts
+    const client = new KubeClient(transport, { userAgent: `kubelet/${version}` })
+    const shared = { client, clock, random, log }
+    const { directories, settings } = parts
+    this.#context = {
+      client,
+      runtime,
+      host,
+      settings,
+      directories,
+      nodeAddress,
+      clock,
+      log,
+      recorder: new EventRecorder({ ...shared, component: 'kubelet', host: nodeName }),
+      tokens: new TokenSource({ client, clock }),
+      objects: new ObjectSource({ ...shared, onChange: uid => this.#workers.get(uid)?.wake() }),
+    }
+    this.#pods = new Informer<Pod>({ ...shared, resource: PODS, fieldSelector: `spec.nodeName=${nodeName}` })
+    const facts = { nodeName, nodeAddress, host, version, runtime, kubeletPort: parts.ports.kubelet }
+    this.#node = new NodeRegistration({ client, clock, log, facts })
+    this.#server = new KubeletServer({
+      address: nodeAddress,
+      port: parts.ports.kubelet,
+      certificates: parts.certificates,
+      runtime,
+      log,
+      pods: () => [...this.#workers.values()].map(worker => worker.pod),
+    })
+  }
+
+  async prepare(): Promise<void> {
+    const { directories } = this.#parts
+    await mkdir(directories.pods, { recursive: true, mode: 0o750 })
+    await mkdir(directories.logs, { recursive: true, mode: 0o750 })
+  }
+
+  /** Returns once the node is registered and its pods are known. */
+  async start(signal: AbortSignal): Promise<void> {
+    const stop = () => this.#aborter.abort(signal.reason)
+    signal.addEventListener('abort', stop, { once: true })
+    await this.#parts.runtime.start(event => this.#onRuntimeEvent(event))
+    await this.#server.listen()
+    await this.#node.start(this.#aborter.signal)
+    this.#pods.onChange((_key, next, previous) => this.#onPod(next, previous))
+    this.#pods.start(this.#aborter.signal)
+    await Promise.race([this.#pods.synced, aborted(this.#aborter.signal)])
+    this.#aborter.signal.throwIfAborted()
+    await this.#endOrphans()
+    signal.removeEventListener('abort', stop)
+  }
+
+  async stop(): Promise<void> {
+    this.#aborter.abort()
+    await Promise.all([...this.#workers.values()].map(worker => worker.stop()))
+    this.#workers.clear()
+    this.#context.objects.stop()
+    await this.#server.close()
+    await this.#parts.runtime.stop()
+  }
+
+  health(): Health {
+    const problem = this.#node.problem
+    return { ok: problem === '', reason: problem }
+  }
+
+  #onRuntimeEvent(event: RuntimeEvent): void {
+    this.#workers.get(event.podUid)?.wake()
+  }
+
+  #onPod(next: Pod | null, previous: Pod | null): void {
+    const isReplaced = next !== null && previous !== null && next.metadata.uid !== previous.metadata.uid
+    if ((next === null || isReplaced) && previous !== null) {
+      this.#workers.get(identityOf(previous).uid)?.vanish()
+    }
+    if (next === null) return
+    const worker = this.#workers.get(identityOf(next).uid)
+    if (worker === undefined) this.#add(next)
+    else worker.update(next)
+  }
+
+  #add(pod: Pod): PodWorker {
+    const { uid } = identityOf(pod)
+    const worker = new PodWorker({
+      context: this.#context,
+      pod,
+      onGone: () => this.#workers.delete(uid),
+    })
+    this.#workers.set(uid, worker)
+    worker.wake()
+    return worker
+  }
+
+  /** Pods that left the API while no kubelet was there. */
+  async #endOrphans(): Promise<void> {
+    for (const sandbox of await this.#parts.runtime.listSandboxes()) {
+      if (this.#workers.has(sandbox.metadata.uid)) continue
+      this.#parts.log.info('a pod that is not in the API any more is ended', { pod: sandbox.metadata.name })
+      this.#add(orphanOf(sandbox)).vanish()
+    }
+  }
+}
+
+/** As much of a pod as its sandbox remembers: enough to end it. */
+function orphanOf({ metadata: { name, namespace, uid } }: SandboxStatus): Pod {
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name, namespace, uid, deletionGracePeriodSeconds: 5 },
+    spec: { containers: [] },
+  }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise(resolve => {
+    if (signal.aborted) resolve()
+    signal.addEventListener('abort', () => resolve(), { once: true })
+  })
+}

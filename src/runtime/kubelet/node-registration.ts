@@ -1,0 +1,123 @@
+/** Makes and keeps the Node object: at the start, its lease every 10 s, its status every 5 min. */
+import { type BackoffConfig, backoffMs } from '../../base/backoff.ts'
+import { type Clock, sleep } from '../../base/clock.ts'
+import type { Log } from '../../base/log.ts'
+import { isAlreadyExists, isNotFound, type KubeClient } from '../../client/kube-client.ts'
+import { LEASES, NODES } from '../../client/resources.ts'
+import type { Lease, Node } from '../../kube/types.ts'
+import {
+  LEASE_NAMESPACE,
+  LEASE_SECONDS,
+  type NodeFacts,
+  nodeLabels,
+  renderLease,
+  renderNode,
+  renderNodeStatus,
+} from './render-node.ts'
+
+const LEASE_MS = 10_000
+const STATUS_MS = 300_000
+const RETRY: BackoffConfig = { baseMs: 100, maxMs: 7_000 }
+
+export interface NodeRegistrationParts {
+  readonly client: KubeClient
+  readonly clock: Clock
+  readonly log: Log
+  readonly facts: NodeFacts
+}
+
+export class NodeRegistration {
+  readonly #parts: NodeRegistrationParts
+  #node: Node | null = null
+  #lease: Lease | null = null
+  #renewedMs = 0
+  #statusMs = 0
+  #why = 'the node is not registered yet'
+
+  constructor(parts: NodeRegistrationParts) {
+    this.#parts = parts
+  }
+
+  /** Empty when the node's lease is fresh. */
+  get problem(): string {
+    if (this.#node === null) return this.#why
+    const ageMs = this.#parts.clock.monotonic() - this.#renewedMs
+    return ageMs < LEASE_SECONDS * 1_000 ? '' : `the node's lease could not be renewed: ${this.#why}`
+  }
+
+  /** Returns once the node is in the API, and goes on in the background until the signal fires. */
+  async start(signal: AbortSignal): Promise<void> {
+    for (let failures = 0; this.#node === null; ) {
+      signal.throwIfAborted()
+      try {
+        await this.#register()
+      } catch (error) {
+        failures += 1
+        this.#why = error instanceof Error ? error.message : String(error)
+        this.#parts.log.debug('the node could not be registered yet', { error })
+        await sleep(this.#parts.clock, backoffMs(RETRY, failures), signal)
+      }
+    }
+    void this.#keepUp(signal)
+  }
+
+  async #register(): Promise<void> {
+    const { client, clock, facts } = this.#parts
+    try {
+      await client.create<Node>(NODES, renderNode(facts, clock.now()))
+    } catch (error) {
+      if (!isAlreadyExists(error)) throw error
+      const patch = { metadata: { labels: nodeLabels(facts) } }
+      await client.patch(NODES, { name: facts.nodeName, type: 'strategic', patch })
+    }
+    const node = await this.#writeStatus()
+    await this.#renew(node)
+    this.#node = node
+  }
+
+  async #writeStatus(): Promise<Node> {
+    const { client, clock, facts } = this.#parts
+    const name = facts.nodeName
+    const current = await client.get<Node>(NODES, { name })
+    const status = renderNodeStatus(facts, { nowMs: clock.now(), previous: current.status })
+    this.#statusMs = clock.monotonic()
+    return client.patch<Node>(NODES, { name, subresource: 'status', type: 'strategic', patch: { status } })
+  }
+
+  async #renew(node: Node): Promise<void> {
+    const { client, clock } = this.#parts
+    const wanted = renderLease(node, clock.now())
+    const name = node.metadata.name ?? ''
+    try {
+      this.#lease ??= await client.get<Lease>(LEASES, { namespace: LEASE_NAMESPACE, name })
+      const lease: Lease = { ...this.#lease, spec: { ...this.#lease.spec, ...wanted.spec } }
+      this.#lease = await client.update<Lease>(LEASES, lease)
+    } catch (error) {
+      this.#lease = null
+      if (!isNotFound(error)) throw error
+      this.#lease = await client.create<Lease>(LEASES, wanted)
+    }
+    this.#renewedMs = clock.monotonic()
+  }
+
+  async #keepUp(signal: AbortSignal): Promise<void> {
+    const { clock, log } = this.#parts
+    let failures = 0
+    while (!signal.aborted) {
+      const delayMs = failures === 0 ? LEASE_MS : backoffMs(RETRY, failures)
+      await sleep(clock, delayMs, signal).catch(() => {})
+      if (signal.aborted || this.#node === null) return
+      try {
+        await this.#renew(this.#node)
+        if (clock.monotonic() - this.#statusMs >= STATUS_MS) this.#node = await this.#writeStatus()
+        failures = 0
+      } catch (error) {
+        failures += 1
+        this.#why = error instanceof Error ? error.message : String(error)
+        log.debug("the node's lease or status could not be written", { error })
+        // Somebody deleted the node: it comes back as a new one.
+        if (isNotFound(error)) await this.#register().catch(() => {})
+      }
+    }
+  }
+}

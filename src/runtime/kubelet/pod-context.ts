@@ -1,0 +1,60 @@
+/** What all pod workers of a kubelet share, and where a pod's things lie. */
+import { join } from 'node:path'
+import type { Clock } from '../../base/clock.ts'
+import type { Log } from '../../base/log.ts'
+import { type EventRecorder, type EventType, referenceTo } from '../../client/event-recorder.ts'
+import type { KubeClient } from '../../client/kube-client.ts'
+import type { Pod } from '../../kube/types.ts'
+import type { HostFacts } from './host-facts.ts'
+import type { KubeletDirectories, KubeletSettings } from './kubelet-parts.ts'
+import type { ObjectSource } from './object-source.ts'
+import type { Runtime } from './runtime/runtime.ts'
+import type { TokenSource } from './volumes/token-source.ts'
+
+export interface PodContext {
+  readonly client: KubeClient
+  readonly runtime: Runtime
+  readonly recorder: EventRecorder
+  readonly objects: ObjectSource
+  readonly tokens: TokenSource
+  readonly host: HostFacts
+  readonly settings: KubeletSettings
+  readonly directories: KubeletDirectories
+  readonly nodeAddress: string
+  readonly clock: Clock
+  readonly log: Log
+}
+
+/** `<logs>/<namespace>_<name>_<uid>`. */
+export function logDirectoryOf(
+  logs: string,
+  pod: { readonly namespace: string; readonly name: string; readonly uid: string },
+): string {
+  return join(logs, `${pod.namespace}_${pod.name}_${pod.uid}`)
+}
+
+export function identityOf(pod: Pod): { namespace: string; name: string; uid: string } {
+  const { namespace = '', name = '', uid = '' } = pod.metadata
+  return { namespace, name, uid }
+}
+
+/** `web_default(6f2…)`, as upstream names pods in messages. */
+export function podText(pod: Pod): string {
+  const { namespace, name, uid } = identityOf(pod)
+  return `${name}_${namespace}(${uid})`
+}
+
+export interface PodEvent {
+  readonly type: EventType
+  readonly reason: string
+  readonly message: string
+  /** The container it is about. */
+  readonly container?: string
+}
+
+export function recordPodEvent(recorder: EventRecorder, pod: Pod, event: PodEvent): void {
+  const isInit = pod.spec?.initContainers?.some(({ name }) => name === event.container)
+  const field = isInit ? 'initContainers' : 'containers'
+  const path = event.container === undefined ? undefined : `spec.${field}{${event.container}}`
+  recorder.recordReference(referenceTo(pod, path), event.type, event.reason, event.message)
+}

@@ -1,0 +1,116 @@
+/** Keeps what a pod's status needs beyond the runtime's records, and writes the status when it changed. */
+import { readFile } from 'node:fs/promises'
+import { equalJson } from '../../kube/equality.ts'
+import type { Pod, PodStatus } from '../../kube/types.ts'
+import { terminationFile } from './container-starter.ts'
+import { tailOfLog } from './log-reader.ts'
+import { identityOf, type PodContext } from './pod-context.ts'
+import type { ProbeManager } from './probes/probe-manager.ts'
+import type { Waiting } from './render-container-status.ts'
+import { renderPodStatus } from './render-pod-status.ts'
+import type { ContainerStatus, SandboxStatus } from './runtime/runtime.ts'
+import { StatusWriter } from './status-writer.ts'
+
+const TERMINATION_BYTES_MAX = 4_096
+const FALLBACK_LINES = 80
+const FALLBACK_BYTES = 2_048
+
+export interface ReportInput {
+  readonly pod: Pod
+  readonly sandboxes: readonly SandboxStatus[]
+  readonly containers: readonly ContainerStatus[]
+  readonly isTerminated: boolean
+}
+
+export class PodReporter {
+  /** Why containers wait, by name. */
+  readonly waiting = new Map<string, Waiting>()
+  /** Last words, by container id. */
+  readonly messages = new Map<string, string>()
+  readonly #context: PodContext
+  readonly #probes: ProbeManager
+  readonly #writer: StatusWriter
+  /** Containers that the API called ready when this kubelet met the pod. */
+  readonly #readyBefore: ReadonlySet<string>
+  #failure: { readonly reason: string; readonly message: string } | undefined
+  #status: PodStatus | undefined
+
+  constructor(context: PodContext, pod: Pod, probes: ProbeManager) {
+    this.#context = context
+    this.#probes = probes
+    this.#status = pod.status
+    const { client, clock, log } = context
+    this.#writer = new StatusWriter({ client, clock, log, pod: identityOf(pod) })
+    const statuses = [...(pod.status?.initContainerStatuses ?? []), ...(pod.status?.containerStatuses ?? [])]
+    const ready = statuses.filter(status => status.ready && status.containerID !== undefined)
+    this.#readyBefore = new Set(ready.map(({ containerID = '' }) => containerID.replace(/^.*:\/\//, '')))
+  }
+
+  get startTime(): string | undefined {
+    return this.#status?.startTime
+  }
+
+  get hasFailed(): boolean {
+    return this.#failure !== undefined
+  }
+
+  wasReady(containerId: string): boolean {
+    return this.#readyBefore.has(containerId)
+  }
+
+  /** The kubelet ends the pod for a reason of its own. */
+  fail(failure: { readonly reason: string; readonly message: string }): void {
+    this.#failure = failure
+  }
+
+  async report(input: ReportInput): Promise<void> {
+    for (const container of input.containers) await this.#readLastWords(input.pod, container)
+    const status = renderPodStatus({
+      ...input,
+      pod: this.#withOwnStatus(input.pod),
+      hostAddress: this.#context.nodeAddress,
+      nowMs: this.#context.clock.now(),
+      failure: this.#failure,
+      facts: {
+        runtimeName: this.#context.runtime.name,
+        waiting: name => this.waiting.get(name),
+        isReady: id => this.#probes.verdict('readiness', id) === 'success',
+        isStarted: id => this.#probes.verdict('startup', id) === 'success',
+        terminationMessage: id => this.messages.get(id) ?? '',
+      },
+    })
+    if (equalJson(status, this.#status)) return
+    this.#status = status
+    this.#writer.write(status)
+  }
+
+  flush(): Promise<void> {
+    return this.#writer.flush()
+  }
+
+  stop(): void {
+    this.#writer.stop()
+  }
+
+  /** What was written last may not have come back yet; conditions of others come from the API only. */
+  #withOwnStatus(pod: Pod): Pod {
+    if (this.#status === undefined) return pod
+    const own = this.#status.conditions ?? []
+    const foreign = (pod.status?.conditions ?? []).filter(({ type }) => !own.some(mine => mine.type === type))
+    return { ...pod, status: { ...pod.status, ...this.#status, conditions: [...own, ...foreign] } }
+  }
+
+  async #readLastWords(pod: Pod, container: ContainerStatus): Promise<void> {
+    if (container.state !== 'exited' || this.messages.has(container.id)) return
+    const { initContainers = [], containers = [] } = pod.spec ?? {}
+    const spec = [...initContainers, ...containers].find(({ name }) => name === container.name)
+    const { uid } = identityOf(pod)
+    const path = terminationFile(this.#context.directories.pods, uid, container.name, container.attempt)
+    const said = await readFile(path, 'utf8').catch(() => '')
+    const wantsLog = spec?.terminationMessagePolicy === 'FallbackToLogsOnError' && container.exitCode !== 0
+    const isSilent = said === '' && wantsLog
+    const limits = { lines: FALLBACK_LINES, bytes: FALLBACK_BYTES }
+    const words = isSilent ? await tailOfLog(container.logPath, limits) : said
+    this.messages.set(container.id, words.slice(0, TERMINATION_BYTES_MAX))
+  }
+}

@@ -1,0 +1,428 @@
+/**
+ * One pod's life on this node. Everything happens one step after the other: look at spec and runtime, plan, act,
+ * report. It is woken by changes of the pod and its objects, exits, probe verdicts and its own timers.
+ */
+import { type BackoffConfig, backoffMs } from '../../base/backoff.ts'
+import type { Timer } from '../../base/clock.ts'
+import { messageOf } from '../../base/errors.ts'
+import type { Container, Pod } from '../../kube/types.ts'
+import { ContainerStartError, startContainer } from './container-starter.ts'
+import type { ReferencedObjects } from './environment.ts'
+import { latestOf, latestSandbox, type PodAction, planPod } from './plan-pod.ts'
+import { identityOf, logDirectoryOf, type PodContext, podText, recordPodEvent } from './pod-context.ts'
+import { PodReporter } from './pod-reporter.ts'
+import { endPod, stopContainers } from './pod-termination.ts'
+import { ProbeManager } from './probes/probe-manager.ts'
+import { goDuration, type RestartBackoff, restoreBackoff } from './restart-backoff.ts'
+import type { ContainerStatus, SandboxStatus } from './runtime/runtime.ts'
+import { PodVolumes } from './volumes/pod-volumes.ts'
+
+const RETRY: BackoffConfig = { baseMs: 500, maxMs: 60_000 }
+/** Actions of one look at the pod; more than any pod has containers, so that a loop ends. */
+const ROUNDS_MAX = 200
+
+export interface PodWorkerParts {
+  readonly context: PodContext
+  readonly pod: Pod
+  /** The pod has left the node and, if it was there, the API. */
+  readonly onGone: () => void
+}
+
+interface Present {
+  readonly sandboxes: readonly SandboxStatus[]
+  readonly containers: readonly ContainerStatus[]
+}
+
+export class PodWorker {
+  readonly #context: PodContext
+  readonly #onGone: () => void
+  readonly #volumes: PodVolumes
+  readonly #probes: ProbeManager
+  readonly #reporter: PodReporter
+  readonly #backoffs = new Map<string, RestartBackoff>()
+  readonly #saidBackoff = new Map<string, number>()
+  readonly #stopper = new AbortController()
+  #pod: Pod
+  #isVanished = false
+  #isStopped = false
+  #isDirty = false
+  #running: Promise<void> | null = null
+  #timer: Timer | null = null
+  #wakeAtMs = Number.POSITIVE_INFINITY
+  #failures = 0
+  #terminatingGraceMs = Number.POSITIVE_INFINITY
+
+  constructor(parts: PodWorkerParts) {
+    this.#context = parts.context
+    this.#pod = parts.pod
+    this.#onGone = parts.onGone
+    const { clock, runtime, directories } = parts.context
+    this.#volumes = new PodVolumes(`${directories.pods}/${identityOf(parts.pod).uid}`)
+    this.#probes = new ProbeManager({
+      clock,
+      runtime,
+      onVerdict: () => this.wake(),
+      onUnhealthy: (container, message) => this.#event('Warning', 'Unhealthy', message, container.name),
+    })
+    this.#reporter = new PodReporter(parts.context, parts.pod, this.#probes)
+  }
+
+  get pod(): Pod {
+    return this.#pod
+  }
+
+  update(pod: Pod): void {
+    this.#pod = pod
+    this.#hasten()
+    this.wake()
+  }
+
+  /** The pod is not in the API any more: end what runs, report to nobody. */
+  vanish(): void {
+    this.#isVanished = true
+    this.#hasten()
+    this.wake()
+  }
+
+  wake(): void {
+    if (this.#isStopped) return
+    this.#isDirty = true
+    this.#running ??= this.#run()
+  }
+
+  /** The kubelet stops; the pod's containers go on. */
+  async stop(): Promise<void> {
+    this.#isStopped = true
+    this.#stopper.abort()
+    this.#timer?.cancel()
+    this.#probes.stop()
+    this.#reporter.stop()
+  }
+
+  get #isEnding(): boolean {
+    return this.#isVanished || this.#pod.metadata.deletionTimestamp !== undefined
+  }
+
+  get #graceMs(): number {
+    const { deletionGracePeriodSeconds } = this.#pod.metadata
+    return (deletionGracePeriodSeconds ?? this.#pod.spec?.terminationGracePeriodSeconds ?? 30) * 1_000
+  }
+
+  /** A second, more impatient deletion does not wait for the first one's grace period. */
+  #hasten(): void {
+    if (!this.#isEnding || this.#graceMs >= this.#terminatingGraceMs) return
+    this.#terminatingGraceMs = this.#graceMs
+    const { runtime } = this.#context
+    const { uid } = identityOf(this.#pod)
+    void runtime.listContainers(uid).then(containers => {
+      const running = containers.filter(({ state }) => state === 'running')
+      return Promise.all(running.map(({ id }) => runtime.stopContainer(id, this.#graceMs)))
+    })
+  }
+
+  async #run(): Promise<void> {
+    while (this.#isDirty && !this.#isStopped) {
+      this.#isDirty = false
+      this.#wakeAtMs = Number.POSITIVE_INFINITY
+      try {
+        await this.#sync()
+        this.#failures = 0
+      } catch (error) {
+        if (this.#isStopped) break
+        this.#failures += 1
+        this.#context.log.debug('a pod could not be brought forward', { pod: podText(this.#pod), error })
+        this.#wakeIn(backoffMs(RETRY, this.#failures))
+      }
+    }
+    this.#running = null
+    this.#arm()
+  }
+
+  #wakeIn(delayMs: number): void {
+    this.#wakeAtMs = Math.min(this.#wakeAtMs, this.#context.clock.now() + delayMs)
+  }
+
+  #arm(): void {
+    this.#timer?.cancel()
+    this.#timer = null
+    if (this.#isStopped || this.#wakeAtMs === Number.POSITIVE_INFINITY) return
+    const delayMs = Math.max(0, this.#wakeAtMs - this.#context.clock.now())
+    // Timers hold 31 bits of milliseconds; a longer wait is cut and armed again.
+    this.#timer = this.#context.clock.after(Math.min(delayMs, 2 ** 31 - 1), () => this.wake())
+  }
+
+  async #sync(): Promise<void> {
+    if (this.#isEnding) return this.#end()
+    const { phase } = this.#pod.status ?? {}
+    if (this.#reporter.hasFailed || phase === 'Succeeded' || phase === 'Failed') return this.#finish()
+    if (this.#isOverdue()) {
+      const message = 'Pod was active on the node longer than the specified deadline'
+      this.#event('Normal', 'DeadlineExceeded', message)
+      this.#reporter.fail({ reason: 'DeadlineExceeded', message })
+      return this.#finish()
+    }
+    const present = await this.#present()
+    this.#restore(present)
+    await this.#report(present)
+    const objects = await this.#setUpVolumes()
+    for (let round = 0; round < ROUNDS_MAX && !this.#isEnding && !this.#isStopped; round++) {
+      const now = await this.#present()
+      this.#watchRunning(now)
+      const actions = planPod(this.#planInput(now))
+      let hasActed = false
+      for (const action of actions) {
+        hasActed = (await this.#act(action, objects)) || hasActed
+        if (this.#isEnding || this.#isStopped) return this.wake()
+      }
+      await this.#report(await this.#present())
+      if (!hasActed) break
+    }
+    await this.#collectGarbage()
+  }
+
+  async #present(): Promise<Present> {
+    const { runtime } = this.#context
+    const { uid } = identityOf(this.#pod)
+    const [sandboxes, containers] = await Promise.all([runtime.listSandboxes(), runtime.listContainers(uid)])
+    return { sandboxes: sandboxes.filter(({ metadata }) => metadata.uid === uid), containers }
+  }
+
+  #planInput(present: Present): Parameters<typeof planPod>[0] {
+    return {
+      pod: this.#pod,
+      ...present,
+      nowMs: this.#context.clock.now(),
+      startup: id => this.#probes.verdict('startup', id),
+      liveness: id => this.#probes.verdict('liveness', id),
+      backoff: name => this.#backoffs.get(name),
+    }
+  }
+
+  /** After a restart of the kubelet: back-off goes on where it was. */
+  #restore({ containers }: Present): void {
+    for (const { name } of containers) {
+      if (this.#backoffs.has(name)) continue
+      const latest = latestOf(name, containers)
+      const restored = latest && restoreBackoff(latest.attempt, latest.startedAt)
+      if (restored !== undefined) this.#backoffs.set(name, restored)
+    }
+  }
+
+  async #setUpVolumes(): Promise<ReferencedObjects> {
+    const { objects, tokens, clock, host } = this.#context
+    const pod = this.#pod
+    try {
+      const found = await objects.follow(pod, this.#stopper.signal)
+      const projected = await tokens.tokensOf(pod)
+      if (projected.renewAtMs !== Number.POSITIVE_INFINITY) this.#wakeIn(projected.renewAtMs - clock.now())
+      const facts = this.#facts([])
+      await this.#volumes.setUp({ pod, objects: found, facts, host, tokens: projected.tokens })
+      return found
+    } catch (error) {
+      if (!this.#isStopped) this.#event('Warning', 'FailedMount', messageOf(error))
+      throw error
+    }
+  }
+
+  #facts(sandboxes: readonly SandboxStatus[]) {
+    const { nodeAddress } = this.#context
+    const addresses = latestSandbox(sandboxes)?.addresses ?? []
+    const podAddresses = this.#pod.spec?.hostNetwork ? [nodeAddress] : addresses
+    return { podAddresses, hostAddress: nodeAddress }
+  }
+
+  /** Returns whether something changed that the next plan must see. */
+  async #act(action: PodAction, objects: ReferencedObjects): Promise<boolean> {
+    switch (action.kind) {
+      case 'create-sandbox':
+        await this.#createSandbox(action)
+        return true
+      case 'start-container':
+        return this.#start(action, objects)
+      case 'kill-container':
+        await this.#restartUnhealthy(action)
+        return true
+      case 'back-off':
+        this.#backOff(action)
+        return false
+      case 'finish':
+        await this.#finish()
+        return false
+    }
+  }
+
+  async #createSandbox(action: PodAction & { kind: 'create-sandbox' }): Promise<void> {
+    const { runtime, directories } = this.#context
+    const { namespace, name, uid } = identityOf(this.#pod)
+    for (const id of action.stale) await runtime.stopSandbox(id)
+    if (action.stale.length > 0) {
+      this.#event('Normal', 'SandboxChanged', 'Pod sandbox changed, it will be killed and re-created.')
+    }
+    try {
+      await runtime.runSandbox({
+        metadata: { name, namespace, uid, attempt: action.attempt },
+        hostname: this.#pod.spec?.hostname ?? name,
+        hostNetwork: this.#pod.spec?.hostNetwork === true,
+        logDirectory: logDirectoryOf(directories.logs, { namespace, name, uid }),
+        labels: { ...this.#pod.metadata.labels },
+        annotations: { ...this.#pod.metadata.annotations },
+      })
+    } catch (error) {
+      const message = `Failed to create pod sandbox: ${messageOf(error)}`
+      this.#event('Warning', 'FailedCreatePodSandBox', message)
+      throw error
+    }
+  }
+
+  async #start(
+    action: PodAction & { kind: 'start-container' },
+    objects: ReferencedObjects,
+  ): Promise<boolean> {
+    const container = this.#containerOf(action.name)
+    const { sandboxes } = await this.#present()
+    const sandbox = latestSandbox(sandboxes)
+    if (container === undefined || sandbox === undefined) return false
+    if (action.backoff !== undefined) this.#backoffs.set(action.name, action.backoff)
+    const request = {
+      pod: this.#pod,
+      container,
+      attempt: action.attempt,
+      sandboxId: sandbox.id,
+      facts: this.#facts(sandboxes),
+      objects,
+      volumes: this.#volumes,
+    }
+    try {
+      await startContainer(request, this.#context)
+      this.#reporter.waiting.delete(action.name)
+      return true
+    } catch (error) {
+      if (!(error instanceof ContainerStartError)) throw error
+      this.#reporter.waiting.set(action.name, { reason: error.reason, message: error.message })
+      if (error.containerId !== undefined) this.#reporter.messages.set(error.containerId, error.message)
+      this.#event('Warning', 'Failed', `Error: ${error.message}`, action.name)
+      // One that exists is restarted with back-off by the plan; one that does not is tried again here.
+      if (error.containerId === undefined) this.#wakeIn(backoffMs(RETRY, ++this.#failures + 1))
+      else this.#wakeIn(0)
+      return false
+    }
+  }
+
+  #containerOf(name: string): Container | undefined {
+    const { initContainers = [], containers = [] } = this.#pod.spec ?? {}
+    return [...initContainers, ...containers].find(container => container.name === name)
+  }
+
+  async #restartUnhealthy(action: PodAction & { kind: 'kill-container' }): Promise<void> {
+    const container = this.#containerOf(action.name)
+    const probe = container?.livenessProbe ?? container?.startupProbe
+    const graceMs =
+      (probe?.terminationGracePeriodSeconds ?? this.#pod.spec?.terminationGracePeriodSeconds ?? 30) * 1_000
+    this.#event('Normal', 'Killing', action.message, action.name)
+    const { containers } = await this.#present()
+    const target = containers.filter(({ id }) => id === action.id)
+    await stopContainers({ pod: this.#pod, containers: target, graceMs, isQuiet: true }, this.#context)
+  }
+
+  #backOff(action: PodAction & { kind: 'back-off' }): void {
+    const delay = goDuration(action.delayMs)
+    const pod = podText(this.#pod)
+    const message = `back-off ${delay} restarting failed container=${action.name} pod=${pod}`
+    this.#reporter.waiting.set(action.name, { reason: 'CrashLoopBackOff', message })
+    this.#wakeIn(action.untilMs - this.#context.clock.now())
+    if (this.#saidBackoff.get(action.name) === action.untilMs) return
+    this.#saidBackoff.set(action.name, action.untilMs)
+    const text = `Back-off restarting failed container ${action.name} in pod ${pod}`
+    this.#event('Warning', 'BackOff', text, action.name)
+  }
+
+  /** Probes run for what runs. */
+  #watchRunning({ sandboxes, containers }: Present): void {
+    const running = containers.filter(({ state }) => state === 'running')
+    this.#probes.retain(new Set(running.map(({ id }) => id)))
+    const [podAddress = ''] = this.#facts(sandboxes).podAddresses
+    for (const { id, name, startedAt } of running) {
+      const container = this.#containerOf(name)
+      if (container === undefined) continue
+      const wasReady = this.#reporter.wasReady(id)
+      const target = {
+        pod: this.#pod,
+        container,
+        containerId: id,
+        podAddress,
+        startedAtMs: startedAt,
+        wasReady,
+      }
+      this.#probes.ensure(target)
+    }
+  }
+
+  #isOverdue(): boolean {
+    const seconds = this.#pod.spec?.activeDeadlineSeconds
+    const startTime = this.#reporter.startTime
+    if (seconds === undefined || startTime === undefined) return false
+    const leftMs = Date.parse(startTime) + seconds * 1_000 - this.#context.clock.now()
+    if (leftMs > 0) this.#wakeIn(leftMs)
+    return leftMs <= 0
+  }
+
+  /** The pod is over but stays in the API: nothing of it runs on. */
+  async #finish(): Promise<void> {
+    const present = await this.#present()
+    this.#probes.stop()
+    const graceMs = (this.#pod.spec?.terminationGracePeriodSeconds ?? 30) * 1_000
+    const running = present.containers.filter(({ state }) => state === 'running')
+    await stopContainers({ pod: this.#pod, containers: running, graceMs }, this.#context)
+    for (const { id, state } of present.sandboxes) {
+      if (state === 'ready') await this.#context.runtime.stopSandbox(id)
+    }
+    const { phase } = this.#pod.status ?? {}
+    if (phase !== 'Succeeded' && phase !== 'Failed') await this.#report(await this.#present())
+    this.#context.objects.forget(identityOf(this.#pod).uid)
+  }
+
+  async #end(): Promise<void> {
+    this.#terminatingGraceMs = Math.min(this.#terminatingGraceMs, this.#graceMs)
+    this.#probes.stop()
+    const { uid } = identityOf(this.#pod)
+    await endPod(
+      {
+        pod: this.#pod,
+        graceMs: this.#terminatingGraceMs,
+        isVanished: () => this.#isVanished,
+        volumes: this.#volumes,
+        reporter: this.#reporter,
+      },
+      this.#context,
+    )
+    this.#context.objects.forget(uid)
+    this.#context.tokens.forget(uid)
+    await this.stop()
+    this.#onGone()
+  }
+
+  async #report({ sandboxes, containers }: Present): Promise<void> {
+    this.#watchRunning({ sandboxes, containers })
+    await this.#reporter.report({ pod: this.#pod, sandboxes, containers, isTerminated: false })
+  }
+
+  /** Of each container the newest attempt and the one before (for `logs --previous`) are kept. */
+  async #collectGarbage(): Promise<void> {
+    const { sandboxes, containers } = await this.#present()
+    for (const { id, name, attempt } of containers) {
+      const latest = latestOf(name, containers)
+      if (latest !== undefined && attempt < latest.attempt - 1)
+        await this.#context.runtime.removeContainer(id)
+    }
+    const used = new Set(containers.map(({ sandboxId }) => sandboxId))
+    const newest = latestSandbox(sandboxes)
+    for (const { id } of sandboxes) {
+      if (id !== newest?.id && !used.has(id)) await this.#context.runtime.removeSandbox(id)
+    }
+  }
+
+  #event(type: 'Normal' | 'Warning', reason: string, message: string, container?: string): void {
+    const about = container === undefined ? {} : { container }
+    recordPodEvent(this.#context.recorder, this.#pod, { type, reason, message, ...about })
+  }
+}

@@ -1,0 +1,125 @@
+/** This machine as a Node object (pure). */
+import { formatMicroTime, formatTime } from '../../kube/time.ts'
+import type { Lease, Node, NodeCondition, NodeStatus } from '../../kube/types.ts'
+import type { HostFacts } from './host-facts.ts'
+
+export interface NodeFacts {
+  readonly nodeName: string
+  readonly nodeAddress: string
+  readonly kubeletPort: number
+  readonly host: HostFacts
+  readonly version: string
+  /** `process`, and its version. */
+  readonly runtime: { readonly name: string; readonly version: string }
+}
+
+export const PODS_MAX = 110
+export const LEASE_SECONDS = 40
+export const LEASE_NAMESPACE = 'kube-node-lease'
+
+/** Labels that the kubelet keeps up to date. */
+export function nodeLabels({ nodeName, host }: NodeFacts): Record<string, string> {
+  return {
+    'beta.kubernetes.io/arch': host.architecture,
+    'beta.kubernetes.io/os': host.operatingSystem,
+    'kubernetes.io/arch': host.architecture,
+    'kubernetes.io/hostname': nodeName,
+    'kubernetes.io/os': host.operatingSystem,
+  }
+}
+
+export function renderNode(facts: NodeFacts, nowMs: number): Node {
+  return {
+    apiVersion: 'v1',
+    kind: 'Node',
+    metadata: { name: facts.nodeName, labels: nodeLabels(facts) },
+    spec: {},
+    status: renderNodeStatus(facts, { nowMs, previous: undefined }),
+  }
+}
+
+export function renderNodeStatus(
+  facts: NodeFacts,
+  input: { readonly nowMs: number; readonly previous: NodeStatus | undefined },
+): NodeStatus {
+  const { host } = facts
+  const capacity = {
+    cpu: String(host.cpuCount),
+    'ephemeral-storage': `${Math.floor(host.diskBytes / 1_024)}Ki`,
+    memory: `${Math.floor(host.memoryBytes / 1_024)}Ki`,
+    pods: String(PODS_MAX),
+  }
+  return {
+    addresses: [
+      { type: 'InternalIP', address: facts.nodeAddress },
+      { type: 'Hostname', address: facts.nodeName },
+    ],
+    capacity,
+    allocatable: capacity,
+    conditions: CONDITIONS.map(condition => renderCondition(condition, input)),
+    daemonEndpoints: { kubeletEndpoint: { Port: facts.kubeletPort } },
+    nodeInfo: {
+      architecture: host.architecture,
+      bootID: host.bootId,
+      containerRuntimeVersion: `${facts.runtime.name}://${facts.runtime.version}`,
+      kernelVersion: host.kernelVersion,
+      kubeProxyVersion: '',
+      kubeletVersion: facts.version,
+      machineID: host.machineId,
+      operatingSystem: host.operatingSystem,
+      osImage: host.osImage,
+      systemUUID: host.machineId,
+    },
+  }
+}
+
+const CONDITIONS = [
+  {
+    type: 'MemoryPressure',
+    status: 'False',
+    reason: 'KubeletHasSufficientMemory',
+    message: 'kubelet has sufficient memory available',
+  },
+  {
+    type: 'DiskPressure',
+    status: 'False',
+    reason: 'KubeletHasNoDiskPressure',
+    message: 'kubelet has no disk pressure',
+  },
+  {
+    type: 'PIDPressure',
+    status: 'False',
+    reason: 'KubeletHasSufficientPID',
+    message: 'kubelet has sufficient PID available',
+  },
+  { type: 'Ready', status: 'True', reason: 'KubeletReady', message: 'kubelet is posting ready status' },
+] as const
+
+function renderCondition(
+  condition: (typeof CONDITIONS)[number],
+  { nowMs, previous }: { readonly nowMs: number; readonly previous: NodeStatus | undefined },
+): NodeCondition {
+  const before = previous?.conditions?.find(({ type }) => type === condition.type)
+  const now = formatTime(nowMs)
+  const isSame = before?.status === condition.status
+  const lastTransitionTime = isSame ? (before?.lastTransitionTime ?? now) : now
+  return { ...condition, lastHeartbeatTime: now, lastTransitionTime }
+}
+
+export function renderLease(node: Node, nowMs: number): Lease {
+  const { name = '', uid = '' } = node.metadata
+  return {
+    apiVersion: 'coordination.k8s.io/v1',
+    kind: 'Lease',
+    metadata: {
+      name,
+      namespace: LEASE_NAMESPACE,
+      ownerReferences: [{ apiVersion: 'v1', kind: 'Node', name, uid }],
+    },
+    spec: {
+      holderIdentity: name,
+      leaseDurationSeconds: LEASE_SECONDS,
+      renewTime: formatMicroTime(nowMs),
+    },
+  }
+}

@@ -1,0 +1,71 @@
+/** Writes a pod's status to the API: one write at a time, only the newest, again until it is there. */
+import { type BackoffConfig, backoffMs } from '../../base/backoff.ts'
+import { type Clock, sleep } from '../../base/clock.ts'
+import type { Log } from '../../base/log.ts'
+import { isConflict, isNotFound, type KubeClient } from '../../client/kube-client.ts'
+import { PODS } from '../../client/resources.ts'
+import type { PodStatus } from '../../kube/types.ts'
+
+export interface StatusWriterParts {
+  readonly client: KubeClient
+  readonly clock: Clock
+  readonly log: Log
+  readonly pod: { readonly namespace: string; readonly name: string; readonly uid: string }
+}
+
+const RETRY: BackoffConfig = { baseMs: 250, maxMs: 15_000 }
+
+export class StatusWriter {
+  readonly #parts: StatusWriterParts
+  readonly #aborter = new AbortController()
+  #next: PodStatus | null = null
+  #writing: Promise<void> | null = null
+
+  constructor(parts: StatusWriterParts) {
+    this.#parts = parts
+  }
+
+  write(status: PodStatus): void {
+    this.#next = status
+    this.#writing ??= this.#drain()
+  }
+
+  /** Resolves when the newest status is written, or can never be. */
+  async flush(): Promise<void> {
+    await this.#writing
+  }
+
+  stop(): void {
+    this.#aborter.abort()
+  }
+
+  async #drain(): Promise<void> {
+    let failures = 0
+    while (this.#next !== null && !this.#aborter.signal.aborted) {
+      const status = this.#next
+      this.#next = null
+      try {
+        await this.#patch(status)
+        failures = 0
+      } catch (error) {
+        // The pod is gone, or another one has its name: nobody waits for this status.
+        if (isNotFound(error) || isConflict(error)) break
+        failures += 1
+        this.#next ??= status
+        this.#parts.log.debug('a pod status could not be written and is tried again', { error })
+        await sleep(this.#parts.clock, backoffMs(RETRY, failures), this.#aborter.signal).catch(() => {})
+      }
+    }
+    this.#writing = null
+  }
+
+  async #patch(status: PodStatus): Promise<void> {
+    const { client, pod } = this.#parts
+    const { namespace, name, uid } = pod
+    const replace = { $patch: 'replace' }
+    // Lists with merge keys would keep addresses of an earlier sandbox.
+    const lists = status.podIPs ? { podIPs: [...status.podIPs, replace] } : {}
+    const patch = { metadata: { uid }, status: { ...status, ...lists } }
+    await client.patch(PODS, { namespace, name, subresource: 'status', type: 'strategic', patch })
+  }
+}
