@@ -1,0 +1,46 @@
+/** What every request handler needs, put together once. */
+import type { ApiServerParts } from './apiserver.ts'
+import type { ObjectReader, VirtualHandler } from './ports.ts'
+import type { StrategyContext } from './registry/strategy.ts'
+import { type BigLists, createBigLists } from './requests/big-lists.ts'
+import { createObjectReader } from './storage/object-reader.ts'
+import { createSelection, type Selection } from './storage/selection.ts'
+import { createResourceTable, type ResourceTable } from './storage/served-resource.ts'
+import type { UserInfo } from './user.ts'
+import { createWatchEventEncoder, type WatchEventEncoder } from './views/watch-event.ts'
+
+export interface ApiContext extends ApiServerParts {
+  readonly resources: ResourceTable
+  readonly objects: ObjectReader
+  readonly selection: Selection
+  readonly bigLists: BigLists
+  readonly watchEvents: WatchEventEncoder
+  /** Fires when the server stops; watches and followed logs end. */
+  readonly stopping: AbortController
+  virtualHandler(group: string, resource: string, subresource: string): VirtualHandler | undefined
+  strategyContext(user: UserInfo): StrategyContext
+}
+
+export function createApiContext(parts: ApiServerParts): ApiContext {
+  const resources = createResourceTable(parts.model, parts.strategies)
+  const handlers = new Map(
+    parts.virtualHandlers.map(one => [`${one.group}/${one.resource}/${one.subresource}`, one]),
+  )
+  return {
+    ...parts,
+    resources,
+    objects: createObjectReader(parts.store, parts.model, resources),
+    selection: createSelection(),
+    bigLists: createBigLists(),
+    watchEvents: createWatchEventEncoder(),
+    stopping: new AbortController(),
+    virtualHandler: (group, resource, subresource) => handlers.get(`${group}/${resource}/${subresource}`),
+    strategyContext: user => ({
+      nowMs: parts.clock.now(),
+      username: user.username,
+      uuid: () => parts.random.uuid(),
+      random: () => parts.random.float(),
+      settings: parts.settings,
+    }),
+  }
+}

@@ -1,0 +1,127 @@
+/** Everything that is no resource: health, version, discovery, OpenAPI; other paths are not found. */
+import type { KubeResponse } from '../../../client/transport.ts'
+import { methodNotAllowed, noSuchPath, notAcceptable } from '../../../kube/status.ts'
+import type { ApiContext } from '../context.ts'
+import { acceptsConversion, negotiate } from '../negotiation/accept.ts'
+import type { RequestInfo } from '../requests/request-info.ts'
+import { valueResponse } from '../requests/respond.ts'
+import type { IncomingRequest } from '../requests/scope.ts'
+import {
+  aggregatedDocument,
+  apiVersionsDocument,
+  groupDocument,
+  groupListDocument,
+  pathsDocument,
+  resourceListDocument,
+} from './documents.ts'
+import { healthResponse, isHealthPath } from './health.ts'
+import { createOpenApi } from './openapi.ts'
+import { taggedResponse } from './tagged-response.ts'
+
+const AGGREGATED = { group: 'apidiscovery.k8s.io', version: 'v2', as: 'APIGroupDiscoveryList' }
+const AGGREGATED_TYPE = 'application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList'
+
+export type NonResourceHandler = (request: IncomingRequest, info: RequestInfo) => Promise<KubeResponse>
+
+export function createNonResourceHandler(context: ApiContext): NonResourceHandler {
+  const openApi = createOpenApi(context)
+  const documents = new Map<string, Buffer>()
+  /** Documents never change while the server runs, so each is rendered once. */
+  const once = (id: string, make: () => unknown): Buffer | null => {
+    const known = documents.get(id)
+    if (known !== undefined) return known
+    const value = make()
+    if (value === undefined) return null
+    const made = Buffer.from(`${JSON.stringify(value)}\n`)
+    documents.set(id, made)
+    return made
+  }
+  return async (request, info) => {
+    const path = info.path.length > 1 ? info.path.replace(/\/+$/, '') : info.path
+    const isKnown = isHealthPath(path) || path === '/version'
+    if (request.method !== 'GET' && request.method !== 'HEAD')
+      throw isKnown ? methodNotAllowed() : noSuchPath()
+    if (isHealthPath(path)) return healthResponse(context, path, request.query) ?? fail()
+    if (path === '/version') return valueResponse(200, versionDocument(context))
+    if (path.startsWith('/openapi/')) return openApi.respond(path, request) ?? fail()
+    return discovery(context, request, path, once) ?? fail()
+  }
+}
+
+function fail(): never {
+  throw noSuchPath()
+}
+
+const versionDocument = (context: ApiContext): unknown => ({
+  gitCommit: '',
+  gitTreeState: 'clean',
+  buildDate: '1970-01-01T00:00:00Z',
+  goVersion: '',
+  compiler: '',
+  ...context.version,
+})
+
+type Once = (id: string, make: () => unknown) => Buffer | null
+
+function discovery(
+  context: ApiContext,
+  request: IncomingRequest,
+  path: string,
+  once: Once,
+): KubeResponse | null {
+  const { model } = context
+  const [, root = '', first = '', second = '', ...rest] = path.split('/')
+  if (rest.length > 0) return null
+  if (path === '/')
+    return document(
+      request,
+      once('/', () => pathsDocument(model)),
+    )
+  if (path === '/api' || path === '/apis') {
+    const accept = request.headers['accept']
+    if (acceptsConversion(accept, AGGREGATED)) {
+      const made = once(`aggregated ${path}`, () =>
+        aggregatedDocument(model, path.slice(1) as 'api' | 'apis'),
+      )
+      return document(request, made, AGGREGATED_TYPE)
+    }
+    if (path === '/apis')
+      return document(
+        request,
+        once(path, () => groupListDocument(model)),
+      )
+    const address = request.headers['host'] ?? ''
+    return valueResponse(200, apiVersionsDocument(address))
+  }
+  if (root === 'api' && second === '') {
+    return document(
+      request,
+      once(path, () => resourceListDocument(model, '', first)),
+    )
+  }
+  if (root !== 'apis') return null
+  if (second === '')
+    return document(
+      request,
+      once(path, () => groupDocument(model, first)),
+    )
+  return document(
+    request,
+    once(path, () => resourceListDocument(model, first, second)),
+  )
+}
+
+/** A document as JSON (or YAML), with an ETag so that unchanged ones are not sent again. */
+function document(
+  request: IncomingRequest,
+  body: Buffer | null,
+  type = 'application/json',
+): KubeResponse | null {
+  if (body === null) return null
+  const accepted = negotiate(request.headers['accept'], { allowConversion: false })
+  if (type === 'application/json') {
+    if (accepted === null) throw notAcceptable(['application/json', 'application/yaml'])
+    if (accepted.format === 'yaml') return valueResponse(200, JSON.parse(body.toString('utf8')), 'yaml')
+  }
+  return taggedResponse(request, body, type)
+}

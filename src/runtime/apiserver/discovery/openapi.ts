@@ -1,0 +1,115 @@
+/** /openapi/v3 with one document per group and version, and /openapi/v2; each rendered when first asked for. */
+import { createHash } from 'node:crypto'
+import type { KubeResponse } from '../../../client/transport.ts'
+import type { GroupVersionKind, ResourceInfo } from '../../../kube/model-types.ts'
+import { notAcceptable } from '../../../kube/status.ts'
+import type { ApiContext } from '../context.ts'
+import { acceptsGzip, parseAccept } from '../negotiation/accept.ts'
+import { gzipped } from '../negotiation/slices.ts'
+import type { IncomingRequest } from '../requests/scope.ts'
+import { typeNameOf } from '../storage/type-names.ts'
+import { addResourcePaths } from './openapi-paths.ts'
+import { type Descriptions, SchemaWriter, V2, V3 } from './schemas.ts'
+import { taggedResponse } from './tagged-response.ts'
+
+export interface OpenApi {
+  /** Null when there is no such document. */
+  respond(path: string, request: IncomingRequest): KubeResponse | null
+}
+
+/** Rendered documents that are kept; a burst of kubectl commands asks for the same few. */
+const KEPT_MAX = 4
+const JSON_TYPES = new Set(['application/json', 'application/*', '*/*'])
+const HASH_LENGTH = 64
+
+export function createOpenApi(context: ApiContext): OpenApi {
+  const kept = new Map<string, Buffer>()
+  const once = (id: string, make: () => unknown): Buffer => {
+    const known = kept.get(id)
+    if (known !== undefined) return known
+    const made = Buffer.from(JSON.stringify(make()))
+    const oldest = kept.keys().next()
+    if (kept.size >= KEPT_MAX && !oldest.done) kept.delete(oldest.value)
+    kept.set(id, made)
+    return made
+  }
+  return {
+    respond(path, request) {
+      const body = bodyOf(context, path, once)
+      if (body === null) return null
+      if (!parseAccept(request.headers['accept']).some(range => JSON_TYPES.has(range.type))) {
+        throw notAcceptable(['application/json'])
+      }
+      const response = taggedResponse(request, body, 'application/json')
+      if (response.status !== 200 || !acceptsGzip(request.headers['accept-encoding'])) return response
+      const headers = { ...response.headers, 'content-encoding': 'gzip', vary: 'Accept, Accept-Encoding' }
+      return { ...response, headers, body: gzipped(inOnePiece(body)) }
+    },
+  }
+}
+
+async function* inOnePiece(body: Buffer): AsyncGenerator<Uint8Array> {
+  yield body
+}
+
+function bodyOf(
+  context: ApiContext,
+  path: string,
+  once: (id: string, make: () => unknown) => Buffer,
+): Buffer | null {
+  const { model } = context
+  if (path === '/openapi/v3') return once(path, () => indexDocument(context))
+  if (path === '/openapi/v2') return once(path, () => documentV2(context))
+  const name = path.startsWith('/openapi/v3/') ? path.slice('/openapi/v3/'.length) : ''
+  const resources = model.resources.filter(one => documentName(one) === name)
+  return resources.length === 0 ? null : once(path, () => documentV3(context, resources))
+}
+
+const documentName = ({ group, version }: ResourceInfo): string =>
+  group === '' ? `api/${version}` : `apis/${group}/${version}`
+
+/** The hash changes with the version of the server, which is what the documents depend on. */
+function indexDocument(context: ApiContext): unknown {
+  const paths: Record<string, unknown> = {}
+  for (const resource of context.model.resources) {
+    const name = documentName(resource)
+    if (paths[name] !== undefined) continue
+    const hash = createHash('sha512').update(`${context.version.gitVersion} ${name}`).digest('hex')
+    paths[name] = {
+      serverRelativeURL: `/openapi/v3/${name}?hash=${hash.slice(0, HASH_LENGTH).toUpperCase()}`,
+    }
+  }
+  return { paths }
+}
+
+const descriptionsOf = (context: ApiContext): Descriptions => context.descriptions() as Descriptions
+
+function documentV3(context: ApiContext, resources: readonly ResourceInfo[]): unknown {
+  const writer = new SchemaWriter(context.model, descriptionsOf(context), V3)
+  const paths: Record<string, unknown> = {}
+  const typeOf = (kind: GroupVersionKind) => typeNameOf(context.model, kind)
+  for (const resource of resources) addResourcePaths(paths, resource, writer, typeOf)
+  return {
+    openapi: '3.0.0',
+    info: { title: 'Kubernetes', version: context.version.gitVersion },
+    paths,
+    components: {
+      schemas: writer.schemas,
+      securitySchemes: {
+        BearerToken: { type: 'apiKey', name: 'authorization', in: 'header', description: 'Bearer token' },
+      },
+    },
+  }
+}
+
+/** Version 2 has the definitions only: it is what older clients read for merge keys and explanations. */
+function documentV2(context: ApiContext): unknown {
+  const writer = new SchemaWriter(context.model, descriptionsOf(context), V2)
+  for (const resource of context.model.resources) writer.ref(resource.typeName)
+  return {
+    swagger: '2.0',
+    info: { title: 'Kubernetes', version: context.version.gitVersion },
+    paths: {},
+    definitions: writer.schemas,
+  }
+}

@@ -1,0 +1,30 @@
+/** Large bodies as a stream of slices, so that a long answer is sent with backpressure. */
+import { Buffer } from 'node:buffer'
+import { Readable } from 'node:stream'
+import { createGzip } from 'node:zlib'
+
+/** Bodies above this size are streamed; slices are about so long. */
+export const SLICE_BYTES = 256 * 1024
+
+/** Joins small pieces into slices. Yields to the event loop between slices, as the consumer drains. */
+export async function* slices(pieces: Iterable<Buffer>): AsyncGenerator<Uint8Array> {
+  let waiting: Buffer[] = []
+  let bytes = 0
+  for (const piece of pieces) {
+    waiting.push(piece)
+    bytes += piece.length
+    if (bytes < SLICE_BYTES) continue
+    yield Buffer.concat(waiting, bytes)
+    waiting = []
+    bytes = 0
+    await nextTurn()
+  }
+  if (bytes > 0) yield Buffer.concat(waiting, bytes)
+}
+
+const nextTurn = (): Promise<void> => new Promise(resolve => setImmediate(resolve))
+
+/** The same bytes compressed with gzip on libuv's threads; level 1, because lists are large and alike. */
+export function gzipped(body: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array> {
+  return Readable.from(body, { objectMode: false }).pipe(createGzip({ level: 1 }))
+}

@@ -1,0 +1,35 @@
+/** Runs the admission plugins over one object, in their order. */
+import type { KubeObject } from '../../../kube/object.ts'
+import type { ApiContext } from '../context.ts'
+import type { AdmissionRequest } from '../ports.ts'
+import type { ServedResource } from '../storage/served-resource.ts'
+import type { UserInfo } from '../user.ts'
+
+export interface AdmissionSubject {
+  readonly operation: AdmissionRequest['operation']
+  readonly resource: ServedResource
+  readonly subresource: string
+  readonly namespace: string
+  readonly name: string
+  readonly user: UserInfo
+  readonly dryRun: boolean
+  readonly object: KubeObject | null
+  readonly oldObject: KubeObject | null
+}
+
+const requestOf = (subject: AdmissionSubject): AdmissionRequest => ({
+  ...subject,
+  resource: subject.resource.info,
+})
+
+/** The mutating half: plugins change `subject.object` in place. */
+export async function admitMutating(context: ApiContext, subject: AdmissionSubject): Promise<void> {
+  const request = requestOf(subject)
+  for (const plugin of context.admission) await plugin.admit?.(request)
+}
+
+/** The validating half: plugins see what will be stored. */
+export async function admitValidating(context: ApiContext, subject: AdmissionSubject): Promise<void> {
+  const request = requestOf(subject)
+  for (const plugin of context.admission) await plugin.validate?.(request)
+}

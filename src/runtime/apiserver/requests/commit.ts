@@ -1,0 +1,81 @@
+/** The one place where objects are written: compare, put or delete, with the object's claims, in one transaction. */
+import { must } from '../../../base/assert.ts'
+import type { KubeObject } from '../../../kube/object.ts'
+import { invalid } from '../../../kube/status.ts'
+import type { KeyValue, TransactionOptions } from '../../store/store.ts'
+import type { ApiContext } from '../context.ts'
+import { decodeValue, encodeValue } from '../storage/encoding.ts'
+import type { ServedResource } from '../storage/served-resource.ts'
+import type { UserInfo } from '../user.ts'
+import { planClaims } from './claims.ts'
+
+export interface Caller {
+  readonly user: UserInfo
+  readonly dryRun: boolean
+  readonly term: number | undefined
+  readonly signal: AbortSignal | undefined
+}
+
+/** An object as it is stored now, in the storage version; no entry when the write was a dry run. */
+export interface Written {
+  readonly object: KubeObject
+  readonly kv: KeyValue | null
+}
+
+export interface Change {
+  /** In the storage version's served form. */
+  readonly resource: ServedResource
+  readonly key: string
+  readonly previous: { readonly kv: KeyValue; readonly object: KubeObject } | null
+  /** Null deletes. */
+  readonly object: KubeObject | null
+}
+
+/** `lost`: somebody else changed the object or took a claim first. */
+export async function commit(context: ApiContext, change: Change, caller: Caller): Promise<Written | 'lost'> {
+  const { resource, key, previous, object } = change
+  const claims = planClaims(context.store, {
+    strategy: resource.strategy,
+    key,
+    object,
+    previous: previous?.object ?? null,
+    context: context.strategyContext(caller.user),
+  })
+  const shown = object ?? must(previous, 'what is deleted exists').object
+  if (claims.errors.length > 0) throw invalid(resource.info, shown.metadata.name ?? '', claims.errors)
+  if (caller.dryRun) return { object: shown, kv: null }
+  const options: TransactionOptions = {
+    ...(caller.term === undefined ? {} : { term: caller.term }),
+    ...(caller.signal === undefined ? {} : { signal: caller.signal }),
+  }
+  const own =
+    object === null
+      ? ({ type: 'delete', key } as const)
+      : ({ type: 'put', key, value: encodeValue(resource, object) } as const)
+  const result = await context.store.transact(
+    {
+      compares: [{ key, target: 'mod-revision', equals: previous?.kv.modRevision ?? 0 }, ...claims.compares],
+      operations: [own, ...claims.operations],
+    },
+    options,
+  )
+  if (!result.succeeded) return 'lost'
+  if (object === null) return { object: withRevision(shown, result.revision), kv: null }
+  const kv = must(result.put[0], 'a put returns its entry')
+  return { object: withRevision(shown, kv.modRevision), kv }
+}
+
+const withRevision = (object: KubeObject, revision: number): KubeObject => ({
+  ...object,
+  metadata: { ...object.metadata, resourceVersion: String(revision) },
+})
+
+/** The present object, parsed. */
+export function readCurrent(
+  context: ApiContext,
+  resource: ServedResource,
+  key: string,
+): { readonly kv: KeyValue; readonly object: KubeObject } | null {
+  const kv = context.store.get(key)
+  return kv === null ? null : { kv, object: decodeValue(resource, kv) }
+}

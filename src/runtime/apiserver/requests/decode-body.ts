@@ -1,0 +1,177 @@
+/**
+ * From the bytes of a request to an object: media type, JSON or YAML, kind, field types, unknown and duplicate
+ * fields, defaults. Everything wrong with it is 400 in upstream's words; nothing is stored before this is done.
+ */
+import { must } from '../../../base/assert.ts'
+import { messageOf } from '../../../base/errors.ts'
+import { JsonError, parseJson } from '../../../kube/json.ts'
+import type { GroupVersionKind } from '../../../kube/model-types.ts'
+import type { KubeObject } from '../../../kube/object.ts'
+import { applyModelDefaults, decodeObject as decodeAlongModel, decodeFailure } from '../../../kube/schema.ts'
+import { badRequest, unsupportedMediaType } from '../../../kube/status.ts'
+import { parseYaml } from '../../../kube/yaml.ts'
+import { toStorage } from '../storage/conversion.ts'
+import { apiVersionOf, type ServedResource } from '../storage/served-resource.ts'
+import { typeNameOf } from '../storage/type-names.ts'
+import { ACCEPTED_TYPES, type RequestScope } from './scope.ts'
+import type { FieldValidation } from './write-options.ts'
+
+const JSON_TYPE = 'application/json'
+const YAML_TYPE = 'application/yaml'
+const DELETE_OPTIONS = 'io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions'
+const deleteOptionsKind = { group: '', version: 'v1', kind: 'DeleteOptions' }
+
+export interface DecodeOptions {
+  readonly fieldValidation: FieldValidation
+  /** Patched objects are told apart in messages; duplicates cannot occur in them. */
+  readonly isPatch?: boolean
+}
+
+interface RawBody {
+  readonly value: KubeObject
+  readonly duplicateFields: readonly string[]
+}
+
+/** Content-Type without parameters; JSON when it is not given. */
+export function mediaTypeOf(scope: RequestScope): string {
+  const header = scope.headers['content-type'] ?? ''
+  const type = (header.split(';')[0] ?? '').trim().toLowerCase()
+  return type === '' ? JSON_TYPE : type
+}
+
+function parseText(
+  scope: RequestScope,
+  text: string,
+): { value: unknown; duplicateFields: readonly string[] } {
+  const type = mediaTypeOf(scope)
+  if (type === JSON_TYPE) return parseJson(text, { findDuplicates: true })
+  if (type === YAML_TYPE || type === 'text/yaml') return { value: parseYaml(text), duplicateFields: [] }
+  throw unsupportedMediaType(ACCEPTED_TYPES.slice(0, 2))
+}
+
+function readBody(scope: RequestScope, kind: GroupVersionKind): RawBody {
+  const bytes = scope.body ?? new Uint8Array()
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8')
+  const type = mediaTypeOf(scope)
+  if (type !== JSON_TYPE && type !== YAML_TYPE && type !== 'text/yaml') {
+    throw unsupportedMediaType(ACCEPTED_TYPES.slice(0, 2))
+  }
+  const unrecognized = (why: string) =>
+    badRequest(`the object provided is unrecognized (must be of type ${kind.kind}): ${why}`)
+  try {
+    const { value, duplicateFields } = parseText(scope, text)
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+      throw unrecognized("couldn't get version/kind; the body is not an object")
+    }
+    return { value: value as KubeObject, duplicateFields }
+  } catch (error) {
+    if (error instanceof JsonError)
+      throw unrecognized(`couldn't get version/kind; json parse error: ${error.message}`)
+    if (type !== JSON_TYPE && !(error instanceof Error && 'status' in error)) {
+      throw unrecognized(`yaml: ${messageOf(error)}`)
+    }
+    throw error
+  }
+}
+
+/** Throws 400 when the object says that it is something else. */
+export function checkKind(object: KubeObject, expected: GroupVersionKind): void {
+  const wanted = apiVersionOf(expected.group, expected.version)
+  const apiVersion: unknown = object.apiVersion ?? ''
+  const kind: unknown = object.kind ?? ''
+  if (kind !== '' && kind !== expected.kind) {
+    const version = String(apiVersion).split('/').at(-1) ?? ''
+    throw badRequest(
+      `${kind} in version ${JSON.stringify(version)} cannot be handled as a ${expected.kind}: ` +
+        `the kind in the data (${kind}) does not match the expected kind (${expected.kind})`,
+    )
+  }
+  if (apiVersion !== '' && apiVersion !== wanted) {
+    throw badRequest(
+      `the API version in the data (${apiVersion}) does not match the expected API version (${wanted})`,
+    )
+  }
+}
+
+/** What kind of object the request's body is. */
+function expectedKind(scope: RequestScope): { kind: GroupVersionKind; typeName: string } {
+  const { subresource, resource, context } = scope
+  if (subresource === null) return { kind: resource.info, typeName: resource.info.typeName }
+  const typeName = typeNameOf(context.model, subresource.kind) ?? resource.info.typeName
+  return { kind: subresource.kind, typeName }
+}
+
+/** The object of the body, with the model's defaults. */
+export function decodeBody(scope: RequestScope, options: DecodeOptions): KubeObject {
+  const { kind, typeName } = expectedKind(scope)
+  const raw = readBody(scope, kind)
+  checkKind(raw.value, kind)
+  return decodeAs(scope, raw, kind, typeName, options)
+}
+
+/** A patched object, checked like a body. */
+export function decodeObject(scope: RequestScope, value: KubeObject, options: DecodeOptions): KubeObject {
+  const { info } = scope.resource
+  return decodeAs(scope, { value, duplicateFields: [] }, info, info.typeName, options)
+}
+
+function decodeAs(
+  scope: RequestScope,
+  raw: RawBody,
+  kind: GroupVersionKind,
+  typeName: string,
+  { fieldValidation }: DecodeOptions,
+): KubeObject {
+  const { model } = scope.context
+  const mode = fieldValidation === 'Strict' ? 'strict' : fieldValidation === 'Warn' ? 'warn' : 'ignore'
+  const decoded = decodeAlongModel(model, typeName, raw.value, mode)
+  const [wrong] = decoded.typeErrors
+  if (wrong !== undefined) throw decodeFailure(kind.kind, kind.version, wrong)
+  const problems =
+    mode === 'ignore'
+      ? []
+      : [...raw.duplicateFields.map(path => `duplicate field "${path}"`), ...decoded.unknownFields]
+  if (mode === 'strict' && problems.length > 0) {
+    throw decodeFailure(kind.kind, kind.version, `strict decoding error: ${problems.join(', ')}`)
+  }
+  scope.warnings.push(...problems)
+  const { apiVersion: _a, kind: _k, metadata, ...rest } = decoded.object as KubeObject
+  const object: KubeObject = {
+    apiVersion: apiVersionOf(kind.group, kind.version),
+    kind: kind.kind,
+    metadata: { ...metadata },
+    ...rest,
+  }
+  delete object.metadata.managedFields
+  applyModelDefaults(model, typeName, object)
+  return object
+}
+
+/** The form in which the resource is stored, which strategies, admission and writes work on. */
+export function internalResource(scope: RequestScope): ServedResource {
+  const { resource, context } = scope
+  if (resource.servesStoredBytes) return resource
+  const { storage } = resource.info
+  return must(context.resources.stored(storage.group, storage.resource), 'the stored form of a resource')
+}
+
+export function internalForm(
+  scope: RequestScope,
+  body: KubeObject,
+): { readonly resource: ServedResource; readonly object: KubeObject } {
+  const resource = internalResource(scope)
+  const object = scope.resource.servesStoredBytes ? body : toStorage(scope.resource.info, body)
+  resource.strategy.applyDefaults?.(object)
+  return { resource, object }
+}
+
+/** DeleteOptions of the body, null when there is none. */
+export function parseDeleteBody(scope: RequestScope): KubeObject | null {
+  if (scope.body === null || scope.body.length === 0) return null
+  const raw = readBody(scope, deleteOptionsKind)
+  const { kind } = raw.value
+  if (kind !== undefined && kind !== 'DeleteOptions') {
+    throw badRequest(`the body of a deletion is DeleteOptions, not ${kind}`)
+  }
+  return decodeAs(scope, raw, deleteOptionsKind, DELETE_OPTIONS, { fieldValidation: 'Ignore' })
+}

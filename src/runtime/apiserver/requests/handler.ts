@@ -1,0 +1,163 @@
+/**
+ * The way of every request: limits → what is asked → may they → the verb → response. Every failure becomes a
+ * Status here, and only here.
+ */
+import { unreachable } from '../../../base/assert.ts'
+import type { KubeResponse } from '../../../client/transport.ts'
+import {
+  badRequest,
+  forbiddenRequest,
+  type StatusError,
+  serviceUnavailable,
+  statusErrorFrom,
+  timeout,
+} from '../../../kube/status.ts'
+import type { ApiServer, AuthenticatedRequest } from '../apiserver.ts'
+import { impersonate } from '../authn/impersonation.ts'
+import type { ApiContext } from '../context.ts'
+import { createNonResourceHandler } from '../discovery/non-resource.ts'
+import { negotiate } from '../negotiation/accept.ts'
+import type { RequestAttributes } from '../ports.ts'
+import type { UserInfo } from '../user.ts'
+import { createInFlight } from './in-flight.ts'
+import { parseRequestInfo, type RequestInfo } from './request-info.ts'
+import { errorResponse, warningHeaders } from './respond.ts'
+import { createResourceRoutes } from './routes.ts'
+
+const REQUEST_TIMEOUT_MS = 60_000
+const MASTERS = 'system:masters'
+const LONG_RUNNING_SUBRESOURCES = new Set(['log', 'proxy', 'exec', 'attach', 'portforward'])
+const WRITE_VERBS = new Set(['create', 'update', 'patch', 'delete', 'deletecollection', 'post', 'put'])
+
+export function createRequestHandler(context: ApiContext): Pick<ApiServer, 'handle' | 'stop'> {
+  const inFlight = createInFlight()
+  const resources = createResourceRoutes(context)
+  const nonResources = createNonResourceHandler(context)
+
+  const answer = async (
+    request: AuthenticatedRequest,
+    info: RequestInfo,
+    signal: AbortSignal,
+  ): Promise<KubeResponse> => {
+    const query = request.query ?? new URLSearchParams()
+    const headers = request.headers ?? {}
+    const user = await effectiveUser(context, request, headers)
+    await authorize(context, user, info, query)
+    const incoming = { ...request, user, query, headers, signal }
+    if (!info.isResource) return nonResources(incoming, info)
+    const warnings: string[] = []
+    const response = await resources(incoming, info, warnings)
+    if (warnings.length === 0) return response
+    return { ...response, headers: { ...response.headers, ...warningHeaders(warnings) } }
+  }
+
+  return {
+    async handle(request) {
+      try {
+        if (context.stopping.signal.aborted) throw serviceUnavailable('the API server is stopping')
+        const info = parseRequestInfo(request.method, request.path, request.query ?? new URLSearchParams())
+        if (isLongRunning(info)) return await answer(request, info, longSignal(context, request))
+        const isExempt = request.user.groups.includes(MASTERS) || !info.isResource
+        const leave = inFlight.enter({ isWrite: WRITE_VERBS.has(info.verb), isExempt })
+        try {
+          return await withinTime(context, request, signal => answer(request, info, signal))
+        } finally {
+          leave()
+        }
+      } catch (error) {
+        return failureResponse(context, request, error)
+      }
+    },
+    async stop() {
+      context.stopping.abort()
+    },
+  }
+}
+
+const isLongRunning = (info: RequestInfo): boolean =>
+  info.verb === 'watch' || (info.isResource && LONG_RUNNING_SUBRESOURCES.has(info.subresource))
+
+function longSignal(context: ApiContext, request: AuthenticatedRequest): AbortSignal {
+  const own = context.stopping.signal
+  return request.signal === undefined ? own : AbortSignal.any([request.signal, own])
+}
+
+/** Runs a short request, which ends with 504 when its time is over. */
+async function withinTime(
+  context: ApiContext,
+  request: AuthenticatedRequest,
+  run: (signal: AbortSignal) => Promise<KubeResponse>,
+): Promise<KubeResponse> {
+  const abort = new AbortController()
+  const onAbort = () => abort.abort()
+  request.signal?.addEventListener('abort', onAbort, { once: true })
+  const late = Promise.withResolvers<never>()
+  const timer = context.clock.after(REQUEST_TIMEOUT_MS, () => {
+    late.reject(timeout('request did not complete within the allotted timeout'))
+    abort.abort()
+  })
+  try {
+    return await Promise.race([run(abort.signal), late.promise])
+  } finally {
+    timer.cancel()
+    request.signal?.removeEventListener('abort', onAbort)
+  }
+}
+
+/** The user that the Impersonate headers ask for, if the sender may. */
+async function effectiveUser(
+  context: ApiContext,
+  request: AuthenticatedRequest,
+  headers: Readonly<Record<string, string>>,
+): Promise<UserInfo> {
+  if (!Object.keys(headers).some(name => name.startsWith('impersonate-'))) return request.user
+  const outcome = await impersonate(request.user, headers, one => context.authorizer.authorize(one))
+  switch (outcome.kind) {
+    case 'user':
+      return outcome.user
+    case 'forbidden':
+      throw forbiddenRequest(outcome.attributes, outcome.reason)
+    case 'invalid':
+      throw badRequest(outcome.message)
+    default:
+      return unreachable(outcome)
+  }
+}
+
+async function authorize(
+  context: ApiContext,
+  user: UserInfo,
+  info: RequestInfo,
+  query: URLSearchParams,
+): Promise<void> {
+  const attributes: RequestAttributes = {
+    user,
+    verb: info.verb,
+    isResource: info.isResource,
+    path: info.path,
+    group: info.group,
+    version: info.version,
+    resource: info.resource,
+    subresource: info.subresource,
+    namespace: info.namespace,
+    name: info.name === '' ? selectedName(info, query) : info.name,
+  }
+  const decision = await context.authorizer.authorize(attributes)
+  if (!decision.allowed) throw forbiddenRequest(attributes, decision.reason)
+}
+
+/** A list or watch of the one object that the field selector names counts as a request for that name. */
+function selectedName(info: RequestInfo, query: URLSearchParams): string {
+  if (!info.isResource || info.verb === 'create') return ''
+  const match = /(?:^|,)metadata\.name==?([^,]+)/.exec(query.get('fieldSelector') ?? '')
+  return match?.[1] ?? ''
+}
+
+function failureResponse(context: ApiContext, request: AuthenticatedRequest, error: unknown): KubeResponse {
+  const failure: StatusError = statusErrorFrom(error)
+  if (failure.code === 500) {
+    context.log.error('a request failed', { method: request.method, path: request.path, error })
+  }
+  const format = negotiate(request.headers?.['accept'], { allowConversion: true })?.format ?? 'json'
+  return errorResponse(failure, format)
+}

@@ -1,0 +1,103 @@
+/** PATCH: JSON, merge and strategic merge patches over the object as the client sees it; again on a lost race. */
+import type { KubeResponse } from '../../../client/transport.ts'
+import { JsonError, parseJson } from '../../../kube/json.ts'
+import type { KubeObject } from '../../../kube/object.ts'
+import { applyJsonPatch } from '../../../kube/patch/json-patch.ts'
+import { applyMergePatch } from '../../../kube/patch/merge-patch.ts'
+import { applyStrategicMerge } from '../../../kube/patch/strategic-merge.ts'
+import { badRequest, requestEntityTooLarge, unsupportedMediaType } from '../../../kube/status.ts'
+import { toStorage } from '../storage/conversion.ts'
+import { callerOf } from './create.ts'
+import { checkKind, decodeObject, internalResource, mediaTypeOf } from './decode-body.ts'
+import { negotiated, type RequestScope } from './scope.ts'
+import { plain, type SubresourceRules } from './update.ts'
+import { updateObject } from './update-object.ts'
+import { parseWriteOptions, type WriteOptions } from './write-options.ts'
+import { servedObject, writtenResponse } from './written-response.ts'
+
+export const JSON_PATCH = 'application/json-patch+json'
+export const MERGE_PATCH = 'application/merge-patch+json'
+export const STRATEGIC_PATCH = 'application/strategic-merge-patch+json'
+const APPLY_PATCH = 'application/apply-patch+yaml'
+const PATCH_TYPES = [JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH]
+const PATCH_BYTES_MAX = 3 * 1024 * 1024
+const JSON_PATCH_OPERATIONS_MAX = 10_000
+
+/** Turns an object as the client sees it into the patched one. */
+export type Patcher = (object: unknown) => unknown
+
+export const patch = (scope: RequestScope): Promise<KubeResponse> => patchWith(scope, plain)
+
+export async function patchWith(scope: RequestScope, how: SubresourceRules): Promise<KubeResponse> {
+  negotiated(scope)
+  const options = parseWriteOptions(scope.query, 'PatchOptions')
+  const apply = patcherOf(scope)
+  const resource = internalResource(scope)
+  const written = await updateObject(scope.context, {
+    resource,
+    namespace: scope.info.namespace,
+    name: scope.info.name,
+    subresource: scope.info.subresource,
+    caller: callerOf(scope, options.dryRun),
+    rules: how.rules,
+    change: current => how.merge(current, patched(scope, current, apply, options)),
+  })
+  return writtenResponse(scope, 200, written)
+}
+
+/** The patch of the request; throws 415 for other kinds, 400 for what cannot be read. */
+export function patcherOf(scope: RequestScope, typeName = scope.resource.info.typeName): Patcher {
+  const type = mediaTypeOf(scope)
+  if (type === APPLY_PATCH || type === 'application/apply-patch+cbor') {
+    const { status } = unsupportedMediaType(PATCH_TYPES)
+    throw Object.assign(unsupportedMediaType(PATCH_TYPES), {
+      message: `server-side apply is not served yet: ${status.message}`,
+    })
+  }
+  if (!PATCH_TYPES.includes(type)) throw unsupportedMediaType(PATCH_TYPES)
+  const value = readPatch(scope)
+  if (type === JSON_PATCH) {
+    if (Array.isArray(value) && value.length > JSON_PATCH_OPERATIONS_MAX) {
+      throw requestEntityTooLarge(
+        `The allowed maximum operations in a JSON patch is ${JSON_PATCH_OPERATIONS_MAX}, got ${value.length}`,
+      )
+    }
+    return object => applyJsonPatch(object, value)
+  }
+  if (type === MERGE_PATCH) return object => applyMergePatch(object, value)
+  return object => applyStrategicMerge(scope.context.model, typeName, object, value)
+}
+
+function readPatch(scope: RequestScope): unknown {
+  const body = scope.body ?? new Uint8Array()
+  if (body.length > PATCH_BYTES_MAX) throw requestEntityTooLarge(`limit is ${PATCH_BYTES_MAX}`)
+  try {
+    return parseJson(Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString('utf8')).value
+  } catch (error) {
+    if (error instanceof JsonError) throw badRequest(`error decoding patch: ${error.message}`)
+    throw error
+  }
+}
+
+/** The present object, patched in the version of the request and decoded again, in the storage version. */
+function patched(
+  scope: RequestScope,
+  current: KubeObject,
+  apply: Patcher,
+  options: WriteOptions,
+): KubeObject {
+  const { resource } = scope
+  const before = servedObject(scope, current)
+  const result = apply(before) as KubeObject
+  checkKind(result, resource.info)
+  const decoded = decodeObject(scope, result, { fieldValidation: options.fieldValidation, isPatch: true })
+  const { name } = decoded.metadata
+  if (name !== scope.info.name) {
+    throw badRequest(
+      `the name of the object (${name}) does not match the name on the URL (${scope.info.name})`,
+    )
+  }
+  const next = resource.servesStoredBytes ? decoded : toStorage(resource.info, decoded)
+  resource.strategy.applyDefaults?.(next)
+  return next
+}

@@ -1,0 +1,66 @@
+/** pods/log: asked of the kubelet of the pod's node and passed on as it comes. */
+import type { KubeResponse } from '../../../client/transport.ts'
+import type { KubeObject } from '../../../kube/object.ts'
+import { badRequest, notFound } from '../../../kube/status.ts'
+import type { RequestScope } from './scope.ts'
+
+interface PodSpec {
+  nodeName?: string
+  containers?: { name: string }[]
+  initContainers?: { name: string }[]
+  ephemeralContainers?: { name: string }[]
+}
+
+const PASSED_ON = [
+  'follow',
+  'previous',
+  'sinceSeconds',
+  'sinceTime',
+  'timestamps',
+  'tailLines',
+  'limitBytes',
+  'stream',
+  'insecureSkipTLSVerifyBackend',
+]
+
+/** The container that is meant; throws 400 when that is not clear or there is none of that name. */
+export function logContainerOf(pod: KubeObject, asked: string): string {
+  const spec = (pod['spec'] ?? {}) as PodSpec
+  const names = (spec.containers ?? []).map(one => one.name)
+  const initial = (spec.initContainers ?? []).map(one => one.name)
+  const ephemeral = (spec.ephemeralContainers ?? []).map(one => one.name)
+  const pod_ = pod.metadata.name
+  if (asked !== '') {
+    if ([...names, ...initial, ...ephemeral].includes(asked)) return asked
+    throw badRequest(`container ${asked} is not valid for pod ${pod_}`)
+  }
+  const [only] = names
+  if (names.length === 1 && initial.length + ephemeral.length === 0 && only !== undefined) return only
+  const also = initial.length > 0 ? ` or one of the init containers: [${initial.join(' ')}]` : ''
+  throw badRequest(
+    `a container name must be specified for pod ${pod_}, choose one of: [${names.join(' ')}]${also}`,
+  )
+}
+
+export async function podLog(scope: RequestScope): Promise<KubeResponse> {
+  const { context, info } = scope
+  await context.store.barrier(scope.signal)
+  const pod = context.objects.get('', 'pods', info.namespace, info.name)
+  if (pod === null) throw notFound(scope.resource.info, info.name)
+  const container = logContainerOf(pod, scope.query.get('container') ?? '')
+  const { nodeName } = (pod['spec'] ?? {}) as PodSpec
+  if (!nodeName) {
+    return { status: 200, headers: { 'content-type': 'text/plain' }, body: new Uint8Array() }
+  }
+  const query = new URLSearchParams()
+  for (const name of PASSED_ON) {
+    const value = scope.query.get(name)
+    if (value !== null) query.set(name, value)
+  }
+  return context.kubelets.connect(nodeName).request({
+    method: 'GET',
+    path: `/containerLogs/${info.namespace}/${info.name}/${container}`,
+    query,
+    signal: scope.signal,
+  })
+}

@@ -1,0 +1,81 @@
+/** Turns results into responses: objects and Status in the format the client asked for, warnings as headers. */
+import { dump } from 'js-yaml'
+import type { KubeResponse } from '../../../client/transport.ts'
+import type { StatusError } from '../../../kube/status.ts'
+import type { Negotiated } from '../negotiation/accept.ts'
+
+export const JSON_TYPE = 'application/json'
+const YAML_TYPE = 'application/yaml'
+const WARNING_BYTES_MAX = 4096
+
+export const contentTypeOf = (format: Negotiated['format']): string =>
+  format === 'json' ? JSON_TYPE : YAML_TYPE
+
+/** `Warning: 299 - "text"` headers, joined as HTTP allows. */
+export function warningHeaders(warnings: readonly string[]): Record<string, string> {
+  if (warnings.length === 0) return {}
+  const items: string[] = []
+  let bytes = 0
+  for (const warning of new Set(warnings)) {
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters must not reach a header
+    const text = warning.replace(/[\u0000-\u001f\u007f]/g, ' ').replace(/["\\]/g, '\\$&')
+    const item = `299 - "${Buffer.from(text, 'utf8').toString('latin1')}"`
+    bytes += item.length
+    if (bytes > WARNING_BYTES_MAX) break
+    items.push(item)
+  }
+  return { warning: items.join(', ') }
+}
+
+/** Any JSON value as the body. */
+export function valueResponse(
+  status: number,
+  value: unknown,
+  format: Negotiated['format'] = 'json',
+  headers: Readonly<Record<string, string>> = {},
+): KubeResponse {
+  const text = format === 'json' ? `${JSON.stringify(value)}\n` : dump(value, { noRefs: true, lineWidth: -1 })
+  return {
+    status,
+    headers: { 'content-type': contentTypeOf(format), 'cache-control': 'no-cache, private', ...headers },
+    body: Buffer.from(text),
+  }
+}
+
+/** JSON bytes that are ready, in pieces. */
+export function bytesResponse(
+  status: number,
+  body: KubeResponse['body'],
+  headers: Readonly<Record<string, string>> = {},
+): KubeResponse {
+  return {
+    status,
+    headers: { 'content-type': JSON_TYPE, 'cache-control': 'no-cache, private', ...headers },
+    body,
+  }
+}
+
+export function textResponse(
+  status: number,
+  text: string,
+  headers: Record<string, string> = {},
+): KubeResponse {
+  return {
+    status,
+    headers: {
+      'content-type': 'text/plain; charset=utf-8',
+      'cache-control': 'no-cache, private',
+      'x-content-type-options': 'nosniff',
+      ...headers,
+    },
+    body: Buffer.from(text),
+  }
+}
+
+/** The Status body of a failure, with Retry-After where waiting helps. */
+export function errorResponse(error: StatusError, format: Negotiated['format'] = 'json'): KubeResponse {
+  const seconds = error.status.details?.retryAfterSeconds ?? 0
+  const wait = seconds > 0 ? seconds : error.code === 429 || error.code === 503 ? 1 : 0
+  const headers: Record<string, string> = wait > 0 ? { 'retry-after': String(wait) } : {}
+  return valueResponse(error.code, error.status, format, headers)
+}

@@ -1,0 +1,98 @@
+/** From what is asked to the verb that does it: resources, subresources, and what neither knows. */
+import type { KubeResponse } from '../../../client/transport.ts'
+import { methodNotAllowed, methodNotSupported, noSuchPath } from '../../../kube/status.ts'
+import type { ApiContext } from '../context.ts'
+import type { ServedResource } from '../storage/served-resource.ts'
+import { create } from './create.ts'
+import { deleteOne } from './delete.ts'
+import { deleteCollection } from './delete-collection.ts'
+import { get } from './get.ts'
+import { list } from './list.ts'
+import { patch } from './patch.ts'
+import type { RequestInfo } from './request-info.ts'
+import type { IncomingRequest, RequestScope } from './scope.ts'
+import { subresourceVerb } from './subresources.ts'
+import { update } from './update.ts'
+import { runVirtual } from './virtual.ts'
+import { watch } from './watch.ts'
+
+export type Verb = (scope: RequestScope) => Promise<KubeResponse>
+
+const verbs: Readonly<Record<string, Verb>> = {
+  create,
+  get,
+  list,
+  watch,
+  update,
+  patch,
+  delete: deleteOne,
+  deletecollection: deleteCollection,
+}
+
+export type ResourceRoutes = (
+  request: IncomingRequest,
+  info: RequestInfo,
+  warnings: string[],
+) => Promise<KubeResponse>
+
+export function createResourceRoutes(context: ApiContext): ResourceRoutes {
+  return async (request, info, warnings) => {
+    const resource = context.resources.find(info.group, info.version, info.resource)
+    if (resource === undefined || !isInPlace(resource, info)) throw noSuchPath()
+    const scope = scopeOf(context, request, info, resource, warnings)
+    return verbOf(scope)(scope)
+  }
+}
+
+/** Cluster-wide resources have no namespace; namespaced ones need one for everything but list and watch. */
+function isInPlace(resource: ServedResource, info: RequestInfo): boolean {
+  const isNamespaceItself = info.group === '' && info.resource === 'namespaces'
+  if (!resource.info.namespaced) return info.namespace === '' || isNamespaceItself
+  if (info.namespace !== '') return true
+  if (info.name !== '') return false
+  if (info.verb === 'list' || info.verb === 'watch') return true
+  throw methodNotAllowed()
+}
+
+function scopeOf(
+  context: ApiContext,
+  request: IncomingRequest,
+  info: RequestInfo,
+  resource: ServedResource,
+  warnings: string[],
+): RequestScope {
+  const subresource = resource.info.subresources.find(one => one.name === info.subresource) ?? null
+  if (info.subresource !== '' && subresource === null) throw noSuchPath()
+  const isNamespace = info.group === '' && info.resource === 'namespaces'
+  return {
+    context,
+    info: isNamespace ? { ...info, namespace: '' } : info,
+    resource,
+    subresource,
+    user: request.user,
+    method: request.method,
+    query: request.query,
+    headers: request.headers,
+    body: request.body ?? null,
+    term: request.term,
+    signal: request.signal ?? context.stopping.signal,
+    warnings,
+  }
+}
+
+function verbOf(scope: RequestScope): Verb {
+  const { info, resource, subresource, context } = scope
+  const virtual = context.virtualHandler(info.group, info.resource, info.subresource)
+  const known = subresource === null ? resource.info.verbs : subresource.verbs
+  if (!known.includes(info.verb)) throw refusal(scope)
+  if (virtual !== undefined) return one => runVirtual(one, virtual)
+  // Reviews and bindings are questions, not objects: without somebody to answer them nothing is stored.
+  const isQuestion = subresource === null && !known.includes('get')
+  if (isQuestion) throw methodNotSupported(resource.info, info.verb)
+  const verb = subresource === null ? verbs[info.verb] : subresourceVerb(scope, subresource.name)
+  if (verb === undefined) throw methodNotSupported(resource.info, info.verb)
+  return verb
+}
+
+const refusal = (scope: RequestScope) =>
+  scope.info.rest === '' ? methodNotAllowed() : methodNotSupported(scope.resource.info, scope.info.verb)

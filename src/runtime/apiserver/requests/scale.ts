@@ -1,0 +1,108 @@
+/** The scale subresource: how many replicas a workload wants and has, in one shape for all workloads. */
+import type { KubeResponse } from '../../../client/transport.ts'
+import { invalid as invalidField } from '../../../kube/field-error.ts'
+import { formatLabelSelector, requirementsOf } from '../../../kube/labels.ts'
+import type { KubeObject } from '../../../kube/object.ts'
+import { badRequest, invalid } from '../../../kube/status.ts'
+import type { LabelSelector } from '../../../kube/types.ts'
+import { decodeValue } from '../storage/encoding.ts'
+import { callerOf, placeUnderName } from './create.ts'
+import { decodeBody, internalResource } from './decode-body.ts'
+import { readEntry } from './get.ts'
+import { patcherOf } from './patch.ts'
+import { valueResponse } from './respond.ts'
+import { negotiated, type RequestScope } from './scope.ts'
+import { updateObject } from './update-object.ts'
+import { parseWriteOptions } from './write-options.ts'
+
+interface Scalable {
+  replicas?: number
+  selector?: LabelSelector | Record<string, string>
+}
+
+export interface Scale extends KubeObject {
+  spec: { replicas: number }
+  status: { replicas: number; selector?: string }
+}
+
+const SCALE_TYPE = 'io.k8s.api.autoscaling.v1.Scale'
+
+function selectorText(object: KubeObject): string {
+  const { selector } = (object['spec'] ?? {}) as Scalable
+  if (selector === undefined) return ''
+  const isPlain = object.kind === 'ReplicationController'
+  const full = isPlain ? { matchLabels: selector as Record<string, string> } : (selector as LabelSelector)
+  return formatLabelSelector(requirementsOf(full) ?? [])
+}
+
+/** The Scale of a workload. */
+export function scaleOf(object: KubeObject): Scale {
+  const { name = '', namespace, uid, resourceVersion, creationTimestamp } = object.metadata
+  const selector = selectorText(object)
+  const status = (object['status'] ?? {}) as Scalable
+  return {
+    kind: 'Scale',
+    apiVersion: 'autoscaling/v1',
+    metadata: {
+      name,
+      ...(namespace === undefined ? {} : { namespace }),
+      ...(uid === undefined ? {} : { uid }),
+      ...(resourceVersion === undefined ? {} : { resourceVersion }),
+      ...(creationTimestamp === undefined ? {} : { creationTimestamp }),
+    },
+    spec: { replicas: ((object['spec'] ?? {}) as Scalable).replicas ?? 0 },
+    status: { replicas: status.replicas ?? 0, ...(selector === '' ? {} : { selector }) },
+  }
+}
+
+export async function getScale(scope: RequestScope): Promise<KubeResponse> {
+  const { format } = negotiated(scope)
+  const kv = await readEntry(scope)
+  return valueResponse(200, scaleOf(decodeValue(internalResource(scope), kv)), format)
+}
+
+export async function updateScale(scope: RequestScope): Promise<KubeResponse> {
+  const options = parseWriteOptions(scope.query, 'UpdateOptions')
+  const sent = decodeBody(scope, { fieldValidation: options.fieldValidation }) as Scale
+  placeUnderName(scope, sent)
+  return change(scope, options.dryRun, () => sent)
+}
+
+export async function patchScale(scope: RequestScope): Promise<KubeResponse> {
+  const options = parseWriteOptions(scope.query, 'PatchOptions')
+  const apply = patcherOf(scope, SCALE_TYPE)
+  return change(scope, options.dryRun, current => apply(scaleOf(current)) as Scale)
+}
+
+async function change(
+  scope: RequestScope,
+  dryRun: boolean,
+  next: (current: KubeObject) => Scale,
+): Promise<KubeResponse> {
+  const { format } = negotiated(scope)
+  const { info } = scope
+  const written = await updateObject(scope.context, {
+    resource: internalResource(scope),
+    namespace: info.namespace,
+    name: info.name,
+    subresource: '',
+    caller: callerOf(scope, dryRun),
+    change: current => scaled(scope, current, next(current)),
+  })
+  return valueResponse(200, scaleOf(written.object), format)
+}
+
+function scaled(scope: RequestScope, current: KubeObject, scale: Scale): KubeObject {
+  const replicas: unknown = scale.spec?.replicas ?? 0
+  if (typeof replicas !== 'number' || !Number.isInteger(replicas)) {
+    throw badRequest('spec.replicas of a Scale is an integer')
+  }
+  if (replicas < 0) {
+    const error = invalidField('spec.replicas', replicas, 'must be greater than or equal to 0')
+    throw invalid({ group: 'autoscaling', kind: 'Scale' }, scope.info.name, [error])
+  }
+  const { resourceVersion, uid } = scale.metadata
+  const metadata = { ...current.metadata, resourceVersion: resourceVersion ?? '' }
+  if (uid !== undefined) metadata.uid = uid
+  return { ...current, metadata, spec: { ...(current['spec'] as object), replicas } }
+}

@@ -1,0 +1,224 @@
+/**
+ * Updates an object: read, change, admission, preparation, validation, compare and put; again on a lost race
+ * unless the caller insisted on a revision. What takes away the last finalizer of a dying object deletes it.
+ */
+import { cloneJson } from '../../../kube/clone.ts'
+import { equalJson } from '../../../kube/equality.ts'
+import { invalid as invalidField } from '../../../kube/field-error.ts'
+import type { KubeObject } from '../../../kube/object.ts'
+import { conflict, invalid, notFound, preconditionFailed } from '../../../kube/status.ts'
+import type { KeyValue } from '../../store/store.ts'
+import type { ApiContext } from '../context.ts'
+import { objectKey, type ServedResource } from '../storage/served-resource.ts'
+import { admitMutating, admitValidating } from './admit.ts'
+import { type Caller, commit, readCurrent, type Written } from './commit.ts'
+import { validateChanged } from './validate.ts'
+
+/** Attempts of a request without resourceVersion; patches get as many. */
+const TRIES_MAX = 5
+
+export interface UpdateRequest {
+  /** The stored form of the resource. */
+  readonly resource: ServedResource
+  readonly namespace: string
+  readonly name: string
+  readonly subresource: string
+  readonly caller: Caller
+  /** More attempts for callers inside this process, which have nobody to tell about a conflict. */
+  readonly triesMax?: number
+  /** The new object out of a copy of the present one; null leaves it as it is. */
+  readonly change: (current: KubeObject) => KubeObject | null | Promise<KubeObject | null>
+  /** Some subresources decide themselves what may change (finalize, binding); default: the kind's rules. */
+  readonly rules?: 'kind' | 'own'
+}
+
+interface Current {
+  readonly kv: KeyValue
+  readonly object: KubeObject
+}
+
+/** Throws 404 when the object is absent, 409 on a conflict that may not be tried again, 422 when invalid. */
+export async function updateObject(context: ApiContext, request: UpdateRequest): Promise<Written> {
+  const key = objectKey(request.resource, request.namespace, request.name)
+  const tries = request.triesMax ?? TRIES_MAX
+  for (let attempt = 1; ; attempt++) {
+    const current = await freshCurrent(context, request, key, attempt)
+    const next = await request.change(cloneJson(current.object))
+    if (next === null) return current
+    if (next.metadata.uid && next.metadata.uid !== current.object.metadata.uid) {
+      throw preconditionFailed(request.resource.info, request.name, {
+        field: 'UID',
+        wanted: next.metadata.uid,
+        found: current.object.metadata.uid ?? '',
+      })
+    }
+    const wanted = next.metadata.resourceVersion ?? ''
+    const unconditional = wanted === '' || wanted === '0'
+    if (!unconditional && wanted !== String(current.kv.modRevision)) {
+      if (attempt === 1 && (await behind(context, request, key, wanted))) continue
+      throw conflict(request.resource.info, request.name)
+    }
+    const written = await updateOnce(context, request, { key, current, next, unconditional })
+    if (written !== 'lost') return written
+    if (attempt >= tries) throw conflict(request.resource.info, request.name)
+  }
+}
+
+async function freshCurrent(
+  context: ApiContext,
+  request: UpdateRequest,
+  key: string,
+  attempt: number,
+): Promise<Current> {
+  let current = readCurrent(context, request.resource, key)
+  if (current === null && attempt === 1) {
+    await context.store.barrier(request.caller.signal)
+    current = readCurrent(context, request.resource, key)
+  }
+  if (current === null) throw notFound(request.resource.info, request.name)
+  return current
+}
+
+/** True when only this member had not caught up with the revision that the client saw. */
+async function behind(
+  context: ApiContext,
+  request: UpdateRequest,
+  key: string,
+  wanted: string,
+): Promise<boolean> {
+  await context.store.barrier(request.caller.signal)
+  return String(context.store.get(key)?.modRevision ?? 0) === wanted
+}
+
+interface UpdateStep {
+  readonly key: string
+  readonly current: Current
+  readonly next: KubeObject
+  readonly unconditional: boolean
+}
+
+async function updateOnce(
+  context: ApiContext,
+  request: UpdateRequest,
+  step: UpdateStep,
+): Promise<Written | 'lost'> {
+  const { resource, caller, subresource } = request
+  const { key, current, next } = step
+  const previous = current.object
+  const subject = {
+    operation: 'UPDATE' as const,
+    resource,
+    subresource,
+    namespace: request.namespace,
+    name: request.name,
+    user: caller.user,
+    dryRun: caller.dryRun,
+    object: next,
+    oldObject: previous,
+  }
+  await admitMutating(context, subject)
+  keepSystemFields(next, previous)
+  const prepared = prepare(context, request, next, previous)
+  const errors = validateChanged(resource, prepared, previous, {
+    subresource,
+    rules: request.rules ?? 'kind',
+  })
+  if (step.unconditional && resource.strategy.allowUnconditionalUpdate === false && isPlainUpdate(request)) {
+    errors.push(invalidField('metadata.resourceVersion', 0, 'must be specified for an update'))
+  }
+  if (errors.length > 0) throw invalid(resource.info, request.name, errors)
+  await admitValidating(context, { ...subject, object: prepared })
+  const object = isFinished(resource, prepared, previous) ? null : prepared
+  if (object !== null && isUnchanged(object, previous)) return current
+  if (object !== null) return commit(context, { resource, key, previous: current, object }, caller)
+  const last = { kv: current.kv, object: { ...prepared, metadata: { ...prepared.metadata } } }
+  return commit(context, { resource, key, previous: last, object: null }, caller)
+}
+
+const isPlainUpdate = (request: UpdateRequest): boolean =>
+  request.subresource === '' && request.triesMax === undefined
+
+/** What the server keeps: identity and deletion are never a client's to change; validation sees differences. */
+function keepSystemFields(next: KubeObject, previous: KubeObject): void {
+  const { metadata } = next
+  const kept = previous.metadata
+  metadata.name ??= kept.name ?? ''
+  if (kept.namespace !== undefined) metadata.namespace ??= kept.namespace
+  if (!metadata.uid && kept.uid !== undefined) metadata.uid = kept.uid
+  if (!metadata.creationTimestamp && kept.creationTimestamp !== undefined) {
+    metadata.creationTimestamp = kept.creationTimestamp
+  }
+  restore(metadata, kept, 'deletionTimestamp')
+  restore(metadata, kept, 'deletionGracePeriodSeconds')
+  restore(metadata, kept, 'generation')
+  restore(metadata, kept, 'generateName')
+  delete metadata.managedFields
+  delete metadata.selfLink
+}
+
+function restore<K extends keyof KubeObject['metadata']>(
+  next: KubeObject['metadata'],
+  kept: KubeObject['metadata'],
+  field: K,
+): void {
+  if (kept[field] === undefined) delete next[field]
+  else next[field] = kept[field]
+}
+
+function prepare(
+  context: ApiContext,
+  request: UpdateRequest,
+  next: KubeObject,
+  previous: KubeObject,
+): KubeObject {
+  const { strategy } = request.resource
+  if (request.rules === 'own') return next
+  const strategyContext = context.strategyContext(request.caller.user)
+  if (request.subresource !== 'status') {
+    strategy.prepareForUpdate?.(next, previous, strategyContext)
+    return next
+  }
+  if (strategy.prepareForStatusUpdate !== undefined) {
+    strategy.prepareForStatusUpdate(next, previous, strategyContext)
+    return next
+  }
+  return statusOnly(next, previous)
+}
+
+/** The status subresource changes status, labels' and finalizers' siblings annotations, and nothing else. */
+function statusOnly(next: KubeObject, previous: KubeObject): KubeObject {
+  const { status: _before, ...kept } = previous
+  const object: KubeObject = {
+    ...kept,
+    apiVersion: previous.apiVersion,
+    kind: previous.kind,
+    metadata: { ...previous.metadata },
+  }
+  if (next.metadata.annotations !== undefined) object.metadata.annotations = next.metadata.annotations
+  else delete object.metadata.annotations
+  if (next['status'] !== undefined) object['status'] = next['status']
+  return object
+}
+
+/** A dying object with no finalizer left and no grace to wait for goes with this update. */
+export function isFinished(resource: ServedResource, next: KubeObject, previous: KubeObject): boolean {
+  if (previous.metadata.deletionTimestamp === undefined) return false
+  if ((next.metadata.finalizers ?? []).length > 0) return false
+  if (isNamespace(resource) && namespaceFinalizers(next).length > 0) return false
+  return (previous.metadata.deletionGracePeriodSeconds ?? 0) === 0
+}
+
+export const isNamespace = (resource: ServedResource): boolean =>
+  resource.info.group === '' && resource.info.resource === 'namespaces'
+
+/** A namespace's own finalizers, which only its `finalize` subresource changes. */
+export function namespaceFinalizers(object: KubeObject): readonly unknown[] {
+  const spec = object['spec'] as { finalizers?: unknown } | undefined
+  return Array.isArray(spec?.finalizers) ? spec.finalizers : []
+}
+
+function isUnchanged(object: KubeObject, previous: KubeObject): boolean {
+  const { resourceVersion: _next, ...metadata } = object.metadata
+  const { resourceVersion: _previous, ...before } = previous.metadata
+  return equalJson({ ...object, metadata }, { ...previous, metadata: before })
+}

@@ -1,0 +1,52 @@
+/** PUT of one object or of one of its subresources that has the object as its body. */
+import type { KubeResponse } from '../../../client/transport.ts'
+import type { KubeObject } from '../../../kube/object.ts'
+import { StatusError } from '../../../kube/status.ts'
+import { callerOf, placeInNamespace, placeUnderName } from './create.ts'
+import { createObject } from './create-object.ts'
+import { decodeBody, internalForm } from './decode-body.ts'
+import { negotiated, type RequestScope } from './scope.ts'
+import { type UpdateRequest, updateObject } from './update-object.ts'
+import { parseWriteOptions } from './write-options.ts'
+import { writtenResponse } from './written-response.ts'
+
+/** How a subresource merges what was sent into the present object; the default takes all of it. */
+export interface SubresourceRules {
+  readonly rules: 'kind' | 'own'
+  merge(current: KubeObject, sent: KubeObject): KubeObject
+}
+
+export const plain: SubresourceRules = { rules: 'kind', merge: (_current, sent) => sent }
+
+export const update = (scope: RequestScope): Promise<KubeResponse> => updateWith(scope, plain)
+
+export async function updateWith(scope: RequestScope, how: SubresourceRules): Promise<KubeResponse> {
+  negotiated(scope)
+  const options = parseWriteOptions(scope.query, 'UpdateOptions')
+  const body = decodeBody(scope, { fieldValidation: options.fieldValidation })
+  placeUnderName(scope, body)
+  placeInNamespace(scope, body)
+  const { resource, object } = internalForm(scope, body)
+  const request: UpdateRequest = {
+    resource,
+    namespace: scope.info.namespace,
+    name: scope.info.name,
+    subresource: scope.info.subresource,
+    caller: callerOf(scope, options.dryRun),
+    rules: how.rules,
+    change: current => how.merge(current, structuredClone(object)),
+  }
+  try {
+    return writtenResponse(scope, 200, await updateObject(scope.context, request))
+  } catch (error) {
+    if (!mayCreate(scope, error)) throw error
+    const { caller } = request
+    return writtenResponse(scope, 201, await createObject(scope.context, { resource, object, caller }))
+  }
+}
+
+const mayCreate = (scope: RequestScope, error: unknown): boolean =>
+  error instanceof StatusError &&
+  error.code === 404 &&
+  scope.info.subresource === '' &&
+  scope.resource.strategy.allowCreateOnUpdate === true

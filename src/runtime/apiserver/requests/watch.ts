@@ -1,0 +1,229 @@
+/**
+ * WATCH: the present state as ADDED events where the request asks for it, then every change, in order and
+ * without a gap, with bookmarks; a watcher that reads too slowly is cut off and comes back with its revision.
+ */
+import type { Timer } from '../../../base/clock.ts'
+import { Mk8sError } from '../../../base/errors.ts'
+import type { KubeResponse } from '../../../client/transport.ts'
+import {
+  notAcceptable,
+  resourceVersionExpired,
+  resourceVersionTooLarge,
+  type StatusError,
+} from '../../../kube/status.ts'
+import { type KeyValue, prefixEnd, type StoreEvent } from '../../store/store.ts'
+import type { Matcher } from '../storage/selection.ts'
+import { collectionPrefix } from '../storage/served-resource.ts'
+import { PARTIAL_API_VERSION } from '../views/partial-metadata.ts'
+import { defaultTable, renderTable } from '../views/table.ts'
+import type { View } from '../views/view.ts'
+import { watchLine } from '../views/watch-event.ts'
+import { parseWatchOptions, type WatchOptions } from './list-options.ts'
+import { ACCEPTED_TYPES, negotiated, type RequestScope, viewOf } from './scope.ts'
+import { waitForRevision } from './wait-for-revision.ts'
+import { WatchQueue } from './watch-queue.ts'
+
+const BOOKMARK_INTERVAL_MS = 60_000
+/** A watch without timeoutSeconds ends after between one and two of these, as upstream. */
+const TIMEOUT_MIN_MS = 1_800_000
+const INITIAL_EVENTS_END = 'k8s.io/initial-events-end'
+/** Initial events are encoded in portions of about so many bytes. */
+const PORTION_BYTES = 256 * 1024
+
+/** Where a watch begins: with the state (`initial`) or right behind a revision. */
+interface WatchStart {
+  readonly initial: boolean
+  readonly after: number
+}
+
+async function startOf(scope: RequestScope, options: WatchOptions): Promise<WatchStart> {
+  const { store, clock } = scope.context
+  const version = options.resourceVersion
+  const listed = options.sendInitialEvents === true
+  if (version === null || (version === 0 && listed)) {
+    if (version === null) await store.barrier(scope.signal)
+    return { initial: options.sendInitialEvents !== false, after: store.revision }
+  }
+  if (version === 0) return { initial: options.sendInitialEvents !== false, after: store.revision }
+  if (!listed) return { initial: false, after: version }
+  const reached = await waitForRevision(store, clock, version)
+  if (!reached) throw resourceVersionTooLarge(version, store.revision)
+  return { initial: true, after: store.revision }
+}
+
+export async function watch(scope: RequestScope): Promise<KubeResponse> {
+  const accepted = negotiated(scope)
+  if (accepted.format !== 'json') throw notAcceptable(ACCEPTED_TYPES)
+  const view = viewOf(scope, accepted)
+  const options = parseWatchOptions(scope.query)
+  const matcher = scope.context.selection.matcher(scope.resource, options)
+  const start = await startOf(scope, options)
+  return {
+    status: 200,
+    headers: { 'content-type': 'application/json', 'cache-control': 'no-cache, private' },
+    body: new WatchSession({ scope, view, options, matcher, start }).open(),
+  }
+}
+
+interface SessionParts {
+  readonly scope: RequestScope
+  readonly view: View
+  readonly options: WatchOptions
+  readonly matcher: Matcher | null
+  readonly start: WatchStart
+}
+
+/** One watch from its first event to its end. */
+class WatchSession {
+  readonly #parts: SessionParts
+  readonly #queue = new WatchQueue()
+
+  constructor(parts: SessionParts) {
+    this.#parts = parts
+  }
+
+  /** Registers at once, so that nothing is missed before the body is read. */
+  open(): AsyncIterable<Uint8Array> {
+    const { scope, start } = this.#parts
+    const { store } = scope.context
+    const prefix = collectionPrefix(scope.resource, scope.info.namespace)
+    const range = { start: prefix, end: prefixEnd(prefix) }
+    let entries: readonly KeyValue[] = []
+    let after = start.after
+    if (start.initial) {
+      const state = store.range(range)
+      entries = state.entries
+      after = state.revision
+    }
+    try {
+      const watching = store.watch(
+        { ...range, after },
+        {
+          onEvents: events => this.#onEvents(events),
+          onClosed: () => this.#queue.end(),
+        },
+      )
+      this.#endWith(() => watching.close())
+    } catch (error) {
+      this.#queue.push(errorLine(tooOld(error, after, store.compactedRevision)))
+      this.#queue.end()
+    }
+    return this.#stream(entries, after)
+  }
+
+  #onEvents(events: readonly StoreEvent[]): void {
+    for (const event of events) {
+      const line = this.#lineOf(event)
+      if (line !== null) this.#queue.push(line)
+    }
+  }
+
+  /** What a change is to this watcher: an object can enter and leave its selection. */
+  #lineOf(event: StoreEvent): Buffer | null {
+    const { matcher } = this.#parts
+    const { previous } = event
+    const before = previous !== null && (matcher === null || matcher(previous))
+    if (event.type === 'delete')
+      return before ? this.#encode('DELETED', event.previous, event.revision) : null
+    const { kv } = event
+    if (matcher === null || matcher(kv))
+      return this.#encode(before ? 'MODIFIED' : 'ADDED', kv, kv.modRevision)
+    return before && previous !== null ? this.#encode('DELETED', previous, kv.modRevision) : null
+  }
+
+  #encode(type: 'ADDED' | 'MODIFIED' | 'DELETED', kv: KeyValue, revision: number): Buffer {
+    const { scope, view } = this.#parts
+    const now = view.form === 'table' ? { ...view, nowMs: scope.context.clock.now() } : view
+    return scope.context.watchEvents.encode(scope.resource, type, kv, revision, now)
+  }
+
+  /** Timers and signals; `close` runs once, when the queue ends for whatever reason. */
+  #endWith(close: () => void): void {
+    const { scope, options } = this.#parts
+    const { clock, random } = scope.context
+    const end = () => this.#queue.end()
+    const seconds = options.timeoutSeconds ?? 0
+    const timeoutMs = seconds > 0 ? seconds * 1000 : TIMEOUT_MIN_MS * (1 + random.float())
+    const timeout = clock.after(timeoutMs, end)
+    let bookmark: Timer | null = null
+    const schedule = () => {
+      bookmark = clock.after(BOOKMARK_INTERVAL_MS, () => {
+        this.#queue.push(this.#bookmark(scope.context.store.revision, {}))
+        schedule()
+      })
+    }
+    if (options.allowBookmarks) schedule()
+    scope.signal.addEventListener('abort', end, { once: true })
+    this.#queue.onEnd(() => {
+      close()
+      timeout.cancel()
+      bookmark?.cancel()
+      scope.signal.removeEventListener('abort', end)
+    })
+    if (scope.signal.aborted) end()
+  }
+
+  /** "You have seen everything up to here": an object of the watched kind with a revision only. */
+  #bookmark(revision: number, annotations: Readonly<Record<string, string>>): Buffer {
+    const { scope, view } = this.#parts
+    const { resource } = scope
+    const metadata = {
+      resourceVersion: String(revision),
+      creationTimestamp: null,
+      ...(Object.keys(annotations).length > 0 ? { annotations } : {}),
+    }
+    const partial = view.form === 'partial-metadata'
+    const kind = partial ? 'PartialObjectMetadata' : resource.info.kind
+    const apiVersion = partial ? PARTIAL_API_VERSION : resource.apiVersion
+    const object = { kind, apiVersion, metadata }
+    if (view.form !== 'table') return watchLine('BOOKMARK', [Buffer.from(JSON.stringify(object))])
+    const options = {
+      spec: resource.strategy.table ?? defaultTable,
+      include: view.include,
+      nowMs: view.nowMs,
+    }
+    return watchLine('BOOKMARK', [Buffer.from(JSON.stringify(renderTable([], metadata, options)))])
+  }
+
+  async *#stream(entries: readonly KeyValue[], after: number): AsyncGenerator<Uint8Array> {
+    const { options } = this.#parts
+    try {
+      yield* this.#initialEvents(entries)
+      if (options.sendInitialEvents === true && options.allowBookmarks) {
+        yield this.#bookmark(after, { [INITIAL_EVENTS_END]: 'true' })
+      }
+      for (;;) {
+        const portion = await this.#queue.take()
+        if (portion === null) return
+        yield portion
+      }
+    } finally {
+      this.#queue.end()
+    }
+  }
+
+  *#initialEvents(entries: readonly KeyValue[]): Generator<Uint8Array> {
+    const { matcher } = this.#parts
+    let lines: Buffer[] = []
+    let bytes = 0
+    for (const kv of entries) {
+      if (matcher !== null && !matcher(kv)) continue
+      const line = this.#encode('ADDED', kv, kv.modRevision)
+      lines.push(line)
+      bytes += line.length
+      if (bytes < PORTION_BYTES) continue
+      yield Buffer.concat(lines, bytes)
+      lines = []
+      bytes = 0
+    }
+    if (bytes > 0) yield Buffer.concat(lines, bytes)
+  }
+}
+
+function tooOld(error: unknown, after: number, compacted: number): StatusError {
+  if (!(error instanceof Mk8sError) || error.code !== 'store/compacted') throw error
+  return resourceVersionExpired(`too old resource version: ${after} (${compacted + 1})`)
+}
+
+const errorLine = (error: StatusError): Buffer =>
+  watchLine('ERROR', [Buffer.from(JSON.stringify(error.status))])

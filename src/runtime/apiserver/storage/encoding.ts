@@ -1,0 +1,51 @@
+/**
+ * Stored values and served bytes (ARCHITECTURE, "Values"): a format byte, then JSON that begins with a head of
+ * known length and lacks resourceVersion, which readers splice in behind it without parsing anything.
+ */
+import { assert } from '../../../base/assert.ts'
+import type { KubeObject } from '../../../kube/object.ts'
+import type { KeyValue } from '../../store/store.ts'
+import { fromStorage, toStorage } from './conversion.ts'
+import type { ServedResource } from './served-resource.ts'
+
+const FORMAT_PLAIN = 1
+const FORMAT_BYTES = 1
+
+/** The value to store; resourceVersion, managedFields and selfLink are not kept. */
+export function encodeValue(resource: ServedResource, object: KubeObject): Buffer {
+  const stored = resource.servesStoredBytes ? object : toStorage(resource.info, object)
+  const { apiVersion: _a, kind: _k, metadata, ...rest } = stored
+  const { resourceVersion: _r, managedFields: _m, selfLink: _s, ...kept } = metadata
+  assert(kept.name, 'a stored object has a name')
+  const json = JSON.stringify({
+    apiVersion: resource.storageApiVersion,
+    kind: resource.info.kind,
+    metadata: kept,
+    ...rest,
+  })
+  return Buffer.from(String.fromCharCode(FORMAT_PLAIN) + json)
+}
+
+/** The stored object in the version of `resource`, freshly parsed, with its resourceVersion. */
+export function decodeValue(resource: ServedResource, kv: KeyValue): KubeObject {
+  assert(kv.value[0] === FORMAT_PLAIN, 'the value has a format that this version reads')
+  const object = JSON.parse(kv.value.toString('utf8', FORMAT_BYTES)) as KubeObject
+  object.metadata.resourceVersion = String(kv.modRevision)
+  return resource.servesStoredBytes ? object : fromStorage(resource.info, object)
+}
+
+/** The pieces of the object's JSON as clients get it: parsed only if its version is not the stored one. */
+export function servedPieces(resource: ServedResource, kv: KeyValue, revision = kv.modRevision): Buffer[] {
+  assert(kv.value[0] === FORMAT_PLAIN, 'the value has a format that this version reads')
+  if (!resource.servesStoredBytes) {
+    const object = decodeValue(resource, kv)
+    object.metadata.resourceVersion = String(revision)
+    return [Buffer.from(JSON.stringify(object))]
+  }
+  const split = FORMAT_BYTES + resource.head.length
+  return [resource.head, Buffer.from(`"resourceVersion":"${revision}",`, 'latin1'), kv.value.subarray(split)]
+}
+
+/** The object's JSON as clients get it, in one piece. */
+export const servedBytes = (resource: ServedResource, kv: KeyValue, revision?: number): Buffer =>
+  Buffer.concat(servedPieces(resource, kv, revision))

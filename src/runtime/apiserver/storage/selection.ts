@@ -1,0 +1,120 @@
+/** Label and field selectors over stored entries; an entry's labels and fields are parsed once while it is kept. */
+import { type FieldRequirement, matchesFields, parseFieldSelector } from '../../../kube/field-selector.ts'
+import { type LabelRequirement, matchesLabels, parseLabelSelector } from '../../../kube/labels.ts'
+import type { KubeObject } from '../../../kube/object.ts'
+import { badRequest } from '../../../kube/status.ts'
+import type { KeyValue } from '../../store/store.ts'
+import { decodeValue } from './encoding.ts'
+import type { ServedResource } from './served-resource.ts'
+
+/** Whether an entry is selected. */
+export type Matcher = (kv: KeyValue) => boolean
+
+export interface Selection {
+  /** Null when everything is selected. Throws StatusError 400 for selectors that cannot be used. */
+  matcher(
+    resource: ServedResource,
+    options: { readonly labelSelector: string; readonly fieldSelector: string },
+  ): Matcher | null
+}
+
+/** What selectors look at, kept per entry. */
+interface Facts {
+  readonly labels: Readonly<Record<string, string>>
+  readonly fields: Readonly<Record<string, string>>
+}
+
+const NAME = 'metadata.name'
+const NAMESPACE = 'metadata.namespace'
+
+export function createSelection(): Selection {
+  const facts = new WeakMap<KeyValue, Facts>()
+  const supported = new Map<string, ReadonlySet<string> | null>()
+  const factsOf = (resource: ServedResource, kv: KeyValue): Facts => {
+    const known = facts.get(kv)
+    if (known !== undefined) return known
+    const object = decodeStored(resource, kv)
+    const made = {
+      labels: object.metadata.labels ?? {},
+      fields: resource.strategy.selectableFields?.(object) ?? {},
+    }
+    facts.set(kv, made)
+    return made
+  }
+  const supportedOf = (resource: ServedResource): ReadonlySet<string> | null => {
+    const known = supported.get(resource.prefix)
+    if (known !== undefined) return known
+    const made = supportedFields(resource)
+    supported.set(resource.prefix, made)
+    return made
+  }
+  return {
+    matcher(resource, options) {
+      const labels = parseLabelSelector(options.labelSelector)
+      const fields = parseFieldSelector(options.fieldSelector)
+      checkFields(resource, fields, supportedOf(resource))
+      return matcherOf(resource, labels, fields, factsOf)
+    },
+  }
+}
+
+function matcherOf(
+  resource: ServedResource,
+  labels: readonly LabelRequirement[],
+  fields: readonly FieldRequirement[],
+  factsOf: (resource: ServedResource, kv: KeyValue) => Facts,
+): Matcher | null {
+  if (labels.length === 0 && fields.length === 0) return null
+  const inKey = fields.filter(term => term.field === NAME || term.field === NAMESPACE)
+  const inObject = fields.filter(term => term.field !== NAME && term.field !== NAMESPACE)
+  const parses = labels.length > 0 || inObject.length > 0
+  return kv => {
+    if (inKey.length > 0 && !matchesFields(inKey, placeOf(resource, kv.key))) return false
+    if (!parses) return true
+    const { labels: own, fields: ownFields } = factsOf(resource, kv)
+    return matchesLabels(labels, own) && matchesFields(inObject, ownFields)
+  }
+}
+
+/** Name and namespace stand in the key: no need to parse. */
+function placeOf(resource: ServedResource, key: string): Record<string, string> {
+  const place = key.slice(resource.prefix.length)
+  const slash = place.indexOf('/')
+  return { [NAME]: place.slice(slash + 1), [NAMESPACE]: slash < 0 ? '' : place.slice(0, slash) }
+}
+
+/** Strategies read the storage version. */
+const decodeStored = (resource: ServedResource, kv: KeyValue): KubeObject =>
+  decodeValue(resource.servesStoredBytes ? resource : { ...resource, servesStoredBytes: true }, kv)
+
+function supportedFields(resource: ServedResource): ReadonlySet<string> | null {
+  const { info, strategy } = resource
+  if (strategy.selectableFields === undefined) return new Set()
+  try {
+    const empty = {
+      apiVersion: resource.storageApiVersion,
+      kind: info.kind,
+      metadata: {},
+      spec: {},
+      status: {},
+    }
+    return new Set(Object.keys(strategy.selectableFields(empty)))
+  } catch {
+    return null
+  }
+}
+
+function checkFields(
+  resource: ServedResource,
+  fields: readonly FieldRequirement[],
+  supported: ReadonlySet<string> | null,
+): void {
+  for (const { field } of fields) {
+    if (field === NAME || (field === NAMESPACE && resource.info.namespaced)) continue
+    if (supported === null || supported.has(field)) continue
+    throw badRequest(
+      `Unable to find ${JSON.stringify(resource.qualifiedName)} that match label selector "", field selector ` +
+        `${JSON.stringify(field)}: field label not supported: ${field}`,
+    )
+  }
+}

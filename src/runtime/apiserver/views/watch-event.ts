@@ -1,0 +1,44 @@
+/** Watch events as lines of JSON, encoded once for all watchers that see the same object in the same form. */
+import type { KeyValue } from '../../store/store.ts'
+import type { ServedResource } from '../storage/served-resource.ts'
+import { type View, viewBytes } from './view.ts'
+
+export type WatchEventType = 'ADDED' | 'MODIFIED' | 'DELETED'
+
+export interface WatchEventEncoder {
+  /** `revision`: the resourceVersion to show, which for a deletion is that of the deletion. */
+  encode(resource: ServedResource, type: WatchEventType, kv: KeyValue, revision: number, view: View): Buffer
+}
+
+/** Encoded lines are kept for the watchers that are served in the same moment, not longer. */
+const KEPT_BYTES_MAX = 4 * 1024 * 1024
+
+const NEWLINE_END = Buffer.from('}\n')
+
+export function watchLine(type: string, pieces: readonly Buffer[]): Buffer {
+  return Buffer.concat([Buffer.from(`{"type":"${type}","object":`), ...pieces, NEWLINE_END])
+}
+
+export function createWatchEventEncoder(): WatchEventEncoder {
+  const kept = new Map<string, Buffer>()
+  let bytes = 0
+  const keep = (id: string, line: Buffer) => {
+    if (bytes + line.length > KEPT_BYTES_MAX) {
+      kept.clear()
+      bytes = 0
+    }
+    kept.set(id, line)
+    bytes += line.length
+  }
+  return {
+    encode(resource, type, kv, revision, view) {
+      const form = `${resource.apiVersion} ${view.form} ${view.include}`
+      const id = `${type} ${form} ${revision} ${kv.modRevision} ${kv.key}`
+      const known = kept.get(id)
+      if (known !== undefined) return known
+      const line = watchLine(type, viewBytes(resource, kv, view, revision))
+      keep(id, line)
+      return line
+    },
+  }
+}
