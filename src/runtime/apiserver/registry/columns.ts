@@ -93,3 +93,9 @@ export const containerColumns: readonly TableColumn[] = [
   wide('Images', 'Images referenced by each container in the template.'),
   wide('Selector', 'Label selector of the pods that belong to the object'),
 ]
+
+/** What upstream prints for kinds without columns of their own: roles, limit ranges, definitions. */
+export const createdAtTable: TableSpec = {
+  columns: [nameColumn, column('Created At', 'Time at which the object was created', 'date')],
+  cells: object => [object.metadata.name ?? '', object.metadata.creationTimestamp ?? ''],
+}

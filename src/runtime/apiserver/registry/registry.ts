@@ -2,6 +2,8 @@
 import type { ResourceInfo } from '../../../kube/model-types.ts'
 import { deployments } from './apps/deployments.ts'
 import { replicaSets, replicationControllers } from './apps/replica-sets.ts'
+import { daemonSets, statefulSets } from './apps/sets.ts'
+import { cronJobs, jobs } from './batch/jobs.ts'
 import { configMaps, secrets, serviceAccounts } from './core/config-data.ts'
 import { endpointSlices, endpoints, leases } from './core/endpoints.ts'
 import { coreEvents, newEvents } from './core/events.ts'
@@ -9,7 +11,27 @@ import { namespaces } from './core/namespaces.ts'
 import { nodes } from './core/nodes.ts'
 import { pods } from './core/pods.ts'
 import { services } from './core/services.ts'
+import { certificateRequests } from './extension/certificates.ts'
+import {
+  apiServices,
+  definitions,
+  flowSchemas,
+  mutatingWebhooks,
+  priorityLevels,
+  validatingWebhooks,
+} from './extension/extensions.ts'
 import { defaultStrategy } from './generic.ts'
+import { ingressClasses, ingresses, networkPolicies } from './networking/networking.ts'
+import {
+  autoscalers,
+  limitRanges,
+  podDisruptionBudgets,
+  priorityClasses,
+  resourceQuotas,
+  runtimeClasses,
+} from './policy/limits.ts'
+import { clusterRoleBindings, clusterRoles, roleBindings, roles } from './policy/rbac.ts'
+import { claims, storageClasses, volumes } from './storage/volumes.ts'
 import type { Strategy } from './strategy.ts'
 
 const all: readonly Strategy[] = [
@@ -28,6 +50,33 @@ const all: readonly Strategy[] = [
   endpoints,
   endpointSlices,
   leases,
+  daemonSets,
+  statefulSets,
+  jobs,
+  cronJobs,
+  roles,
+  clusterRoles,
+  roleBindings,
+  clusterRoleBindings,
+  podDisruptionBudgets,
+  autoscalers,
+  resourceQuotas,
+  limitRanges,
+  priorityClasses,
+  runtimeClasses,
+  volumes,
+  claims,
+  storageClasses,
+  ingresses,
+  ingressClasses,
+  networkPolicies,
+  certificateRequests,
+  mutatingWebhooks,
+  validatingWebhooks,
+  apiServices,
+  definitions,
+  flowSchemas,
+  priorityLevels,
 ]
 
 /** By `group/resource`; the core group is empty: `/pods`, `apps/deployments`. */

@@ -4,6 +4,7 @@
  */
 import type { FieldError } from '../../../kube/field-error.ts'
 import type { KubeObject } from '../../../kube/object.ts'
+import type { UserInfo } from '../user.ts'
 
 /** What a strategy may ask of its surroundings, answered from memory. */
 export interface StrategyContext {
@@ -11,6 +12,8 @@ export interface StrategyContext {
   readonly nowMs: number
   /** The user's name, for kinds that record it. */
   readonly username: string
+  /** All that is known of the user: signing requests record it. */
+  readonly user?: UserInfo
   readonly uuid: () => string
   readonly random: () => number
   readonly settings: ClusterSettings

@@ -1,13 +1,13 @@
 /** ConfigMaps, Secrets and ServiceAccounts. */
 import type { FieldError } from '../../../../kube/field-error.ts'
 import { forbidden, invalid, required, tooLong } from '../../../../kube/field-error.ts'
+import { checkConfigMapKey } from '../../../../kube/names.ts'
 import type { ConfigMap, Secret, ServiceAccount } from '../../../../kube/types.ts'
 import { ageColumn, column, nameColumn, since, tableOf } from '../columns.ts'
 import { defineKind } from '../kind.ts'
 import type { Strategy } from '../strategy.ts'
 import { asKind, keyed, semanticallyEqual } from '../support.ts'
 import { checkEach } from '../validation/meta.ts'
-import { configKeyProblems } from '../validation/names.ts'
 import { IMMUTABLE } from '../validation/workload.ts'
 
 const DATA_BYTES_MAX = 1024 * 1024
@@ -27,14 +27,14 @@ export const configMaps: Strategy = defineKind({
     const out: FieldError[] = []
     let size = 0
     for (const [key, value] of Object.entries(data)) {
-      checkEach(out, keyed('data', key), key, configKeyProblems(key))
+      checkEach(out, keyed('data', key), key, checkConfigMapKey(key))
       if (Object.hasOwn(binaryData, key)) {
         out.push(invalid(keyed('data', key), key, 'duplicate of key present in binaryData'))
       }
       size += Buffer.byteLength(value)
     }
     for (const [key, value] of Object.entries(binaryData)) {
-      checkEach(out, keyed('binaryData', key), key, configKeyProblems(key))
+      checkEach(out, keyed('binaryData', key), key, checkConfigMapKey(key))
       size += decodedSize(value)
     }
     if (size > DATA_BYTES_MAX) out.push(tooLong('', DATA_BYTES_MAX))
@@ -83,7 +83,7 @@ function validateSecret(secret: Secret): readonly FieldError[] {
   const data = secret.data ?? {}
   let size = 0
   for (const [key, value] of Object.entries(data)) {
-    checkEach(out, keyed('data', key), key, configKeyProblems(key))
+    checkEach(out, keyed('data', key), key, checkConfigMapKey(key))
     size += decodedSize(value)
   }
   if (size > DATA_BYTES_MAX) out.push(tooLong('data', DATA_BYTES_MAX))

@@ -2,14 +2,14 @@
 import { isIP } from 'node:net'
 import type { FieldError } from '../../../../kube/field-error.ts'
 import { duplicate, invalid, required, tooMany } from '../../../../kube/field-error.ts'
+import { checkDns1123Label, checkDns1123Subdomain, checkPortNumber } from '../../../../kube/names.ts'
 import type { EndpointSlice, Endpoints, Lease } from '../../../../kube/types.ts'
 import { ageColumn, column, NONE, nameColumn, since, tableOf, UNSET } from '../columns.ts'
 import { defineKind } from '../kind.ts'
 import type { Strategy } from '../strategy.ts'
 import { asKind, at } from '../support.ts'
-import { specialIpProblems } from '../validation/addresses.ts'
+import { IP_PROBLEM, specialIpProblems } from '../validation/addresses.ts'
 import { checkEach, checkNonNegative, checkOneOf } from '../validation/meta.ts'
-import { dnsLabelProblems, dnsSubdomainProblems, IP_PROBLEM, portProblems } from '../validation/names.ts'
 import { checkImmutable } from '../validation/workload.ts'
 
 const SHOWN_MAX = 3
@@ -53,8 +53,8 @@ export const endpoints: Strategy = defineKind({
       for (const [position, port] of (subset.ports ?? []).entries()) {
         const path = at(`${field}.ports`, position)
         if (!port.name && (subset.ports ?? []).length > 1) out.push(required(`${path}.name`))
-        if (port.name) checkEach(out, `${path}.name`, port.name, dnsLabelProblems(port.name))
-        checkEach(out, `${path}.port`, port.port, portProblems(port.port))
+        if (port.name) checkEach(out, `${path}.name`, port.name, checkDns1123Label(port.name))
+        checkEach(out, `${path}.port`, port.port, checkPortNumber(port.port))
         checkOneOf(out, `${path}.protocol`, port.protocol, PROTOCOLS)
       }
     }
@@ -98,7 +98,7 @@ function validateSlice(slice: EndpointSlice): readonly FieldError[] {
 }
 
 function checkSliceAddress(out: FieldError[], field: string, address: string, type: string): void {
-  if (type === 'FQDN') checkEach(out, field, address, dnsSubdomainProblems(address))
+  if (type === 'FQDN') checkEach(out, field, address, checkDns1123Subdomain(address))
   else if (type === 'IPv4' && isIP(address) !== 4) {
     out.push(invalid(field, address, 'must be an IPv4 address'))
   } else if (type === 'IPv6' && isIP(address) !== 6) {
@@ -112,7 +112,7 @@ function checkSlicePorts(out: FieldError[], ports: NonNullable<EndpointSlice['po
   for (const [index, port] of ports.entries()) {
     const field = at('ports', index)
     const name = port.name ?? ''
-    if (name !== '') checkEach(out, `${field}.name`, name, dnsLabelProblems(name))
+    if (name !== '') checkEach(out, `${field}.name`, name, checkDns1123Label(name))
     if (names.has(name)) out.push(duplicate(`${field}.name`, name))
     names.add(name)
     if (!port.protocol) out.push(required(`${field}.protocol`))

@@ -1,6 +1,7 @@
 /** Namespaces: held back by spec.finalizers, which the `finalize` subresource empties. */
 import type { FieldError } from '../../../../kube/field-error.ts'
 import { invalid } from '../../../../kube/field-error.ts'
+import { checkDns1123Label, checkQualifiedName } from '../../../../kube/names.ts'
 import type { KubeObject } from '../../../../kube/object.ts'
 import type { Namespace } from '../../../../kube/types.ts'
 import { ageColumn, column, nameColumn, since, tableOf } from '../columns.ts'
@@ -8,7 +9,6 @@ import { defineKind, takeField } from '../kind.ts'
 import type { Strategy } from '../strategy.ts'
 import { asKind, at } from '../support.ts'
 import { checkEach } from '../validation/meta.ts'
-import { dnsLabelProblems, qualifiedNameProblems } from '../validation/names.ts'
 
 const FINALIZER = 'kubernetes'
 const NAME_LABEL = 'kubernetes.io/metadata.name'
@@ -17,7 +17,7 @@ function checkFinalizers(object: KubeObject): FieldError[] {
   const out: FieldError[] = []
   for (const [index, name] of (asKind<Namespace>(object).spec?.finalizers ?? []).entries()) {
     const field = at('spec.finalizers', index)
-    checkEach(out, field, name, qualifiedNameProblems(name))
+    checkEach(out, field, name, checkQualifiedName(name))
     if (!name.includes('/') && name !== FINALIZER) {
       out.push(invalid(field, name, 'name is neither a standard finalizer name nor is it fully qualified'))
     }
@@ -70,7 +70,7 @@ export const namespaces: Strategy = defineKind({
     'status.phase': asKind<Namespace>(object).status?.phase ?? '',
     name: object.metadata.name ?? '',
   }),
-  validateName: name => dnsLabelProblems(name)[0] ?? null,
+  validateName: name => checkDns1123Label(name)[0] ?? null,
   table: tableOf<Namespace>(
     [nameColumn, column('Status', 'Whether the namespace is in use or going away'), ageColumn],
     ({ metadata, status }, nowMs) => [

@@ -1,13 +1,13 @@
 /** Nodes. They register with their status, so creation keeps it. */
 import type { FieldError } from '../../../../kube/field-error.ts'
 import { duplicate, forbidden, required } from '../../../../kube/field-error.ts'
+import { checkLabelValue, checkQualifiedName } from '../../../../kube/names.ts'
 import type { Node, Taint } from '../../../../kube/types.ts'
 import { ageColumn, column, NONE, nameColumn, since, tableOf, UNKNOWN, wide } from '../columns.ts'
 import { defineKind } from '../kind.ts'
 import type { Strategy } from '../strategy.ts'
 import { asKind, at } from '../support.ts'
 import { checkEach, checkOneOf } from '../validation/meta.ts'
-import { labelValueProblems, qualifiedNameProblems } from '../validation/names.ts'
 import { TAINT_EFFECTS } from '../validation/scheduling.ts'
 
 const ROLE_PREFIX = 'node-role.kubernetes.io/'
@@ -67,8 +67,8 @@ function checkTaints(out: FieldError[], taints: readonly Taint[]): void {
   const seen = new Set<string>()
   for (const [index, taint] of taints.entries()) {
     const field = at('spec.taints', index)
-    checkEach(out, `${field}.key`, taint.key, qualifiedNameProblems(taint.key))
-    checkEach(out, `${field}.value`, taint.value ?? '', labelValueProblems(taint.value ?? ''))
+    checkEach(out, `${field}.key`, taint.key, checkQualifiedName(taint.key))
+    checkEach(out, `${field}.value`, taint.value ?? '', checkLabelValue(taint.value ?? ''))
     if (!taint.effect) out.push(required(`${field}.effect`))
     else checkOneOf(out, `${field}.effect`, taint.effect, TAINT_EFFECTS)
     const pair = `${taint.key}:${taint.effect}`

@@ -63,7 +63,7 @@ function validate(object: KubeObject): readonly FieldError[] {
   const out: FieldError[] = []
   if (!pod.spec) return [required('spec')]
   checkPodSpec(out, 'spec', pod.spec)
-  if (pod.spec.nodeName && (pod.spec.schedulingGates ?? []).length > 0 && pod.metadata.uid === undefined) {
+  if (pod.spec.nodeName && (pod.spec.schedulingGates ?? []).length > 0) {
     out.push(forbidden('spec.nodeName', 'cannot be set until all schedulingGates have been cleared'))
   }
   return out

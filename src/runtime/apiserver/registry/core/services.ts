@@ -1,11 +1,11 @@
 /** Services. */
 import type { FieldError } from '../../../../kube/field-error.ts'
+import { checkDns1035Label } from '../../../../kube/names.ts'
 import type { Service } from '../../../../kube/types.ts'
 import { ageColumn, column, labelsText, NONE, nameColumn, since, tableOf, UNKNOWN, wide } from '../columns.ts'
 import { defineKind } from '../kind.ts'
 import type { Strategy } from '../strategy.ts'
 import { asKind } from '../support.ts'
-import { dns1035Problems } from '../validation/names.ts'
 import { checkService, checkServiceUpdate } from '../validation/service.ts'
 import { claimForService } from './service-claims.ts'
 import { defaultFamilies, defaultService, keepAllocated } from './service-defaults.ts'
@@ -89,6 +89,6 @@ export const services: Strategy = defineKind({
     const { spec } = asKind<Service>(object)
     return { 'spec.clusterIP': spec?.clusterIP ?? '', 'spec.type': spec?.type ?? '' }
   },
-  validateName: name => dns1035Problems(name)[0] ?? null,
+  validateName: name => checkDns1035Label(name)[0] ?? null,
   table,
 })

@@ -1,7 +1,15 @@
-/** IPv4 arithmetic for networks of services, and the problems of addresses. */
-import { isIP, isIPv4 } from 'node:net'
+/** Addresses and networks as the validators need them. */
 import { must } from '../../../../base/assert.ts'
-import { IP_PROBLEM } from './names.ts'
+import {
+  type Cidr,
+  cidrAddress,
+  cidrIndexOf,
+  cidrSize,
+  parseAddress,
+  parseCidr,
+} from '../../../../kube/cidr.ts'
+
+export const IP_PROBLEM = 'must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)'
 
 export interface Network {
   /** How many addresses it has, the first and last included. */
@@ -10,38 +18,26 @@ export interface Network {
   address(offset: number): string
 }
 
-export function numberOf(address: string): number {
-  return address.split('.').reduce((sum, octet) => sum * 256 + Number(octet), 0)
-}
+const cidrOf = (cidr: string): Cidr => must(parseCidr(cidr), 'a network that the configuration has checked')
 
-export function textOf(value: number): string {
-  return [24, 16, 8, 0].map(shift => Math.floor(value / 2 ** shift) % 256).join('.')
-}
-
-/** The network of a CIDR that configuration has checked. */
-export function networkOf(cidr: string): Network {
-  const [base = '', bits = ''] = cidr.split('/')
-  const size = 2 ** (32 - Number(bits))
-  const first = Math.floor(numberOf(must(base, 'an IPv4 network')) / size) * size
-  return { size, address: offset => textOf(first + offset) }
+export function networkOf(text: string): Network {
+  const cidr = cidrOf(text)
+  return {
+    size: Number(cidrSize(cidr)),
+    address: offset => must(cidrAddress(cidr, offset), 'an address within the network'),
+  }
 }
 
 /** True for usable addresses of the network: neither its own nor its broadcast address. */
-export function addressInNetwork(address: string, cidr: string): boolean {
-  if (!isIPv4(address)) return false
-  const network = networkOf(cidr)
-  const offset = numberOf(address) - numberOf(network.address(0))
-  return offset > 0 && offset < network.size - 1
+export function addressInNetwork(address: string, network: string): boolean {
+  const cidr = cidrOf(network)
+  const index = cidrIndexOf(cidr, address)
+  return index !== null && index > 0n && index < cidrSize(cidr) - 1n
 }
 
-export const ipProblems = (value: string): string[] => (isIP(value) === 0 ? [IP_PROBLEM] : [])
+export const ipProblems = (value: string): string[] => (parseAddress(value) === null ? [IP_PROBLEM] : [])
 
-export function isCidr(value: string): boolean {
-  const slash = value.indexOf('/')
-  const family = slash < 0 ? 0 : isIP(value.slice(0, slash))
-  const bits = value.slice(slash + 1)
-  return family !== 0 && /^\d{1,3}$/.test(bits) && Number(bits) <= (family === 4 ? 32 : 128)
-}
+export const isCidr = (value: string): boolean => parseCidr(value) !== null
 
 export const CIDR_PROBLEM = 'must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)'
 
@@ -51,7 +47,7 @@ export const CIDR_PROBLEM = 'must be a valid CIDR value, (e.g. 10.9.8.0/24 or 20
  * runtime's network").
  */
 export function specialIpProblems(address: string): string[] {
-  const isOld = isIPv4(address)
+  const isOld = parseAddress(address)?.family === 4
   const starts = (prefix: string) => address.toLowerCase().startsWith(prefix)
   if (address === '0.0.0.0' || address === '::') return [`may not be unspecified (${address})`]
   if (isOld ? starts('127.0.0.') : address === '::1') {

@@ -1,16 +1,16 @@
 /** Containers: names, images, ports, environment, security; init and ephemeral ones with their own rules. */
 import { duplicate, forbidden, invalid, notSupported, required } from '../../../../kube/field-error.ts'
+import {
+  checkConfigMapKey,
+  checkDns1123Label,
+  checkDns1123Subdomain,
+  checkEnvVarName,
+  checkPortName,
+  checkPortNumber,
+} from '../../../../kube/names.ts'
 import type { Container, ContainerPort, EnvVar, PodSpec } from '../../../../kube/types.ts'
 import { at } from '../support.ts'
 import { checkEach, checkOneOf, type Problems } from './meta.ts'
-import {
-  configKeyProblems,
-  dnsLabelProblems,
-  dnsSubdomainProblems,
-  envNameProblems,
-  portNameProblems,
-  portProblems,
-} from './names.ts'
 import { checkLifecycle, checkProbes } from './probes.ts'
 import { checkResources } from './resources.ts'
 import { checkMounts } from './volumes.ts'
@@ -90,7 +90,7 @@ function checkInitContainer(
 
 function checkContainer(out: Problems, field: string, container: Container, around: Surroundings): void {
   if (!container.name) out.push(required(`${field}.name`))
-  else checkEach(out, `${field}.name`, container.name, dnsLabelProblems(container.name))
+  else checkEach(out, `${field}.name`, container.name, checkDns1123Label(container.name))
   const image = container.image ?? ''
   if (image === '') out.push(required(`${field}.image`))
   else if (image !== image.trim()) {
@@ -119,15 +119,15 @@ function checkPorts(
   for (const [index, port] of ports.entries()) {
     const field = at(path, index)
     if (port.name) {
-      const problems = portNameProblems(port.name)
+      const problems = checkPortName(port.name)
       checkEach(out, `${field}.name`, port.name, problems)
       if (problems.length === 0 && names.has(port.name)) out.push(duplicate(`${field}.name`, port.name))
       names.add(port.name)
     }
     if (!port.containerPort) out.push(required(`${field}.containerPort`))
-    else checkEach(out, `${field}.containerPort`, port.containerPort, portProblems(port.containerPort))
+    else checkEach(out, `${field}.containerPort`, port.containerPort, checkPortNumber(port.containerPort))
     if (port.hostPort) {
-      checkEach(out, `${field}.hostPort`, port.hostPort, portProblems(port.hostPort))
+      checkEach(out, `${field}.hostPort`, port.hostPort, checkPortNumber(port.hostPort))
       if (isHostNetwork && port.hostPort !== port.containerPort) {
         const detail = 'must match `hostPort` when `hostNetwork` is true'
         out.push(invalid(`${field}.containerPort`, port.containerPort, detail))
@@ -154,7 +154,7 @@ function checkEnv(out: Problems, path: string, env: readonly EnvVar[]): void {
   for (const [index, entry] of env.entries()) {
     const field = at(path, index)
     if (!entry.name) out.push(required(`${field}.name`))
-    else checkEach(out, `${field}.name`, entry.name, envNameProblems(entry.name))
+    else checkEach(out, `${field}.name`, entry.name, checkEnvVarName(entry.name))
     if (entry.valueFrom) checkValueFrom(out, `${field}.valueFrom`, entry)
   }
 }
@@ -176,7 +176,7 @@ function checkValueFrom(out: Problems, field: string, entry: EnvVar): void {
     if (!reference) continue
     if (!reference.name) out.push(required(`${field}.${name}.name`))
     if (!reference.key) out.push(required(`${field}.${name}.key`))
-    else checkEach(out, `${field}.${name}.key`, reference.key, configKeyProblems(reference.key))
+    else checkEach(out, `${field}.${name}.key`, reference.key, checkConfigMapKey(reference.key))
   }
   if (source.resourceFieldRef && !source.resourceFieldRef.resource) {
     out.push(required(`${field}.resourceFieldRef.resource`))
@@ -205,12 +205,12 @@ function checkFieldRef(
 function checkEnvFrom(out: Problems, path: string, sources: NonNullable<Container['envFrom']>): void {
   for (const [index, source] of sources.entries()) {
     const field = at(path, index)
-    if (source.prefix) checkEach(out, `${field}.prefix`, source.prefix, envNameProblems(source.prefix))
+    if (source.prefix) checkEach(out, `${field}.prefix`, source.prefix, checkEnvVarName(source.prefix))
     const given = (['configMapRef', 'secretRef'] as const).filter(name => source[name])
     for (const name of given) {
       const target = source[name]?.name
       if (!target) out.push(required(`${field}.${name}.name`))
-      else checkEach(out, `${field}.${name}.name`, target, dnsSubdomainProblems(target))
+      else checkEach(out, `${field}.${name}.name`, target, checkDns1123Subdomain(target))
     }
     if (given.length === 0) out.push(invalid(field, '', 'must specify one of: `configMapRef` or `secretRef`'))
     if (given.length > 1) {

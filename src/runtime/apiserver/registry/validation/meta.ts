@@ -1,8 +1,8 @@
 /** Labels, annotations, selectors and label-like names inside specs (templates, node selectors). */
 import type { FieldError } from '../../../../kube/field-error.ts'
 import { forbidden, invalid, notSupported, required, tooLong } from '../../../../kube/field-error.ts'
+import { checkLabelValue, checkQualifiedName } from '../../../../kube/names.ts'
 import { at } from '../support.ts'
-import { labelValueProblems, qualifiedNameProblems } from './names.ts'
 
 const ANNOTATIONS_BYTES_MAX = 256 * 1024
 
@@ -15,8 +15,8 @@ export function checkEach(out: Problems, field: string, value: unknown, problems
 
 export function checkLabels(out: Problems, field: string, labels: Record<string, string> | undefined): void {
   for (const [key, value] of Object.entries(labels ?? {})) {
-    checkEach(out, field, key, qualifiedNameProblems(key))
-    checkEach(out, field, value, labelValueProblems(value))
+    checkEach(out, field, key, checkQualifiedName(key))
+    checkEach(out, field, value, checkLabelValue(value))
   }
 }
 
@@ -27,7 +27,7 @@ export function checkAnnotations(
 ): void {
   let size = 0
   for (const [key, value] of Object.entries(annotations ?? {})) {
-    checkEach(out, field, key, qualifiedNameProblems(key.toLowerCase()))
+    checkEach(out, field, key, checkQualifiedName(key.toLowerCase()))
     size += Buffer.byteLength(key) + Buffer.byteLength(value)
   }
   if (size > ANNOTATIONS_BYTES_MAX) out.push(tooLong(field, ANNOTATIONS_BYTES_MAX))
@@ -54,9 +54,9 @@ export function checkSelector(out: Problems, field: string, selector: LabelSelec
     if (!LABEL_OPERATORS.includes(requirement.operator ?? '')) {
       out.push(invalid(`${path}.operator`, requirement.operator ?? '', 'not a valid selector operator'))
     }
-    checkEach(out, `${path}.key`, requirement.key ?? '', qualifiedNameProblems(requirement.key ?? ''))
+    checkEach(out, `${path}.key`, requirement.key ?? '', checkQualifiedName(requirement.key ?? ''))
     for (const [position, value] of (requirement.values ?? []).entries()) {
-      checkEach(out, at(`${path}.values`, position), value, labelValueProblems(value))
+      checkEach(out, at(`${path}.values`, position), value, checkLabelValue(value))
     }
   }
 }
@@ -112,7 +112,7 @@ export function checkNodeSelectorTerm(out: Problems, path: string, term: NodeSel
     if (!NODE_OPERATORS.includes(operator)) {
       out.push(invalid(`${field}.operator`, operator, 'not a valid selector operator'))
     }
-    checkEach(out, `${field}.key`, key, qualifiedNameProblems(key))
+    checkEach(out, `${field}.key`, key, checkQualifiedName(key))
   }
   for (const [index, requirement] of (term.matchFields ?? []).entries()) {
     const field = at(`${path}.matchFields`, index)

@@ -1,6 +1,7 @@
 /** A pod spec, in a pod or in a template. */
 import { isIP } from 'node:net'
 import { forbidden, invalid, required } from '../../../../kube/field-error.ts'
+import { checkDns1123Label, checkDns1123Subdomain, checkQualifiedName } from '../../../../kube/names.ts'
 import type { PodSpec, PodTemplateSpec } from '../../../../kube/types.ts'
 import { at } from '../support.ts'
 import { checkAllContainers, checkIds } from './containers.ts'
@@ -14,7 +15,6 @@ import {
   type Problems,
   selects,
 } from './meta.ts'
-import { dnsLabelProblems, dnsSubdomainProblems, qualifiedNameProblems } from './names.ts'
 import { checkResources } from './resources.ts'
 import { checkAffinity, checkSpreading, checkTolerations } from './scheduling.ts'
 import { checkVolumes } from './volumes.ts'
@@ -38,11 +38,11 @@ export function checkPodSpec(out: Problems, path: string, spec: PodSpec): void {
   checkPodSecurity(out, path, spec)
   for (const [index, gate] of (spec.schedulingGates ?? []).entries()) {
     const field = at(`${path}.schedulingGates`, index)
-    checkEach(out, field, gate.name, qualifiedNameProblems(gate.name))
+    checkEach(out, field, gate.name, checkQualifiedName(gate.name))
   }
   for (const [index, gate] of (spec.readinessGates ?? []).entries()) {
     const field = `${at(`${path}.readinessGates`, index)}.conditionType`
-    checkEach(out, field, gate.conditionType, qualifiedNameProblems(gate.conditionType))
+    checkEach(out, field, gate.conditionType, checkQualifiedName(gate.conditionType))
   }
 }
 
@@ -69,11 +69,11 @@ function checkRunning(out: Problems, path: string, spec: PodSpec): void {
 function checkIdentity(out: Problems, path: string, spec: PodSpec): void {
   for (const name of ['serviceAccountName', 'nodeName', 'priorityClassName', 'runtimeClassName'] as const) {
     const value = spec[name]
-    if (value) checkEach(out, `${path}.${name}`, value, dnsSubdomainProblems(value))
+    if (value) checkEach(out, `${path}.${name}`, value, checkDns1123Subdomain(value))
   }
   for (const name of ['hostname', 'subdomain'] as const) {
     const value = spec[name]
-    if (value) checkEach(out, `${path}.${name}`, value, dnsLabelProblems(value))
+    if (value) checkEach(out, `${path}.${name}`, value, checkDns1123Label(value))
   }
   for (const [index, secret] of (spec.imagePullSecrets ?? []).entries()) {
     if (!secret.name) out.push(required(`${at(`${path}.imagePullSecrets`, index)}.name`))
@@ -82,7 +82,7 @@ function checkIdentity(out: Problems, path: string, spec: PodSpec): void {
     const field = at(`${path}.hostAliases`, index)
     if (isIP(alias.ip) === 0) out.push(invalid(`${field}.ip`, alias.ip, 'must be valid IP address'))
     for (const [position, name] of (alias.hostnames ?? []).entries()) {
-      checkEach(out, at(`${field}.hostnames`, position), name, dnsSubdomainProblems(name))
+      checkEach(out, at(`${field}.hostnames`, position), name, checkDns1123Subdomain(name))
     }
   }
 }

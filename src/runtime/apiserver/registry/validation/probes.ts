@@ -1,9 +1,9 @@
 /** Probes and lifecycle hooks: exactly one handler, sane numbers, ports that exist. */
 import { forbidden, invalid, required } from '../../../../kube/field-error.ts'
+import { checkPortName, checkPortNumber } from '../../../../kube/names.ts'
 import type { Container, IntOrString, Lifecycle, LifecycleHandler, Probe } from '../../../../kube/types.ts'
 import { at } from '../support.ts'
 import { checkEach, checkNonNegative, checkOneOf, type Problems } from './meta.ts'
-import { portNameProblems, portProblems } from './names.ts'
 
 interface Handler {
   exec?: LifecycleHandler['exec']
@@ -69,7 +69,7 @@ function checkHandler(out: Problems, path: string, handler: Handler): void {
   }
   if (handler.httpGet) checkHttpGet(out, `${path}.httpGet`, handler.httpGet)
   if (handler.tcpSocket) checkPort(out, `${path}.tcpSocket.port`, handler.tcpSocket.port)
-  if (handler.grpc) checkEach(out, `${path}.grpc.port`, handler.grpc.port, portProblems(handler.grpc.port))
+  if (handler.grpc) checkEach(out, `${path}.grpc.port`, handler.grpc.port, checkPortNumber(handler.grpc.port))
 }
 
 function checkHttpGet(out: Problems, path: string, action: NonNullable<Handler['httpGet']>): void {
@@ -87,7 +87,7 @@ function checkHttpGet(out: Problems, path: string, action: NonNullable<Handler['
 
 /** A port by number, or by the name of a port of the container. */
 export function checkPort(out: Problems, field: string, port: IntOrString): void {
-  checkEach(out, field, port, typeof port === 'number' ? portProblems(port) : portNameProblems(port))
+  checkEach(out, field, port, typeof port === 'number' ? checkPortNumber(port) : checkPortName(port))
 }
 
 export function checkLifecycle(

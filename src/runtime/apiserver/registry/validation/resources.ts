@@ -1,8 +1,8 @@
 /** Resource requests and limits: names, signs, and requests that stay within limits. */
 import { invalid, required } from '../../../../kube/field-error.ts'
+import { checkQualifiedName } from '../../../../kube/names.ts'
 import { keyed } from '../support.ts'
 import { checkEach, type Problems } from './meta.ts'
-import { qualifiedNameProblems } from './names.ts'
 import { compareQuantities, isQuantity, isWhole, QUANTITY_PROBLEM } from './quantities.ts'
 
 type Quantities = Record<string, string>
@@ -61,7 +61,7 @@ function checkWithinLimit(
 }
 
 function checkContainerResource(out: Problems, field: string, name: string, quantity: string): void {
-  const problems = qualifiedNameProblems(name)
+  const problems = checkQualifiedName(name)
   checkEach(out, field, name, problems)
   if (problems.length === 0 && !name.includes('/') && !isStandard(name)) {
     out.push(invalid(field, name, 'must be a standard resource for containers'))

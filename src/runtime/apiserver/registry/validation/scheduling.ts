@@ -1,16 +1,16 @@
 /** What a pod says about where it may run: affinity, tolerations, spreading. */
 import { duplicate, invalid, required } from '../../../../kube/field-error.ts'
+import { checkLabelValue, checkQualifiedName } from '../../../../kube/names.ts'
 import type { NodeSelector, PodAffinityTerm, PodSpec, Toleration } from '../../../../kube/types.ts'
 import { at } from '../support.ts'
 import { checkEach, checkNodeSelectorTerm, checkOneOf, checkSelector, type Problems } from './meta.ts'
-import { labelValueProblems, qualifiedNameProblems } from './names.ts'
 
 export const TAINT_EFFECTS = ['NoSchedule', 'PreferNoSchedule', 'NoExecute']
 
 export function checkTolerations(out: Problems, path: string, tolerations: readonly Toleration[]): void {
   for (const [index, item] of tolerations.entries()) {
     const field = at(path, index)
-    if (item.key) checkEach(out, `${field}.key`, item.key, qualifiedNameProblems(item.key))
+    if (item.key) checkEach(out, `${field}.key`, item.key, checkQualifiedName(item.key))
     if (!item.key && item.operator !== 'Exists') {
       const detail =
         'operator must be Exists when `key` is empty, which means "match all values and all keys"'
@@ -28,7 +28,7 @@ export function checkTolerations(out: Problems, path: string, tolerations: reado
 function checkTolerationValue(out: Problems, field: string, item: Toleration): void {
   const operator = item.operator || 'Equal'
   if (operator === 'Equal') {
-    const problems = labelValueProblems(item.value ?? '')
+    const problems = checkLabelValue(item.value ?? '')
     if (problems.length > 0) out.push(invalid(`${field}.operator`, item.value, problems.join(';')))
   } else if (operator === 'Exists') {
     if (!item.value) return
@@ -83,7 +83,7 @@ function checkPodTerm(out: Problems, field: string, term: PodAffinityTerm): void
   checkSelector(out, `${field}.labelSelector`, term.labelSelector)
   checkSelector(out, `${field}.namespaceSelector`, term.namespaceSelector)
   if (!term.topologyKey) out.push(required(`${field}.topologyKey`, 'can not be empty'))
-  else checkEach(out, `${field}.topologyKey`, term.topologyKey, qualifiedNameProblems(term.topologyKey))
+  else checkEach(out, `${field}.topologyKey`, term.topologyKey, checkQualifiedName(term.topologyKey))
 }
 
 export function checkSpreading(

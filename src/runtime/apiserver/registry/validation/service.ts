@@ -1,10 +1,15 @@
 /** The rules for services. */
 import { duplicate, forbidden, invalid, required } from '../../../../kube/field-error.ts'
+import {
+  checkDns1123Label,
+  checkDns1123Subdomain,
+  checkPortNumber,
+  checkQualifiedName,
+} from '../../../../kube/names.ts'
 import type { Service, ServicePort, ServiceSpec } from '../../../../kube/types.ts'
 import { at } from '../support.ts'
 import { CIDR_PROBLEM, ipProblems, isCidr } from './addresses.ts'
 import { checkEach, checkLabels, checkOneOf, type Problems } from './meta.ts'
-import { dnsLabelProblems, dnsSubdomainProblems, portProblems, qualifiedNameProblems } from './names.ts'
 import { checkPort } from './probes.ts'
 
 const TYPES = ['ClusterIP', 'ExternalName', 'LoadBalancer', 'NodePort']
@@ -47,7 +52,7 @@ function checkExternalName(out: Problems, spec: ServiceSpec): void {
   if (spec.clusterIP === 'None') out.push(forbidden('spec.clusterIP', refusal))
   const name = (spec.externalName ?? '').replace(/\.$/, '')
   if (name === '') out.push(required('spec.externalName'))
-  else checkEach(out, 'spec.externalName', name, dnsSubdomainProblems(name))
+  else checkEach(out, 'spec.externalName', name, checkDns1123Subdomain(name))
 }
 
 function checkPorts(out: Problems, ports: readonly ServicePort[]): void {
@@ -57,16 +62,16 @@ function checkPorts(out: Problems, ports: readonly ServicePort[]): void {
     const field = at('spec.ports', index)
     if (!port.name && ports.length > 1) out.push(required(`${field}.name`))
     if (port.name) {
-      checkEach(out, `${field}.name`, port.name, dnsLabelProblems(port.name))
+      checkEach(out, `${field}.name`, port.name, checkDns1123Label(port.name))
       if (names.has(port.name)) out.push(duplicate(`${field}.name`, port.name))
       names.add(port.name)
     }
-    checkEach(out, `${field}.port`, port.port, portProblems(port.port))
+    checkEach(out, `${field}.port`, port.port, checkPortNumber(port.port))
     if (!port.protocol) out.push(required(`${field}.protocol`))
     else checkOneOf(out, `${field}.protocol`, port.protocol, PROTOCOLS)
     if (port.targetPort !== undefined) checkPort(out, `${field}.targetPort`, port.targetPort)
     if (port.appProtocol) {
-      checkEach(out, `${field}.appProtocol`, port.appProtocol, qualifiedNameProblems(port.appProtocol))
+      checkEach(out, `${field}.appProtocol`, port.appProtocol, checkQualifiedName(port.appProtocol))
     }
     const pair = `${port.protocol}/${port.port}`
     if (pairs.has(pair)) out.push(duplicate(field, shown(port, { Port: port.port })))

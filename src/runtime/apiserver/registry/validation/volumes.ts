@@ -1,9 +1,9 @@
 /** Volumes of a pod and where containers mount them. */
 import { duplicate, forbidden, invalid, notFoundField, required } from '../../../../kube/field-error.ts'
+import { checkDns1123Label } from '../../../../kube/names.ts'
 import type { Container, KeyToPath, PodSpec, Volume } from '../../../../kube/types.ts'
 import { at } from '../support.ts'
 import { checkEach, checkOneOf, type Problems } from './meta.ts'
-import { dnsLabelProblems } from './names.ts'
 import { compareQuantities, isQuantity } from './quantities.ts'
 
 const HOST_PATH_TYPES = [
@@ -27,7 +27,7 @@ export function checkVolumes(out: Problems, field: string, volumes: PodSpec['vol
     const path = at(field, index)
     checkSource(out, path, volume)
     if (!volume.name) out.push(required(`${path}.name`))
-    else checkEach(out, `${path}.name`, volume.name, dnsLabelProblems(volume.name))
+    else checkEach(out, `${path}.name`, volume.name, checkDns1123Label(volume.name))
     if (names.has(volume.name)) out.push(duplicate(`${path}.name`, volume.name))
     names.add(volume.name)
   }

@@ -1,0 +1,216 @@
+/** DaemonSets and StatefulSets. */
+import type { FieldError } from '../../../../kube/field-error.ts'
+import { invalid, required } from '../../../../kube/field-error.ts'
+import type { DaemonSet, DaemonSetSpec, StatefulSet, StatefulSetSpec } from '../../../../kube/types.ts'
+import {
+  ageColumn,
+  column,
+  containerCells,
+  containerColumns,
+  labelsText,
+  nameColumn,
+  selectorText,
+  since,
+  tableOf,
+} from '../columns.ts'
+import { defaultTemplate } from '../core/pod-defaults.ts'
+import { defineKind } from '../kind.ts'
+import type { Strategy } from '../strategy.ts'
+import { asKind, setDefault } from '../support.ts'
+import { checkNonNegative, checkOneOf } from '../validation/meta.ts'
+import { checkRunningTemplate } from '../validation/pod-spec.ts'
+import {
+  checkAtMostAll,
+  checkImmutable,
+  checkIntOrPercent,
+  checkStatefulSpecKept,
+  checkWorkloadSelector,
+  isZero,
+} from '../validation/workload.ts'
+
+function defaultDaemonSet(spec: DaemonSetSpec | undefined): void {
+  if (!spec) return
+  setDefault(spec, 'updateStrategy', {})
+  setDefault(spec, 'revisionHistoryLimit', 10)
+  const strategy = spec.updateStrategy
+  if (strategy) {
+    if (!strategy.type) strategy.type = 'RollingUpdate'
+    if (strategy.type === 'RollingUpdate') {
+      strategy.rollingUpdate ??= {}
+      strategy.rollingUpdate.maxUnavailable ??= 1
+      strategy.rollingUpdate.maxSurge ??= 0
+    }
+  }
+  defaultTemplate(spec.template)
+}
+
+function validateDaemonSet(spec: DaemonSetSpec | undefined): readonly FieldError[] {
+  const out: FieldError[] = []
+  if (!spec) return [required('spec')]
+  const { template, selector, updateStrategy } = spec
+  checkWorkloadSelector(out, 'spec.selector', selector, 'daemonset')
+  checkRunningTemplate(out, 'spec.template', { template, selector, kind: 'DaemonSet' })
+  checkNonNegative(out, 'spec.minReadySeconds', spec.minReadySeconds)
+  checkNonNegative(out, 'spec.revisionHistoryLimit', spec.revisionHistoryLimit)
+  checkOneOf(out, 'spec.updateStrategy.type', updateStrategy?.type, ['OnDelete', 'RollingUpdate'])
+  const rolling = updateStrategy?.rollingUpdate
+  if (updateStrategy?.type !== 'RollingUpdate' || !rolling) return out
+  const field = 'spec.updateStrategy.rollingUpdate'
+  checkIntOrPercent(out, `${field}.maxUnavailable`, rolling.maxUnavailable)
+  checkIntOrPercent(out, `${field}.maxSurge`, rolling.maxSurge)
+  checkAtMostAll(out, `${field}.maxUnavailable`, rolling.maxUnavailable)
+  checkAtMostAll(out, `${field}.maxSurge`, rolling.maxSurge)
+  const noneUnavailable = isZero(rolling.maxUnavailable)
+  const noneMore = isZero(rolling.maxSurge)
+  if (noneUnavailable && noneMore) {
+    const detail = 'cannot be 0 when maxSurge is 0'
+    out.push(invalid(`${field}.maxUnavailable`, rolling.maxUnavailable, detail))
+  } else if (!noneUnavailable && !noneMore) {
+    out.push(invalid(`${field}.maxSurge`, rolling.maxSurge, 'may not be set when maxUnavailable is non-zero'))
+  }
+  return out
+}
+
+export const daemonSets: Strategy = defineKind({
+  group: 'apps',
+  resource: 'daemonsets',
+  hasStatus: true,
+  hasGeneration: true,
+  prepareForCreate: object => {
+    object['status'] = {
+      currentNumberScheduled: 0,
+      desiredNumberScheduled: 0,
+      numberMisscheduled: 0,
+      numberReady: 0,
+    }
+  },
+  applyDefaults: object => defaultDaemonSet(asKind<DaemonSet>(object).spec),
+  validate: object => validateDaemonSet(asKind<DaemonSet>(object).spec),
+  validateUpdate(next, previous) {
+    const out: FieldError[] = []
+    const before = asKind<DaemonSet>(previous).spec?.selector
+    checkImmutable(out, 'spec.selector', asKind<DaemonSet>(next).spec?.selector, before)
+    return out
+  },
+  table: tableOf<DaemonSet>(
+    [
+      nameColumn,
+      column('Desired', 'Nodes that should run the pod', 'integer'),
+      column('Current', 'Nodes that run the pod', 'integer'),
+      column('Ready', 'Pods that are ready', 'integer'),
+      column('Up-to-date', 'Pods of the present template', 'integer'),
+      column('Available', 'Pods that have been ready long enough', 'integer'),
+      column('Node Selector', 'Labels of the nodes that should run the pod'),
+      ageColumn,
+      ...containerColumns,
+    ],
+    ({ metadata, spec, status }, nowMs) => [
+      metadata.name ?? '',
+      status?.desiredNumberScheduled ?? 0,
+      status?.currentNumberScheduled ?? 0,
+      status?.numberReady ?? 0,
+      status?.updatedNumberScheduled ?? 0,
+      status?.numberAvailable ?? 0,
+      labelsText(spec?.template?.spec?.nodeSelector),
+      since(metadata.creationTimestamp, nowMs),
+      ...containerCells(spec?.template?.spec),
+      selectorText(spec?.selector),
+    ],
+  ),
+})
+
+function defaultStatefulSet(spec: StatefulSetSpec | undefined): void {
+  if (!spec) return
+  setDefault(spec, 'podManagementPolicy', 'OrderedReady')
+  setDefault(spec, 'updateStrategy', {})
+  setDefault(spec, 'replicas', 1)
+  setDefault(spec, 'revisionHistoryLimit', 10)
+  setDefault(spec, 'persistentVolumeClaimRetentionPolicy', {})
+  const retention = spec.persistentVolumeClaimRetentionPolicy
+  if (retention) {
+    if (!retention.whenDeleted) retention.whenDeleted = 'Retain'
+    if (!retention.whenScaled) retention.whenScaled = 'Retain'
+  }
+  const strategy = spec.updateStrategy
+  if (strategy) {
+    if (!strategy.type) strategy.type = 'RollingUpdate'
+    if (strategy.type === 'RollingUpdate') {
+      strategy.rollingUpdate ??= {}
+      strategy.rollingUpdate.partition ??= 0
+    }
+  }
+  for (const claim of spec.volumeClaimTemplates ?? []) {
+    claim.apiVersion ??= 'v1'
+    claim.kind ??= 'PersistentVolumeClaim'
+    if (claim.spec) setDefault(claim.spec, 'volumeMode', 'Filesystem')
+    claim.status ??= { phase: 'Pending' }
+  }
+  defaultTemplate(spec.template)
+}
+
+function validateStatefulSet(spec: StatefulSetSpec | undefined): readonly FieldError[] {
+  const out: FieldError[] = []
+  if (!spec) return [required('spec')]
+  const { template, selector } = spec
+  if (!spec.podManagementPolicy) out.push(required('spec.podManagementPolicy'))
+  else if (!['OrderedReady', 'Parallel'].includes(spec.podManagementPolicy)) {
+    const detail = "must be 'OrderedReady' or 'Parallel'"
+    out.push(invalid('spec.podManagementPolicy', spec.podManagementPolicy, detail))
+  }
+  const type = spec.updateStrategy?.type
+  if (!type) out.push(required('spec.updateStrategy'))
+  else if (!['RollingUpdate', 'OnDelete'].includes(type)) {
+    out.push(invalid('spec.updateStrategy', spec.updateStrategy, "must be 'RollingUpdate' or 'OnDelete'"))
+  }
+  const partition = spec.updateStrategy?.rollingUpdate?.partition
+  checkNonNegative(out, 'spec.updateStrategy.rollingUpdate.partition', partition)
+  checkNonNegative(out, 'spec.replicas', spec.replicas)
+  checkNonNegative(out, 'spec.minReadySeconds', spec.minReadySeconds)
+  checkNonNegative(out, 'spec.ordinals.start', spec.ordinals?.start)
+  checkWorkloadSelector(out, 'spec.selector', selector, 'statefulset')
+  checkRunningTemplate(out, 'spec.template', { template: withClaims(spec), selector, kind: 'StatefulSet' })
+  if (!template) out.push(required('spec.template'))
+  return out
+}
+
+/** The template as its pods have it: with a volume for each claim template, so that mounts find theirs. */
+function withClaims(spec: StatefulSetSpec): StatefulSetSpec['template'] {
+  const podSpec = spec.template?.spec
+  if (!podSpec) return spec.template
+  const claims = (spec.volumeClaimTemplates ?? []).map(claim => claim.metadata?.name ?? '')
+  const volumes = (podSpec.volumes ?? []).filter(volume => !claims.includes(volume.name))
+  const added = claims.map(name => ({ name, persistentVolumeClaim: { claimName: name } }))
+  return { ...spec.template, spec: { ...podSpec, volumes: [...volumes, ...added] } }
+}
+
+export const statefulSets: Strategy = defineKind({
+  group: 'apps',
+  resource: 'statefulsets',
+  hasStatus: true,
+  hasGeneration: true,
+  prepareForCreate: object => {
+    object['status'] = { replicas: 0, availableReplicas: 0 }
+  },
+  applyDefaults: object => defaultStatefulSet(asKind<StatefulSet>(object).spec),
+  validate: object => validateStatefulSet(asKind<StatefulSet>(object).spec),
+  validateUpdate(next, previous) {
+    const out: FieldError[] = []
+    const after = asKind<StatefulSet>(next).spec ?? {}
+    checkStatefulSpecKept(out, after, asKind<StatefulSet>(previous).spec ?? {})
+    return out
+  },
+  table: tableOf<StatefulSet>(
+    [
+      nameColumn,
+      column('Ready', 'Pods that are ready, of those wanted'),
+      ageColumn,
+      ...containerColumns.slice(0, 2),
+    ],
+    ({ metadata, spec, status }, nowMs) => [
+      metadata.name ?? '',
+      `${status?.readyReplicas ?? 0}/${spec?.replicas ?? 0}`,
+      since(metadata.creationTimestamp, nowMs),
+      ...containerCells(spec?.template?.spec),
+    ],
+  ),
+})

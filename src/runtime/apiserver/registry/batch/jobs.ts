@@ -1,0 +1,260 @@
+/** Jobs and CronJobs. */
+import type { FieldError } from '../../../../kube/field-error.ts'
+import { invalid, required } from '../../../../kube/field-error.ts'
+import { humanDuration } from '../../../../kube/time.ts'
+import type { CronJob, Job, JobSpec } from '../../../../kube/types.ts'
+import {
+  ageColumn,
+  column,
+  containerCells,
+  containerColumns,
+  NONE,
+  nameColumn,
+  selectorText,
+  since,
+  tableOf,
+} from '../columns.ts'
+import { defaultTemplate } from '../core/pod-defaults.ts'
+import { defineKind } from '../kind.ts'
+import type { Strategy } from '../strategy.ts'
+import { asKind, setDefault } from '../support.ts'
+import { checkNonNegative, checkOneOf, checkSelector } from '../validation/meta.ts'
+import { checkTemplate, checkTemplateFits } from '../validation/pod-spec.ts'
+import { checkImmutable } from '../validation/workload.ts'
+
+const BACKOFF_LIMIT = 6
+const INT32_MAX = 2 ** 31 - 1
+const CRON_NAME_MAX = 52
+const LABEL_PREFIX = 'batch.kubernetes.io/'
+
+function defaultJob(job: Job): void {
+  const spec = job.spec
+  if (!spec) return
+  if (spec.completions === undefined && spec.parallelism === undefined) spec.completions = 1
+  setDefault(spec, 'parallelism', 1)
+  setDefault(spec, 'backoffLimit', spec.backoffLimitPerIndex === undefined ? BACKOFF_LIMIT : INT32_MAX)
+  setDefault(spec, 'completionMode', 'NonIndexed')
+  setDefault(spec, 'suspend', false)
+  setDefault(spec, 'podReplacementPolicy', spec.podFailurePolicy ? 'Failed' : 'TerminatingOrFailed')
+  setDefault(spec, 'manualSelector', false)
+  const labels = spec.template?.metadata?.labels
+  if (labels && Object.keys(job.metadata.labels ?? {}).length === 0) job.metadata.labels = { ...labels }
+  defaultTemplate(spec.template)
+}
+
+/** Without a selector of its own, a job finds its pods by its uid, which the server puts into the template. */
+function generateSelector(job: Job): void {
+  const spec = job.spec
+  if (!spec || spec.manualSelector === true || !spec.template) return
+  const uid = job.metadata.uid ?? ''
+  const name = job.metadata.name ?? ''
+  const template = spec.template
+  template.metadata = {
+    ...template.metadata,
+    labels: {
+      ...template.metadata?.labels,
+      'controller-uid': uid,
+      'job-name': name,
+      [`${LABEL_PREFIX}controller-uid`]: uid,
+      [`${LABEL_PREFIX}job-name`]: name,
+    },
+  }
+  spec.selector = {
+    ...spec.selector,
+    matchLabels: { ...spec.selector?.matchLabels, [`${LABEL_PREFIX}controller-uid`]: uid },
+  }
+}
+
+const COUNTS = [
+  'parallelism',
+  'completions',
+  'activeDeadlineSeconds',
+  'backoffLimit',
+  'ttlSecondsAfterFinished',
+  'backoffLimitPerIndex',
+  'maxFailedIndexes',
+] as const
+
+function checkJobSpec(out: FieldError[], path: string, spec: JobSpec): void {
+  for (const name of COUNTS) checkNonNegative(out, `${path}.${name}`, spec[name])
+  if (spec.completionMode !== undefined) {
+    checkOneOf(out, `${path}.completionMode`, spec.completionMode, ['Indexed', 'NonIndexed'])
+    if (spec.completionMode === 'Indexed' && spec.completions === undefined) {
+      out.push(required(`${path}.completions`, 'when completion mode is Indexed'))
+    }
+  }
+  checkTemplate(out, `${path}.template`, spec.template)
+  const policy = spec.template?.spec?.restartPolicy
+  if (policy !== 'OnFailure' && policy !== 'Never') {
+    out.push(required(`${path}.template.spec.restartPolicy`, 'valid values: "OnFailure", "Never"'))
+  }
+}
+
+function validateJob(spec: JobSpec | undefined): readonly FieldError[] {
+  const out: FieldError[] = []
+  if (!spec) return [required('spec')]
+  if (!spec.selector) out.push(required('spec.selector'))
+  else {
+    checkSelector(out, 'spec.selector', spec.selector)
+    const { template, selector } = spec
+    checkTemplateFits(out, 'spec.template', { template, selector, kind: 'Job' })
+  }
+  checkJobSpec(out, 'spec', spec)
+  return out
+}
+
+function validateJobUpdate(next: Job, previous: Job): readonly FieldError[] {
+  const out: FieldError[] = []
+  const after = next.spec
+  const before = previous.spec
+  const wasScaled = before?.completionMode === 'Indexed' && after?.completions === after?.parallelism
+  if (!wasScaled) checkImmutable(out, 'spec.completions', after?.completions, before?.completions)
+  checkImmutable(out, 'spec.selector', after?.selector, before?.selector)
+  const notStarted = before?.suspend === true && previous.status?.startTime === undefined
+  if (!notStarted) checkImmutable(out, 'spec.template', after?.template, before?.template)
+  checkImmutable(out, 'spec.completionMode', after?.completionMode, before?.completionMode)
+  checkImmutable(out, 'spec.podFailurePolicy', after?.podFailurePolicy, before?.podFailurePolicy)
+  checkImmutable(out, 'spec.backoffLimitPerIndex', after?.backoffLimitPerIndex, before?.backoffLimitPerIndex)
+  checkImmutable(out, 'spec.managedBy', after?.managedBy, before?.managedBy)
+  return out
+}
+
+function jobStatus(job: Job): string {
+  const has = (type: string) =>
+    (job.status?.conditions ?? []).some(item => item.type === type && item.status === 'True')
+  for (const type of ['Complete', 'Failed']) if (has(type)) return type
+  if (job.metadata.deletionTimestamp) return 'Terminating'
+  return ['Suspended', 'FailureTarget', 'SuccessCriteriaMet'].find(has) ?? 'Running'
+}
+
+function completions(job: Job): string {
+  const done = job.status?.succeeded ?? 0
+  const { completions: wanted, parallelism = 0 } = job.spec ?? {}
+  if (wanted !== undefined) return `${done}/${wanted}`
+  return parallelism > 1 ? `${done}/1 of ${parallelism}` : `${done}/1`
+}
+
+function jobDuration(job: Job, nowMs: number): string {
+  const { startTime, completionTime } = job.status ?? {}
+  if (!startTime) return ''
+  const end = completionTime ? Date.parse(completionTime) : nowMs
+  return humanDuration(end - Date.parse(startTime))
+}
+
+export const jobs: Strategy = defineKind({
+  group: 'batch',
+  resource: 'jobs',
+  hasStatus: true,
+  hasGeneration: true,
+  applyDefaults: object => defaultJob(asKind<Job>(object)),
+  prepareForCreate: object => generateSelector(asKind<Job>(object)),
+  validate: object => validateJob(asKind<Job>(object).spec),
+  validateUpdate: (next, previous) => validateJobUpdate(asKind<Job>(next), asKind<Job>(previous)),
+  selectableFields: object => ({
+    'status.successful': String(asKind<Job>(object).status?.succeeded ?? 0),
+  }),
+  table: tableOf<Job>(
+    [
+      nameColumn,
+      column('Status', 'How far the job is'),
+      column('Completions', 'Pods that succeeded, of those wanted'),
+      column('Duration', 'How long the job runs or ran'),
+      ageColumn,
+      ...containerColumns,
+    ],
+    (job, nowMs) => [
+      job.metadata.name ?? '',
+      jobStatus(job),
+      completions(job),
+      jobDuration(job, nowMs),
+      since(job.metadata.creationTimestamp, nowMs),
+      ...containerCells(job.spec?.template?.spec),
+      selectorText(job.spec?.selector),
+    ],
+  ),
+})
+
+const MACROS = new Set(['@yearly', '@annually', '@monthly', '@weekly', '@daily', '@midnight', '@hourly'])
+const CRON_FIELD =
+  /^(\*|\?|[0-9A-Za-z]+(-[0-9A-Za-z]+)?)(\/[0-9]+)?(,(\*|[0-9A-Za-z]+(-[0-9A-Za-z]+)?)(\/[0-9]+)?)*$/
+
+/** What is wrong with a cron schedule, or null. */
+function scheduleProblem(schedule: string): string | null {
+  const text = schedule.trim()
+  if (text.startsWith('@every ')) return null
+  if (text.startsWith('@')) return MACROS.has(text) ? null : `unrecognized descriptor: ${text}`
+  const fields = text.split(/\s+/)
+  if (fields.length !== 5) {
+    const found = fields.map(field => field).join(' ')
+    return `expected exactly 5 fields, found ${fields.length}: [${found}]`
+  }
+  const bad = fields.find(field => !CRON_FIELD.test(field))
+  return bad === undefined ? null : `failed to parse int from ${bad}`
+}
+
+function validateCronJob(object: CronJob): readonly FieldError[] {
+  const out: FieldError[] = []
+  const { spec, metadata } = object
+  if (!spec) return [required('spec')]
+  if ((metadata.name ?? '').length > CRON_NAME_MAX) {
+    out.push(invalid('metadata.name', metadata.name, 'must be no more than 52 characters'))
+  }
+  if (!spec.schedule) out.push(required('spec.schedule'))
+  else {
+    const problem = scheduleProblem(spec.schedule)
+    if (problem !== null) out.push(invalid('spec.schedule', spec.schedule, problem))
+    if (spec.schedule.includes('TZ')) {
+      const detail = 'cannot use TZ or CRON_TZ in schedule, use timeZone field instead'
+      out.push(invalid('spec.schedule', spec.schedule, detail))
+    }
+  }
+  checkNonNegative(out, 'spec.startingDeadlineSeconds', spec.startingDeadlineSeconds)
+  checkNonNegative(out, 'spec.successfulJobsHistoryLimit', spec.successfulJobsHistoryLimit)
+  checkNonNegative(out, 'spec.failedJobsHistoryLimit', spec.failedJobsHistoryLimit)
+  if (!spec.concurrencyPolicy) out.push(required('spec.concurrencyPolicy'))
+  else checkOneOf(out, 'spec.concurrencyPolicy', spec.concurrencyPolicy, ['Allow', 'Forbid', 'Replace'])
+  const template = spec.jobTemplate?.spec
+  if (!template) out.push(required('spec.jobTemplate.spec'))
+  else checkJobSpec(out, 'spec.jobTemplate.spec', template)
+  return out
+}
+
+export const cronJobs: Strategy = defineKind({
+  group: 'batch',
+  resource: 'cronjobs',
+  hasStatus: true,
+  hasGeneration: true,
+  applyDefaults(object) {
+    const { spec } = asKind<CronJob>(object)
+    if (!spec) return
+    setDefault(spec, 'concurrencyPolicy', 'Allow')
+    setDefault(spec, 'suspend', false)
+    setDefault(spec, 'successfulJobsHistoryLimit', 3)
+    setDefault(spec, 'failedJobsHistoryLimit', 1)
+    defaultTemplate(spec.jobTemplate?.spec?.template)
+  },
+  validate: object => validateCronJob(asKind<CronJob>(object)),
+  table: tableOf<CronJob>(
+    [
+      nameColumn,
+      column('Schedule', 'When jobs are started'),
+      column('Timezone', 'Time zone of the schedule'),
+      column('Suspend', 'Whether starting jobs is suspended', 'boolean'),
+      column('Active', 'Jobs that run', 'integer'),
+      column('Last Schedule', 'Time since a job was last started'),
+      ageColumn,
+      ...containerColumns,
+    ],
+    ({ metadata, spec, status }, nowMs) => [
+      metadata.name ?? '',
+      spec?.schedule ?? '',
+      spec?.timeZone ?? NONE,
+      spec?.suspend === true ? 'True' : 'False',
+      status?.active?.length ?? 0,
+      status?.lastScheduleTime ? since(status.lastScheduleTime, nowMs) : NONE,
+      since(metadata.creationTimestamp, nowMs),
+      ...containerCells(spec?.jobTemplate?.spec?.template?.spec),
+      selectorText(spec?.jobTemplate?.spec?.selector),
+    ],
+  ),
+})
