@@ -1,0 +1,229 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { Endpoint, EndpointSlice, Node, Pod, ReplicaSet, Service } from '../../../../src/client/kinds.ts'
+import type { KubeObject } from '../../../../src/kube/object.ts'
+import { planSlices } from '../../../../src/runtime/controllers/endpoint-slice/plan.ts'
+import { planGarbage } from '../../../../src/runtime/controllers/garbage-collector/plan.ts'
+import { planPodCidr } from '../../../../src/runtime/controllers/node-ipam/plan.ts'
+import { planTaints, planUnknown } from '../../../../src/runtime/controllers/node-lifecycle/plan.ts'
+import { planReplicaSetStatus, planReplicas } from '../../../../src/runtime/controllers/replica-set/plan.ts'
+import { planClaims } from '../../../../src/runtime/controllers/shared/owners.ts'
+import { planEviction } from '../../../../src/runtime/controllers/taint-eviction/plan.ts'
+
+const NOW_MS = Date.parse('2026-01-01T01:00:00Z')
+const at = (secondsAgo: number) => new Date(NOW_MS - secondsAgo * 1_000).toISOString()
+
+interface PodFacts {
+  readonly ready?: boolean
+  readonly phase?: string
+  readonly node?: string
+  readonly deleting?: boolean
+  readonly ip?: string
+  readonly ageS?: number
+  readonly cost?: string
+  readonly labels?: Record<string, string>
+  readonly owner?: string
+}
+
+function pod(name: string, facts: PodFacts = {}): Pod {
+  const { ready = true, phase = 'Running', node = 'n1', ageS = 60 } = facts
+  const conditions = [{ type: 'Ready', status: ready ? 'True' : 'False', lastTransitionTime: at(ageS) }]
+  const owner = {
+    apiVersion: 'apps/v1',
+    kind: 'ReplicaSet',
+    name: 'web',
+    uid: facts.owner ?? '',
+    controller: true,
+  }
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: {
+      name,
+      namespace: 'default',
+      uid: name,
+      labels: facts.labels ?? { app: 'web' },
+      creationTimestamp: at(ageS),
+      ...(facts.cost ? { annotations: { 'controller.kubernetes.io/pod-deletion-cost': facts.cost } } : {}),
+      ...(facts.deleting ? { deletionTimestamp: at(1) } : {}),
+      ...(facts.owner ? { ownerReferences: [owner] } : {}),
+    },
+    spec: { nodeName: node, containers: [{ name: 'c', ports: [{ name: 'http', containerPort: 8080 }] }] },
+    status: { phase, conditions, ...(facts.ip ? { podIP: facts.ip, podIPs: [{ ip: facts.ip }] } : {}) },
+  }
+}
+
+const replicaSet = (replicas: number, spec: object = {}): ReplicaSet => ({
+  apiVersion: 'apps/v1',
+  kind: 'ReplicaSet',
+  metadata: { name: 'web', namespace: 'default', uid: 'web', generation: 3 },
+  spec: {
+    replicas,
+    selector: { matchLabels: { app: 'web' } },
+    template: { metadata: { labels: { app: 'web' } } },
+    ...spec,
+  },
+})
+
+const victims = (replicas: number, ...pods: Pod[]) => {
+  const plan = planReplicas(replicaSet(replicas), { pods, related: pods, nowMs: NOW_MS })
+  return plan.kind === 'delete' ? plan.pods.map(each => each.metadata.name) : plan
+}
+
+test('a replica set makes what is missing; finished and deleted pods do not count', () => {
+  assert.deepEqual(victims(3, pod('a'), pod('b', { phase: 'Failed' }), pod('c', { deleting: true })), {
+    kind: 'create',
+    count: 2,
+  })
+  assert.deepEqual(victims(1, pod('a')), { kind: 'nothing' })
+})
+
+test('the least useful pods are deleted first', () => {
+  assert.deepEqual(victims(1, pod('on-node'), pod('unassigned', { node: '' })), ['unassigned'])
+  assert.deepEqual(victims(1, pod('running'), pod('pending', { phase: 'Pending' })), ['pending'])
+  assert.deepEqual(victims(1, pod('ready'), pod('unready', { ready: false })), ['unready'])
+  assert.deepEqual(victims(1, pod('cheap', { cost: '-5' }), pod('dear')), ['cheap'])
+  assert.deepEqual(victims(2, pod('a'), pod('b'), pod('c', { node: 'n2' })), ['a'])
+  assert.deepEqual(victims(1, pod('old', { ageS: 6_000 }), pod('young', { ageS: 5 })), ['young'])
+})
+
+test('a replica set counts ready and available pods, and terminating ones by themselves', () => {
+  const pods = [pod('a'), pod('b', { ageS: 5 }), pod('c', { ready: false }), pod('d', { deleting: true })]
+  const status = planReplicaSetStatus(replicaSet(3, { minReadySeconds: 10 }), {
+    pods,
+    nowMs: NOW_MS,
+    failure: null,
+  })
+  assert.deepEqual(status, {
+    replicas: 3,
+    fullyLabeledReplicas: 3,
+    readyReplicas: 2,
+    availableReplicas: 1,
+    terminatingReplicas: 1,
+    observedGeneration: 3,
+  })
+})
+
+test('claims: own and matching, orphans to adopt, strangers left alone, mismatches released', () => {
+  const found = planClaims(replicaSet(1), { matchLabels: { app: 'web' } }, [
+    pod('mine', { owner: 'web' }),
+    pod('orphan'),
+    pod('dying-orphan', { deleting: true }),
+    pod('stranger', { owner: 'other' }),
+    pod('moved', { owner: 'web', labels: { app: 'debug' } }),
+  ])
+  const names = (pods: readonly Pod[]) => pods.map(each => each.metadata.name)
+  assert.deepEqual(
+    [names(found.mine), names(found.adopt), names(found.release)],
+    [['mine'], ['orphan'], ['moved']],
+  )
+})
+
+const service = (spec: object = {}): Service => ({
+  apiVersion: 'v1',
+  kind: 'Service',
+  metadata: { name: 'web', namespace: 'default', uid: 's' },
+  spec: { clusterIP: '10.0.0.1', ports: [{ name: 'http', port: 80, targetPort: 'http' }], ...spec },
+})
+
+test('endpoints are ready, serving and terminating as their pods are', () => {
+  const pods = [
+    pod('ready', { ip: '10.1.0.1' }),
+    pod('starting', { ip: '10.1.0.2', ready: false }),
+    pod('ending', { ip: '10.1.0.3', deleting: true }),
+    pod('done', { ip: '10.1.0.4', phase: 'Succeeded' }),
+    pod('without-ip'),
+  ]
+  const plan = planSlices(service(), { pods, slices: [] })
+  assert.equal(plan.create.length, 1)
+  const [slice] = plan.create
+  assert.deepEqual(slice?.ports, [{ name: 'http', port: 8080, protocol: 'TCP' }])
+  const seen = slice?.endpoints?.map(each => [each.addresses[0], Object.values(each.conditions ?? {})])
+  assert.deepEqual(seen, [
+    ['10.1.0.1', [true, true, false]],
+    ['10.1.0.2', [false, false, false]],
+    ['10.1.0.3', [false, true, true]],
+  ])
+})
+
+test('slices hold a hundred endpoints, keep them in place and settle', () => {
+  const pods = Array.from({ length: 150 }, (_, index) => pod(`p${index}`, { ip: `10.1.0.${index}` }))
+  const named = (slices: readonly EndpointSlice[]) =>
+    slices.map((slice, index) => ({ ...slice, metadata: { ...slice.metadata, name: `s${index}` } }))
+  const first = named(planSlices(service(), { pods, slices: [] }).create)
+  const sizes = (slices: readonly { endpoints?: Endpoint[] }[]) => slices.map(each => each.endpoints?.length)
+  assert.deepEqual(sizes(first), [100, 50])
+  const again = planSlices(service(), { pods, slices: first })
+  assert.deepEqual([again.create.length, again.update.length, again.delete.length], [0, 0, 0])
+  const fewer = planSlices(service(), { pods: pods.slice(1), slices: first })
+  assert.deepEqual([fewer.create.length, sizes(fewer.update), fewer.delete.length], [0, [99], 0])
+  const none = planSlices(service(), { pods: [], slices: first })
+  assert.deepEqual([none.create.length, sizes(none.update), none.delete.length], [0, [0], 1])
+})
+
+test('an object goes with its last owner, and how depends on the owners', () => {
+  const object: KubeObject = {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: {
+      uid: 'p',
+      ownerReferences: ['a', 'b'].map(uid => ({ apiVersion: 'v1', kind: 'X', name: uid, uid })),
+    },
+  }
+  const own = { hasDependents: true, dependentsWait: false }
+  const plan = (a: 'solid' | 'absent' | 'waiting', b: typeof a) =>
+    planGarbage(object, new Map([['a', a] as const, ['b', b] as const]), own)
+  assert.deepEqual(plan('solid', 'solid'), { kind: 'nothing' })
+  assert.deepEqual(plan('solid', 'absent'), { kind: 'drop-owners', uids: ['b'] })
+  assert.deepEqual(plan('absent', 'absent'), { kind: 'delete', policy: 'Background', unblock: false })
+  assert.deepEqual(plan('waiting', 'absent'), { kind: 'delete', policy: 'Foreground', unblock: false })
+})
+
+const node = (ready: string, spec: object = {}): Node => ({
+  apiVersion: 'v1',
+  kind: 'Node',
+  metadata: { name: 'n1', uid: 'n1' },
+  spec,
+  status: { conditions: [{ type: 'Ready', status: ready, lastHeartbeatTime: at(100) }] },
+})
+
+test('a silent node is unknown and gets taints, which leave with its return', () => {
+  const silent = planUnknown(node('True'), NOW_MS)
+  assert.deepEqual(
+    silent?.map(each => [each.type, each.status, each.reason]),
+    [
+      ['Ready', 'Unknown', 'NodeStatusUnknown'],
+      ['MemoryPressure', 'Unknown', 'NodeStatusNeverUpdated'],
+      ['DiskPressure', 'Unknown', 'NodeStatusNeverUpdated'],
+      ['PIDPressure', 'Unknown', 'NodeStatusNeverUpdated'],
+    ],
+  )
+  const taints = planTaints(node('Unknown'), NOW_MS)
+  assert.deepEqual(
+    taints?.map(each => `${each.key}:${each.effect}`),
+    ['node.kubernetes.io/unreachable:NoSchedule', 'node.kubernetes.io/unreachable:NoExecute'],
+  )
+  const own = { key: 'dedicated', effect: 'NoSchedule' }
+  assert.deepEqual(planTaints(node('True', { taints: [...(taints ?? []), own] }), NOW_MS), [own])
+  assert.equal(planTaints(node('True'), NOW_MS), null)
+})
+
+test('a pod stays on a tainted node as long as it tolerates', () => {
+  const taint = { key: 'node.kubernetes.io/unreachable', effect: 'NoExecute', timeAdded: at(100) }
+  const tolerating = (tolerationSeconds?: number): Pod => {
+    const toleration = { key: taint.key, operator: 'Exists', effect: 'NoExecute' }
+    const tolerations = [tolerationSeconds === undefined ? toleration : { ...toleration, tolerationSeconds }]
+    return { ...pod('p'), spec: { containers: [], tolerations } }
+  }
+  assert.deepEqual(planEviction(pod('p'), [taint], NOW_MS), { kind: 'evict' })
+  assert.deepEqual(planEviction(tolerating(), [taint], NOW_MS), { kind: 'stay' })
+  assert.deepEqual(planEviction(tolerating(300), [taint], NOW_MS), { kind: 'wait', delayMs: 200_000 })
+  assert.deepEqual(planEviction(tolerating(100), [taint], NOW_MS), { kind: 'evict' })
+  assert.deepEqual(planEviction(pod('p'), [], NOW_MS), { kind: 'stay' })
+})
+
+test('a node gets the first free range of the pod network', () => {
+  assert.equal(planPodCidr('10.1.0.0/16', new Set()), '10.1.0.0/24')
+  assert.equal(planPodCidr('10.1.0.0/16', new Set(['10.1.0.0/24', '10.1.1.0/24'])), '10.1.2.0/24')
+  assert.equal(planPodCidr('10.1.0.0/24', new Set(['10.1.0.0/24'])), null)
+})
