@@ -22,11 +22,19 @@ export type { HostFacts } from './host-facts.ts'
 export { readHostFacts } from './host-facts.ts'
 export type { KubeletParts } from './kubelet-parts.ts'
 
-export function createKubelet(parts: KubeletParts): Component {
-  return new Kubelet(parts)
+export interface Kubelet extends Component {
+  /** Ends every container on this node, as `mk8s stop` does; the kubelet must be stopped afterwards. */
+  stopWorkloads(): Promise<void>
 }
 
-class Kubelet implements Component {
+export function createKubelet(parts: KubeletParts): Kubelet {
+  return new NodeKubelet(parts)
+}
+
+/** Containers get this long when the whole node stops. */
+const STOP_GRACE_MS = 5_000
+
+class NodeKubelet implements Kubelet {
   readonly name = 'kubelet'
   readonly #parts: KubeletParts
   readonly #context: PodContext
@@ -96,6 +104,14 @@ class Kubelet implements Component {
     this.#context.objects.stop()
     await this.#server.close()
     await this.#parts.runtime.stop()
+  }
+
+  async stopWorkloads(): Promise<void> {
+    this.#aborter.abort()
+    await Promise.all([...this.#workers.values()].map(worker => worker.stop()))
+    const { runtime } = this.#parts
+    const running = (await runtime.listContainers()).filter(({ state }) => state === 'running')
+    await Promise.all(running.map(({ id }) => runtime.stopContainer(id, STOP_GRACE_MS)))
   }
 
   health(): Health {

@@ -13,8 +13,7 @@ import { containerOf, describeRuntime, sandboxOf } from './runtime-contract.ts'
 const open = (directory: string) =>
   new ProcessRuntime({
     directory: join(directory, 'containers'),
-    podCidr: '10.1.0.0/24',
-    version: 'test',
+
     clock: systemClock,
     random: systemRandom,
     log: silentLog,

@@ -7,8 +7,6 @@ import { describeRuntime } from './runtime-contract.ts'
 describeRuntime('simulated', {
   open: () =>
     new SimulatedRuntime({
-      podCidr: '10.1.0.0/24',
-      version: 'test',
       clock: systemClock,
       random: systemRandom,
     }),

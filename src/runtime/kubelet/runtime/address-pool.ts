@@ -1,10 +1,10 @@
 /** Pod addresses of one node: the network's hosts in turn, so that a freed address rests before it is used again. */
 import { Mk8sError } from '../../../base/errors.ts'
 
-/** The same host part under 127: what every Linux host answers for without privileges. */
-export function mirrorOf(address: string): string {
-  return `127.${address.split('.').slice(1).join('.')}`
-}
+export { mirrorOf } from '../../../kube/mirror-address.ts'
+
+/** The first node's part of the default pod network. */
+export const DEFAULT_POD_CIDR = '10.1.0.0/24'
 
 export class AddressPool {
   readonly #first: number

@@ -10,7 +10,8 @@ import { Mk8sError, messageOf } from '../../../../base/errors.ts'
 import type { Log } from '../../../../base/log.ts'
 import type { Random } from '../../../../base/random.ts'
 import { runProgram, spawnDetached } from '../../../../host/programs.ts'
-import { AddressPool, mirrorOf } from '../address-pool.ts'
+import { mirrorOf } from '../../../../kube/mirror-address.ts'
+import { AddressPool, DEFAULT_POD_CIDR } from '../address-pool.ts'
 import type {
   ContainerConfig,
   ContainerStatus,
@@ -31,18 +32,21 @@ export interface ProcessRuntimeParts {
   /** `<data-dir>/containers`. */
   readonly directory: string
   /** This node's part of the pod network. */
-  readonly podCidr: string
-  readonly version: string
+  readonly podCidr?: string
   readonly clock: Clock
   readonly random: Random
   readonly log: Log
+}
+
+export function createProcessRuntime(parts: ProcessRuntimeParts): Runtime {
+  return new ProcessRuntime(parts)
 }
 
 export class ProcessRuntime implements Runtime {
   readonly name = 'process'
   readonly isVirtual = false
   readonly pullsImages = false
-  readonly version: string
+  readonly version = '1.0'
   readonly #parts: ProcessRuntimeParts
   readonly #sandboxStore: RecordStore<SandboxRecord>
   readonly #containerStore: RecordStore<ContainerRecord>
@@ -55,10 +59,9 @@ export class ProcessRuntime implements Runtime {
 
   constructor(parts: ProcessRuntimeParts) {
     this.#parts = parts
-    this.version = parts.version
     this.#sandboxStore = new RecordStore(join(parts.directory, 'sandboxes'))
     this.#containerStore = new RecordStore(join(parts.directory, 'containers'))
-    this.#addresses = new AddressPool(parts.podCidr)
+    this.#addresses = new AddressPool(parts.podCidr ?? DEFAULT_POD_CIDR)
   }
 
   get #readerFile(): string {

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { type Clock, sleep, type Timer } from '../../../../base/clock.ts'
 import { Mk8sError } from '../../../../base/errors.ts'
 import type { Random } from '../../../../base/random.ts'
-import { AddressPool } from '../address-pool.ts'
+import { AddressPool, DEFAULT_POD_CIDR } from '../address-pool.ts'
 import { ContainerLogWriter } from '../container-log.ts'
 import type {
   ContainerConfig,
@@ -22,8 +22,8 @@ import type {
 } from '../runtime.ts'
 
 export interface SimulatedRuntimeParts {
-  readonly podCidr: string
-  readonly version: string
+  /** This node's part of the pod network. */
+  readonly podCidr?: string
   readonly clock: Clock
   readonly random: Random
 }
@@ -50,11 +50,15 @@ interface SimulatedContainer {
 
 const PREFIX = 'simulated.mk8s.io/'
 
+export function createSimulatedRuntime(parts: SimulatedRuntimeParts): Runtime {
+  return new SimulatedRuntime(parts)
+}
+
 export class SimulatedRuntime implements Runtime {
   readonly name = 'simulated'
   readonly isVirtual = true
   readonly pullsImages = false
-  readonly version: string
+  readonly version = '1.0'
   readonly #parts: SimulatedRuntimeParts
   readonly #sandboxes = new Map<string, Sandbox>()
   readonly #containers = new Map<string, SimulatedContainer>()
@@ -63,8 +67,7 @@ export class SimulatedRuntime implements Runtime {
 
   constructor(parts: SimulatedRuntimeParts) {
     this.#parts = parts
-    this.version = parts.version
-    this.#addresses = new AddressPool(parts.podCidr)
+    this.#addresses = new AddressPool(parts.podCidr ?? DEFAULT_POD_CIDR)
   }
 
   async start(onEvent: (event: RuntimeEvent) => void): Promise<void> {
