@@ -6,9 +6,9 @@ import type { Clock } from '../../../base/clock.ts'
 import type { Random } from '../../../base/random.ts'
 import { invalid as invalidField } from '../../../kube/field-error.ts'
 import type { KubeObject } from '../../../kube/object.ts'
-import { badRequest, conflict, invalid, notFound } from '../../../kube/status.ts'
+import { badRequest, conflict, forbidden, invalid, notFound } from '../../../kube/status.ts'
 import type { TokenRequestSpec } from '../../../kube/types.ts'
-import type { ObjectReader, VirtualHandler } from '../ports.ts'
+import type { ObjectReader, VirtualHandler, VirtualRequest } from '../ports.ts'
 import { readSigningKey, signJwt } from './jwt.ts'
 import { type KubernetesClaim, type ObjectClaim, serviceAccountUsername } from './service-account-claims.ts'
 
@@ -101,6 +101,7 @@ export function createTokenHandler(issuer: TokenIssuer, clock: Pick<Clock, 'now'
         throw invalid(tokenRequestKind, name, [invalidField('metadata.name', given, detail)])
       }
       const spec = (body?.['spec'] ?? {}) as Partial<TokenRequestSpec>
+      checkNode(request, spec, objects)
       const issued = issuer.issue({ namespace, name, spec }, objects)
       const { audiences, expirationSeconds, expirationTimestamp, token } = issued
       const object: KubeObject = {
@@ -113,6 +114,28 @@ export function createTokenHandler(issuer: TokenIssuer, clock: Pick<Clock, 'now'
       return { status: 201, object }
     },
   }
+}
+
+const NODE_PREFIX = 'system:node:'
+
+/** A kubelet gets tokens for the pods of its own node only, bound to them. */
+function checkNode(
+  { user, namespace, name }: VirtualRequest,
+  spec: Partial<TokenRequestSpec>,
+  objects: ObjectReader,
+): void {
+  if (!user.groups.includes('system:nodes')) return
+  const reference = spec.boundObjectRef
+  if (reference?.kind !== 'Pod' || !reference.name) {
+    throw forbidden(serviceAccounts, name, 'node requested token not bound to a pod')
+  }
+  if (!reference.uid) {
+    throw forbidden(serviceAccounts, name, 'node requested token with a pod binding without a uid')
+  }
+  const pod = objects.get('', 'pods', namespace, reference.name)
+  const node = (pod?.['spec'] as { nodeName?: string } | undefined)?.nodeName ?? ''
+  if (pod === null || `${NODE_PREFIX}${node}` === user.username) return
+  throw forbidden(serviceAccounts, name, 'node requested token bound to a pod scheduled on a different node')
 }
 
 function checkedSeconds({ name, spec }: TokenWish): number {
