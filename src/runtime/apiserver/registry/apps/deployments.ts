@@ -41,7 +41,7 @@ const table = tableOf<Deployment>(
     status?.updatedReplicas ?? 0,
     status?.availableReplicas ?? 0,
     since(metadata.creationTimestamp, nowMs),
-    ...containerCells(spec?.template.spec),
+    ...containerCells(spec?.template?.spec),
     selectorText(spec?.selector),
   ],
 )

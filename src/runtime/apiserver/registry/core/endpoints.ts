@@ -25,8 +25,8 @@ function shorten(items: readonly string[], none: string): string {
   return items.length > SHOWN_MAX ? `${shown} + ${items.length - SHOWN_MAX} more...` : shown
 }
 
-const hostPort = (ip: string, port: number): string =>
-  ip.includes(':') ? `[${ip}]:${port}` : `${ip}:${port}`
+const hostPort = (ip: string | undefined, port: number): string =>
+  (ip ?? '').includes(':') ? `[${ip}]:${port}` : `${ip}:${port}`
 
 export const endpoints: Strategy = defineKind({
   group: '',
@@ -147,7 +147,7 @@ export const endpointSlices: Strategy = defineKind({
     ],
     ({ metadata, addressType, ports, endpoints: list }, nowMs) => [
       metadata.name ?? '',
-      addressType,
+      addressType ?? '',
       shorten(
         (ports ?? []).map(port => (port.port === undefined ? '*' : String(port.port))),
         UNSET,

@@ -67,7 +67,7 @@ function checkTaints(out: FieldError[], taints: readonly Taint[]): void {
   const seen = new Set<string>()
   for (const [index, taint] of taints.entries()) {
     const field = at('spec.taints', index)
-    checkEach(out, `${field}.key`, taint.key, checkQualifiedName(taint.key))
+    checkEach(out, `${field}.key`, taint.key ?? '', checkQualifiedName(taint.key ?? ''))
     checkEach(out, `${field}.value`, taint.value ?? '', checkLabelValue(taint.value ?? ''))
     if (!taint.effect) out.push(required(`${field}.effect`))
     else checkOneOf(out, `${field}.effect`, taint.effect, TAINT_EFFECTS)

@@ -114,7 +114,7 @@ function defaultVolume(volume: Volume): void {
   if (volume.hostPath) setDefault(volume.hostPath, 'type', '')
   if (volume.iscsi) setDefault(volume.iscsi, 'iscsiInterface', 'default')
   if (volume.image) setDefault(volume.image, 'pullPolicy', pullPolicyFor(volume.image.reference ?? ''))
-  if (volume.ephemeral?.volumeClaimTemplate) {
+  if (volume.ephemeral?.volumeClaimTemplate?.spec) {
     setDefault(volume.ephemeral.volumeClaimTemplate.spec, 'volumeMode', 'Filesystem')
   }
   const downward = volume.downwardAPI?.items ?? []

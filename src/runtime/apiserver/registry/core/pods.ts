@@ -120,7 +120,7 @@ const resize: SubresourceStrategy = {
     takeField(next, previous, 'spec')
     takeField(next, previous, 'status')
     for (const container of asKind<Pod>(next).spec?.containers ?? []) {
-      const wanted = asked?.containers.find(item => item.name === container.name)
+      const wanted = asked?.containers?.find(item => item.name === container.name)
       if (wanted?.resources) container.resources = wanted.resources
     }
     keepGeneration(next, previous)

@@ -134,6 +134,7 @@ export const definitions: Strategy = defineKind({
   allowUnconditionalUpdate: false,
   applyDefaults(object) {
     const { spec } = asKind<CustomResourceDefinition>(object)
+    if (!spec) return
     const { names } = spec
     if (names?.kind && !names.singular) names.singular = names.kind.toLowerCase()
     if (names?.kind && !names.listKind) names.listKind = `${names.kind}List`
@@ -143,7 +144,7 @@ export const definitions: Strategy = defineKind({
   },
   prepareForCreate(object) {
     const { spec } = asKind<CustomResourceDefinition>(object)
-    const stored = (spec.versions ?? []).filter(version => version.storage).map(version => version.name)
+    const stored = (spec?.versions ?? []).filter(version => version.storage).map(version => version.name)
     object['status'] = {
       conditions: null,
       acceptedNames: { plural: '', kind: '' },
@@ -156,6 +157,7 @@ export const definitions: Strategy = defineKind({
 
 function definitionProblems({ metadata, spec }: CustomResourceDefinition): readonly FieldError[] {
   const out: FieldError[] = []
+  if (!spec) return [required('spec')]
   const expected = `${spec.names?.plural ?? ''}.${spec.group ?? ''}`
   if (metadata.name !== expected) {
     out.push(invalid('metadata.name', metadata.name, 'must be spec.names.plural+"."+spec.group'))

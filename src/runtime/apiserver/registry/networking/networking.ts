@@ -172,7 +172,8 @@ function checkPolicyRule(out: FieldError[], field: string, rule: PolicyRule, sid
     if (peer.podSelector || peer.namespaceSelector) {
       out.push(forbidden(path, 'may not specify both ipBlock and another peer'))
     }
-    if (!isCidr(peer.ipBlock.cidr)) out.push(invalid(`${path}.ipBlock.cidr`, peer.ipBlock.cidr, CIDR_PROBLEM))
+    if (!isCidr(peer.ipBlock.cidr ?? ''))
+      out.push(invalid(`${path}.ipBlock.cidr`, peer.ipBlock.cidr, CIDR_PROBLEM))
   }
 }
 

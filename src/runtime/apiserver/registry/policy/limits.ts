@@ -77,12 +77,12 @@ function metricText(metric: Metric, status: MetricStatus | undefined): string {
   const other = metric.pods ?? metric.object ?? metric.external
   const current = status?.pods?.current ?? status?.object?.current ?? status?.external?.current
   if (!other) return '<unknown type>'
-  const isAverage = metric.type === 'Pods' || other.target.averageValue !== undefined
+  const isAverage = metric.type === 'Pods' || other.target?.averageValue !== undefined
   const text = amountPair(other.target, current)
   return isAverage && metric.type !== 'Pods' ? `${text} (avg)` : text
 }
 
-function amountPair(target: Amount, current: Amount | undefined): string {
+function amountPair(target: Amount = {}, current: Amount | undefined): string {
   if (target.averageUtilization !== undefined) {
     const percent = current?.averageUtilization
     return `${percent === undefined ? UNKNOWN : `${percent}%`}/${target.averageUtilization}%`
@@ -143,7 +143,7 @@ export const autoscalers: Strategy = defineKind({
     ],
     (hpa, nowMs) => [
       hpa.metadata.name ?? '',
-      `${hpa.spec?.scaleTargetRef.kind}/${hpa.spec?.scaleTargetRef.name}`,
+      `${hpa.spec?.scaleTargetRef?.kind ?? ''}/${hpa.spec?.scaleTargetRef?.name ?? ''}`,
       targetsText(hpa),
       String(hpa.spec?.minReplicas ?? UNSET),
       hpa.spec?.maxReplicas ?? 0,
@@ -278,6 +278,10 @@ export const runtimeClasses: Strategy = defineKind({
   },
   table: tableOf<RuntimeClass>(
     [nameColumn, column('Handler', 'Configuration of the runtime'), ageColumn],
-    (item, nowMs) => [item.metadata.name ?? '', item.handler, since(item.metadata.creationTimestamp, nowMs)],
+    (item, nowMs) => [
+      item.metadata.name ?? '',
+      item.handler ?? '',
+      since(item.metadata.creationTimestamp, nowMs),
+    ],
   ),
 })

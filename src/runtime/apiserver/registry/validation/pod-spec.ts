@@ -38,11 +38,11 @@ export function checkPodSpec(out: Problems, path: string, spec: PodSpec): void {
   checkPodSecurity(out, path, spec)
   for (const [index, gate] of (spec.schedulingGates ?? []).entries()) {
     const field = at(`${path}.schedulingGates`, index)
-    checkEach(out, field, gate.name, checkQualifiedName(gate.name))
+    checkEach(out, field, gate.name ?? '', checkQualifiedName(gate.name ?? ''))
   }
   for (const [index, gate] of (spec.readinessGates ?? []).entries()) {
     const field = `${at(`${path}.readinessGates`, index)}.conditionType`
-    checkEach(out, field, gate.conditionType, checkQualifiedName(gate.conditionType))
+    checkEach(out, field, gate.conditionType ?? '', checkQualifiedName(gate.conditionType ?? ''))
   }
 }
 
@@ -80,7 +80,7 @@ function checkIdentity(out: Problems, path: string, spec: PodSpec): void {
   }
   for (const [index, alias] of (spec.hostAliases ?? []).entries()) {
     const field = at(`${path}.hostAliases`, index)
-    if (isIP(alias.ip) === 0) out.push(invalid(`${field}.ip`, alias.ip, 'must be valid IP address'))
+    if (isIP(alias.ip ?? '') === 0) out.push(invalid(`${field}.ip`, alias.ip, 'must be valid IP address'))
     for (const [position, name] of (alias.hostnames ?? []).entries()) {
       checkEach(out, at(`${field}.hostnames`, position), name, checkDns1123Subdomain(name))
     }

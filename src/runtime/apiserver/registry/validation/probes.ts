@@ -86,8 +86,14 @@ function checkHttpGet(out: Problems, path: string, action: NonNullable<Handler['
 }
 
 /** A port by number, or by the name of a port of the container. */
-export function checkPort(out: Problems, field: string, port: IntOrString): void {
-  checkEach(out, field, port, typeof port === 'number' ? checkPortNumber(port) : checkPortName(port))
+export function checkPort(out: Problems, field: string, port: IntOrString | undefined): void {
+  const given = port ?? 0
+  checkEach(
+    out,
+    field,
+    given,
+    typeof given === 'number' ? checkPortNumber(given) : checkPortName(String(given)),
+  )
 }
 
 export function checkLifecycle(

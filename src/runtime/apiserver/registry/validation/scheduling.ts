@@ -68,7 +68,7 @@ export function checkAffinity(out: Problems, path: string, affinity: PodSpec['af
     for (const [index, term] of (terms?.preferredDuringSchedulingIgnoredDuringExecution ?? []).entries()) {
       const field = at(when(`${kind}.preferred`), index)
       checkWeight(out, field, term.weight)
-      checkPodTerm(out, `${field}.podAffinityTerm`, term.podAffinityTerm)
+      checkPodTerm(out, `${field}.podAffinityTerm`, term.podAffinityTerm ?? {})
     }
   }
 }
@@ -79,7 +79,7 @@ function checkWeight(out: Problems, field: string, weight: number): void {
   }
 }
 
-function checkPodTerm(out: Problems, field: string, term: PodAffinityTerm): void {
+function checkPodTerm(out: Problems, field: string, term: Partial<PodAffinityTerm>): void {
   checkSelector(out, `${field}.labelSelector`, term.labelSelector)
   checkSelector(out, `${field}.namespaceSelector`, term.namespaceSelector)
   if (!term.topologyKey) out.push(required(`${field}.topologyKey`, 'can not be empty'))
