@@ -1,0 +1,159 @@
+/** The real API server over the memory store, with controllers and scheduler, all in this process. */
+import assert from 'node:assert/strict'
+import { systemClock } from '../../src/base/clock.ts'
+import { createLog } from '../../src/base/log.ts'
+import { systemRandom } from '../../src/base/random.ts'
+import { InformerSet } from '../../src/client/informer-set.ts'
+import type { Node, Pod } from '../../src/client/kinds.ts'
+import { KubeClient } from '../../src/client/kube-client.ts'
+import { NODES, PODS } from '../../src/client/resources.ts'
+import { readAsset } from '../../src/host/assets.ts'
+import { parseModel } from '../../src/kube/model.ts'
+import { createAdmission } from '../../src/runtime/apiserver/admission/admission.ts'
+import { createApiServer } from '../../src/runtime/apiserver/apiserver.ts'
+import { createAuthorizer } from '../../src/runtime/apiserver/authz/authz.ts'
+import {
+  bootstrapObjects,
+  nodeRules,
+  reconcileBootstrap,
+} from '../../src/runtime/apiserver/bootstrap/bootstrap.ts'
+import { strategies } from '../../src/runtime/apiserver/registry/registry.ts'
+import { createObjectReader } from '../../src/runtime/apiserver/storage/object-reader.ts'
+import { createControllers, DEFAULT_SETTINGS } from '../../src/runtime/controllers/controllers.ts'
+import { createScheduler } from '../../src/runtime/scheduler/scheduler.ts'
+import { createMemoryStore } from '../../src/runtime/store/memory-store.ts'
+
+export interface InProcessCluster {
+  /** As a member of system:masters. */
+  readonly client: KubeClient
+  stop(): Promise<void>
+}
+
+const SETTINGS = {
+  clusterDomain: 'cluster.local',
+  serviceCidr: '10.152.183.0/24',
+  podCidr: '10.1.0.0/16',
+  nodePorts: { first: 30_000, last: 32_767 },
+} as const
+
+const ADMIN = { username: 'kubernetes-admin', groups: ['system:masters', 'system:authenticated'] }
+const TERM = 1
+
+export async function startInProcessCluster(): Promise<InProcessCluster> {
+  const clock = systemClock
+  const random = systemRandom
+  const level = process.env['MK8S_TEST_LOG'] === 'debug' ? 'debug' : 'warn'
+  const log = createLog({ level, now: clock.now, write: line => void process.stderr.write(line) })
+  const store = createMemoryStore({ clock })
+  const model = parseModel(readAsset('model.json'))
+  const objects = createObjectReader(store, model)
+  const authorizer = createAuthorizer({ store, objects, nodeRules: nodeRules() })
+  const server = createApiServer({
+    store,
+    model,
+    descriptions: () => ({}),
+    strategies,
+    authorizer,
+    admission: createAdmission({ objects, authorizer, clock, random }),
+    virtualHandlers: [],
+    settings: SETTINGS,
+    kubelets: {
+      connect: () => {
+        throw new Error('there are no kubelets here')
+      },
+    },
+    version: { major: '1', minor: '36', gitVersion: 'v1.36.0+test', platform: 'linux/amd64' },
+    clock,
+    random,
+    log,
+    isReady: () => [],
+  })
+  const facts = {
+    serviceIp: '10.152.183.1',
+    serviceCidr: SETTINGS.serviceCidr,
+    apiPort: 16_443,
+    apiAddresses: ['127.0.0.1'],
+  }
+  const wanted = bootstrapObjects(facts)
+  const report = await reconcileBootstrap({ transport: server.transportFor(ADMIN), objects, wanted })
+  assert.deepEqual(report.problems, [])
+  const user = (username: string) => server.transportFor({ username, groups: ['system:authenticated'] })
+  const informers = new InformerSet({
+    client: new KubeClient(user('system:kube-controller-manager')),
+    clock,
+    random,
+    log,
+  })
+  const common = { informers, clock, random, log, term: TERM }
+  const duties = [
+    createScheduler({ ...common, transport: user('system:kube-scheduler') }),
+    createControllers({
+      ...common,
+      transport: identity => server.transportFor(identity),
+      settings: { ...DEFAULT_SETTINGS, ...SETTINGS, clusterCaPem: 'PEM of the test' },
+      model,
+    }),
+  ]
+  const { signal } = new AbortController()
+  for (const duty of duties) {
+    await duty.prepare(signal)
+    await duty.start(signal)
+  }
+  return {
+    client: new KubeClient(server.transportFor(ADMIN)),
+    async stop() {
+      for (const duty of duties.toReversed()) await duty.stop()
+      authorizer.stop()
+      await server.stop()
+      await store.close()
+    },
+  }
+}
+
+/** A node that has room and is ready, without a kubelet behind it. */
+export async function addNode(client: KubeClient, name: string, allocatable = {}): Promise<void> {
+  const node = await client.create<Node>(NODES, {
+    apiVersion: 'v1',
+    kind: 'Node',
+    metadata: { name, labels: { 'kubernetes.io/hostname': name } },
+  })
+  const amounts = { cpu: '4', memory: '8Gi', pods: '110', ...allocatable }
+  const time = new Date().toISOString().replace(/\.\d+Z/, 'Z')
+  const ready = {
+    type: 'Ready',
+    status: 'True',
+    reason: 'KubeletReady',
+    message: '',
+    lastHeartbeatTime: time,
+    lastTransitionTime: time,
+  }
+  const patch = { status: { capacity: amounts, allocatable: amounts, conditions: [ready] } }
+  await client.patch(NODES, {
+    name: node.metadata.name ?? '',
+    subresource: 'status',
+    type: 'strategic',
+    patch,
+  })
+}
+
+let address = 1
+
+/** What a kubelet would report of a pod that runs and passes its probes. */
+export async function markReady(client: KubeClient, pod: Pod): Promise<void> {
+  const podIP = `10.1.0.${address++}`
+  const time = new Date().toISOString().replace(/\.\d+Z/, 'Z')
+  const conditions = ['Ready', 'ContainersReady', 'Initialized'].map(type => ({
+    type,
+    status: 'True',
+    lastTransitionTime: time,
+  }))
+  const { namespace, name } = pod.metadata
+  const patch = { status: { phase: 'Running', podIP, podIPs: [{ ip: podIP }], startTime: time, conditions } }
+  await client.patch(PODS, { namespace, name: name ?? '', subresource: 'status', type: 'strategic', patch })
+}
+
+/** What a kubelet does with a pod that is being deleted, once its containers are gone. */
+export async function finishDeletion(client: KubeClient, pod: Pod): Promise<void> {
+  const { namespace, name, uid } = pod.metadata
+  await client.delete(PODS, { namespace, name: name ?? '', uid, gracePeriodSeconds: 0 })
+}
