@@ -249,19 +249,20 @@ class SelectorParser {
     const open = this.#next()
     if (open.text !== '(') throw badRequest(`unable to parse requirement: found '${open.text}' expected: '('`)
     const values = new Set<string>()
-    let expectValue = true
     for (;;) {
       const token = this.#next()
-      if (token.kind === 'identifier') {
-        values.add(token.text)
-        expectValue = false
-      } else if (token.text === ',') {
-        if (expectValue) values.add('')
-        expectValue = true
-      } else if (token.text === ')') {
-        if (expectValue && values.size > 0) values.add('')
-        return [...values].sort()
-      } else throw this.#unparsable("',', or ')'", token)
+      // A comma or the end where a value could stand says "the empty string".
+      if (token.kind !== 'identifier') {
+        values.add('')
+        if (token.text === ')') break
+        if (token.text !== ',') throw this.#unparsable("',', ')' or identifier", token)
+        continue
+      }
+      values.add(token.text)
+      const after = this.#next()
+      if (after.text === ')') break
+      if (after.text !== ',') throw this.#unparsable("',' or ')'", after)
     }
+    return [...values].sort()
   }
 }

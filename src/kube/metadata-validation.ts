@@ -84,10 +84,7 @@ export function validateAnnotations(
 }
 
 function validateOwnerReferences(references: readonly OwnerReference[]): FieldError[] {
-  const errors = references.flatMap((reference, index) => {
-    const path = `${at('ownerReferences')}[${index}]`
-    return validateOwnerReference(reference, path)
-  })
+  const errors = references.flatMap(reference => validateOwnerReference(reference, at('ownerReferences')))
   const controllers = references.filter(reference => reference.controller === true)
   const [first, second] = controllers
   if (first !== undefined && second !== undefined) {
@@ -109,18 +106,16 @@ function validateOwnerReference(reference: OwnerReference, path: string): FieldE
     if ((reference[field] ?? '') !== '') continue
     errors.push(invalid(`${path}.${field}`, '', 'must not be empty'))
   }
-  if (reference.kind === 'Event' && ['v1', 'events.k8s.io/v1'].includes(reference.apiVersion)) {
-    errors.push(
-      invalid(path, reference, `${reference.apiVersion}, Kind=Event is disallowed from being an owner`),
-    )
+  if (reference.kind === 'Event' && reference.apiVersion === 'v1') {
+    errors.push(invalid(path, reference, '/v1, Kind=Event is disallowed from being an owner'))
   }
   return errors
 }
 
 function validateFinalizers(finalizers: readonly string[]): FieldError[] {
   const path = at('finalizers')
-  const errors = finalizers.flatMap((finalizer, index) =>
-    checkQualifiedName(finalizer).map(problem => invalid(`${path}[${index}]`, finalizer, problem)),
+  const errors = finalizers.flatMap(finalizer =>
+    checkQualifiedName(finalizer).map(problem => invalid(path, finalizer, problem)),
   )
   if (finalizers.includes('orphan') && finalizers.includes('foregroundDeletion')) {
     errors.push(invalid(path, finalizers, 'finalizer orphan and foregroundDeletion cannot be both set'))

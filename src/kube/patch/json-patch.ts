@@ -48,7 +48,7 @@ const refused = (why: string): StatusError =>
 function readOperations(patch: unknown): Operation[] {
   if (!Array.isArray(patch)) {
     throw badRequest(
-      'error decoding patch: json: cannot unmarshal object into Go value of type jsonpatch.Patch',
+      'error decoding patch: json: cannot unmarshal object into Go value of type []handlers.jsonPatchOp',
     )
   }
   if (patch.length > OPERATIONS_MAX) {

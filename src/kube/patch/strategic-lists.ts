@@ -91,7 +91,7 @@ function mergeKeyed(
       case 'merge':
         throw badRequest('merging lists cannot yet be specified in the patch')
       default:
-        throw badRequest(`unknown patch type found: map[$patch:${String(item[DIRECTIVE])}]`)
+        throw badRequest(`unknown patch type: ${String(item[DIRECTIVE])} in map: ${JSON.stringify(item)}`)
     }
   }
   if (replace) return { merged: plain.map(withoutDirectives), rest: plain }

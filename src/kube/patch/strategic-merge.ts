@@ -24,7 +24,7 @@ export function applyStrategicMerge(
   original: unknown,
   patch: unknown,
 ): Fields {
-  if (!isFields(patch)) throw badRequest('Invalid JSON document')
+  if (!isFields(patch)) throw badRequest('invalid JSON document')
   const target = isFields(original) ? (cloneJson(original) as Fields) : {}
   return mergeObjects(model, { kind: 'object', name: typeName }, target, cloneJson(patch))
 }
@@ -50,7 +50,8 @@ export function mergeObjects(
     delete patch[DIRECTIVE]
     if (directive === 'replace') return patch
     if (directive === 'delete') return {}
-    if (directive !== 'merge') throw badRequest(`unknown patch type found: map[$patch:${String(directive)}]`)
+    if (directive !== 'merge')
+      throw badRequest(`unknown patch type: ${String(directive)} in map: ${JSON.stringify(patch)}`)
   }
   retainKeys(original, patch)
   mergeOrdered(model, type, original, patch)
@@ -65,10 +66,10 @@ function retainKeys(original: Fields, patch: Fields): void {
   const keys = patch[RETAIN_KEYS]
   if (keys === undefined) return
   delete patch[RETAIN_KEYS]
-  const wrong = badRequest('patch format is invalid for retainKeys')
-  if (!Array.isArray(keys)) throw wrong
+  if (!Array.isArray(keys)) throw badRequest('invalid patch format of retainKeys')
   for (const [key, value] of Object.entries(patch)) {
-    if (!key.startsWith('$') && value !== null && !keys.includes(key)) throw wrong
+    if (key.startsWith('$') || value === null || keys.includes(key)) continue
+    throw badRequest("patch content doesn't match retainKeys list")
   }
   for (const key of Object.keys(original)) if (!keys.includes(key)) delete original[key]
 }

@@ -7,7 +7,17 @@ import { formatLabelSelector, matchesLabels, parseLabelSelector, selects } from 
 test('label selectors match as kubectl users expect', () => {
   const labels = { app: 'web', tier: 'front', n: '5', empty: '' }
   const yes = ['', 'app', '!gone', 'app=web', 'app==web,tier!=back', 'app in (web, db)', 'gone!=x']
-  yes.push('tier notin (a,b)', 'gone notin (a)', 'n>4', 'n<6', 'empty=', ' app = web , n ')
+  yes.push(
+    'tier notin (a,b)',
+    'gone notin (a)',
+    'n>4',
+    'n<6',
+    'empty=',
+    'empty in ()',
+    'empty in (a,)',
+    'empty in (,a)',
+    ' app = web , n ',
+  )
   for (const text of yes) assert.ok(matchesLabels(parseLabelSelector(text), labels), text)
   const no = ['gone', '!app', 'app=db', 'app!=web', 'app in (db)', 'app notin (web)', 'n>5', 'app>1', 'gone=']
   for (const text of no) assert.ok(!matchesLabels(parseLabelSelector(text), labels), text)
@@ -23,7 +33,9 @@ test('a label selector that cannot be understood is refused in words', () => {
     ['a b', /^unable to parse requirement: found 'b', expected: in, notin, =, ==, !=, gt, lt$/],
     ['a,', /^found '', expected: identifier after ','$/],
     ['a in b', /^unable to parse requirement: found 'b' expected: '\('$/],
-    ['a in ()', /values set can't be empty/],
+    ['a in (b c)', /^unable to parse requirement: found 'c', expected: ',' or '\)'$/],
+    ['a in (b', /^unable to parse requirement: found '', expected: ',' or '\)'$/],
+    ['a in (', /^unable to parse requirement: found '', expected: ',', '\)' or identifier$/],
     ['=a', /^found '=', expected: !, identifier, or 'end of string'$/],
     ['a=b c', /^found 'c', expected: ',' or 'end of string'$/],
     ['-a=b', /^unable to parse requirement: key: Invalid value: "-a": name part must consist of/],
