@@ -173,10 +173,9 @@ function decideOwnNamed(node: string, request: RequestAttributes, verbs: readonl
   return noOpinion('can only access CSINode with the same name as the requesting node')
 }
 
-/** A list or watch without a name is decided by the role: requests carry no selectors here. */
+/** A list or watch bears the name that its field selector asks for; without one it asks for all nodes. */
 function decideNode(node: string, request: RequestAttributes): Decision | null {
   if (!READS.includes(request.verb) || request.subresource !== '') return null
-  if (request.name === '') return null
   if (request.name === node) return allowed
   return noOpinion(`node ${JSON.stringify(node)} cannot read all nodes, only its own Node object`)
 }
