@@ -396,7 +396,8 @@ export class Raft {
     if (this.#role !== 'leader' || progress === undefined) return
     progress.active = true
     progress.retry()
-    if (progress.match < this.#log.lastIndex) this.#maybeSendAppend(message.from, progress)
+    // It answers, but lacks something: an append to compare logs with, even if all was sent before and lost.
+    if (progress.match < this.#log.lastIndex) this.#sendAppend(message.from, progress)
     const confirmed = this.#reads.confirm(this.configuration, this.id, message.from, message.read)
     for (const read of confirmed) this.#answerRead(read)
   }
@@ -407,19 +408,24 @@ export class Raft {
     for (const [id, progress] of this.#progress) this.#maybeSendAppend(id, progress)
   }
 
-  /** May do nothing: the follower is being probed, has enough in flight, or needs a snapshot. */
+  /** May do nothing: everything was sent, the follower is being probed, has enough in flight, or lags too far. */
   #maybeSendAppend(to: MemberId, progress: Progress): void {
-    while (progress.mayBeSentTo) {
-      const previousIndex = progress.next - 1
-      const previousTerm = this.#log.termAt(previousIndex)
-      if (previousTerm === null) return
-      const entries = this.#log.from(progress.next, APPEND_BYTES_MAX)
-      if (entries.length === 0 && !progress.probing) return
-      const bytes = entries.reduce((total, entry) => total + entry.bytes.length, 0)
-      const commit = this.#log.committed
-      this.#send(to, { type: 'append', previousIndex, previousTerm, entries, commit })
-      progress.sent(previousIndex + entries.length, bytes)
+    while (progress.mayBeSentTo && (progress.probing || progress.next <= this.#log.lastIndex)) {
+      if (!this.#sendAppend(to, progress)) return
     }
+  }
+
+  /** False when the entry before `next` is not in memory any more: only a snapshot would help. */
+  #sendAppend(to: MemberId, progress: Progress): boolean {
+    const previousIndex = progress.next - 1
+    const previousTerm = this.#log.termAt(previousIndex)
+    if (previousTerm === null) return false
+    const entries = this.#log.from(progress.next, APPEND_BYTES_MAX)
+    const bytes = entries.reduce((total, entry) => total + entry.bytes.length, 0)
+    const commit = this.#log.committed
+    this.#send(to, { type: 'append', previousIndex, previousTerm, entries, commit })
+    progress.sent(previousIndex + entries.length, bytes)
+    return true
   }
 
   /** Only an entry of the leader's own term is committed by counting; earlier ones come along (figure 8). */
