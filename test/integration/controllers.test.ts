@@ -199,7 +199,7 @@ test('an orphaned pod that matches is adopted, and one whose labels change is le
     async () => {
       const pods = await podsIn('claims')
       const released = pods.find(each => each.metadata.name === name)
-      return pods.length === 2 && released?.metadata.ownerReferences === undefined
+      return pods.length === 2 && (released?.metadata.ownerReferences ?? []).length === 0
     },
     WAIT_MS,
   )
@@ -221,7 +221,7 @@ test('deleting a deployment deletes what it owns, unless its dependents are to b
   await client.delete(DEPLOYMENTS, { namespace: 'garbage', name: 'web', propagationPolicy: 'Orphan' })
   await until('no deployment', async () => !(await exists(DEPLOYMENTS, 'garbage', 'web')), WAIT_MS)
   const [orphan] = await setsIn('garbage')
-  assert.equal(orphan?.metadata.ownerReferences, undefined)
+  assert.equal(orphan?.metadata.ownerReferences?.length ?? 0, 0)
   assert.equal((await podsIn('garbage')).length, 2)
   await client.delete(REPLICA_SETS, { namespace: 'garbage', name: orphan?.metadata.name ?? '' })
   await until('no pods', async () => (await podsOf('garbage')).length === 0, WAIT_MS)

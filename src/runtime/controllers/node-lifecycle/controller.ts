@@ -93,13 +93,16 @@ async function writeConditions(
   conditions: NonNullable<Node['status']>['conditions'],
 ): Promise<Node> {
   const status = { ...node.status, ...(conditions === undefined ? {} : { conditions }) }
-  return parts.client.update<Node>(NODES, { ...node, status }, { subresource: 'status' })
+  const updated = await parts.client.update<Node>(NODES, { ...node, status }, { subresource: 'status' })
+  await parts.nodes.caughtUp(updated.metadata.resourceVersion)
+  return updated
 }
 
 async function writeTaints(parts: Parts, node: Node, taints: readonly object[]): Promise<void> {
   const { name, resourceVersion } = node.metadata
   const patch = { metadata: { resourceVersion }, spec: { taints: taints.length === 0 ? null : taints } }
-  await parts.client.patch(NODES, { name: name ?? '', type: 'merge', patch })
+  const patched = await parts.client.patch(NODES, { name: name ?? '', type: 'merge', patch })
+  await parts.nodes.caughtUp(patched.metadata.resourceVersion)
 }
 
 /** Endpoints must not lead to pods that nobody hears of. */

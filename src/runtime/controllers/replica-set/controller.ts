@@ -8,12 +8,17 @@ import { matchesSelector } from '../../../client/label-selector.ts'
 import { PODS, REPLICA_SETS } from '../../../client/resources.ts'
 import { isNamespaceTerminating } from '../../../client/status-errors.ts'
 import { semanticEqual } from '../../../kube/equality.ts'
-import type { KubeObject } from '../../../kube/object.ts'
 import { claimObjects } from '../shared/claim.ts'
 import type { Controller, ControllerContext } from '../shared/context.ts'
 import { keyedController, keysFrom } from '../shared/keyed-controller.ts'
-import { controllerOf, controllerReference } from '../shared/owners.ts'
-import { planReplicaSetStatus, planReplicas, type ReplicaFailure, untilAvailableMs } from './plan.ts'
+import { controllerOf } from '../shared/owners.ts'
+import {
+  planReplicaSetStatus,
+  planReplicas,
+  type ReplicaFailure,
+  renderPod,
+  untilAvailableMs,
+} from './plan.ts'
 
 const SERVICE_ACCOUNT = 'replicaset-controller'
 const NAMESPACE_INDEX = 'namespace'
@@ -134,21 +139,7 @@ async function createPods(
 }
 
 async function createPod(parts: Parts, set: ReplicaSet): Promise<string | undefined> {
-  const template = set.spec?.template
-  const pod: KubeObject = {
-    apiVersion: 'v1',
-    kind: 'Pod',
-    metadata: {
-      generateName: `${set.metadata.name}-`,
-      namespace: set.metadata.namespace ?? '',
-      labels: { ...template?.metadata?.labels },
-      annotations: { ...template?.metadata?.annotations },
-      finalizers: [...(template?.metadata?.finalizers ?? [])],
-      ownerReferences: [controllerReference(set)],
-    },
-    spec: template?.spec,
-  }
-  const created = await parts.client.create<Pod>(PODS, pod)
+  const created = await parts.client.create<Pod>(PODS, renderPod(set))
   parts.events.record(set, 'Normal', 'SuccessfulCreate', `Created pod: ${created.metadata.name}`)
   return created.metadata.resourceVersion
 }

@@ -1,6 +1,8 @@
 /** What a replica set needs: pods to create or to delete, and its status. */
 import type { Pod, ReplicaSet, ReplicaSetCondition, ReplicaSetStatus } from '../../../client/kinds.ts'
 import { hasLabels } from '../../../client/label-selector.ts'
+import type { KubeObject } from '../../../kube/object.ts'
+import { controllerReference } from '../shared/owners.ts'
 import { isActive, isAvailable, isReady, podCondition, timeMs } from '../shared/pods.ts'
 import { rankForDeletion } from './ranking.ts'
 
@@ -24,6 +26,25 @@ export function planReplicas(
   if (missing > 0) return { kind: 'create', count: Math.min(missing, BURST_PODS_MAX) }
   const ranked = rankForDeletion(active, parts.related.filter(isActive), parts.nowMs)
   return { kind: 'delete', pods: ranked.slice(0, Math.min(-missing, BURST_PODS_MAX)) }
+}
+
+/** A pod of the set's template, not created yet. */
+export function renderPod(set: ReplicaSet): KubeObject {
+  const template = set.spec?.template
+  const { labels, annotations, finalizers } = template?.metadata ?? {}
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: {
+      generateName: `${set.metadata.name}-`,
+      namespace: set.metadata.namespace ?? '',
+      ...(labels === undefined ? {} : { labels }),
+      ...(annotations === undefined ? {} : { annotations }),
+      ...(finalizers === undefined ? {} : { finalizers }),
+      ownerReferences: [controllerReference(set)],
+    },
+    spec: template?.spec,
+  }
 }
 
 export const wantedReplicas = (set: ReplicaSet): number => set.spec?.replicas ?? 1

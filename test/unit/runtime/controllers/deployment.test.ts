@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { unreachable } from '../../../../src/base/assert.ts'
 import type { Deployment, Pod, ReplicaSet } from '../../../../src/client/kinds.ts'
 import { HASH_LABEL, REVISION } from '../../../../src/runtime/controllers/deployment/annotations.ts'
 import { type DeploymentPlan, planDeployment } from '../../../../src/runtime/controllers/deployment/plan.ts'
@@ -85,7 +86,7 @@ class Rollout {
   }
 
   #apply(plan: DeploymentPlan): string[] {
-    return plan.actions.map(action => {
+    return plan.actions.map((action): string => {
       const set = action.kind === 'create-set' ? action.set : this.#find(action.set)
       switch (action.kind) {
         case 'create-set': {
@@ -103,6 +104,8 @@ class Rollout {
         case 'delete-set':
           this.sets = this.sets.filter(each => each !== set)
           return `delete ${imageOf(set)}`
+        default:
+          return unreachable(action)
       }
     })
   }
