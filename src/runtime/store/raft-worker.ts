@@ -11,13 +11,13 @@ import { createDirectoryDisk } from './log/disk.ts'
 import { corrupt, type RecoveredLog, recoverLog } from './log/recovery.ts'
 import { WriteAheadLog, type WriteAheadLogParts } from './log/write-ahead-log.ts'
 import { Replica } from './replica.ts'
-import { threadFailureOf, threadLog } from './thread-failure.ts'
+import { reportFailure, threadLog } from './thread-failure.ts'
 import type { FromRaft, ToRaft } from './thread-messages.ts'
 
 const port = must(parentPort, 'the port to the main thread')
 const post = (message: FromRaft, transfer: ArrayBuffer[] = []) => port.postMessage(message, transfer)
 const log = threadLog(line => post(line))
-const fail = (error: unknown) => post({ type: 'failed', failure: threadFailureOf(error) })
+const fail = (error: unknown) => reportFailure(error, post)
 
 let opened: { readonly wal: WriteAheadLog; readonly replica: Replica } | null = null
 

@@ -73,7 +73,9 @@ export class StoreThreads {
 
   #fail(error: Error): void {
     if (this.#ending) {
+      // What is in the log is safe there; waiting for a thread that cannot close would last for ever.
       this.#parts.log.error('a datastore thread failed while it was closing', { error })
+      void this.terminate()
       return
     }
     this.#ending = true

@@ -3,7 +3,8 @@ import { parentPort } from 'node:worker_threads'
 import { must } from '../../base/assert.ts'
 import { REQUESTS_REMEMBERED_MAX } from './mvcc/remembered-requests.ts'
 import { StateDatabase } from './sqlite/database.ts'
-import { threadFailureOf } from './thread-failure.ts'
+import { withSqliteErrors } from './sqlite/sqlite-files.ts'
+import { reportFailure } from './thread-failure.ts'
 import type { FromStore, ToStore } from './thread-messages.ts'
 
 /** A checkpoint copies SQLite's own log into the database file; these keep that log small. */
@@ -21,13 +22,13 @@ port.on('message', (message: ToStore) => {
   try {
     handle(message)
   } catch (error) {
-    post({ type: 'failed', failure: threadFailureOf(error) })
+    reportFailure(error, post)
   }
 })
 
 function handle(message: ToStore): void {
   if (message.type === 'open') {
-    load(message)
+    withSqliteErrors('load the database', () => load(message))
     return
   }
   const opened = must(database, 'an open database')

@@ -17,14 +17,23 @@ const diskCodes = new Set([
 
 const DISK_HINT = 'check that the data directory is on a healthy disk that is writable and not full'
 
-/** What a thrown value is to the thread that hears of it; a bug keeps its stack as the reason. */
-export function threadFailureOf(error: unknown): ThreadFailure {
+/**
+ * Tells the main thread of an expected failure. Anything else is a bug: thrown outside of every handler, it
+ * ends the thread, and the main thread gets it as it is.
+ */
+export function reportFailure(
+  error: unknown,
+  post: (message: { type: 'failed'; failure: ThreadFailure }) => void,
+) {
   const known = error instanceof Mk8sError ? error : diskErrorOf(error)
-  if (known !== null) {
-    return { code: known.code, message: known.message, why: known.why ?? '', hint: known.hint ?? '' }
+  if (known === null) {
+    setImmediate(() => {
+      throw error
+    })
+    return
   }
-  const why = error instanceof Error ? (error.stack ?? error.message) : messageOf(error)
-  return { code: 'store/corrupt', message: 'the datastore failed in an unexpected way', why, hint: '' }
+  const { code, message, why = '', hint = '' } = known
+  post({ type: 'failed', failure: { code, message, why, hint } })
 }
 
 /** A refusal of the operating system as `store/disk`; null for anything else. */
