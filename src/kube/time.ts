@@ -1,8 +1,9 @@
 /** Timestamps as Kubernetes writes them, and durations as kubectl shows them. */
 
 const SECOND_MS = 1_000
-const TIME_PATTERN =
-  /^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])[Tt]([01]\d|2[0-3]):[0-5]\d:[0-5]\d([.,]\d+)?([Zz]|[+-]\d{2}:\d{2})$/
+const DATE = String.raw`\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])`
+const TIME_OF_DAY = String.raw`([01]\d|2[0-3]):[0-5]\d:[0-5]\d([.,]\d+)?`
+const TIME_PATTERN = new RegExp(String.raw`^${DATE}[Tt]${TIME_OF_DAY}([Zz]|[+-]\d{2}:\d{2})$`)
 
 /** metav1.Time: RFC 3339 in UTC with whole seconds. */
 export function formatTime(ms: number): string {

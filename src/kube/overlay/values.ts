@@ -29,7 +29,8 @@ export const quantityFields: readonly string[] = [
   ...within(
     resource,
     `CapacityRequestPolicy.default CapacityRequestPolicy.validValues CapacityRequestPolicyRange.max
-     CapacityRequestPolicyRange.min CapacityRequestPolicyRange.step CapacityRequirements.requests Counter.value
+     CapacityRequestPolicyRange.min CapacityRequestPolicyRange.step CapacityRequirements.requests
+     Counter.value
      DeviceCapacity.value DeviceRequestAllocationResult.consumedCapacity
      NodeAllocatableResourceMapping.allocationMultiplier`,
   ),
