@@ -6,7 +6,7 @@ import type { Clock } from '../base/clock.ts'
 import type { Log } from '../base/log.ts'
 import type { Random } from '../base/random.ts'
 import type { KubeObject } from '../kube/object.ts'
-import type { Event, ObjectReference } from './kinds.ts'
+import type { Event, ObjectReference } from '../kube/types.ts'
 import { isNotFound, type KubeClient } from './kube-client.ts'
 import { EVENTS } from './resources.ts'
 

@@ -1,15 +1,6 @@
 /** Controllers and scheduler against the real API server, all in this process; the test plays the kubelet. */
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import type {
-  ConfigMap,
-  Deployment,
-  EndpointSlice,
-  Event,
-  Namespace,
-  Pod,
-  ReplicaSet,
-} from '../../src/client/kinds.ts'
 import { isNotFound, type KubeClient } from '../../src/client/kube-client.ts'
 import {
   CONFIG_MAPS,
@@ -23,6 +14,15 @@ import {
   SERVICE_ACCOUNTS,
   SERVICES,
 } from '../../src/client/resources.ts'
+import type {
+  ConfigMap,
+  Deployment,
+  EndpointSlice,
+  Event,
+  Namespace,
+  Pod,
+  ReplicaSet,
+} from '../../src/kube/types.ts'
 import {
   addNode,
   finishDeletion,

@@ -1,5 +1,5 @@
 /** What the scheduler believes of the cluster: nodes with their pods, and pods it has just placed itself. */
-import type { Node, Pod } from '../../client/kinds.ts'
+import type { Node, Pod } from '../../kube/types.ts'
 import { NodeInfo } from './node-info.ts'
 
 export class ClusterState {

@@ -1,5 +1,6 @@
 /** Why a pod cannot run on a node, in upstream's words; one filter after the other, the first that objects counts. */
-import type { Pod, Taint, Toleration } from '../../client/kinds.ts'
+import { tolerates } from '../../client/taints.ts'
+import type { Pod, Taint } from '../../kube/types.ts'
 import { matchesNodeSelection } from './node-affinity.ts'
 import { type HostPort, hostPortsOf, type NodeInfo } from './node-info.ts'
 import type { Amounts } from './resources.ts'
@@ -100,10 +101,3 @@ const FILTERS: readonly Filter[] = [
   hasFreePorts,
   hasResources,
 ]
-
-export function tolerates(toleration: Toleration, taint: Taint): boolean {
-  if (toleration.effect && toleration.effect !== taint.effect) return false
-  if (toleration.key && toleration.key !== taint.key) return false
-  if (toleration.operator === 'Exists') return true
-  return Boolean(toleration.key) && (toleration.value ?? '') === (taint.value ?? '')
-}

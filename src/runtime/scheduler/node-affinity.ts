@@ -1,6 +1,36 @@
 /** Node selectors and node affinity: which nodes a pod may and which it would rather run on. */
-import type { Node, Pod } from '../../client/kinds.ts'
-import { hasLabels, matchesRequirement, type Requirement } from '../../client/label-selector.ts'
+
+import { hasLabels, type Labels } from '../../client/has-labels.ts'
+import type { Node, Pod } from '../../kube/types.ts'
+
+interface Requirement {
+  readonly key: string
+  readonly operator: string
+  readonly values?: readonly string[]
+}
+
+function matchesRequirement(requirement: Requirement, labels: Labels): boolean {
+  const value = labels?.[requirement.key]
+  const values = requirement.values ?? []
+  switch (requirement.operator) {
+    case 'In':
+      return value !== undefined && values.includes(value)
+    case 'NotIn':
+      return value === undefined || !values.includes(value)
+    case 'Exists':
+      return value !== undefined
+    case 'DoesNotExist':
+      return value === undefined
+    case 'Gt':
+      return isInteger(value) && isInteger(values[0]) && Number(value) > Number(values[0])
+    case 'Lt':
+      return isInteger(value) && isInteger(values[0]) && Number(value) < Number(values[0])
+    default:
+      return false
+  }
+}
+
+const isInteger = (text: string | undefined): text is string => text !== undefined && /^-?\d+$/.test(text)
 
 interface SelectorTerm {
   readonly matchExpressions?: readonly Requirement[]

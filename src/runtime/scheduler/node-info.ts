@@ -1,5 +1,5 @@
 /** A node with the pods on it, summed up so that filters and scores are cheap. */
-import type { Node, Pod } from '../../client/kinds.ts'
+import type { Node, Pod } from '../../kube/types.ts'
 import { type Amounts, parseAmounts, podRequests, scoredRequests } from './resources.ts'
 
 export interface HostPort {

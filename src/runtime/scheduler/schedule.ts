@@ -1,6 +1,6 @@
 /** Decides where one pod runs: filters, then scores. Pure. */
 import type { Random } from '../../base/random.ts'
-import type { Pod } from '../../client/kinds.ts'
+import type { Pod } from '../../kube/types.ts'
 import { filterNode, prepareFilters, type Rejection } from './filters.ts'
 import type { NodeInfo } from './node-info.ts'
 import { podRequests } from './resources.ts'

@@ -1,6 +1,7 @@
 /** Which of the nodes that a pod fits on suits it best: several scores from 0 to 100, weighted and added. */
-import type { Pod } from '../../client/kinds.ts'
-import { tolerates } from './filters.ts'
+
+import { tolerates } from '../../client/taints.ts'
+import type { Pod } from '../../kube/types.ts'
 import { preferredAffinityScore } from './node-affinity.ts'
 import type { NodeInfo } from './node-info.ts'
 import { type Amounts, scoredRequests } from './resources.ts'

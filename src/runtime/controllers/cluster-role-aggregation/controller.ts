@@ -1,7 +1,7 @@
 /** Keeps aggregated cluster roles (admin, edit, view) equal to the sum of their parts. */
 import { keyOf } from '../../../client/informer.ts'
-import type { ClusterRole } from '../../../client/kinds.ts'
 import { CLUSTER_ROLES } from '../../../client/resources.ts'
+import type { ClusterRole } from '../../../kube/types.ts'
 import type { Controller, ControllerContext } from '../shared/context.ts'
 import { keyedController, keysFrom } from '../shared/keyed-controller.ts'
 import { planRules } from './plan.ts'

@@ -1,7 +1,8 @@
 /** The rules of a cluster role that is made of others. */
-import type { ClusterRole, PolicyRule } from '../../../client/kinds.ts'
-import { matchesSelector } from '../../../client/label-selector.ts'
+
 import { semanticEqual } from '../../../kube/equality.ts'
+import { selects } from '../../../kube/labels.ts'
+import type { ClusterRole, PolicyRule } from '../../../kube/types.ts'
 
 /** The union of the matching roles' rules in the order of their names; null when nothing is to be done. */
 export function planRules(role: ClusterRole, roles: readonly ClusterRole[]): PolicyRule[] | null {
@@ -13,7 +14,7 @@ export function planRules(role: ClusterRole, roles: readonly ClusterRole[]): Pol
   for (const selector of selectors) {
     for (const other of ordered) {
       if (other.metadata.name === role.metadata.name) continue
-      if (!matchesSelector(selector, other.metadata.labels)) continue
+      if (!selects(selector, other.metadata.labels)) continue
       for (const rule of other.rules ?? []) {
         const text = JSON.stringify(rule)
         if (seen.has(text)) continue

@@ -1,5 +1,5 @@
 /** Annotations and labels that tie replica sets to a deployment's revisions and sizes. */
-import type { Deployment, ReplicaSet } from '../../../client/kinds.ts'
+import type { Deployment, ReplicaSet } from '../../../kube/types.ts'
 
 export const REVISION = 'deployment.kubernetes.io/revision'
 export const REVISION_HISTORY = 'deployment.kubernetes.io/revision-history'

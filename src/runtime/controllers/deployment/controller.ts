@@ -2,12 +2,12 @@
 import { messageOf } from '../../../base/errors.ts'
 import type { EventRecorder } from '../../../client/event-recorder.ts'
 import { type Informer, keyOf } from '../../../client/informer.ts'
-import type { Deployment, DeploymentStatus, Pod, ReplicaSet } from '../../../client/kinds.ts'
 import { isAlreadyExists, isNotFound, type KubeClient } from '../../../client/kube-client.ts'
-import { matchesSelector } from '../../../client/label-selector.ts'
 import { DEPLOYMENTS, PODS, REPLICA_SETS } from '../../../client/resources.ts'
 import { isNamespaceTerminating } from '../../../client/status-errors.ts'
 import { semanticEqual } from '../../../kube/equality.ts'
+import { selects } from '../../../kube/labels.ts'
+import type { Deployment, DeploymentStatus, Pod, ReplicaSet } from '../../../kube/types.ts'
 import { claimObjects } from '../shared/claim.ts'
 import type { Controller, ControllerContext } from '../shared/context.ts'
 import { keyedController, keysFrom } from '../shared/keyed-controller.ts'
@@ -64,7 +64,7 @@ function deploymentsOf(deployments: Informer<Deployment>, set: ReplicaSet): stri
   }
   return deployments
     .byIndex(NAMESPACE_INDEX, namespace)
-    .filter(deployment => matchesSelector(deployment.spec?.selector, set.metadata.labels))
+    .filter(deployment => selects(deployment.spec?.selector, set.metadata.labels))
     .map(keyOf)
 }
 

@@ -1,6 +1,7 @@
 /** One step of a deployment: which replica sets to create, change, resize or delete, and the status then. */
-import type { Deployment, DeploymentStatus, Pod, ReplicaSet } from '../../../client/kinds.ts'
+
 import { semanticEqual } from '../../../kube/equality.ts'
+import type { Deployment, DeploymentStatus, Pod, ReplicaSet } from '../../../kube/types.ts'
 import { isFinished } from '../shared/pods.ts'
 import {
   isRollingUpdate,

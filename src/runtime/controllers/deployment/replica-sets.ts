@@ -1,7 +1,8 @@
 /** Which replica set is a deployment's newest, which are old, and what a new one looks like. */
-import type { Deployment, PodTemplateSpec, ReplicaSet } from '../../../client/kinds.ts'
+
 import { semanticEqual } from '../../../kube/equality.ts'
 import { templateHash } from '../../../kube/hash.ts'
+import type { Deployment, PodTemplateSpec, ReplicaSet } from '../../../kube/types.ts'
 import { controllerReference } from '../shared/owners.ts'
 import { timeMs } from '../shared/pods.ts'
 import { HASH_LABEL, isRollingUpdate, maxSurge, newSetAnnotations, replicasOf } from './annotations.ts'

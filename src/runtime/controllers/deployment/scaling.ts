@@ -1,5 +1,5 @@
 /** How replicas are divided: rolling steps and the proportional share when a deployment is resized midway. */
-import type { Deployment, ReplicaSet } from '../../../client/kinds.ts'
+import type { Deployment, ReplicaSet } from '../../../kube/types.ts'
 import {
   DESIRED_REPLICAS,
   isRollingUpdate,

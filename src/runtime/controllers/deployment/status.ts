@@ -1,6 +1,7 @@
 /** A deployment's status: counts, and the conditions Available, Progressing and ReplicaFailure. */
-import type { Deployment, DeploymentCondition, DeploymentStatus, ReplicaSet } from '../../../client/kinds.ts'
+
 import { formatTime } from '../../../kube/time.ts'
+import type { Deployment, DeploymentCondition, DeploymentStatus, ReplicaSet } from '../../../kube/types.ts'
 import { timeMs } from '../shared/pods.ts'
 import { maxUnavailable, replicasOf } from './annotations.ts'
 

@@ -1,10 +1,11 @@
 /** Keeps each service's endpoint slices in step with its pods. */
+
+import { hasLabels } from '../../../client/has-labels.ts'
 import { type Informer, keyOf } from '../../../client/informer.ts'
-import type { EndpointSlice, Pod, Service } from '../../../client/kinds.ts'
 import { isNotFound, type KubeClient } from '../../../client/kube-client.ts'
-import { hasLabels } from '../../../client/label-selector.ts'
 import { ENDPOINT_SLICES, PODS, SERVICES } from '../../../client/resources.ts'
 import { isNamespaceTerminating } from '../../../client/status-errors.ts'
+import type { EndpointSlice, Pod, Service } from '../../../kube/types.ts'
 import type { Controller, ControllerContext } from '../shared/context.ts'
 import { keyedController, keysFrom } from '../shared/keyed-controller.ts'
 import { hasEndpoints, MANAGED_BY, MANAGED_BY_LABEL, planSlices, SERVICE_NAME_LABEL } from './plan.ts'

@@ -1,12 +1,12 @@
 /** From a service and its pods to endpoints and their ports. */
-import type { Container, Endpoint, EndpointPort, Pod, Service } from '../../../client/kinds.ts'
+import type { Container, Endpoint, EndpointSlicePort, Pod, Service } from '../../../kube/types.ts'
 import { isFinished, isReady } from '../shared/pods.ts'
 
 export type AddressType = 'IPv4' | 'IPv6'
 
 /** Endpoints that share one list of ports. */
 export interface PortGroup {
-  readonly ports: readonly EndpointPort[]
+  readonly ports: readonly EndpointSlicePort[]
   readonly endpoints: Endpoint[]
 }
 
@@ -39,7 +39,7 @@ export function groupEndpoints(
 }
 
 /** Equal for equal lists of ports, in whatever order. */
-export function portsKey(ports: readonly EndpointPort[]): string {
+export function portsKey(ports: readonly EndpointSlicePort[]): string {
   return ports
     .map(port => `${port.name ?? ''}|${port.protocol ?? 'TCP'}|${port.port ?? ''}|${port.appProtocol ?? ''}`)
     .sort()
@@ -68,8 +68,8 @@ function renderEndpoint(service: Service, pod: Pod, address: string): Endpoint {
 }
 
 /** Ports that the pod has no number for are left out. */
-function resolvePorts(service: Service, pod: Pod): EndpointPort[] {
-  const ports: EndpointPort[] = []
+function resolvePorts(service: Service, pod: Pod): EndpointSlicePort[] {
+  const ports: EndpointSlicePort[] = []
   for (const port of service.spec?.ports ?? []) {
     const protocol = port.protocol ?? 'TCP'
     const number = resolvePort(pod, port.targetPort ?? port.port, protocol)

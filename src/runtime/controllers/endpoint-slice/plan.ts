@@ -1,6 +1,7 @@
 /** Which endpoint slices a service needs, with as few changes to those that exist as possible. */
-import type { Endpoint, EndpointSlice, Pod, Service } from '../../../client/kinds.ts'
+
 import { semanticEqual } from '../../../kube/equality.ts'
+import type { Endpoint, EndpointSlice, Pod, Service } from '../../../kube/types.ts'
 import { controllerReference } from '../shared/owners.ts'
 import { type AddressType, addressTypesOf, groupEndpoints, type PortGroup, portsKey } from './endpoints.ts'
 

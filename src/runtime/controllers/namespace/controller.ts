@@ -1,11 +1,11 @@
 /** Empties namespaces that are being deleted, then lets them go. */
 import { messageOf } from '../../../base/errors.ts'
 import { type Informer, keyOf } from '../../../client/informer.ts'
-import type { Namespace } from '../../../client/kinds.ts'
 import { isNotFound, type KubeClient } from '../../../client/kube-client.ts'
 import { NAMESPACES, type ResourceRef } from '../../../client/resources.ts'
 import { semanticEqual } from '../../../kube/equality.ts'
 import type { KubeObject } from '../../../kube/object.ts'
+import type { Namespace } from '../../../kube/types.ts'
 import type { Controller, ControllerContext } from '../shared/context.ts'
 import { keyedController, keysFrom } from '../shared/keyed-controller.ts'
 import {

@@ -1,8 +1,9 @@
 /** The end of a namespace: what is deleted next, which conditions say what is left, and when it may go. */
-import type { Namespace } from '../../../client/kinds.ts'
+
 import type { ResourceRef } from '../../../client/resources.ts'
 import type { ResourceInfo } from '../../../kube/model-types.ts'
 import { formatTime } from '../../../kube/time.ts'
+import type { Namespace } from '../../../kube/types.ts'
 
 export const KUBERNETES_FINALIZER = 'kubernetes'
 

@@ -1,7 +1,7 @@
 /** Gives every node its range of pod addresses. */
 import { keyOf } from '../../../client/informer.ts'
-import type { Node } from '../../../client/kinds.ts'
 import { NODES } from '../../../client/resources.ts'
+import type { Node } from '../../../kube/types.ts'
 import type { Controller, ControllerContext } from '../shared/context.ts'
 import { keyedController, keysFrom } from '../shared/keyed-controller.ts'
 import { planPodCidr } from './plan.ts'

@@ -1,9 +1,9 @@
 /** Watches nodes' heartbeats: marks silent ones unknown, taints by condition, and their pods not ready. */
 import { type Informer, keyOf } from '../../../client/informer.ts'
-import type { Lease, Node, Pod } from '../../../client/kinds.ts'
 import { isNotFound, type KubeClient } from '../../../client/kube-client.ts'
 import { LEASES, NODES, PODS } from '../../../client/resources.ts'
 import { formatTime } from '../../../kube/time.ts'
+import type { Lease, Node, Pod } from '../../../kube/types.ts'
 import type { Controller, ControllerContext } from '../shared/context.ts'
 import { keyedController, keysFrom } from '../shared/keyed-controller.ts'
 import { isReady, podCondition } from '../shared/pods.ts'

@@ -1,6 +1,7 @@
 /** What a silent or unready node gets: unknown conditions and taints. */
-import type { Node, NodeCondition, Taint } from '../../../client/kinds.ts'
+
 import { formatTime } from '../../../kube/time.ts'
+import type { Node, NodeCondition, Taint } from '../../../kube/types.ts'
 
 const CONDITION_TYPES = ['Ready', 'MemoryPressure', 'DiskPressure', 'PIDPressure'] as const
 export const NOT_READY = 'node.kubernetes.io/not-ready'

@@ -1,8 +1,8 @@
 /** Deletes pods that their kubelet can no longer delete. */
 import { type Informer, keyOf } from '../../../client/informer.ts'
-import type { Node, Pod } from '../../../client/kinds.ts'
 import { isNotFound, type KubeClient } from '../../../client/kube-client.ts'
 import { NODES, PODS } from '../../../client/resources.ts'
+import type { Node, Pod } from '../../../kube/types.ts'
 import type { Controller, ControllerContext } from '../shared/context.ts'
 import { disruptionPatch } from '../shared/disruption.ts'
 import { keyedController, keysFrom } from '../shared/keyed-controller.ts'

@@ -1,5 +1,5 @@
 /** Pods that nobody will ever finish: on vanished nodes, unscheduled but deleted, or long terminated. */
-import type { Pod } from '../../../client/kinds.ts'
+import type { Pod } from '../../../kube/types.ts'
 import { isFinished, timeMs } from '../shared/pods.ts'
 
 export type PodGarbage = 'keep' | 'orphaned' | 'unscheduled-terminating'

@@ -2,12 +2,12 @@
 import { messageOf } from '../../../base/errors.ts'
 import type { EventRecorder } from '../../../client/event-recorder.ts'
 import { type Informer, keyOf } from '../../../client/informer.ts'
-import type { Pod, ReplicaSet } from '../../../client/kinds.ts'
 import { isNotFound, type KubeClient } from '../../../client/kube-client.ts'
-import { matchesSelector } from '../../../client/label-selector.ts'
 import { PODS, REPLICA_SETS } from '../../../client/resources.ts'
 import { isNamespaceTerminating } from '../../../client/status-errors.ts'
 import { semanticEqual } from '../../../kube/equality.ts'
+import { selects } from '../../../kube/labels.ts'
+import type { Pod, ReplicaSet } from '../../../kube/types.ts'
 import { claimObjects } from '../shared/claim.ts'
 import type { Controller, ControllerContext } from '../shared/context.ts'
 import { keyedController, keysFrom } from '../shared/keyed-controller.ts'
@@ -63,7 +63,7 @@ function setsOf(sets: Informer<ReplicaSet>, pod: Pod): string[] {
   }
   return sets
     .byIndex(NAMESPACE_INDEX, namespace)
-    .filter(set => matchesSelector(set.spec?.selector, pod.metadata.labels))
+    .filter(set => selects(set.spec?.selector, pod.metadata.labels))
     .map(keyOf)
 }
 
@@ -196,9 +196,7 @@ async function writeStatus(
   const pods = parts.pods
     .byIndex(NAMESPACE_INDEX, namespace)
     .filter(
-      pod =>
-        controllerOf(pod)?.uid === set.metadata.uid &&
-        matchesSelector(set.spec?.selector, pod.metadata.labels),
+      pod => controllerOf(pod)?.uid === set.metadata.uid && selects(set.spec?.selector, pod.metadata.labels),
     )
   const status = planReplicaSetStatus(set, {
     pods,

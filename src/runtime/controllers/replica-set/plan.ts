@@ -1,7 +1,8 @@
 /** What a replica set needs: pods to create or to delete, and its status. */
-import type { Pod, ReplicaSet, ReplicaSetCondition, ReplicaSetStatus } from '../../../client/kinds.ts'
-import { hasLabels } from '../../../client/label-selector.ts'
+
+import { hasLabels } from '../../../client/has-labels.ts'
 import type { KubeObject } from '../../../kube/object.ts'
+import type { Pod, ReplicaSet, ReplicaSetCondition, ReplicaSetStatus } from '../../../kube/types.ts'
 import { controllerReference } from '../shared/owners.ts'
 import { isActive, isAvailable, isReady, podCondition, timeMs } from '../shared/pods.ts'
 import { rankForDeletion } from './ranking.ts'

@@ -1,5 +1,5 @@
 /** Which pods of a replica set are deleted first. */
-import type { Pod } from '../../../client/kinds.ts'
+import type { Pod } from '../../../kube/types.ts'
 import { isReady, podCondition, timeMs } from '../shared/pods.ts'
 
 const DELETION_COST = 'controller.kubernetes.io/pod-deletion-cost'

@@ -1,9 +1,9 @@
 /** Publishes the cluster's authority in every namespace, so that pods can check the API server. */
 import { keyOf } from '../../../client/informer.ts'
-import type { ConfigMap, Namespace } from '../../../client/kinds.ts'
 import { isAlreadyExists } from '../../../client/kube-client.ts'
 import { CONFIG_MAPS, NAMESPACES } from '../../../client/resources.ts'
 import { isNamespaceTerminating } from '../../../client/status-errors.ts'
+import type { ConfigMap, Namespace } from '../../../kube/types.ts'
 import type { Controller, ControllerContext } from '../shared/context.ts'
 import { keyedController, keysFrom } from '../shared/keyed-controller.ts'
 import { planRootCa, ROOT_CA_NAME } from './plan.ts'

@@ -1,5 +1,5 @@
 /** The ConfigMap with the cluster's authority that every namespace has. */
-import type { ConfigMap, Namespace } from '../../../client/kinds.ts'
+import type { ConfigMap, Namespace } from '../../../kube/types.ts'
 
 export const ROOT_CA_NAME = 'kube-root-ca.crt'
 

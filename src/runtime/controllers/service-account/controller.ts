@@ -1,9 +1,9 @@
 /** Gives every namespace its `default` service account, again when somebody deletes it. */
 import { keyOf } from '../../../client/informer.ts'
-import type { Namespace, ServiceAccount } from '../../../client/kinds.ts'
 import { isAlreadyExists } from '../../../client/kube-client.ts'
 import { NAMESPACES, SERVICE_ACCOUNTS } from '../../../client/resources.ts'
 import { isNamespaceTerminating } from '../../../client/status-errors.ts'
+import type { Namespace, ServiceAccount } from '../../../kube/types.ts'
 import type { Controller, ControllerContext } from '../shared/context.ts'
 import { keyedController, keysFrom } from '../shared/keyed-controller.ts'
 import { DEFAULT_ACCOUNT, needsDefaultAccount } from './plan.ts'

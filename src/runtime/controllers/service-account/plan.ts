@@ -1,5 +1,5 @@
 /** Which service accounts every namespace has. */
-import type { Namespace } from '../../../client/kinds.ts'
+import type { Namespace } from '../../../kube/types.ts'
 
 export const DEFAULT_ACCOUNT = 'default'
 

@@ -1,8 +1,8 @@
 /** Carries claims out: patches references of what is adopted and released, once the owner is known to live. */
 import type { Informer } from '../../../client/informer.ts'
-import type { LabelSelector } from '../../../client/kinds.ts'
 import { isInvalid, isNotFound, type KubeClient, type ResourceRef } from '../../../client/kube-client.ts'
 import type { KubeObject } from '../../../kube/object.ts'
+import type { LabelSelector } from '../../../kube/types.ts'
 import { adoptPatch, planClaims, releasePatch } from './owners.ts'
 
 export interface ClaimParts<T extends KubeObject> {

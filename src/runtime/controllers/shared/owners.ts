@@ -1,8 +1,8 @@
 /** Owner references as controllers use them: who controls, which may be adopted, which are let go. */
 
-import type { LabelSelector } from '../../../client/kinds.ts'
-import { matchesSelector } from '../../../client/label-selector.ts'
+import { selects } from '../../../kube/labels.ts'
 import type { KubeObject, OwnerReference } from '../../../kube/object.ts'
+import type { LabelSelector } from '../../../kube/types.ts'
 
 export function controllerOf(object: KubeObject): OwnerReference | undefined {
   return object.metadata.ownerReferences?.find(owner => owner.controller === true)
@@ -41,7 +41,7 @@ export function planClaims<T extends KubeObject>(
   const ownerIsDeleting = owner.metadata.deletionTimestamp !== undefined
   for (const candidate of candidates) {
     const controller = controllerOf(candidate)
-    const matches = matchesSelector(selector, candidate.metadata.labels)
+    const matches = selects(selector, candidate.metadata.labels)
     const isDeleting = candidate.metadata.deletionTimestamp !== undefined
     if (controller?.uid === owner.metadata.uid) {
       if (matches) mine.push(candidate)

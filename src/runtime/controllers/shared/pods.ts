@@ -1,5 +1,5 @@
 /** Questions that several controllers ask of a pod. */
-import type { Pod, PodCondition } from '../../../client/kinds.ts'
+import type { Pod, PodCondition } from '../../../kube/types.ts'
 
 /** Neither finished nor being deleted. */
 export function isActive(pod: Pod): boolean {

@@ -1,8 +1,8 @@
 /** Deletes pods from nodes whose NoExecute taints they do not tolerate, or no longer. */
 import { keyOf } from '../../../client/informer.ts'
-import type { Node, Pod } from '../../../client/kinds.ts'
 import { isNotFound } from '../../../client/kube-client.ts'
 import { NODES, PODS } from '../../../client/resources.ts'
+import type { Node, Pod } from '../../../kube/types.ts'
 import type { Controller, ControllerContext } from '../shared/context.ts'
 import { disruptionPatch } from '../shared/disruption.ts'
 import { keyedController, keysFrom } from '../shared/keyed-controller.ts'

@@ -1,5 +1,6 @@
 /** How long a pod may stay on a node whose taints evict. */
-import type { Pod, Taint, Toleration } from '../../../client/kinds.ts'
+import { tolerates } from '../../../client/taints.ts'
+import type { Pod, Taint } from '../../../kube/types.ts'
 import { timeMs } from '../shared/pods.ts'
 
 export type EvictionPlan =
@@ -22,11 +23,4 @@ export function planEviction(pod: Pod, taints: readonly Taint[], nowMs: number):
   }
   if (dueMs === Number.POSITIVE_INFINITY) return { kind: 'stay' }
   return dueMs <= nowMs ? { kind: 'evict' } : { kind: 'wait', delayMs: dueMs - nowMs }
-}
-
-function tolerates(toleration: Toleration, taint: Taint): boolean {
-  if (toleration.effect && toleration.effect !== taint.effect) return false
-  if (toleration.key && toleration.key !== taint.key) return false
-  if (toleration.operator === 'Exists') return true
-  return Boolean(toleration.key) && (toleration.value ?? '') === (taint.value ?? '')
 }

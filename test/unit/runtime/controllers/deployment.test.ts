@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { unreachable } from '../../../../src/base/assert.ts'
-import type { Deployment, Pod, ReplicaSet } from '../../../../src/client/kinds.ts'
+import type { Deployment, Pod, ReplicaSet } from '../../../../src/kube/types.ts'
 import { HASH_LABEL, REVISION } from '../../../../src/runtime/controllers/deployment/annotations.ts'
 import { type DeploymentPlan, planDeployment } from '../../../../src/runtime/controllers/deployment/plan.ts'
 import { findCondition } from '../../../../src/runtime/controllers/deployment/status.ts'

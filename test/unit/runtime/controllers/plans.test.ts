@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { Endpoint, EndpointSlice, Node, Pod, ReplicaSet, Service } from '../../../../src/client/kinds.ts'
 import type { KubeObject } from '../../../../src/kube/object.ts'
+import type { Endpoint, EndpointSlice, Node, Pod, ReplicaSet, Service } from '../../../../src/kube/types.ts'
 import { planSlices } from '../../../../src/runtime/controllers/endpoint-slice/plan.ts'
 import { planGarbage } from '../../../../src/runtime/controllers/garbage-collector/plan.ts'
 import { planPodCidr } from '../../../../src/runtime/controllers/node-ipam/plan.ts'

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { seededRandom } from '../../../../src/base/random.ts'
-import type { Node, Pod } from '../../../../src/client/kinds.ts'
+import type { Node, Pod } from '../../../../src/kube/types.ts'
 import { NodeInfo } from '../../../../src/runtime/scheduler/node-info.ts'
 import { podRequests } from '../../../../src/runtime/scheduler/resources.ts'
 import { schedule } from '../../../../src/runtime/scheduler/schedule.ts'
