@@ -3,6 +3,7 @@ import type { ResourceInfo } from '../../../kube/model-types.ts'
 import { deployments } from './apps/deployments.ts'
 import { replicaSets, replicationControllers } from './apps/replica-sets.ts'
 import { daemonSets, statefulSets } from './apps/sets.ts'
+import { controllerRevisions, podTemplates } from './apps/templates.ts'
 import { cronJobs, jobs } from './batch/jobs.ts'
 import { configMaps, secrets, serviceAccounts } from './core/config-data.ts'
 import { endpointSlices, endpoints, leases } from './core/endpoints.ts'
@@ -31,6 +32,7 @@ import {
   runtimeClasses,
 } from './policy/limits.ts'
 import { clusterRoleBindings, clusterRoles, roleBindings, roles } from './policy/rbac.ts'
+import { csiDrivers, csiNodes, volumeAttachments } from './storage/csi.ts'
 import { claims, storageClasses, volumes } from './storage/volumes.ts'
 import type { Strategy } from './strategy.ts'
 
@@ -77,6 +79,11 @@ const all: readonly Strategy[] = [
   definitions,
   flowSchemas,
   priorityLevels,
+  csiDrivers,
+  csiNodes,
+  volumeAttachments,
+  controllerRevisions,
+  podTemplates,
 ]
 
 /** By `group/resource`; the core group is empty: `/pods`, `apps/deployments`. */

@@ -56,6 +56,7 @@ export const services: Strategy = defineKind({
   resource: 'services',
   hasStatus: true,
   hasGeneration: false,
+  allowCreateOnUpdate: true,
   applyDefaults(object) {
     defaultService(asKind<Service>(object))
     defaultFamilies(asKind<Service>(object), null)

@@ -27,13 +27,12 @@ function checkBackend(out: FieldError[], field: string, backend: Backend | undef
     if (!resource.kind) out.push(required(`${field}.resource.kind`))
     if (!resource.name) out.push(required(`${field}.resource.name`))
   } else if (!service) {
-    out.push(required(field, 'port name or number is required'))
+    out.push(required(field, 'must specify a service or a resource backend'))
   } else {
     if (!service.name) out.push(required(`${field}.service.name`))
     const { name, number } = service.port ?? {}
-    if (name && number)
-      out.push(invalid(`${field}.service.port`, '', 'cannot set both port name & port number'))
-    else if (!name && !number) out.push(required(`${field}.service.port`, 'port name or number is required'))
+    if (name && number) out.push(invalid(field, '', 'cannot set both port name & port number'))
+    else if (!name && !number) out.push(required(field, 'port name or number is required'))
   }
 }
 
