@@ -4,11 +4,12 @@ import { systemClock } from '../../src/base/clock.ts'
 import { createLog } from '../../src/base/log.ts'
 import { systemRandom } from '../../src/base/random.ts'
 import { InformerSet } from '../../src/client/informer-set.ts'
-import type { Node, Pod } from '../../src/client/kinds.ts'
 import { KubeClient } from '../../src/client/kube-client.ts'
 import { NODES, PODS } from '../../src/client/resources.ts'
+import type { Transport } from '../../src/client/transport.ts'
 import { readAsset } from '../../src/host/assets.ts'
 import { parseModel } from '../../src/kube/model.ts'
+import type { Node, Pod } from '../../src/kube/types.ts'
 import { createAdmission } from '../../src/runtime/apiserver/admission/admission.ts'
 import { createApiServer } from '../../src/runtime/apiserver/apiserver.ts'
 import { createAuthorizer } from '../../src/runtime/apiserver/authz/authz.ts'
@@ -19,6 +20,7 @@ import {
 } from '../../src/runtime/apiserver/bootstrap/bootstrap.ts'
 import { strategies } from '../../src/runtime/apiserver/registry/registry.ts'
 import { createObjectReader } from '../../src/runtime/apiserver/storage/object-reader.ts'
+import type { UserInfo } from '../../src/runtime/apiserver/user.ts'
 import { createControllers, DEFAULT_SETTINGS } from '../../src/runtime/controllers/controllers.ts'
 import { createScheduler } from '../../src/runtime/scheduler/scheduler.ts'
 import { createMemoryStore } from '../../src/runtime/store/memory-store.ts'
@@ -26,6 +28,8 @@ import { createMemoryStore } from '../../src/runtime/store/memory-store.ts'
 export interface InProcessCluster {
   /** As a member of system:masters. */
   readonly client: KubeClient
+  /** As anybody else. */
+  transportFor(user: UserInfo): Transport
   stop(): Promise<void>
 }
 
@@ -101,6 +105,7 @@ export async function startInProcessCluster(): Promise<InProcessCluster> {
   }
   return {
     client: new KubeClient(server.transportFor(ADMIN)),
+    transportFor: identity => server.transportFor(identity),
     async stop() {
       for (const duty of duties.toReversed()) await duty.stop()
       authorizer.stop()
