@@ -7,6 +7,8 @@ import { messageOf } from '../../../base/errors.ts'
 import { JsonError, parseJson } from '../../../kube/json.ts'
 import type { GroupVersionKind } from '../../../kube/model-types.ts'
 import type { KubeObject } from '../../../kube/object.ts'
+import { decodeProtobuf } from '../../../kube/protobuf/protobuf.ts'
+import { WireError } from '../../../kube/protobuf/wire-reader.ts'
 import { applyModelDefaults, decodeObject as decodeAlongModel, decodeFailure } from '../../../kube/schema.ts'
 import { badRequest, unsupportedMediaType } from '../../../kube/status.ts'
 import { parseYaml } from '../../../kube/yaml.ts'
@@ -18,6 +20,7 @@ import type { FieldValidation } from './write-options.ts'
 
 const JSON_TYPE = 'application/json'
 const YAML_TYPE = 'application/yaml'
+const PROTOBUF_TYPE = 'application/vnd.kubernetes.protobuf'
 const DELETE_OPTIONS = 'io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions'
 const deleteOptionsKind = { group: '', version: 'v1', kind: 'DeleteOptions' }
 
@@ -49,10 +52,12 @@ function parseText(
   throw unsupportedMediaType(ACCEPTED_TYPES.slice(0, 2))
 }
 
-function readBody(scope: RequestScope, kind: GroupVersionKind): RawBody {
-  const bytes = scope.body ?? new Uint8Array()
-  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8')
+function readBody(scope: RequestScope, kind: GroupVersionKind, typeName: string): RawBody {
+  const view = scope.body ?? new Uint8Array()
+  const bytes = Buffer.from(view.buffer, view.byteOffset, view.byteLength)
   const type = mediaTypeOf(scope)
+  if (type === PROTOBUF_TYPE) return readProtobuf(scope, bytes, typeName)
+  const text = bytes.toString('utf8')
   if (type !== JSON_TYPE && type !== YAML_TYPE && type !== 'text/yaml') {
     throw unsupportedMediaType(ACCEPTED_TYPES.slice(0, 2))
   }
@@ -70,6 +75,17 @@ function readBody(scope: RequestScope, kind: GroupVersionKind): RawBody {
     if (type !== JSON_TYPE && !(error instanceof Error && 'status' in error)) {
       throw unrecognized(`yaml: ${messageOf(error)}`)
     }
+    throw error
+  }
+}
+
+function readProtobuf(scope: RequestScope, bytes: Buffer, typeName: string): RawBody {
+  const { model, protobuf } = scope.context
+  try {
+    return { value: decodeProtobuf(bytes, { table: protobuf(), model, typeName }), duplicateFields: [] }
+  } catch (error) {
+    if (error instanceof WireError)
+      throw badRequest(`the body of the request cannot be decoded: ${error.message}`)
     throw error
   }
 }
@@ -104,7 +120,7 @@ function expectedKind(scope: RequestScope): { kind: GroupVersionKind; typeName: 
 /** The object of the body, with the model's defaults. */
 export function decodeBody(scope: RequestScope, options: DecodeOptions): KubeObject {
   const { kind, typeName } = expectedKind(scope)
-  const raw = readBody(scope, kind)
+  const raw = readBody(scope, kind, typeName)
   checkKind(raw.value, kind)
   return decodeAs(scope, raw, kind, typeName, options)
 }
@@ -168,7 +184,7 @@ export function internalForm(
 /** DeleteOptions of the body, null when there is none. */
 export function parseDeleteBody(scope: RequestScope): KubeObject | null {
   if (scope.body === null || scope.body.length === 0) return null
-  const raw = readBody(scope, deleteOptionsKind)
+  const raw = readBody(scope, deleteOptionsKind, DELETE_OPTIONS)
   const { kind } = raw.value
   if (kind !== undefined && kind !== 'DeleteOptions') {
     throw badRequest(`the body of a deletion is DeleteOptions, not ${kind}`)

@@ -5,7 +5,7 @@ import type { KubeObject } from '../../../kube/object.ts'
 import { applyJsonPatch } from '../../../kube/patch/json-patch.ts'
 import { applyMergePatch } from '../../../kube/patch/merge-patch.ts'
 import { applyStrategicMerge } from '../../../kube/patch/strategic-merge.ts'
-import { badRequest, requestEntityTooLarge, unsupportedMediaType } from '../../../kube/status.ts'
+import { badRequest, requestEntityTooLarge, StatusError, unsupportedMediaType } from '../../../kube/status.ts'
 import { toStorage } from '../storage/conversion.ts'
 import { callerOf } from './create.ts'
 import { checkKind, decodeObject, internalResource, mediaTypeOf } from './decode-body.ts'
@@ -50,9 +50,8 @@ export function patcherOf(scope: RequestScope, typeName = scope.resource.info.ty
   const type = mediaTypeOf(scope)
   if (type === APPLY_PATCH || type === 'application/apply-patch+cbor') {
     const { status } = unsupportedMediaType(PATCH_TYPES)
-    throw Object.assign(unsupportedMediaType(PATCH_TYPES), {
-      message: `server-side apply is not served yet: ${status.message}`,
-    })
+    const message = `server-side apply is not served yet: ${status.message ?? ''}`
+    throw new StatusError({ ...status, message })
   }
   if (!PATCH_TYPES.includes(type)) throw unsupportedMediaType(PATCH_TYPES)
   const value = readPatch(scope)

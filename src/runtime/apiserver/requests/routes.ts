@@ -84,7 +84,8 @@ function verbOf(scope: RequestScope): Verb {
   const { info, resource, subresource, context } = scope
   const virtual = context.virtualHandler(info.group, info.resource, info.subresource)
   const known = subresource === null ? resource.info.verbs : subresource.verbs
-  if (!known.includes(info.verb)) throw refusal(scope)
+  const lacksName = info.name === '' && (info.verb === 'update' || info.verb === 'patch')
+  if (lacksName || !known.includes(info.verb)) throw refusal(scope)
   if (virtual !== undefined) return one => runVirtual(one, virtual)
   // Reviews and bindings are questions, not objects: without somebody to answer them nothing is stored.
   const isQuestion = subresource === null && !known.includes('get')

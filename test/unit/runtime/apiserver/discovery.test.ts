@@ -1,0 +1,72 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { makeServer } from './harness.ts'
+
+const aggregated = 'application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json'
+
+test('discovery lists groups, versions, resources and subresources', async () => {
+  const { call } = makeServer()
+  assert.deepEqual((await call('GET', '/api')).body.versions, ['v1'])
+  const groups = (await call('GET', '/apis')).body.groups
+  assert.ok(groups.some((one: { name: string }) => one.name === 'apps'))
+  assert.equal((await call('GET', '/apis/apps')).body.preferredVersion.groupVersion, 'apps/v1')
+  const core = (await call('GET', '/api/v1')).body.resources
+  const pods = core.find((one: { name: string }) => one.name === 'pods')
+  assert.deepEqual(pods.shortNames, ['po'])
+  assert.ok(core.some((one: { name: string }) => one.name === 'pods/eviction'))
+  assert.equal((await call('GET', '/apis/none')).status, 404)
+  assert.equal((await call('GET', '/apis/apps/v9')).status, 404)
+})
+
+test('aggregated discovery holds everything in two documents', async () => {
+  const { call } = makeServer()
+  const { body, headers } = await call('GET', '/apis', undefined, { accept: aggregated })
+  assert.equal(body.kind, 'APIGroupDiscoveryList')
+  assert.match(headers['content-type'] ?? '', /as=APIGroupDiscoveryList/)
+  const apps = body.items.find((one: { metadata: { name: string } }) => one.metadata.name === 'apps')
+  const deployments = apps.versions[0].resources.find((one: { resource: string }) => one.resource === 'deployments')
+  assert.equal(deployments.scope, 'Namespaced')
+  assert.ok(deployments.subresources.some((one: { subresource: string }) => one.subresource === 'scale'))
+  const unchanged = await call('GET', '/apis', undefined, { accept: aggregated, 'if-none-match': headers['etag'] ?? '' })
+  assert.equal(unchanged.status, 304)
+})
+
+test('OpenAPI v3 describes each group and version with kinds, parameters and merge keys', async () => {
+  const { call } = makeServer()
+  const index = (await call('GET', '/openapi/v3')).body
+  const path: string = index.paths['apis/apps/v1'].serverRelativeURL
+  const { body } = await call('GET', path)
+  const item = body.paths['/apis/apps/v1/namespaces/{namespace}/deployments/{name}']
+  assert.deepEqual(item.patch['x-kubernetes-group-version-kind'], { group: 'apps', version: 'v1', kind: 'Deployment' })
+  assert.ok(item.patch.parameters.some((one: { name: string }) => one.name === 'fieldValidation'))
+  const podSpec = body.components.schemas['io.k8s.api.core.v1.PodSpec']
+  assert.equal(podSpec.properties.containers['x-kubernetes-patch-merge-key'], 'name')
+  const refs = JSON.stringify(body).matchAll(/"\$ref":"#\/components\/schemas\/([^"]+)"/g)
+  for (const [, name] of refs) assert.ok(name !== undefined && body.components.schemas[name], `schema ${name}`)
+})
+
+test('OpenAPI v2 is served as JSON and refused as protobuf', async () => {
+  const { call } = makeServer()
+  const { body } = await call('GET', '/openapi/v2')
+  assert.ok(body.definitions['io.k8s.api.core.v1.Pod'])
+  const accept = 'application/com.github.proto-openapi.spec.v2@v1.0+protobuf'
+  assert.equal((await call('GET', '/openapi/v2', undefined, { accept })).status, 406)
+})
+
+test('health answers ok, or names the failing check', async () => {
+  const healthy = makeServer()
+  assert.equal((await healthy.call('GET', '/readyz')).body, 'ok')
+  assert.match((await healthy.call('GET', '/livez?verbose')).body, /\[\+\]ping ok\nlivez check passed/)
+  const starting = makeServer({ isReady: () => ['controllers'] })
+  const { status, body } = await starting.call('GET', '/readyz')
+  assert.equal(status, 500)
+  assert.match(body, /\[-\]controllers failed: reason withheld/)
+  assert.equal((await starting.call('GET', '/livez')).status, 200)
+  assert.equal((await starting.call('GET', '/readyz/controllers')).status, 500)
+})
+
+test('the version and the list of paths are there', async () => {
+  const { call } = makeServer()
+  assert.equal((await call('GET', '/version')).body.minor, '36')
+  assert.ok((await call('GET', '/')).body.paths.includes('/apis/apps/v1'))
+})
