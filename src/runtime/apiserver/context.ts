@@ -28,6 +28,7 @@ export function createApiContext(parts: ApiServerParts): ApiContext {
   )
   return {
     ...parts,
+    protobuf: once(parts.protobuf),
     resources,
     objects: createObjectReader(parts.store, parts.model, resources),
     selection: createSelection(),
@@ -38,9 +39,19 @@ export function createApiContext(parts: ApiServerParts): ApiContext {
     strategyContext: user => ({
       nowMs: parts.clock.now(),
       username: user.username,
+      user,
       uuid: () => parts.random.uuid(),
       random: () => parts.random.float(),
       settings: parts.settings,
     }),
+  }
+}
+
+/** The value, made when it is first asked for. */
+function once<T>(make: () => T): () => T {
+  let made: { readonly value: T } | null = null
+  return () => {
+    made ??= { value: make() }
+    return made.value
   }
 }
