@@ -43,6 +43,7 @@ const config = {
     ...Object.fromEntries(Object.entries(bundles.workers).map(([name, file]) => [name, inRoot(file)])),
     'model.json': 'build/model/model.json',
     'descriptions.json': 'build/model/descriptions.json',
+    'protobuf.json': 'build/model/protobuf.json',
   },
 }
 const configFile = join(work, 'sea.json')

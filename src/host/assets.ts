@@ -4,7 +4,12 @@
  */
 import { readFileSync } from 'node:fs'
 
-export type AssetName = 'model.json' | 'descriptions.json' | 'raft-worker.cjs' | 'store-worker.cjs'
+export type AssetName =
+  | 'model.json'
+  | 'descriptions.json'
+  | 'protobuf.json'
+  | 'raft-worker.cjs'
+  | 'store-worker.cjs'
 
 declare const MK8S_BUNDLED: boolean | undefined
 
@@ -14,6 +19,7 @@ export const isBundled = typeof MK8S_BUNDLED !== 'undefined' && MK8S_BUNDLED
 const inSources: Partial<Record<AssetName, string>> = {
   'model.json': '../../build/model/model.json',
   'descriptions.json': '../../build/model/descriptions.json',
+  'protobuf.json': '../../build/model/protobuf.json',
 }
 
 /** The asset's text. */

@@ -21,7 +21,7 @@ import {
 import { strategies } from '../../src/runtime/apiserver/registry/registry.ts'
 import { createObjectReader } from '../../src/runtime/apiserver/storage/object-reader.ts'
 import type { UserInfo } from '../../src/runtime/apiserver/user.ts'
-import { createControllers, DEFAULT_SETTINGS } from '../../src/runtime/controllers/controllers.ts'
+import { type ControllerSettings, createControllers, DEFAULT_SETTINGS } from '../../src/runtime/controllers/controllers.ts'
 import { createScheduler } from '../../src/runtime/scheduler/scheduler.ts'
 import { createMemoryStore } from '../../src/runtime/store/memory-store.ts'
 
@@ -43,7 +43,9 @@ const SETTINGS = {
 const ADMIN = { username: 'kubernetes-admin', groups: ['system:masters', 'system:authenticated'] }
 const TERM = 1
 
-export async function startInProcessCluster(): Promise<InProcessCluster> {
+export async function startInProcessCluster(
+  over: Partial<ControllerSettings> = {},
+): Promise<InProcessCluster> {
   const clock = systemClock
   const random = systemRandom
   const level = process.env['MK8S_TEST_LOG'] === 'debug' ? 'debug' : 'warn'
@@ -56,6 +58,7 @@ export async function startInProcessCluster(): Promise<InProcessCluster> {
     store,
     model,
     descriptions: () => ({}),
+    protobuf: () => ({}),
     strategies,
     authorizer,
     admission: createAdmission({ objects, authorizer, clock, random }),
@@ -94,7 +97,7 @@ export async function startInProcessCluster(): Promise<InProcessCluster> {
     createControllers({
       ...common,
       transport: identity => server.transportFor(identity),
-      settings: { ...DEFAULT_SETTINGS, ...SETTINGS, clusterCaPem: 'PEM of the test' },
+      settings: { ...DEFAULT_SETTINGS, ...SETTINGS, clusterCaPem: 'PEM of the test', ...over },
       model,
     }),
   ]

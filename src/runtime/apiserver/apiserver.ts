@@ -7,6 +7,7 @@ import type { Log } from '../../base/log.ts'
 import type { Random } from '../../base/random.ts'
 import type { KubeRequest, KubeResponse, Transport } from '../../client/transport.ts'
 import type { Model } from '../../kube/model-types.ts'
+import type { ProtobufTable } from '../../kube/protobuf/protobuf.ts'
 import type { Store } from '../store/store.ts'
 import { createApiContext } from './context.ts'
 import type { AdmissionPlugin, Authorizer, KubeletConnector, ObjectReader, VirtualHandler } from './ports.ts'
@@ -32,6 +33,8 @@ export interface ApiServerParts {
   readonly model: Model
   /** The parsed descriptions asset (type name → texts), asked for only when OpenAPI documents are. */
   readonly descriptions: () => unknown
+  /** Field numbers of the kinds' protobuf form, asked for with the first body in it. */
+  readonly protobuf: () => ProtobufTable
   /** By `group/resource`; the core group is empty: `/pods`, `apps/deployments`. */
   readonly strategies: ReadonlyMap<string, Strategy>
   readonly authorizer: Authorizer

@@ -48,6 +48,7 @@ const api = createApiServer({
   store,
   model,
   descriptions: () => ({}),
+  protobuf: () => ({}),
   strategies,
   authorizer,
   admission: createAdmission({ objects, authorizer, clock, random }),

@@ -48,6 +48,7 @@ export function makeServer(over: Partial<ApiServerParts> = {}): Server {
     store,
     model: realModel(),
     descriptions: () => JSON.parse(readAsset('descriptions.json')),
+    protobuf: () => ({}),
     strategies,
     authorizer: { authorize: () => ({ allowed: true, reason: '' }) },
     admission: [],

@@ -1,0 +1,89 @@
+/** Reads the protobuf wire format: field by field, without copying. Source: protobuf's encoding specification. */
+
+/** A message that ends in the middle of a field, or holds something that is no protobuf. */
+export class WireError extends Error {}
+
+const VARINT_BYTES_MAX = 10
+
+export class WireReader {
+  readonly #bytes: Buffer
+  #at = 0
+  #wireType = 0
+  /** Number of the field that `next` found. */
+  field = 0
+
+  constructor(bytes: Buffer) {
+    this.#bytes = bytes
+  }
+
+  /** Moves to the next field; false at the end. */
+  next(): boolean {
+    if (this.#at >= this.#bytes.length) return false
+    const key = Number(this.#readVarint())
+    this.field = key >>> 3
+    this.#wireType = key & 7
+    if (this.field === 0) throw new WireError('a field has the number 0')
+    return true
+  }
+
+  varint(): bigint {
+    this.#expect(0)
+    return this.#readVarint()
+  }
+
+  /** A length-delimited value: a view, not a copy. */
+  bytes(): Buffer {
+    this.#expect(2)
+    const length = Number(this.#readVarint())
+    return this.#take(length)
+  }
+
+  double(): number {
+    this.#expect(1)
+    return this.#take(8).readDoubleLE()
+  }
+
+  skip(): void {
+    switch (this.#wireType) {
+      case 0:
+        this.#readVarint()
+        return
+      case 1:
+        this.#take(8)
+        return
+      case 2:
+        this.bytes()
+        return
+      case 5:
+        this.#take(4)
+        return
+      default:
+        throw new WireError(`wire type ${this.#wireType} is not known`)
+    }
+  }
+
+  #expect(wireType: number): void {
+    if (this.#wireType !== wireType) {
+      throw new WireError(`field ${this.field} has wire type ${this.#wireType} instead of ${wireType}`)
+    }
+  }
+
+  #take(length: number): Buffer {
+    const end = this.#at + length
+    if (end > this.#bytes.length) throw new WireError('unexpected EOF')
+    const taken = this.#bytes.subarray(this.#at, end)
+    this.#at = end
+    return taken
+  }
+
+  #readVarint(): bigint {
+    let value = 0n
+    for (let index = 0; index < VARINT_BYTES_MAX; index++) {
+      const byte = this.#bytes[this.#at++]
+      if (byte === undefined) throw new WireError('unexpected EOF')
+      value |= BigInt(byte & 0x7f) << BigInt(7 * index)
+      if (byte < 0x80) return value
+    }
+    throw new WireError('a varint is too long')
+  }
+}
