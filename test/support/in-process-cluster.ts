@@ -21,7 +21,11 @@ import {
 import { strategies } from '../../src/runtime/apiserver/registry/registry.ts'
 import { createObjectReader } from '../../src/runtime/apiserver/storage/object-reader.ts'
 import type { UserInfo } from '../../src/runtime/apiserver/user.ts'
-import { type ControllerSettings, createControllers, DEFAULT_SETTINGS } from '../../src/runtime/controllers/controllers.ts'
+import {
+  type ControllerSettings,
+  createControllers,
+  DEFAULT_SETTINGS,
+} from '../../src/runtime/controllers/controllers.ts'
 import { createScheduler } from '../../src/runtime/scheduler/scheduler.ts'
 import { createMemoryStore } from '../../src/runtime/store/memory-store.ts'
 
