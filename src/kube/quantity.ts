@@ -16,7 +16,7 @@ export class QuantityError extends Error {
 const PATTERN = /^([+-]?)(\d*)(?:\.(\d*))?([eEinumkKMGTP]*)([-+]?\d*)$/
 const NANO = 1_000_000_000n
 const NANO_DIGITS = 9
-/** Larger values are cut to the largest 64-bit integer. */
+/** Larger binary quantities are cut to the largest 64-bit integer; decimal ones are not. */
 const NANO_MAX = ((1n << 63n) - 1n) * NANO
 const DIGITS_MAX = 64
 const FORM_RULE =
@@ -45,7 +45,7 @@ export function parseQuantity(text: string): Quantity {
   if (whole === '' && fraction === '') throw new QuantityError(FORM_RULE)
   const digits = BigInt(whole + fraction)
   const { format, nano } = scale(digits, fraction.length, suffix, exponent)
-  const capped = nano > NANO_MAX ? NANO_MAX : nano
+  const capped = format === 'BinarySI' && nano > NANO_MAX ? NANO_MAX : nano
   return { nano: sign === '-' ? -capped : capped, format }
 }
 
@@ -78,7 +78,8 @@ export function formatQuantity({ nano, format }: Quantity): string {
   if (nano === 0n) return '0'
   const sign = nano < 0n ? '-' : ''
   const size = nano < 0n ? -nano : nano
-  if (format === 'BinarySI' && size >= 1024n * NANO) return sign + formatBinary(divideUp(size, NANO))
+  const asBinary = format === 'BinarySI' && size >= 1024n * NANO && size % NANO === 0n
+  if (asBinary) return sign + formatBinary(size / NANO)
   let digits = size
   let step = 0
   while (step < DECIMAL_SUFFIXES.length - 1 && digits % 1000n === 0n) {
@@ -107,10 +108,31 @@ const canonicalTexts = new Map<string, string>()
 export function canonicalQuantity(text: string): string {
   const known = canonicalTexts.get(text)
   if (known !== undefined) return known
-  const canonical = formatQuantity(parseQuantity(text))
+  const quantity = parseQuantity(text)
+  const canonical = keepsText(text) ? text : formatQuantity(quantity)
   if (canonicalTexts.size >= CACHE_ENTRIES_MAX) canonicalTexts.clear()
   canonicalTexts.set(text, canonical)
   return canonical
+}
+
+const INT64_DIGITS = 18
+
+/**
+ * Whether upstream takes the text for canonical and writes it back as it came. Its rule is a quick one, so `+1`,
+ * `5.` and `1.500` stay what they are, and clients see no difference to what they sent.
+ */
+function keepsText(text: string): boolean {
+  const [, , whole = '', fraction = '', suffix = '', exponent = ''] = PATTERN.exec(text) ?? []
+  const integer = whole.replace(/^0+/, '') || '0'
+  const digits = integer + fraction
+  const power = binaryPowers[suffix]
+  if (power !== undefined) {
+    const roughDigits = integer.length + Math.trunc(Number(power) * 3) + 1
+    return fraction === '' && roughDigits <= 15 && digits !== '0' && (BigInt(digits) & 7n) !== 0n
+  }
+  const scale = (exponent === '' ? (decimalExponents[suffix] ?? 0) : Number(exponent)) - fraction.length
+  if (scale < -NANO_DIGITS || digits.length > INT64_DIGITS) return false
+  return scale % 3 === 0 && !digits.endsWith('000') && !digits.startsWith('0')
 }
 
 /** Negative, zero or positive, as for sort. */

@@ -19,15 +19,19 @@ test('quantities take their canonical form', () => {
     '100Ki': '100Ki',
     '0.5Ki': '512',
     '1e3': '1e3',
-    '1E3': '1e3',
+    '1E3': '1E3',
+    '15e2': '1500',
     '12e6': '12e6',
     '1E': '1E',
     '-2.5': '-2500m',
     '.5': '500m',
-    '+5': '5',
+    '+5': '+5',
+    '1.500': '1.500',
+    '1.1Gi': '1181116006400m',
+    '10E': '10E',
     '0.0000000001': '1n',
     '100Ei': '9223372036854775807',
-    '5.': '5',
+    '5.': '5.',
   }
   for (const [text, canonical] of Object.entries(cases)) {
     assert.equal(quantity.canonicalQuantity(text), canonical, text)

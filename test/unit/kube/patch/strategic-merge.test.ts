@@ -1,19 +1,17 @@
 /** Strategic merge patch, compared with real kubectl where one is at hand. */
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { parseModel } from '../../../../src/kube/model.ts'
 import { applyStrategicMerge } from '../../../../src/kube/patch/strategic-merge.ts'
 import { decodeObject } from '../../../../src/kube/schema.ts'
+import { KUBECTL, otherKubectl, run } from '../../../support/kubectl.ts'
 
 const root = join(import.meta.dirname, '../../../..')
 const model = parseModel(readFileSync(join(root, 'build/model/model.json'), 'utf8'))
 
-const onPath = (process.env['PATH'] ?? '').split(':').map(directory => join(directory, 'kubectl'))
-const kubectl = [join(root, 'build/bin/kubectl'), ...onPath].find(path => existsSync(path))
+const kubectl = existsSync(KUBECTL) ? KUBECTL : otherKubectl()
 
 const container = (name: string, more: object = {}) => ({ name, image: `${name}:1`, ...more })
 const pod = (spec: object) => ({ apiVersion: 'v1', kind: 'Pod', metadata: { name: 'p' }, spec })
@@ -132,31 +130,25 @@ const normal = (value: unknown): unknown => {
 }
 
 for (const [name, { from = original, patch }] of Object.entries(patches)) {
-  test(name, { skip: kubectl === undefined && 'no kubectl here' }, () => {
-    const directory = mkdtempSync(join(tmpdir(), 'mk8s-patch-'))
-    try {
-      const file = join(directory, 'object.json')
-      writeFileSync(file, JSON.stringify(from))
-      const args = [
-        'patch',
-        '--local',
-        '--type',
-        'strategic',
-        '-f',
-        file,
-        '-p',
-        JSON.stringify(patch),
-        '-o',
-        'json',
-      ]
-      const expected = JSON.parse(execFileSync(kubectl ?? '', args, { encoding: 'utf8' }))
-      const merged = applyStrategicMerge(model, 'io.k8s.api.core.v1.Pod', from, patch)
-      const { object, unknownFields } = decodeObject(model, 'io.k8s.api.core.v1.Pod', merged, 'strict')
-      assert.deepEqual(unknownFields, [])
-      assert.deepEqual(normal(object), normal(expected))
-    } finally {
-      rmSync(directory, { recursive: true, force: true })
-    }
+  test(name, { skip: kubectl === null && 'no kubectl here' }, async () => {
+    const args = [
+      'patch',
+      '--local',
+      '--type',
+      'strategic',
+      '-f',
+      '-',
+      '-p',
+      JSON.stringify(patch),
+      '-o',
+      'json',
+    ]
+    const { code, stdout, stderr } = await run(kubectl ?? '', args, { input: JSON.stringify(from) })
+    assert.equal(code, 0, stderr)
+    const merged = applyStrategicMerge(model, 'io.k8s.api.core.v1.Pod', from, patch)
+    const { object, unknownFields } = decodeObject(model, 'io.k8s.api.core.v1.Pod', merged, 'strict')
+    assert.deepEqual(unknownFields, [])
+    assert.deepEqual(normal(object), normal(JSON.parse(stdout)))
   })
 }
 
