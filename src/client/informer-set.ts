@@ -25,10 +25,17 @@ export class InformerSet {
     this.#parts = parts
   }
 
-  /** The informer of whole objects. */
-  informer<T extends KubeObject>(resource: ResourceRef): Informer<T> {
+  /**
+   * The informer of whole objects. `transform` drops what nobody in this process reads; whoever asks first for
+   * the resource decides, so it is for resources with one reader.
+   */
+  informer<T extends KubeObject>(
+    resource: ResourceRef,
+    options: { readonly transform?: (object: T) => T } = {},
+  ): Informer<T> {
     const key = `${resource.group}/${resource.resource}`
-    const informer = this.#whole.get(key) ?? this.#create(resource, { metadataOnly: false })
+    const transform = options.transform as ((object: KubeObject) => KubeObject) | undefined
+    const informer = this.#whole.get(key) ?? this.#create(resource, { metadataOnly: false, transform })
     this.#whole.set(key, informer)
     return informer as unknown as Informer<T>
   }
@@ -40,7 +47,9 @@ export class InformerSet {
   metadataInformer(resource: ResourceRef): Informer<KubeObject> {
     const key = `${resource.group}/${resource.resource}`
     const informer =
-      this.#whole.get(key) ?? this.#metadata.get(key) ?? this.#create(resource, { metadataOnly: true })
+      this.#whole.get(key) ??
+      this.#metadata.get(key) ??
+      this.#create(resource, { metadataOnly: true, transform: ownershipOf })
     if (!this.#whole.has(key)) this.#metadata.set(key, informer)
     return informer
   }
@@ -60,9 +69,14 @@ export class InformerSet {
     return [...this.#whole.values(), ...this.#metadata.values()]
   }
 
-  #create(resource: ResourceRef, options: { readonly metadataOnly: boolean }): Informer<KubeObject> {
-    const { metadataOnly } = options
-    const transform = metadataOnly ? ownershipOf : undefined
+  #create(
+    resource: ResourceRef,
+    options: {
+      readonly metadataOnly: boolean
+      readonly transform: ((object: KubeObject) => KubeObject) | undefined
+    },
+  ): Informer<KubeObject> {
+    const { metadataOnly, transform } = options
     const informer = new Informer<KubeObject>({ ...this.#parts, resource, metadataOnly, transform })
     if (this.#signal !== null) informer.start(this.#signal)
     return informer

@@ -10,10 +10,18 @@ import { planRootCa, ROOT_CA_NAME } from './plan.ts'
 
 const SERVICE_ACCOUNT = 'root-ca-cert-publisher'
 
+/** Other ConfigMaps may be large, and only their names matter here. */
+function dropData(map: ConfigMap): ConfigMap {
+  if (map.metadata.name === ROOT_CA_NAME) return map
+  delete map.data
+  delete map.binaryData
+  return map
+}
+
 export function createRootCaPublisher(context: ControllerContext): Controller {
   const client = context.client(SERVICE_ACCOUNT)
   const namespaces = context.informers.informer<Namespace>(NAMESPACES)
-  const configMaps = context.informers.informer<ConfigMap>(CONFIG_MAPS)
+  const configMaps = context.informers.informer<ConfigMap>(CONFIG_MAPS, { transform: dropData })
   return keyedController({
     name: SERVICE_ACCOUNT,
     context,
