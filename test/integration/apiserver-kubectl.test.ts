@@ -82,8 +82,7 @@ after(async () => {
   await rm(directory, { recursive: true, force: true })
 })
 
-const manifest = (objects: readonly unknown[]) =>
-  JSON.stringify({ apiVersion: 'v1', kind: 'List', items: objects })
+const manifest = (objects: readonly unknown[]) => objects.map(one => JSON.stringify(one)).join('\n---\n')
 
 test('kubectl lists what the server has', async () => {
   const text = await kubectl.ok(['api-resources'])
@@ -140,7 +139,10 @@ interface Answer {
   readonly body: string
 }
 
-function send(path: string, options: { method?: string; body?: string; headers?: Record<string, string>; asAdmin?: boolean } = {}): Promise<Answer> {
+function send(
+  path: string,
+  options: { method?: string; body?: string; headers?: Record<string, string>; asAdmin?: boolean } = {},
+): Promise<Answer> {
   const identity = options.asAdmin ? { cert: pki.leaves.admin.certificate, key: pki.leaves.admin.key } : {}
   return new Promise((resolve, reject) => {
     const sent = httpsRequest(
@@ -176,7 +178,9 @@ test('a certificate of another authority is 401', async () => {
   const status = await new Promise((resolve, reject) => {
     const ca = pki.authorities['cluster-ca'].certificate
     const options = { host: '127.0.0.1', port: listener.port, path: '/version', ca, cert, key, agent: false }
-    httpsRequest(options, response => resolve(response.statusCode)).on('error', reject).end()
+    httpsRequest(options, response => resolve(response.statusCode))
+      .on('error', reject)
+      .end()
   })
   assert.equal(status, 401)
 })

@@ -24,10 +24,15 @@ test('aggregated discovery holds everything in two documents', async () => {
   assert.equal(body.kind, 'APIGroupDiscoveryList')
   assert.match(headers['content-type'] ?? '', /as=APIGroupDiscoveryList/)
   const apps = body.items.find((one: { metadata: { name: string } }) => one.metadata.name === 'apps')
-  const deployments = apps.versions[0].resources.find((one: { resource: string }) => one.resource === 'deployments')
+  const deployments = apps.versions[0].resources.find(
+    (one: { resource: string }) => one.resource === 'deployments',
+  )
   assert.equal(deployments.scope, 'Namespaced')
   assert.ok(deployments.subresources.some((one: { subresource: string }) => one.subresource === 'scale'))
-  const unchanged = await call('GET', '/apis', undefined, { accept: aggregated, 'if-none-match': headers['etag'] ?? '' })
+  const unchanged = await call('GET', '/apis', undefined, {
+    accept: aggregated,
+    'if-none-match': headers['etag'] ?? '',
+  })
   assert.equal(unchanged.status, 304)
 })
 
@@ -37,12 +42,17 @@ test('OpenAPI v3 describes each group and version with kinds, parameters and mer
   const path: string = index.paths['apis/apps/v1'].serverRelativeURL
   const { body } = await call('GET', path)
   const item = body.paths['/apis/apps/v1/namespaces/{namespace}/deployments/{name}']
-  assert.deepEqual(item.patch['x-kubernetes-group-version-kind'], { group: 'apps', version: 'v1', kind: 'Deployment' })
+  assert.deepEqual(item.patch['x-kubernetes-group-version-kind'], {
+    group: 'apps',
+    version: 'v1',
+    kind: 'Deployment',
+  })
   assert.ok(item.patch.parameters.some((one: { name: string }) => one.name === 'fieldValidation'))
   const podSpec = body.components.schemas['io.k8s.api.core.v1.PodSpec']
   assert.equal(podSpec.properties.containers['x-kubernetes-patch-merge-key'], 'name')
   const refs = JSON.stringify(body).matchAll(/"\$ref":"#\/components\/schemas\/([^"]+)"/g)
-  for (const [, name] of refs) assert.ok(name !== undefined && body.components.schemas[name], `schema ${name}`)
+  for (const [, name] of refs)
+    assert.ok(name !== undefined && body.components.schemas[name], `schema ${name}`)
 })
 
 test('OpenAPI v2 is served as JSON and refused as protobuf', async () => {

@@ -4,10 +4,14 @@ import { silentLog } from '../../../../src/base/log.ts'
 import { systemRandom } from '../../../../src/base/random.ts'
 import type { KubeResponse } from '../../../../src/client/transport.ts'
 import { readAsset } from '../../../../src/host/assets.ts'
-import type { Model } from '../../../../src/kube/model-types.ts'
 import { parseModel } from '../../../../src/kube/model.ts'
+import type { Model } from '../../../../src/kube/model-types.ts'
 import type { KubeObject } from '../../../../src/kube/object.ts'
-import { type ApiServer, type ApiServerParts, createApiServer } from '../../../../src/runtime/apiserver/apiserver.ts'
+import {
+  type ApiServer,
+  type ApiServerParts,
+  createApiServer,
+} from '../../../../src/runtime/apiserver/apiserver.ts'
 import { strategies } from '../../../../src/runtime/apiserver/registry/registry.ts'
 import type { UserInfo } from '../../../../src/runtime/apiserver/user.ts'
 import { createMemoryStore, type MemoryStore } from '../../../../src/runtime/store/memory-store.ts'
@@ -48,7 +52,7 @@ export function makeServer(over: Partial<ApiServerParts> = {}): Server {
     store,
     model: realModel(),
     descriptions: () => JSON.parse(readAsset('descriptions.json')),
-    protobuf: () => ({}),
+    protobuf: () => JSON.parse(readAsset('protobuf.json')),
     strategies,
     authorizer: { authorize: () => ({ allowed: true, reason: '' }) },
     admission: [],
@@ -59,7 +63,9 @@ export function makeServer(over: Partial<ApiServerParts> = {}): Server {
       podCidr: '10.1.0.0/16',
       nodePorts: { first: 30000, last: 32767 },
     },
-    kubelets: { connect: () => ({ request: async () => ({ status: 200, headers: {}, body: new Uint8Array() }) }) },
+    kubelets: {
+      connect: () => ({ request: async () => ({ status: 200, headers: {}, body: new Uint8Array() }) }),
+    },
     version: { major: '1', minor: '36', gitVersion: 'v1.36.0+mk8s.test', platform: 'linux/amd64' },
     clock: systemClock,
     random: systemRandom,
@@ -89,7 +95,11 @@ export function makeServer(over: Partial<ApiServerParts> = {}): Server {
       const reply = await raw(method, path, { headers, ...(bytes === undefined ? {} : { body: bytes }) })
       const text = await textOf(reply)
       const isJson = (reply.headers['content-type'] ?? '').startsWith('application/json')
-      return { status: reply.status, headers: reply.headers, body: isJson && text !== '' ? JSON.parse(text) : text }
+      return {
+        status: reply.status,
+        headers: reply.headers,
+        body: isJson && text !== '' ? JSON.parse(text) : text,
+      }
     },
   }
 }

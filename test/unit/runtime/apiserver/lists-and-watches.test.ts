@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
-import { gunzipSync } from 'node:zlib'
 import { test } from 'node:test'
+import { gunzipSync } from 'node:zlib'
 import { configMap, makeServer, pod, type Server, watchReader } from './harness.ts'
 
 const maps = '/api/v1/namespaces/default/configmaps'
@@ -8,12 +8,17 @@ const pods = '/api/v1/namespaces/default/pods'
 
 async function makeMaps(server: Server, count: number): Promise<void> {
   for (let i = 0; i < count; i++) {
-    const made = await server.call('POST', maps, configMap(`m${i}`, { metadata: { name: `m${i}`, labels: { n: String(i % 2) } } }))
+    const made = await server.call(
+      'POST',
+      maps,
+      configMap(`m${i}`, { metadata: { name: `m${i}`, labels: { n: String(i % 2) } } }),
+    )
     assert.equal(made.status, 201)
   }
 }
 
-const namesOf = (list: { items: { metadata: { name: string } }[] }) => list.items.map(item => item.metadata.name)
+const namesOf = (list: { items: { metadata: { name: string } }[] }) =>
+  list.items.map(item => item.metadata.name)
 
 test('a list holds the kind, a revision and every object in the order of names', async () => {
   const server = makeServer()
@@ -37,7 +42,10 @@ test('a chunked list goes on in the snapshot it began with', async () => {
   const second = await server.call('GET', `${maps}?limit=2&continue=${token}`)
   assert.deepEqual(namesOf(second.body), ['m2', 'm3'])
   assert.equal(second.body.metadata.resourceVersion, first.body.metadata.resourceVersion)
-  const last = await server.call('GET', `${maps}?limit=2&continue=${encodeURIComponent(second.body.metadata.continue)}`)
+  const last = await server.call(
+    'GET',
+    `${maps}?limit=2&continue=${encodeURIComponent(second.body.metadata.continue)}`,
+  )
   assert.deepEqual(namesOf(last.body), ['m4'])
   assert.equal(last.body.metadata.continue, undefined)
 })
@@ -88,7 +96,10 @@ test('label and field selectors restrict lists, chunked ones too', async () => {
   assert.deepEqual(namesOf(one.body), ['m3'])
   const chunk = await server.call('GET', `${maps}?labelSelector=n=1&limit=2`)
   assert.deepEqual(namesOf(chunk.body), ['m1', 'm3'])
-  const rest = await server.call('GET', `${maps}?labelSelector=n=1&limit=2&continue=${chunk.body.metadata.continue}`)
+  const rest = await server.call(
+    'GET',
+    `${maps}?labelSelector=n=1&limit=2&continue=${chunk.body.metadata.continue}`,
+  )
   assert.deepEqual(namesOf(rest.body), ['m5'])
 })
 
@@ -181,7 +192,9 @@ test('an object enters and leaves a selective watch as ADDED and DELETED', async
   const server = makeServer()
   await server.call('POST', pods, pod('a', { tier: 'back' }))
   const start = server.store.revision
-  const reader = watchReader(await server.raw('GET', `${pods}?watch=1&resourceVersion=${start}&labelSelector=tier=front`))
+  const reader = watchReader(
+    await server.raw('GET', `${pods}?watch=1&resourceVersion=${start}&labelSelector=tier=front`),
+  )
   const merge = { 'content-type': 'application/merge-patch+json' }
   await server.call('PATCH', `${pods}/a`, { metadata: { labels: { tier: 'front' } } }, merge)
   await server.call('PATCH', `${pods}/a`, { metadata: { labels: { more: 'x' } } }, merge)
@@ -235,7 +248,8 @@ test('a watch ends when its time is over, when it is aborted and when the server
 
 test('watchers of one form get the same bytes', async () => {
   const server = makeServer()
-  const open = async () => (await server.raw('GET', `${maps}?watch=1&resourceVersion=0`)).body as AsyncIterable<Uint8Array>
+  const open = async () =>
+    (await server.raw('GET', `${maps}?watch=1&resourceVersion=0`)).body as AsyncIterable<Uint8Array>
   const [a, b] = [(await open())[Symbol.asyncIterator](), (await open())[Symbol.asyncIterator]()]
   await server.call('POST', maps, configMap('one'))
   const [first, second] = [await a.next(), await b.next()]

@@ -74,10 +74,20 @@ test('the generation of a deployment counts changes of its spec, and status is a
   const created = await call('POST', deployments, deployment('web'))
   assert.equal(created.status, 201, created.body.message)
   assert.equal(created.body.metadata.generation, 1)
-  const patched = await call('PATCH', `${deployments}/web`, { spec: { replicas: 5 }, status: { replicas: 9 } }, merge)
+  const patched = await call(
+    'PATCH',
+    `${deployments}/web`,
+    { spec: { replicas: 5 }, status: { replicas: 9 } },
+    merge,
+  )
   assert.equal(patched.body.metadata.generation, 2)
   assert.equal(patched.body.status?.replicas, undefined)
-  const status = await call('PATCH', `${deployments}/web/status`, { spec: { replicas: 7 }, status: { replicas: 3 } }, merge)
+  const status = await call(
+    'PATCH',
+    `${deployments}/web/status`,
+    { spec: { replicas: 7 }, status: { replicas: 3 } },
+    merge,
+  )
   assert.equal(status.status, 200, status.body.message)
   assert.equal(status.body.spec.replicas, 5)
   assert.equal(status.body.status.replicas, 3)
@@ -96,7 +106,12 @@ test('JSON, merge and strategic patches change what they say', async () => {
   assert.equal(one.status, 200, one.body.message)
   assert.equal(one.body.spec.template.spec.containers.length, 1)
   assert.equal(one.body.spec.template.spec.containers[0].image, 'sample/web:2')
-  const two = await call('PATCH', `${deployments}/web`, [{ op: 'replace', path: '/spec/replicas', value: 4 }], jsonPatch)
+  const two = await call(
+    'PATCH',
+    `${deployments}/web`,
+    [{ op: 'replace', path: '/spec/replicas', value: 4 }],
+    jsonPatch,
+  )
   assert.equal(two.body.spec.replicas, 4)
   const three = await call('PATCH', `${deployments}/web`, { metadata: { labels: { a: 'b' } } }, merge)
   assert.deepEqual(three.body.metadata.labels, { a: 'b' })
@@ -132,7 +147,12 @@ test('finalizers hold a deleted object until the last one is taken away', async 
   const deleted = await call('DELETE', `${maps}/one`)
   assert.equal(deleted.status, 200)
   assert.ok(deleted.body.metadata.deletionTimestamp)
-  const added = await call('PATCH', `${maps}/one`, { metadata: { finalizers: ['example.com/hold', 'example.com/x'] } }, merge)
+  const added = await call(
+    'PATCH',
+    `${maps}/one`,
+    { metadata: { finalizers: ['example.com/hold', 'example.com/x'] } },
+    merge,
+  )
   assert.equal(added.status, 422)
   const last = await call('PATCH', `${maps}/one`, { metadata: { finalizers: null } }, merge)
   assert.equal(last.status, 200, last.body.message)
@@ -167,7 +187,12 @@ test('a pod on a node dies gracefully, one on no node at once', async () => {
   const { call } = makeServer()
   const made = await call('POST', pods, pod('a'))
   assert.equal(made.status, 201, made.body.message)
-  const binding = { apiVersion: 'v1', kind: 'Binding', metadata: { name: 'a' }, target: { kind: 'Node', name: 'n1' } }
+  const binding = {
+    apiVersion: 'v1',
+    kind: 'Binding',
+    metadata: { name: 'a' },
+    target: { kind: 'Node', name: 'n1' },
+  }
   assert.equal((await call('POST', `${pods}/a/binding`, binding)).status, 201)
   assert.equal((await call('POST', `${pods}/a/binding`, binding)).status, 409)
   const bound = await call('GET', `${pods}/a`)
@@ -185,12 +210,19 @@ test('a pod on a node dies gracefully, one on no node at once', async () => {
 
 test('a namespace stays until its own finalizer is taken away through finalize', async () => {
   const { call } = makeServer()
-  const made = await call('POST', '/api/v1/namespaces', { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'team' } })
+  const made = await call('POST', '/api/v1/namespaces', {
+    apiVersion: 'v1',
+    kind: 'Namespace',
+    metadata: { name: 'team' },
+  })
   assert.equal(made.status, 201, made.body.message)
   assert.deepEqual(made.body.spec.finalizers, ['kubernetes'])
   const dying = await call('DELETE', '/api/v1/namespaces/team')
   assert.equal(dying.body.status.phase, 'Terminating')
-  const finalized = await call('PUT', '/api/v1/namespaces/team/finalize', { ...dying.body, spec: { finalizers: [] } })
+  const finalized = await call('PUT', '/api/v1/namespaces/team/finalize', {
+    ...dying.body,
+    spec: { finalizers: [] },
+  })
   assert.equal(finalized.status, 200, finalized.body.message)
   assert.equal((await call('GET', '/api/v1/namespaces/team')).status, 404)
 })
