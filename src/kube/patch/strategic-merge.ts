@@ -127,12 +127,6 @@ function mergeOrdered(model: Model, type: TypeRef | undefined, original: Fields,
     delete patch[key]
     const field = fieldOf(model, type, key)
     const list = { model, type: itemType(field?.type), mergeKey: field?.patchMergeKey }
-    // What is to be deleted from a primitive list goes before the order is made.
-    const deletion = patch[DELETE_PREFIX + key]
-    if (deletion !== undefined) {
-      delete patch[DELETE_PREFIX + key]
-      deleteFromList(original, key, deletion)
-    }
     const found = original[key]
     const ordered = orderLists(list, {
       original: Array.isArray(found) ? found : undefined,
