@@ -248,10 +248,13 @@ describe('kubelet', () => {
       name: 'main',
       image: 'x',
       command: ['sleep', '600'],
-      readinessProbe: { ...probe, exec: { command: ['test', '-e', flag] } },
-      livenessProbe: { ...probe, exec: { command: ['test', '!', '-e', `${flag}.dead`] } },
+      readinessProbe: { ...probe, exec: { command: ['test', '-e', '/mk8s-flags/ready'] } },
+      livenessProbe: { ...probe, exec: { command: ['test', '!', '-e', '/mk8s-flags/ready.dead'] } },
     }
-    await create('probed', { containers: [main] })
+    await create('probed', {
+      containers: [{ ...main, volumeMounts: [{ name: 'flags', mountPath: '/mk8s-flags' }] }],
+      volumes: [{ name: 'flags', hostPath: { path: join(directory, 'data') } }],
+    })
     const unready = await until('unready', async () => {
       const pod = await get('probed')
       return pod.status?.phase === 'Running' && pod
