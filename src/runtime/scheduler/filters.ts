@@ -3,7 +3,14 @@ import { tolerates } from '../../client/taints.ts'
 import type { Pod, Taint } from '../../kube/types.ts'
 import { matchesNodeSelection } from './node-affinity.ts'
 import { type HostPort, hostPortsOf, type NodeInfo } from './node-info.ts'
+import {
+  type AffinityProblem,
+  type AffinityState,
+  findAffinityProblem,
+  prepareAffinity,
+} from './pod-affinity.ts'
 import type { Amounts } from './resources.ts'
+import { findSpreadProblem, prepareSpread, type SpreadState } from './topology-spread.ts'
 
 export interface Rejection {
   readonly reasons: readonly string[]
@@ -15,16 +22,20 @@ export interface FilterInput {
   readonly pod: Pod
   readonly requests: Amounts
   readonly hostPorts: readonly HostPort[]
+  readonly affinity: AffinityState
+  readonly spread: SpreadState
 }
 
 type Filter = (input: FilterInput, node: NodeInfo) => Rejection | null
 
 const final = (reason: string): Rejection => ({ reasons: [reason], resolvable: false })
 
-export const prepareFilters = (pod: Pod, requests: Amounts): FilterInput => ({
+export const prepareFilters = (pod: Pod, requests: Amounts, nodes: readonly NodeInfo[]): FilterInput => ({
   pod,
   requests,
   hostPorts: hostPortsOf(pod),
+  affinity: prepareAffinity(pod, nodes),
+  spread: prepareSpread(pod, nodes),
 })
 
 /** Null when the pod fits. */
@@ -93,6 +104,27 @@ const hasResources: Filter = ({ requests }, node) => {
   return reasons.length === 0 ? null : { reasons, resolvable }
 }
 
+const isSpread: Filter = ({ spread }, { node }) => {
+  const problem = findSpreadProblem(spread, node)
+  if (problem === null) return null
+  const reason = "node(s) didn't match pod topology spread constraints"
+  return problem === 'skew'
+    ? { reasons: [reason], resolvable: true }
+    : final(`${reason} (missing required label)`)
+}
+
+const AFFINITY_REASONS: Readonly<Record<AffinityProblem, string>> = {
+  affinity: "node(s) didn't match pod affinity rules",
+  'anti-affinity': "node(s) didn't match pod anti-affinity rules",
+  'existing-anti-affinity': "node(s) didn't satisfy existing pods anti-affinity rules",
+}
+
+const suitsOtherPods: Filter = ({ affinity }, { node }) => {
+  const problem = findAffinityProblem(affinity, node)
+  if (problem === null) return null
+  return { reasons: [AFFINITY_REASONS[problem]], resolvable: problem !== 'affinity' }
+}
+
 const FILTERS: readonly Filter[] = [
   isSchedulable,
   hasName,
@@ -100,4 +132,6 @@ const FILTERS: readonly Filter[] = [
   isSelected,
   hasFreePorts,
   hasResources,
+  isSpread,
+  suitsOtherPods,
 ]

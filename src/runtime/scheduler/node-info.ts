@@ -1,5 +1,6 @@
 /** A node with the pods on it, summed up so that filters and scores are cheap. */
 import type { Node, Pod } from '../../kube/types.ts'
+import { requiredAntiTerms } from './pod-affinity.ts'
 import { type Amounts, parseAmounts, podRequests, scoredRequests } from './resources.ts'
 
 export interface HostPort {
@@ -17,6 +18,8 @@ export class NodeInfo {
   readonly node: Node
   readonly allocatable: Amounts
   readonly #pods = new Map<string, PodEntry>()
+  /** Pods that keep others away; few have any. */
+  readonly #repelling = new Set<string>()
   readonly #requested = new Map<string, number>()
   #scoredCpu = 0
   #scoredMemory = 0
@@ -43,6 +46,12 @@ export class NodeInfo {
     return Array.from(this.#pods.values(), entry => entry.pod)
   }
 
+  podsWithAntiAffinity(): Pod[] {
+    return this.#repelling.size === 0
+      ? []
+      : this.pods().filter(pod => this.#repelling.has(pod.metadata.uid ?? ''))
+  }
+
   requested(resource: string): number {
     return this.#requested.get(resource) ?? 0
   }
@@ -52,6 +61,7 @@ export class NodeInfo {
     this.remove(pod.metadata.uid ?? '')
     const requests = podRequests(pod)
     this.#pods.set(pod.metadata.uid ?? '', { pod, requests })
+    if (requiredAntiTerms(pod).length > 0) this.#repelling.add(pod.metadata.uid ?? '')
     this.#count(requests, 1)
   }
 
@@ -59,6 +69,7 @@ export class NodeInfo {
     const entry = this.#pods.get(uid)
     if (entry === undefined) return
     this.#pods.delete(uid)
+    this.#repelling.delete(uid)
     this.#count(entry.requests, -1)
   }
 

@@ -14,7 +14,7 @@ export type ScheduleResult =
 export function schedule(pod: Pod, nodes: readonly NodeInfo[], random: Random): ScheduleResult {
   if (nodes.length === 0) return { kind: 'unschedulable', message: 'no nodes available to schedule pods' }
   const requests = podRequests(pod)
-  const input = prepareFilters(pod, requests)
+  const input = prepareFilters(pod, requests, nodes)
   const rejections: Rejection[] = []
   const fitting: NodeInfo[] = []
   for (const node of nodes) {

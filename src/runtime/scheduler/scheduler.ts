@@ -116,6 +116,8 @@ class Scheduler {
     } else if (next.spec?.nodeName) {
       this.#state.putPod(next)
       this.#queue.remove(key)
+      const isSame = previous?.spec?.nodeName && semanticEqual(previous.metadata.labels, next.metadata.labels)
+      if (!isSame) this.#queue.wake(waiting => looksAtPods(this.#pods.get(waiting)))
     } else if (
       isReplaced ||
       previous === null ||
@@ -231,6 +233,10 @@ class Scheduler {
     }
   }
 }
+
+/** Whether other pods' places and labels decide where this one may go. */
+const looksAtPods = (pod: Pod | undefined): boolean =>
+  pod?.spec?.affinity?.podAffinity !== undefined || (pod?.spec?.topologySpreadConstraints ?? []).length > 0
 
 const isOver = (pod: Pod): boolean => pod.status?.phase === 'Succeeded' || pod.status?.phase === 'Failed'
 

@@ -85,9 +85,9 @@ export class SchedulingQueue {
   }
 
   /** Something changed in the cluster: whoever waits is tried when its back-off is over. */
-  wake(): void {
+  wake(isConcerned: (key: string) => boolean = () => true): void {
     for (const entry of this.#entries.values()) {
-      if (this.#active.has(entry) || !this.#timers.has(entry.key)) continue
+      if (this.#active.has(entry) || !this.#timers.has(entry.key) || !isConcerned(entry.key)) continue
       this.#schedule(entry.key, this.#remainingBackoffMs(entry))
     }
   }

@@ -144,3 +144,44 @@ test('an unschedulable pod is tried again when something changes, after its back
   clock.advance(600_000)
   assert.equal(queue.take(), null)
 })
+
+const inZone = (name: string, zone: string, pods: Pod[] = []) =>
+  new NodeInfo(node(name, { labels: { zone } }), pods)
+const labelled = (app: string, spec: object = {}): Pod => {
+  const made = pod(spec)
+  return { ...made, metadata: { ...made.metadata, namespace: 'default', labels: { app } } }
+}
+const rule = (app: string) => [{ topologyKey: 'zone', labelSelector: { matchLabels: { app } } }]
+const near = (app: string) => ({
+  affinity: { podAffinity: { requiredDuringSchedulingIgnoredDuringExecution: rule(app) } },
+})
+const away = (app: string) => ({
+  affinity: { podAntiAffinity: { requiredDuringSchedulingIgnoredDuringExecution: rule(app) } },
+})
+
+test('required affinity between pods holds in both directions', () => {
+  const db = inZone('a1', 'a', [labelled('db')])
+  assert.equal(place(labelled('web', near('db')), db, inZone('b1', 'b')), 'a1')
+  assert.equal(place(labelled('web', away('db')), db, inZone('b1', 'b')), 'b1')
+  assert.equal(
+    place(labelled('db'), inZone('a1', 'a', [labelled('web', away('db'))]), inZone('b1', 'b')),
+    'b1',
+  )
+  assert.equal(place(labelled('db', near('db')), inZone('b1', 'b')), 'b1')
+  assert.match(place(labelled('web', near('db')), inZone('b1', 'b')), /didn't match pod affinity rules/)
+  assert.match(place(labelled('db', away('db')), db), /didn't match pod anti-affinity rules/)
+})
+
+test('a spread that must hold keeps domains level', () => {
+  const labelSelector = { matchLabels: { app: 'web' } }
+  const constraint = { maxSkew: 1, topologyKey: 'zone', whenUnsatisfiable: 'DoNotSchedule', labelSelector }
+  const web = () => labelled('web', { topologySpreadConstraints: [constraint] })
+  assert.equal(place(web(), inZone('a1', 'a', [web()]), inZone('b1', 'b')), 'b1')
+  const full = inZone('b1', 'b', [asking({ cpu: '2' })])
+  const greedy = {
+    ...web(),
+    spec: { ...asking({ cpu: '1' }).spec, topologySpreadConstraints: [constraint] },
+  } as Pod
+  const message = place(greedy, inZone('a1', 'a', [web()]), full)
+  assert.match(message, /1 Insufficient cpu, 1 node\(s\) didn't match pod topology spread constraints\./)
+})
