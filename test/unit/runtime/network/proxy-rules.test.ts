@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Endpoint, EndpointSlice, Service, ServiceSpec } from '../../../../src/kube/types.ts'
-import { planProxyRules, type ProxyInput } from '../../../../src/runtime/network/proxy-rules.ts'
+import { type ProxyInput, planProxyRules } from '../../../../src/runtime/network/proxy-rules.ts'
 
 const service = (spec: Partial<ServiceSpec>): Service => ({
   apiVersion: 'v1',
@@ -53,7 +53,10 @@ test('a cluster IP listens on its mirror and leads to ready endpoints only', () 
 
 test('without ready endpoints, those that serve while they end are taken', () => {
   const conditions = { ready: false, serving: true, terminating: true }
-  const endpoints = [endpoint('127.1.0.2', { conditions }), endpoint('127.1.0.3', { conditions: { ready: false } })]
+  const endpoints = [
+    endpoint('127.1.0.2', { conditions }),
+    endpoint('127.1.0.3', { conditions: { ready: false } }),
+  ]
   assert.deepEqual(rules([service({})], [slice(endpoints)]), ['TCP 127.152.183.12:80 → 127.1.0.2:8080'])
 })
 

@@ -1,0 +1,41 @@
+import assert from 'node:assert/strict'
+import { mkdtemp, readdir, readFile, readlink, rm, stat } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { writeVolume } from '../../../../../src/runtime/kubelet/volumes/atomic-writer.ts'
+
+const files = (values: Record<string, string>) =>
+  new Map(Object.entries(values).map(([path, text]) => [path, { data: Buffer.from(text), mode: 0o640 }]))
+
+async function withDirectory(body: (directory: string) => Promise<void>): Promise<void> {
+  const directory = await mkdtemp(join(tmpdir(), 'mk8s-volume-'))
+  try {
+    await body(directory)
+  } finally {
+    await rm(directory, { recursive: true, force: true })
+  }
+}
+
+test('files appear through ..data, change together, and vanish when they are no more', () =>
+  withDirectory(async directory => {
+    assert.equal(await writeVolume(directory, files({ a: '1', 'deep/b': '2' })), true)
+    assert.equal(await readFile(join(directory, 'deep/b'), 'utf8'), '2')
+    assert.equal(await readlink(join(directory, 'a')), '..data/a')
+    assert.equal((await stat(join(directory, 'a'))).mode & 0o777, 0o640)
+    const before = await readlink(join(directory, '..data'))
+    assert.equal(await writeVolume(directory, files({ a: '1', 'deep/b': '2' })), false)
+    assert.equal(await readlink(join(directory, '..data')), before)
+    assert.equal(await writeVolume(directory, files({ a: '3', c: '4' })), true)
+    assert.equal(await readFile(join(directory, 'a'), 'utf8'), '3')
+    const names = (await readdir(directory)).filter(name => !name.startsWith('..'))
+    assert.deepEqual(names.sort(), ['a', 'c'])
+    assert.equal((await readdir(directory)).length, 4)
+  }))
+
+test('a path that leaves the volume is refused', () =>
+  withDirectory(async directory => {
+    for (const path of ['../x', '/x', 'a/../../x', '..x/y', '']) {
+      await assert.rejects(writeVolume(directory, files({ [path]: '' })), /would leave the volume/)
+    }
+  }))
