@@ -5,18 +5,22 @@ import { systemCodeOf } from '../base/errors.ts'
 import { diskFailure } from './files.ts'
 
 /** Every name that mk8s makes in a node's directory. */
-const OWN =
-  /^(config\.yaml|cluster-init\.yaml|admin\.kubeconfig|pki|datastore|pods|containers|sandboxes|logs|run|daemon\.log(\.\d+)?|.*\.\d+\.tmp)$/
+const OWN_NAMES =
+  'config.yaml cluster-init.yaml admin.kubeconfig pki datastore pods containers sandboxes logs run'
+const OWN_PATTERNS = [/^daemon\.log(\.\d+)?$/, /\.\d+\.tmp$/]
+
+const isOwn = (name: string): boolean =>
+  OWN_NAMES.split(' ').includes(name) || OWN_PATTERNS.some(pattern => pattern.test(name))
 
 /** Names that were left because they are not ours. Mounts below the directory are never followed into. */
 export function removeNodeDirectory(dataDir: string): readonly string[] {
   refuseMounts(dataDir)
   try {
     const names = readdirSync(dataDir)
-    for (const name of names.filter(each => OWN.test(each))) {
+    for (const name of names.filter(isOwn)) {
       rmSync(join(dataDir, name), { recursive: true, force: true, maxRetries: 3 })
     }
-    const left = names.filter(name => !OWN.test(name) && name !== 'lost+found')
+    const left = names.filter(name => !isOwn(name) && name !== 'lost+found')
     if (left.length === 0) removeEmpty(dataDir)
     return left
   } catch (error) {

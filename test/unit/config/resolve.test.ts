@@ -1,0 +1,81 @@
+import assert from 'node:assert/strict'
+import test from 'node:test'
+import { Mk8sError } from '../../../src/base/errors.ts'
+import { parseConfigDocuments } from '../../../src/config/documents.ts'
+import { type ConfigSources, resolveConfig } from '../../../src/config/resolve.ts'
+
+const machine = { nodeName: 'host-1', bindAddress: '10.0.0.5' }
+const resolved = (over: Partial<ConfigSources> = {}) =>
+  resolveConfig({ flags: {}, env: {}, machine, ...over })
+
+function problemsOf(over: Partial<ConfigSources>): readonly string[] {
+  try {
+    resolved(over)
+  } catch (error) {
+    assert.ok(error instanceof Mk8sError)
+    assert.equal(error.code, 'config/invalid')
+    return error.fields['problems'] as string[]
+  }
+  return []
+}
+
+const node = (text: string) =>
+  parseConfigDocuments(`apiVersion: mk8s.io/v1\nkind: NodeConfig\n${text}`, 'f.yaml')
+const cluster = (text: string) =>
+  parseConfigDocuments(`apiVersion: mk8s.io/v1\nkind: ClusterConfig\n${text}`, 'f.yaml')
+
+test('with nothing given, the machine and the table of options decide', () => {
+  const { node, cluster } = resolved()
+  assert.equal(node.nodeName, 'host-1')
+  assert.equal(node.bindAddress, '10.0.0.5')
+  assert.deepEqual({ ...node.ports }, { api: 16443, join: 25000, raft: 19001, kubelet: 10250 })
+  assert.deepEqual({ ...cluster.nodePortRange }, { first: 30000, last: 32767 })
+})
+
+test('a flag wins over the environment, the environment over the file, the file over the default', () => {
+  const file = node('ports: {api: 1001, raft: 1003, join: 1002}')
+  const { ports } = resolved({
+    file,
+    env: { MK8S_API_PORT: '2001', MK8S_JOIN_PORT: '2002' },
+    flags: { 'api-port': '3001' },
+  }).node
+  assert.deepEqual({ ...ports }, { api: 3001, join: 2002, raft: 1003, kubelet: 10250 })
+})
+
+test('all problems are reported together, each with its place', () => {
+  const problems = problemsOf({
+    file: node('nodeNam: x\nports: {api: 70000}'),
+    flags: { 'bind-address': 'nonsense', runtime: 'proces' },
+    env: { MK8S_BIND_ADRESS: '10.0.0.1' },
+  })
+  assert.equal(problems.length, 5, problems.join('\n'))
+  const text = problems.join('\n')
+  for (const part of [/nodeNam; did you mean nodeName/, /ports.api: "70000"/, /--bind-address: "nonsense"/]) {
+    assert.match(text, part)
+  }
+  assert.match(text, /did you mean process/)
+  assert.match(text, /MK8S_BIND_ADRESS; did you mean MK8S_BIND_ADDRESS/)
+})
+
+test('a hostname in upper case is refused with the name that would do', () => {
+  const [problem = ''] = problemsOf({ machine: { ...machine, nodeName: 'My_Host.local' } })
+  assert.match(problem, /"my-host-local" would do/)
+})
+
+test('an address that means every address is no address of a node', () => {
+  for (const address of ['0.0.0.0', '::']) {
+    assert.match(problemsOf({ flags: { 'bind-address': address } }).join(), /every address/)
+  }
+})
+
+test('networks that would meet in 127.0.0.0/8 are refused', () => {
+  assert.match(problemsOf({ file: cluster('podCidr: 192.152.0.0/16') }).join(), /overlap/)
+  assert.match(problemsOf({ file: cluster('podCidr: 10.0.0.0/16') }).join(), /127\.0\.0\.0\/24/)
+  assert.match(problemsOf({ file: cluster('podCidr: 10.2.0.0/25') }).join(), /\/24 or larger/)
+  assert.match(problemsOf({ file: cluster('serviceCidr: 10.96.0.1/24') }).join(), /host bits/)
+})
+
+test('ports must differ from each other and from the node ports', () => {
+  assert.match(problemsOf({ flags: { 'api-port': '10250' } }).join(), /are both 10250/)
+  assert.match(problemsOf({ flags: { 'raft-port': '30001' } }).join(), /range of node ports/)
+})

@@ -1,0 +1,72 @@
+import assert from 'node:assert/strict'
+import test from 'node:test'
+import type { HostFacts } from '../../../src/host/facts.ts'
+import { decideRuntime, preflight, preflightError } from '../../../src/host/preflight.ts'
+
+const GIB = 1024 ** 3
+const good: HostFacts = {
+  platform: 'linux',
+  kernel: '6.1.0-18-amd64',
+  isRoot: true,
+  memoryBytes: 2 * GIB,
+  disk: { path: '/var/lib', freeBytes: 20 * GIB, freeInodes: 1_000_000, problem: '' },
+  dataDirEntries: [],
+  wallTimeMs: Date.UTC(2026, 5, 1),
+  monotonicAdvances: true,
+  ports: [{ name: 'api', address: '10.0.0.5', port: 16443, state: 'free' }],
+  kernelFeatures: { overlay: true, namespaces: true, cgroups: true },
+  hasSystemd: false,
+}
+const wanted = { dataDir: '/var/lib/mk8s', bindAddress: '10.0.0.5', installed: false }
+const errorFor = (over: Partial<HostFacts>, installed = false) =>
+  preflightError(preflight({ ...good, ...over }, { ...wanted, installed }))
+
+test('a good machine passes', () => {
+  assert.equal(errorFor({}), undefined)
+})
+
+test('each thing that forbids to go on has its code and its words', () => {
+  const taken = { name: 'api', address: '10.0.0.5', port: 16443 }
+  const cases: [Partial<HostFacts>, string, RegExp][] = [
+    [{ platform: 'darwin' }, 'host/unsupported', /needs Linux/],
+    [{ kernel: '4.4.0' }, 'host/unsupported', /kernel 4\.4\.0/],
+    [{ isRoot: false }, 'host/not-root', /root/],
+    [{ memoryBytes: 300 * 1024 ** 2 }, 'host/unsupported', /300 MiB/],
+    [{ disk: { ...good.disk, problem: 'EROFS' } }, 'host/disk', /read-only/],
+    [{ disk: { ...good.disk, freeBytes: 1000 } }, 'host/disk', /full/],
+    [{ disk: { ...good.disk, freeInodes: 3 } }, 'host/disk', /3 inodes/],
+    [{ dataDirEntries: ['photos'] }, 'refused', /photos/],
+    [{ wallTimeMs: 0 }, 'host/unsupported', /year 1970/],
+    [
+      { ports: [{ ...taken, state: 'taken', holder: 'nginx (process 8)' }] },
+      'host/port-taken',
+      /nginx \(process 8\)/,
+    ],
+    [{ ports: [{ ...taken, state: 'no-such-address' }] }, 'config/invalid', /not an address of this machine/],
+  ]
+  for (const [over, code, words] of cases) {
+    const error = errorFor(over)
+    assert.equal(error?.code, code)
+    assert.match(error?.message ?? '', words)
+    assert.notEqual(error?.hint, '')
+  }
+})
+
+test('several problems are told at once', () => {
+  const error = errorFor({ isRoot: false, memoryBytes: 1 })
+  assert.match(error?.message ?? '', /2 checks failed/)
+  assert.match(error?.why ?? '', /root[\s\S]*memory/)
+})
+
+test('missing kernel features are a warning, and a repair may find its own files', () => {
+  const features = { overlay: false, namespaces: false, cgroups: false }
+  assert.equal(errorFor({ kernelFeatures: features }), undefined)
+  const findings = preflight({ ...good, kernelFeatures: features }, wanted)
+  assert.equal(findings.filter(({ level }) => level === 'warning').length, 3)
+  assert.equal(errorFor({ dataDirEntries: ['config.yaml'] }, true), undefined)
+})
+
+test('the runtime auto becomes one that this machine has', () => {
+  assert.equal(decideRuntime('auto', good).name, 'process')
+  assert.equal(decideRuntime('simulated', good).name, 'simulated')
+})
