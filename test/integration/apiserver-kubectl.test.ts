@@ -118,6 +118,17 @@ test('kubectl applies twice: created, then unchanged, then configured', async ()
   assert.equal(await kubectl.ok(['get', 'deploy', 'web', '-o', 'jsonpath={.spec.replicas}']), '5')
 })
 
+test('kubectl applies a List and refuses an unknown field in one', async () => {
+  const list = (...items: unknown[]) => JSON.stringify({ apiVersion: 'v1', kind: 'List', items })
+  await kubectl.ok(['apply', '-f', '-'], { input: list(configMap('l1'), deployment('l2')) })
+  const bad = await kubectl.try(['apply', '-f', '-'], { input: list({ ...configMap('l3'), colour: 'red' }) })
+  assert.equal(bad.code, 1)
+  assert.match(bad.stderr, /unknown field "colour"/)
+  await kubectl.ok(['apply', '-f', '-', '--validate=false'], {
+    input: list({ ...configMap('l3'), colour: 'red' }),
+  })
+})
+
 test('kubectl refuses an unknown field and explains a known one', async () => {
   const input = manifest([{ ...configMap('bad'), colour: 'red' }])
   const ran = await kubectl.try(['create', '-f', '-'], { input })

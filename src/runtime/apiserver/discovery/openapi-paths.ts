@@ -175,3 +175,20 @@ export function addResourcePaths(
     paths[path] = { ...operations, parameters: [inPath('name'), ...shared] }
   }
 }
+
+/** The PATCH of one resource in the notation of version 2. */
+export function addPatchPath(paths: Json, resource: ResourceInfo): void {
+  const root =
+    resource.group === '' ? `/api/${resource.version}` : `/apis/${resource.group}/${resource.version}`
+  const scope = resource.namespaced ? '/namespaces/{namespace}' : ''
+  const parameters = patching.map(({ schema, ...rest }) => ({ ...rest, type: (schema as Json)['type'] }))
+  paths[`${root}${scope}/${resource.resource}/{name}`] = {
+    patch: {
+      operationId: `patch-${resource.group}-${resource.version}-${resource.resource}`,
+      parameters,
+      responses: {},
+      'x-kubernetes-action': 'patch',
+      'x-kubernetes-group-version-kind': gvk(resource),
+    },
+  }
+}

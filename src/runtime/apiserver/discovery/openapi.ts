@@ -8,7 +8,8 @@ import { acceptsGzip, parseAccept } from '../negotiation/accept.ts'
 import { gzipped } from '../negotiation/slices.ts'
 import type { IncomingRequest } from '../requests/scope.ts'
 import { typeNameOf } from '../storage/type-names.ts'
-import { addResourcePaths } from './openapi-paths.ts'
+import { addPatchPath, addResourcePaths } from './openapi-paths.ts'
+import { encodeDocumentV2 } from './openapi-protobuf.ts'
 import { type Descriptions, SchemaWriter, V2, V3 } from './schemas.ts'
 import { taggedResponse } from './tagged-response.ts'
 
@@ -21,13 +22,20 @@ export interface OpenApi {
 const KEPT_MAX = 4
 const JSON_TYPES = new Set(['application/json', 'application/*', '*/*'])
 const HASH_LENGTH = 64
+/** What clients ask for has an `@`, which no media type may have; the answer's has a dot. */
+const V2_PROTOBUF_ASKED = new Set([
+  'application/com.github.proto-openapi.spec.v2@v1.0+protobuf',
+  'application/com.github.proto-openapi.spec.v2.v1.0+protobuf',
+])
+const V2_PROTOBUF = 'application/com.github.proto-openapi.spec.v2.v1.0+protobuf'
 
 export function createOpenApi(context: ApiContext): OpenApi {
   const kept = new Map<string, Buffer>()
   const once = (id: string, make: () => unknown): Buffer => {
     const known = kept.get(id)
     if (known !== undefined) return known
-    const made = Buffer.from(JSON.stringify(make()))
+    const value = make()
+    const made = Buffer.isBuffer(value) ? value : Buffer.from(JSON.stringify(value))
     const oldest = kept.keys().next()
     if (kept.size >= KEPT_MAX && !oldest.done) kept.delete(oldest.value)
     kept.set(id, made)
@@ -35,6 +43,10 @@ export function createOpenApi(context: ApiContext): OpenApi {
   }
   return {
     respond(path, request) {
+      if (path === '/openapi/v2' && wantsProtobuf(request)) {
+        const document = once(`${path} protobuf`, () => encodeDocumentV2(documentV2(context)))
+        return taggedResponse(request, document, V2_PROTOBUF)
+      }
       const body = bodyOf(context, path, once)
       if (body === null) return null
       if (!parseAccept(request.headers['accept']).some(range => JSON_TYPES.has(range.type))) {
@@ -46,6 +58,14 @@ export function createOpenApi(context: ApiContext): OpenApi {
       return { ...response, headers, body: gzipped(inOnePiece(body)) }
     },
   }
+}
+
+/** The first type of Accept that is served is the one that counts. */
+function wantsProtobuf(request: IncomingRequest): boolean {
+  const served = parseAccept(request.headers['accept']).find(
+    range => V2_PROTOBUF_ASKED.has(range.type) || JSON_TYPES.has(range.type),
+  )
+  return served !== undefined && V2_PROTOBUF_ASKED.has(served.type)
 }
 
 async function* inOnePiece(body: Buffer): AsyncGenerator<Uint8Array> {
@@ -102,14 +122,21 @@ function documentV3(context: ApiContext, resources: readonly ResourceInfo[]): un
   }
 }
 
-/** Version 2 has the definitions only: it is what older clients read for merge keys and explanations. */
-function documentV2(context: ApiContext): unknown {
+/**
+ * Version 2 has what clients still read there: definitions with merge keys, and which kinds take
+ * which query parameters in a PATCH.
+ */
+function documentV2(context: ApiContext): Record<string, unknown> {
   const writer = new SchemaWriter(context.model, descriptionsOf(context), V2)
-  for (const resource of context.model.resources) writer.ref(resource.typeName)
+  const paths: Record<string, unknown> = {}
+  for (const resource of context.model.resources) {
+    writer.ref(resource.typeName)
+    if (resource.verbs.includes('patch')) addPatchPath(paths, resource)
+  }
   return {
     swagger: '2.0',
     info: { title: 'Kubernetes', version: context.version.gitVersion },
-    paths: {},
+    paths,
     definitions: writer.schemas,
   }
 }

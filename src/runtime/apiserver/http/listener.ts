@@ -31,6 +31,8 @@ const HEADER_BYTES_MAX = 64 * 1024
 const HEADER_PAIRS_MAX = 256
 const STREAMS_PER_CONNECTION_MAX = 250
 const CONNECTIONS_MAX = 10_000
+/** How long an idle HTTP/1.1 connection, or one in the middle of its headers, is kept. */
+const KEEP_ALIVE_MS = 90_000
 /** A stalled TLS handshake is cut. */
 const HANDSHAKE_TIMEOUT_MS = 10_000
 
@@ -78,6 +80,7 @@ export function createHttpsListener(parts: HttpsListenerParts): HttpsListener {
     },
   })
   server.maxConnections = CONNECTIONS_MAX
+  keepHttp1Alive(server)
   state.follow(server)
   server.on('request', (request, response) => {
     state.active += 1
@@ -96,6 +99,13 @@ export function createHttpsListener(parts: HttpsListenerParts): HttpsListener {
       return typeof address === 'object' && address !== null ? address.port : parts.port
     },
   }
+}
+
+/** Of the HTTP/1.1 side; its types do not show them on an HTTP/2 server. */
+function keepHttp1Alive(server: Http2SecureServer): void {
+  const http1 = server as unknown as { keepAliveTimeout: number; headersTimeout: number }
+  http1.keepAliveTimeout = KEEP_ALIVE_MS
+  http1.headersTimeout = KEEP_ALIVE_MS
 }
 
 class ListenerState {

@@ -1,7 +1,7 @@
 /** pods/log: asked of the kubelet of the pod's node and passed on as it comes. */
 import type { KubeResponse } from '../../../client/transport.ts'
 import type { KubeObject } from '../../../kube/object.ts'
-import { badRequest, notFound } from '../../../kube/status.ts'
+import { badRequest, internalError, notFound, StatusError } from '../../../kube/status.ts'
 import type { RequestScope } from './scope.ts'
 
 interface PodSpec {
@@ -57,10 +57,29 @@ export async function podLog(scope: RequestScope): Promise<KubeResponse> {
     const value = scope.query.get(name)
     if (value !== null) query.set(name, value)
   }
-  return context.kubelets.connect(nodeName).request({
+  const answer = await context.kubelets.connect(nodeName).request({
     method: 'GET',
     path: `/containerLogs/${info.namespace}/${info.name}/${container}`,
     query,
     signal: scope.signal,
   })
+  if (answer.status >= 400) throw await refused(answer)
+  return answer
+}
+
+const REASON_BYTES_MAX = 2048
+
+/** The kubelet's refusal, which is plain text, as a Status. */
+async function refused(answer: KubeResponse): Promise<StatusError> {
+  let text = ''
+  const pieces = answer.body instanceof Uint8Array ? [answer.body] : answer.body
+  for await (const piece of pieces) {
+    text += Buffer.from(piece).toString('utf8')
+    if (text.length >= REASON_BYTES_MAX) break
+  }
+  const message = text.slice(0, REASON_BYTES_MAX).trim()
+  const { status } = answer.status >= 500 ? internalError(new Error(message)) : badRequest(message)
+  if (answer.status >= 500) return new StatusError(status)
+  const reason = answer.status === 404 ? 'NotFound' : 'BadRequest'
+  return new StatusError({ ...status, reason, code: answer.status })
 }

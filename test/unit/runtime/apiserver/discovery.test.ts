@@ -55,12 +55,15 @@ test('OpenAPI v3 describes each group and version with kinds, parameters and mer
     assert.ok(name !== undefined && body.components.schemas[name], `schema ${name}`)
 })
 
-test('OpenAPI v2 is served as JSON and refused as protobuf', async () => {
-  const { call } = makeServer()
+test('OpenAPI v2 is served as JSON and as protobuf', async () => {
+  const { call, raw } = makeServer()
   const { body } = await call('GET', '/openapi/v2')
   assert.ok(body.definitions['io.k8s.api.core.v1.Pod'])
   const accept = 'application/com.github.proto-openapi.spec.v2@v1.0+protobuf'
-  assert.equal((await call('GET', '/openapi/v2', undefined, { accept })).status, 406)
+  const reply = await raw('GET', '/openapi/v2', { headers: { accept } })
+  assert.equal(reply.headers['content-type'], accept.replace('@', '.'))
+  assert.deepEqual(Buffer.from(reply.body as Uint8Array).subarray(0, 5), Buffer.from('\n\u00032.0'))
+  assert.equal((await raw('GET', '/openapi/v2', { headers: { accept: 'text/html' } })).status, 406)
 })
 
 test('health answers ok, or names the failing check', async () => {
