@@ -1,5 +1,6 @@
 /** The engine behind openRaftStore: what the main thread does with what the two other threads say. */
 import { assert } from '../../base/assert.ts'
+import { sleep } from '../../base/clock.ts'
 import { Mk8sError } from '../../base/errors.ts'
 import { ENTRY_HEADER_BYTES, type EntryHeader, entryTypes, readEntryHeader } from '../raft/entry.ts'
 import { LocalStore } from './local-store.ts'
@@ -16,6 +17,8 @@ import type { FromRaft, FromStore, LoadedState, MemberIdentity, RaftThreadStatus
 
 /** A checkpoint is asked for when so many full log segments wait for it. */
 const FULL_SEGMENTS_MAX = 1
+/** How long a close waits for writes under way. */
+const CLOSE_TIMEOUT_MS = 5_000
 
 export interface RaftEngineParts extends RaftStoreParts {
   readonly lock: DirectoryLock
@@ -98,7 +101,7 @@ export class RaftEngine extends LocalStore implements RaftStore {
   async close(): Promise<void> {
     if (this.#phase === 'closed') return
     this.#phase = 'closed'
-    await this.#requests.drain()
+    await Promise.race([this.#requests.drain(), sleep(this.#parts.clock, CLOSE_TIMEOUT_MS)])
     this.#requests.end(closedError())
     this.becomeLeadership({ leader: false, term: this.leadership.term })
     this.closeLocal(closedError())

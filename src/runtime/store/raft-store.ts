@@ -11,7 +11,7 @@ import type { Random } from '../../base/random.ts'
 import { RaftEngine } from './raft-engine.ts'
 import { type DirectoryLock, lockDirectory } from './sqlite/directory-lock.ts'
 import type { Store } from './store.ts'
-import { diskErrorOf } from './thread-failure.ts'
+import { directoryError, diskErrorOf } from './thread-failure.ts'
 
 export interface RaftStoreParts {
   readonly directory: string
@@ -75,6 +75,11 @@ export async function openRaftStore(parts: RaftStoreParts): Promise<RaftStore> {
 function prepareDirectory(directory: string): DirectoryLock {
   try {
     mkdirSync(directory, { recursive: true, mode: 0o700 })
+  } catch (error) {
+    // Making directories fails with all kinds of codes; on a read-only file system even with ENOENT.
+    throw directoryError(error)
+  }
+  try {
     return lockDirectory(directory)
   } catch (error) {
     throw diskErrorOf(error) ?? error

@@ -38,7 +38,10 @@ export function reportFailure(
 
 /** A refusal of the operating system as `store/disk`; null for anything else. */
 export function diskErrorOf(error: unknown): Mk8sError | null {
-  if (!diskCodes.has(systemCodeOf(error) ?? '')) return null
+  return diskCodes.has(systemCodeOf(error) ?? '') ? directoryError(error) : null
+}
+
+export function directoryError(error: unknown): Mk8sError {
   return new Mk8sError('store/disk', 'the data directory cannot be used', {
     why: messageOf(error),
     hint: DISK_HINT,

@@ -5,6 +5,7 @@
 import * as fs from 'node:fs'
 import { open, readdir, rename, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setImmediate } from 'node:timers/promises'
 import { promisify } from 'node:util'
 
 export interface DiskFile {
@@ -27,7 +28,12 @@ export interface Disk {
   flushDirectory(): Promise<void>
 }
 
-const ZEROS_BYTES = 256 * 1024
+/**
+ * Zeros are written in single pages. One large write would make large folios in the page cache, and Linux then
+ * accounts (and may write) a whole folio for every small frame that is overwritten in it.
+ */
+const PAGE_BYTES = 4096
+const PAGES_PER_TURN = 64
 const fdatasync = promisify(fs.fdatasync)
 
 export function createDirectoryDisk(directory: string): Disk {
@@ -37,10 +43,7 @@ export function createDirectoryDisk(directory: string): Disk {
     async createZeroed(name, size) {
       const handle = await open(join(directory, name), 'w', 0o600)
       try {
-        const zeros = Buffer.alloc(Math.min(size, ZEROS_BYTES))
-        for (let at = 0; at < size; at += zeros.length) {
-          await writeFully(handle.fd, zeros.subarray(0, Math.min(zeros.length, size - at)), at)
-        }
+        await writeZeros(handle.fd, size)
         await handle.datasync()
       } finally {
         await handle.close()
@@ -61,18 +64,11 @@ export function createDirectoryDisk(directory: string): Disk {
   }
 }
 
-const writeAsync = promisify(fs.write) as (
-  fd: number,
-  bytes: Uint8Array,
-  offset: number,
-  length: number,
-  position: number,
-) => Promise<{ bytesWritten: number }>
-
-async function writeFully(fd: number, bytes: Uint8Array, position: number): Promise<void> {
-  for (let done = 0; done < bytes.length; ) {
-    const { bytesWritten } = await writeAsync(fd, bytes, done, bytes.length - done, position + done)
-    done += bytesWritten
+async function writeZeros(fd: number, size: number): Promise<void> {
+  const zeros = Buffer.alloc(PAGE_BYTES)
+  for (let at = 0, pages = 1; at < size; pages++) {
+    at += fs.writeSync(fd, zeros, 0, Math.min(PAGE_BYTES, size - at), at)
+    if (pages % PAGES_PER_TURN === 0) await setImmediate()
   }
 }
 

@@ -23,8 +23,8 @@ const SCHEMA = `
   CREATE TABLE latest (key TEXT PRIMARY KEY, sequence INTEGER NOT NULL) STRICT, WITHOUT ROWID;
   CREATE TABLE leases (lease INTEGER PRIMARY KEY, ttl_ms INTEGER NOT NULL) STRICT;
   CREATE TABLE results (
-    proposer INTEGER NOT NULL, request INTEGER NOT NULL, revision INTEGER NOT NULL, succeeded INTEGER NOT NULL,
-    PRIMARY KEY (proposer, request)
+    proposer INTEGER NOT NULL, request INTEGER NOT NULL, revision INTEGER NOT NULL,
+    succeeded INTEGER NOT NULL, PRIMARY KEY (proposer, request)
   ) STRICT, WITHOUT ROWID;
 `
 
