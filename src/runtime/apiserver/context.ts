@@ -3,6 +3,7 @@ import type { ApiServerParts } from './apiserver.ts'
 import type { ObjectReader, VirtualHandler } from './ports.ts'
 import type { StrategyContext } from './registry/strategy.ts'
 import { type BigLists, createBigLists } from './requests/big-lists.ts'
+import { createEventLeases, type EventLeases } from './storage/event-leases.ts'
 import { createObjectReader } from './storage/object-reader.ts'
 import { createSelection, type Selection } from './storage/selection.ts'
 import { createResourceTable, type ResourceTable } from './storage/served-resource.ts'
@@ -15,6 +16,7 @@ export interface ApiContext extends ApiServerParts {
   readonly selection: Selection
   readonly bigLists: BigLists
   readonly watchEvents: WatchEventEncoder
+  readonly eventLeases: EventLeases
   /** Fires when the server stops; watches and followed logs end. */
   readonly stopping: AbortController
   virtualHandler(group: string, resource: string, subresource: string): VirtualHandler | undefined
@@ -34,6 +36,7 @@ export function createApiContext(parts: ApiServerParts): ApiContext {
     selection: createSelection(),
     bigLists: createBigLists(),
     watchEvents: createWatchEventEncoder(),
+    eventLeases: createEventLeases(parts.store, parts.clock),
     stopping: new AbortController(),
     virtualHandler: (group, resource, subresource) => handlers.get(`${group}/${resource}/${subresource}`),
     strategyContext: user => ({

@@ -2,7 +2,7 @@
 import { must } from '../../../base/assert.ts'
 import type { KubeObject } from '../../../kube/object.ts'
 import { invalid } from '../../../kube/status.ts'
-import type { KeyValue, TransactionOptions } from '../../store/store.ts'
+import type { KeyValue, Operation, TransactionOptions } from '../../store/store.ts'
 import type { ApiContext } from '../context.ts'
 import { decodeValue, encodeValue } from '../storage/encoding.ts'
 import type { ServedResource } from '../storage/served-resource.ts'
@@ -48,10 +48,7 @@ export async function commit(context: ApiContext, change: Change, caller: Caller
     ...(caller.term === undefined ? {} : { term: caller.term }),
     ...(caller.signal === undefined ? {} : { signal: caller.signal }),
   }
-  const own =
-    object === null
-      ? ({ type: 'delete', key } as const)
-      : ({ type: 'put', key, value: encodeValue(resource, object) } as const)
+  const own = await ownOperation(context, resource, key, object)
   const result = await context.store.transact(
     {
       compares: [{ key, target: 'mod-revision', equals: previous?.kv.modRevision ?? 0 }, ...claims.compares],
@@ -63,6 +60,19 @@ export async function commit(context: ApiContext, change: Change, caller: Caller
   if (object === null) return { object: withRevision(shown, result.revision), kv: null }
   const kv = must(result.put[0], 'a put returns its entry')
   return { object: withRevision(shown, kv.modRevision), kv }
+}
+
+/** Waits for nothing but, once a minute, a lease for events. */
+async function ownOperation(
+  context: ApiContext,
+  resource: ServedResource,
+  key: string,
+  object: KubeObject | null,
+): Promise<Operation> {
+  if (object === null) return { type: 'delete', key }
+  const value = encodeValue(resource, object)
+  const lease = context.eventLeases.leaseFor(resource)
+  return lease === 0 ? { type: 'put', key, value } : { type: 'put', key, value, lease: await lease }
 }
 
 const withRevision = (object: KubeObject, revision: number): KubeObject => ({

@@ -324,6 +324,29 @@ test('events are one storage in two groups', async () => {
   assert.equal(other.body.deprecatedCount, 2)
 })
 
+test('an event hangs on a lease that events of the same minute share, other objects stay', async () => {
+  const { call, store } = makeServer()
+  const event = (name: string) => ({
+    apiVersion: 'v1',
+    kind: 'Event',
+    metadata: { name },
+    involvedObject: { kind: 'Pod', name: 'p', namespace: 'default' },
+  })
+  for (const name of ['e1', 'e2']) {
+    const made = await call('POST', '/api/v1/namespaces/default/events', event(name))
+    assert.equal(made.status, 201, made.body.message)
+  }
+  await call('POST', maps, configMap('stays'))
+  const leaseOf = (key: string) => store.get(key)?.lease
+  const lease = leaseOf('/registry/core/events/default/e1')
+  assert.ok(lease !== undefined && lease > 0)
+  assert.equal(leaseOf('/registry/core/events/default/e2'), lease)
+  assert.equal(leaseOf('/registry/core/configmaps/default/stays'), 0)
+  await store.revokeLease(lease)
+  assert.equal((await call('GET', '/api/v1/namespaces/default/events/e1')).status, 404)
+  assert.equal((await call('GET', `${maps}/stays`)).status, 200)
+})
+
 test('a forbidden request is 403 in the words of RBAC', async () => {
   const { call } = makeServer({ authorizer: { authorize: () => ({ allowed: false, reason: '' }) } })
   const { status, body } = await call('GET', `${maps}/one`)
