@@ -27,6 +27,11 @@ export class ManualClock implements Clock {
     }
   }
 
+  /** Nothing is waited for. */
+  get idle(): boolean {
+    return this.#timers.length === 0
+  }
+
   /** Moves on and calls what is due, in order. */
   advance(ms: number): void {
     const end = this.#nowMs + ms
