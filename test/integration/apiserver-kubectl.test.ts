@@ -14,7 +14,7 @@ import { createAuthenticator } from '../../src/runtime/apiserver/authn/authn.ts'
 import { createHttpsListener, type HttpsListener } from '../../src/runtime/apiserver/http/listener.ts'
 import { renderKubeconfig } from '../../src/runtime/pki/kubeconfig.ts'
 import { ensurePki, loadPki, type Pki } from '../../src/runtime/pki/pki.ts'
-import { type Kubectl, kubectlFor } from '../support/kubectl.ts'
+import { type Kubectl, kubectlFor, otherKubectl } from '../support/kubectl.ts'
 import { configMap, deployment, makeServer, type Server } from '../unit/runtime/apiserver/harness.ts'
 
 let directory: string
@@ -22,6 +22,7 @@ let pki: Pki
 let server: Server
 let listener: HttpsListener
 let kubectl: Kubectl
+let kubeconfig: string
 
 const listenerFor = (port: number) =>
   createHttpsListener({
@@ -65,7 +66,7 @@ before(async () => {
   server = makeServer({ authorizer })
   listener = listenerFor(0)
   await listener.start()
-  const kubeconfig = join(directory, 'kubeconfig')
+  kubeconfig = join(directory, 'kubeconfig')
   const text = renderKubeconfig({
     server: `https://127.0.0.1:${listener.port}`,
     authority: pki.authorities['cluster-ca'].certificate,
@@ -82,7 +83,7 @@ after(async () => {
   await rm(directory, { recursive: true, force: true })
 })
 
-const manifest = (objects: readonly unknown[]) => objects.map(one => JSON.stringify(one)).join('\n---\n')
+const manifest = (objects: readonly unknown[]) => objects.map(one => JSON.stringify(one)).join('\n')
 
 test('kubectl lists what the server has', async () => {
   const text = await kubectl.ok(['api-resources'])
@@ -143,6 +144,31 @@ test('kubectl wait sees a change and kubectl delete waits for the end', async ()
   await kubectl.ok(['patch', 'configmap', 'two', '--type=merge', '-p', '{"data":{"done":"yes"}}'])
   assert.match(await waiting, /condition met/)
   await kubectl.ok(['delete', 'configmap', 'two', '--wait=true'])
+})
+
+test('another version of kubectl works as well', async t => {
+  const program = otherKubectl()
+  if (program === null) return t.skip('no other kubectl on PATH')
+  const other = kubectlFor(kubeconfig, program)
+  const input = manifest([configMap('skew'), deployment('skew')])
+  await other.ok(['apply', '-f', '-'], { input })
+  assert.match(await other.ok(['get', 'deploy,cm', 'skew']), /deployment\.apps\/skew/)
+  await other.ok(['delete', 'deploy,cm', 'skew'])
+})
+
+test('kubectl watches as a table', async () => {
+  await kubectl.ok(['create', 'configmap', 'seen-by-watch'])
+  const args = [
+    'get',
+    'cm',
+    '--field-selector=metadata.name=seen-by-watch',
+    '--watch',
+    '--output-watch-events',
+  ]
+  const watching = kubectl.try([...args, '--request-timeout=3s'])
+  await kubectl.ok(['annotate', 'cm', 'seen-by-watch', 'a=b'])
+  const { stdout } = await watching
+  assert.match(stdout, /^EVENT\s+NAME\s+DATA\s+AGE\nADDED\s+seen-by-watch/)
 })
 
 interface Answer {
