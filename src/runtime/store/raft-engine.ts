@@ -139,7 +139,6 @@ export class RaftEngine extends LocalStore implements RaftStore {
 
   #onLoaded(message: Extract<FromStore, { type: 'loaded' }>): void {
     const state = this.#loader.finish(message)
-    this.#durable = state.applied
     this.#persister = new Persister(
       {
         clock: this.#parts.clock,

@@ -34,7 +34,7 @@ export interface StoreStatus {
   readonly applied: number
   readonly commit: number
   readonly lastIndex: number
-  /** Index up to which SQLite is flushed. */
+  /** Index up to which a checkpoint of this life of the process has flushed SQLite; 0 before the first. */
   readonly durable: number
   readonly logBytes: number
   readonly revision: number

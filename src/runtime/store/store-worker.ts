@@ -17,6 +17,7 @@ const post = (message: FromStore, transfer: ArrayBuffer[] = []) => port.postMess
 let database: StateDatabase | null = null
 let batches = 0
 let valueBytes = 0
+let durable = 0
 
 port.on('message', (message: ToStore) => {
   try {
@@ -54,9 +55,10 @@ function load({ path, bootId, identity }: Extract<ToStore, { type: 'open' }>): v
   post({ type: 'loaded', results: database.results() })
 }
 
+/** Answers in any case: an incomplete checkpoint, which a reader may cause, has made nothing new durable. */
 function checkpoint(opened: StateDatabase): void {
   batches = 0
   valueBytes = 0
-  const applied = opened.checkpoint()
-  if (applied !== null) post({ type: 'durable', applied })
+  durable = opened.checkpoint() ?? durable
+  post({ type: 'durable', applied: durable })
 }
