@@ -36,7 +36,6 @@ if (argument === '--version' || argument === '-v') {
   const script = new vm.Script(`(function(exports,require,module,__filename,__dirname){${source}\n})`, {
     filename: 'mk8s:app.cjs',
     cachedData,
-    importModuleDynamically: vm.constants.USE_MAIN_CONTEXT_DEFAULT_LOADER,
   })
   if (directory !== '' && (cachedData === undefined || script.cachedDataRejected)) {
     process.on('exit', () => {

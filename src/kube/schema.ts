@@ -130,7 +130,7 @@ class Decoder {
       const decoded =
         field === undefined || found === null || found === undefined
           ? DROP
-          : this.decode(field.type, found, inside)
+          : withoutEmpty(info, field, this.decode(field.type, found, inside))
       if (decoded === found) continue
       to ??= { ...from }
       if (decoded === DROP) delete to[key]
@@ -222,6 +222,18 @@ class Decoder {
       `illegal base64 data at input byte ${bad === -1 ? plain.length - (plain.length % 4) : bad}`,
     )
   }
+}
+
+/** Lists that are written even when they are empty, because empty is not the same as absent. */
+const KEPT_WHEN_EMPTY = new Set(['EndpointSlice.ports', 'Role.rules', 'ClusterRole.rules'])
+
+/** An empty list or map of an optional field is left out, as Go's `omitempty` does. */
+function withoutEmpty(info: TypeInfo, field: FieldInfo, value: unknown): unknown {
+  const { kind } = field.type
+  if (field.required || (kind !== 'array' && kind !== 'map')) return value
+  if (typeof value !== 'object' || value === null || Object.keys(value).length > 0) return value
+  const name = `${info.name.slice(info.name.lastIndexOf('.') + 1)}.${field.name}`
+  return KEPT_WHEN_EMPTY.has(name) ? value : DROP
 }
 
 const WHOLE_SECONDS = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/

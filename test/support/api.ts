@@ -53,7 +53,10 @@ export function apiFor(kubeconfig: string) {
     new Promise((resolve, reject) => {
       const plain = call.token !== undefined || call.anonymous === true
       const raw = typeof call.body === 'string' || Buffer.isBuffer(call.body)
-      const body = call.body === undefined || raw ? call.body : JSON.stringify(call.body)
+      const body =
+        call.body === undefined || raw
+          ? (call.body as string | Buffer | undefined)
+          : JSON.stringify(call.body)
       const outgoing = request(
         new URL(path, cluster.server),
         {
@@ -63,7 +66,9 @@ export function apiFor(kubeconfig: string) {
           agent: false,
           timeout: REQUEST_TIMEOUT_MS,
           headers: {
-            ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+            ...(body === undefined
+              ? {}
+              : { 'content-type': 'application/json', 'content-length': String(Buffer.byteLength(body)) }),
             ...(call.token === undefined ? {} : { authorization: `Bearer ${call.token}` }),
             ...call.headers,
           },

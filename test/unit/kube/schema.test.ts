@@ -150,3 +150,18 @@ test('defaults reach every depth and leave what is set', () => {
     status: {},
   })
 })
+
+test('empty lists and maps of optional fields are left out, as Go writes them', () => {
+  const meta = { name: 'x', labels: {}, finalizers: [], ownerReferences: [] }
+  const pod = {
+    metadata: meta,
+    spec: { containers: [], nodeSelector: {}, volumes: [{ name: 'v', emptyDir: {} }] },
+  }
+  const { object } = decodeObject(model, 'io.k8s.api.core.v1.Pod', pod, 'strict')
+  assert.deepEqual(object, {
+    metadata: { name: 'x' },
+    spec: { containers: [], volumes: [{ name: 'v', emptyDir: {} }] },
+  })
+  const slice = decodeObject(model, 'io.k8s.api.discovery.v1.EndpointSlice', { ports: [] }, 'strict')
+  assert.deepEqual(slice.object, { ports: [] })
+})
