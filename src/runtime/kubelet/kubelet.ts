@@ -112,6 +112,8 @@ class NodeKubelet implements Kubelet {
     const { runtime } = this.#parts
     const running = (await runtime.listContainers()).filter(({ state }) => state === 'running')
     await Promise.all(running.map(({ id }) => runtime.stopContainer(id, STOP_GRACE_MS)))
+    // A pod whose sandbox is gone starts afresh next time, as after a reboot, instead of backing off.
+    for (const { id } of await runtime.listSandboxes()) await runtime.stopSandbox(id)
   }
 
   health(): Health {

@@ -53,6 +53,15 @@ export class ContainerProcess {
     this.#watcher.on('error', () => {})
   }
 
+  /** Of one that ended while no daemon was there: its facts, and its last words into the log. */
+  async readEnd(keeper: ProcessIdentity): Promise<ExitFacts> {
+    this.#hasEnded = true
+    // A keeper that was killed leaves no exit code, and perhaps children.
+    if (isSameProcess(keeper)) killSession(keeper.pid)
+    await this.#pump.saveRest()
+    return this.#facts()
+  }
+
   /** `ended` is there for our own child only. */
   attach(keeper: ProcessIdentity, ended?: Promise<unknown>): void {
     this.#keeper = keeper
@@ -93,11 +102,15 @@ export class ContainerProcess {
     this.#hasEnded = true
     this.#watcher?.close()
     if (this.#keeper !== null) killSession(this.#keeper.pid)
-    const facts = readExitFile(this.#parts.directory)
     await Promise.race([this.#pump.drained, sleep(this.#parts.clock, DRAIN_MS)])
     await this.#pump.finish()
     this.#running.resolve()
-    this.#finish.resolve(facts ?? { exitCode: 137, finishedAt: this.#parts.clock.now() })
+    this.#finish.resolve(this.#facts())
+  }
+
+  #facts(): ExitFacts {
+    const killed = { exitCode: 137, finishedAt: this.#parts.clock.now() }
+    return readExitFile(this.#parts.directory) ?? killed
   }
 }
 

@@ -20,11 +20,20 @@ export function isSameProcess(identity: ProcessIdentity): boolean {
 
 let bootId: string | undefined
 
+/** Changes with every boot; empty where the system does not say. */
+export function currentBootId(): string {
+  try {
+    bootId ??= readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
+  } catch {
+    bootId = ''
+  }
+  return bootId
+}
+
 function startTicksOf(pid: number): string | null {
   const fields = statOf(pid)
   if (fields === null || fields[0] === 'Z') return null
-  bootId ??= readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
-  return `${bootId}:${fields[19] ?? ''}`
+  return `${currentBootId()}:${fields[19] ?? ''}`
 }
 
 /** Fields of /proc/<pid>/stat from the third (state) on; the second may hold blanks and parentheses. */

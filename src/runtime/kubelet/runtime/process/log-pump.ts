@@ -26,15 +26,26 @@ export class LogPump {
     this.drained = Promise.all(copies).then(() => {})
   }
 
-  /** Also what the keeper saved while no daemon was there, then closes the file. */
+  /** Ends copying, adds what the keeper saved while no daemon was there, and closes the file. */
   async finish(): Promise<void> {
     for (const socket of this.#sockets) socket.destroy()
     await this.drained
+    await this.#appendRest()
+    await this.#writer.close()
+  }
+
+  /** For a container that ended long ago: nobody holds its pipes, so they are not opened. */
+  async saveRest(): Promise<void> {
+    await this.#writer.open()
+    await this.#appendRest()
+    await this.#writer.close()
+  }
+
+  async #appendRest(): Promise<void> {
     for (const stream of STREAMS) {
       const rest = await readFile(join(this.#directory, `${stream}.rest`)).catch(() => null)
       if (rest !== null && rest.length > 0) await this.#writer.write(stream, rest)
     }
-    await this.#writer.close()
   }
 
   /** Lets go without draining: the daemon stops and the container goes on. */

@@ -23,7 +23,7 @@ import type {
   SandboxStatus,
 } from '../runtime.ts'
 import { ContainerProcess, readExitFile } from './container-process.ts'
-import { identifyProcess, isSameProcess, killSession } from './host-processes.ts'
+import { currentBootId, identifyProcess, isSameProcess, killSession } from './host-processes.ts'
 import { type LaunchHost, planLaunch, probeIsolation } from './launch.ts'
 import { KEEPER_SCRIPT } from './launch-script.ts'
 import { type ContainerRecord, RecordStore, type SandboxRecord } from './records.ts'
@@ -33,6 +33,7 @@ export interface ProcessRuntimeParts {
   readonly directory: string
   /** This node's part of the pod network. */
   readonly podCidr?: string
+  readonly version?: string
   readonly clock: Clock
   readonly random: Random
   readonly log: Log
@@ -46,7 +47,7 @@ export class ProcessRuntime implements Runtime {
   readonly name = 'process'
   readonly isVirtual = false
   readonly pullsImages = false
-  readonly version = '1.0'
+  readonly version: string
   readonly #parts: ProcessRuntimeParts
   readonly #sandboxStore: RecordStore<SandboxRecord>
   readonly #containerStore: RecordStore<ContainerRecord>
@@ -59,6 +60,7 @@ export class ProcessRuntime implements Runtime {
 
   constructor(parts: ProcessRuntimeParts) {
     this.#parts = parts
+    this.version = parts.version ?? '1.0'
     this.#sandboxStore = new RecordStore(join(parts.directory, 'sandboxes'))
     this.#containerStore = new RecordStore(join(parts.directory, 'containers'))
     this.#addresses = new AddressPool(parts.podCidr ?? DEFAULT_POD_CIDR)
@@ -72,13 +74,13 @@ export class ProcessRuntime implements Runtime {
     this.#onEvent = onEvent
     for (const sandbox of await this.#sandboxStore.load()) {
       this.#sandboxes.set(sandbox.id, sandbox)
+      if (sandbox.bootId !== currentBootId()) sandbox.state = 'not-ready'
       if (sandbox.state === 'ready' && sandbox.podAddress !== '') this.#addresses.adopt(sandbox.podAddress)
     }
     await writeFile(this.#readerFile, `${process.pid}\n`, { mode: 0o600 })
-    for (const container of await this.#containerStore.load()) {
-      this.#containers.set(container.id, container)
-      await this.#adopt(container)
-    }
+    const containers = await this.#containerStore.load()
+    for (const container of containers) this.#containers.set(container.id, container)
+    await Promise.all(containers.map(container => this.#adopt(container)))
     this.#host = await probeIsolation(join(this.#parts.directory, 'probe'))
     if (this.#host.why !== undefined) {
       this.#parts.log.warn('volumes are reachable under $MK8S_ROOT only', { why: this.#host.why })
@@ -99,6 +101,7 @@ export class ProcessRuntime implements Runtime {
       state: 'ready',
       createdAt: this.#parts.clock.now(),
       podAddress: config.hostNetwork ? '' : this.#addresses.allocate(),
+      bootId: currentBootId(),
     }
     await this.#sandboxStore.save(record)
     this.#sandboxes.set(record.id, record)
@@ -272,17 +275,22 @@ export class ProcessRuntime implements Runtime {
     record.keeper ??= findKeeper(directory)
     if (record.keeper === null) return
     record.startedAt ||= record.createdAt
-    const live = new ContainerProcess({ directory, logPath: record.logPath, clock: this.#parts.clock })
-    await live.open()
-    this.#processes.set(record.id, live)
-    this.#awaitEnd(record, live)
-    live.attach(record.keeper)
     const isRunning = readExitFile(directory) === null && isSameProcess(record.keeper)
     this.#parts.log.info(isRunning ? 'found a running container again' : 'a container ended meanwhile', {
       container: record.config.name,
       id: record.id.slice(0, 12),
     })
-    if (!isRunning) await live.exited
+    const live = new ContainerProcess({ directory, logPath: record.logPath, clock: this.#parts.clock })
+    if (!isRunning) {
+      const facts = await live.readEnd(record.keeper)
+      record.exitCode = facts.exitCode
+      record.finishedAt = Math.max(facts.finishedAt, record.startedAt)
+      return this.#containerStore.save(record)
+    }
+    await live.open()
+    this.#processes.set(record.id, live)
+    this.#awaitEnd(record, live)
+    live.attach(record.keeper)
   }
 
   #awaitEnd(record: ContainerRecord, live: ContainerProcess): void {

@@ -11,6 +11,8 @@ export interface SandboxRecord {
   readonly createdAt: number
   /** In the pod network; what the pod listens on is its mirror. Empty with the host's network. */
   readonly podAddress: string
+  /** A sandbox does not outlive the boot it was made in. */
+  readonly bootId: string
 }
 
 export interface ContainerRecord {

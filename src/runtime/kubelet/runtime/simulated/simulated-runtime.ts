@@ -24,6 +24,7 @@ import type {
 export interface SimulatedRuntimeParts {
   /** This node's part of the pod network. */
   readonly podCidr?: string
+  readonly version?: string
   readonly clock: Clock
   readonly random: Random
 }
@@ -58,7 +59,7 @@ export class SimulatedRuntime implements Runtime {
   readonly name = 'simulated'
   readonly isVirtual = true
   readonly pullsImages = false
-  readonly version = '1.0'
+  readonly version: string
   readonly #parts: SimulatedRuntimeParts
   readonly #sandboxes = new Map<string, Sandbox>()
   readonly #containers = new Map<string, SimulatedContainer>()
@@ -67,6 +68,7 @@ export class SimulatedRuntime implements Runtime {
 
   constructor(parts: SimulatedRuntimeParts) {
     this.#parts = parts
+    this.version = parts.version ?? '1.0'
     this.#addresses = new AddressPool(parts.podCidr ?? DEFAULT_POD_CIDR)
   }
 
