@@ -1,0 +1,197 @@
+/** Builds the API server of a node: who asks, may they, is it fit, and the listener in front of it. */
+
+import { must } from '../base/assert.ts'
+import type { Clock } from '../base/clock.ts'
+import type { Component } from '../base/component.ts'
+import { Mk8sError } from '../base/errors.ts'
+import type { Log } from '../base/log.ts'
+import type { Random } from '../base/random.ts'
+import { HttpsTransport } from '../client/https-transport.ts'
+import type { Transport } from '../client/transport.ts'
+import type { ClusterConfig, NodeConfig } from '../config/node-config.ts'
+import { GIT_VERSION, KUBERNETES_MAJOR, KUBERNETES_MINOR } from '../config/version.ts'
+import { readAsset } from '../host/assets.ts'
+import { cidrAddress, parseCidr } from '../kube/cidr.ts'
+import type { Model } from '../kube/model-types.ts'
+import { createAdmission } from './apiserver/admission/admission.ts'
+import { type ApiServer, createApiServer } from './apiserver/apiserver.ts'
+import { createAuthenticator } from './apiserver/authn/authn.ts'
+import { createOidcDocuments } from './apiserver/authn/oidc.ts'
+import { createAuthenticationHandlers } from './apiserver/authn/reviews.ts'
+import { createTokenHandler, createTokenIssuer } from './apiserver/authn/service-account-tokens.ts'
+import { createAuthorizer } from './apiserver/authz/authz.ts'
+import { createAuthorizationHandlers } from './apiserver/authz/reviews.ts'
+import { bootstrapObjects, nodeRules, reconcileBootstrap } from './apiserver/bootstrap/bootstrap.ts'
+import { createHttpsListener } from './apiserver/http/listener.ts'
+import type { ObjectReader } from './apiserver/ports.ts'
+import { strategies } from './apiserver/registry/registry.ts'
+import { createObjectReader } from './apiserver/storage/object-reader.ts'
+import type { Pki } from './pki/pki.ts'
+import type { Store } from './store/store.ts'
+
+/** What every part of a node is built from. */
+export interface Shared {
+  readonly config: NodeConfig
+  readonly cluster: ClusterConfig
+  readonly store: Store
+  readonly model: Model
+  readonly pki: Pki
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Log
+}
+
+export interface Api {
+  readonly server: ApiServer
+  /** The listener, then the bootstrap of the objects that a cluster begins with. */
+  readonly components: readonly Component[]
+}
+
+/** The first address of the service network, where the API server itself is reached. */
+export function serviceIpOf({ serviceCidr }: ClusterConfig): string {
+  return must(cidrAddress(must(parseCidr(serviceCidr), 'a service network'), 1), 'its first address')
+}
+
+export function buildApi(shared: Shared): Api {
+  const { config, cluster, store, model, pki, clock, random } = shared
+  const log = shared.log.child({ component: 'api-server' })
+  const objects = createObjectReader(store, model)
+  const issuer = `https://kubernetes.default.svc.${cluster.clusterDomain}`
+  const publicKeys = [pki.serviceAccount.publicKey]
+  const authenticator = createAuthenticator({ serviceAccounts: { issuer, publicKeys }, objects, clock })
+  const authorizer = createAuthorizer({ store, objects, nodeRules: nodeRules() })
+  const tokenIssuer = createTokenIssuer({ issuer, privateKey: pki.serviceAccount.privateKey, clock, random })
+  const bootstrapped = { done: false }
+  const server = createApiServer({
+    store,
+    model,
+    descriptions: () => JSON.parse(readAsset('descriptions.json')),
+    protobuf: () => JSON.parse(readAsset('protobuf.json')),
+    strategies,
+    authorizer,
+    admission: createAdmission({ objects, authorizer, clock, random }),
+    virtualHandlers: [
+      createTokenHandler(tokenIssuer, clock),
+      ...createAuthenticationHandlers(authenticator.reviewToken, clock),
+      ...createAuthorizationHandlers(authorizer),
+    ],
+    settings: {
+      clusterDomain: cluster.clusterDomain,
+      serviceCidr: cluster.serviceCidr,
+      podCidr: cluster.podCidr,
+      nodePorts: cluster.nodePortRange,
+    },
+    kubelets: { connect: createKubeletConnections(objects, pki) },
+    version: {
+      major: KUBERNETES_MAJOR,
+      minor: KUBERNETES_MINOR,
+      gitVersion: GIT_VERSION,
+      platform: `${process.platform}/${process.arch === 'x64' ? 'amd64' : process.arch}`,
+    },
+    clock,
+    random,
+    log,
+    isReady: () => [
+      ...(store.leadership.leader ? [] : ['datastore']),
+      ...(bootstrapped.done ? [] : ['poststarthook/rbac/bootstrap-roles']),
+    ],
+  })
+  const listener = createHttpsListener({
+    apiServer: server,
+    authenticator,
+    host: config.bindAddress,
+    port: config.ports.api,
+    tls: {
+      cert: pki.leaves.apiserver.certificate,
+      key: pki.leaves.apiserver.key,
+      clientCa: pki.authorities['cluster-ca'].certificate,
+    },
+    clock,
+    log,
+  })
+  return {
+    server,
+    components: [listenerComponent(listener, server), bootstrapComponent(shared, server, bootstrapped)],
+  }
+}
+
+function listenerComponent(listener: ReturnType<typeof createHttpsListener>, server: ApiServer): Component {
+  return {
+    name: 'api-server',
+    async prepare() {},
+    start: () => listener.start(),
+    async stop() {
+      await Promise.all([server.stop(), listener.stop()])
+    },
+    health: () => listener.health(),
+  }
+}
+
+function bootstrapComponent(shared: Shared, server: ApiServer, state: { done: boolean }): Component {
+  const { config, cluster, pki } = shared
+  const log = shared.log.child({ component: 'bootstrap' })
+  let problems: readonly string[] = []
+  return {
+    name: 'bootstrap',
+    async prepare() {},
+    async start(signal) {
+      const report = await reconcileBootstrap({
+        transport: server.transportFor({ username: 'system:apiserver', groups: ['system:masters'] }),
+        objects: server.objects,
+        wanted: bootstrapObjects({
+          serviceIp: serviceIpOf(cluster),
+          serviceCidr: cluster.serviceCidr,
+          apiPort: config.ports.api,
+          apiAddresses: [config.bindAddress],
+          clientCa: pki.authorities['cluster-ca'].certificate,
+          frontProxyCa: pki.authorities['front-proxy-ca'].certificate,
+        }),
+        signal,
+      })
+      problems = report.problems
+      state.done = problems.length === 0
+      if (!state.done) log.error('objects that a cluster begins with could not be written', { problems })
+      else
+        log.info('the objects that a cluster begins with are there', {
+          created: report.created,
+          updated: report.updated,
+        })
+    },
+    async stop() {},
+    health: () => ({ ok: state.done, reason: state.done ? '' : (problems[0] ?? 'not finished yet') }),
+  }
+}
+
+/** One kept-alive transport per kubelet, by the address that its Node gives. */
+function createKubeletConnections(objects: ObjectReader, pki: Pki): (nodeName: string) => Transport {
+  const known = new Map<string, Transport>()
+  return nodeName => {
+    const address = kubeletAddress(objects, nodeName)
+    const transport =
+      known.get(address) ??
+      new HttpsTransport({
+        server: `https://${address}`,
+        caPem: pki.authorities['cluster-ca'].certificate,
+        certificatePem: pki.leaves['apiserver-kubelet-client'].certificate,
+        keyPem: pki.leaves['apiserver-kubelet-client'].key,
+      })
+    known.set(address, transport)
+    return transport
+  }
+}
+
+interface NodeStatusPart {
+  readonly addresses?: readonly { readonly type: string; readonly address: string }[]
+  readonly daemonEndpoints?: { readonly kubeletEndpoint?: { readonly Port?: number } }
+}
+
+function kubeletAddress(objects: ObjectReader, nodeName: string): string {
+  const status = objects.get('', 'nodes', '', nodeName)?.['status'] as NodeStatusPart | undefined
+  const address = status?.addresses?.find(({ type }) => type === 'InternalIP')?.address
+  if (address === undefined) {
+    throw new Mk8sError('api/unreachable', `node ${nodeName} has no address to reach its kubelet at`)
+  }
+  return `${hostOf(address)}:${status?.daemonEndpoints?.kubeletEndpoint?.Port ?? 10250}`
+}
+
+const hostOf = (address: string): string => (address.includes(':') ? `[${address}]` : address)

@@ -1,0 +1,46 @@
+/** Builds what the leader of one term runs: controllers and scheduler over one set of caches. */
+import type { Component } from '../base/component.ts'
+import { InformerSet } from '../client/informer-set.ts'
+import { KubeClient } from '../client/kube-client.ts'
+import type { ApiServer } from './apiserver/apiserver.ts'
+import type { UserInfo } from './apiserver/user.ts'
+import { createControllers, DEFAULT_SETTINGS } from './controllers/controllers.ts'
+import { createScheduler } from './scheduler/scheduler.ts'
+import type { Shared } from './server-api.ts'
+
+const CONTROLLER_MANAGER: UserInfo = {
+  username: 'system:kube-controller-manager',
+  groups: ['system:authenticated'],
+}
+const SCHEDULER: UserInfo = { username: 'system:kube-scheduler', groups: ['system:authenticated'] }
+
+export function leaderDutiesOf(shared: Shared, server: ApiServer, term: number): readonly Component[] {
+  const { clock, random, cluster, pki, model } = shared
+  const log = shared.log.child({ component: 'controllers' })
+  const client = new KubeClient(server.transportFor(CONTROLLER_MANAGER), { userAgent: 'mk8s/informers' })
+  const informers = new InformerSet({ client, clock, random, log })
+  const controllers = createControllers({
+    transport: user => server.transportFor(user),
+    informers,
+    clock,
+    random,
+    log,
+    settings: {
+      ...DEFAULT_SETTINGS,
+      podCidr: cluster.podCidr,
+      serviceCidr: cluster.serviceCidr,
+      clusterCaPem: pki.authorities['cluster-ca'].certificate,
+    },
+    term,
+    model,
+  })
+  const scheduler = createScheduler({
+    transport: server.transportFor(SCHEDULER),
+    informers,
+    clock,
+    random,
+    log: shared.log.child({ component: 'scheduler' }),
+    term,
+  })
+  return [scheduler, controllers]
+}
