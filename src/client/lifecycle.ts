@@ -31,12 +31,13 @@ export async function startNode({ dataDir, service }: LifecycleParts): Promise<b
 }
 
 /**
- * Waits until the node is ready. Throws the daemon's own error as soon as it reports that it cannot start,
- * and `node/not-ready` with what is missing when `timeoutMs` is over.
+ * Waits until the node is ready, and throws `node/not-ready` with what is missing when `timeoutMs` is over.
+ * With `failFast`, the daemon's own error is thrown as soon as it reports that it cannot start; without it, a
+ * daemon that ended may be started again by its supervisor.
  */
 export async function waitUntilReady(
   parts: Pick<LifecycleParts, 'dataDir' | 'clock'>,
-  timeoutMs: number,
+  { timeoutMs, failFast }: { timeoutMs: number; failFast: boolean },
 ): Promise<NodeStatus> {
   const { dataDir, clock } = parts
   const client = createAdminClient(nodePaths(dataDir).adminSocket)
@@ -46,7 +47,7 @@ export async function waitUntilReady(
     const remaining = deadline - clock.monotonic()
     last = (await statusIfRunning(client, Math.max(0, Math.min(remaining, ASK_MS)))) ?? last
     if (last?.ready) return last
-    const failure = readFailure(dataDir)
+    const failure = failFast ? readFailure(dataDir) : undefined
     if (failure !== undefined) throw failure
     if (remaining <= 0) throw notReady(last, timeoutMs)
     await pause(clock)
@@ -59,7 +60,7 @@ export async function waitForStart(
   { started, timeoutMs }: { started: boolean; timeoutMs: number },
 ): Promise<NodeStatus> {
   try {
-    return await waitUntilReady(parts, timeoutMs)
+    return await waitUntilReady(parts, { timeoutMs, failFast: started })
   } catch (error) {
     const failed = error instanceof Mk8sError && error.code !== 'node/not-ready'
     if (started && failed) await parts.service.stop()
@@ -82,6 +83,7 @@ export async function stopNode(
     if (daemon !== undefined) await waitUntilGone(daemon, { clock, timeoutMs: DAEMON_STOP_MS })
   }
   await service.stop()
+  clearFailure(dataDir)
   if (workloads) await parts.endContainers()
   return status !== undefined || active
 }

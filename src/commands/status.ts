@@ -39,7 +39,10 @@ export class Status extends NodeCommand {
     if (flags['wait-ready']) {
       const { waitUntilReady } = await import('../client/lifecycle.ts')
       return this.#show(
-        await waitUntilReady({ dataDir, clock: systemClock }, flags.timeout * 1000),
+        await waitUntilReady(
+          { dataDir, clock: systemClock },
+          { timeoutMs: flags.timeout * 1000, failFast: false },
+        ),
         format,
         flags,
       )

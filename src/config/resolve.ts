@@ -46,6 +46,7 @@ export function resolveConfig(sources: ConfigSources): ResolvedConfig {
     ...(sources.file?.problems ?? []),
     ...unknownVariables(sources.env),
     ...valueProblems(values),
+    ...overriddenProblems(values, sources.file),
   ]
   if (problems.length === 0) problems.push(...networkProblems(values), ...portProblems(values))
   if (problems.length > 0) throw invalidConfig(problems)
@@ -98,6 +99,16 @@ function valueProblems(values: Values): string[] {
     const { text, place } = must(values.get(option.key), option.key)
     const problem = problemWith(option.type, text)
     return problem === undefined ? [] : [`${place}: ${problem}`]
+  })
+}
+
+/** A file is wrong where it is wrong, even where a flag wins over it. */
+function overriddenProblems(values: Values, file: ConfigDocuments | undefined): string[] {
+  return options.flatMap(({ key, type }) => {
+    const text = file?.values.get(key)
+    if (text === undefined || values.get(key)?.origin === 'file') return []
+    const problem = problemWith(type, text)
+    return problem === undefined ? [] : [`${key}: ${problem}`]
   })
 }
 

@@ -1,4 +1,4 @@
-/** Removes a node's directory, and never anything that only happens to lie in it. */
+/** Removes a node's directory: all of it when a node was installed there, else only what mk8s makes. */
 import { readdirSync, readFileSync, rmdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { systemCodeOf } from '../base/errors.ts'
@@ -12,21 +12,30 @@ const OWN_PATTERNS = [/^daemon\.log(\.\d+)?$/, /\.\d+\.tmp$/]
 const isOwn = (name: string): boolean =>
   OWN_NAMES.split(' ').includes(name) || OWN_PATTERNS.some(pattern => pattern.test(name))
 
-/** Names that were left because they are not ours. Mounts below the directory are never followed into. */
+/**
+ * Returns the names that were left because they are not ours. `install` takes only an empty directory, so where
+ * its configuration is, everything came with the node. Mounts below the directory are never deleted into.
+ */
 export function removeNodeDirectory(dataDir: string): readonly string[] {
   refuseMounts(dataDir)
   try {
     const names = readdirSync(dataDir)
-    for (const name of names.filter(isOwn)) {
+    const isNode = names.includes('config.yaml')
+    const ours = (name: string) => isNode || isOwn(name)
+    for (const name of configurationLast(names.filter(ours))) {
       rmSync(join(dataDir, name), { recursive: true, force: true, maxRetries: 3 })
     }
-    const left = names.filter(name => !isOwn(name) && name !== 'lost+found')
+    const left = names.filter(name => !ours(name) && name !== 'lost+found')
     if (left.length === 0) removeEmpty(dataDir)
     return left
   } catch (error) {
     throw diskFailure(dataDir, error)
   }
 }
+
+/** Interrupted, the removal can be taken up again: what says that a node is here goes last. */
+const configurationLast = (names: readonly string[]): string[] =>
+  names.toSorted((a, b) => Number(a === 'config.yaml') - Number(b === 'config.yaml'))
 
 /** A volume that is still mounted holds data which is not the node's to delete. */
 function refuseMounts(dataDir: string): void {

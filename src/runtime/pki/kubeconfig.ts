@@ -21,7 +21,7 @@ export function renderKubeconfig(parts: KubeconfigParts): string {
     'clusters:',
     `- name: ${cluster}`,
     '  cluster:',
-    `    server: ${JSON.stringify(parts.server)}`,
+    `    server: ${parts.server}`,
     `    certificate-authority-data: ${base64(parts.authority)}`,
     'users:',
     `- name: ${user}`,

@@ -60,11 +60,13 @@ test('nodes on one machine have names of their own', () => {
   assert.match(instanceName('/srv/with space'), /^mk8s-with-space-[0-9a-f]{8}$/)
 })
 
-test('removing a node spares what is not its own', () => {
-  writeFileSync(join(dataDir, 'config.yaml'), '')
+test('what is left of a node is removed without what is not its own', () => {
   writeFileSync(join(dataDir, 'mine.txt'), '')
   assert.deepEqual(removeNodeDirectory(dataDir), ['mine.txt'])
-  rmSync(join(dataDir, 'mine.txt'))
+})
+
+test('an installed node is removed with everything in its directory', () => {
+  writeFileSync(join(dataDir, 'config.yaml'), '')
   assert.deepEqual(removeNodeDirectory(dataDir), [])
   assert.equal(statSync(dataDir, { throwIfNoEntry: false }), undefined)
 })

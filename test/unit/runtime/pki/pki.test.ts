@@ -147,7 +147,7 @@ test('the kubeconfig names the server and carries the credentials', () => {
     certificate: 'B',
     key: 'C',
   })
-  assert.match(text, /server: "https:\/\/127\.0\.0\.1:16443"/)
+  assert.match(text, /server: https:\/\/127\.0\.0\.1:16443/)
   assert.match(text, /client-key-data: Qw==/)
   assert.match(text, /current-context: "mk8s"/)
 })
