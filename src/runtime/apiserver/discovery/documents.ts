@@ -9,7 +9,7 @@ interface GroupVersions {
 }
 
 /** The groups in the model's order. */
-export function groupsOf(model: Model): readonly GroupVersions[] {
+function groupsOf(model: Model): readonly GroupVersions[] {
   const groups = new Map<string, string[]>()
   for (const { group, version } of model.resources) {
     const versions = groups.get(group) ?? []

@@ -3,7 +3,7 @@ import type { Http2ServerRequest } from 'node:http2'
 import type { Clock } from '../../../base/clock.ts'
 import { requestEntityTooLarge, timeout } from '../../../kube/status.ts'
 
-export const BODY_BYTES_MAX = 3 * 1024 * 1024
+const BODY_BYTES_MAX = 3 * 1024 * 1024
 const BODY_TIMEOUT_MS = 60_000
 
 const tooLarge = () => requestEntityTooLarge(`limit is ${BODY_BYTES_MAX}`)

@@ -4,7 +4,7 @@ import { Readable } from 'node:stream'
 import { createGzip } from 'node:zlib'
 
 /** Bodies above this size are streamed; slices are about so long. */
-export const SLICE_BYTES = 256 * 1024
+const SLICE_BYTES = 256 * 1024
 
 /** Joins small pieces into slices. Yields to the event loop between slices, as the consumer drains. */
 export async function* slices(pieces: Iterable<Buffer>): AsyncGenerator<Uint8Array> {

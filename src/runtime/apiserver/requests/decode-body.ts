@@ -26,8 +26,6 @@ const deleteOptionsKind = { group: '', version: 'v1', kind: 'DeleteOptions' }
 
 export interface DecodeOptions {
   readonly fieldValidation: FieldValidation
-  /** Patched objects are told apart in messages; duplicates cannot occur in them. */
-  readonly isPatch?: boolean
 }
 
 interface RawBody {

@@ -101,7 +101,7 @@ async function deleteOnce(
 }
 
 /** What is stored instead of the object: null when it goes, `nothing` when it is dying already. */
-export function planDeletion(
+function planDeletion(
   request: Pick<DeleteRequest, 'resource' | 'options'>,
   object: KubeObject,
   nowMs: number,

@@ -4,6 +4,7 @@
  */
 import { unreachable } from '../../../base/assert.ts'
 import type { KubeResponse } from '../../../client/transport.ts'
+import { parseFieldSelector, requiredField } from '../../../kube/field-selector.ts'
 import {
   badRequest,
   forbiddenRequest,
@@ -25,6 +26,7 @@ import { errorResponse, warningHeaders } from './respond.ts'
 import { createResourceRoutes } from './routes.ts'
 
 const REQUEST_TIMEOUT_MS = 60_000
+const NAME_FIELD = 'metadata.name'
 const MASTERS = 'system:masters'
 const LONG_RUNNING_SUBRESOURCES = new Set(['log', 'proxy', 'exec', 'attach', 'portforward'])
 const WRITE_VERBS = new Set(['create', 'update', 'patch', 'delete', 'deletecollection', 'post', 'put'])
@@ -149,13 +151,15 @@ async function authorize(
 /** A list or watch of the one object that the field selector names counts as a request for that name. */
 function selectedName(info: RequestInfo, query: URLSearchParams): string {
   if (!info.isResource || info.verb === 'create') return ''
-  const match = /(?:^|,)metadata\.name==?([^,]+)/.exec(query.get('fieldSelector') ?? '')
-  return match?.[1] ?? ''
+  const selector = query.get('fieldSelector') ?? ''
+  if (!selector.includes(NAME_FIELD)) return ''
+  return requiredField(parseFieldSelector(selector), NAME_FIELD) ?? ''
 }
 
 function failureResponse(context: ApiContext, request: AuthenticatedRequest, error: unknown): KubeResponse {
   const failure: StatusError = statusErrorFrom(error)
-  if (failure.code === 500) {
+  const isGone = request.signal?.aborted === true
+  if (failure.code === 500 && !isGone) {
     context.log.error('a request failed', { method: request.method, path: request.path, error })
   }
   const format = negotiate(request.headers?.['accept'], { allowConversion: true })?.format ?? 'json'

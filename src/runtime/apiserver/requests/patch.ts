@@ -15,9 +15,9 @@ import { updateObject } from './update-object.ts'
 import { parseWriteOptions, type WriteOptions } from './write-options.ts'
 import { servedObject, writtenResponse } from './written-response.ts'
 
-export const JSON_PATCH = 'application/json-patch+json'
-export const MERGE_PATCH = 'application/merge-patch+json'
-export const STRATEGIC_PATCH = 'application/strategic-merge-patch+json'
+const JSON_PATCH = 'application/json-patch+json'
+const MERGE_PATCH = 'application/merge-patch+json'
+const STRATEGIC_PATCH = 'application/strategic-merge-patch+json'
 const APPLY_PATCH = 'application/apply-patch+yaml'
 const PATCH_TYPES = [JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH]
 const PATCH_BYTES_MAX = 3 * 1024 * 1024
@@ -88,8 +88,11 @@ function patched(
   const { resource } = scope
   const before = servedObject(scope, current)
   const result = apply(before) as KubeObject
+  if (typeof result !== 'object' || result === null || Array.isArray(result)) {
+    throw badRequest('the patch leaves something that is no object')
+  }
   checkKind(result, resource.info)
-  const decoded = decodeObject(scope, result, { fieldValidation: options.fieldValidation, isPatch: true })
+  const decoded = decodeObject(scope, result, { fieldValidation: options.fieldValidation })
   const { name } = decoded.metadata
   if (name !== scope.info.name) {
     throw badRequest(

@@ -24,7 +24,7 @@ const PASSED_ON = [
 ]
 
 /** The container that is meant; throws 400 when that is not clear or there is none of that name. */
-export function logContainerOf(pod: KubeObject, asked: string): string {
+function logContainerOf(pod: KubeObject, asked: string): string {
   const spec = (pod['spec'] ?? {}) as PodSpec
   const names = (spec.containers ?? []).map(one => one.name)
   const initial = (spec.initContainers ?? []).map(one => one.name)

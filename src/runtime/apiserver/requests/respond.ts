@@ -1,15 +1,14 @@
 /** Turns results into responses: objects and Status in the format the client asked for, warnings as headers. */
-import { dump } from 'js-yaml'
 import type { KubeResponse } from '../../../client/transport.ts'
 import type { StatusError } from '../../../kube/status.ts'
+import { renderYaml } from '../../../kube/yaml.ts'
 import type { Negotiated } from '../negotiation/accept.ts'
 
-export const JSON_TYPE = 'application/json'
+const JSON_TYPE = 'application/json'
 const YAML_TYPE = 'application/yaml'
 const WARNING_BYTES_MAX = 4096
 
-export const contentTypeOf = (format: Negotiated['format']): string =>
-  format === 'json' ? JSON_TYPE : YAML_TYPE
+const contentTypeOf = (format: Negotiated['format']): string => (format === 'json' ? JSON_TYPE : YAML_TYPE)
 
 /** `Warning: 299 - "text"` headers, joined as HTTP allows. */
 export function warningHeaders(warnings: readonly string[]): Record<string, string> {
@@ -34,7 +33,7 @@ export function valueResponse(
   format: Negotiated['format'] = 'json',
   headers: Readonly<Record<string, string>> = {},
 ): KubeResponse {
-  const text = format === 'json' ? `${JSON.stringify(value)}\n` : dump(value, { noRefs: true, lineWidth: -1 })
+  const text = format === 'json' ? `${JSON.stringify(value)}\n` : renderYaml(value)
   return {
     status,
     headers: { 'content-type': contentTypeOf(format), 'cache-control': 'no-cache, private', ...headers },

@@ -36,7 +36,7 @@ function selectorText(object: KubeObject): string {
 }
 
 /** The Scale of a workload. */
-export function scaleOf(object: KubeObject): Scale {
+function scaleOf(object: KubeObject): Scale {
   const { name = '', namespace, uid, resourceVersion, creationTimestamp } = object.metadata
   const selector = selectorText(object)
   const status = (object['status'] ?? {}) as Scalable

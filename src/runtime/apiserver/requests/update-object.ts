@@ -201,7 +201,7 @@ function statusOnly(next: KubeObject, previous: KubeObject): KubeObject {
 }
 
 /** A dying object with no finalizer left and no grace to wait for goes with this update. */
-export function isFinished(resource: ServedResource, next: KubeObject, previous: KubeObject): boolean {
+function isFinished(resource: ServedResource, next: KubeObject, previous: KubeObject): boolean {
   if (previous.metadata.deletionTimestamp === undefined) return false
   if ((next.metadata.finalizers ?? []).length > 0) return false
   if (isNamespace(resource) && namespaceFinalizers(next).length > 0) return false

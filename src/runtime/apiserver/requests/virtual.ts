@@ -16,7 +16,7 @@ import { parseWriteOptions } from './write-options.ts'
 const WRITER_TRIES_MAX = 30
 
 /** The generic path as virtual handlers get it. */
-export function createObjectWriter(context: ApiContext): ObjectWriter {
+function createObjectWriter(context: ApiContext): ObjectWriter {
   const internal = (info: ResourceInfo) =>
     must(context.resources.stored(info.group, info.resource), `resource ${info.resource}`)
   return {

@@ -5,6 +5,7 @@
 import type { Timer } from '../../../base/clock.ts'
 import { Mk8sError } from '../../../base/errors.ts'
 import type { KubeResponse } from '../../../client/transport.ts'
+import { formatFieldSelector } from '../../../kube/field-selector.ts'
 import {
   notAcceptable,
   resourceVersionExpired,
@@ -51,11 +52,19 @@ async function startOf(scope: RequestScope, options: WatchOptions): Promise<Watc
   return { initial: true, after: store.revision }
 }
 
+/** `/watch/…/name` watches the one object. */
+function withName(name: string, options: WatchOptions): WatchOptions {
+  if (name === '') return options
+  const own = formatFieldSelector([{ field: 'metadata.name', operator: '=', value: name }])
+  const fieldSelector = options.fieldSelector === '' ? own : `${own},${options.fieldSelector}`
+  return { ...options, fieldSelector }
+}
+
 export async function watch(scope: RequestScope): Promise<KubeResponse> {
   const accepted = negotiated(scope)
   if (accepted.format !== 'json') throw notAcceptable(ACCEPTED_TYPES)
   const view = viewOf(scope, accepted)
-  const options = parseWatchOptions(scope.query)
+  const options = withName(scope.info.name, parseWatchOptions(scope.query))
   const matcher = scope.context.selection.matcher(scope.resource, options)
   const start = await startOf(scope, options)
   return {

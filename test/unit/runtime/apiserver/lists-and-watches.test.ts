@@ -257,3 +257,33 @@ test('watchers of one form get the same bytes', async () => {
   await a.return?.()
   await b.return?.()
 })
+
+test('the name in a field selector is what authorization is asked about, and nothing that only looks like it', async () => {
+  const asked: string[] = []
+  const server = makeServer({
+    authorizer: {
+      authorize: ({ name }) => {
+        asked.push(name)
+        return { allowed: true, reason: '' }
+      },
+    },
+  })
+  await makeMaps(server, 2)
+  asked.length = 0
+  await server.call('GET', `${maps}?fieldSelector=metadata.name=m1`)
+  await server.call(
+    'GET',
+    `${maps}?fieldSelector=${encodeURIComponent('metadata.namespace!=a\\,metadata.name=m1')}`,
+  )
+  assert.deepEqual(asked, ['m1', ''])
+})
+
+test('the old form of a watch of one object sees that object only', async () => {
+  const server = makeServer()
+  await makeMaps(server, 3)
+  const reader = watchReader(
+    await server.raw('GET', '/api/v1/watch/namespaces/default/configmaps/m1?timeoutSeconds=1'),
+  )
+  assert.equal((await reader.next())?.object.metadata.name, 'm1')
+  assert.equal(await reader.next(), null)
+})
