@@ -153,6 +153,8 @@ describe('kubelet', () => {
     assert.equal(statusOf(pod)?.restartCount, 0)
     assert.equal(statusOf(pod)?.started, true)
     assert.equal(conditionOf(pod, 'Initialized')?.status, 'True')
+    assert.equal(conditionOf(pod, 'Ready')?.reason, undefined)
+    assert.equal(conditionOf(pod, 'Ready')?.message, undefined)
     assert.equal(conditionOf(pod, 'PodReadyToStartContainers')?.status, 'True')
     const ip = pod.status?.podIP
     const path = '/containerLogs/default/web/main'

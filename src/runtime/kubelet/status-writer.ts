@@ -62,10 +62,19 @@ export class StatusWriter {
   async #patch(status: PodStatus): Promise<void> {
     const { client, pod } = this.#parts
     const { namespace, name, uid } = pod
-    const replace = { $patch: 'replace' }
-    // Lists with merge keys would keep addresses of an earlier sandbox.
-    const lists = status.podIPs ? { podIPs: [...status.podIPs, replace] } : {}
-    const patch = { metadata: { uid }, status: { ...status, ...lists } }
+    const patch = { metadata: { uid }, status: renderStatusPatch(status) }
     await client.patch(PODS, { namespace, name, subresource: 'status', type: 'strategic', patch })
   }
+}
+
+/** A strategic merge keeps what a patch does not name, so what is gone is named as null. */
+export function renderStatusPatch(status: PodStatus): object {
+  const conditions = (status.conditions ?? []).map(condition => ({
+    reason: null,
+    message: null,
+    ...condition,
+  }))
+  // Lists with merge keys would keep addresses of an earlier sandbox.
+  const podIPs = status.podIPs ? [...status.podIPs, { $patch: 'replace' }] : null
+  return { reason: null, message: null, podIP: null, ...status, podIPs, conditions }
 }
