@@ -273,7 +273,7 @@ test('the name in a field selector is what authorization is asked about, and not
   await server.call('GET', `${maps}?fieldSelector=metadata.name=m1`)
   await server.call(
     'GET',
-    `${maps}?fieldSelector=${encodeURIComponent('metadata.namespace!=a\\,metadata.name=m1')}`,
+    `${maps}?fieldSelector=${encodeURIComponent('metadata.namespace!=a\\,metadata.name\\=m1')}`,
   )
   assert.deepEqual(asked, ['m1', ''])
 })
