@@ -6,10 +6,14 @@ export interface ProgressStep {
 }
 
 const TERMINAL_DUMB = 'dumb'
+/** Narrower terminals, and those that do not know their width, get plain lines. */
+const COLUMNS_MIN = 40
 
 /** Runs the steps in order; the first error ends it and is thrown as it is. */
 export async function runSteps(steps: readonly ProgressStep[], options: { quiet: boolean }): Promise<void> {
-  const terminal = process.stdout.isTTY && process.stderr.isTTY && process.env['TERM'] !== TERMINAL_DUMB
+  const { stdout, stderr, env } = process
+  const wide = stdout.isTTY && stderr.isTTY && stdout.columns >= COLUMNS_MIN
+  const terminal = wide && env['TERM'] !== TERMINAL_DUMB
   if (options.quiet) for (const step of steps) await step.run()
   else if (terminal) await runOnTerminal(steps)
   else await runWithLines(steps)
