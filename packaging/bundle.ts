@@ -9,6 +9,8 @@ const common: BuildOptions = {
   platform: 'node',
   target: 'node26',
   format: 'cjs',
+  // The loader's script cannot import(); what is lazy in the sources becomes a lazy require.
+  supported: { 'dynamic-import': false },
   minify: true,
   keepNames: true,
   legalComments: 'none',
