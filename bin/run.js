@@ -8,7 +8,7 @@ async function start() {
     process.stdout.write(`${versionLine}\n`)
     return 0
   }
-  if (command === 'daemon' && rest[0] === '--data-dir') {
+  if (command === 'daemon' && rest[0] === '--data-dir' && rest.length === 2) {
     const { parseDaemonArguments, runDaemon } = await import('../src/runtime/daemon.ts')
     return runDaemon(parseDaemonArguments(rest))
   }
