@@ -36,7 +36,7 @@ export interface InstallationParts {
   readonly env: Readonly<Record<string, string | undefined>>
   readonly configFile?: string
   readonly readyTimeoutMs: number
-  readonly createService: (hasSystemd: boolean) => Service
+  readonly service: Service
   readonly clock: Clock
   readonly random: Random
 }
@@ -56,7 +56,7 @@ const SOCKET_PATH_BYTES_MAX = 107
 
 /** Changes nothing. Throws `config/invalid` and `node/already-installed`; findings are for the caller to judge. */
 export async function prepareInstallation(parts: InstallationParts): Promise<Installation> {
-  const { dataDir, clock, random } = parts
+  const { dataDir, clock, random, service } = parts
   checkDataDir(dataDir)
   const file = parts.configFile === undefined ? undefined : readConfigFile(resolve(parts.configFile))
   const recorded = readInstalled(dataDir)
@@ -68,8 +68,6 @@ export async function prepareInstallation(parts: InstallationParts): Promise<Ins
     ...(recorded !== undefined && { recorded }),
   })
   if (recorded !== undefined) refuseDifferences(resolved.values, recorded, dataDir)
-  const hasSystemd = (await import('node:fs')).existsSync('/run/systemd/system')
-  const service = parts.createService(hasSystemd)
   const ports = service.isActive() ? {} : { ...resolved.node.ports }
   const facts = await collectFacts({ dataDir, bindAddress: resolved.node.bindAddress, ports, clock })
   const node = completeNode({ dataDir, resolved: resolved.node, recorded, facts, random })
@@ -78,7 +76,7 @@ export async function prepareInstallation(parts: InstallationParts): Promise<Ins
   const installed = recorded !== undefined
   const findings = preflight(facts, { dataDir, bindAddress: node.bindAddress, installed })
   const files = wantedFiles({ node, cluster, manifests, service })
-  const steps = planSteps(parts, { files, service })
+  const steps = planSteps(parts, files)
   return { node, cluster, installed, findings, steps, service }
 }
 
@@ -174,8 +172,8 @@ function wantedFiles({
 }
 
 function planSteps(
-  { dataDir, readyTimeoutMs }: InstallationParts,
-  { files, service }: { files: readonly WantedFile[]; service: Service },
+  { dataDir, readyTimeoutMs, service }: InstallationParts,
+  files: readonly WantedFile[],
 ): readonly InstallStep[] {
   const paths = nodePaths(dataDir)
   const adminGroupId = groupId(ADMIN_GROUP)

@@ -50,7 +50,7 @@ export class Install extends NodeCommand {
       env: process.env,
       ...(flags.config !== undefined && { configFile: flags.config }),
       readyTimeoutMs: flags.timeout * 1000,
-      createService: () => lifecycle.service,
+      service: lifecycle.service,
       clock: systemClock,
       random: systemRandom,
     })
