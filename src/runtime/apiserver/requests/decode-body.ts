@@ -89,7 +89,7 @@ function readProtobuf(scope: RequestScope, bytes: Buffer, typeName: string): Raw
 }
 
 /** Throws 400 when the object says that it is something else. */
-export function checkKind(object: KubeObject, expected: GroupVersionKind): void {
+function checkKind(object: KubeObject, expected: GroupVersionKind): void {
   const wanted = apiVersionOf(expected.group, expected.version)
   const apiVersion: unknown = object.apiVersion ?? ''
   const kind: unknown = object.kind ?? ''
@@ -126,7 +126,22 @@ export function decodeBody(scope: RequestScope, options: DecodeOptions): KubeObj
 /** A patched object, checked like a body. */
 export function decodeObject(scope: RequestScope, value: KubeObject, options: DecodeOptions): KubeObject {
   const { info } = scope.resource
-  return decodeAs(scope, { value, duplicateFields: [] }, info, info.typeName, options)
+  return decodeKind(scope, value, info, info.typeName, options)
+}
+
+/** A patched object of a kind that a subresource has. */
+export function decodeKind(
+  scope: RequestScope,
+  value: KubeObject,
+  kind: GroupVersionKind,
+  typeName: string,
+  options: DecodeOptions,
+): KubeObject {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw badRequest('the patch leaves something that is no object')
+  }
+  checkKind(value, kind)
+  return decodeAs(scope, { value, duplicateFields: [] }, kind, typeName, options)
 }
 
 function decodeAs(

@@ -8,7 +8,7 @@ import { applyStrategicMerge } from '../../../kube/patch/strategic-merge.ts'
 import { badRequest, requestEntityTooLarge, StatusError, unsupportedMediaType } from '../../../kube/status.ts'
 import { toStorage } from '../storage/conversion.ts'
 import { callerOf } from './create.ts'
-import { checkKind, decodeObject, internalResource, mediaTypeOf } from './decode-body.ts'
+import { decodeObject, internalResource, mediaTypeOf } from './decode-body.ts'
 import { negotiated, type RequestScope } from './scope.ts'
 import { plain, type SubresourceRules } from './update.ts'
 import { updateObject } from './update-object.ts'
@@ -88,10 +88,6 @@ function patched(
   const { resource } = scope
   const before = servedObject(scope, current)
   const result = apply(before) as KubeObject
-  if (typeof result !== 'object' || result === null || Array.isArray(result)) {
-    throw badRequest('the patch leaves something that is no object')
-  }
-  checkKind(result, resource.info)
   const decoded = decodeObject(scope, result, { fieldValidation: options.fieldValidation })
   const { name } = decoded.metadata
   if (name !== scope.info.name) {

@@ -1,6 +1,6 @@
 /** From what is asked to the verb that does it: resources, subresources, and what neither knows. */
 import type { KubeResponse } from '../../../client/transport.ts'
-import { methodNotAllowed, methodNotSupported, noSuchPath } from '../../../kube/status.ts'
+import { methodNotAllowed, methodNotSupported, noSuchPath, StatusError } from '../../../kube/status.ts'
 import type { ApiContext } from '../context.ts'
 import type { ServedResource } from '../storage/served-resource.ts'
 import { create } from './create.ts'
@@ -89,11 +89,25 @@ function verbOf(scope: RequestScope): Verb {
   if (virtual !== undefined) return one => runVirtual(one, virtual)
   // Reviews and bindings are questions, not objects: without somebody to answer them nothing is stored.
   const isQuestion = subresource === null && !known.includes('get')
-  if (isQuestion) throw methodNotSupported(resource.info, info.verb)
+  if (isQuestion) throw notServed(scope)
   const verb = subresource === null ? verbs[info.verb] : subresourceVerb(scope, subresource.name)
-  if (verb === undefined) throw methodNotSupported(resource.info, info.verb)
+  if (verb === undefined) throw notServed(scope)
   return verb
 }
 
 const refusal = (scope: RequestScope) =>
   scope.info.rest === '' ? methodNotAllowed() : methodNotSupported(scope.resource.info, scope.info.verb)
+
+/** What the model knows and this server does not do (yet). */
+function notServed({ info }: RequestScope): StatusError {
+  const what = info.subresource === '' ? info.resource : `${info.resource}/${info.subresource}`
+  return new StatusError({
+    kind: 'Status',
+    apiVersion: 'v1',
+    metadata: {},
+    status: 'Failure',
+    message: `this server does not serve ${info.verb} of ${what} yet`,
+    reason: 'NotImplemented',
+    code: 501,
+  })
+}

@@ -7,7 +7,7 @@ import { badRequest, invalid } from '../../../kube/status.ts'
 import type { LabelSelector } from '../../../kube/types.ts'
 import { decodeValue } from '../storage/encoding.ts'
 import { callerOf, placeUnderName } from './create.ts'
-import { decodeBody, internalResource } from './decode-body.ts'
+import { decodeBody, decodeKind, internalResource } from './decode-body.ts'
 import { readEntry } from './get.ts'
 import { patcherOf } from './patch.ts'
 import { valueResponse } from './respond.ts'
@@ -25,6 +25,7 @@ export interface Scale extends KubeObject {
   status: { replicas: number; selector?: string }
 }
 
+const SCALE_KIND = { group: 'autoscaling', version: 'v1', kind: 'Scale' }
 const SCALE_TYPE = 'io.k8s.api.autoscaling.v1.Scale'
 
 function selectorText(object: KubeObject): string {
@@ -71,7 +72,11 @@ export async function updateScale(scope: RequestScope): Promise<KubeResponse> {
 export async function patchScale(scope: RequestScope): Promise<KubeResponse> {
   const options = parseWriteOptions(scope.query, 'PatchOptions')
   const apply = patcherOf(scope, SCALE_TYPE)
-  return change(scope, options.dryRun, current => apply(scaleOf(current)) as Scale)
+  const decode = { fieldValidation: options.fieldValidation }
+  return change(scope, options.dryRun, current => {
+    const patched = apply(scaleOf(current)) as KubeObject
+    return decodeKind(scope, patched, SCALE_KIND, SCALE_TYPE, decode) as Scale
+  })
 }
 
 async function change(
@@ -99,7 +104,7 @@ function scaled(scope: RequestScope, current: KubeObject, scale: Scale): KubeObj
   }
   if (replicas < 0) {
     const error = invalidField('spec.replicas', replicas, 'must be greater than or equal to 0')
-    throw invalid({ group: 'autoscaling', kind: 'Scale' }, scope.info.name, [error])
+    throw invalid(SCALE_KIND, scope.info.name, [error])
   }
   const { resourceVersion, uid } = scale.metadata
   const metadata = { ...current.metadata, resourceVersion: resourceVersion ?? '' }

@@ -26,12 +26,15 @@ export interface RequestScope {
   readonly warnings: string[]
 }
 
-export const ACCEPTED_TYPES = ['application/json', 'application/yaml', 'application/vnd.kubernetes.protobuf']
+/** What responses come as. */
+export const SERVED_TYPES = ['application/json', 'application/yaml']
+/** What bodies may come as. */
+export const ACCEPTED_TYPES = [...SERVED_TYPES, 'application/vnd.kubernetes.protobuf']
 
 /** What the client wants to see; throws 406 when nothing of it can be served. */
 export function negotiated(scope: RequestScope, allowConversion = true): Negotiated {
   const found = negotiate(scope.headers['accept'], { allowConversion })
-  if (found === null) throw notAcceptable(ACCEPTED_TYPES)
+  if (found === null) throw notAcceptable(SERVED_TYPES)
   return found
 }
 

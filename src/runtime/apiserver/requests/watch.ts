@@ -20,7 +20,7 @@ import { defaultTable, renderTable } from '../views/table.ts'
 import type { View } from '../views/view.ts'
 import { watchLine } from '../views/watch-event.ts'
 import { parseWatchOptions, type WatchOptions } from './list-options.ts'
-import { ACCEPTED_TYPES, negotiated, type RequestScope, viewOf } from './scope.ts'
+import { negotiated, type RequestScope, viewOf } from './scope.ts'
 import { waitForRevision } from './wait-for-revision.ts'
 import { WatchQueue } from './watch-queue.ts'
 
@@ -62,7 +62,7 @@ function withName(name: string, options: WatchOptions): WatchOptions {
 
 export async function watch(scope: RequestScope): Promise<KubeResponse> {
   const accepted = negotiated(scope)
-  if (accepted.format !== 'json') throw notAcceptable(ACCEPTED_TYPES)
+  if (accepted.format !== 'json') throw notAcceptable(['application/json'])
   const view = viewOf(scope, accepted)
   const options = withName(scope.info.name, parseWatchOptions(scope.query))
   const matcher = scope.context.selection.matcher(scope.resource, options)
