@@ -5,6 +5,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { createServer, type Server } from 'node:https'
 import type { TLSSocket } from 'node:tls'
+import { type Clock, sleep } from '../../base/clock.ts'
 import { Mk8sError, messageOf, systemCodeOf } from '../../base/errors.ts'
 import type { Log } from '../../base/log.ts'
 import type { Pod } from '../../kube/types.ts'
@@ -17,6 +18,7 @@ export interface KubeletServerParts {
   readonly port: number
   readonly certificates: KubeletCertificates
   readonly runtime: Runtime
+  readonly clock: Clock
   readonly log: Log
   readonly pods: () => readonly Pod[]
 }
@@ -86,7 +88,7 @@ export class KubeletServer {
     target: { namespace: string; pod: string; container: string; query: URLSearchParams },
     response: ServerResponse,
   ): Promise<void> {
-    const options = parseOptions(target.query)
+    const options = parseOptions(target.query, this.#parts.clock.now())
     if (typeof options === 'string') return answer(response, 400, options)
     const pod = this.#parts
       .pods()
@@ -138,7 +140,7 @@ export class KubeletServer {
     while (!signal.aborted) {
       const status = await this.#parts.runtime.containerStatus(id)
       if (status === null || status.state === 'exited') return
-      await new Promise(resolve => setTimeout(resolve, END_CHECK_MS).unref())
+      await sleep(this.#parts.clock, END_CHECK_MS, signal).catch(() => {})
     }
   }
 }
@@ -150,7 +152,7 @@ function authorize(socket: TLSSocket): 200 | 401 | 403 {
   return subject?.CN === CLIENT_NAME || groups.includes(ADMIN_GROUP) ? 200 : 403
 }
 
-function parseOptions(query: URLSearchParams): LogOptions | string {
+function parseOptions(query: URLSearchParams, nowMs: number): LogOptions | string {
   const numbers = new Map<string, number>()
   for (const name of ['tailLines', 'limitBytes', 'sinceSeconds']) {
     const text = query.get(name)
@@ -168,7 +170,7 @@ function parseOptions(query: URLSearchParams): LogOptions | string {
     timestamps: query.get('timestamps') === 'true',
     tailLines: numbers.get('tailLines'),
     limitBytes: numbers.get('limitBytes'),
-    sinceMs: seconds === undefined ? sinceMs : Date.now() - seconds * 1_000,
+    sinceMs: seconds === undefined ? sinceMs : nowMs - seconds * 1_000,
   }
 }
 

@@ -71,6 +71,7 @@ class NodeKubelet implements Kubelet {
       port: parts.ports.kubelet,
       certificates: parts.certificates,
       runtime,
+      clock,
       log,
       pods: () => [...this.#workers.values()].map(worker => worker.pod),
     })

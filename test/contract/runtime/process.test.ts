@@ -8,6 +8,7 @@ import { systemClock } from '../../../src/base/clock.ts'
 import { silentLog } from '../../../src/base/log.ts'
 import { systemRandom } from '../../../src/base/random.ts'
 import { ProcessRuntime } from '../../../src/runtime/kubelet/runtime/process/process-runtime.ts'
+import { until } from '../../support/until.ts'
 import { containerOf, describeRuntime, sandboxOf } from './runtime-contract.ts'
 
 const open = (directory: string) =>
@@ -168,12 +169,10 @@ test('a container that ended while no daemon was there left its exit code and la
     await first.startContainer(id)
     await first.stop()
     await writeFile(go, '')
-    const until = Date.now() + 10_000
-    while (Date.now() < until) {
+    await until('the exit file', async () => {
       const text = await readFile(join(done, id, 'exit'), 'utf8').catch(() => '')
-      if (text.endsWith('\n')) break
-      await new Promise(resolve => setTimeout(resolve, 10))
-    }
+      return text.endsWith('\n')
+    })
     const second = open(directory)
     await second.start(() => {})
     const status = await second.containerStatus(id)
