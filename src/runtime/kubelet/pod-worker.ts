@@ -2,7 +2,7 @@
  * One pod's life on this node. Everything happens one step after the other: look at spec and runtime, plan, act,
  * report. It is woken by changes of the pod and its objects, exits, probe verdicts and its own timers.
  */
-import { type BackoffConfig, backoffMs } from '../../base/backoff.ts'
+import { type BackoffConfig, backoffMs, FailureCounter } from '../../base/backoff.ts'
 import type { Timer } from '../../base/clock.ts'
 import { messageOf } from '../../base/errors.ts'
 import type { Container, Pod } from '../../kube/types.ts'
@@ -41,6 +41,8 @@ export class PodWorker {
   readonly #reporter: PodReporter
   readonly #backoffs = new Map<string, RestartBackoff>()
   readonly #saidBackoff = new Map<string, number>()
+  /** How often in a row a container could not even be created. */
+  readonly #startFailures = new FailureCounter()
   readonly #stopper = new AbortController()
   #pod: Pod
   #isVanished = false
@@ -295,6 +297,7 @@ export class PodWorker {
     try {
       await startContainer(request, this.#context)
       this.#reporter.waiting.delete(action.name)
+      this.#startFailures.forget(action.name)
       return true
     } catch (error) {
       if (!(error instanceof ContainerStartError)) throw error
@@ -302,7 +305,8 @@ export class PodWorker {
       if (error.containerId !== undefined) this.#reporter.messages.set(error.containerId, error.message)
       this.#event('Warning', 'Failed', `Error: ${error.message}`, action.name)
       // One that exists is restarted with back-off by the plan; one that does not is tried again here.
-      if (error.containerId === undefined) this.#wakeIn(backoffMs(RETRY, ++this.#failures + 1))
+      if (error.containerId === undefined)
+        this.#wakeIn(backoffMs(RETRY, this.#startFailures.fail(action.name) + 1))
       else this.#wakeIn(0)
       return false
     }
