@@ -20,7 +20,7 @@ interface Scalable {
   selector?: LabelSelector | Record<string, string>
 }
 
-export interface Scale extends KubeObject {
+interface Scale extends KubeObject {
   spec: { replicas: number }
   status: { replicas: number; selector?: string }
 }

@@ -27,7 +27,7 @@ export interface RequestScope {
 }
 
 /** What responses come as. */
-export const SERVED_TYPES = ['application/json', 'application/yaml']
+const SERVED_TYPES = ['application/json', 'application/yaml']
 /** What bodies may come as. */
 export const ACCEPTED_TYPES = [...SERVED_TYPES, 'application/vnd.kubernetes.protobuf']
 

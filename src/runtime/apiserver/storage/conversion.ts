@@ -8,7 +8,7 @@ import type { KubeObject } from '../../../kube/object.ts'
 import { autoscalerFromStorage, autoscalerToStorage } from './autoscaler-conversion.ts'
 import { eventFromStorage, eventToStorage } from './event-conversion.ts'
 
-export interface Conversion {
+interface Conversion {
   /** Both get a complete object and return a new one; apiVersion and kind are set by the caller. */
   toStorage(object: KubeObject): KubeObject
   fromStorage(object: KubeObject): KubeObject

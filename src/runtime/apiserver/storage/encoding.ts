@@ -45,7 +45,3 @@ export function servedPieces(resource: ServedResource, kv: KeyValue, revision = 
   const split = FORMAT_BYTES + resource.head.length
   return [resource.head, Buffer.from(`"resourceVersion":"${revision}",`, 'latin1'), kv.value.subarray(split)]
 }
-
-/** The object's JSON as clients get it, in one piece. */
-export const servedBytes = (resource: ServedResource, kv: KeyValue, revision?: number): Buffer =>
-  Buffer.concat(servedPieces(resource, kv, revision))

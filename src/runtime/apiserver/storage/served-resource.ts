@@ -30,11 +30,11 @@ export interface ResourceTable {
 export const apiVersionOf = (group: string, version: string): string =>
   group === '' ? version : `${group}/${version}`
 
-export const storagePrefix = (group: string, resource: string): string =>
+const storagePrefix = (group: string, resource: string): string =>
   `/registry/${group === '' ? 'core' : group}/${resource}/`
 
 /** How the stored JSON of a kind begins, behind the format byte. */
-export const headOf = (apiVersion: string, kind: string): Buffer =>
+const headOf = (apiVersion: string, kind: string): Buffer =>
   Buffer.from(`{"apiVersion":${JSON.stringify(apiVersion)},"kind":${JSON.stringify(kind)},"metadata":{`)
 
 function serve(info: ResourceInfo, strategies: ReadonlyMap<string, Strategy>): ServedResource {

@@ -13,7 +13,7 @@ export interface TableOptions {
   readonly nowMs: number
 }
 
-export function ageOf(object: KubeObject, nowMs: number): string {
+function ageOf(object: KubeObject, nowMs: number): string {
   const created = parseTime(object.metadata.creationTimestamp ?? '')
   return created === null ? '<unknown>' : humanDuration(nowMs - created)
 }
