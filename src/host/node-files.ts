@@ -1,6 +1,6 @@
 /** Where the files of a running node are, and the note that a daemon leaves when it could not start. */
 import { createHash } from 'node:crypto'
-import { readFileSync, rmSync } from 'node:fs'
+import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { type ErrorCode, errorCodes, Mk8sError, messageOf } from '../base/errors.ts'
 import { writeFileDurably } from './files.ts'
@@ -19,6 +19,8 @@ export interface NodePaths {
   readonly failure: string
   /** Exit code of the daemon's last end, written by the supervising script. */
   readonly lastExit: string
+  /** Left by a daemon that serves; taken away by who supervises it, once it has ended. */
+  readonly ready: string
   readonly log: string
   readonly pki: string
   readonly kubeconfig: string
@@ -35,6 +37,7 @@ export function nodePaths(dataDir: string): NodePaths {
     supervisorScript: join(run, 'supervise.sh'),
     failure: join(run, 'failure.json'),
     lastExit: join(run, 'last-exit'),
+    ready: join(run, 'ready'),
     log: join(dataDir, 'daemon.log'),
     pki: join(dataDir, 'pki'),
     kubeconfig: join(dataDir, 'admin.kubeconfig'),
@@ -62,6 +65,16 @@ export function recordFailure(dataDir: string, error: unknown): void {
 export function clearFailure(dataDir: string): void {
   const paths = nodePaths(dataDir)
   for (const path of [paths.failure, paths.lastExit]) rmSync(path, { force: true })
+}
+
+/** Says that this start succeeded. Never throws: without the marker, only the next restart is slower. */
+export function recordReady(dataDir: string): void {
+  try {
+    clearFailure(dataDir)
+    writeFileSync(nodePaths(dataDir).ready, '', { mode: 0o600 })
+  } catch {
+    // The disk may be full, which those who write to it will say.
+  }
 }
 
 /** Why the last start of the daemon failed, if it did. */

@@ -1,6 +1,7 @@
 /**
  * What stands in for systemd where it does not run: a POSIX shell script that keeps one daemon running. It
- * starts the daemon again with a growing pause unless it exits 0 or the script was told to stop.
+ * starts the daemon again unless it exits 0 or the script was told to stop: within a second when the daemon had
+ * served (it leaves `run/ready`), with a growing pause when it did not come that far.
  */
 
 /** The script's arguments are the data directory and then the program with its arguments. */
@@ -36,6 +37,9 @@ while [ -z "$stopping" ]; do
   if [ -d "$data/run" ]; then echo "$code" >"$data/run/last-exit"; else break; fi
   if [ $(($(date +%s) - begun)) -ge 60 ]; then failures=0; fi
   failures=$((failures + 1))
+  # A daemon that had served comes back at once, or after a second when that happens again and again.
+  if [ -e "$data/run/ready" ] && [ "$failures" -gt 2 ]; then failures=2; fi
+  rm -f "$data/run/ready"
   sleep "$(pause_for "$failures")" &
   child=$!
   wait "$child"

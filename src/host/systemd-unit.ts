@@ -1,4 +1,12 @@
 /** The text of the systemd unit. Pure. */
+import { nodePaths } from './node-files.ts'
+
+/**
+ * A daemon that had served (it leaves `run/ready`) is started again after RestartSec. One that fails before it
+ * serves waits longer, so that a broken node does not burn its machine. systemd's own growing pause
+ * (RestartSteps) counts restarts over the whole life of the unit and is unknown to systemd 252.
+ */
+const AFTER_END = '[ "$SERVICE_RESULT" = success ] || [ -e "$1" ] || sleep 4; rm -f "$1"'
 
 /**
  * `KillMode=process`: a restart of the daemon leaves the pods' processes running, as a kubelet's restart does;
@@ -16,8 +24,7 @@ Type=exec
 ExecStart=${quote(program)} daemon --data-dir ${quote(dataDir)}
 Restart=on-failure
 RestartSec=1
-RestartSteps=5
-RestartMaxDelaySec=30
+ExecStopPost=-/bin/sh -c ${quote(AFTER_END)} sh ${quote(nodePaths(dataDir).ready)}
 KillMode=process
 TimeoutStopSec=30
 Delegate=yes

@@ -12,7 +12,7 @@ import type { NodeConfig } from '../config/node-config.ts'
 import { GIT_VERSION, MK8S_VERSION } from '../config/version.ts'
 import { acquireLock } from '../host/lock.ts'
 import { boundLog } from '../host/log-bound.ts'
-import { nodePaths, recordFailure } from '../host/node-files.ts'
+import { nodePaths, recordFailure, recordReady } from '../host/node-files.ts'
 import { removePidFile, writePidFile } from '../host/processes.ts'
 import { startServer } from './server.ts'
 
@@ -96,6 +96,7 @@ async function runServer(config: NodeConfig, log: Log): Promise<number> {
     throw error
   })
   if (server === undefined) return EXIT_OK
+  recordReady(config.dataDir)
   const code = await ended.promise
   await stopInTime(server, log)
   log.info('stopped', { code })

@@ -13,3 +13,13 @@ test('paths with blanks, quotes and what systemd would expand stay what they are
 test('a restart of the daemon leaves the workloads alone', () => {
   assert.match(unitText({ program: '/p', dataDir: '/d' }), /^KillMode=process$/m)
 })
+
+test('only a daemon that fails before it serves is made to wait, and the shell gets its own words', () => {
+  const text = unitText({ program: '/p', dataDir: '/d' })
+  assert.match(
+    text,
+    /^ExecStopPost=-\/bin\/sh -c "\[ \\"\$\$SERVICE_RESULT\\" = success \] \|\| \[ -e \\"\$\$1\\" \] \|\| sleep 4; .*" sh "\/d\/run\/ready"$/m,
+  )
+  assert.match(text, /^RestartSec=1$/m)
+  assert.doesNotMatch(text, /RestartSteps/)
+})
