@@ -12,6 +12,42 @@ export interface SandboxMetadata {
   readonly attempt: number
 }
 
+export interface DnsConfig {
+  readonly servers: readonly string[]
+  readonly searches: readonly string[]
+  readonly options: readonly string[]
+}
+
+export interface HostPort {
+  readonly protocol: 'TCP' | 'UDP' | 'SCTP'
+  readonly containerPort: number
+  readonly hostPort: number
+  /** Empty: every address of the host. */
+  readonly hostIp: string
+}
+
+export type QosClass = 'Guaranteed' | 'Burstable' | 'BestEffort'
+
+/** What a pod shares with the host, and its containers with one another. */
+export interface Sharing {
+  readonly hostPid: boolean
+  readonly hostIpc: boolean
+  /** The containers of the pod see each other's processes. */
+  readonly processes: boolean
+}
+
+/** Settings that only runtimes which isolate can obey; the others leave them aside. */
+export interface SandboxIsolation {
+  /** Absent: the host's resolv.conf. */
+  readonly dns?: DnsConfig | undefined
+  readonly hostPorts: readonly HostPort[]
+  readonly qosClass: QosClass
+  readonly sharing: Sharing
+  /** One of its containers is privileged. */
+  readonly privileged: boolean
+  readonly sysctls: Readonly<Record<string, string>>
+}
+
 export interface SandboxConfig {
   readonly metadata: SandboxMetadata
   readonly hostname: string
@@ -20,6 +56,7 @@ export interface SandboxConfig {
   readonly logDirectory: string
   readonly labels: Readonly<Record<string, string>>
   readonly annotations: Readonly<Record<string, string>>
+  readonly isolation?: SandboxIsolation | undefined
 }
 
 export interface SandboxStatus {
@@ -35,12 +72,36 @@ export interface Mount {
   readonly containerPath: string
   readonly hostPath: string
   readonly readOnly: boolean
+  readonly propagation?: 'None' | 'HostToContainer' | 'Bidirectional' | undefined
+}
+
+export interface SeccompProfile {
+  readonly type: 'RuntimeDefault' | 'Unconfined' | 'Localhost'
+  /** Absolute, for `Localhost`. */
+  readonly path?: string | undefined
 }
 
 export interface ContainerSecurity {
   readonly runAsUser?: number | undefined
   readonly runAsGroup?: number | undefined
   readonly supplementalGroups?: readonly number[] | undefined
+  readonly privileged?: boolean | undefined
+  readonly readOnlyRootFilesystem?: boolean | undefined
+  /** Programs may not gain more rights than they were started with. */
+  readonly noNewPrivileges?: boolean | undefined
+  readonly addCapabilities?: readonly string[] | undefined
+  readonly dropCapabilities?: readonly string[] | undefined
+  readonly seccomp?: SeccompProfile | undefined
+  /** `/proc` without its usual masks. */
+  readonly unmaskedProc?: boolean | undefined
+}
+
+/** Absent values are not limited. */
+export interface ContainerResources {
+  readonly cpuRequestMillis?: number | undefined
+  readonly cpuLimitMillis?: number | undefined
+  readonly memoryRequestBytes?: number | undefined
+  readonly memoryLimitBytes?: number | undefined
 }
 
 export interface ContainerConfig {
@@ -58,6 +119,10 @@ export interface ContainerConfig {
   readonly labels: Readonly<Record<string, string>>
   readonly annotations: Readonly<Record<string, string>>
   readonly security: ContainerSecurity
+  readonly resources?: ContainerResources | undefined
+  readonly stdin?: boolean | undefined
+  readonly stdinOnce?: boolean | undefined
+  readonly tty?: boolean | undefined
 }
 
 export type ContainerState = 'created' | 'running' | 'exited' | 'unknown'
@@ -98,6 +163,15 @@ export interface ImageStatus {
   readonly image: string
   /** `docker.io/library/x@sha256:…`, `process://x`. */
   readonly imageId: string
+  /** Whom its programs run as when the pod does not say; absent where images have no users. */
+  readonly user?: { readonly uid: number | null; readonly name: string } | undefined
+}
+
+/** What a registry asks for. */
+export interface RegistryCredentials {
+  readonly server: string
+  readonly username: string
+  readonly password: string
 }
 
 export interface ContainerExited {
@@ -117,6 +191,11 @@ export interface Runtime {
   readonly isVirtual: boolean
   /** False: image names are recorded, and nothing is fetched. */
   readonly pullsImages: boolean
+  /**
+   * Containers have root file systems and network namespaces of their own, so that the kubelet has to give them
+   * `/etc/hosts`, a resolver, limits and the like.
+   */
+  readonly isolates?: boolean
   /** Finds what still runs from before and delivers events from then on. */
   start(onEvent: (event: RuntimeEvent) => void): Promise<void>
   /** Stops watching; everything keeps running. */
@@ -150,5 +229,5 @@ export interface Runtime {
   /** Null when the image is not on this machine. */
   imageStatus(image: string): Promise<ImageStatus | null>
   /** Pulls the image if it is not there. */
-  ensureImage(image: string): Promise<ImageStatus>
+  ensureImage(image: string, credentials?: readonly RegistryCredentials[]): Promise<ImageStatus>
 }

@@ -1,0 +1,49 @@
+/** Writes ustar archives (pure). Times are zero, so that the same entries give the same bytes. */
+
+export type TarEntry =
+  | { readonly type: 'file'; readonly name: string; readonly mode: number; readonly content: Buffer }
+  | { readonly type: 'directory'; readonly name: string; readonly mode: number }
+  | { readonly type: 'link'; readonly name: string; readonly target: string }
+  | { readonly type: 'symlink'; readonly name: string; readonly target: string }
+
+const BLOCK = 512
+const NAME_LENGTH_MAX = 100
+const TYPE_FLAGS = { file: '0', link: '1', symlink: '2', directory: '5' } as const
+
+export function renderTar(entries: readonly TarEntry[]): Buffer {
+  const parts: Buffer[] = []
+  for (const entry of entries) {
+    const content = entry.type === 'file' ? entry.content : Buffer.alloc(0)
+    parts.push(
+      renderHeader(entry, content.length),
+      content,
+      Buffer.alloc((BLOCK - (content.length % BLOCK)) % BLOCK),
+    )
+  }
+  return Buffer.concat([...parts, Buffer.alloc(2 * BLOCK)])
+}
+
+function renderHeader(entry: TarEntry, size: number): Buffer {
+  const name = entry.type === 'directory' ? `${entry.name}/` : entry.name
+  const target = 'target' in entry ? entry.target : ''
+  if (Buffer.byteLength(name) > NAME_LENGTH_MAX || Buffer.byteLength(target) > NAME_LENGTH_MAX) {
+    throw new RangeError(`the name ${name} is too long for an archive`)
+  }
+  const header = Buffer.alloc(BLOCK)
+  const octal = (value: number, at: number, length: number) =>
+    header.write(value.toString(8).padStart(length - 1, '0'), at, 'latin1')
+  header.write(name, 0)
+  octal('mode' in entry ? entry.mode : 0o777, 100, 8)
+  octal(0, 108, 8)
+  octal(0, 116, 8)
+  octal(size, 124, 12)
+  octal(0, 136, 12)
+  header.write(' '.repeat(8), 148)
+  header.write(TYPE_FLAGS[entry.type], 156)
+  header.write(target, 157)
+  header.write('ustar\0', 257, 'latin1')
+  header.write('00', 263)
+  const sum = header.reduce((total, byte) => total + byte, 0)
+  header.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148, 'latin1')
+  return header
+}

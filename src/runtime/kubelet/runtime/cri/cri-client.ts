@@ -1,0 +1,186 @@
+/** CRI v1 as typed calls, each with the longest time that it may take. */
+import type {
+  WireContainer,
+  WireContainerConfig,
+  WireContainerStatus,
+  WireImage,
+  WireSandbox,
+  WireSandboxConfig,
+  WireSandboxStatus,
+} from './cri-messages.ts'
+import { CONTAINERD_EVENTS_PROTO, CRI_PROTO } from './cri-proto.ts'
+import { hasRpcCode, RpcChannel } from './rpc.ts'
+
+/** The kubelet's runtimeRequestTimeout is two minutes, and twice that for a sandbox. */
+const DEADLINES = {
+  ask: 10_000,
+  change: 120_000,
+  sandbox: 240_000,
+  /** A layer may be large and the line slow. */
+  pull: 3_600_000,
+}
+const RUNTIME = 'runtime.v1.RuntimeService'
+const IMAGES = 'runtime.v1.ImageService'
+
+export interface RuntimeVersion {
+  readonly runtimeName: string
+  readonly runtimeVersion: string
+}
+
+export interface RuntimeCondition {
+  readonly type: string
+  readonly status: boolean
+  readonly reason: string
+  readonly message: string
+}
+
+export interface PullCredentials {
+  readonly username: string
+  readonly password: string
+}
+
+export class CriClient {
+  readonly #channel: RpcChannel
+
+  constructor(channel: RpcChannel) {
+    this.#channel = channel
+  }
+
+  static async open(socketPath: string): Promise<CriClient> {
+    return new CriClient(await RpcChannel.open(socketPath, [CRI_PROTO, CONTAINERD_EVENTS_PROTO]))
+  }
+
+  get channel(): RpcChannel {
+    return this.#channel
+  }
+
+  close(): void {
+    this.#channel.close()
+  }
+
+  version(): Promise<RuntimeVersion> {
+    return this.#ask('Version', { version: 'v1' })
+  }
+
+  async conditions(): Promise<readonly RuntimeCondition[]> {
+    type Answer = { status: { conditions: RuntimeCondition[] } | null }
+    return (await this.#ask<Answer>('Status', {})).status?.conditions ?? []
+  }
+
+  async runSandbox(config: WireSandboxConfig, runtimeHandler = ''): Promise<string> {
+    const request = { config, runtimeHandler }
+    type Answer = { podSandboxId: string }
+    return (await this.#change<Answer>('RunPodSandbox', request, DEADLINES.sandbox)).podSandboxId
+  }
+
+  async stopSandbox(podSandboxId: string): Promise<void> {
+    await this.#change('StopPodSandbox', { podSandboxId })
+  }
+
+  async removeSandbox(podSandboxId: string): Promise<void> {
+    await this.#change('RemovePodSandbox', { podSandboxId })
+  }
+
+  async sandboxStatus(podSandboxId: string): Promise<WireSandboxStatus | null> {
+    type Answer = { status: WireSandboxStatus | null }
+    return orNull(async () => (await this.#ask<Answer>('PodSandboxStatus', { podSandboxId })).status)
+  }
+
+  /** Those with every one of the labels. */
+  async listSandboxes(labelSelector: Readonly<Record<string, string>> = {}): Promise<readonly WireSandbox[]> {
+    type Answer = { items: WireSandbox[] }
+    return (await this.#ask<Answer>('ListPodSandbox', { filter: { labelSelector } })).items
+  }
+
+  async createContainer(
+    podSandboxId: string,
+    config: WireContainerConfig,
+    sandboxConfig: WireSandboxConfig,
+  ): Promise<string> {
+    const request = { podSandboxId, config, sandboxConfig }
+    return (await this.#change<{ containerId: string }>('CreateContainer', request)).containerId
+  }
+
+  async startContainer(containerId: string): Promise<void> {
+    await this.#change('StartContainer', { containerId })
+  }
+
+  async stopContainer(containerId: string, timeoutSeconds: number): Promise<void> {
+    const request = { containerId, timeout: timeoutSeconds }
+    await this.#change('StopContainer', request, timeoutSeconds * 1_000 + DEADLINES.change)
+  }
+
+  async removeContainer(containerId: string): Promise<void> {
+    await this.#change('RemoveContainer', { containerId })
+  }
+
+  async containerStatus(containerId: string): Promise<WireContainerStatus | null> {
+    type Answer = { status: WireContainerStatus | null }
+    return orNull(async () => (await this.#ask<Answer>('ContainerStatus', { containerId })).status)
+  }
+
+  async listContainers(
+    labelSelector: Readonly<Record<string, string>> = {},
+  ): Promise<readonly WireContainer[]> {
+    type Answer = { containers: WireContainer[] }
+    return (await this.#ask<Answer>('ListContainers', { filter: { labelSelector } })).containers
+  }
+
+  async reopenLog(containerId: string): Promise<void> {
+    await this.#change('ReopenContainerLog', { containerId })
+  }
+
+  /** The deadline is ours: not every runtime ends a program whose children hold its output. */
+  execSync(
+    containerId: string,
+    cmd: readonly string[],
+    { timeoutMs, signal }: { readonly timeoutMs: number; readonly signal?: AbortSignal | undefined },
+  ): Promise<{ readonly stdout: Buffer; readonly stderr: Buffer; readonly exitCode: number }> {
+    const timeout = Math.ceil(timeoutMs / 1_000)
+    return this.#channel.call(
+      RUNTIME,
+      'ExecSync',
+      { containerId, cmd, timeout },
+      { deadlineMs: timeoutMs, signal },
+    )
+  }
+
+  async imageStatus(image: string): Promise<WireImage | null> {
+    const options = { deadlineMs: DEADLINES.ask }
+    type Answer = { image: WireImage | null }
+    const answer = await this.#channel.call<Answer>(IMAGES, 'ImageStatus', { image: { image } }, options)
+    return answer.image
+  }
+
+  async listImages(): Promise<readonly WireImage[]> {
+    const options = { deadlineMs: DEADLINES.ask }
+    return (await this.#channel.call<{ images: WireImage[] }>(IMAGES, 'ListImages', {}, options)).images
+  }
+
+  async pullImage(image: string, auth?: PullCredentials): Promise<string> {
+    const request = { image: { image }, ...(auth === undefined ? {} : { auth }) }
+    const options = { deadlineMs: DEADLINES.pull }
+    return (await this.#channel.call<{ imageRef: string }>(IMAGES, 'PullImage', request, options)).imageRef
+  }
+
+  async removeImage(image: string): Promise<void> {
+    await this.#channel.call(IMAGES, 'RemoveImage', { image: { image } }, { deadlineMs: DEADLINES.change })
+  }
+
+  #ask<Answer>(method: string, request: object): Promise<Answer> {
+    return this.#channel.call(RUNTIME, method, request, { deadlineMs: DEADLINES.ask })
+  }
+
+  #change<Answer>(method: string, request: object, deadlineMs = DEADLINES.change): Promise<Answer> {
+    return this.#channel.call(RUNTIME, method, request, { deadlineMs })
+  }
+}
+
+async function orNull<T>(ask: () => Promise<T | null>): Promise<T | null> {
+  try {
+    return await ask()
+  } catch (error) {
+    if (hasRpcCode(error, 'NotFound')) return null
+    throw error
+  }
+}

@@ -1,0 +1,311 @@
+/** A runtime behind a CRI v1 socket: containerd, CRI-O and their like. */
+import { mkdir } from 'node:fs/promises'
+import { totalmem } from 'node:os'
+import { dirname, join } from 'node:path'
+import { must } from '../../../../base/assert.ts'
+import { type Clock, sleep } from '../../../../base/clock.ts'
+import { Mk8sError } from '../../../../base/errors.ts'
+import type { Log } from '../../../../base/log.ts'
+import type {
+  ContainerConfig,
+  ContainerStatus,
+  ExecResult,
+  ImageStatus,
+  RegistryCredentials,
+  Runtime,
+  RuntimeEvent,
+  SandboxConfig,
+  SandboxStatus,
+} from '../runtime.ts'
+import { credentialsFor } from './credentials-for.ts'
+import { CriClient } from './cri-client.ts'
+import type { WireContainerStatus, WireSandbox } from './cri-messages.ts'
+import { ExitWatch } from './exit-watch.ts'
+import { parseAddresses, parseContainer, parseImage, parseSandbox, parseSandboxConfig } from './parse-cri.ts'
+import { removePodCgroup } from './pod-cgroups.ts'
+import { POD_UID_LABEL, podCgroup, renderContainerConfig, renderSandboxConfig } from './render-cri.ts'
+import { hasRpcCode } from './rpc.ts'
+
+export interface CriRuntimeParts {
+  /** Path of the socket, without a scheme. */
+  readonly socketPath: string
+  /** Name of the control group that holds the pods of this node. */
+  readonly cgroupRoot: string
+  readonly clock: Clock
+  readonly log: Log
+}
+
+/** How long a runtime that has just been started may take until it answers. */
+const ANSWER_MS_MAX = 30_000
+const ANSWER_POLL_MS = 20
+/** The runtime's own records follow its events after a moment. */
+const SETTLE_TRIES = 40
+const SETTLE_MS = 25
+/** What a program may take to be stopped is whole seconds in CRI. */
+const toSeconds = (ms: number) => Math.ceil(ms / 1_000)
+
+interface KnownSandbox {
+  readonly config: SandboxConfig
+  readonly addresses: readonly string[]
+}
+
+export class CriRuntime implements Runtime {
+  readonly isVirtual = false
+  readonly pullsImages = true
+  readonly isolates = true
+  readonly #parts: CriRuntimeParts
+  readonly #known = new Map<string, KnownSandbox>()
+  /** Containers that have ended, which do not change any more. */
+  readonly #ended = new Map<string, ContainerStatus>()
+  readonly #running = new Map<string, string>()
+  #client: CriClient | null = null
+  #watch: ExitWatch | null = null
+  #onEvent: (event: RuntimeEvent) => void = () => {}
+  #name = 'containerd'
+  #version = ''
+
+  constructor(parts: CriRuntimeParts) {
+    this.#parts = parts
+  }
+
+  get name(): string {
+    return this.#name
+  }
+
+  get version(): string {
+    return this.#version
+  }
+
+  async start(onEvent: (event: RuntimeEvent) => void): Promise<void> {
+    const { clock, log } = this.#parts
+    this.#onEvent = onEvent
+    const client = await CriClient.open(this.#parts.socketPath)
+    this.#client = client
+    const { runtimeName, runtimeVersion } = await this.#answer(client)
+    this.#name = runtimeName
+    this.#version = runtimeVersion.replace(/^v/, '').split(/[~+]/)[0] ?? ''
+    this.#watch = new ExitWatch({
+      channel: client.channel,
+      isContainerd: runtimeName === 'containerd',
+      onMaybeEnded: id => void this.#settle(id),
+      relist: () => this.#relist(),
+      clock,
+      log,
+    })
+    this.#watch.start()
+    await this.#relist()
+  }
+
+  async stop(): Promise<void> {
+    this.#watch?.stop()
+    this.#onEvent = () => {}
+    this.#client?.close()
+  }
+
+  async runSandbox(config: SandboxConfig): Promise<string> {
+    await mkdir(config.logDirectory, { recursive: true, mode: 0o755 })
+    const id = await this.#cri.runSandbox(renderSandboxConfig(config, this.#parts.cgroupRoot))
+    await this.#know(id)
+    return id
+  }
+
+  async stopSandbox(id: string): Promise<void> {
+    await unlessGone(() => this.#cri.stopSandbox(id))
+  }
+
+  async removeSandbox(id: string): Promise<void> {
+    const known = await this.#know(id)
+    await unlessGone(() => this.#cri.stopSandbox(id))
+    await unlessGone(() => this.#cri.removeSandbox(id))
+    this.#known.delete(id)
+    for (const { id: containerId, sandboxId } of [...this.#ended.values()]) {
+      if (sandboxId === id) this.#ended.delete(containerId)
+    }
+    if (known === null) return
+    const { metadata, isolation } = known.config
+    const others = await this.#cri.listSandboxes({ [POD_UID_LABEL]: metadata.uid })
+    if (others.length > 0) return
+    const path = podCgroup(this.#parts.cgroupRoot, metadata.uid, isolation?.qosClass ?? 'BestEffort')
+    await removePodCgroup(path)
+  }
+
+  async sandboxStatus(id: string): Promise<SandboxStatus | null> {
+    const status = await this.#cri.sandboxStatus(id)
+    if (status === null) return null
+    return parseSandbox(status, status.state === 'SANDBOX_READY' ? parseAddresses(status) : [])
+  }
+
+  async listSandboxes(): Promise<readonly SandboxStatus[]> {
+    const all = await this.#cri.listSandboxes()
+    const own = all.filter(({ labels }) => labels[POD_UID_LABEL] !== undefined)
+    return Promise.all(own.map(sandbox => this.#withAddresses(sandbox)))
+  }
+
+  async createContainer(sandboxId: string, config: ContainerConfig): Promise<string> {
+    const known = await this.#know(sandboxId)
+    if (known === null) throw new Mk8sError('kubelet/runtime', `sandbox ${sandboxId} does not exist`)
+    const { config: sandbox } = known
+    await mkdir(dirname(join(sandbox.logDirectory, config.logPath)), { recursive: true, mode: 0o755 })
+    const place = { sandboxId, sandbox, hostMemoryBytes: totalmem() }
+    return this.#cri.createContainer(
+      sandboxId,
+      renderContainerConfig(config, place),
+      renderSandboxConfig(sandbox, this.#parts.cgroupRoot),
+    )
+  }
+
+  async startContainer(id: string): Promise<void> {
+    const status = await this.containerStatus(id)
+    if (status === null) throw new Mk8sError('kubelet/runtime', `container ${id} does not exist`)
+    if (status.state !== 'created') return
+    await this.#cri.startContainer(id)
+    this.#running.set(id, status.podUid)
+  }
+
+  async stopContainer(id: string, gracePeriodMs: number): Promise<void> {
+    await unlessGone(() => this.#cri.stopContainer(id, toSeconds(gracePeriodMs)))
+    await this.#settle(id)
+  }
+
+  async removeContainer(id: string): Promise<void> {
+    await unlessGone(() => this.#cri.removeContainer(id))
+    this.#ended.delete(id)
+    this.#running.delete(id)
+  }
+
+  async containerStatus(id: string): Promise<ContainerStatus | null> {
+    const ended = this.#ended.get(id)
+    const status = await this.#cri.containerStatus(id)
+    if (status === null) this.#ended.delete(id)
+    return status === null ? null : (ended ?? this.#note(status))
+  }
+
+  async listContainers(podUid?: string): Promise<readonly ContainerStatus[]> {
+    const selector = podUid === undefined ? {} : { [POD_UID_LABEL]: podUid }
+    const listed = await this.#cri.listContainers(selector)
+    const found = await Promise.all(listed.map(({ id }) => this.#ended.get(id) ?? this.containerStatus(id)))
+    return found.filter(status => status !== null && status.podUid !== '') as ContainerStatus[]
+  }
+
+  async exec(
+    id: string,
+    command: readonly string[],
+    options: { readonly timeoutMs: number; readonly signal?: AbortSignal },
+  ): Promise<ExecResult> {
+    try {
+      const { stdout, stderr, exitCode } = await this.#cri.execSync(id, command, options)
+      return { stdout: stdout.toString(), stderr: stderr.toString(), exitCode, timedOut: false }
+    } catch (error) {
+      if (!hasRpcCode(error, 'DeadlineExceeded')) throw error
+      return { stdout: '', stderr: '', exitCode: 137, timedOut: true }
+    }
+  }
+
+  async imageStatus(image: string): Promise<ImageStatus | null> {
+    const found = await this.#cri.imageStatus(image)
+    return found === null ? null : parseImage(image, found)
+  }
+
+  /** Throws RpcError with the runtime's own words. */
+  async ensureImage(image: string, credentials: readonly RegistryCredentials[] = []): Promise<ImageStatus> {
+    await this.#cri.pullImage(image, credentialsFor(image, credentials))
+    return must(await this.imageStatus(image), `the image ${image}, which was just pulled`)
+  }
+
+  get #cri(): CriClient {
+    return must(this.#client, 'a connection to the container runtime')
+  }
+
+  /** A runtime that was started a moment ago has not opened its socket yet. */
+  async #answer(client: CriClient): Promise<{ runtimeName: string; runtimeVersion: string }> {
+    const { clock, socketPath } = this.#parts
+    const deadline = clock.monotonic() + ANSWER_MS_MAX
+    for (;;) {
+      try {
+        return await client.version()
+      } catch (error) {
+        if (clock.monotonic() < deadline && hasRpcCode(error, 'Unavailable')) {
+          await sleep(clock, ANSWER_POLL_MS)
+          continue
+        }
+        const isOld = hasRpcCode(error, 'Unimplemented')
+        throw new Mk8sError('kubelet/runtime', `the container runtime at ${socketPath} does not answer`, {
+          why: isOld ? 'it does not speak CRI v1' : (error as Error).message,
+          hint: 'see whether it runs, and whether --cri-socket names its socket',
+          cause: error,
+        })
+      }
+    }
+  }
+
+  /** What does not change about a sandbox, asked for once. */
+  async #know(id: string): Promise<KnownSandbox | null> {
+    const known = this.#known.get(id)
+    if (known !== undefined) return known
+    const status = await this.#cri.sandboxStatus(id)
+    const config = status === null ? null : parseSandboxConfig(status)
+    if (status === null || config === null) return null
+    const found = { config, addresses: parseAddresses(status) }
+    this.#known.set(id, found)
+    return found
+  }
+
+  async #withAddresses(sandbox: WireSandbox): Promise<SandboxStatus> {
+    const known = sandbox.state === 'SANDBOX_READY' ? await this.#know(sandbox.id) : null
+    return parseSandbox(sandbox, known?.addresses ?? [])
+  }
+
+  #note(wire: WireContainerStatus): ContainerStatus {
+    const status = parseContainer(wire)
+    if (status.state === 'exited') {
+      this.#ended.set(status.id, status)
+      if (this.#running.delete(status.id)) this.#tell(status.podUid, status.id)
+    } else if (status.state === 'running') this.#running.set(status.id, status.podUid)
+    return status
+  }
+
+  /** Waits until the runtime's records say what its event said. */
+  async #settle(id: string): Promise<void> {
+    try {
+      for (let tries = 0; tries < SETTLE_TRIES; tries++) {
+        const status = await this.containerStatus(id)
+        if (status === null) return await this.#settleSandbox(id)
+        if (status.state !== 'running') return
+        await sleep(this.#parts.clock, SETTLE_MS)
+      }
+    } catch (error) {
+      this.#parts.log.debug('an ended container could not be looked at', { container: id, error })
+    }
+  }
+
+  /** A sandbox whose own process ended takes its pod down. */
+  async #settleSandbox(id: string): Promise<void> {
+    const known = this.#known.get(id)
+    if (known !== undefined) this.#tell(known.config.metadata.uid, id)
+  }
+
+  #tell(podUid: string, containerId: string): void {
+    const onEvent = this.#onEvent
+    if (podUid !== '') queueMicrotask(() => onEvent({ type: 'container-exited', podUid, containerId }))
+  }
+
+  /** Finds what ended unseen. */
+  async #relist(): Promise<void> {
+    const listed = await this.listContainers()
+    const present = new Set(listed.map(({ id }) => id))
+    for (const [id, podUid] of [...this.#running]) {
+      if (present.has(id)) continue
+      this.#running.delete(id)
+      this.#tell(podUid, id)
+    }
+    for (const id of [...this.#ended.keys()]) if (!present.has(id)) this.#ended.delete(id)
+  }
+}
+
+async function unlessGone(act: () => Promise<void>): Promise<void> {
+  try {
+    await act()
+  } catch (error) {
+    if (!hasRpcCode(error, 'NotFound')) throw error
+  }
+}

@@ -1,0 +1,80 @@
+/** What a CRI runtime reports, as the kubelet's statuses (pure). */
+import type {
+  ContainerState,
+  ContainerStatus,
+  ImageStatus,
+  SandboxConfig,
+  SandboxStatus,
+} from '../runtime.ts'
+import type { WireContainerStatus, WireImage, WireSandbox, WireSandboxStatus } from './cri-messages.ts'
+import { CONFIG_ANNOTATION, OWN_PREFIX, POD_UID_LABEL, SANDBOX_ID_LABEL } from './render-cri.ts'
+
+const STATES: Readonly<Record<WireContainerStatus['state'], ContainerState>> = {
+  CONTAINER_CREATED: 'created',
+  CONTAINER_RUNNING: 'running',
+  CONTAINER_EXITED: 'exited',
+  CONTAINER_UNKNOWN: 'unknown',
+}
+
+const toMs = (nanoseconds: number) => Math.floor(nanoseconds / 1e6)
+
+export function parseSandbox(sandbox: WireSandbox, addresses: readonly string[]): SandboxStatus {
+  const { name, namespace, uid, attempt } = sandbox.metadata
+  return {
+    id: sandbox.id,
+    metadata: { name, namespace, uid, attempt },
+    state: sandbox.state === 'SANDBOX_READY' ? 'ready' : 'not-ready',
+    createdAt: toMs(sandbox.createdAt),
+    addresses,
+  }
+}
+
+export function parseAddresses({ network }: WireSandboxStatus): readonly string[] {
+  const all = [network?.ip ?? '', ...(network?.additionalIps ?? []).map(({ ip }) => ip)]
+  return all.filter(address => address !== '')
+}
+
+/** The configuration a sandbox was made with; null for one that is not ours. */
+export function parseSandboxConfig(status: WireSandboxStatus): SandboxConfig | null {
+  const text = status.annotations[CONFIG_ANNOTATION]
+  if (text === undefined) return null
+  const { name, namespace, uid, attempt } = status.metadata
+  return {
+    ...(JSON.parse(text) as Omit<SandboxConfig, 'metadata' | 'labels' | 'annotations'>),
+    metadata: { name, namespace, uid, attempt },
+    labels: withoutOurs(status.labels),
+    annotations: withoutOurs(status.annotations),
+  }
+}
+
+export function parseContainer(status: WireContainerStatus): ContainerStatus {
+  return {
+    id: status.id,
+    sandboxId: status.labels[SANDBOX_ID_LABEL] ?? '',
+    podUid: status.labels[POD_UID_LABEL] ?? '',
+    name: status.metadata.name,
+    attempt: status.metadata.attempt,
+    state: STATES[status.state],
+    createdAt: toMs(status.createdAt),
+    startedAt: toMs(status.startedAt),
+    finishedAt: toMs(status.finishedAt),
+    exitCode: status.exitCode,
+    signal: 0,
+    reason: status.reason,
+    message: status.message,
+    image: status.image?.image ?? '',
+    imageId: status.imageRef,
+    logPath: status.logPath,
+    labels: withoutOurs(status.labels),
+    annotations: withoutOurs(status.annotations),
+  }
+}
+
+export function parseImage(image: string, found: WireImage): ImageStatus {
+  const uid = found.uid?.value ?? null
+  return { image, imageId: found.repoDigests[0] ?? found.id, user: { uid, name: found.username } }
+}
+
+function withoutOurs(values: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(values).filter(([key]) => !key.startsWith(OWN_PREFIX)))
+}

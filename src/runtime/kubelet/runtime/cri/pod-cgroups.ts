@@ -1,0 +1,73 @@
+/**
+ * Control groups of pods. Runtimes make the group that a pod's containers lie in and never remove it, so the kubelet
+ * does. Version 1 has a tree per controller, version 2 one tree.
+ */
+import { readdirSync, readFileSync, rmdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { systemCodeOf } from '../../../../base/errors.ts'
+
+/** A group may hold processes for a moment after they were killed. */
+const TRIES = 20
+const PAUSE_MS = 25
+const DEPTH_MAX = 16
+
+/** The mount points of all trees of control groups. */
+export function cgroupTrees(mounts = readText('/proc/self/mounts')): string[] {
+  return mounts.split('\n').flatMap(line => {
+    const [, path = '', type] = line.split(' ')
+    return type === 'cgroup' || type === 'cgroup2' ? [path] : []
+  })
+}
+
+/** Removes the group `path` (`/mk8s/besteffort/pod1`) with all below it from every tree. */
+export async function removePodCgroup(path: string): Promise<void> {
+  for (const tree of cgroupTrees()) {
+    for (let tries = 1; !removeTree(join(tree, path), 0) && tries < TRIES; tries++) {
+      await new Promise(resolve => setTimeout(resolve, PAUSE_MS))
+    }
+  }
+}
+
+/** Ids of the processes in the group `path` and below, in any tree. */
+export function processesIn(path: string): number[] {
+  const found = new Set<number>()
+  for (const tree of cgroupTrees()) collect(join(tree, path), found, 0)
+  return [...found]
+}
+
+function collect(directory: string, found: Set<number>, depth: number): void {
+  for (const id of readText(join(directory, 'cgroup.procs')).split('\n')) {
+    if (id !== '') found.add(Number(id))
+  }
+  if (depth < DEPTH_MAX) for (const child of children(directory)) collect(child, found, depth + 1)
+}
+
+/** False when something is still in use. */
+function removeTree(directory: string, depth: number): boolean {
+  if (depth > DEPTH_MAX) return false
+  const areGone = children(directory).map(child => removeTree(child, depth + 1))
+  if (areGone.includes(false)) return false
+  try {
+    rmdirSync(directory)
+    return true
+  } catch (error) {
+    return systemCodeOf(error) === 'ENOENT'
+  }
+}
+
+function children(directory: string): string[] {
+  try {
+    const entries = readdirSync(directory, { withFileTypes: true })
+    return entries.filter(entry => entry.isDirectory()).map(entry => join(directory, entry.name))
+  } catch {
+    return []
+  }
+}
+
+function readText(path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    return ''
+  }
+}

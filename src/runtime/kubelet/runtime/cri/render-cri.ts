@@ -1,0 +1,187 @@
+/** The kubelet's sandboxes and containers as CRI messages (pure). */
+import { join } from 'node:path'
+import type {
+  ContainerConfig,
+  ContainerSecurity,
+  QosClass,
+  SandboxConfig,
+  SandboxIsolation,
+  SeccompProfile,
+} from '../runtime.ts'
+import type {
+  WireContainerConfig,
+  WireNamespaces,
+  WireResources,
+  WireSandboxConfig,
+  WireSeccomp,
+} from './cri-messages.ts'
+
+/** Labels and annotations of ours, which no caller sees. */
+export const OWN_PREFIX = 'mk8s.io/'
+export const POD_UID_LABEL = `${OWN_PREFIX}pod-uid`
+export const SANDBOX_ID_LABEL = `${OWN_PREFIX}sandbox-id`
+/** The whole configuration, which a later daemon needs to add containers. */
+export const CONFIG_ANNOTATION = `${OWN_PREFIX}sandbox-config`
+
+const CPU_PERIOD = 100_000
+const CPU_QUOTA_MIN = 1_000
+const CPU_SHARES_MIN = 2
+const CPU_SHARES_MAX = 262_144
+
+const MASKED_PATHS = [
+  '/proc/asound',
+  '/proc/acpi',
+  '/proc/interrupts',
+  '/proc/kcore',
+  '/proc/keys',
+  '/proc/latency_stats',
+  '/proc/timer_list',
+  '/proc/timer_stats',
+  '/proc/sched_debug',
+  '/proc/scsi',
+  '/sys/firmware',
+  '/sys/devices/virtual/powercap',
+]
+const READONLY_PATHS = ['/proc/bus', '/proc/fs', '/proc/irq', '/proc/sys', '/proc/sysrq-trigger']
+
+const NOTHING_SHARED: SandboxIsolation = {
+  hostPorts: [],
+  qosClass: 'BestEffort',
+  sharing: { hostPid: false, hostIpc: false, processes: false },
+  privileged: false,
+  sysctls: {},
+}
+
+/** Where the cgroups of a pod lie: `/<root>/besteffort/pod<uid>`, as the kubelet lays them out. */
+export function podCgroup(root: string, uid: string, qosClass: QosClass): string {
+  const level = qosClass === 'Guaranteed' ? '' : qosClass.toLowerCase()
+  return join('/', root, level, `pod${uid}`)
+}
+
+export function renderSandboxConfig(config: SandboxConfig, cgroupRoot: string): WireSandboxConfig {
+  const isolation = config.isolation ?? NOTHING_SHARED
+  const { metadata, labels, annotations, ...rest } = config
+  return {
+    metadata,
+    // The host's network brings the host's name, and a name of its own is refused.
+    hostname: config.hostNetwork ? '' : config.hostname,
+    logDirectory: config.logDirectory,
+    ...(isolation.dns === undefined ? {} : { dnsConfig: isolation.dns }),
+    portMappings: config.hostNetwork ? [] : isolation.hostPorts,
+    labels: { ...labels, [POD_UID_LABEL]: metadata.uid },
+    annotations: { ...annotations, [CONFIG_ANNOTATION]: JSON.stringify(rest) },
+    linux: {
+      cgroupParent: podCgroup(cgroupRoot, metadata.uid, isolation.qosClass),
+      securityContext: {
+        namespaceOptions: renderNamespaces(config, isolation),
+        privileged: isolation.privileged,
+        seccomp: { profileType: isolation.privileged ? 'Unconfined' : 'RuntimeDefault' },
+      },
+      sysctls: isolation.sysctls,
+    },
+  }
+}
+
+function renderNamespaces(config: SandboxConfig, { sharing }: SandboxIsolation): WireNamespaces {
+  return {
+    network: config.hostNetwork ? 'NODE' : 'POD',
+    pid: sharing.hostPid ? 'NODE' : sharing.processes ? 'POD' : 'CONTAINER',
+    ipc: sharing.hostIpc ? 'NODE' : 'POD',
+  }
+}
+
+export interface ContainerPlace {
+  readonly sandboxId: string
+  readonly sandbox: SandboxConfig
+  readonly hostMemoryBytes: number
+}
+
+export function renderContainerConfig(config: ContainerConfig, place: ContainerPlace): WireContainerConfig {
+  const { sandbox, sandboxId, hostMemoryBytes } = place
+  const isolation = sandbox.isolation ?? NOTHING_SHARED
+  return {
+    metadata: { name: config.name, attempt: config.attempt },
+    image: { image: config.image },
+    command: config.command,
+    args: config.args,
+    workingDir: config.workingDir,
+    envs: Object.entries(config.env).map(([key, value]) => ({ key, value })),
+    mounts: config.mounts.map(mount => ({
+      containerPath: mount.containerPath,
+      hostPath: mount.hostPath,
+      readonly: mount.readOnly,
+      propagation: PROPAGATIONS[mount.propagation ?? 'None'],
+    })),
+    labels: { ...config.labels, [POD_UID_LABEL]: sandbox.metadata.uid, [SANDBOX_ID_LABEL]: sandboxId },
+    annotations: config.annotations,
+    logPath: config.logPath,
+    stdin: config.stdin ?? false,
+    stdinOnce: config.stdinOnce ?? false,
+    tty: config.tty ?? false,
+    linux: {
+      resources: renderResources(config, { hostMemoryBytes, qosClass: isolation.qosClass }),
+      securityContext: renderSecurity(config.security, renderNamespaces(sandbox, isolation)),
+    },
+  }
+}
+
+const PROPAGATIONS = {
+  None: 'PROPAGATION_PRIVATE',
+  HostToContainer: 'PROPAGATION_HOST_TO_CONTAINER',
+  Bidirectional: 'PROPAGATION_BIDIRECTIONAL',
+} as const
+
+function renderSecurity(
+  security: ContainerSecurity,
+  namespaceOptions: WireNamespaces,
+): WireContainerConfig['linux']['securityContext'] {
+  const privileged = security.privileged ?? false
+  const isUnmasked = privileged || security.unmaskedProc === true
+  const { runAsUser, runAsGroup } = security
+  return {
+    capabilities: {
+      addCapabilities: security.addCapabilities ?? [],
+      dropCapabilities: security.dropCapabilities ?? [],
+    },
+    privileged,
+    namespaceOptions,
+    ...(runAsUser === undefined ? {} : { runAsUser: { value: runAsUser } }),
+    ...(runAsGroup === undefined || runAsUser === undefined ? {} : { runAsGroup: { value: runAsGroup } }),
+    readonlyRootfs: security.readOnlyRootFilesystem ?? false,
+    supplementalGroups: security.supplementalGroups ?? [],
+    noNewPrivs: security.noNewPrivileges ?? false,
+    maskedPaths: isUnmasked ? [] : MASKED_PATHS,
+    readonlyPaths: isUnmasked ? [] : READONLY_PATHS,
+    seccomp: renderSeccomp(privileged ? undefined : security.seccomp),
+  }
+}
+
+function renderSeccomp(profile: SeccompProfile | undefined): WireSeccomp {
+  if (profile === undefined) return { profileType: 'Unconfined' }
+  return { profileType: profile.type, ...(profile.path === undefined ? {} : { localhostRef: profile.path }) }
+}
+
+/** Shares and quota as the kubelet computes them from millicores. */
+export function renderResources(
+  { resources = {} }: Pick<ContainerConfig, 'resources'>,
+  host: { readonly hostMemoryBytes: number; readonly qosClass: QosClass },
+): WireResources {
+  const { cpuRequestMillis, cpuLimitMillis, memoryRequestBytes, memoryLimitBytes } = resources
+  const millis = cpuRequestMillis ?? cpuLimitMillis ?? 0
+  const shares = Math.floor((millis * 1_024) / 1_000)
+  const quota = Math.floor(((cpuLimitMillis ?? 0) * CPU_PERIOD) / 1_000)
+  return {
+    cpuShares: Math.min(Math.max(shares, CPU_SHARES_MIN), CPU_SHARES_MAX),
+    ...(quota > 0 ? { cpuPeriod: CPU_PERIOD, cpuQuota: Math.max(quota, CPU_QUOTA_MIN) } : {}),
+    ...(memoryLimitBytes ? { memoryLimitInBytes: memoryLimitBytes } : {}),
+    oomScoreAdj: oomScore(host.qosClass, memoryRequestBytes ?? 0, host.hostMemoryBytes),
+  }
+}
+
+/** Whom the kernel ends first when memory runs out: what asked for nothing, then what asked for least. */
+function oomScore(qosClass: QosClass, requestBytes: number, hostBytes: number): number {
+  if (qosClass === 'Guaranteed') return -997
+  if (qosClass === 'BestEffort') return 1_000
+  const score = 1_000 - Math.floor((1_000 * requestBytes) / hostBytes)
+  return Math.min(Math.max(score, 3), 999)
+}
