@@ -19,9 +19,9 @@ import type { ConfigDocuments } from '../config/documents.ts'
 import type { ClusterConfig, NodeConfig } from '../config/node-config.ts'
 import { options } from '../config/options.ts'
 import { invalidConfig, type OptionValue, resolveConfig } from '../config/resolve.ts'
-import { firstAddress } from '../config/values.ts'
+import { firstAddress, loopbackAddress } from '../config/values.ts'
 import { lookAtPresent } from '../host/carry-out.ts'
-import { collectFacts, type HostFacts, machineDefaults } from '../host/facts.ts'
+import { collectFacts, type FactsWanted, type HostFacts, machineDefaults } from '../host/facts.ts'
 import { ADMIN_GROUP, groupId } from '../host/groups.ts'
 import { nodePaths } from '../host/node-files.ts'
 import { type InstallStep, planInstall, type WantedFile } from '../host/plan.ts'
@@ -68,8 +68,8 @@ export async function prepareInstallation(parts: InstallationParts): Promise<Ins
     ...(recorded !== undefined && { recorded }),
   })
   if (recorded !== undefined) refuseDifferences(resolved.values, recorded, dataDir)
-  const ports = service.isActive() ? {} : { ...resolved.node.ports }
-  const facts = await collectFacts({ dataDir, bindAddress: resolved.node.bindAddress, ports, clock })
+  const ports = service.isActive() ? [] : portsOf(resolved.node)
+  const facts = await collectFacts({ dataDir, ports, clock })
   const node = completeNode({ dataDir, resolved: resolved.node, recorded, facts, random })
   const { cluster } = resolved
   const manifests = file?.manifests ?? []
@@ -78,6 +78,15 @@ export async function prepareInstallation(parts: InstallationParts): Promise<Ins
   const files = wantedFiles({ node, cluster, manifests, service })
   const steps = planSteps(parts, files)
   return { node, cluster, installed, findings, steps, service }
+}
+
+/** Everything that the node will listen on: the API on loopback too. */
+function portsOf({ bindAddress, ports }: Pick<NodeConfig, 'bindAddress' | 'ports'>): FactsWanted['ports'] {
+  const loopback = loopbackAddress(bindAddress)
+  return [
+    ...Object.entries(ports).map(([name, port]) => ({ name, address: bindAddress, port })),
+    ...(loopback === bindAddress ? [] : [{ name: 'api', address: loopback, port: ports.api }]),
+  ]
 }
 
 function checkDataDir(dataDir: string): void {

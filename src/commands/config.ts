@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { Mk8sError, systemCodeOf } from '../base/errors.ts'
 import { Flags } from '../cli/flags.ts'
 import { print, printJson } from '../cli/terminal.ts'
+import { loopbackAddress } from '../config/values.ts'
 import { nodePaths } from '../host/node-files.ts'
 import { NodeCommand } from './base-command.ts'
 
@@ -14,14 +15,14 @@ export class Config extends NodeCommand {
     'The output holds a private key: whoever has it may do everything in the cluster.'
   static override examples = ['<%= config.bin %> config > ~/.kube/config']
   static override flags = {
-    'use-loopback': Flags.boolean({ char: 'l', description: 'With 127.0.0.1 as the address of the server.' }),
+    'use-loopback': Flags.boolean({ char: 'l', description: 'With a loopback address of the server.' }),
   }
 
   async run(): Promise<number> {
     const { flags } = await this.parse(Config)
     const kubeconfig = readKubeconfig(flags['data-dir'])
     const text = flags['use-loopback']
-      ? kubeconfig.replace(SERVER, (_all, head: string) => `${head}127.0.0.1`)
+      ? kubeconfig.replace(SERVER, (_all, head: string, host: string) => `${head}${onLoopback(host)}`)
       : kubeconfig
     if (flags.json) {
       const { parseYamlDocuments } = await import('../kube/yaml.ts')
@@ -29,6 +30,11 @@ export class Config extends NodeCommand {
     } else print(text)
     return 0
   }
+}
+
+function onLoopback(host: string): string {
+  const address = loopbackAddress(host.replace(/^\[(.*)\]$/, '$1'))
+  return address.includes(':') ? `[${address}]` : address
 }
 
 function readKubeconfig(dataDir: string): string {

@@ -44,6 +44,11 @@ function addressProblem(text: string): string | undefined {
   return undefined
 }
 
+/** Where this machine itself reaches a server of the node: at its bind address if that is a loopback one. */
+export function loopbackAddress(bindAddress: string): string {
+  return bindAddress.startsWith('127.') || bindAddress === '::1' ? bindAddress : '127.0.0.1'
+}
+
 function choiceProblem(text: string, known: readonly string[]): string | undefined {
   if (known.includes(text)) return undefined
   const meant = nearest(text, known)

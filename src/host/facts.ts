@@ -29,16 +29,15 @@ export interface HostFacts {
 
 export interface FactsWanted {
   readonly dataDir: string
-  readonly bindAddress: string
-  /** By name; empty to leave them alone, when it is our own daemon that holds them. */
-  readonly ports: Readonly<Record<string, number>>
+  /** Empty to leave them alone, when it is our own daemon that holds them. */
+  readonly ports: readonly { readonly name: string; readonly address: string; readonly port: number }[]
   readonly clock: Clock
 }
 
 export async function collectFacts(wanted: FactsWanted): Promise<HostFacts> {
   const begun = wanted.clock.monotonic()
   const ports = await Promise.all(
-    Object.entries(wanted.ports).map(([name, port]) => probePort(name, wanted.bindAddress, port)),
+    wanted.ports.map(({ name, address, port }) => probePort(name, address, port)),
   )
   return {
     platform: process.platform,

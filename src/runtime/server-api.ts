@@ -9,6 +9,7 @@ import type { Random } from '../base/random.ts'
 import { HttpsTransport } from '../client/https-transport.ts'
 import type { Transport } from '../client/transport.ts'
 import type { ClusterConfig, NodeConfig } from '../config/node-config.ts'
+import { loopbackAddress } from '../config/values.ts'
 import { GIT_VERSION, KUBERNETES_MAJOR, KUBERNETES_MINOR } from '../config/version.ts'
 import { readAsset } from '../host/assets.ts'
 import { cidrAddress, parseCidr } from '../kube/cidr.ts'
@@ -22,7 +23,7 @@ import { createTokenHandler, createTokenIssuer } from './apiserver/authn/service
 import { createAuthorizer } from './apiserver/authz/authz.ts'
 import { createAuthorizationHandlers } from './apiserver/authz/reviews.ts'
 import { bootstrapObjects, nodeRules, reconcileBootstrap } from './apiserver/bootstrap/bootstrap.ts'
-import { createHttpsListener } from './apiserver/http/listener.ts'
+import { createHttpsListener, type HttpsListener } from './apiserver/http/listener.ts'
 import type { ObjectReader } from './apiserver/ports.ts'
 import { strategies } from './apiserver/registry/registry.ts'
 import { createObjectReader } from './apiserver/storage/object-reader.ts'
@@ -96,34 +97,34 @@ export function buildApi(shared: Shared): Api {
       ...(bootstrapped.done ? [] : ['poststarthook/rbac/bootstrap-roles']),
     ],
   })
-  const listener = createHttpsListener({
-    apiServer: server,
-    authenticator,
-    host: config.bindAddress,
-    port: config.ports.api,
-    tls: {
-      cert: pki.leaves.apiserver.certificate,
-      key: pki.leaves.apiserver.key,
-      clientCa: pki.authorities['cluster-ca'].certificate,
-    },
-    clock,
-    log,
-  })
+  const { certificate: cert, key } = pki.leaves.apiserver
+  const tls = { cert, key, clientCa: pki.authorities['cluster-ca'].certificate }
+  const listeners = apiAddresses(config).map(host =>
+    createHttpsListener({ apiServer: server, authenticator, host, port: config.ports.api, tls, clock, log }),
+  )
   return {
     server,
-    components: [listenerComponent(listener, server), bootstrapComponent(shared, server, bootstrapped)],
+    components: [listenerComponent(listeners, server), bootstrapComponent(shared, server, bootstrapped)],
   }
 }
 
-function listenerComponent(listener: ReturnType<typeof createHttpsListener>, server: ApiServer): Component {
+/** The API is reached on loopback too, so that what runs on this machine need not know its address. */
+const apiAddresses = ({ bindAddress }: NodeConfig): readonly string[] => [
+  ...new Set([bindAddress, loopbackAddress(bindAddress)]),
+]
+
+function listenerComponent(listeners: readonly HttpsListener[], server: ApiServer): Component {
   return {
     name: 'api-server',
     async prepare() {},
-    start: () => listener.start(),
-    async stop() {
-      await Promise.all([server.stop(), listener.stop()])
+    async start() {
+      for (const listener of listeners) await listener.start()
     },
-    health: () => listener.health(),
+    async stop() {
+      await Promise.all([server.stop(), ...listeners.map(listener => listener.stop())])
+    },
+    health: () =>
+      listeners.map(listener => listener.health()).find(({ ok }) => !ok) ?? { ok: true, reason: '' },
   }
 }
 

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { appendFileSync, existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
+import { networkInterfaces } from 'node:os'
 import { join } from 'node:path'
 import test, { after, before, describe } from 'node:test'
 import {
@@ -11,7 +12,7 @@ import {
   type TestCluster,
   temporaryDirectory,
 } from '../support/cluster.ts'
-import { run } from '../support/kubectl.ts'
+import { kubectlFor, run } from '../support/kubectl.ts'
 import { until } from '../support/until.ts'
 
 describe('the life of a node', () => {
@@ -58,6 +59,8 @@ describe('the life of a node', () => {
     assert.equal(failing.code, 1)
     const config = await cluster.mk8s(['config'])
     assert.match(config.stdout, new RegExp(`server: https://${cluster.address}:16443`))
+    // The node's address is a loopback one already.
+    assert.equal((await cluster.mk8s(['config', '-l'])).stdout, config.stdout)
   })
 
   test('secrets are readable by root alone', () => {
@@ -123,6 +126,27 @@ describe('the life of a node', () => {
     const again = await cluster.mk8s(['uninstall', '--yes'])
     assert.equal(again.code, 0, again.stderr)
   })
+})
+
+test('a node with an address of its own is reached on loopback too', async context => {
+  const addresses = Object.values(networkInterfaces()).flatMap(each => each ?? [])
+  const own = addresses.find(each => !each.internal && each.family === 'IPv4')?.address
+  if (own === undefined) return context.skip('this machine has only loopback addresses')
+  const ports = ['api', 'join', 'raft', 'kubelet'].flatMap((name, index) => [
+    `--${name}-port`,
+    `${26443 + index}`,
+  ])
+  const cluster = await installCluster({ address: own, args: ports })
+  try {
+    const { stdout } = await cluster.mk8s(['config', '-l'])
+    assert.match(stdout, /server: https:\/\/127\.0\.0\.1:26443/)
+    const kubeconfig = join(cluster.dataDir, 'loopback.kubeconfig')
+    writeFileSync(kubeconfig, stdout, { mode: 0o600 })
+    assert.equal(await kubectlFor(kubeconfig).ok(['get', 'nodes', '-o', 'name']), 'node/node-1\n')
+    await cluster.kubectl.ok(['get', 'nodes'])
+  } finally {
+    await cluster.remove()
+  }
 })
 
 describe('what stands in the way of an install', () => {

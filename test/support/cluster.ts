@@ -25,6 +25,8 @@ export interface TestCluster {
 
 export interface ClusterOptions {
   readonly program?: string
+  /** A loopback address of its own unless given. */
+  readonly address?: string
   readonly args?: readonly string[]
 }
 
@@ -45,7 +47,7 @@ export async function installCluster(options: ClusterOptions = {}): Promise<Test
   const program = options.program ?? MK8S
   const parent = temporaryDirectory()
   const dataDir = join(parent, 'data')
-  const address = freeAddress()
+  const address = options.address ?? freeAddress()
   const kubeconfig = join(dataDir, 'admin.kubeconfig')
   const mk8s = (args: readonly string[], runOptions: RunOptions = {}) =>
     run(program, args, { ...runOptions, env: { MK8S_DATA_DIR: dataDir, ...runOptions.env } })
