@@ -1,5 +1,5 @@
 /** One running container of the process runtime: its keeper, its log pump, and the news that it ended. */
-import { existsSync, type FSWatcher, readFileSync, statSync, watch } from 'node:fs'
+import { type FSWatcher, readFileSync, statSync, watch } from 'node:fs'
 import { join } from 'node:path'
 import { type Clock, sleep } from '../../../../base/clock.ts'
 import { ContainerLogWriter } from '../container-log.ts'
@@ -91,7 +91,9 @@ export class ContainerProcess {
 
   #look(): void {
     if (this.#hasEnded) return
-    if (existsSync(join(this.#parts.directory, 'pid'))) this.#running.resolve()
+    // The file is there, and empty, a moment before the process id is in it.
+    const noted = statSync(join(this.#parts.directory, 'pid'), { throwIfNoEntry: false })
+    if (noted !== undefined && noted.size > 0) this.#running.resolve()
     const keeper = this.#keeper
     if (keeper === null) return
     if (readExitFile(this.#parts.directory) !== null || !isSameProcess(keeper)) void this.#end()

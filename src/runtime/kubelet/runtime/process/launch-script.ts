@@ -58,7 +58,8 @@ overlay() {
   mount -t overlay overlay -o "lowerdir=$1,upperdir=$2/upper,workdir=$2/work" "$3"
 }`
 
-const BECOME = `'cd "$0" || exit 128; exec "$@"'`
+// The process id is noted once the root is changed: whoever reads it may enter the container.
+const BECOME = `'echo $$ >&9; exec 9>&-; cd "$0" || exit 128; exec "$@"'`
 
 /** Arguments of the script: working directory, program and its arguments. */
 export function renderMountScript(plan: MountPlan, security: ContainerSecurity): string {
@@ -76,8 +77,8 @@ export function renderMountScript(plan: MountPlan, security: ContainerSecurity):
     `overlay / ${layer(0)} ${inside('')}`,
     ...submounts,
     ...plan.mounts.flatMap(mount => renderMount(mount, inside)),
-    `echo $$ >${quote(`${plan.directory}/pid`)}`,
     'exec 2>&8 8>&-',
+    `exec 9>${quote(`${plan.directory}/pid`)}`,
     `exec chroot ${chrootOptions(security)}${inside('')} /bin/sh -c ${BECOME} "$@"`,
   ].join('\n')
 }
