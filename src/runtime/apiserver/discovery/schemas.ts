@@ -61,7 +61,7 @@ export class SchemaWriter {
     const [description, texts] = this.#descriptions[type.name] ?? NO_TEXT
     const properties: Record<string, Schema> = {}
     for (const field of type.fields.values()) {
-      properties[field.name] = this.#fieldSchema(field, texts[field.name] ?? '')
+      properties[field.name] = this.#fieldSchema(field, texts[field.name] ?? this.#textOf(field.type))
     }
     const required = [...type.fields.values()].filter(field => field.required).map(field => field.name)
     const kinds = this.#kinds.get(type.name)
@@ -74,10 +74,16 @@ export class SchemaWriter {
     }
   }
 
+  /** A field without a text of its own is described by its type. */
+  #textOf(type: TypeRef): string {
+    return type.kind === 'object' ? (this.#descriptions[type.name] ?? NO_TEXT)[0] : ''
+  }
+
   #fieldSchema(field: FieldInfo, description: string): Schema {
+    const defaultValue = field.defaultUnpublished ? undefined : (field.publishedDefault ?? field.defaultValue)
     const extensions: Schema = {
       ...(description === '' ? {} : { description }),
-      ...(field.defaultValue === undefined ? {} : { default: field.defaultValue }),
+      ...(defaultValue === undefined ? {} : { default: defaultValue }),
       ...(field.enumValues === undefined ? {} : { enum: field.enumValues }),
       ...(field.listType === undefined ? {} : { 'x-kubernetes-list-type': field.listType }),
       ...(field.listMapKeys === undefined ? {} : { 'x-kubernetes-list-map-keys': field.listMapKeys }),
