@@ -132,10 +132,19 @@ async function actionsFor(installation: Installation): Promise<InstallActions> {
   ])
   const parts = { ...(await lifecycleOf(node.dataDir)), service }
   let started = false
+  let outdated = installation.steps.some(step => step.kind === 'file')
   return {
     async ensureKeys() {
       const report = await ensurePki(pkiParts(installation, { clock: systemClock, random: systemRandom }))
-      return report.created.length + report.renewed.length > 0
+      const changed = report.created.length + report.renewed.length > 0
+      outdated ||= changed
+      return changed
+    },
+    async restartIfOutdated() {
+      if (!outdated) return false
+      await lifecycle.stopNode(parts, { workloads: false })
+      started = await lifecycle.startNode(parts)
+      return true
     },
     async renderKubeconfig() {
       const { authorities, leaves } = await loadPki(nodePaths(node.dataDir).pki)

@@ -9,6 +9,8 @@ export interface InstallActions {
   ensureKeys(directory: string): Promise<boolean>
   renderKubeconfig(): Promise<string>
   start(): Promise<void>
+  /** Starts the running daemon again when it uses keys or files that were made anew; false when it does not. */
+  restartIfOutdated(): Promise<boolean>
   waitUntilReady(timeoutMs: number): Promise<void>
 }
 
@@ -33,6 +35,8 @@ export async function carryOutStep(step: InstallStep, actions: InstallActions): 
     case 'start':
       await actions.start()
       return true
+    case 'restart':
+      return actions.restartIfOutdated()
     case 'ready':
       await actions.waitUntilReady(step.timeoutMs)
       return false

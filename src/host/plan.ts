@@ -12,6 +12,7 @@ export type InstallStep =
   | { readonly kind: 'keys'; readonly directory: string }
   | { readonly kind: 'kubeconfig'; readonly path: string }
   | { readonly kind: 'start'; readonly manager: 'systemd' | 'background' }
+  | { readonly kind: 'restart' }
   | { readonly kind: 'ready'; readonly timeoutMs: number }
 
 export interface WantedFile {
@@ -64,7 +65,7 @@ export function planInstall(wanted: InstallWanted, present: InstallPresent): rea
     { kind: 'keys', directory: wanted.pkiDirectory },
     { kind: 'kubeconfig', path: wanted.kubeconfig },
     ...files,
-    ...(present.serviceActive ? [] : [{ kind: 'start' as const, manager: wanted.manager }]),
+    present.serviceActive ? { kind: 'restart' } : { kind: 'start', manager: wanted.manager },
     { kind: 'ready', timeoutMs: wanted.readyTimeoutMs },
   ]
 }
@@ -84,6 +85,8 @@ export function describeStep(step: InstallStep): string {
       return step.manager === 'systemd'
         ? 'start the daemon as a unit of systemd'
         : 'start the daemon in the background'
+    case 'restart':
+      return 'start the running daemon again, if it uses anything that was made anew; the pods go on running'
     case 'ready':
       return 'wait until the node is Ready'
   }

@@ -30,6 +30,33 @@ describe('the life of a node', () => {
     assert.equal(cluster.daemonPid(), pid)
   })
 
+  test('a repair that makes a certificate anew restarts the daemon, and leaves the pods alone', async () => {
+    const pod =
+      '{"apiVersion":"v1","kind":"Pod","metadata":{"name":"steady"},"spec":{"containers":[{"name":"c","image":"i","command":["sleep","600"]}]}}'
+    await cluster.kubectl.ok(['create', '-f', '-'], { input: pod })
+    await cluster.kubectl.ok(['wait', '--for=condition=Ready', 'pod/steady', '--timeout=60s'])
+    const startedAt = () =>
+      cluster.kubectl.ok([
+        'get',
+        'pod',
+        'steady',
+        '-o',
+        'jsonpath={.status.containerStatuses[0].containerID}',
+      ])
+    const [pid, before] = [cluster.daemonPid(), await startedAt()]
+    const certificate = join(cluster.dataDir, 'pki/apiserver.crt')
+    for (const end of ['crt', 'key']) rmSync(join(cluster.dataDir, `pki/apiserver.${end}`))
+    const repaired = await cluster.mk8s(['install'])
+    assert.equal(repaired.code, 0, repaired.stderr)
+    assert.match(repaired.stdout, /certificates[\s\S]*start the running daemon again/)
+    assert.notEqual(cluster.daemonPid(), pid)
+    const served = await run('openssl', ['s_client', '-connect', `${cluster.address}:16443`])
+    const body = readFileSync(certificate, 'utf8').split('\n')[1] ?? 'none'
+    assert.match(served.stdout, new RegExp(body.replaceAll(/[+/]/g, '\\$&')))
+    assert.equal(await startedAt(), before)
+    await cluster.kubectl.ok(['delete', 'pod', 'steady', '--grace-period=1'])
+  })
+
   test('an install with other settings is refused', async () => {
     const other = await cluster.mk8s(['install', '--node-name', 'node-2'])
     assert.equal(other.code, 6)

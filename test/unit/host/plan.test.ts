@@ -34,7 +34,7 @@ test('a fresh install makes everything, keys before the configuration, and start
 })
 
 test('a second install only looks, and keeps the recorded configuration', () => {
-  assert.deepEqual(kinds(everything), ['keys', 'kubeconfig', 'ready'])
+  assert.deepEqual(kinds(everything), ['keys', 'kubeconfig', 'restart', 'ready'])
 })
 
 test('what is missing or outdated is repaired', () => {
@@ -52,5 +52,6 @@ test('a group that may use the socket may pass through the directories, no more'
 })
 
 test('every step has its line', () => {
-  for (const step of planInstall(wanted, nothing)) assert.match(describeStep(step), /^[a-z].{10,}/)
+  for (const step of [nothing, everything].flatMap(present => planInstall(wanted, present)))
+    assert.match(describeStep(step), /^[a-z].{10,}/)
 })
