@@ -1,4 +1,4 @@
-/** What every container runtime must do. `simulated.test.ts` and `process.test.ts` run it. */
+/** What every container runtime must do. The other files of this folder run it. */
 import assert from 'node:assert/strict'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -18,8 +18,11 @@ export interface RuntimeUnderTest {
   readonly runs: { readonly command: readonly string[] }
 }
 
+let sandboxes = 0
+
+/** Each call is a later attempt at the same pod, since no runtime has to take one twice. */
 export const sandboxOf = (directory: string, over: Partial<SandboxConfig> = {}): SandboxConfig => ({
-  metadata: { name: 'web', namespace: 'default', uid: 'uid-1', attempt: 0 },
+  metadata: { name: 'web', namespace: 'default', uid: 'uid-1', attempt: sandboxes++ },
   hostname: 'web',
   hostNetwork: false,
   logDirectory: join(directory, 'logs'),

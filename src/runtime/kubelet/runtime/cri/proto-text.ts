@@ -74,7 +74,7 @@ function addMember(declaration: Declaration, line: string): void {
     declaration.methods[name] = { requestType, responseType, responseStream: stream !== undefined }
   } else {
     const [, repeated, keyType, valueType, type, name = '', id] = FIELD.exec(line) ?? wrong(line)
-    declaration.fields[name] = {
+    declaration.fields[camelCase(name)] = {
       type: type ?? valueType ?? '',
       id: Number(id),
       ...(repeated === undefined ? {} : { rule: 'repeated' as const }),
@@ -82,6 +82,10 @@ function addMember(declaration: Declaration, line: string): void {
     }
   }
 }
+
+/** Names on the wire are numbers, so that the messages' own spelling is free. */
+export const camelCase = (name: string) =>
+  name.replaceAll(/_(\w)/g, (_all, letter: string) => letter.toUpperCase())
 
 function wrong(line: string): never {
   throw new Mk8sError('kubelet/runtime', `a protocol definition cannot be read: ${line}`)

@@ -35,7 +35,7 @@ export class RpcError extends Mk8sError {
 
   constructor(error: ServiceError) {
     const code = CODE_NAMES[error.code] ?? 'Unknown'
-    super('kubelet/runtime', `rpc error: code = ${code} desc = ${error.details}`, { cause: error })
+    super('kubelet/runtime', `rpc error: code = ${code} desc = ${error.details}`)
     this.rpcCode = code
     this.details = error.details
   }

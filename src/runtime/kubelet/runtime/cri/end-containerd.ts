@@ -1,0 +1,97 @@
+/**
+ * Ends a containerd of our own with everything that it made: containers, shims, mounts, control groups. It asks
+ * containerd first, and then looks for what is left, by what only this node's things are called.
+ */
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import type { Clock } from '../../../../base/clock.ts'
+import {
+  identifyProcess,
+  type ProcessIdentity,
+  readPidFile,
+  signalProcess,
+  waitUntilGone,
+} from '../../../../host/processes.ts'
+import { runProgram } from '../../../../host/programs.ts'
+import { containerdPaths } from './containerd-config.ts'
+import { CriClient } from './cri-client.ts'
+import { processesIn, removePodCgroup } from './pod-cgroups.ts'
+
+export interface EndContainerdParts {
+  readonly dataDir: string
+  readonly cgroupRoot: string
+  /** Besides containerd's own: mount points of the kubelet. */
+  readonly sharedDirectories: readonly string[]
+  readonly clock: Clock
+}
+
+const TERM_MS = 10_000
+const KILL_MS = 5_000
+
+/** Does nothing where there never was one. May be repeated. */
+export async function endContainerd(parts: EndContainerdParts): Promise<void> {
+  const paths = containerdPaths(parts.dataDir)
+  if (!existsSync(paths.directory)) return
+  const containerd = readPidFile(paths.pid)
+  if (containerd !== undefined) {
+    await stopSandboxes(paths.socket)
+    await end(containerd, parts.clock)
+  }
+  rmSync(paths.pid, { force: true })
+  // Containers before their shims, which would note their ends otherwise.
+  const left = [...processesIn(`/${parts.cgroupRoot}`), ...shimsOf(paths.socket)]
+  const found = left.map(identifyProcess).filter(identity => identity !== undefined)
+  for (const identity of found) signalProcess(identity, 'SIGKILL')
+  await Promise.all(found.map(each => waitUntilGone(each, { clock: parts.clock, timeoutMs: KILL_MS })))
+  await unmountBelow([paths.directory, ...parts.sharedDirectories])
+  await removePodCgroup(`/${parts.cgroupRoot}`)
+}
+
+/** Gives addresses back and takes port mappings away, which a kill would leave. Best effort: the rest follows. */
+async function stopSandboxes(socketPath: string): Promise<void> {
+  const client = await CriClient.open(socketPath)
+  try {
+    const ready = (await client.listSandboxes()).filter(({ state }) => state === 'SANDBOX_READY')
+    await Promise.all(ready.map(({ id }) => client.stopSandbox(id)))
+  } catch {
+    // What is left over is ended below without containerd's help.
+  } finally {
+    client.close()
+  }
+}
+
+async function end(identity: ProcessIdentity, clock: Clock): Promise<void> {
+  signalProcess(identity, 'SIGTERM')
+  if (await waitUntilGone(identity, { clock, timeoutMs: TERM_MS })) return
+  signalProcess(identity, 'SIGKILL')
+  await waitUntilGone(identity, { clock, timeoutMs: KILL_MS })
+}
+
+/** Shims name the socket of their containerd on their command line. */
+function shimsOf(socketPath: string): number[] {
+  return readdirSync('/proc')
+    .filter(name => /^\d+$/.test(name))
+    .filter(id => {
+      const words = read(`/proc/${id}/cmdline`).split('\0')
+      return (words[0] ?? '').includes('containerd-shim') && words.includes(socketPath)
+    })
+    .map(Number)
+}
+
+async function unmountBelow(directories: readonly string[]): Promise<void> {
+  const points = read('/proc/self/mounts')
+    .split('\n')
+    .map(line => (line.split(' ')[1] ?? '').replaceAll('\\040', ' '))
+    .filter(point => directories.some(each => point === each || point.startsWith(`${each}/`)))
+  // What was mounted last lies deepest.
+  for (const point of points.reverse()) {
+    await runProgram('umount', ['--lazy', point], { accept: 'any' })
+  }
+}
+
+function read(path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    return ''
+  }
+}
