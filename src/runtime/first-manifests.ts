@@ -4,6 +4,7 @@ import { type Clock, sleep } from '../base/clock.ts'
 import type { Component, Health } from '../base/component.ts'
 import { messageOf } from '../base/errors.ts'
 import type { Log } from '../base/log.ts'
+import { isAlreadyExists, KubeClient } from '../client/kube-client.ts'
 import type { Transport } from '../client/transport.ts'
 import type { Model } from '../kube/model-types.ts'
 import type { KubeObject } from '../kube/object.ts'
@@ -66,22 +67,15 @@ async function create(
   manifest: KubeObject,
 ): Promise<string | null> {
   const { apiVersion, kind, metadata } = manifest
-  const [group, version] = apiVersion.includes('/') ? apiVersion.split('/') : ['', apiVersion]
+  const [version = '', group = ''] = apiVersion.split('/').reverse()
   const name = `${kind} ${metadata.name ?? ''}`
-  const resource = model.byKind({ group: group ?? '', version: version ?? '', kind })
+  const resource = model.byKind({ group, version, kind })
   if (!resource) return `${name}: ${apiVersion} has no kind ${kind}`
-  const root = group === '' ? `/api/${version}` : `/apis/${group}/${version}`
-  const space = resource.namespaced ? `/namespaces/${metadata.namespace ?? 'default'}` : ''
-  const response = await transport.request({
-    method: 'POST',
-    path: `${root}${space}/${resource.resource}`,
-    headers: { 'content-type': 'application/json' },
-    body: Buffer.from(JSON.stringify(manifest)),
-  })
-  if (response.status === 201 || response.status === 409) return null
-  const chunks: Uint8Array[] = []
-  if (response.body instanceof Uint8Array) chunks.push(response.body)
-  else for await (const chunk of response.body) chunks.push(chunk)
-  const status = JSON.parse(Buffer.concat(chunks).toString('utf8')) as { message?: string }
-  return `${name}: ${status.message ?? `the API server answered ${response.status}`}`
+  const space = resource.namespaced ? { namespace: metadata.namespace ?? 'default' } : {}
+  try {
+    await new KubeClient(transport).create(resource, manifest, space)
+    return null
+  } catch (error) {
+    return isAlreadyExists(error) ? null : `${name}: ${messageOf(error)}`
+  }
 }
