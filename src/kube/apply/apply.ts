@@ -1,0 +1,166 @@
+/**
+ * Server-side apply: merges a configuration into the present object, takes away what its manager applied before and
+ * does not any more, and says who owns what afterwards. Pure; `track-update.ts` is the same for ordinary writes.
+ */
+import { equalJson } from '../equality.ts'
+import type { Json, KubeObject } from '../object.ts'
+import type { ApplySchema } from './apply-schema.ts'
+import { changedFields } from './compare.ts'
+import { type Conflict, conflictError, conflictsWithout } from './conflicts.ts'
+import {
+  difference,
+  equalSets,
+  type FieldSet,
+  intersection,
+  isEmptySet,
+  isSubset,
+  newFieldSet,
+  recursiveDifference,
+  union,
+} from './field-set.ts'
+import { KUBECTL, lastAppliedFields, withLastApplied } from './last-applied.ts'
+import {
+  decodeManagers,
+  encodeManagers,
+  type ManagerFields,
+  type Managers,
+  managerKey,
+  putManager,
+} from './managers.ts'
+import { mergeValues } from './merge-values.ts'
+import { removeFields } from './remove-fields.ts'
+import { type ApplyTarget, StateComparison, withoutStripped } from './target.ts'
+import { recordUpdate, takeFromOthers, withoutManagers } from './track-update.ts'
+import { valueSet, withNamedFields } from './value-set.ts'
+
+export interface ApplyRequest {
+  readonly target: ApplyTarget
+  /** In the version of the request; null when the object does not exist yet. */
+  readonly live: KubeObject | null
+  /** What was sent, checked with `configurationProblems`. */
+  readonly config: KubeObject
+  readonly force: boolean
+}
+
+export interface Applied {
+  /** Without defaults for what the configuration adds, and without managedFields. */
+  readonly object: KubeObject
+  readonly managedFields: Json[] | undefined
+}
+
+/** Owns what an object has when the first configuration is applied to it and nobody owns anything. */
+const BEFORE_FIRST_APPLY = 'before-first-apply'
+
+/** Throws StatusError 409 when others own fields with other values and `force` is not set. */
+export function applyConfiguration(request: ApplyRequest): Applied {
+  const { target, config } = request
+  const isKubectl = target.identity.manager === KUBECTL
+  const { live, managers } = liveState(request)
+  let outcome = applyOnce(request, live, managers, request.force)
+  if (isConflict(outcome) && isKubectl && request.live !== null) {
+    const left = conflictsWithout(outcome, lastAppliedFields(target.schema, live))
+    outcome = left.length > 0 ? left : applyOnce(request, live, managers, true)
+  }
+  if (isConflict(outcome)) throw conflictError(outcome)
+  const object = isKubectl ? withLastApplied(outcome.object, config) : outcome.object
+  return { object, managedFields: encodeManagers(outcome.managers) }
+}
+
+interface Outcome {
+  readonly object: KubeObject
+  readonly managers: Managers
+}
+
+const isConflict = (outcome: Outcome | readonly Conflict[]): outcome is readonly Conflict[] =>
+  Array.isArray(outcome)
+
+function liveState({ target, live, config }: ApplyRequest): { live: KubeObject; managers: Managers } {
+  if (live === null) {
+    const empty = { apiVersion: config.apiVersion, kind: config.kind, metadata: {} }
+    return { live: empty, managers: new Map() }
+  }
+  const object = withoutManagers(live)
+  const managers = decodeManagers(live.metadata.managedFields) ?? new Map()
+  if (managers.size === 0) {
+    const identity = { ...target.identity, manager: BEFORE_FIRST_APPLY, operation: 'Update' as const }
+    const before = { ...target, identity }
+    recordUpdate(before, managers, new StateComparison(before, {}, object))
+  }
+  return { live: object, managers }
+}
+
+function applyOnce(
+  { target, config }: ApplyRequest,
+  live: KubeObject,
+  before: Managers,
+  force: boolean,
+): Outcome | readonly Conflict[] {
+  const { identity, schema, ignored } = target
+  const managers: Managers = new Map(before)
+  const key = managerKey(identity)
+  const last = before.get(key)
+  const set = recursiveDifference(valueSet(schema, config), ignored)
+  const entry: ManagerFields = { ...identity, time: last?.time, set }
+  managers.set(key, entry)
+  const merged = mergeValues(schema, live, config) as KubeObject
+  const object = pruned(target, merged, managers, last)
+  const comparison = new StateComparison(target, live, object)
+  const conflicts = findConflicts(managers, comparison, key)
+  if (!force && conflicts.length > 0) return conflicts
+  takeFromOthers(managers, comparison, key)
+  const isNew = !equalJson(live, object) || last === undefined
+  const kept = withoutStripped(set)
+  const time = isNew || !equalSets(kept, last.set) ? target.now : last.time
+  putManager(managers, key, { ...entry, set: kept, time })
+  return { object, managers }
+}
+
+function findConflicts(managers: Managers, comparison: StateComparison, own: string): Conflict[] {
+  const conflicts: Conflict[] = []
+  for (const [key, manager] of managers) {
+    if (key === own) continue
+    const changes = comparison.in(manager.apiVersion)
+    const set = changes === null ? newFieldSet() : intersection(manager.set, changedFields(changes))
+    if (!isEmptySet(set)) conflicts.push({ manager, set })
+  }
+  return conflicts
+}
+
+/** Without the fields that the manager applied last time, does not apply now, and nobody else owns. */
+function pruned(
+  target: ApplyTarget,
+  merged: KubeObject,
+  managers: Managers,
+  last: ManagerFields | undefined,
+): KubeObject {
+  if (last === undefined || isEmptySet(last.set)) return merged
+  const now = managers.get(managerKey(target.identity))
+  const sameVersion = last.apiVersion === target.identity.apiVersion
+  if (sameVersion && now !== undefined && isSubset(last.set, now.set)) return merged
+  const version = sameVersion ? null : target.version(last.apiVersion)
+  if (version === undefined) return merged
+  if (version === null) return prunedIn(target.schema, merged, ownedIn(target, managers, last), last.set)
+  const object = version.convert(merged) as KubeObject
+  const left = prunedIn(version.schema, object, ownedIn(target, managers, last), last.set)
+  return version.revert(left) as KubeObject
+}
+
+/** What anybody owns in the version of the last apply; what is said in other versions is seen through its fields. */
+function ownedIn(target: ApplyTarget, managers: Managers, last: ManagerFields): FieldSet {
+  let owned = newFieldSet()
+  for (const { apiVersion, set } of managers.values()) {
+    const isReadable = apiVersion === last.apiVersion || target.version(apiVersion) !== undefined
+    if (isReadable || apiVersion === target.identity.apiVersion) owned = union(owned, set)
+  }
+  return owned
+}
+
+function prunedIn(schema: ApplySchema, merged: KubeObject, owned: FieldSet, last: FieldSet): KubeObject {
+  const named = (set: FieldSet) => withNamedFields(schema, set)
+  const before = named(valueSet(schema, merged))
+  const bare = removeFields(schema, merged, named(last))
+  const kept = union(named(valueSet(schema, bare)), named(owned))
+  const ownedOnly = removeFields(schema, merged, difference(before, kept))
+  const gone = difference(before, named(valueSet(schema, ownedOnly)))
+  return removeFields(schema, merged, intersection(gone, named(last))) as KubeObject
+}

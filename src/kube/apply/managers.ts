@@ -1,0 +1,139 @@
+/** Who owns which fields: the entries of metadata.managedFields, read, written and kept few. */
+import type { Json } from '../object.ts'
+import { type FieldSet, isEmptySet, newFieldSet, union } from './field-set.ts'
+import { decodeFields, encodeFields } from './fields-v1.ts'
+import { isMap } from './values.ts'
+
+export type ManagerOperation = 'Apply' | 'Update'
+
+export interface ManagerIdentity {
+  readonly manager: string
+  readonly operation: ManagerOperation
+  /** The version that the manager spoke. */
+  readonly apiVersion: string
+  /** Empty for the object itself. */
+  readonly subresource: string
+}
+
+export interface ManagerFields extends ManagerIdentity {
+  /** RFC 3339; when the entry was last changed by its manager. */
+  readonly time: string | undefined
+  readonly set: FieldSet
+}
+
+/** By `managerKey`. */
+export type Managers = Map<string, ManagerFields>
+
+/** Who counts as the same manager: appliers stay the same when they go to another version. */
+export function managerKey(identity: ManagerIdentity): string {
+  const { manager, operation, apiVersion, subresource } = identity
+  return JSON.stringify({
+    ...(manager === '' ? {} : { manager }),
+    operation,
+    ...(operation === 'Apply' || apiVersion === '' ? {} : { apiVersion }),
+    ...(subresource === '' ? {} : { subresource }),
+  })
+}
+
+/** Null when an entry is not one that a server writes. */
+export function decodeManagers(entries: unknown): Managers | null {
+  const managers: Managers = new Map()
+  if (entries === undefined || entries === null) return managers
+  if (!Array.isArray(entries)) return null
+  for (const entry of entries) {
+    const decoded = decodeEntry(entry)
+    if (decoded === null) return null
+    managers.set(managerKey(decoded), decoded)
+  }
+  return managers
+}
+
+function decodeEntry(entry: unknown): ManagerFields | null {
+  if (!isMap(entry)) return null
+  const { manager, operation, apiVersion, subresource, time, fieldsType, fieldsV1 } = entry
+  if (operation !== 'Apply' && operation !== 'Update') return null
+  if (typeof apiVersion !== 'string' || apiVersion === '' || fieldsType !== 'FieldsV1') return null
+  const set = fieldsV1 === undefined || fieldsV1 === null ? newFieldSet() : decodeFields(fieldsV1)
+  if (set === null) return null
+  return {
+    manager: typeof manager === 'string' ? manager : '',
+    operation,
+    apiVersion,
+    subresource: typeof subresource === 'string' ? subresource : '',
+    time: typeof time === 'string' ? time : undefined,
+    set,
+  }
+}
+
+/** The entries in upstream's order; undefined when nobody owns anything. */
+export function encodeManagers(managers: Managers): Json[] | undefined {
+  if (managers.size === 0) return undefined
+  return [...managers.values()].sort(compareEntries).map(encodeEntry)
+}
+
+function encodeEntry(entry: ManagerFields): Json {
+  return {
+    ...(entry.manager === '' ? {} : { manager: entry.manager }),
+    operation: entry.operation,
+    apiVersion: entry.apiVersion,
+    ...(entry.time === undefined ? {} : { time: entry.time }),
+    fieldsType: 'FieldsV1',
+    fieldsV1: encodeFields(entry.set),
+    ...(entry.subresource === '' ? {} : { subresource: entry.subresource }),
+  }
+}
+
+const compareTexts = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
+
+function compareEntries(a: ManagerFields, b: ManagerFields): number {
+  return (
+    compareTexts(a.operation, b.operation) ||
+    compareTexts(a.time ?? '', b.time ?? '') ||
+    compareTexts(a.manager, b.manager) ||
+    compareTexts(a.apiVersion, b.apiVersion) ||
+    compareTexts(a.subresource, b.subresource)
+  )
+}
+
+/** Sets an entry, or takes it away when it owns nothing. */
+export function putManager(managers: Managers, key: string, entry: ManagerFields): void {
+  if (isEmptySet(entry.set)) managers.delete(key)
+  else managers.set(key, entry)
+}
+
+/** So many updaters are kept apart; the oldest of the others become one per version. */
+const UPDATERS_MAX = 10
+const OLD_UPDATERS = 'ancient-changes'
+
+export function capManagers(managers: Managers): void {
+  const updaters = [...managers].filter(([, entry]) => entry.operation === 'Update')
+  let count = updaters.length
+  if (count <= UPDATERS_MAX) return
+  updaters.sort(
+    ([a, { time: left }], [b, { time: right }]) =>
+      compareTexts(left ?? '', right ?? '') || compareTexts(a, b),
+  )
+  const firstOfVersion = new Map<string, string>()
+  for (const [key, entry] of updaters) {
+    if (count <= UPDATERS_MAX) return
+    const { apiVersion } = entry
+    const first = firstOfVersion.get(apiVersion)
+    if (first === undefined) firstOfVersion.set(apiVersion, key)
+    else {
+      mergeIntoBucket(managers, first, key, entry)
+      count--
+    }
+  }
+}
+
+/** The second old updater of a version makes the bucket out of the first. */
+function mergeIntoBucket(managers: Managers, first: string, key: string, entry: ManagerFields): void {
+  const { apiVersion, time } = entry
+  const identity = { manager: OLD_UPDATERS, operation: 'Update', apiVersion, subresource: '' } as const
+  const bucket = managerKey(identity)
+  const former = managers.get(bucket) ?? managers.get(first)
+  if (!managers.has(bucket)) managers.delete(first)
+  managers.delete(key)
+  const set = former === undefined ? entry.set : union(entry.set, former.set)
+  managers.set(bucket, { ...identity, time, set })
+}
