@@ -1,9 +1,11 @@
 /** Starts one container: image, environment, mounts, create, start, postStart; each step with upstream's reason. */
-import { mkdir, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { messageOf } from '../../base/errors.ts'
 import { SERVICES } from '../../client/resources.ts'
 import type { Container, Pod, Service } from '../../kube/types.ts'
+import { renderResources, renderSecurity } from './container-security.ts'
+import { ContainerStartError, type StartReason } from './container-start-error.ts'
 import {
   ContainerConfigError,
   type Environment,
@@ -11,36 +13,19 @@ import {
   type ReferencedObjects,
   renderEnvironment,
 } from './environment.ts'
+import type { ImagePuller } from './image-puller.ts'
 import { runHook } from './lifecycle-hooks.ts'
 import { identityOf, type PodContext, recordPodEvent } from './pod-context.ts'
 import type { PodFacts } from './pod-fields.ts'
-import type { ContainerConfig, ContainerSecurity, Mount } from './runtime/runtime.ts'
+import { registryCredentials } from './registry-credentials.ts'
+import { podHostname, renderHostsFile } from './render-sandbox.ts'
+import type { ContainerConfig, ImageStatus, Mount } from './runtime/runtime.ts'
 import type { PodVolumes } from './volumes/pod-volumes.ts'
 
 /** How long a postStart hook may take. */
 const POST_START_MS_MAX = 120_000
 const DEFAULT_TERMINATION_PATH = '/dev/termination-log'
-
-export type StartReason =
-  | 'ErrImagePull'
-  | 'ErrImageNeverPull'
-  | 'CreateContainerConfigError'
-  | 'CreateContainerError'
-  | 'RunContainerError'
-  | 'PostStartHookError'
-
-/** Why a container does not run; its reason is what it waits for. */
-export class ContainerStartError extends Error {
-  override readonly name = 'ContainerStartError'
-  readonly reason: StartReason
-  readonly containerId: string | undefined
-
-  constructor(reason: StartReason, cause: unknown, containerId?: string) {
-    super(messageOf(cause), { cause })
-    this.reason = reason
-    this.containerId = containerId
-  }
-}
+const HOSTS_PATH = '/etc/hosts'
 
 export interface StartRequest {
   readonly pod: Pod
@@ -50,6 +35,7 @@ export interface StartRequest {
   readonly facts: PodFacts
   readonly objects: ReferencedObjects
   readonly volumes: PodVolumes
+  readonly images: ImagePuller
 }
 
 /** Where the file lies that a container may leave its last words in. */
@@ -61,8 +47,9 @@ export function terminationFile(pods: string, uid: string, container: string, at
 export async function startContainer(request: StartRequest, context: PodContext): Promise<string> {
   const { container, pod } = request
   const { runtime, recorder } = context
-  await ensureImage(request, context)
-  const config = await step('CreateContainerConfigError', () => configOf(request, context))
+  const credentials = registryCredentials(pod, request.objects)
+  const image = await request.images.ensure({ pod, container, credentials })
+  const config = await step('CreateContainerConfigError', () => configOf(request, image, context))
   const create = () => runtime.createContainer(request.sandboxId, config)
   const id = await step('CreateContainerError', create)
   const event = { type: 'Normal' as const, container: container.name }
@@ -79,7 +66,7 @@ export async function startContainer(request: StartRequest, context: PodContext)
     const message = `PostStartHook failed: ${messageOf(error)}`
     recordPodEvent(recorder, pod, { ...event, type: 'Warning', reason: 'FailedPostStartHook', message })
     await runtime.stopContainer(id, (pod.spec?.terminationGracePeriodSeconds ?? 30) * 1_000)
-    throw new ContainerStartError('PostStartHookError', error, id)
+    throw new ContainerStartError('PostStartHookError', error, { containerId: id })
   }
   return id
 }
@@ -89,37 +76,22 @@ async function step<T>(reason: StartReason, work: () => Promise<T>, containerId?
     return await work()
   } catch (error) {
     const isConfig = error instanceof ContainerConfigError
-    throw new ContainerStartError(isConfig ? 'CreateContainerConfigError' : reason, error, containerId)
+    throw new ContainerStartError(isConfig ? 'CreateContainerConfigError' : reason, error, { containerId })
   }
 }
 
-async function ensureImage({ pod, container }: StartRequest, context: PodContext): Promise<void> {
-  const { runtime, recorder } = context
-  const image = container.image ?? ''
-  const policy = container.imagePullPolicy ?? 'IfNotPresent'
-  const event = { type: 'Normal' as const, container: container.name }
-  const present = await runtime.imageStatus(image)
-  if (present !== null && (policy !== 'Always' || !runtime.pullsImages)) {
-    const message = `Container image "${image}" already present on machine`
-    return recordPodEvent(recorder, pod, { ...event, reason: 'Pulled', message })
-  }
-  if (policy === 'Never') {
-    const message = `Container image "${image}" is not present with pull policy of Never`
-    throw new ContainerStartError('ErrImageNeverPull', new Error(message))
-  }
-  recordPodEvent(recorder, pod, { ...event, reason: 'Pulling', message: `Pulling image "${image}"` })
-  await step('ErrImagePull', () => runtime.ensureImage(image))
-  const message = `Successfully pulled image "${image}"`
-  recordPodEvent(recorder, pod, { ...event, reason: 'Pulled', message })
-}
-
-async function configOf(request: StartRequest, context: PodContext): Promise<ContainerConfig> {
+async function configOf(
+  request: StartRequest,
+  image: ImageStatus,
+  context: PodContext,
+): Promise<ContainerConfig> {
   const { pod, container, attempt, facts, objects } = request
   const { host, settings } = context
   const services = await servicesFor(pod, context)
   const { serviceAddress } = settings
   const env = renderEnvironment({ pod, container, objects, facts, host, services, serviceAddress })
-  const hostname = pod.spec?.hostname ?? pod.metadata.name ?? ''
+  const hostname = podHostname(pod)
+  const seccompDirectory = join(dirname(context.directories.pods), 'seccomp')
   const { namespace, name, uid } = identityOf(pod)
   return {
     name: container.name,
@@ -138,7 +110,11 @@ async function configOf(request: StartRequest, context: PodContext): Promise<Con
       'io.kubernetes.container.name': container.name,
     },
     annotations: { 'io.kubernetes.container.restartCount': String(attempt) },
-    security: securityOf(pod, container),
+    security: renderSecurity({ pod, container, image, seccompDirectory }),
+    resources: renderResources(container),
+    stdin: container.stdin,
+    stdinOnce: container.stdinOnce,
+    tty: container.tty,
   }
 }
 
@@ -152,33 +128,32 @@ async function servicesFor(pod: Pod, { client }: PodContext): Promise<Service[]>
 }
 
 async function mountsOf(
-  { pod, container, attempt, volumes }: StartRequest,
+  { pod, container, attempt, volumes, facts }: StartRequest,
   env: Environment,
-  { directories }: PodContext,
+  { directories, settings, runtime }: PodContext,
 ): Promise<Mount[]> {
   const hostPath = terminationFile(directories.pods, pod.metadata.uid ?? '', container.name, attempt)
   await mkdir(dirname(hostPath), { recursive: true, mode: 0o755 })
   await writeFile(hostPath, '', { mode: 0o666 })
   const containerPath = container.terminationMessagePath ?? DEFAULT_TERMINATION_PATH
   const mounts = await volumes.mountsOf(pod, container, env)
-  return [...mounts, { hostPath, containerPath, readOnly: false }]
+  const hosts = runtime.isolates && !mounts.some(mount => mount.containerPath === HOSTS_PATH)
+  return [
+    ...mounts,
+    ...(hosts ? [await hostsMount(pod, facts, { settings, directories })] : []),
+    { hostPath, containerPath, readOnly: false },
+  ]
 }
 
-function securityOf(pod: Pod, container: Container): ContainerSecurity {
-  const shared = pod.spec?.securityContext
-  const own = container.securityContext
-  const runAsUser = own?.runAsUser ?? shared?.runAsUser
-  if ((own?.runAsNonRoot ?? shared?.runAsNonRoot) && (runAsUser ?? 0) === 0) {
-    const why =
-      runAsUser === 0
-        ? "container's runAsUser breaks non-root policy"
-        : 'container has runAsNonRoot and image will run as root'
-    throw new ContainerConfigError(why)
-  }
-  const group = shared?.fsGroup === undefined ? [] : [shared.fsGroup]
-  return {
-    runAsUser,
-    runAsGroup: own?.runAsGroup ?? shared?.runAsGroup,
-    supplementalGroups: [...(shared?.supplementalGroups ?? []), ...group],
-  }
+/** The file is written anew at each start, since a new sandbox has a new address. */
+async function hostsMount(
+  pod: Pod,
+  { podAddresses }: PodFacts,
+  { settings, directories }: Pick<PodContext, 'settings' | 'directories'>,
+): Promise<Mount> {
+  const hostPath = join(directories.pods, pod.metadata.uid ?? '', 'etc-hosts')
+  const hostHosts = await readFile(HOSTS_PATH, 'utf8').catch(() => '')
+  const text = renderHostsFile(pod, { podAddresses, clusterDomain: settings.clusterDomain, hostHosts })
+  await writeFile(hostPath, text, { mode: 0o644 })
+  return { hostPath, containerPath: HOSTS_PATH, readOnly: false }
 }

@@ -130,6 +130,7 @@ function referencesOf(pod: Pod): Reference[] {
       add('secret', source.secret?.name)
     }
   }
+  for (const { name } of pod.spec?.imagePullSecrets ?? []) add('secret', name)
   for (const container of [...(pod.spec?.initContainers ?? []), ...(pod.spec?.containers ?? [])]) {
     for (const source of container.envFrom ?? []) {
       add('configmap', source.configMapRef?.name)

@@ -2,19 +2,23 @@
  * One pod's life on this node. Everything happens one step after the other: look at spec and runtime, plan, act,
  * report. It is woken by changes of the pod and its objects, exits, probe verdicts and its own timers.
  */
+import { readFile } from 'node:fs/promises'
 import { type BackoffConfig, backoffMs, FailureCounter } from '../../base/backoff.ts'
 import type { Timer } from '../../base/clock.ts'
 import { messageOf } from '../../base/errors.ts'
 import type { Container, Pod } from '../../kube/types.ts'
-import { ContainerStartError, startContainer } from './container-starter.ts'
+import { ContainerStartError } from './container-start-error.ts'
+import { startContainer } from './container-starter.ts'
 import type { ReferencedObjects } from './environment.ts'
+import { ImagePuller } from './image-puller.ts'
 import { latestOf, latestSandbox, type PodAction, planPod } from './plan-pod.ts'
 import { identityOf, logDirectoryOf, type PodContext, podText, recordPodEvent } from './pod-context.ts'
 import { PodReporter } from './pod-reporter.ts'
 import { endPod, stopContainers } from './pod-termination.ts'
 import { ProbeManager } from './probes/probe-manager.ts'
+import { podHostname, renderIsolation } from './render-sandbox.ts'
 import { goDuration, type RestartBackoff, restoreBackoff } from './restart-backoff.ts'
-import type { ContainerStatus, SandboxStatus } from './runtime/runtime.ts'
+import type { ContainerStatus, SandboxConfig, SandboxStatus } from './runtime/runtime.ts'
 import { PodVolumes } from './volumes/pod-volumes.ts'
 
 const RETRY: BackoffConfig = { baseMs: 500, maxMs: 60_000 }
@@ -37,6 +41,7 @@ export class PodWorker {
   readonly #context: PodContext
   readonly #onGone: () => void
   readonly #volumes: PodVolumes
+  readonly #images: ImagePuller
   readonly #probes: ProbeManager
   readonly #reporter: PodReporter
   readonly #backoffs = new Map<string, RestartBackoff>()
@@ -60,6 +65,7 @@ export class PodWorker {
     this.#onGone = parts.onGone
     const { clock, runtime, directories } = parts.context
     this.#volumes = new PodVolumes(`${directories.pods}/${identityOf(parts.pod).uid}`)
+    this.#images = new ImagePuller(parts.context)
     this.#probes = new ProbeManager({
       clock,
       runtime,
@@ -263,17 +269,25 @@ export class PodWorker {
     try {
       await runtime.runSandbox({
         metadata: { name, namespace, uid, attempt: action.attempt },
-        hostname: this.#pod.spec?.hostname ?? name,
+        hostname: podHostname(this.#pod),
         hostNetwork: this.#pod.spec?.hostNetwork === true,
         logDirectory: logDirectoryOf(directories.logs, { namespace, name, uid }),
         labels: { ...this.#pod.metadata.labels },
         annotations: { ...this.#pod.metadata.annotations },
+        ...(await this.#isolation()),
       })
     } catch (error) {
       const message = `Failed to create pod sandbox: ${messageOf(error)}`
       this.#event('Warning', 'FailedCreatePodSandBox', message)
       throw error
     }
+  }
+
+  async #isolation(): Promise<Pick<SandboxConfig, 'isolation'>> {
+    const { runtime, settings } = this.#context
+    if (!runtime.isolates) return {}
+    const resolver = await readFile('/etc/resolv.conf', 'utf8').catch(() => '')
+    return { isolation: renderIsolation(this.#pod, settings, resolver) }
   }
 
   async #start(
@@ -293,6 +307,7 @@ export class PodWorker {
       facts: this.#facts(sandboxes),
       objects,
       volumes: this.#volumes,
+      images: this.#images,
     }
     try {
       await startContainer(request, this.#context)
@@ -303,11 +318,12 @@ export class PodWorker {
       if (!(error instanceof ContainerStartError)) throw error
       this.#reporter.waiting.set(action.name, { reason: error.reason, message: error.message })
       if (error.containerId !== undefined) this.#reporter.messages.set(error.containerId, error.message)
-      this.#event('Warning', 'Failed', `Error: ${error.message}`, action.name)
+      this.#event('Warning', 'Failed', error.eventMessage, action.name)
       // One that exists is restarted with back-off by the plan; one that does not is tried again here.
-      if (error.containerId === undefined)
-        this.#wakeIn(backoffMs(RETRY, this.#startFailures.fail(action.name) + 1))
-      else this.#wakeIn(0)
+      const ownMs = () => backoffMs(RETRY, this.#startFailures.fail(action.name) + 1)
+      if (error.containerId !== undefined) this.#wakeIn(0)
+      else if (error.retryAtMs === undefined) this.#wakeIn(ownMs())
+      else this.#wakeIn(error.retryAtMs - this.#context.clock.now())
       return false
     }
   }

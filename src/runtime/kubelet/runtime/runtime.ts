@@ -3,6 +3,8 @@
  * files, and an event when a container exits. `test/contract/runtime` holds for every implementation.
  * Times are wall-clock milliseconds; 0 means "not yet".
  */
+import type { Duplex } from 'node:stream'
+import type { ContainerStreams, StreamOptions } from './streams.ts'
 
 export interface SandboxMetadata {
   readonly name: string
@@ -165,6 +167,7 @@ export interface ImageStatus {
   readonly imageId: string
   /** Whom its programs run as when the pod does not say; absent where images have no users. */
   readonly user?: { readonly uid: number | null; readonly name: string } | undefined
+  readonly sizeBytes?: number | undefined
 }
 
 /** What a registry asks for. */
@@ -225,6 +228,13 @@ export interface Runtime {
     command: readonly string[],
     options: { readonly timeoutMs: number; readonly signal?: AbortSignal },
   ): Promise<ExecResult>
+
+  /** Rejects with `kubelet/runtime` when the program cannot be started. */
+  execStream(id: string, command: readonly string[], options: StreamOptions): Promise<ContainerStreams>
+  /** The output from now on, and the input, of the container's own program. */
+  attach(id: string, options: StreamOptions): Promise<ContainerStreams>
+  /** A connection to a port inside the sandbox; rejects when nobody listens there. */
+  portForward(sandboxId: string, port: number): Promise<Duplex>
 
   /** Null when the image is not on this machine. */
   imageStatus(image: string): Promise<ImageStatus | null>

@@ -47,7 +47,8 @@ export class PodVolumes {
       const hostPath = subPath === '' ? this.pathOf(volume) : await this.#subPath(volume, subPath)
       const isFromApi = !volume.emptyDir && !volume.hostPath
       const readOnly = mount.readOnly === true || isFromApi
-      mounts.push({ hostPath, containerPath: normalize(join('/', mount.mountPath)), readOnly })
+      const propagation = mount.mountPropagation as Mount['propagation']
+      mounts.push({ hostPath, containerPath: normalize(join('/', mount.mountPath)), readOnly, propagation })
     }
     return mounts
   }

@@ -1,6 +1,7 @@
 /** Which of a pod's registry credentials belong to an image (pure). */
+
+import { registryOf } from '../../image-name.ts'
 import type { RegistryCredentials } from '../runtime.ts'
-import { registryOf } from './image-name.ts'
 
 export function credentialsFor(
   image: string,

@@ -72,7 +72,12 @@ export function parseContainer(status: WireContainerStatus): ContainerStatus {
 
 export function parseImage(image: string, found: WireImage): ImageStatus {
   const uid = found.uid?.value ?? null
-  return { image, imageId: found.repoDigests[0] ?? found.id, user: { uid, name: found.username } }
+  return {
+    image,
+    imageId: found.repoDigests[0] ?? found.id,
+    user: { uid, name: found.username },
+    sizeBytes: found.size,
+  }
 }
 
 function withoutOurs(values: Readonly<Record<string, string>>): Record<string, string> {

@@ -1,7 +1,8 @@
 /**
  * The `simulated` runtime: pods run in memory only, for tests and for scale. Annotations of the pod say how its
  * containers behave: `simulated.mk8s.io/start-delay-ms`, `run-for-ms` (then they exit), `exit-code`, `start-error`,
- * `exec-exit-code` (also the answer to probes), `log` (lines that every container writes at its start).
+ * `exec-exit-code` (also the answer to probes), `log` (lines that every container writes at its start). What is
+ * executed says its own command line and then repeats its input.
  */
 import { join } from 'node:path'
 import { type Clock, sleep, type Timer } from '../../../../base/clock.ts'
@@ -20,6 +21,8 @@ import type {
   SandboxConfig,
   SandboxStatus,
 } from '../runtime.ts'
+import type { ContainerStreams, StreamOptions } from '../streams.ts'
+import { simulateAttach, simulateExec } from './simulated-streams.ts'
 
 export interface SimulatedRuntimeParts {
   /** This node's part of the pod network. */
@@ -47,6 +50,8 @@ interface SimulatedContainer {
   finishedAt: number
   exitCode: number
   timer: Timer | null
+  /** Resolves with the exit code. */
+  readonly ended: PromiseWithResolvers<number>
 }
 
 const PREFIX = 'simulated.mk8s.io/'
@@ -132,6 +137,7 @@ export class SimulatedRuntime implements Runtime {
       finishedAt: 0,
       exitCode: 0,
       timer: null,
+      ended: Promise.withResolvers<number>(),
     }
     this.#containers.set(container.id, container)
     return container.id
@@ -183,6 +189,29 @@ export class SimulatedRuntime implements Runtime {
     return { exitCode, stdout: '', stderr: '', timedOut: false }
   }
 
+  async execStream(
+    id: string,
+    command: readonly string[],
+    options: StreamOptions,
+  ): Promise<ContainerStreams> {
+    const { exitCode } = await this.exec(id, command)
+    return simulateExec(command, options, exitCode)
+  }
+
+  async attach(id: string, options: StreamOptions): Promise<ContainerStreams> {
+    const container = this.#mustContainer(id)
+    if (container.state !== 'running') {
+      throw new Mk8sError('kubelet/runtime', `container ${id} is not running`)
+    }
+    return simulateAttach(options, container.ended.promise)
+  }
+
+  async portForward(sandboxId: string, port: number): Promise<never> {
+    throw new Mk8sError('kubelet/runtime', `simulated pods listen on no port, so not on ${port} either`, {
+      fields: { sandboxId },
+    })
+  }
+
   async imageStatus(image: string): Promise<ImageStatus> {
     return { image, imageId: `simulated://${image}` }
   }
@@ -205,6 +234,7 @@ export class SimulatedRuntime implements Runtime {
     container.state = 'exited'
     container.exitCode = exitCode
     container.finishedAt = this.#parts.clock.now()
+    container.ended.resolve(exitCode)
     const podUid = container.sandbox.config.metadata.uid
     const onEvent = this.#onEvent
     queueMicrotask(() => onEvent({ type: 'container-exited', podUid, containerId: container.id }))
