@@ -46,3 +46,24 @@ export function humanDuration(ms: number): string {
   const years = Math.floor(days / 365)
   return years < 8 ? pair(years, 'y', days % 365, 'd') : `${years}y`
 }
+
+const UNIT_MS: Readonly<Record<string, number>> = {
+  ns: 1e-6,
+  us: 1e-3,
+  µs: 1e-3,
+  ms: 1,
+  s: SECOND_MS,
+  m: 60 * SECOND_MS,
+  h: 3_600 * SECOND_MS,
+}
+const GO_DURATION = /^(\d+(\.\d+)?(ns|us|µs|ms|s|m|h))+$/
+
+/** The milliseconds of a duration as Go writes it (`300ms`, `1m30s`, `0`); null for what is none, or negative. */
+export function parseGoDuration(text: string): number | null {
+  if (text === '0') return 0
+  if (!GO_DURATION.test(text)) return null
+  let ms = 0
+  for (const [, amount, unit = ''] of text.matchAll(/([\d.]+)([a-zµ]+)/g))
+    ms += Number(amount) * (UNIT_MS[unit] ?? 0)
+  return ms
+}

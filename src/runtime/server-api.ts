@@ -53,7 +53,8 @@ export function serviceIpOf({ serviceCidr }: ClusterConfig): string {
   return must(cidrAddress(must(parseCidr(serviceCidr), 'a service network'), 1), 'its first address')
 }
 
-export function buildApi(shared: Shared): Api {
+/** `onFatal`: something broke that the process cannot go on after. */
+export function buildApi(shared: Shared, onFatal: (error: Error) => void): Api {
   const { config, cluster, store, model, pki, clock, random } = shared
   const log = shared.log.child({ component: 'api-server' })
   const objects = createObjectReader(store, model)
@@ -83,6 +84,11 @@ export function buildApi(shared: Shared): Api {
       nodePorts: cluster.nodePortRange,
     },
     kubelets: { connect: createKubeletConnections(objects, pki) },
+    oidc: createOidcDocuments({
+      issuer,
+      jwksUri: `https://${hostOf(config.bindAddress)}:${config.ports.api}/openid/v1/jwks`,
+      publicKeys,
+    }),
     version: {
       major: KUBERNETES_MAJOR,
       minor: KUBERNETES_MINOR,
@@ -96,6 +102,7 @@ export function buildApi(shared: Shared): Api {
       ...(store.leadership.leader ? [] : ['datastore']),
       ...(bootstrapped.done ? [] : ['poststarthook/rbac/bootstrap-roles']),
     ],
+    onFatal,
   })
   const { certificate: cert, key } = pki.leaves.apiserver
   const tls = { cert, key, clientCa: pki.authorities['cluster-ca'].certificate }

@@ -71,7 +71,7 @@ async function startOn(store: RaftStore, parts: ServerParts): Promise<Server> {
   await store.barrier(parts.signal)
   const cluster = await settleClusterConfig(store, () => parts.clusterInit().cluster)
   const shared = { config, cluster, store, model, pki, clock, random, log }
-  const api = buildApi(shared)
+  const api = buildApi(shared, parts.onFatal)
   const node = buildNode(shared, api.server)
   const duties = createLeaderDuties({
     store,

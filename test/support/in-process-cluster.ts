@@ -78,6 +78,9 @@ export async function startInProcessCluster(
     random,
     log,
     isReady: () => [],
+    onFatal: error => {
+      throw error
+    },
   })
   const facts = {
     serviceIp: '10.152.183.1',

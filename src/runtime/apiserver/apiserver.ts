@@ -9,6 +9,7 @@ import type { KubeRequest, KubeResponse, Transport } from '../../client/transpor
 import type { Model } from '../../kube/model-types.ts'
 import type { ProtobufTable } from '../../kube/protobuf/protobuf.ts'
 import type { Store } from '../store/store.ts'
+import type { OidcDocuments } from './authn/oidc.ts'
 import { createApiContext } from './context.ts'
 import type { AdmissionPlugin, Authorizer, KubeletConnector, ObjectReader, VirtualHandler } from './ports.ts'
 import type { ClusterSettings, Strategy } from './registry/strategy.ts'
@@ -42,12 +43,16 @@ export interface ApiServerParts {
   readonly virtualHandlers: readonly VirtualHandler[]
   readonly settings: ClusterSettings
   readonly kubelets: KubeletConnector
+  /** How others check this cluster's service-account tokens; absent: the two paths are not found. */
+  readonly oidc?: OidcDocuments
   readonly version: VersionInfo
   readonly clock: Clock
   readonly random: Random
   readonly log: Log
   /** Names of what is not ready yet (`store`, `controllers`); empty when ready. */
   readonly isReady: () => readonly string[]
+  /** A request met a broken invariant; the process is to end. */
+  readonly onFatal: (error: Error) => void
 }
 
 /** A request whose sender has been authenticated. */

@@ -73,6 +73,9 @@ const api = createApiServer({
   random,
   log: silentLog,
   isReady: () => [],
+  onFatal: error => {
+    throw error
+  },
 })
 const root: UserInfo = { username: 'root', groups: ['system:masters'] }
 const jane: UserInfo = { username: 'jane', groups: ['system:authenticated'] }

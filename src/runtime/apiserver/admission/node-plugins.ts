@@ -47,6 +47,9 @@ function checkPod(node: string, request: AdmissionRequest, objects: ObjectReader
     if (nodeOf(old ?? object) !== node) {
       throw only('update pod status for pods with spec.nodeName set to itself')
     }
+    if (changedLabels(old?.metadata.labels ?? {}, object?.metadata.labels ?? {}).length > 0) {
+      throw refuse(request, `node ${quoted(node)} cannot update labels through pod status`)
+    }
   } else if (request.subresource === 'eviction') {
     const pod = objects.get('', 'pods', request.namespace, request.name) as unknown as Pod | null
     if (nodeOf(pod) !== node) throw only('evict pods with spec.nodeName set to itself')

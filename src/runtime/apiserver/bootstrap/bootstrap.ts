@@ -119,9 +119,8 @@ function kubernetesService(facts: BootstrapFacts): readonly KubeObject[] {
   ]
 }
 
-/** Endpoints may be neither "any address" nor the host's own loopback; such a cluster has none to tell. */
-const isEndpointAddress = (address: string): boolean =>
-  !['', '0.0.0.0', '::', '::1'].includes(address) && !address.startsWith('127.0.0.')
+/** What validation accepts as an endpoint; a cluster that listens on "any address" has none to tell. */
+const isEndpointAddress = (address: string): boolean => !['', '0.0.0.0', '::', '::1'].includes(address)
 
 /** How extension API servers find out whom to trust. */
 function authenticationConfigMap(facts: BootstrapFacts): readonly KubeObject[] {

@@ -8,7 +8,7 @@ export type BootstrapAction =
   | { readonly kind: 'none' }
   | { readonly kind: 'create'; readonly object: KubeObject }
   | { readonly kind: 'update'; readonly object: KubeObject }
-  /** A binding's role cannot be changed, so it is made anew. */
+  /** A binding's role and a slice's kind of address cannot be changed, so they are made anew. */
   | { readonly kind: 'replace'; readonly object: KubeObject }
 
 const AUTOUPDATE = 'rbac.authorization.kubernetes.io/autoupdate'
@@ -26,7 +26,10 @@ export function planBootstrap(wanted: KubeObject, present: KubeObject | null): B
     case 'Endpoints':
       return takeOver(wanted, present, ['subsets'])
     case 'EndpointSlice':
+      if (wanted['addressType'] !== present['addressType']) return { kind: 'replace', object: wanted }
       return takeOver(wanted, present, ['endpoints', 'ports'])
+    case 'Service':
+      return takeOverPorts(wanted, present)
     case 'ConfigMap':
       return takeOver(wanted, present, ['data'])
     default:
@@ -84,6 +87,14 @@ function takeOver(wanted: KubeObject, present: KubeObject, fields: readonly stri
   if (fields.every(field => includes(present[field], wanted[field]))) return none
   const own = Object.fromEntries(fields.map(field => [field, wanted[field]]))
   return { kind: 'update', object: { ...present, ...own } }
+}
+
+/** The addresses of the service stay; its port follows the API server's. */
+function takeOverPorts(wanted: KubeObject, present: KubeObject): BootstrapAction {
+  const { ports } = wanted['spec'] as { ports: unknown }
+  const spec = present['spec'] as { ports?: unknown }
+  if (includes(spec.ports, ports)) return none
+  return { kind: 'update', object: { ...present, spec: { ...spec, ports } } }
 }
 
 /** Everything wanted is in `present`; lists must be of the same length. */

@@ -4,7 +4,7 @@ import { methodNotAllowed, noSuchPath, notAcceptable } from '../../../kube/statu
 import type { ApiContext } from '../context.ts'
 import { acceptsConversion, negotiate } from '../negotiation/accept.ts'
 import type { RequestInfo } from '../requests/request-info.ts'
-import { valueResponse } from '../requests/respond.ts'
+import { bytesResponse, valueResponse } from '../requests/respond.ts'
 import type { IncomingRequest } from '../requests/scope.ts'
 import {
   aggregatedDocument,
@@ -43,6 +43,8 @@ export function createNonResourceHandler(context: ApiContext): NonResourceHandle
       throw isKnown ? methodNotAllowed() : noSuchPath()
     if (isHealthPath(path)) return healthResponse(context, path, request.query) ?? fail()
     if (path === '/version') return valueResponse(200, versionDocument(context))
+    const oidc = oidcResponse(context, path)
+    if (oidc !== null) return oidc
     if (path.startsWith('/openapi/')) return openApi.respond(path, request) ?? fail()
     return discovery(context, request, path, once) ?? fail()
   }
@@ -50,6 +52,19 @@ export function createNonResourceHandler(context: ApiContext): NonResourceHandle
 
 function fail(): never {
   throw noSuchPath()
+}
+
+const OIDC_HEADERS = { 'cache-control': 'public, max-age=3600' }
+
+/** The documents with which others check tokens of service accounts. */
+function oidcResponse({ oidc }: ApiContext, path: string): KubeResponse | null {
+  if (oidc === undefined) return null
+  if (path === '/.well-known/openid-configuration') {
+    return bytesResponse(200, Buffer.from(oidc.configuration), OIDC_HEADERS)
+  }
+  if (path !== '/openid/v1/jwks') return null
+  const headers = { ...OIDC_HEADERS, 'content-type': 'application/jwk-set+json' }
+  return bytesResponse(200, Buffer.from(oidc.keys), headers)
 }
 
 const versionDocument = (context: ApiContext): unknown => ({

@@ -45,6 +45,15 @@ export function takeField(next: KubeObject, previous: KubeObject, field: string)
   else next[field] = structuredClone(previous[field])
 }
 
+/** For what may not touch metadata at all: only the wished resourceVersion and the managers are the client's. */
+export function keepMetadata(next: KubeObject, previous: KubeObject): void {
+  const { resourceVersion, managedFields } = next.metadata
+  next.metadata = structuredClone(previous.metadata)
+  if (resourceVersion === undefined) delete next.metadata.resourceVersion
+  else next.metadata.resourceVersion = resourceVersion
+  if (managedFields !== undefined) next.metadata.managedFields = managedFields
+}
+
 /** Raises the generation when anything but metadata and status changed, and keeps it otherwise. */
 export function keepGeneration(next: KubeObject, previous: KubeObject, countAnnotations = false): void {
   const before = previous.metadata.generation ?? 0

@@ -62,7 +62,7 @@ export interface TableSpec {
 export interface SubresourceStrategy {
   /** Takes everything the subresource may not change from `previous`; changes `next`. */
   prepareForUpdate(next: KubeObject, previous: KubeObject, context: StrategyContext): void
-  /** Instead of `validateUpdate`; `validate` is not called. */
+  /** Beside the rules of metadata; neither `validate` nor the kind's `validateUpdate` is called. */
   validateUpdate?(next: KubeObject, previous: KubeObject): readonly FieldError[]
 }
 
@@ -75,7 +75,7 @@ export interface Strategy {
   prepareForCreate?(object: KubeObject, context: StrategyContext): void
   /** Clears what a client may not change, raises generation when the spec changed; changes `next`. */
   prepareForUpdate?(next: KubeObject, previous: KubeObject, context: StrategyContext): void
-  /** Absent: everything but status and metadata's server-kept part is taken from `previous`. */
+  /** After everything but metadata and status was taken from `previous`; changes `next`. */
   prepareForStatusUpdate?(next: KubeObject, previous: KubeObject, context: StrategyContext): void
   validate?(object: KubeObject): readonly FieldError[]
   /** In addition to `validate` and the generic metadata rules. */
@@ -102,7 +102,7 @@ export interface Strategy {
   prepareForDelete?(object: KubeObject, context: StrategyContext): void
   /** True while something beyond metadata.finalizers keeps a deleted object (a namespace's spec.finalizers). */
   isHeldBack?(object: KubeObject): boolean
-  /** By name: `finalize`, `approval`, `ephemeralcontainers`, `resize`. */
+  /** By name: `finalize`, `approval`, `ephemeralcontainers`, `resize`. Only these are served. */
   readonly subresources?: Readonly<Record<string, SubresourceStrategy>>
   /** Names may be generated or checked by other rules than a DNS subdomain. Returns the problem or null. */
   validateName?(name: string): string | null

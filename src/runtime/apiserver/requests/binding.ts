@@ -39,7 +39,6 @@ export async function bind(scope: RequestScope): Promise<KubeResponse> {
     name: scope.info.name,
     subresource: 'binding',
     caller: callerOf(scope, options.dryRun),
-    rules: 'own',
     triesMax: BIND_TRIES_MAX,
     change: pod => boundPod(scope, pod, binding, nodeName),
   })

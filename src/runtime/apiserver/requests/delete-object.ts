@@ -12,7 +12,6 @@ import { objectKey, type ServedResource } from '../storage/served-resource.ts'
 import { admitMutating, admitValidating } from './admit.ts'
 import { type Caller, commit, readCurrent, type Written } from './commit.ts'
 import type { DeleteOptions } from './delete-options.ts'
-import { isNamespace, namespaceFinalizers } from './update-object.ts'
 
 const TRIES_MAX = 10
 const ORPHAN = 'orphan'
@@ -94,7 +93,7 @@ async function deleteOnce(
   current: Current,
 ): Promise<Deleted | 'lost'> {
   const { resource, caller } = request
-  const next = planDeletion(request, current.object, context.clock.now())
+  const next = planDeletion(context, request, current.object)
   if (next === 'nothing') return { ...current, gone: false }
   const written = await commit(context, { resource, key, previous: current, object: next }, caller)
   return written === 'lost' ? written : { ...written, gone: next === null }
@@ -102,21 +101,20 @@ async function deleteOnce(
 
 /** What is stored instead of the object: null when it goes, `nothing` when it is dying already. */
 function planDeletion(
-  request: Pick<DeleteRequest, 'resource' | 'options'>,
+  context: ApiContext,
+  request: DeleteRequest,
   object: KubeObject,
-  nowMs: number,
 ): KubeObject | null | 'nothing' {
-  const { resource, options } = request
+  const { resource, options, caller } = request
   const next = cloneJson(object)
   const finalizers = finalizersAfter(options, object.metadata.finalizers ?? [])
   const grace = graceOf(resource, object, options)
-  const holdsNamespace = isNamespace(resource) && namespaceFinalizers(object).length > 0
-  if (finalizers.length === 0 && grace === 0 && !holdsNamespace) return null
+  const isHeldBack = resource.strategy.isHeldBack?.(object) === true
+  if (finalizers.length === 0 && grace === 0 && !isHeldBack) return null
   if (finalizers.length > 0) next.metadata.finalizers = finalizers
   else delete next.metadata.finalizers
-  markDying(next, grace, nowMs)
-  if (isNamespace(resource))
-    next['status'] = { ...(next['status'] as object | undefined), phase: 'Terminating' }
+  markDying(next, grace, context.clock.now())
+  resource.strategy.prepareForDelete?.(next, context.strategyContext(caller.user))
   return isSameDeath(next, object) ? 'nothing' : next
 }
 

@@ -2,7 +2,7 @@
  * The way of every request: limits → what is asked → may they → the verb → response. Every failure becomes a
  * Status here, and only here.
  */
-import { unreachable } from '../../../base/assert.ts'
+import { AssertionFailure, unreachable } from '../../../base/assert.ts'
 import type { KubeResponse } from '../../../client/transport.ts'
 import { parseFieldSelector, requiredField } from '../../../kube/field-selector.ts'
 import {
@@ -13,6 +13,7 @@ import {
   statusErrorFrom,
   timeout,
 } from '../../../kube/status.ts'
+import { parseGoDuration } from '../../../kube/time.ts'
 import type { ApiServer, AuthenticatedRequest } from '../apiserver.ts'
 import { impersonate } from '../authn/impersonation.ts'
 import type { ApiContext } from '../context.ts'
@@ -25,7 +26,7 @@ import { parseRequestInfo, type RequestInfo } from './request-info.ts'
 import { errorResponse, warningHeaders } from './respond.ts'
 import { createResourceRoutes } from './routes.ts'
 
-const REQUEST_TIMEOUT_MS = 60_000
+const REQUEST_TIMEOUT_MAX_MS = 60_000
 const NAME_FIELD = 'metadata.name'
 const MASTERS = 'system:masters'
 const LONG_RUNNING_SUBRESOURCES = new Set(['log', 'proxy', 'exec', 'attach', 'portforward'])
@@ -94,7 +95,7 @@ async function withinTime(
   const onAbort = () => abort.abort()
   request.signal?.addEventListener('abort', onAbort, { once: true })
   const late = Promise.withResolvers<never>()
-  const timer = context.clock.after(REQUEST_TIMEOUT_MS, () => {
+  const timer = context.clock.after(timeoutOf(request), () => {
     late.reject(timeout('request did not complete within the allotted timeout'))
     abort.abort()
   })
@@ -104,6 +105,15 @@ async function withinTime(
     timer.cancel()
     request.signal?.removeEventListener('abort', onAbort)
   }
+}
+
+/** `?timeout=` shortens the time, never prolongs it; 0 is as if it were not there. */
+function timeoutOf({ query }: AuthenticatedRequest): number {
+  const asked = query?.get('timeout') ?? ''
+  if (asked === '') return REQUEST_TIMEOUT_MAX_MS
+  const wanted = parseGoDuration(asked)
+  if (wanted === null) throw badRequest('invalid timeout specified in the request URL')
+  return wanted === 0 ? REQUEST_TIMEOUT_MAX_MS : Math.min(wanted, REQUEST_TIMEOUT_MAX_MS)
 }
 
 /** The user that the Impersonate headers ask for, if the sender may. */
@@ -157,6 +167,8 @@ function selectedName(info: RequestInfo, query: URLSearchParams): string {
 }
 
 function failureResponse(context: ApiContext, request: AuthenticatedRequest, error: unknown): KubeResponse {
+  // A broken invariant is a bug: what is in memory is not to be trusted any more.
+  if (error instanceof AssertionFailure) context.onFatal(error)
   const failure: StatusError = statusErrorFrom(error)
   const isGone = request.signal?.aborted === true
   if (failure.code === 500 && !isGone) {

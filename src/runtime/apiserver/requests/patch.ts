@@ -10,7 +10,6 @@ import { toStorage } from '../storage/conversion.ts'
 import { callerOf } from './create.ts'
 import { decodeObject, internalResource, mediaTypeOf } from './decode-body.ts'
 import { negotiated, type RequestScope } from './scope.ts'
-import { plain, type SubresourceRules } from './update.ts'
 import { updateObject } from './update-object.ts'
 import { parseWriteOptions, type WriteOptions } from './write-options.ts'
 import { servedObject, writtenResponse } from './written-response.ts'
@@ -26,9 +25,7 @@ const JSON_PATCH_OPERATIONS_MAX = 10_000
 /** Turns an object as the client sees it into the patched one. */
 export type Patcher = (object: unknown) => unknown
 
-export const patch = (scope: RequestScope): Promise<KubeResponse> => patchWith(scope, plain)
-
-export async function patchWith(scope: RequestScope, how: SubresourceRules): Promise<KubeResponse> {
+export async function patch(scope: RequestScope): Promise<KubeResponse> {
   negotiated(scope)
   const options = parseWriteOptions(scope.query, 'PatchOptions')
   const apply = patcherOf(scope)
@@ -39,8 +36,7 @@ export async function patchWith(scope: RequestScope, how: SubresourceRules): Pro
     name: scope.info.name,
     subresource: scope.info.subresource,
     caller: callerOf(scope, options.dryRun),
-    rules: how.rules,
-    change: current => how.merge(current, patched(scope, current, apply, options)),
+    change: current => patched(scope, current, apply, options),
   })
   return writtenResponse(scope, 200, written)
 }

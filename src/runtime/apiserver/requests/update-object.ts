@@ -28,8 +28,6 @@ export interface UpdateRequest {
   readonly triesMax?: number
   /** The new object out of a copy of the present one; null leaves it as it is. */
   readonly change: (current: KubeObject) => KubeObject | null | Promise<KubeObject | null>
-  /** Some subresources decide themselves what may change (finalize, binding); default: the kind's rules. */
-  readonly rules?: 'kind' | 'own'
 }
 
 interface Current {
@@ -119,10 +117,7 @@ async function updateOnce(
   await admitMutating(context, subject)
   keepSystemFields(next, previous)
   const prepared = prepare(context, request, next, previous)
-  const errors = validateChanged(resource, prepared, previous, {
-    subresource,
-    rules: request.rules ?? 'kind',
-  })
+  const errors = validateChanged(resource, prepared, previous, subresource)
   if (step.unconditional && resource.strategy.allowUnconditionalUpdate === false && isPlainUpdate(request)) {
     errors.push(invalidField('metadata.resourceVersion', 0, 'must be specified for an update'))
   }
@@ -171,31 +166,31 @@ function prepare(
   next: KubeObject,
   previous: KubeObject,
 ): KubeObject {
-  const { strategy } = request.resource
-  if (request.rules === 'own') return next
+  const { resource, subresource } = request
+  const { strategy } = resource
   const strategyContext = context.strategyContext(request.caller.user)
-  if (request.subresource !== 'status') {
+  if (subresource === '') {
     strategy.prepareForUpdate?.(next, previous, strategyContext)
     return next
   }
-  if (strategy.prepareForStatusUpdate !== undefined) {
-    strategy.prepareForStatusUpdate(next, previous, strategyContext)
+  if (subresource !== 'status') {
+    strategy.subresources?.[subresource]?.prepareForUpdate(next, previous, strategyContext)
     return next
   }
-  return statusOnly(next, previous)
+  const prepared = statusOnly(next, previous)
+  strategy.prepareForStatusUpdate?.(prepared, previous, strategyContext)
+  return prepared
 }
 
-/** The status subresource changes status, labels' and finalizers' siblings annotations, and nothing else. */
+/** The status subresource changes the status and a client's part of metadata, and nothing else. */
 function statusOnly(next: KubeObject, previous: KubeObject): KubeObject {
   const { status: _before, ...kept } = previous
   const object: KubeObject = {
     ...kept,
     apiVersion: previous.apiVersion,
     kind: previous.kind,
-    metadata: { ...previous.metadata },
+    metadata: next.metadata,
   }
-  if (next.metadata.annotations !== undefined) object.metadata.annotations = next.metadata.annotations
-  else delete object.metadata.annotations
   if (next['status'] !== undefined) object['status'] = next['status']
   return object
 }
@@ -204,17 +199,8 @@ function statusOnly(next: KubeObject, previous: KubeObject): KubeObject {
 function isFinished(resource: ServedResource, next: KubeObject, previous: KubeObject): boolean {
   if (previous.metadata.deletionTimestamp === undefined) return false
   if ((next.metadata.finalizers ?? []).length > 0) return false
-  if (isNamespace(resource) && namespaceFinalizers(next).length > 0) return false
+  if (resource.strategy.isHeldBack?.(next) === true) return false
   return (previous.metadata.deletionGracePeriodSeconds ?? 0) === 0
-}
-
-export const isNamespace = (resource: ServedResource): boolean =>
-  resource.info.group === '' && resource.info.resource === 'namespaces'
-
-/** A namespace's own finalizers, which only its `finalize` subresource changes. */
-export function namespaceFinalizers(object: KubeObject): readonly unknown[] {
-  const spec = object['spec'] as { finalizers?: unknown } | undefined
-  return Array.isArray(spec?.finalizers) ? spec.finalizers : []
 }
 
 function isUnchanged(object: KubeObject, previous: KubeObject): boolean {

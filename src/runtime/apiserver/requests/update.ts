@@ -1,6 +1,5 @@
 /** PUT of one object or of one of its subresources that has the object as its body. */
 import type { KubeResponse } from '../../../client/transport.ts'
-import type { KubeObject } from '../../../kube/object.ts'
 import { StatusError } from '../../../kube/status.ts'
 import { callerOf, placeInNamespace, placeUnderName } from './create.ts'
 import { createObject } from './create-object.ts'
@@ -10,17 +9,7 @@ import { type UpdateRequest, updateObject } from './update-object.ts'
 import { parseWriteOptions } from './write-options.ts'
 import { writtenResponse } from './written-response.ts'
 
-/** How a subresource merges what was sent into the present object; the default takes all of it. */
-export interface SubresourceRules {
-  readonly rules: 'kind' | 'own'
-  merge(current: KubeObject, sent: KubeObject): KubeObject
-}
-
-export const plain: SubresourceRules = { rules: 'kind', merge: (_current, sent) => sent }
-
-export const update = (scope: RequestScope): Promise<KubeResponse> => updateWith(scope, plain)
-
-export async function updateWith(scope: RequestScope, how: SubresourceRules): Promise<KubeResponse> {
+export async function update(scope: RequestScope): Promise<KubeResponse> {
   negotiated(scope)
   const options = parseWriteOptions(scope.query, 'UpdateOptions')
   const body = decodeBody(scope, { fieldValidation: options.fieldValidation })
@@ -33,8 +22,7 @@ export async function updateWith(scope: RequestScope, how: SubresourceRules): Pr
     name: scope.info.name,
     subresource: scope.info.subresource,
     caller: callerOf(scope, options.dryRun),
-    rules: how.rules,
-    change: current => how.merge(current, structuredClone(object)),
+    change: () => structuredClone(object),
   }
   try {
     return writtenResponse(scope, 200, await updateObject(scope.context, request))

@@ -18,23 +18,20 @@ export function validateNew(resource: ServedResource, object: KubeObject): Field
   return [...errors, ...(strategy.validate?.(object) ?? [])]
 }
 
-export interface ChangeRules {
-  readonly subresource: string
-  /** `own`: the subresource has decided what may change; only metadata is checked. */
-  readonly rules: 'kind' | 'own'
-}
-
+/** A subresource is checked by its own rules: those of the whole object hold for the whole object only. */
 export function validateChanged(
   resource: ServedResource,
   next: KubeObject,
   previous: KubeObject,
-  { subresource, rules }: ChangeRules,
+  subresource: string,
 ): FieldError[] {
   const { strategy } = resource
   const metadata = { ...next.metadata, resourceVersion: next.metadata.resourceVersion || 'any' }
   const errors = validateObjectMetaUpdate(metadata, previous.metadata)
-  if (rules === 'own') return errors
   if (subresource === 'status') return [...errors, ...(strategy.validateStatusUpdate?.(next, previous) ?? [])]
+  if (subresource !== '') {
+    return [...errors, ...(strategy.subresources?.[subresource]?.validateUpdate?.(next, previous) ?? [])]
+  }
   return [
     ...errors,
     ...(strategy.validate?.(next) ?? []),

@@ -33,7 +33,6 @@ function createObjectWriter(context: ApiContext): ObjectWriter {
           signal: undefined,
         },
         triesMax: WRITER_TRIES_MAX,
-        rules: options.subresource === undefined || options.subresource === 'status' ? 'kind' : 'own',
         change,
       })
       return written.object

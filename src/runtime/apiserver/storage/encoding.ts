@@ -2,7 +2,7 @@
  * Stored values and served bytes (ARCHITECTURE, "Values"): a format byte, then JSON that begins with a head of
  * known length and lacks resourceVersion, which readers splice in behind it without parsing anything.
  */
-import { assert } from '../../../base/assert.ts'
+import { assert, must } from '../../../base/assert.ts'
 import type { KubeObject } from '../../../kube/object.ts'
 import type { KeyValue } from '../../store/store.ts'
 import { fromStorage, toStorage } from './conversion.ts'
@@ -32,6 +32,16 @@ export function decodeValue(resource: ServedResource, kv: KeyValue): KubeObject 
   const object = JSON.parse(kv.value.toString('utf8', FORMAT_BYTES)) as KubeObject
   object.metadata.resourceVersion = String(kv.modRevision)
   return resource.servesStoredBytes ? object : fromStorage(resource.info, object)
+}
+
+const ITEM_HEAD = Buffer.from('{"metadata":{')
+
+/** As `servedPieces`, but without apiVersion and kind: items of a typed list are of the list's kind. */
+export function itemPieces(resource: ServedResource, kv: KeyValue): Buffer[] {
+  const [head, ...rest] = servedPieces(resource, kv)
+  if (resource.servesStoredBytes) return [ITEM_HEAD, ...rest]
+  const { apiVersion: _a, kind: _k, ...item } = JSON.parse(must(head, 'a served object').toString('utf8'))
+  return [Buffer.from(JSON.stringify(item))]
 }
 
 /** The pieces of the object's JSON as clients get it: parsed only if its version is not the stored one. */

@@ -3,7 +3,7 @@ import type { KubeObject } from '../../../kube/object.ts'
 import { badRequest } from '../../../kube/status.ts'
 import type { KeyValue } from '../../store/store.ts'
 import type { ObjectForm } from '../negotiation/accept.ts'
-import { decodeValue, servedPieces } from '../storage/encoding.ts'
+import { decodeValue, itemPieces, servedPieces } from '../storage/encoding.ts'
 import type { ServedResource } from '../storage/served-resource.ts'
 import { partialMetadata } from './partial-metadata.ts'
 import { defaultTable, type IncludeObject, renderTable, type TableOptions } from './table.ts'
@@ -65,7 +65,7 @@ export function* listPieces(
   for (const kv of entries) {
     if (!first) yield COMMA
     first = false
-    yield* viewBytes(resource, kv, view)
+    yield* partial ? viewBytes(resource, kv, view) : itemPieces(resource, kv)
   }
   yield LIST_END
 }

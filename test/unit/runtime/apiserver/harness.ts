@@ -71,6 +71,9 @@ export function makeServer(over: Partial<ApiServerParts> = {}): Server {
     random: systemRandom,
     log: silentLog,
     isReady: () => [],
+    onFatal: error => {
+      throw error
+    },
     ...over,
   })
   const raw: Server['raw'] = (method, path, options = {}) => {

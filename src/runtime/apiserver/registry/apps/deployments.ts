@@ -113,6 +113,11 @@ export const deployments: Strategy = defineKind({
   hasGeneration: true,
   generationCountsAnnotations: true,
   applyDefaults: object => applyDefaults(asKind<Deployment>(object).spec),
+  prepareForStatusUpdate(next, previous) {
+    const { labels } = previous.metadata
+    if (labels === undefined) delete next.metadata.labels
+    else next.metadata.labels = labels
+  },
   validate: object => validate(asKind<Deployment>(object).spec),
   validateUpdate(next, previous) {
     const out: FieldError[] = []

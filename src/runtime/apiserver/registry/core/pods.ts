@@ -3,14 +3,15 @@ import type { FieldError } from '../../../../kube/field-error.ts'
 import { forbidden, required } from '../../../../kube/field-error.ts'
 import type { KubeObject } from '../../../../kube/object.ts'
 import { formatTime } from '../../../../kube/time.ts'
-import type { Container, Pod } from '../../../../kube/types.ts'
-import { defineKind, keepGeneration, takeField } from '../kind.ts'
+import type { Container, Pod, PodSpec } from '../../../../kube/types.ts'
+import { defineKind, keepGeneration, keepMetadata, takeField } from '../kind.ts'
 import type { Strategy, StrategyContext, SubresourceStrategy } from '../strategy.ts'
 import { asKind } from '../support.ts'
 import { checkPodSpec } from '../validation/pod-spec.ts'
 import { compareQuantities, isQuantity } from '../validation/quantities.ts'
 import { podTable } from './pod-columns.ts'
 import { defaultPod } from './pod-defaults.ts'
+import { ephemeralProblems, resizeProblems } from './pod-subresources.ts'
 import { podStatusProblems, podUpdateProblems } from './pod-update.ts'
 
 const GATED_MESSAGE = 'Scheduling is blocked due to non-empty scheduling gates'
@@ -69,16 +70,13 @@ function validate(object: KubeObject): readonly FieldError[] {
   return out
 }
 
-/** What a status update takes over from the client: the status, but never the QoS class. */
+/** The status is the client's to change, but neither who owns the pod nor its QoS class. */
 function prepareForStatusUpdate(next: KubeObject, previous: KubeObject): void {
   const pod = asKind<Pod>(next)
+  const { ownerReferences } = previous.metadata
+  if (ownerReferences === undefined) delete next.metadata.ownerReferences
+  else next.metadata.ownerReferences = ownerReferences
   const before = asKind<Pod>(previous)
-  takeField(next, previous, 'spec')
-  next.metadata = {
-    ...previous.metadata,
-    ...(next.metadata.managedFields ? { managedFields: next.metadata.managedFields } : {}),
-    ...(next.metadata.resourceVersion ? { resourceVersion: next.metadata.resourceVersion } : {}),
-  }
   if (pod.status && before.status?.qosClass && !pod.status.qosClass) {
     pod.status.qosClass = before.status.qosClass
   }
@@ -93,56 +91,50 @@ function gracePeriodSeconds(object: KubeObject, requested: number | null): numbe
   return seconds < 0 ? 1 : seconds
 }
 
+/** Takes everything but what `change` then sets in the spec from `previous`. */
+function changeSpecOnly(next: KubeObject, previous: KubeObject, change: (spec: PodSpec) => void): void {
+  keepMetadata(next, previous)
+  takeField(next, previous, 'spec')
+  takeField(next, previous, 'status')
+  const { spec } = asKind<Pod>(next)
+  if (spec) change(spec)
+  keepGeneration(next, previous)
+}
+
 const ephemeralContainers: SubresourceStrategy = {
   prepareForUpdate(next, previous) {
     const added = asKind<Pod>(next).spec?.ephemeralContainers
-    takeField(next, previous, 'spec')
-    takeField(next, previous, 'status')
-    const spec = asKind<Pod>(next).spec
-    if (spec && added) spec.ephemeralContainers = added
-    keepGeneration(next, previous)
+    changeSpecOnly(next, previous, spec => {
+      if (added) spec.ephemeralContainers = added
+      else delete spec.ephemeralContainers
+    })
   },
-  validateUpdate(next, previous) {
-    const out: FieldError[] = [...validate(next)]
-    const after = asKind<Pod>(next).spec?.ephemeralContainers ?? []
-    for (const old of asKind<Pod>(previous).spec?.ephemeralContainers ?? []) {
-      if (after.some(item => item.name === old.name)) continue
-      const detail = `existing ephemeral containers "${old.name}" may not be removed\n`
-      out.push(forbidden('spec.ephemeralContainers', detail))
-    }
-    return out
-  },
+  validateUpdate: (next, previous) => [
+    ...validate(next),
+    ...ephemeralProblems(asKind<Pod>(next), asKind<Pod>(previous)),
+  ],
 }
 
 const resize: SubresourceStrategy = {
   prepareForUpdate(next, previous) {
     const asked = asKind<Pod>(next).spec
-    takeField(next, previous, 'spec')
-    takeField(next, previous, 'status')
-    for (const container of asKind<Pod>(next).spec?.containers ?? []) {
-      const wanted = asked?.containers?.find(item => item.name === container.name)
-      if (wanted?.resources) container.resources = wanted.resources
-    }
-    keepGeneration(next, previous)
+    changeSpecOnly(next, previous, spec => {
+      takeResources(spec.containers, asked?.containers)
+      takeResources(spec.initContainers, asked?.initContainers)
+    })
   },
-  validateUpdate(next, previous) {
-    const before = asKind<Pod>(previous)
-    const out = [...validate(next)]
-    if (qosClass(asKind<Pod>(next)) !== (before.status?.qosClass ?? qosClass(before))) {
-      out.push({
-        type: 'FieldValueInvalid',
-        field: 'spec',
-        message: `Invalid value: "${qosClass(asKind<Pod>(next))}": Pod QOS Class may not change as a result of resizing`,
-      })
-    }
-    return out
-  },
+  validateUpdate: (next, previous) => [
+    ...validate(next),
+    ...resizeProblems(asKind<Pod>(next), asKind<Pod>(previous), qosClass),
+  ],
 }
 
-/** Binding sets the node and the PodScheduled condition; its handler has checked who may be bound. */
-const binding: SubresourceStrategy = {
-  prepareForUpdate: (next, previous) => keepGeneration(next, previous),
-  validateUpdate: validate,
+function takeResources(containers: Container[] | undefined, asked: readonly Container[] | undefined): void {
+  for (const container of containers ?? []) {
+    const wanted = asked?.find(item => item.name === container.name)
+    if (wanted?.resources) container.resources = wanted.resources
+    if (wanted?.resizePolicy) container.resizePolicy = wanted.resizePolicy
+  }
 }
 
 export const pods: Strategy = defineKind({
@@ -170,6 +162,6 @@ export const pods: Strategy = defineKind({
       'status.nominatedNodeName': status?.nominatedNodeName ?? '',
     }
   },
-  subresources: { binding, ephemeralcontainers: ephemeralContainers, resize },
+  subresources: { ephemeralcontainers: ephemeralContainers, resize },
   table: podTable,
 })

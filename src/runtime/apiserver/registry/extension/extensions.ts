@@ -9,7 +9,7 @@ import type {
   PriorityLevelConfiguration,
 } from '../../../../kube/types.ts'
 import { ageColumn, column, createdAtTable, NONE, nameColumn, since, tableOf, UNKNOWN } from '../columns.ts'
-import { defineKind } from '../kind.ts'
+import { defineKind, keepMetadata } from '../kind.ts'
 import type { Strategy } from '../strategy.ts'
 import { asKind, at, setDefault } from '../support.ts'
 import { checkOneOf } from '../validation/meta.ts'
@@ -90,6 +90,7 @@ export const apiServices: Strategy = defineKind({
   group: 'apiregistration.k8s.io',
   resource: 'apiservices',
   hasStatus: true,
+  prepareForStatusUpdate: keepMetadata,
   hasGeneration: false,
   allowUnconditionalUpdate: false,
   applyDefaults(object) {
@@ -130,6 +131,7 @@ export const definitions: Strategy = defineKind({
   group: 'apiextensions.k8s.io',
   resource: 'customresourcedefinitions',
   hasStatus: true,
+  prepareForStatusUpdate: keepMetadata,
   hasGeneration: true,
   allowUnconditionalUpdate: false,
   applyDefaults(object) {
@@ -185,8 +187,8 @@ export const flowSchemas: Strategy = defineKind({
   group: 'flowcontrol.apiserver.k8s.io',
   resource: 'flowschemas',
   hasStatus: true,
+  prepareForStatusUpdate: keepMetadata,
   hasGeneration: true,
-  allowUnconditionalUpdate: false,
   applyDefaults(object) {
     const { spec } = asKind<FlowSchema>(object)
     if (spec && !spec.matchingPrecedence) spec.matchingPrecedence = MATCHING_PRECEDENCE
@@ -215,8 +217,8 @@ export const priorityLevels: Strategy = defineKind({
   group: 'flowcontrol.apiserver.k8s.io',
   resource: 'prioritylevelconfigurations',
   hasStatus: true,
+  prepareForStatusUpdate: keepMetadata,
   hasGeneration: true,
-  allowUnconditionalUpdate: false,
   table: tableOf<PriorityLevelConfiguration>(
     [
       nameColumn,

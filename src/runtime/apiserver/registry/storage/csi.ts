@@ -3,7 +3,7 @@ import type { FieldError } from '../../../../kube/field-error.ts'
 import { required } from '../../../../kube/field-error.ts'
 import type { CSIDriver, CSINode, VolumeAttachment } from '../../../../kube/types.ts'
 import { ageColumn, column, nameColumn, since, tableOf, UNSET } from '../columns.ts'
-import { defineKind } from '../kind.ts'
+import { defineKind, keepMetadata } from '../kind.ts'
 import type { Strategy } from '../strategy.ts'
 import { asKind, setDefault } from '../support.ts'
 import { checkImmutable } from '../validation/workload.ts'
@@ -75,6 +75,7 @@ export const volumeAttachments: Strategy = defineKind({
   group: GROUP,
   resource: 'volumeattachments',
   hasStatus: true,
+  prepareForStatusUpdate: keepMetadata,
   hasGeneration: false,
   allowUnconditionalUpdate: false,
   validate(object) {

@@ -42,17 +42,15 @@ export const isCidr = (value: string): boolean => parseCidr(value) !== null
 export const CIDR_PROBLEM = 'must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)'
 
 /**
- * Why an address cannot be an endpoint. Upstream refuses all of 127.0.0.0/8; here only 127.0.0.0/24, because
- * the process runtime's pods have the mirrors of their addresses in the rest (ARCHITECTURE, "The process
- * runtime's network").
+ * Why an address cannot be an endpoint. Upstream refuses 127.0.0.0/8 too; here the process runtime's pods have
+ * the mirrors of their addresses in it, and so does a node that is bound to a loopback address (ARCHITECTURE,
+ * "The process runtime's network").
  */
 export function specialIpProblems(address: string): string[] {
   const isOld = parseAddress(address)?.family === 4
   const starts = (prefix: string) => address.toLowerCase().startsWith(prefix)
   if (address === '0.0.0.0' || address === '::') return [`may not be unspecified (${address})`]
-  if (isOld ? starts('127.0.0.') : address === '::1') {
-    return ['may not be in the loopback range (127.0.0.0/8, ::1/128)']
-  }
+  if (address === '::1') return ['may not be in the loopback range (127.0.0.0/8, ::1/128)']
   if (isOld ? starts('169.254.') : /^fe[89ab]/i.test(address)) {
     return ['may not be in the link-local range (169.254.0.0/16, fe80::/10)']
   }

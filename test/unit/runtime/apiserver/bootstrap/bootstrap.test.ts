@@ -106,8 +106,24 @@ test('missing rules and subjects come back, additions stay, and autoupdate can b
   assert.deepEqual(planBootstrap(role, kept), { kind: 'none' })
 })
 
+test('a changed address or port of the API server is published anew', () => {
+  const kinds = ['Service', 'Endpoints', 'EndpointSlice']
+  const ofService = (over: object) =>
+    bootstrapObjects({ ...facts, ...over }).filter(object => kinds.includes(object.kind))
+  const before = ofService({ apiAddresses: ['127.0.0.1'] })
+  for (const [index, wanted] of ofService({ apiAddresses: ['192.0.2.7'], apiPort: 7443 }).entries()) {
+    const present = before[index] ?? null
+    const action = planBootstrap(wanted, present)
+    assert.ok(action.kind === 'update', wanted.kind)
+    assert.deepEqual(planBootstrap(wanted, action.object), { kind: 'none' }, wanted.kind)
+    assert.deepEqual(planBootstrap(present ?? wanted, present), { kind: 'none' }, wanted.kind)
+  }
+  const [, , slice] = ofService({ apiAddresses: ['2001:db8::7'] })
+  assert.equal(planBootstrap(slice ?? (before[0] as KubeObject), before[2] ?? null).kind, 'replace')
+})
+
 test('an address that cannot be an endpoint is left out', () => {
-  const objects = bootstrapObjects({ ...facts, apiAddresses: ['127.0.0.1', '0.0.0.0'] })
+  const objects = bootstrapObjects({ ...facts, apiAddresses: ['::1', '0.0.0.0'] })
   assert.deepEqual(objects.find(object => object.kind === 'Endpoints')?.['subsets'], [])
   assert.deepEqual(objects.find(object => object.kind === 'EndpointSlice')?.['endpoints'], [])
 })

@@ -74,13 +74,14 @@ test('a node shows its roles and readiness', () => {
   assert.equal(cells['Version'], 'v1.36.0')
 })
 
-test('endpoint slices accept mirrors of pod addresses, but not this machine’s own loopback', () => {
+test('endpoint slices accept loopback addresses of IPv4, where pods and nodes of one host live', () => {
   const slices = strategyOf('discovery.k8s.io/endpointslices')
-  const slice = (address: string) =>
-    object('EndpointSlice', { addressType: 'IPv4', endpoints: [{ addresses: [address] }] })
+  const slice = (address: string, addressType = 'IPv4') =>
+    object('EndpointSlice', { addressType, endpoints: [{ addresses: [address] }] })
   assert.deepEqual(createProblems(slices, slice('127.1.0.7')), [])
-  assert.deepEqual(createProblems(slices, slice('127.0.0.1')), [
-    'endpoints[0].addresses[0]: Invalid value: "127.0.0.1": may not be in the loopback range (127.0.0.0/8, ::1/128)',
+  assert.deepEqual(createProblems(slices, slice('127.0.0.1')), [])
+  assert.deepEqual(createProblems(slices, slice('::1', 'IPv6')), [
+    'endpoints[0].addresses[0]: Invalid value: "::1": may not be in the loopback range (127.0.0.0/8, ::1/128)',
   ])
 })
 

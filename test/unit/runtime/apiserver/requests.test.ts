@@ -1,0 +1,41 @@
+/** What holds for every request: its time, broken invariants, and the documents for checking tokens. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { AssertionFailure, assert as invariant } from '../../../../src/base/assert.ts'
+import { createOidcDocuments } from '../../../../src/runtime/apiserver/authn/oidc.ts'
+import { configMap, makeServer } from './harness.ts'
+
+const maps = '/api/v1/namespaces/default/configmaps'
+
+test('a request that asks for less time gets no more, and a senseless time is refused', async () => {
+  const never = { name: 'Never', admit: () => new Promise<void>(() => {}) }
+  const server = makeServer({ admission: [never] })
+  const late = await server.call('POST', `${maps}?timeout=20ms`, configMap('a'))
+  assert.deepEqual([late.status, late.body.reason], [504, 'Timeout'])
+  for (const timeout of ['soon', '-1s', '5']) {
+    const { status, body } = await server.call('GET', `${maps}?timeout=${timeout}`)
+    assert.deepEqual([status, body.message], [400, 'invalid timeout specified in the request URL'])
+  }
+  assert.equal((await server.call('GET', `${maps}?timeout=1m30s`)).status, 200)
+})
+
+test('a broken invariant in a request is answered 500 and told to the process', async () => {
+  const fatal: Error[] = []
+  const broken = { name: 'Broken', admit: () => invariant(false, 'one is one') }
+  const server = makeServer({ admission: [broken], onFatal: error => fatal.push(error) })
+  assert.equal((await server.call('POST', maps, configMap('a'))).status, 500)
+  assert.ok(fatal.length === 1 && fatal[0] instanceof AssertionFailure)
+})
+
+test('the documents for checking tokens are served where they exist', async () => {
+  const paths = ['/.well-known/openid-configuration', '/openid/v1/jwks']
+  for (const path of paths) assert.equal((await makeServer().call('GET', path)).status, 404)
+  const jwksUri = 'https://192.0.2.1:16443/openid/v1/jwks'
+  const issuer = 'https://kubernetes.default.svc.cluster.local'
+  const server = makeServer({ oidc: createOidcDocuments({ issuer, jwksUri, publicKeys: [] }) })
+  const configuration = await server.call('GET', paths[0] ?? '')
+  assert.deepEqual([configuration.body.issuer, configuration.body.jwks_uri], [issuer, jwksUri])
+  const keys = await server.call('GET', paths[1] ?? '')
+  assert.equal(keys.headers['content-type'], 'application/jwk-set+json')
+  assert.deepEqual(JSON.parse(keys.body), { keys: [] })
+})
