@@ -1,7 +1,7 @@
 /** What differs between two states of an object, as sets of the fields that came, went and changed. */
 import { equalJson } from '../equality.ts'
 import { type ApplySchema, fieldSchema, type ListSchema, type MapSchema, resolved } from './apply-schema.ts'
-import { type FieldSet, isEmptySet, markPath, newFieldSet, recursiveDifference, union } from './field-set.ts'
+import { childOf, type FieldSet, isEmptySet, newFieldSet, recursiveDifference, union } from './field-set.ts'
 import { fieldElement, type PathElement } from './path-element.ts'
 import { type Fields, isMap, knownElement, lacksFields, lacksItems } from './values.ts'
 
@@ -14,7 +14,7 @@ export interface Comparison {
 /** Undefined is absent; a null is a value. */
 export function compareValues(schema: ApplySchema, before: unknown, after: unknown): Comparison {
   const comparison = { added: newFieldSet(), modified: newFieldSet(), removed: newFieldSet() }
-  new Comparer(comparison).compare(schema, before, after, [])
+  new Comparer(comparison).compare(schema, before, after, null)
   return comparison
 }
 
@@ -33,7 +33,11 @@ export function withoutIgnored(comparison: Comparison, ignored: FieldSet): Compa
   }
 }
 
-type Path = readonly PathElement[]
+/** Steps from the inside out, so that going one deeper is cheap. */
+interface Path {
+  readonly parent: Path | null
+  readonly element: PathElement
+}
 
 class Comparer {
   readonly #to: Comparison
@@ -42,36 +46,26 @@ class Comparer {
     this.#to = to
   }
 
-  compare(schema: ApplySchema, before: unknown, after: unknown, path: Path): void {
+  compare(schema: ApplySchema, before: unknown, after: unknown, path: Path | null): void {
     if (before === after) return
-    const shape = resolved(schema, after ?? before)
-    if (shape.kind === 'leaf' || (schema.kind === 'deduced' && isOtherShape(before, after))) {
-      this.#leaf(before, after, path)
-    } else if (shape.kind === 'list') {
-      const isLeaf = shape.relation === 'atomic' || (lacksItems(before) && lacksItems(after))
-      if (isLeaf) this.#leaf(before, after, path)
-      else this.#inside(before, after, path, () => this.#list(shape, before, after, path))
-    } else {
-      const isLeaf = shape.atomic || (lacksFields(before) && lacksFields(after))
-      if (isLeaf) this.#leaf(before, after, path)
-      else this.#inside(before, after, path, () => this.#map(shape, before, after, path))
+    if (before === undefined) place(this.#to.added, path, wholeSet(schema, after))
+    else if (after === undefined) place(this.#to.removed, path, wholeSet(schema, before))
+    else this.#both(schema, before, after, path)
+  }
+
+  #both(schema: ApplySchema, before: unknown, after: unknown, path: Path | null): void {
+    const shape = resolved(schema, after)
+    const isOther = schema.kind === 'deduced' && isOtherShape(before, after)
+    if (shape.kind === 'list' && !isOther && !isLeafList(shape, before, after)) {
+      this.#list(shape, before, after, path)
+    } else if (shape.kind === 'map' && !isOther && !isLeafMap(shape, before, after)) {
+      this.#map(shape, before, after, path)
+    } else if (!equalJson(before, after)) {
+      place(this.#to.modified, path, newFieldSet(true))
     }
   }
 
-  #leaf(before: unknown, after: unknown, path: Path): void {
-    if (before === undefined) markPath(this.#to.added, path)
-    else if (after === undefined) markPath(this.#to.removed, path)
-    else if (!equalJson(before, after)) markPath(this.#to.modified, path)
-  }
-
-  /** A list or map that came or went counts itself, not only what is in it. */
-  #inside(before: unknown, after: unknown, path: Path, walk: () => void): void {
-    walk()
-    if (before === undefined) markPath(this.#to.added, path)
-    else if (after === undefined) markPath(this.#to.removed, path)
-  }
-
-  #map(map: MapSchema, before: unknown, after: unknown, path: Path): void {
+  #map(map: MapSchema, before: unknown, after: unknown, path: Path | null): void {
     const left = isMap(before) ? before : null
     const right = isMap(after) ? after : null
     for (const name in right) {
@@ -83,20 +77,20 @@ class Comparer {
     }
   }
 
-  #field(map: MapSchema, name: string, before: unknown, after: unknown, path: Path): void {
+  #field(map: MapSchema, name: string, before: unknown, after: unknown, path: Path | null): void {
     if (before === after) return
     const schema = fieldSchema(map, name)
-    if (schema !== null) this.compare(schema, before, after, [...path, fieldElement(name)])
+    if (schema !== null) this.compare(schema, before, after, { parent: path, element: fieldElement(name) })
   }
 
-  #list(list: ListSchema, before: unknown, after: unknown, path: Path): void {
+  #list(list: ListSchema, before: unknown, after: unknown, path: Path | null): void {
     const left = itemsByElement(list, before)
     const right = itemsByElement(list, after)
     for (const [element, items] of left) {
-      this.#items(list, items, right.get(element) ?? [], [...path, element])
+      this.#items(list, items, right.get(element) ?? [], { parent: path, element })
     }
     for (const [element, items] of right) {
-      if (!left.has(element)) this.#items(list, [], items, [...path, element])
+      if (!left.has(element)) this.#items(list, [], items, { parent: path, element })
     }
   }
 
@@ -105,15 +99,56 @@ class Comparer {
     if (left.length <= 1 && right.length <= 1) {
       this.compare(list.items, left[0], right[0], path)
     } else if (left.length >= 2 && right.length >= 2) {
-      if (!equalJson(left, right)) markPath(this.#to.modified, path)
+      if (!equalJson(left, right)) place(this.#to.modified, path, newFieldSet(true))
     } else if (left.length >= 2) {
       if (right.length > 0) this.compare(list.items, undefined, right[0], path)
-      markPath(this.#to.removed, path)
+      place(this.#to.removed, path, newFieldSet(true))
     } else {
       if (left.length > 0) this.compare(list.items, left[0], undefined, path)
-      markPath(this.#to.added, path)
+      place(this.#to.added, path, newFieldSet(true))
     }
   }
+}
+
+/** Puts what is at the end of a path into a set that is being built. */
+function place(set: FieldSet, path: Path | null, end: FieldSet): void {
+  if (path === null) return
+  const parent = nodeAt(set, path.parent)
+  const known = parent.below?.get(path.element)
+  parent.below ??= new Map()
+  parent.below.set(path.element, known === undefined ? end : union(known, end))
+}
+
+const nodeAt = (set: FieldSet, path: Path | null): FieldSet =>
+  path === null ? set : childOf(nodeAt(set, path.parent), path.element)
+
+const isLeafList = (list: ListSchema, before: unknown, after: unknown): boolean =>
+  list.relation === 'atomic' || (lacksItems(before) && lacksItems(after))
+
+const isLeafMap = (map: MapSchema, before: unknown, after: unknown): boolean =>
+  map.atomic || (lacksFields(before) && lacksFields(after))
+
+/** A value that came or went: it and everything in it. */
+function wholeSet(schema: ApplySchema, value: unknown): FieldSet {
+  const set = newFieldSet(true)
+  const shape = resolved(schema, value)
+  if (shape.kind === 'map' && !shape.atomic && isMap(value)) {
+    for (const name in value) {
+      const inner = value[name]
+      const field = inner === undefined ? null : fieldSchema(shape, name)
+      if (field !== null) putBelow(set, fieldElement(name), wholeSet(field, inner))
+    }
+  } else if (shape.kind === 'list' && shape.relation !== 'atomic') {
+    for (const [element, items] of itemsByElement(shape, value)) {
+      putBelow(set, element, items.length > 1 ? newFieldSet(true) : wholeSet(shape.items, items[0]))
+    }
+  }
+  return set
+}
+
+function putBelow(set: FieldSet, element: PathElement, child: FieldSet): void {
+  set.below ??= new Map()
+  set.below.set(element, child)
 }
 
 function valueOrZero(map: MapSchema, value: Fields, name: string): unknown {

@@ -112,7 +112,8 @@ export const equalSets = (a: FieldSet, b: FieldSet): boolean => a === b || (isSu
 /** The steps below a node in upstream's order. */
 export function sortedBelow(set: FieldSet): (readonly [PathElement, FieldSet])[] {
   if (set.below === null) return []
-  return [...set.below].sort(([a], [b]) => compareElements(a, b))
+  const inner = [...set.below]
+  return inner.length > 1 ? inner.sort(([a], [b]) => compareElements(a, b)) : inner
 }
 
 /** Every path of the set, in order. */
