@@ -17,6 +17,8 @@ export interface ReconcileLoopParts {
 }
 
 const DEFAULT_WORKERS = 4
+/** A key that waits for a later time is looked at once in between; timers cannot wait for a month. */
+const AGAIN_MS_MAX = 24 * 3_600_000
 /** From so many failures in a row on, a failure is a warning. */
 const QUIET_FAILURES = 3
 
@@ -62,7 +64,7 @@ export class ReconcileLoop {
     try {
       const againMs = await this.#parts.reconcile(key, this.#aborter.signal)
       this.#queue.forget(key)
-      if (againMs !== undefined) this.#queue.addAfter(key, againMs)
+      if (againMs !== undefined) this.#queue.addAfter(key, Math.min(againMs, AGAIN_MS_MAX))
     } catch (error) {
       if (this.#aborter.signal.aborted) return
       this.#queue.addRateLimited(key)

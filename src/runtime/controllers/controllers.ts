@@ -12,6 +12,7 @@ import { createClusterRoleAggregationController } from './cluster-role-aggregati
 import { createDeploymentController } from './deployment/controller.ts'
 import { createEndpointSliceController } from './endpoint-slice/controller.ts'
 import { createGarbageCollector } from './garbage-collector/controller.ts'
+import { createJobController } from './job/controller.ts'
 import { createNamespaceController } from './namespace/controller.ts'
 import { createNodeIpamController } from './node-ipam/controller.ts'
 import { createNodeLifecycleController } from './node-lifecycle/controller.ts'
@@ -21,6 +22,7 @@ import { createRootCaPublisher } from './root-ca-publisher/controller.ts'
 import { createServiceAccountController } from './service-account/controller.ts'
 import type { Controller, ControllerContext, ControllerSettings } from './shared/context.ts'
 import { createTaintEvictionController } from './taint-eviction/controller.ts'
+import { createTtlAfterFinishedController } from './ttl-after-finished/controller.ts'
 
 export { type ControllerSettings, DEFAULT_SETTINGS } from './shared/context.ts'
 
@@ -53,6 +55,8 @@ const CONTROLLERS: readonly ((context: ControllerContext) => Controller)[] = [
   createRootCaPublisher,
   createDeploymentController,
   createReplicaSetController,
+  createJobController,
+  createTtlAfterFinishedController,
   createEndpointSliceController,
   createNodeIpamController,
   createNodeLifecycleController,

@@ -5,7 +5,7 @@ import type { KubeObject } from '../../../kube/object.ts'
 import type { Pod, ReplicaSet, ReplicaSetCondition, ReplicaSetStatus } from '../../../kube/types.ts'
 import { controllerReference } from '../shared/owners.ts'
 import { isActive, isAvailable, isReady, podCondition, timeMs } from '../shared/pods.ts'
-import { rankForDeletion } from './ranking.ts'
+import { rankForDeletion } from '../shared/ranking.ts'
 
 /** Pods created or deleted in one go. */
 export const BURST_PODS_MAX = 500

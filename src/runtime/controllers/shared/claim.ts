@@ -14,6 +14,8 @@ export interface ClaimParts<T extends KubeObject> {
   readonly informer: Informer<T>
   readonly candidates: readonly T[]
   readonly signal: AbortSignal
+  /** Given to what is adopted. */
+  readonly finalizers?: readonly string[]
 }
 
 /** The objects that the owner controls after adopting and releasing. */
@@ -23,7 +25,12 @@ export async function claimObjects<T extends KubeObject>(parts: ClaimParts<T>): 
   const mine = [...claims.mine]
   if (claims.adopt.length > 0 && (await isAlive(parts))) {
     for (const target of claims.adopt) {
-      const adopted = await patchOwners<T>(client, resource, target, adoptPatch(owner, target))
+      const adopted = await patchOwners<T>(
+        client,
+        resource,
+        target,
+        adoptPatch(owner, target, parts.finalizers),
+      )
       if (adopted === null) continue
       await informer.caughtUp(adopted.metadata.resourceVersion, signal)
       mine.push(adopted)

@@ -54,8 +54,14 @@ export function planClaims<T extends KubeObject>(
 }
 
 /** Strategic merge patch that adds the controller reference; refused when the object is another one by now. */
-export function adoptPatch(owner: KubeObject, target: KubeObject): object {
-  return { metadata: { ownerReferences: [controllerReference(owner)], uid: target.metadata.uid } }
+export function adoptPatch(owner: KubeObject, target: KubeObject, finalizers?: readonly string[]): object {
+  return {
+    metadata: {
+      ownerReferences: [controllerReference(owner)],
+      uid: target.metadata.uid,
+      ...(finalizers === undefined ? {} : { finalizers }),
+    },
+  }
 }
 
 /** Strategic merge patch that removes the reference to the owner. */

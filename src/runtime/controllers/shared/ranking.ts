@@ -1,6 +1,6 @@
-/** Which pods of a replica set are deleted first. */
+/** Which of an owner's pods are deleted first. */
 import type { Pod } from '../../../kube/types.ts'
-import { isReady, podCondition, timeMs } from '../shared/pods.ts'
+import { isReady, podCondition, timeMs } from './pods.ts'
 
 const DELETION_COST = 'controller.kubernetes.io/pod-deletion-cost'
 const PHASE_ORDER: Readonly<Record<string, number>> = { Pending: 0, Unknown: 1, Running: 2 }
