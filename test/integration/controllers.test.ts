@@ -6,6 +6,7 @@ import {
   CONFIG_MAPS,
   DEPLOYMENTS,
   ENDPOINT_SLICES,
+  ENDPOINTS,
   EVENTS,
   NAMESPACES,
   PODS,
@@ -18,6 +19,7 @@ import type {
   ConfigMap,
   Deployment,
   EndpointSlice,
+  Endpoints,
   Event,
   Namespace,
   Pod,
@@ -149,6 +151,14 @@ test('a deployment becomes a replica set, pods, and bound pods; a service follow
       const { items } = await client.list<EndpointSlice>(ENDPOINT_SLICES, { namespace: 'rollout' })
       const ready = items.flatMap(slice => slice.endpoints ?? []).filter(each => each.conditions?.ready)
       return items.length === 1 && ready.length === 2
+    },
+    WAIT_MS,
+  )
+  await until(
+    'the same in the endpoints',
+    async () => {
+      const { items } = await client.list<Endpoints>(ENDPOINTS, { namespace: 'rollout' })
+      return items[0]?.subsets?.[0]?.addresses?.length === 2
     },
     WAIT_MS,
   )

@@ -11,6 +11,7 @@ import type { Model } from '../../kube/model-types.ts'
 import { createClusterRoleAggregationController } from './cluster-role-aggregation/controller.ts'
 import { createDeploymentController } from './deployment/controller.ts'
 import { createEndpointSliceController } from './endpoint-slice/controller.ts'
+import { createEndpointsController } from './endpoints/controller.ts'
 import { createGarbageCollector } from './garbage-collector/controller.ts'
 import { createJobController } from './job/controller.ts'
 import { createNamespaceController } from './namespace/controller.ts'
@@ -58,6 +59,7 @@ const CONTROLLERS: readonly ((context: ControllerContext) => Controller)[] = [
   createJobController,
   createTtlAfterFinishedController,
   createEndpointSliceController,
+  createEndpointsController,
   createNodeIpamController,
   createNodeLifecycleController,
   createTaintEvictionController,

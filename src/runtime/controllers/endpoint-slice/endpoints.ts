@@ -1,6 +1,7 @@
 /** From a service and its pods to endpoints and their ports. */
-import type { Container, Endpoint, EndpointSlicePort, Pod, Service } from '../../../kube/types.ts'
+import type { Endpoint, EndpointSlicePort, Pod, Service } from '../../../kube/types.ts'
 import { isFinished, isReady } from '../shared/pods.ts'
+import { resolvePorts } from '../shared/service-ports.ts'
 
 export type AddressType = 'IPv4' | 'IPv6'
 
@@ -31,7 +32,7 @@ export function groupEndpoints(
     if (address === undefined || isFinished(pod)) continue
     const ports = resolvePorts(service, pod)
     const key = portsKey(ports)
-    const group = groups.get(key) ?? { ports, endpoints: [] }
+    const group: PortGroup = groups.get(key) ?? { ports, endpoints: [] }
     group.endpoints.push(renderEndpoint(service, pod, address))
     groups.set(key, group)
   }
@@ -65,30 +66,4 @@ function renderEndpoint(service: Service, pod: Pod, address: string): Endpoint {
     ...(pod.spec?.nodeName ? { nodeName: pod.spec.nodeName } : {}),
     ...(isNamed && hostname ? { hostname } : {}),
   }
-}
-
-/** Ports that the pod has no number for are left out. */
-function resolvePorts(service: Service, pod: Pod): EndpointSlicePort[] {
-  const ports: EndpointSlicePort[] = []
-  for (const port of service.spec?.ports ?? []) {
-    const protocol = port.protocol ?? 'TCP'
-    const number = resolvePort(pod, port.targetPort ?? port.port, protocol)
-    if (number === undefined) continue
-    ports.push({
-      name: port.name ?? '',
-      port: number,
-      protocol,
-      ...(port.appProtocol === undefined ? {} : { appProtocol: port.appProtocol }),
-    })
-  }
-  return ports
-}
-
-function resolvePort(pod: Pod, target: unknown, protocol: string): number | undefined {
-  if (typeof target === 'number') return target
-  const sidecars = (pod.spec?.initContainers ?? []).filter(each => each.restartPolicy === 'Always')
-  const containers: Container[] = [...(pod.spec?.containers ?? []), ...sidecars]
-  return containers
-    .flatMap(container => container.ports ?? [])
-    .find(port => port.name === target && (port.protocol ?? 'TCP') === protocol)?.containerPort
 }

@@ -17,12 +17,6 @@ export interface SlicePlan {
   readonly delete: readonly EndpointSlice[]
 }
 
-/** Services that other means give endpoints to are left alone. */
-export function hasEndpoints(service: Service): boolean {
-  const selector = service.spec?.selector
-  return service.spec?.type !== 'ExternalName' && selector !== undefined && Object.keys(selector).length > 0
-}
-
 export function planSlices(
   service: Service,
   parts: { readonly pods: readonly Pod[]; readonly slices: readonly EndpointSlice[] },

@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import type { KubeObject } from '../../../../src/kube/object.ts'
 import type { Endpoint, EndpointSlice, Node, Pod, ReplicaSet, Service } from '../../../../src/kube/types.ts'
 import { planSlices } from '../../../../src/runtime/controllers/endpoint-slice/plan.ts'
+import { planEndpoints } from '../../../../src/runtime/controllers/endpoints/plan.ts'
 import { planGarbage } from '../../../../src/runtime/controllers/garbage-collector/plan.ts'
 import { planPodCidr } from '../../../../src/runtime/controllers/node-ipam/plan.ts'
 import { planTaints, planUnknown } from '../../../../src/runtime/controllers/node-lifecycle/plan.ts'
@@ -226,4 +227,57 @@ test('a node gets the first free range of the pod network', () => {
   assert.equal(planPodCidr('10.1.0.0/16', new Set()), '10.1.0.0/24')
   assert.equal(planPodCidr('10.1.0.0/16', new Set(['10.1.0.0/24', '10.1.1.0/24'])), '10.1.2.0/24')
   assert.equal(planPodCidr('10.1.0.0/24', new Set(['10.1.0.0/24'])), null)
+})
+
+test('endpoints hold ready and unready pods by the ports that they share, and nothing that is ending', () => {
+  const service: Service = {
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata: { name: 'web', namespace: 'default', labels: { team: 'a' } },
+    spec: {
+      clusterIP: '10.152.183.9',
+      selector: { app: 'web' },
+      ports: [{ name: 'http', port: 80, targetPort: 'http' }],
+    },
+  }
+  const pods = [
+    pod('b', { ip: '10.1.0.3' }),
+    pod('a', { ip: '10.1.0.2' }),
+    pod('slow', { ip: '10.1.0.4', ready: false }),
+    pod('ending', { ip: '10.1.0.5', deleting: true }),
+    pod('done', { ip: '10.1.0.6', phase: 'Succeeded' }),
+  ]
+  const plan = planEndpoints(service, { pods, existing: undefined })
+  if (plan.kind === 'nothing') return assert.fail('there is something to do')
+  assert.equal(plan.kind, 'create')
+  assert.deepEqual(plan.endpoints.metadata.labels, {
+    team: 'a',
+    'endpoints.kubernetes.io/managed-by': 'endpoint-controller',
+  })
+  const [subset] = plan.endpoints.subsets ?? []
+  assert.deepEqual(
+    [subset?.addresses?.map(each => each.ip), subset?.notReadyAddresses?.map(each => each.ip), subset?.ports],
+    [['10.1.0.2', '10.1.0.3'], ['10.1.0.4'], [{ name: 'http', port: 8080, protocol: 'TCP' }]],
+  )
+  assert.equal(planEndpoints(service, { pods: pods.toReversed(), existing: plan.endpoints }).kind, 'nothing')
+  const gone = planEndpoints(service, { pods: [], existing: plan.endpoints })
+  assert.equal(gone.kind === 'update' && gone.endpoints.subsets, undefined)
+})
+
+test('endpoints hold a thousand addresses at most, ready ones first', () => {
+  const service: Service = {
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata: { name: 'web', namespace: 'default' },
+    spec: { clusterIP: 'None', selector: { app: 'web' } },
+  }
+  const pods = Array.from({ length: 1_100 }, (_, at) =>
+    pod(`p${at}`, { ip: `10.1.${at >> 8}.${at & 255}`, ready: at >= 200 }),
+  )
+  const plan = planEndpoints(service, { pods, existing: undefined })
+  if (plan.kind === 'nothing') return assert.fail('there is something to do')
+  const [subset] = plan.endpoints.subsets ?? []
+  assert.deepEqual([subset?.addresses?.length, subset?.notReadyAddresses?.length], [900, 100])
+  assert.equal(plan.endpoints.metadata.annotations?.['endpoints.kubernetes.io/over-capacity'], 'truncated')
+  assert.equal(plan.endpoints.metadata.labels?.['service.kubernetes.io/headless'], '')
 })
