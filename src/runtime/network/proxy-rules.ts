@@ -18,6 +18,8 @@ export interface ProxyRule {
   readonly backends: readonly Backend[]
   /** Connections of one client go to one backend for so long; null for no affinity. */
   readonly affinityMs: number | null
+  /** Only endpoints of this node are asked, so that they see who asks. */
+  readonly isLocalOnly: boolean
 }
 
 export interface ProxyInput {
@@ -28,12 +30,14 @@ export interface ProxyInput {
   readonly nodeAddresses: readonly string[]
   /** Where pods reach a cluster IP. */
   readonly serviceAddress: (clusterIp: string) => string
+  /** Rules without backends too, for those who refuse connections themselves. */
+  readonly keepsEmpty?: boolean
 }
 
 const SERVICE_LABEL = 'kubernetes.io/service-name'
 const DEFAULT_AFFINITY_SECONDS = 10_800
 
-/** A rule without backends is left out, so that connections to it are refused. */
+/** A rule without backends is left out unless it is wanted, so that connections to it are refused. */
 export function planProxyRules(input: ProxyInput): ReadonlyMap<string, ProxyRule> {
   const slicesOf = Map.groupBy(
     input.slices,
@@ -45,7 +49,8 @@ export function planProxyRules(input: ProxyInput): ReadonlyMap<string, ProxyRule
     for (const port of service.spec?.ports ?? []) {
       for (const rule of rulesOf(service, port, slicesOf.get(serviceKey) ?? [], input)) {
         // Two services cannot own an address and port; the API sees to it, and the first one stays.
-        if (rule.backends.length > 0 && !rules.has(rule.key)) rules.set(rule.key, rule)
+        const isWanted = rule.backends.length > 0 || input.keepsEmpty === true
+        if (isWanted && !rules.has(rule.key)) rules.set(rule.key, rule)
       }
     }
   }
@@ -74,6 +79,7 @@ function rulesOf(
     key: `${protocol} ${address}:${number}`,
     address,
     port: number,
+    isLocalOnly,
     backends: backendsOf(port, slices, isLocalOnly ? input.nodeName : null),
   })
   const addresses = (spec.clusterIPs ?? [spec.clusterIP ?? '']).filter(isUsable)
