@@ -1,5 +1,6 @@
 /** The contract suite against the process runtime, and what only real processes can show. */
 import assert from 'node:assert/strict'
+import { existsSync } from 'node:fs'
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -7,7 +8,10 @@ import { test } from 'node:test'
 import { systemClock } from '../../../src/base/clock.ts'
 import { silentLog } from '../../../src/base/log.ts'
 import { systemRandom } from '../../../src/base/random.ts'
-import { ProcessRuntime } from '../../../src/runtime/kubelet/runtime/process/process-runtime.ts'
+import {
+  killAllContainers,
+  ProcessRuntime,
+} from '../../../src/runtime/kubelet/runtime/process/process-runtime.ts'
 import { until } from '../../support/until.ts'
 import { containerOf, describeRuntime, sandboxOf } from './runtime-contract.ts'
 
@@ -195,4 +199,31 @@ test('a program that ignores SIGTERM is killed after the grace period, with all 
     assert.equal((await runtime.containerStatus(id))?.exitCode, 137)
     const state = await readFile(`/proc/${child}/stat`, 'utf8').catch(() => ') Z')
     assert.equal(state.slice(state.lastIndexOf(')') + 2)[0], 'Z')
+  }))
+
+test('a program whose keeper was killed while no daemon was there is not left behind', () =>
+  withRuntime(async ({ directory, runtime: first }) => {
+    const sandbox = await first.runSandbox(sandboxOf(directory))
+    const files = ['again', 'for-good'].map(name => join(directory, name))
+    const lost = async (runtime: ProcessRuntime, file: string) => {
+      const env = { OUT: file }
+      const command = ['sh', '-c', 'echo $PPID $$ >$OUT; exec sleep 600']
+      const id = await runtime.createContainer(sandbox, containerOf({ command, env }))
+      await runtime.startContainer(id)
+      const text = await until('its pids', () => readFile(file, 'utf8').catch(() => null))
+      const [keeper = 0, program = 0] = text.trim().split(' ').map(Number)
+      await runtime.stop()
+      process.kill(keeper, 'SIGKILL')
+      await until('the keeper is gone', () => !existsSync(`/proc/${keeper}`))
+      assert.ok(existsSync(`/proc/${program}`))
+      return { id, program }
+    }
+    const found = await lost(first, files[0] ?? '')
+    const second = open(directory)
+    await second.start(() => {})
+    assert.equal((await second.containerStatus(found.id))?.exitCode, 137)
+    await until('a new daemon ends it', () => !existsSync(`/proc/${found.program}`))
+    const { program } = await lost(second, files[1] ?? '')
+    await killAllContainers(join(directory, 'containers'))
+    await until('stop ends it', () => !existsSync(`/proc/${program}`))
   }))

@@ -3,7 +3,13 @@ import { type FSWatcher, readFileSync, statSync, watch } from 'node:fs'
 import { join } from 'node:path'
 import { type Clock, sleep } from '../../../../base/clock.ts'
 import { ContainerLogWriter } from '../container-log.ts'
-import { isSameProcess, killSession, type ProcessIdentity, signalGroup } from './host-processes.ts'
+import {
+  isSameProcess,
+  killSession,
+  killSessionOf,
+  type ProcessIdentity,
+  signalGroup,
+} from './host-processes.ts'
 import { LogPump } from './log-pump.ts'
 
 /** How long pipes held by stray processes are waited for after the end. */
@@ -57,7 +63,7 @@ export class ContainerProcess {
   async readEnd(keeper: ProcessIdentity): Promise<ExitFacts> {
     this.#hasEnded = true
     // A keeper that was killed leaves no exit code, and perhaps children.
-    if (isSameProcess(keeper)) killSession(keeper.pid)
+    killSessionOf(keeper)
     await this.#pump.saveRest()
     return this.#facts()
   }

@@ -65,6 +65,15 @@ export function signalGroup(group: number, signal: NodeJS.Signals): boolean {
   }
 }
 
+/**
+ * Kills what is left of a session whose leader we knew, though the leader may have gone: its number is not given
+ * away while anybody is in the session. A leader that is somebody else, or of another boot, is left alone.
+ */
+export function killSessionOf(leader: ProcessIdentity): void {
+  const sameBoot = leader.startedTicks.startsWith(`${currentBootId()}:`)
+  if (isSameProcess(leader) || (sameBoot && statOf(leader.pid) === null)) killSession(leader.pid)
+}
+
 /** Kills every process of a session, also those that left the process group. */
 export function killSession(session: number): void {
   signalGroup(session, 'SIGKILL')

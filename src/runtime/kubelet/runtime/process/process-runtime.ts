@@ -23,7 +23,7 @@ import type {
   SandboxStatus,
 } from '../runtime.ts'
 import { ContainerProcess, readExitFile } from './container-process.ts'
-import { currentBootId, identifyProcess, isSameProcess, killSession } from './host-processes.ts'
+import { currentBootId, identifyProcess, isSameProcess, killSessionOf } from './host-processes.ts'
 import { type LaunchHost, planLaunch, probeIsolation } from './launch.ts'
 import { KEEPER_SCRIPT } from './launch-script.ts'
 import { type ContainerRecord, RecordStore, type SandboxRecord } from './records.ts'
@@ -332,7 +332,7 @@ function findKeeper(directory: string): { pid: number; startedTicks: string } | 
 export async function killAllContainers(directory: string): Promise<void> {
   const records = await new RecordStore<ContainerRecord>(join(directory, 'containers')).load()
   for (const { keeper } of records) {
-    if (keeper !== null && isSameProcess(keeper)) killSession(keeper.pid)
+    if (keeper !== null) killSessionOf(keeper)
   }
 }
 
