@@ -63,6 +63,14 @@ export const errorCodes = {
     status: 409,
     reason: 'Conflict',
   }),
+  'store/lease-exists': failed('A lease with this id exists already.', {
+    status: 409,
+    reason: 'Conflict',
+  }),
+  'store/no-key': failed('The key whose value or lease a write was to keep does not exist.', {
+    status: 409,
+    reason: 'Conflict',
+  }),
   'store/corrupt': failed('The data on disk is damaged; the node stops rather than guess.'),
   'store/disk': failed('The disk refused a write or a flush; the node stops rather than guess.'),
   'store/locked': failed('Another process uses this data directory.', { exit: 6 }),

@@ -15,6 +15,7 @@ export const entryTypes = {
   leaseRevocation: 5,
   membership: 6,
   clusterVersion: 7,
+  decision: 8,
 } as const
 
 export type EntryType = (typeof entryTypes)[keyof typeof entryTypes]

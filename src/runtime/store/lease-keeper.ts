@@ -16,6 +16,8 @@ export interface LeaseKeeperParts {
 export class LeaseKeeper {
   readonly #parts: LeaseKeeperParts
   readonly #deadlines = new Map<number, number>()
+  /** Their time was over, and their revocation is under way. */
+  readonly #revoking = new Set<number>()
   #timer: Timer | null = null
   #wakeAt = Number.POSITIVE_INFINITY
 
@@ -26,6 +28,7 @@ export class LeaseKeeper {
   /** Leadership was won (with the leases that exist) or lost (null). */
   reset(leases: readonly { readonly lease: number; readonly ttlMs: number }[] | null): void {
     this.#deadlines.clear()
+    this.#revoking.clear()
     this.#cancel()
     for (const { lease, ttlMs } of leases ?? []) this.arm(lease, ttlMs)
   }
@@ -38,6 +41,14 @@ export class LeaseKeeper {
 
   disarm(lease: number): void {
     this.#deadlines.delete(lease)
+    this.#revoking.delete(lease)
+  }
+
+  /** What is left of the lease's time; 0 when it is over, null when it is not counted here. */
+  remaining(lease: number): number | null {
+    const deadline = this.#deadlines.get(lease)
+    if (deadline === undefined) return null
+    return this.#revoking.has(lease) ? 0 : Math.max(0, deadline - this.#parts.clock.monotonic())
   }
 
   #wake(deadline: number): void {
@@ -55,6 +66,7 @@ export class LeaseKeeper {
     for (const [lease, deadline] of this.#deadlines) {
       if (deadline <= now) {
         this.#deadlines.set(lease, now + 10 * EXPIRY_GRANULARITY_MS)
+        this.#revoking.add(lease)
         this.#parts.revoke(lease)
       }
       next = Math.min(next, this.#deadlines.get(lease) ?? next)

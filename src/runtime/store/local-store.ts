@@ -8,13 +8,18 @@ import type { Log } from '../../base/log.ts'
 import { Compactor } from './compactor.ts'
 import { LeaseKeeper } from './lease-keeper.ts'
 import type { Applied, Command, CommandResult, CommittedCommand } from './mvcc/command.ts'
+import { mayWrite } from './mvcc/decision.ts'
 import { StateMachine } from './mvcc/state-machine.ts'
 import type {
+  Decision,
+  DecisionResult,
   KeyValue,
   Leadership,
+  LeaseState,
   Range,
   RangeResult,
   Revision,
+  Step,
   Store,
   Transaction,
   TransactionOptions,
@@ -29,6 +34,7 @@ import { WatchHub } from './watch/watch-hub.ts'
 export const TRANSACTION_BYTES_MAX = 1.5 * 1024 * 1024
 export const TRANSACTION_OPERATIONS_MAX = 128
 export const KEY_BYTES_MAX = 1024
+export const DECISION_DEPTH_MAX = 8
 
 export interface LocalStoreParts {
   readonly clock: Clock
@@ -97,6 +103,17 @@ export abstract class LocalStore implements Store {
     throw unansweredError(outcome)
   }
 
+  async decide(decision: Decision, options: TransactionOptions = {}): Promise<DecisionResult> {
+    checkDecision(decision)
+    if (!mayWrite(decision)) {
+      await this.barrier(options.signal)
+      return this.state.read(decision)
+    }
+    const outcome = await this.propose({ type: 'decision', decision }, options)
+    if (outcome.kind === 'decision') return outcome.result
+    throw unansweredError(outcome)
+  }
+
   watch(request: WatchRequest, listener: WatchListener): Watch {
     return this.#hub.watch(request, listener)
   }
@@ -109,8 +126,9 @@ export abstract class LocalStore implements Store {
     if (outcome.kind !== 'compacted') throw unansweredError(outcome)
   }
 
-  async grantLease(ttlMs: number): Promise<number> {
-    const outcome = await this.propose({ type: 'lease-grant', ttlMs: Math.ceil(ttlMs) }, {})
+  async grantLease(ttlMs: number, lease?: number): Promise<number> {
+    const chosen = lease === undefined ? {} : { lease }
+    const outcome = await this.propose({ type: 'lease-grant', ttlMs: Math.ceil(ttlMs), ...chosen }, {})
     if (outcome.kind !== 'leased') throw unansweredError(outcome)
     return outcome.lease
   }
@@ -118,6 +136,24 @@ export abstract class LocalStore implements Store {
   async revokeLease(lease: number): Promise<void> {
     const outcome = await this.propose({ type: 'lease-revocation', lease }, {})
     if (outcome.kind !== 'revoked') throw unansweredError(outcome)
+  }
+
+  async keepLeaseAlive(lease: number): Promise<number> {
+    await this.barrier()
+    if (!this.#leadership.leader) throw new Mk8sError('store/no-leader', 'this member does not lead')
+    const found = this.state.lease(lease)
+    if (found === null || this.#leaseKeeper.remaining(lease) === 0) throw noLeaseError(lease)
+    this.#leaseKeeper.arm(lease, found.ttlMs)
+    return found.ttlMs
+  }
+
+  lease(lease: number): LeaseState | null {
+    const found = this.state.lease(lease)
+    return found === null ? null : { lease, ...found, remainingMs: this.#leaseKeeper.remaining(lease) }
+  }
+
+  leases(): readonly number[] {
+    return this.state.leases().map(({ lease }) => lease)
   }
 
   onLeadership(listener: (leadership: Leadership) => void): () => void {
@@ -174,13 +210,54 @@ function checkSize({ compares, operations }: Transaction): void {
     throw tooLarge(`a transaction has at most ${TRANSACTION_BYTES_MAX} bytes`)
 }
 
+function checkDecision(decision: Decision): void {
+  const bytes = bytesOfDecision(decision, 1)
+  if (bytes > TRANSACTION_BYTES_MAX)
+    throw tooLarge(`a transaction has at most ${TRANSACTION_BYTES_MAX} bytes`)
+}
+
+function bytesOfDecision({ conditions, steps, otherwise }: Decision, depth: number): number {
+  if (depth > DECISION_DEPTH_MAX) throw tooLarge(`decisions are nested at most ${DECISION_DEPTH_MAX} deep`)
+  let bytes = 0
+  for (const list of [conditions, steps, otherwise]) {
+    if (list.length > TRANSACTION_OPERATIONS_MAX)
+      throw tooLarge(`a decision has at most ${TRANSACTION_OPERATIONS_MAX} conditions, and steps`)
+  }
+  for (const { key, end, operand } of conditions) {
+    bytes += bytesOfKey(key) + bytesOfKey(end ?? '') + (typeof operand === 'number' ? 8 : operand.length)
+  }
+  for (const step of [...steps, ...otherwise]) bytes += bytesOfStep(step, depth)
+  return bytes
+}
+
+function bytesOfStep(step: Step, depth: number): number {
+  switch (step.type) {
+    case 'put':
+      return bytesOfKey(step.key) + (step.value?.length ?? 0)
+    case 'delete':
+      return bytesOfKey(step.start) + bytesOfKey(step.end)
+    case 'range':
+      return bytesOfKey(step.range.start) + bytesOfKey(step.range.end)
+    case 'decision':
+      return bytesOfDecision(step.decision, depth + 1)
+  }
+}
+
+function bytesOfKey(key: string): number {
+  if (key.length > KEY_BYTES_MAX) throw tooLarge(`a key has at most ${KEY_BYTES_MAX} bytes`)
+  return key.length
+}
+
 function tooLarge(why: string): Mk8sError {
   return new Mk8sError('store/too-large', 'the write is larger than the store accepts', { why })
 }
 
 function unansweredError(outcome: CommandResult): Mk8sError {
-  if (outcome.kind === 'no-lease') {
-    return new Mk8sError('store/no-lease', `lease ${outcome.lease} does not exist`)
-  }
+  if (outcome.kind === 'no-lease') return noLeaseError(outcome.lease)
+  if (outcome.kind === 'refused') return outcome.error
   return new Mk8sError('store/outcome-unknown', 'the write was applied before, and its result is not known')
+}
+
+function noLeaseError(lease: number): Mk8sError {
+  return new Mk8sError('store/no-lease', `lease ${lease} does not exist`)
 }

@@ -58,6 +58,64 @@ export type TransactionResult =
   /** `found` is the present state of each compared key, in order. */
   | { readonly succeeded: false; readonly revision: Revision; readonly found: readonly (KeyValue | null)[] }
 
+/** What must hold of a key, or of every key in [key, end). An absent key has zeros, and no value. */
+export type Condition = {
+  readonly key: string
+  readonly end?: string
+  readonly relation: 'equal' | 'not-equal' | 'greater' | 'less'
+} & (
+  | { readonly target: 'mod-revision' | 'create-revision' | 'version' | 'lease'; readonly operand: number }
+  /** Compared byte by byte; never holds of an absent key. */
+  | { readonly target: 'value'; readonly operand: Buffer }
+)
+
+export type Step =
+  /** Null keeps what the key has; that there is no key is `store/no-key` then. */
+  | {
+      readonly type: 'put'
+      readonly key: string
+      readonly value: Buffer | null
+      readonly lease: number | null
+    }
+  /** All keys of [start, end). */
+  | { readonly type: 'delete'; readonly start: string; readonly end: string }
+  /** Sees what earlier steps did. */
+  | { readonly type: 'range'; readonly range: Range }
+  | { readonly type: 'decision'; readonly decision: Decision }
+
+/**
+ * A transaction that has an alternative and reads: if every condition holds, `steps` happen, else `otherwise`,
+ * in order, at one revision, all of them or none. Conditions of decisions inside see the state before any step.
+ */
+export interface Decision {
+  readonly conditions: readonly Condition[]
+  readonly steps: readonly Step[]
+  readonly otherwise: readonly Step[]
+}
+
+export type StepResult =
+  | { readonly type: 'put'; readonly kv: KeyValue; readonly previous: KeyValue | null }
+  | { readonly type: 'delete'; readonly deleted: readonly KeyValue[] }
+  | { readonly type: 'range'; readonly result: RangeResult }
+  | { readonly type: 'decision'; readonly succeeded: boolean; readonly results: readonly StepResult[] }
+
+export interface DecisionResult {
+  readonly succeeded: boolean
+  /** The store's revision after it. */
+  readonly revision: Revision
+  /** Of the steps of the branch that was taken, in order. */
+  readonly results: readonly StepResult[]
+}
+
+export interface LeaseState {
+  readonly lease: number
+  readonly ttlMs: number
+  /** Null on a member that does not lead, which does not count. */
+  readonly remainingMs: number | null
+  /** In order. */
+  readonly keys: readonly string[]
+}
+
 export interface TransactionOptions {
   /** Only in this Raft term, on this leader; in any other: `store/fenced`. Controllers and scheduler set it. */
   readonly term?: number
@@ -128,12 +186,26 @@ export interface Store {
    * `store/outcome-unknown`, `store/fenced`, `store/too-large`, `store/overloaded`.
    */
   transact(transaction: Transaction, options?: TransactionOptions): Promise<TransactionResult>
+  /**
+   * The general form of `transact`. One that cannot write is not proposed; it reads behind a barrier.
+   * Throws what `transact` throws, `store/no-key`, and for ranges at a revision what `range` throws.
+   */
+  decide(decision: Decision, options?: TransactionOptions): Promise<DecisionResult>
   /** Delivers kept history first, then live. Throws `store/compacted`. */
   watch(request: WatchRequest, listener: WatchListener): Watch
   /** Forgets history at and below `revision` except what is the latest. Through the log. */
   compact(revision: Revision): Promise<void>
-  /** A lease that the leader counts on its monotonic clock and revokes through the log. Returns its id. */
-  grantLease(ttlMs: number): Promise<number>
+  /**
+   * A lease that the leader counts on its monotonic clock and revokes through the log. Returns its id: `lease`
+   * (below 2^53) if given, which throws `store/lease-exists` if it is taken.
+   */
+  grantLease(ttlMs: number, lease?: number): Promise<number>
+  /** Gives the lease its whole time again and returns that. Throws `store/no-lease`, `store/no-leader`. */
+  keepLeaseAlive(lease: number): Promise<number>
+  /** From memory, no barrier. */
+  lease(lease: number): LeaseState | null
+  /** The ids of all leases, from memory, no barrier. */
+  leases(): readonly number[]
   /** Deletes the lease and every key that hangs on it. */
   revokeLease(lease: number): Promise<void>
   /** Called at each change of leadership, once the no-op of the term is applied; returns an unsubscribe. */

@@ -7,14 +7,15 @@ import { silentLog } from '../../../src/base/log.ts'
 import { systemRandom } from '../../../src/base/random.ts'
 import { createMemoryStore } from '../../../src/runtime/store/memory-store.ts'
 import { openRaftStore, type RaftStore } from '../../../src/runtime/store/raft-store.ts'
-import { testStoreContract } from './store-contract.ts'
+import { testDecisionContract } from './decision-contract.ts'
+import { type OpenStore, testStoreContract } from './store-contract.ts'
 
-testStoreContract('memory', async () => {
+const openMemory: OpenStore = async () => {
   const store = createMemoryStore({ clock: systemClock })
   return { store, reopen: null, dispose: () => store.close() }
-})
+}
 
-testStoreContract('raft', async () => {
+const openRaft: OpenStore = async () => {
   const directory = await mkdtemp(join(tmpdir(), 'mk8s-store-'))
   const onFatal = (error: Error) => {
     throw error
@@ -32,4 +33,9 @@ testStoreContract('raft', async () => {
     await rm(directory, { recursive: true })
   }
   return { store, reopen, dispose }
-})
+}
+
+for (const [engine, open] of [['memory', openMemory] as const, ['raft', openRaft] as const]) {
+  testStoreContract(engine, open)
+  testDecisionContract(engine, open)
+}

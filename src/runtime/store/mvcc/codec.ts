@@ -2,7 +2,7 @@
  * Commands as the payload of log entries, all numbers little-endian:
  *   transaction: `compares u16 · operations u16`, then each compare `target u8 · key · equals u64`,
  *   each operation `type u8 · key · lease u64 · length u32 · value`; a key is `length u16 · UTF-8`.
- *   compaction: `revision u64` · lease grant: `ttlMs u64` · lease revocation: `lease u64`.
+ *   decision: see decision-codec.ts · compaction: `revision u64` · lease grant: `ttlMs u64 · [lease u64]` · lease revocation: `lease u64`.
  */
 import {
   ENTRY_FORMAT_VERSION,
@@ -13,6 +13,7 @@ import {
 } from '../../raft/entry.ts'
 import type { Compare, Operation, Transaction } from '../store.ts'
 import type { Command } from './command.ts'
+import { readDecision, sizeOfDecision, writeDecision } from './decision-codec.ts'
 
 const targets: readonly Compare['target'][] = ['mod-revision', 'create-revision', 'version']
 const PUT = 1
@@ -20,11 +21,14 @@ const DELETE = 2
 
 export function entryTypeOf(command: Command): number {
   if (command.type === 'transaction') return entryTypes.transaction
+  if (command.type === 'decision') return entryTypes.decision
   if (command.type === 'compaction') return entryTypes.compaction
   return command.type === 'lease-grant' ? entryTypes.leaseGrant : entryTypes.leaseRevocation
 }
 
 export function sizeOfCommand(command: Command): number {
+  if (command.type === 'decision') return sizeOfDecision(command.decision)
+  if (command.type === 'lease-grant') return command.lease === undefined ? 8 : 16
   if (command.type !== 'transaction') return 8
   const { compares, operations } = command.transaction
   let bytes = 4
@@ -41,10 +45,14 @@ export function writeCommand(bytes: Buffer, offset: number, command: Command): n
   switch (command.type) {
     case 'transaction':
       return writeTransaction(bytes, offset, command.transaction)
+    case 'decision':
+      return writeDecision(bytes, offset, command.decision)
     case 'compaction':
       return writeU64(bytes, offset, command.revision)
-    case 'lease-grant':
-      return writeU64(bytes, offset, command.ttlMs)
+    case 'lease-grant': {
+      const end = writeU64(bytes, offset, command.ttlMs)
+      return command.lease === undefined ? end : writeU64(bytes, end, command.lease)
+    }
     case 'lease-revocation':
       return writeU64(bytes, offset, command.lease)
   }
@@ -91,10 +99,14 @@ export function readCommand(header: EntryHeader, payload: Buffer): Command | nul
       return null
     case entryTypes.transaction:
       return { type: 'transaction', transaction: readTransaction(payload) }
+    case entryTypes.decision:
+      return { type: 'decision', decision: readDecision(payload) }
     case entryTypes.compaction:
       return { type: 'compaction', revision: readNumber(payload, 0) }
-    case entryTypes.leaseGrant:
-      return { type: 'lease-grant', ttlMs: readNumber(payload, 0) }
+    case entryTypes.leaseGrant: {
+      const lease = payload.length > 8 ? { lease: readNumber(payload, 8) } : {}
+      return { type: 'lease-grant', ttlMs: readNumber(payload, 0), ...lease }
+    }
     case entryTypes.leaseRevocation:
       return { type: 'lease-revocation', lease: readNumber(payload, 0) }
     default:

@@ -1,10 +1,20 @@
 /** What a log entry asks the state machine to do, and what comes of it. */
-import type { Revision, StoreEvent, Transaction, TransactionResult } from '../store.ts'
+import type { Mk8sError } from '../../../base/errors.ts'
+import type {
+  Decision,
+  DecisionResult,
+  Revision,
+  StoreEvent,
+  Transaction,
+  TransactionResult,
+} from '../store.ts'
 
 export type Command =
   | { readonly type: 'transaction'; readonly transaction: Transaction }
+  | { readonly type: 'decision'; readonly decision: Decision }
   | { readonly type: 'compaction'; readonly revision: Revision }
-  | { readonly type: 'lease-grant'; readonly ttlMs: number }
+  /** Without `lease`, the entry's index becomes the lease's id. */
+  | { readonly type: 'lease-grant'; readonly ttlMs: number; readonly lease?: number }
   | { readonly type: 'lease-revocation'; readonly lease: number }
 
 /** A committed command with its place in the log and its proposer. */
@@ -17,6 +27,9 @@ export interface CommittedCommand {
 
 export type CommandResult =
   | { readonly kind: 'transaction'; readonly result: TransactionResult }
+  | { readonly kind: 'decision'; readonly result: DecisionResult }
+  /** Nothing happened, for this reason. */
+  | { readonly kind: 'refused'; readonly error: Mk8sError }
   | { readonly kind: 'compacted' }
   | { readonly kind: 'leased'; readonly lease: number }
   | { readonly kind: 'revoked' }

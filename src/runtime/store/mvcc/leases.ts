@@ -32,6 +32,11 @@ export class Leases {
     if (lease !== 0) this.#leases.get(lease)?.keys.delete(key)
   }
 
+  get(lease: number): { readonly ttlMs: number; readonly keys: readonly string[] } | null {
+    const found = this.#leases.get(lease)
+    return found === undefined ? null : { ttlMs: found.ttlMs, keys: [...found.keys].sort() }
+  }
+
   all(): { readonly lease: number; readonly ttlMs: number }[] {
     return [...this.#leases].map(([lease, { ttlMs }]) => ({ lease, ttlMs }))
   }

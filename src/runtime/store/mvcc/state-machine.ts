@@ -2,20 +2,24 @@
  * The state machine: committed commands in, the same new state on every member out. Pure and synchronous;
  * it reads no clock and draws no random number. Memory serves every read of the store from here.
  */
-import { assert } from '../../../base/assert.ts'
+import { assert, must } from '../../../base/assert.ts'
 import { Mk8sError } from '../../../base/errors.ts'
 import type {
   Compare,
+  Decision,
+  DecisionResult,
   KeyValue,
   Operation,
   Range,
   RangeResult,
   Revision,
+  StepResult,
   Transaction,
   TransactionResult,
 } from '../store.ts'
 import type { Applied, AppliedEvent, CommandResult, CommittedCommand, RememberedResult } from './command.ts'
-import { History } from './history.ts'
+import { compactedError, futureError, obstacleOf, type TakenStep, takeBranch } from './decision.ts'
+import { History, revisionOf } from './history.ts'
 import { Leases } from './leases.ts'
 import { OrderedMap } from './ordered-map.ts'
 import { RememberedRequests } from './remembered-requests.ts'
@@ -38,6 +42,11 @@ export interface StoredRow {
   readonly version: number
   readonly lease: number
 }
+
+type PutOperation = Omit<Extract<Operation, { type: 'put' }>, 'type'>
+
+/** How far apart the ids lie that are tried for a lease whose own one somebody chose before. */
+const CHOSEN_LEASE_STEP = 2 ** 40
 
 export class StateMachine {
   readonly #live = new OrderedMap<StoredKeyValue>()
@@ -84,6 +93,19 @@ export class StateMachine {
 
   hasLease(lease: number): boolean {
     return this.#leases.has(lease)
+  }
+
+  lease(lease: number): { readonly ttlMs: number; readonly keys: readonly string[] } | null {
+    return this.#leases.get(lease)
+  }
+
+  /** Carries out a decision that cannot write. */
+  read(decision: Decision): DecisionResult {
+    const branch = takeBranch(decision, this)
+    const obstacle = obstacleOf(branch, this)
+    if (obstacle !== null) throw obstacle
+    const results = branch.steps.map(step => this.#take(step, this.#revision, []))
+    return { succeeded: branch.succeeded, revision: this.#revision, results }
   }
 
   proposers(): number[] {
@@ -147,16 +169,12 @@ export class StateMachine {
     switch (command.type) {
       case 'transaction':
         return this.#applyTransaction(entry, command.transaction)
+      case 'decision':
+        return this.#applyDecision(entry, command.decision)
       case 'compaction':
         return this.#applyCompaction(entry, command.revision)
-      case 'lease-grant': {
-        const granted = { lease: entry.index, ttlMs: command.ttlMs }
-        this.#leases.grant(granted.lease, granted.ttlMs)
-        return this.#outcome(
-          { kind: 'leased', lease: granted.lease },
-          { granted, remembered: this.#memory(entry, true) },
-        )
-      }
+      case 'lease-grant':
+        return this.#applyGrant(entry, command.ttlMs, command.lease)
       case 'lease-revocation':
         return this.#applyRevocation(entry, command.lease)
     }
@@ -177,6 +195,61 @@ export class StateMachine {
     const put = events.flatMap(event => (event.type === 'put' ? [event.kv] : []))
     const result: TransactionResult = { succeeded: true, revision: this.#revision, put }
     return this.#outcome({ kind: 'transaction', result }, { events, remembered: this.#memory(entry, true) })
+  }
+
+  #applyDecision(entry: CommittedCommand, decision: Decision): Applied {
+    const branch = takeBranch(decision, this)
+    const error = obstacleOf(branch, this)
+    if (error !== null) {
+      return this.#outcome({ kind: 'refused', error }, { remembered: this.#memory(entry, false) })
+    }
+    const revision = this.#revision + 1
+    const events: AppliedEvent[] = []
+    const results = branch.steps.map(step => this.#take(step, revision, events))
+    const result = { succeeded: branch.succeeded, revision: this.#revision, results }
+    return this.#outcome({ kind: 'decision', result }, { events, remembered: this.#memory(entry, true) })
+  }
+
+  /** Carries one step out at `revision`; the events that come of it are appended to `events`. */
+  #take(step: TakenStep, revision: Revision, events: AppliedEvent[]): StepResult {
+    switch (step.type) {
+      case 'range':
+        return { type: 'range', result: this.range(step.range) }
+      case 'decision': {
+        const { type, succeeded, steps } = step
+        return { type, succeeded, results: steps.map(inner => this.#take(inner, revision, events)) }
+      }
+      case 'put': {
+        const present = this.get(step.key)
+        const value = step.value ?? must(present, 'the key of a put that keeps its value').value
+        const event = this.#put({ key: step.key, value, lease: step.lease ?? present?.lease ?? 0 }, revision)
+        this.#happened(event, events)
+        return { type: 'put', kv: event.kv, previous: event.previous }
+      }
+      case 'delete': {
+        const deleted = this.#live.slice(step.start, step.end, Number.POSITIVE_INFINITY)
+        for (const { key } of deleted) this.#happened(must(this.#delete(key, revision), 'a key'), events)
+        return { type: 'delete', deleted }
+      }
+    }
+  }
+
+  #happened(event: AppliedEvent, events: AppliedEvent[]): void {
+    events.push(event)
+    this.#history.append(event)
+    this.#revision = revisionOf(event)
+  }
+
+  #applyGrant(entry: CommittedCommand, ttlMs: number, wanted: number | undefined): Applied {
+    if (wanted !== undefined && this.#leases.has(wanted)) {
+      const error = new Mk8sError('store/lease-exists', `lease ${wanted} exists already`)
+      return this.#outcome({ kind: 'refused', error }, { remembered: this.#memory(entry, false) })
+    }
+    let lease = wanted ?? entry.index
+    while (wanted === undefined && this.#leases.has(lease)) lease += CHOSEN_LEASE_STEP
+    const granted = { lease, ttlMs }
+    this.#leases.grant(lease, ttlMs)
+    return this.#outcome({ kind: 'leased', lease }, { granted, remembered: this.#memory(entry, true) })
   }
 
   #applyCompaction(entry: CommittedCommand, revision: Revision): Applied {
@@ -213,7 +286,7 @@ export class StateMachine {
     return events
   }
 
-  #put(operation: Extract<Operation, { type: 'put' }>, revision: Revision): AppliedEvent {
+  #put(operation: PutOperation, revision: Revision): AppliedEvent & { readonly type: 'put' } {
     const { key, value, lease = 0 } = operation
     const previous = this.#live.get(key) ?? null
     const sequence = ++this.#sequence
@@ -308,18 +381,4 @@ export class StateMachine {
 
 function byKey(a: KeyValue, b: KeyValue): number {
   return a.key < b.key ? -1 : 1
-}
-
-function compactedError(revision: Revision, compacted: Revision): Mk8sError {
-  return new Mk8sError('store/compacted', `revision ${revision} has been compacted`, {
-    why: `history begins at revision ${compacted}`,
-    fields: { revision, compacted },
-  })
-}
-
-function futureError(revision: Revision, current: Revision): Mk8sError {
-  return new Mk8sError('store/future-revision', `revision ${revision} has not happened yet`, {
-    why: `the store is at revision ${current}`,
-    fields: { revision, current },
-  })
 }

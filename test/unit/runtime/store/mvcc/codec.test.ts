@@ -9,6 +9,7 @@ import {
   writeCommand,
 } from '../../../../../src/runtime/store/mvcc/codec.ts'
 import type { Command } from '../../../../../src/runtime/store/mvcc/command.ts'
+import type { Condition, Decision, Step } from '../../../../../src/runtime/store/store.ts'
 
 const record = <T>(model: { [K in keyof T]: fc.Arbitrary<T[K]> }) =>
   fc.record(model, { noNullPrototype: true })
@@ -21,6 +22,31 @@ const put = record({
   lease: number,
   value: fc.uint8Array().map(bytes => Buffer.from(bytes)),
 })
+const bytes = fc.uint8Array().map(values => Buffer.from(values))
+const relation = fc.constantFrom('equal' as const, 'not-equal' as const, 'greater' as const, 'less' as const)
+const condition: fc.Arbitrary<Condition> = fc.oneof(
+  record({ key, end: key, relation, target, operand: number }),
+  record({ key, relation, target: fc.constant('lease' as const), operand: number }),
+  record({ key, relation, target: fc.constant('value' as const), operand: bytes }),
+)
+const step: fc.Arbitrary<Exclude<Step, { type: 'decision' }>> = fc.oneof(
+  record({
+    type: fc.constant('put' as const),
+    key,
+    value: fc.oneof(bytes, fc.constant(null)),
+    lease: fc.oneof(number, fc.constant(null)),
+  }),
+  record({ type: fc.constant('delete' as const), start: key, end: key }),
+  record({
+    type: fc.constant('range' as const),
+    range: record({ start: key, end: key, limit: number, revision: fc.integer({ min: 1, max: 2 ** 40 }) }),
+  }),
+)
+const decisionOf = (steps: fc.Arbitrary<Step>): fc.Arbitrary<Decision> =>
+  record({ conditions: fc.array(condition), steps: fc.array(steps), otherwise: fc.array(steps) })
+const decision = decisionOf(
+  fc.oneof(step, record({ type: fc.constant('decision' as const), decision: decisionOf(step) })),
+)
 const command: fc.Arbitrary<Command> = fc.oneof(
   record({
     type: fc.constant('transaction' as const),
@@ -30,7 +56,9 @@ const command: fc.Arbitrary<Command> = fc.oneof(
     }),
   }),
   record({ type: fc.constant('compaction' as const), revision: number }),
+  record({ type: fc.constant('decision' as const), decision }),
   record({ type: fc.constant('lease-grant' as const), ttlMs: number }),
+  record({ type: fc.constant('lease-grant' as const), ttlMs: number, lease: number }),
   record({ type: fc.constant('lease-revocation' as const), lease: number }),
 )
 
