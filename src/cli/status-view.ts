@@ -1,8 +1,16 @@
 /** How `mk8s status` shows a node: MicroK8s' words and layout, with reasons. Pure. */
 import { unreachable } from '../base/assert.ts'
-import { type DatastoreMember, type NodeStatus, reasonsNotReady } from '../client/node-status.ts'
+import {
+  type DatastoreMember,
+  type NodeStatus,
+  type Problem,
+  reasonsNotReady,
+} from '../client/node-status.ts'
 import { renderYaml } from '../kube/yaml.ts'
 import type { Paint } from './report-error.ts'
+
+/** Problems shown to people; JSON and YAML have all. */
+const PROBLEMS_SHOWN = 5
 
 export const statusFormats = ['pretty', 'short', 'yaml', 'json'] as const
 export type StatusFormat = (typeof statusFormats)[number]
@@ -37,10 +45,38 @@ function renderPretty(status: NodeStatus, paint: Paint): string {
     `  datastore master nodes: ${addresses(datastore.members.filter(member => member.role === 'voter'))}`,
     `  datastore standby nodes: ${addresses(standby)}`,
     ...(datastore.healthy ? [] : [paint.bad('  the datastore has no leader that a majority follows')]),
+    ...problemLines(status, paint),
     'addons:',
     ...addonLines(addons, true),
     ...addonLines(addons, false),
   ])
+}
+
+/** Without those that the head of the output has told already. */
+function problemLines({ problems, node }: NodeStatus, paint: Paint): string[] {
+  const told = (object: string) =>
+    object.startsWith('component/') || (object === `node/${node.name}` && !node.ready)
+  const others = problems.filter(problem => !told(problem.object))
+  if (others.length === 0) return []
+  const shown = others.slice(0, PROBLEMS_SHOWN).flatMap(problem => problemText(problem, paint))
+  const left = others.length - PROBLEMS_SHOWN
+  const rest = left > 0 ? [`  and ${left} more: mk8s status --format json`] : []
+  return [paint.bad('problems:'), ...shown, ...rest]
+}
+
+function problemText({ object, reason, message, next }: Problem, paint: Paint): string[] {
+  const why = message === '' ? reason : `${reason}: ${message}`
+  return [`  ${object}: ${why}`, `    ${paint.dim(`next: ${next}`)}`]
+}
+
+/** One line for logs and pipes: whether the node is ready, and the first thing that is wrong. */
+export function summaryLine(status: NodeStatus): string {
+  const state = status.ready ? 'ready' : 'not ready'
+  const [first] = reasonsNotReady(status)
+  const [problem] = status.problems
+  const why = first ?? (problem === undefined ? '' : `${problem.object}: ${problem.reason}`)
+  const more = status.problems.length > 1 ? ` (${status.problems.length} problems)` : ''
+  return why === '' ? state : `${state}: ${why}${more}`
 }
 
 const lines = (parts: readonly string[]): string => `${parts.join('\n')}\n`
@@ -79,6 +115,7 @@ function microk8sDocument(status: NodeStatus): object {
     node: { ...node },
     runtime: { ...runtime },
     components: components.map(component => ({ ...component })),
+    problems: status.problems.map(problem => ({ ...problem })),
   }
 }
 

@@ -38,6 +38,17 @@ export interface AddonStatus {
   readonly enabled: boolean
 }
 
+/** Something that does not work, and what to do about it. */
+export interface Problem {
+  /** `node/n1`, `pod/kube-system/dns-1`, `component/kubelet`. */
+  readonly object: string
+  /** One word, as Kubernetes has it: `CrashLoopBackOff`, `Unschedulable`. */
+  readonly reason: string
+  readonly message: string
+  /** A command or a sentence. */
+  readonly next: string
+}
+
 export interface NodeStatus {
   /** Version of mk8s, without a leading v. */
   readonly version: string
@@ -59,6 +70,8 @@ export interface NodeStatus {
   readonly components: readonly ComponentHealth[]
   readonly addons: readonly AddonStatus[]
   readonly runtime: { readonly name: string; readonly why: string }
+  /** Components, nodes and pods that are not well; empty in the answers in between while one waits. */
+  readonly problems: readonly Problem[]
 }
 
 /** What is wrong with a node that is not ready, one reason per line; empty when all is well. */

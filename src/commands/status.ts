@@ -19,12 +19,16 @@ export class Status extends NodeCommand {
     '<%= config.bin %> status',
     '<%= config.bin %> status --wait-ready --timeout 60',
     '<%= config.bin %> status --format yaml',
+    '<%= config.bin %> status --watch',
   ]
   static override flags = {
     format: Flags.string({ description: 'How to show it.', options: [...statusFormats], default: 'pretty' }),
     yaml: Flags.boolean({ description: 'Short for --format yaml.', hidden: true }),
     'wait-ready': Flags.boolean({ char: 'w', description: 'Wait until the node is Ready.' }),
     timeout: timeoutFlag('How long --wait-ready waits.'),
+    watch: Flags.boolean({
+      description: 'Show it again and again until interrupted; in a pipe a line when something changes.',
+    }),
     addon: Flags.string({
       char: 'a',
       description: 'Say of one add-on whether it is enabled.',
@@ -47,6 +51,7 @@ export class Status extends NodeCommand {
         flags,
       )
     }
+    if (flags.watch) return watch(dataDir, format)
     const status = await currentStatus(dataDir)
     if (status !== undefined) return this.#show(status, format, flags)
     print(renderNotRunning(format, readFailure(dataDir)?.message ?? ''))
@@ -62,6 +67,21 @@ export class Status extends NodeCommand {
     else print(renderStatus(status, format, await paintFor(process.stdout)))
     return status.ready ? EXIT_OK : EXIT_NOT_READY
   }
+}
+
+async function watch(dataDir: string, format: StatusFormat): Promise<number> {
+  const { watchStatus } = await import('../cli/watch-status.ts')
+  const interrupted = new AbortController()
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => interrupted.abort())
+  return watchStatus({
+    read: () => currentStatus(dataDir),
+    format,
+    isTerminal: process.stdout.isTTY === true,
+    paint: await paintFor(process.stdout),
+    write: text => void process.stdout.write(text),
+    clock: systemClock,
+    signal: interrupted.signal,
+  })
 }
 
 /** Undefined when the node is installed but its daemon does not run. */

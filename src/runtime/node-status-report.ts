@@ -1,6 +1,6 @@
 /** Puts together what `mk8s status` shows, from what the parts say of themselves. Pure. */
 import type { Health } from '../base/component.ts'
-import type { ComponentHealth, DatastoreStatus, NodeStatus } from '../client/node-status.ts'
+import type { ComponentHealth, DatastoreStatus, NodeStatus, Problem } from '../client/node-status.ts'
 import type { NodeConfig } from '../config/node-config.ts'
 import { GIT_VERSION, MK8S_VERSION } from '../config/version.ts'
 import type { KubeObject } from '../kube/object.ts'
@@ -15,6 +15,8 @@ export interface NodeStatusFacts {
   readonly components: readonly (Health & { readonly name: string })[]
   /** The Node object, once there is one. */
   readonly node: KubeObject | null
+  /** Of the cluster's nodes and pods. */
+  readonly problems: readonly Problem[]
 }
 
 interface NodeCondition {
@@ -49,7 +51,14 @@ export function reportNodeStatus(facts: NodeStatusFacts): NodeStatus {
     components,
     addons: [],
     runtime: { name: config.runtime, why: config.runtimeReason },
+    problems: [...components.flatMap(componentProblems), ...facts.problems],
   }
+}
+
+function componentProblems({ name, ok, reason }: ComponentHealth): Problem[] {
+  if (ok) return []
+  const next = 'mk8s inspect'
+  return [{ object: `component/${name}`, reason: 'NotHealthy', message: reason, next }]
 }
 
 function datastoreStatus({ config, leadership, revision }: NodeStatusFacts): DatastoreStatus {

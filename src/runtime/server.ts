@@ -7,14 +7,17 @@ import type { Clock } from '../base/clock.ts'
 import type { Component } from '../base/component.ts'
 import type { Log } from '../base/log.ts'
 import type { Random } from '../base/random.ts'
+import type { Problem } from '../client/node-status.ts'
 import type { ClusterInit } from '../config/config-files.ts'
 import type { NodeConfig } from '../config/node-config.ts'
 import { readAsset } from '../host/assets.ts'
 import { ADMIN_GROUP, groupId } from '../host/groups.ts'
 import { nodePaths } from '../host/node-files.ts'
 import { parseModel } from '../kube/model.ts'
+import type { Node, Pod } from '../kube/types.ts'
 import { createAdminServer } from './admin/admin.ts'
 import { isFirstStart, recordFirstStart, settleClusterConfig } from './cluster-config.ts'
+import { findProblems } from './cluster-problems.ts'
 import { createFirstManifests } from './first-manifests.ts'
 import { createLeaderDuties } from './leader-duties.ts'
 import { reportNodeStatus } from './node-status-report.ts'
@@ -108,6 +111,12 @@ function firstManifests(parts: ServerParts, store: RaftStore, api: Api, shared: 
   })
 }
 
+function problemsOf(api: Api, clock: Clock): Problem[] {
+  const { objects } = api.server
+  const [nodes, pods] = [objects.list('', 'nodes') as Node[], objects.list('', 'pods') as Pod[]]
+  return findProblems({ nodes, pods, nowMs: clock.now() })
+}
+
 interface AdminNeeds {
   readonly store: RaftStore
   readonly supervisor: Supervisor
@@ -125,7 +134,7 @@ function buildAdmin(parts: ServerParts, { store, supervisor, api, stopWorkloads 
     clock,
     log: parts.log.child({ component: 'admin' }),
     handlers: {
-      status: async () =>
+      status: async ({ brief = false } = {}) =>
         reportNodeStatus({
           config,
           processId: process.pid,
@@ -135,6 +144,7 @@ function buildAdmin(parts: ServerParts, { store, supervisor, api, stopWorkloads 
           revision: store.revision,
           components: supervisor.health(),
           node: api.server.objects.get('', 'nodes', '', config.nodeName),
+          problems: brief ? [] : problemsOf(api, clock),
         }),
       async stop({ workloads }) {
         if (workloads) await stopWorkloads()

@@ -23,6 +23,7 @@ export function nodeStatus(over: Partial<NodeStatus> = {}): NodeStatus {
     components: [{ name: 'store', ok: true, reason: '' }],
     addons: [{ name: 'dns', repository: 'core', description: 'CoreDNS', version: '1', enabled: true }],
     runtime: { name: 'process', why: 'chosen' },
+    problems: [],
     ...over,
   }
 }

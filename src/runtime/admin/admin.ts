@@ -20,7 +20,8 @@ const HEADERS_BYTES_MAX = 8_192
 const CONNECTIONS_MAX = 64
 
 export interface AdminHandlers {
-  status(): Promise<NodeStatus>
+  /** Brief ones leave out what takes a look at the whole cluster. */
+  status(options?: { readonly brief?: boolean }): Promise<NodeStatus>
   /**
    * Ends the pods' containers when `workloads` is set, then asks the daemon to shut down and exit 0.
    * Resolves once the workloads have ended and the shutdown is under way; it need not wait for the shutdown.
@@ -141,8 +142,8 @@ async function waitForReady(
   gone: AbortSignal,
 ): Promise<NodeStatus> {
   for (;;) {
-    const status = await handlers.status()
-    if (status.ready || clock.monotonic() >= deadline) return status
+    const { ready } = await handlers.status({ brief: true })
+    if (ready || clock.monotonic() >= deadline) return handlers.status()
     await sleep(clock, READY_POLL_MS, gone)
   }
 }

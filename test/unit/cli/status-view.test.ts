@@ -32,6 +32,24 @@ test('a node that is not ready says why', () => {
   assert.match(text, /^mk8s is running but not ready\n {2}kubelet: the runtime does not answer\n/)
 })
 
+test('five problems are shown with what to do next, and all of them are in JSON', () => {
+  const problems = Array.from({ length: 7 }, (_, at) => ({
+    object: `pod/default/p${at}`,
+    reason: 'ImagePullBackOff',
+    message: 'no such image',
+    next: `look at p${at}`,
+  }))
+  const text = show('pretty', { problems })
+  assert.match(
+    text,
+    /^problems:\n {2}pod\/default\/p0: ImagePullBackOff: no such image\n {4}next: look at p0\n/m,
+  )
+  assert.match(text, /p4[\s\S]*and 2 more/)
+  assert.doesNotMatch(text, /p5/)
+  assert.equal(JSON.parse(show('json', { problems })).problems.length, 7)
+  assert.match(show('yaml', { problems }), /p6/)
+})
+
 test('yaml has the keys that MicroK8s has, json all of it', () => {
   const [yaml] = parseYamlDocuments(show('yaml')) as [
     Record<string, { running?: boolean; nodes?: unknown[] }>,
