@@ -1,11 +1,12 @@
 /** Bad input gets upstream's status code and reason, and changes nothing. */
 import assert from 'node:assert/strict'
-import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test, { after, before, describe } from 'node:test'
+import { systemClock } from '../../src/base/clock.ts'
+import { systemRandom } from '../../src/base/random.ts'
+import { ensurePki, loadPki } from '../../src/runtime/pki/pki.ts'
 import { type Api, type ApiAnswer, apiFor } from '../support/api.ts'
 import { installCluster, type TestCluster } from '../support/cluster.ts'
-import { run } from '../support/kubectl.ts'
 
 const CONFIG_MAPS = '/api/v1/namespaces/default/configmaps'
 const configMap = (name: string, data: Record<string, string> = {}) => ({
@@ -224,14 +225,20 @@ describe('bad input', () => {
   })
 
   test('a certificate of another authority gives no identity', async () => {
-    const directory = join(cluster.dataDir, '..')
-    const files = { key: join(directory, 'other.key'), cert: join(directory, 'other.crt') }
-    const made = await run('openssl', [
-      ...['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '1'],
-      ...['-subj', '/O=system:masters/CN=admin', '-keyout', files.key, '-out', files.cert],
-    ])
-    assert.equal(made.code, 0, made.stderr)
-    const identity = { cert: readFileSync(files.cert, 'utf8'), key: readFileSync(files.key, 'utf8') }
+    const directory = join(cluster.dataDir, '../other-pki')
+    await ensurePki({
+      directory,
+      nodeName: 'node-1',
+      addresses: [cluster.address],
+      serviceIp: '10.152.183.1',
+      extraSans: [],
+      clusterDomain: 'cluster.local',
+      clusterId: 'other',
+      clock: systemClock,
+      random: systemRandom,
+    })
+    const { certificate: cert, key } = (await loadPki(directory)).leaves.admin
+    const identity = { cert, key }
     const answer = await api(CONFIG_MAPS, { identity })
     assert.ok(answer.status === 401 || answer.status === 403, answer.text)
   })
