@@ -21,6 +21,7 @@ import { options } from '../config/options.ts'
 import { invalidConfig, type OptionValue, resolveConfig } from '../config/resolve.ts'
 import { firstAddress, loopbackAddress } from '../config/values.ts'
 import { lookAtPresent } from '../host/carry-out.ts'
+import { CONTAINER_PACKAGES } from '../host/container-programs.ts'
 import { collectFacts, type FactsWanted, type HostFacts, machineDefaults } from '../host/facts.ts'
 import { ADMIN_GROUP, groupId } from '../host/groups.ts'
 import { nodePaths } from '../host/node-files.ts'
@@ -74,9 +75,16 @@ export async function prepareInstallation(parts: InstallationParts): Promise<Ins
   const { cluster } = resolved
   const manifests = file?.manifests ?? []
   const installed = recorded !== undefined
-  const findings = preflight(facts, { dataDir, bindAddress: node.bindAddress, installed })
+  const { bindAddress, runtime, criSocket } = node
+  const findings = preflight(facts, {
+    dataDir,
+    bindAddress,
+    installed,
+    runtime,
+    hasCriSocket: criSocket !== '',
+  })
   const files = wantedFiles({ node, cluster, manifests, service })
-  const steps = planSteps(parts, files)
+  const steps = planSteps(parts, files, packagesFor(node, facts))
   return { node, cluster, installed, findings, steps, service }
 }
 
@@ -180,9 +188,16 @@ function wantedFiles({
   ]
 }
 
+/** What is missing on this machine for the runtime that was chosen. */
+function packagesFor({ runtime, criSocket }: NodeConfig, { containers }: HostFacts): readonly string[] {
+  if (runtime !== 'containerd' || containers.missing.length === 0) return []
+  return criSocket === '' ? CONTAINER_PACKAGES : ['nftables', 'conntrack']
+}
+
 function planSteps(
   { dataDir, readyTimeoutMs, service }: InstallationParts,
   files: readonly WantedFile[],
+  packages: readonly string[],
 ): readonly InstallStep[] {
   const paths = nodePaths(dataDir)
   const adminGroupId = groupId(ADMIN_GROUP)
@@ -198,6 +213,7 @@ function planSteps(
       files,
       manager: service.manager,
       readyTimeoutMs,
+      packages,
       ...(adminGroupId !== undefined && { adminGroupId }),
     },
     present,

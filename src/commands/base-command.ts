@@ -48,22 +48,27 @@ export function mustBeRoot(command: string): void {
   throw new Mk8sError('host/not-root', `${command} needs root`, { hint: `sudo mk8s ${command}` })
 }
 
+export interface NodeLifecycle extends LifecycleParts {
+  /** As `endContainers`, and removes what a runtime that is not the node's own remembers of them. */
+  readonly forgetContainers: () => Promise<void>
+}
+
 /** The node's lifecycle, for a directory in which it is installed. */
-export async function lifecycleOf(dataDir: string): Promise<LifecycleParts> {
-  const [{ existsSync }, { join }, { createService }, { killAllContainers }] = await Promise.all([
+export async function lifecycleOf(dataDir: string): Promise<NodeLifecycle> {
+  const [{ existsSync }, { createService }] = await Promise.all([
     import('node:fs'),
-    import('node:path'),
     import('../host/service.ts'),
-    import('../runtime/kubelet/runtime/process/process-runtime.ts'),
   ])
+  const end = async (forgets: boolean) => {
+    const { endNodeContainers } = await import('../runtime/node-leftovers.ts')
+    await endNodeContainers(dataDir, { clock: systemClock, forgets })
+  }
   const hasSystemd = existsSync('/run/systemd/system')
   return {
     dataDir,
     clock: systemClock,
     service: createService({ dataDir, clock: systemClock, hasSystemd }),
-    async endContainers() {
-      const directory = join(dataDir, 'containers')
-      if (existsSync(directory)) await killAllContainers(directory)
-    },
+    endContainers: () => end(false),
+    forgetContainers: () => end(true),
   }
 }

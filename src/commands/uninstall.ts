@@ -18,6 +18,7 @@ export class Uninstall extends NodeCommand {
     if (present) {
       await confirm(`Delete the node in ${dataDir} with all its data?`, flags)
       await stopNode(parts, { workloads: true })
+      await parts.forgetContainers()
     }
     await parts.service.remove()
     const left = present ? removeNodeDirectory(dataDir) : []

@@ -80,8 +80,18 @@ export function readConfigFile(path: string): ConfigDocuments {
 }
 
 export function renderNodeConfig(config: NodeConfig): string {
-  const { clusterId, nodeName, bindAddress, ports, runtime, runtimeReason, logLevel } = config
-  const fields = { clusterId, nodeName, bindAddress, ports: { ...ports }, runtime, runtimeReason, logLevel }
+  const { clusterId, nodeName, bindAddress, ports, runtime, runtimeReason, criSocket, logLevel } = config
+  const socket = criSocket === '' ? {} : { criSocket }
+  const fields = {
+    clusterId,
+    nodeName,
+    bindAddress,
+    ports: { ...ports },
+    runtime,
+    runtimeReason,
+    ...socket,
+    logLevel,
+  }
   return renderDocuments([{ apiVersion: CONFIG_API_VERSION, kind: 'NodeConfig', ...fields }])
 }
 

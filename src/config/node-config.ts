@@ -1,6 +1,6 @@
 /** `kind: NodeConfig`: what one node was told at install. Parsed, complete and frozen. */
 
-export type RuntimeName = 'process' | 'simulated'
+export type RuntimeName = 'containerd' | 'process' | 'simulated'
 
 export interface NodePorts {
   readonly api: number
@@ -21,6 +21,8 @@ export interface NodeConfig {
   readonly runtime: RuntimeName
   /** Why it was decided so, for `mk8s status`. */
   readonly runtimeReason: string
+  /** Path of the CRI socket to use; empty for a containerd of our own. */
+  readonly criSocket: string
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error'
 }
 

@@ -13,6 +13,7 @@ export type OptionType =
   | 'port'
   | 'port-range'
   | 'runtime'
+  | 'socket'
 
 export interface OptionInfo {
   /** The key in its file; a dot stands for nesting. */
@@ -33,7 +34,7 @@ export const DATA_DIR_DEFAULT = '/var/lib/mk8s'
 export const DATA_DIR_ENV = 'MK8S_DATA_DIR'
 
 export const choices = {
-  runtime: ['auto', 'process', 'simulated'],
+  runtime: ['auto', 'containerd', 'process', 'simulated'],
   'log-level': ['debug', 'info', 'warn', 'error'],
 } as const
 
@@ -75,7 +76,17 @@ export const options: readonly OptionInfo[] = [
     env: 'MK8S_RUNTIME',
     type: 'runtime',
     default: 'auto',
-    help: 'What runs containers: child processes of this host, or a simulation. Decided once, at install.',
+    help: 'What runs containers: containerd, child processes of this host, or a simulation. Decided at install.',
+  },
+  {
+    key: 'criSocket',
+    kind: 'NodeConfig',
+    flag: 'cri-socket',
+    env: 'MK8S_CRI_SOCKET',
+    type: 'socket',
+    default: '',
+    defaultMeaning: 'a containerd of its own',
+    help: 'The CRI socket of a runtime that is there already, as unix:///run/containerd/containerd.sock.',
   },
   {
     key: 'logLevel',

@@ -25,6 +25,8 @@ export function problemWith(type: OptionType, text: string): string | undefined 
       return isPort(text) ? undefined : `${quote(text)} is not a port: a whole number from 1 to 65535`
     case 'port-range':
       return portRangeProblem(text)
+    case 'socket':
+      return /^(unix:\/\/)?\/|^$/.test(text) ? undefined : `${quote(text)} is not a unix socket: unix:///path`
     case 'runtime':
     case 'log-level':
       return choiceProblem(text, choices[type])

@@ -2,6 +2,7 @@
 import { chmodSync, chownSync, readFileSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { diskFailure, makeDirectory, writeFileDurably } from './files.ts'
+import { installPackages } from './packages.ts'
 import type { InstallPresent, InstallStep } from './plan.ts'
 
 export interface InstallActions {
@@ -17,6 +18,9 @@ export interface InstallActions {
 /** True when the step changed something on the machine. */
 export async function carryOutStep(step: InstallStep, actions: InstallActions): Promise<boolean> {
   switch (step.kind) {
+    case 'packages':
+      await installPackages(step.names)
+      return true
     case 'directory':
       setDirectory(step)
       return true

@@ -4,6 +4,13 @@ import { hostname, networkInterfaces, release, totalmem } from 'node:os'
 import { dirname } from 'node:path'
 import type { Clock } from '../base/clock.ts'
 import { systemCodeOf } from '../base/errors.ts'
+import {
+  CONTAINER_PACKAGES,
+  type ContainerFacts,
+  containerObstacle,
+  missingPrograms,
+} from './container-programs.ts'
+import { canInstall } from './packages.ts'
 import { type PortFact, probePort } from './port-holder.ts'
 
 export interface HostFacts {
@@ -25,6 +32,7 @@ export interface HostFacts {
   readonly ports: readonly PortFact[]
   readonly kernelFeatures: Readonly<Record<'overlay' | 'namespaces' | 'cgroups', boolean>>
   readonly hasSystemd: boolean
+  readonly containers: ContainerFacts
 }
 
 export interface FactsWanted {
@@ -55,7 +63,16 @@ export async function collectFacts(wanted: FactsWanted): Promise<HostFacts> {
       cgroups: existsSync('/sys/fs/cgroup/cgroup.controllers') || existsSync('/sys/fs/cgroup/memory'),
     },
     hasSystemd: existsSync('/run/systemd/system'),
+    containers: await containerFacts(),
   }
+}
+
+/** The package manager is only asked where that matters, since it takes a moment. */
+async function containerFacts(): Promise<ContainerFacts> {
+  const obstacle = containerObstacle()
+  const missing = obstacle === '' ? missingPrograms() : []
+  const installable = missing.length > 0 && (await canInstall(CONTAINER_PACKAGES))
+  return { obstacle, missing, installable }
 }
 
 /** What the machine itself suggests for the options that have no fixed default. */

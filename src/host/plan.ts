@@ -1,6 +1,7 @@
 /** Decides what `install` has to do, as data: `--dry-run` prints it, `carry-out.ts` does it. Pure. */
 
 export type InstallStep =
+  | { readonly kind: 'packages'; readonly names: readonly string[] }
   | { readonly kind: 'directory'; readonly path: string; readonly mode: number; readonly groupId?: number }
   | {
       readonly kind: 'file'
@@ -33,6 +34,8 @@ export interface InstallWanted {
   readonly manager: 'systemd' | 'background'
   readonly readyTimeoutMs: number
   readonly adminGroupId?: number
+  /** Packages of the system to install first. */
+  readonly packages?: readonly string[]
 }
 
 export interface InstallPresent {
@@ -60,7 +63,9 @@ export function planInstall(wanted: InstallWanted, present: InstallPresent): rea
       return found === undefined || (!keep && found !== content)
     })
     .map(({ keep: _, ...file }) => ({ kind: 'file' as const, ...file }))
+  const { packages = [] } = wanted
   return [
+    ...(packages.length === 0 ? [] : [{ kind: 'packages' as const, names: packages }]),
     ...directories,
     { kind: 'keys', directory: wanted.pkiDirectory },
     { kind: 'kubeconfig', path: wanted.kubeconfig },
@@ -73,6 +78,8 @@ export function planInstall(wanted: InstallWanted, present: InstallPresent): rea
 /** One line for `--dry-run` and for progress. */
 export function describeStep(step: InstallStep): string {
   switch (step.kind) {
+    case 'packages':
+      return `install the packages ${step.names.join(', ')}`
     case 'directory':
       return `make the directory ${step.path} (mode ${step.mode.toString(8).padStart(4, '0')})`
     case 'file':

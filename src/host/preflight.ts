@@ -17,7 +17,12 @@ export interface PreflightWanted {
   readonly bindAddress: string
   /** A configuration is there already: this is a repair. */
   readonly installed: boolean
+  readonly runtime: RuntimeName
+  /** A runtime that is there already is to be used. */
+  readonly hasCriSocket: boolean
 }
+
+type RuntimeName = 'containerd' | 'process' | 'simulated'
 
 const MIB = 1024 * 1024
 const MEMORY_MIN = 512 * MIB
@@ -39,6 +44,7 @@ export function preflight(facts: HostFacts, wanted: PreflightWanted): readonly F
     timeFinding(facts),
     ...facts.ports.map(portFinding),
     ...featureFindings(facts),
+    ...(wanted.runtime === 'containerd' ? [containerFinding(facts, wanted)] : []),
   ]
 }
 
@@ -163,12 +169,34 @@ function featureFindings({ kernelFeatures }: HostFacts): Finding[] {
 
 const mib = (bytes: number): string => `${Math.floor(bytes / MIB)} MiB`
 
+function containerFinding({ containers }: HostFacts, { hasCriSocket }: PreflightWanted): Finding {
+  const { obstacle, missing, installable } = containers
+  const hint = 'choose --runtime process, which needs none of this'
+  if (obstacle !== '') return error('containers', { code: 'host/unsupported', message: obstacle, hint })
+  const needed = hasCriSocket ? missing.filter(name => name === 'nft') : missing
+  if (needed.length === 0 || installable) return ok('containers')
+  const message = `the runtime containerd needs programs that are not installed: ${needed.join(', ')}`
+  return error('containers', {
+    code: 'host/program-missing',
+    message,
+    hint: `install them, or give apt-get a source for them; or ${hint}`,
+  })
+}
+
 /** Which runtime `auto` means on this machine, and why. */
 export function decideRuntime(
-  choice: 'auto' | 'process' | 'simulated',
-  { platform }: Pick<HostFacts, 'platform'>,
-): { name: 'process' | 'simulated'; reason: string } {
+  choice: 'auto' | RuntimeName,
+  { platform, isRoot, containers }: Pick<HostFacts, 'platform' | 'isRoot' | 'containers'>,
+): { name: RuntimeName; reason: string } {
   if (choice !== 'auto') return { name: choice, reason: 'chosen with --runtime' }
   if (platform !== 'linux') return { name: 'simulated', reason: `containers need Linux; this is ${platform}` }
-  return { name: 'process', reason: 'needs nothing that this machine lacks' }
+  const { obstacle, missing, installable } = containers
+  if (!isRoot) return { name: 'process', reason: 'containers need root' }
+  if (obstacle !== '') return { name: 'process', reason: obstacle }
+  if (missing.length === 0) return { name: 'containerd', reason: 'everything that it needs is installed' }
+  if (installable) return { name: 'containerd', reason: 'the package manager can install what is missing' }
+  return {
+    name: 'process',
+    reason: `not installed, and unknown to the package manager: ${missing.join(', ')}`,
+  }
 }

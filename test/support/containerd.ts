@@ -6,13 +6,11 @@ import { basename, join } from 'node:path'
 import { must } from '../../src/base/assert.ts'
 import { systemClock } from '../../src/base/clock.ts'
 import { createLog } from '../../src/base/log.ts'
+import { missingPrograms } from '../../src/host/container-programs.ts'
 import { importArchive } from '../../src/runtime/images/import-archive.ts'
 import { machineArchitecture } from '../../src/runtime/images/oci-archive.ts'
 import { PAUSE_IMAGE, pauseImage } from '../../src/runtime/images/pause-image.ts'
-import {
-  missingPrograms,
-  readContainerdFacts,
-} from '../../src/runtime/kubelet/runtime/cri/containerd-programs.ts'
+import { readContainerdFacts } from '../../src/runtime/kubelet/runtime/cri/containerd-programs.ts'
 import { endContainerd } from '../../src/runtime/kubelet/runtime/cri/end-containerd.ts'
 import { ManagedContainerd } from '../../src/runtime/kubelet/runtime/cri/managed-containerd.ts'
 
@@ -60,7 +58,7 @@ export class NetworkNamespace {
 export interface TestContainerd {
   readonly directory: string
   readonly socketPath: string
-  readonly cgroupRoot: string
+  readonly nodeId: string
   readonly namespace: NetworkNamespace
   readonly containerd: ManagedContainerd
   start(): Promise<void>
@@ -69,7 +67,7 @@ export interface TestContainerd {
 
 export async function startTestContainerd(): Promise<TestContainerd> {
   const directory = mkdtempSync(join(tmpdir(), 'mk8s-cri-'))
-  const cgroupRoot = basename(directory)
+  const nodeId = basename(directory)
   const namespace = new NetworkNamespace('cri')
   const level = process.env['MK8S_TEST_LOG'] === 'debug' ? 'debug' : 'error'
   const log = createLog({ level, now: Date.now, write: line => void process.stderr.write(line) })
@@ -91,13 +89,13 @@ export async function startTestContainerd(): Promise<TestContainerd> {
   return {
     directory,
     socketPath: containerd.socketPath,
-    cgroupRoot,
+    nodeId,
     namespace,
     containerd,
     start: () => open().start(new AbortController().signal),
     async remove() {
       await containerd.stop()
-      await endContainerd({ ...shared, dataDir: directory, cgroupRoot })
+      await endContainerd({ ...shared, dataDir: directory, nodeId })
       namespace.remove()
       rmSync(directory, { recursive: true, force: true })
     },

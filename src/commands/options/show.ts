@@ -13,7 +13,7 @@ export class OptionsShow extends NodeCommand {
     const files = [readRecorded(nodeConfigPath(dataDir)), readRecorded(clusterInitPath(dataDir))]
     const rows = options.map(({ key, kind, flag, env, help, ...option }) => {
       const recorded = files.map(file => file?.values.get(key)).find(text => text !== undefined)
-      const preset = option.default ?? option.defaultMeaning ?? ''
+      const preset = option.default || (option.defaultMeaning ?? '')
       const origin = recorded === undefined ? 'default' : 'recorded at install'
       return { key, kind, flag: `--${flag}`, env, value: recorded ?? preset, origin, help }
     })

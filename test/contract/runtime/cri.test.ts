@@ -28,7 +28,7 @@ else {
     open: () =>
       new CriRuntime({
         socketPath: bench.socketPath,
-        cgroupRoot: bench.cgroupRoot,
+        nodeId: bench.nodeId,
         clock: systemClock,
         log: silentLog,
       }),

@@ -24,6 +24,7 @@ const node: NodeConfig = {
   bindAddress: '127.0.0.2',
   ports: { api: 1, join: 2, raft: 3, kubelet: 4 },
   runtime: 'process',
+  criSocket: '',
   runtimeReason: 'because: "reasons"',
   logLevel: 'debug',
 }

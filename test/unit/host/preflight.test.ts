@@ -16,8 +16,15 @@ const good: HostFacts = {
   ports: [{ name: 'api', address: '10.0.0.5', port: 16443, state: 'free' }],
   kernelFeatures: { overlay: true, namespaces: true, cgroups: true },
   hasSystemd: false,
+  containers: { missing: [], installable: false, obstacle: '' },
 }
-const wanted = { dataDir: '/var/lib/mk8s', bindAddress: '10.0.0.5', installed: false }
+const wanted = {
+  dataDir: '/var/lib/mk8s',
+  bindAddress: '10.0.0.5',
+  installed: false,
+  runtime: 'process',
+  hasCriSocket: false,
+} as const
 const errorFor = (over: Partial<HostFacts>, installed = false) =>
   preflightError(preflight({ ...good, ...over }, { ...wanted, installed }))
 
@@ -66,7 +73,31 @@ test('missing kernel features are a warning, and a repair may find its own files
   assert.equal(errorFor({ dataDirEntries: ['config.yaml'] }, true), undefined)
 })
 
-test('the runtime auto becomes one that this machine has', () => {
-  assert.equal(decideRuntime('auto', good).name, 'process')
+test('the runtime auto becomes one that this machine has, and says why', () => {
+  const decide = (containers: Partial<HostFacts['containers']>, over: Partial<HostFacts> = {}) =>
+    decideRuntime('auto', { ...good, containers: { ...good.containers, ...containers }, ...over })
+  assert.equal(decide({}).name, 'containerd')
+  assert.equal(decide({ missing: ['runc'], installable: true }).name, 'containerd')
+  const unknown = decide({ missing: ['runc', 'nft'] })
+  assert.equal(unknown.name, 'process')
+  assert.match(unknown.reason, /runc, nft/)
+  const locked = decide({ obstacle: 'control groups cannot be made' })
+  assert.deepEqual(locked, { name: 'process', reason: 'control groups cannot be made' })
+  assert.equal(decide({}, { platform: 'darwin' }).name, 'simulated')
   assert.equal(decideRuntime('simulated', good).name, 'simulated')
+})
+
+test('containerd without its programs is refused, unless they can be installed', () => {
+  const lacking = { missing: ['runc', 'nft'], installable: false, obstacle: '' }
+  const findings = (over: Partial<HostFacts['containers']>, hasCriSocket = false) =>
+    preflightError(
+      preflight(
+        { ...good, containers: { ...lacking, ...over } },
+        { ...wanted, runtime: 'containerd', hasCriSocket },
+      ),
+    )
+  assert.equal(findings({})?.code, 'host/program-missing')
+  assert.equal(findings({ installable: true }), undefined)
+  assert.equal(findings({ missing: ['runc'] }, true), undefined)
+  assert.equal(findings({ obstacle: 'the kernel offers no namespaces' })?.code, 'host/unsupported')
 })

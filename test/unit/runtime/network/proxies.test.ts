@@ -19,6 +19,7 @@ const ruleOf = (protocol: 'TCP' | 'UDP', port: number, backends: readonly Backen
   serviceKey: 'default/web',
   backends,
   affinityMs: null,
+  isLocalOnly: false,
 })
 
 /** A port that was free a moment ago. */

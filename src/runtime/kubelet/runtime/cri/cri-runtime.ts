@@ -23,14 +23,20 @@ import type { WireContainerStatus, WireSandbox } from './cri-messages.ts'
 import { ExitWatch } from './exit-watch.ts'
 import { parseAddresses, parseContainer, parseImage, parseSandbox, parseSandboxConfig } from './parse-cri.ts'
 import { removePodCgroup } from './pod-cgroups.ts'
-import { POD_UID_LABEL, podCgroup, renderContainerConfig, renderSandboxConfig } from './render-cri.ts'
+import {
+  NODE_LABEL,
+  POD_UID_LABEL,
+  podCgroup,
+  renderContainerConfig,
+  renderSandboxConfig,
+} from './render-cri.ts'
 import { hasRpcCode } from './rpc.ts'
 
 export interface CriRuntimeParts {
   /** Path of the socket, without a scheme. */
   readonly socketPath: string
-  /** Name of the control group that holds the pods of this node. */
-  readonly cgroupRoot: string
+  /** Tells this node's pods from others behind the same socket; also the name of their control group. */
+  readonly nodeId: string
   readonly clock: Clock
   readonly log: Log
 }
@@ -104,7 +110,7 @@ export class CriRuntime implements Runtime {
 
   async runSandbox(config: SandboxConfig): Promise<string> {
     await mkdir(config.logDirectory, { recursive: true, mode: 0o755 })
-    const id = await this.#cri.runSandbox(renderSandboxConfig(config, this.#parts.cgroupRoot))
+    const id = await this.#cri.runSandbox(renderSandboxConfig(config, this.#parts.nodeId))
     await this.#know(id)
     return id
   }
@@ -125,7 +131,7 @@ export class CriRuntime implements Runtime {
     const { metadata, isolation } = known.config
     const others = await this.#cri.listSandboxes({ [POD_UID_LABEL]: metadata.uid })
     if (others.length > 0) return
-    const path = podCgroup(this.#parts.cgroupRoot, metadata.uid, isolation?.qosClass ?? 'BestEffort')
+    const path = podCgroup(this.#parts.nodeId, metadata.uid, isolation?.qosClass ?? 'BestEffort')
     await removePodCgroup(path)
   }
 
@@ -136,8 +142,7 @@ export class CriRuntime implements Runtime {
   }
 
   async listSandboxes(): Promise<readonly SandboxStatus[]> {
-    const all = await this.#cri.listSandboxes()
-    const own = all.filter(({ labels }) => labels[POD_UID_LABEL] !== undefined)
+    const own = await this.#cri.listSandboxes({ [NODE_LABEL]: this.#parts.nodeId })
     return Promise.all(own.map(sandbox => this.#withAddresses(sandbox)))
   }
 
@@ -146,11 +151,12 @@ export class CriRuntime implements Runtime {
     if (known === null) throw new Mk8sError('kubelet/runtime', `sandbox ${sandboxId} does not exist`)
     const { config: sandbox } = known
     await mkdir(dirname(join(sandbox.logDirectory, config.logPath)), { recursive: true, mode: 0o755 })
-    const place = { sandboxId, sandbox, hostMemoryBytes: totalmem() }
+    const { nodeId } = this.#parts
+    const place = { sandboxId, sandbox, nodeId, hostMemoryBytes: totalmem() }
     return this.#cri.createContainer(
       sandboxId,
       renderContainerConfig(config, place),
-      renderSandboxConfig(sandbox, this.#parts.cgroupRoot),
+      renderSandboxConfig(sandbox, this.#parts.nodeId),
     )
   }
 
@@ -181,10 +187,11 @@ export class CriRuntime implements Runtime {
   }
 
   async listContainers(podUid?: string): Promise<readonly ContainerStatus[]> {
-    const selector = podUid === undefined ? {} : { [POD_UID_LABEL]: podUid }
+    const node = { [NODE_LABEL]: this.#parts.nodeId }
+    const selector = podUid === undefined ? node : { ...node, [POD_UID_LABEL]: podUid }
     const listed = await this.#cri.listContainers(selector)
     const found = await Promise.all(listed.map(({ id }) => this.#ended.get(id) ?? this.containerStatus(id)))
-    return found.filter(status => status !== null && status.podUid !== '') as ContainerStatus[]
+    return found.filter(status => status !== null)
   }
 
   async exec(

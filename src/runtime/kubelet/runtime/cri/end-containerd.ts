@@ -13,12 +13,13 @@ import {
 } from '../../../../host/processes.ts'
 import { runProgram } from '../../../../host/programs.ts'
 import { containerdPaths } from './containerd-config.ts'
-import { CriClient } from './cri-client.ts'
+import { endPods } from './end-pods.ts'
 import { processesIn, removePodCgroup } from './pod-cgroups.ts'
 
 export interface EndContainerdParts {
   readonly dataDir: string
-  readonly cgroupRoot: string
+  /** As in CriRuntime. */
+  readonly nodeId: string
   /** Besides containerd's own: mount points of the kubelet. */
   readonly sharedDirectories: readonly string[]
   readonly clock: Clock
@@ -33,30 +34,18 @@ export async function endContainerd(parts: EndContainerdParts): Promise<void> {
   if (!existsSync(paths.directory)) return
   const containerd = readPidFile(paths.pid)
   if (containerd !== undefined) {
-    await stopSandboxes(paths.socket)
+    // Gives addresses back and takes port mappings away, which a kill would leave; the rest follows below anyway.
+    await endPods({ socketPath: paths.socket, nodeId: parts.nodeId, removes: false }).catch(() => {})
     await end(containerd, parts.clock)
   }
   rmSync(paths.pid, { force: true })
   // Containers before their shims, which would note their ends otherwise.
-  const left = [...processesIn(`/${parts.cgroupRoot}`), ...shimsOf(paths.socket)]
+  const left = [...processesIn(`/${parts.nodeId}`), ...shimsOf(paths.socket)]
   const found = left.map(identifyProcess).filter(identity => identity !== undefined)
   for (const identity of found) signalProcess(identity, 'SIGKILL')
   await Promise.all(found.map(each => waitUntilGone(each, { clock: parts.clock, timeoutMs: KILL_MS })))
   await unmountBelow([paths.directory, ...parts.sharedDirectories])
-  await removePodCgroup(`/${parts.cgroupRoot}`)
-}
-
-/** Gives addresses back and takes port mappings away, which a kill would leave. Best effort: the rest follows. */
-async function stopSandboxes(socketPath: string): Promise<void> {
-  const client = await CriClient.open(socketPath)
-  try {
-    const ready = (await client.listSandboxes()).filter(({ state }) => state === 'SANDBOX_READY')
-    await Promise.all(ready.map(({ id }) => client.stopSandbox(id)))
-  } catch {
-    // What is left over is ended below without containerd's help.
-  } finally {
-    client.close()
-  }
+  await removePodCgroup(`/${parts.nodeId}`)
 }
 
 async function end(identity: ProcessIdentity, clock: Clock): Promise<void> {

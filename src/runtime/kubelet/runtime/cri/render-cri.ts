@@ -19,6 +19,8 @@ import type {
 /** Labels and annotations of ours, which no caller sees. */
 export const OWN_PREFIX = 'mk8s.io/'
 export const POD_UID_LABEL = `${OWN_PREFIX}pod-uid`
+/** Whose pod it is, where several nodes share a runtime. */
+export const NODE_LABEL = `${OWN_PREFIX}node`
 export const SANDBOX_ID_LABEL = `${OWN_PREFIX}sandbox-id`
 /** The whole configuration, which a later daemon needs to add containers. */
 export const CONFIG_ANNOTATION = `${OWN_PREFIX}sandbox-config`
@@ -58,7 +60,7 @@ export function podCgroup(root: string, uid: string, qosClass: QosClass): string
   return join('/', root, level, `pod${uid}`)
 }
 
-export function renderSandboxConfig(config: SandboxConfig, cgroupRoot: string): WireSandboxConfig {
+export function renderSandboxConfig(config: SandboxConfig, nodeId: string): WireSandboxConfig {
   const isolation = config.isolation ?? NOTHING_SHARED
   const { metadata, labels, annotations, ...rest } = config
   return {
@@ -68,10 +70,10 @@ export function renderSandboxConfig(config: SandboxConfig, cgroupRoot: string): 
     logDirectory: config.logDirectory,
     ...(isolation.dns === undefined ? {} : { dnsConfig: isolation.dns }),
     portMappings: config.hostNetwork ? [] : isolation.hostPorts,
-    labels: { ...labels, [POD_UID_LABEL]: metadata.uid },
+    labels: { ...labels, [POD_UID_LABEL]: metadata.uid, [NODE_LABEL]: nodeId },
     annotations: { ...annotations, [CONFIG_ANNOTATION]: JSON.stringify(rest) },
     linux: {
-      cgroupParent: podCgroup(cgroupRoot, metadata.uid, isolation.qosClass),
+      cgroupParent: podCgroup(nodeId, metadata.uid, isolation.qosClass),
       securityContext: {
         namespaceOptions: renderNamespaces(config, isolation),
         privileged: isolation.privileged,
@@ -92,12 +94,13 @@ function renderNamespaces(config: SandboxConfig, { sharing }: SandboxIsolation):
 
 export interface ContainerPlace {
   readonly sandboxId: string
+  readonly nodeId: string
   readonly sandbox: SandboxConfig
   readonly hostMemoryBytes: number
 }
 
 export function renderContainerConfig(config: ContainerConfig, place: ContainerPlace): WireContainerConfig {
-  const { sandbox, sandboxId, hostMemoryBytes } = place
+  const { sandbox, sandboxId, nodeId, hostMemoryBytes } = place
   const isolation = sandbox.isolation ?? NOTHING_SHARED
   return {
     metadata: { name: config.name, attempt: config.attempt },
@@ -112,7 +115,12 @@ export function renderContainerConfig(config: ContainerConfig, place: ContainerP
       readonly: mount.readOnly,
       propagation: PROPAGATIONS[mount.propagation ?? 'None'],
     })),
-    labels: { ...config.labels, [POD_UID_LABEL]: sandbox.metadata.uid, [SANDBOX_ID_LABEL]: sandboxId },
+    labels: {
+      ...config.labels,
+      [POD_UID_LABEL]: sandbox.metadata.uid,
+      [NODE_LABEL]: nodeId,
+      [SANDBOX_ID_LABEL]: sandboxId,
+    },
     annotations: config.annotations,
     logPath: config.logPath,
     stdin: config.stdin ?? false,

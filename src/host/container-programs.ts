@@ -1,0 +1,80 @@
+/** Which programs that real containers need are on this machine, and whether it lets anybody run containers. */
+import { accessSync, constants, existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+
+export interface ContainerFacts {
+  /** Names of what is not installed; empty when real containers can be run. */
+  readonly missing: readonly string[]
+  /** The system's package manager knows the packages that bring it. */
+  readonly installable: boolean
+  /** Why no program would help; empty when nothing stands in the way. */
+  readonly obstacle: string
+}
+
+/** What brings the programs, as Debian and its relatives call it. */
+export const CONTAINER_PACKAGES = [
+  'containerd',
+  'runc',
+  'containernetworking-plugins',
+  'nftables',
+  'iptables',
+  'conntrack',
+] as const
+
+const CNI_DIRECTORIES = ['/usr/lib/cni', '/opt/cni/bin', '/usr/libexec/cni']
+const CNI_PLUGINS = ['ptp', 'host-local', 'portmap', 'loopback']
+const PROGRAMS = ['containerd', 'ctr', 'runc', 'nft', 'iptables', 'conntrack']
+const PATH_DEFAULT = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
+const CAPABILITIES = { CAP_NET_ADMIN: 12n, CAP_SYS_ADMIN: 21n, CAP_SYS_RESOURCE: 24n } as const
+
+export type Capability = keyof typeof CAPABILITIES
+
+/** The path of a program, or undefined. */
+export function findProgram(name: string, path = process.env['PATH'] ?? ''): string | undefined {
+  const directories = [...path.split(':'), ...PATH_DEFAULT.split(':')].filter(each => each !== '')
+  return directories.map(directory => join(directory, name)).find(existsSync)
+}
+
+/** The directory that holds every CNI plugin that a node needs. */
+export function cniDirectory(): string | undefined {
+  return CNI_DIRECTORIES.find(directory => CNI_PLUGINS.every(name => existsSync(join(directory, name))))
+}
+
+export function missingPrograms(): readonly string[] {
+  const missing = PROGRAMS.filter(name => findProgram(name) === undefined)
+  return cniDirectory() === undefined ? [...missing, 'CNI plugins'] : missing
+}
+
+export function hasCapability(name: Capability): boolean {
+  const match = /^CapEff:\s*([0-9a-f]+)$/m.exec(read('/proc/self/status'))
+  return ((BigInt(`0x${match?.[1] ?? '0'}`) >> CAPABILITIES[name]) & 1n) === 1n
+}
+
+export function containerObstacle(): string {
+  if (process.platform !== 'linux') return `containers need Linux; this is ${process.platform}`
+  for (const name of ['CAP_SYS_ADMIN', 'CAP_NET_ADMIN'] as const) {
+    if (!hasCapability(name)) return `this machine does not let root have ${name}`
+  }
+  const spaces = ['pid', 'net', 'mnt', 'uts', 'ipc'].every(name => existsSync(`/proc/self/ns/${name}`))
+  if (!spaces) return 'the kernel offers no namespaces'
+  const tree = ['/sys/fs/cgroup/cgroup.controllers', '/sys/fs/cgroup/memory'].find(existsSync)
+  if (tree === undefined) return 'the kernel offers no control groups'
+  return isWritable('/sys/fs/cgroup') ? '' : 'control groups cannot be made: /sys/fs/cgroup is read-only'
+}
+
+function isWritable(path: string): boolean {
+  try {
+    accessSync(path, constants.W_OK)
+    return true
+  } catch {
+    return false
+  }
+}
+
+function read(path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    return ''
+  }
+}

@@ -1,0 +1,36 @@
+/** Ends and removes what a node runs and keeps outside its daemon, whichever its runtime, when the daemon is gone. */
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Clock } from '../base/clock.ts'
+import { readNodeConfig } from '../config/config-files.ts'
+import type { NodeConfig } from '../config/node-config.ts'
+import { instanceName } from '../host/node-files.ts'
+import { endContainerd } from './kubelet/runtime/cri/end-containerd.ts'
+import { endPods } from './kubelet/runtime/cri/end-pods.ts'
+import { killAllContainers } from './kubelet/runtime/process/process-runtime.ts'
+import { removeNftables } from './network/nftables-proxy.ts'
+
+/** Ends every container. With `forgets` also what would be needed to start them again. */
+export async function endNodeContainers(
+  dataDir: string,
+  { clock, forgets }: { readonly clock: Clock; readonly forgets: boolean },
+): Promise<void> {
+  const processes = join(dataDir, 'containers')
+  if (existsSync(processes)) await killAllContainers(processes)
+  const nodeId = instanceName(dataDir)
+  await endContainerd({ dataDir, nodeId, sharedDirectories: [join(dataDir, 'pods')], clock })
+  const config = configIfReadable(dataDir)
+  if (config?.runtime !== 'containerd') return
+  const socketPath = config.criSocket
+  if (socketPath !== '' && existsSync(socketPath)) await endPods({ socketPath, nodeId, removes: forgets })
+  await removeNftables(nodeId)
+}
+
+/** A damaged configuration is no reason to leave containers running. */
+function configIfReadable(dataDir: string): NodeConfig | undefined {
+  try {
+    return readNodeConfig(dataDir)
+  } catch {
+    return undefined
+  }
+}
