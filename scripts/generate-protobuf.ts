@@ -5,7 +5,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
-import { WireReader } from '../src/kube/protobuf/wire-reader.ts'
+import { WireReader } from '../src/base/wire-reader.ts'
 
 const root = join(import.meta.dirname, '..')
 const GZIP_START = Buffer.of(0x1f, 0x8b, 0x08)

@@ -5,10 +5,11 @@
  * Go marshals fields that are no pointers even when they are zero, and JSON leaves those out; what a zero means is
  * decided by `isOmitted`.
  */
+
+import { WireError, WireReader } from '../../base/wire-reader.ts'
 import type { Model } from '../model-types.ts'
 import type { KubeObject } from '../object.ts'
 import { formatMicroTime, formatTime } from '../time.ts'
-import { WireError, WireReader } from './wire-reader.ts'
 import { isOmitted } from './zero-values.ts'
 
 /** Field number → name and type code; see `scripts/generate-protobuf.ts`. */

@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import test from 'node:test'
+import { WireError } from '../../../../src/base/wire-reader.ts'
 import { parseModel } from '../../../../src/kube/model.ts'
 import { decodeProtobuf, type ProtobufTable } from '../../../../src/kube/protobuf/protobuf.ts'
-import { WireError } from '../../../../src/kube/protobuf/wire-reader.ts'
 
 const asset = (name: string) =>
   readFileSync(new URL(`../../../../build/model/${name}`, import.meta.url), 'utf8')

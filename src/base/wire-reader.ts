@@ -19,8 +19,8 @@ export class WireReader {
   /** Moves to the next field; false at the end. */
   next(): boolean {
     if (this.#at >= this.#bytes.length) return false
-    const key = Number(this.#readVarint())
-    this.field = key >>> 3
+    const key = this.#readNumber()
+    this.field = Math.floor(key / 8)
     this.#wireType = key & 7
     if (this.field === 0) throw new WireError('a field has the number 0')
     return true
@@ -31,11 +31,26 @@ export class WireReader {
     return this.#readVarint()
   }
 
+  /** A signed 64-bit value; beyond 2^53 the nearest number. */
+  int64(): number {
+    this.#expect(0)
+    return this.#readNumber()
+  }
+
+  bool(): boolean {
+    return this.int64() !== 0
+  }
+
   /** A length-delimited value: a view, not a copy. */
   bytes(): Buffer {
     this.#expect(2)
-    const length = Number(this.#readVarint())
+    const length = this.#readNumber()
+    if (length < 0) throw new WireError('a length is negative')
     return this.#take(length)
+  }
+
+  string(): string {
+    return this.bytes().toString('utf8')
   }
 
   double(): number {
@@ -74,6 +89,21 @@ export class WireReader {
     const taken = this.#bytes.subarray(this.#at, end)
     this.#at = end
     return taken
+  }
+
+  /** Without a bigint as long as the value is small, which lengths, tags and most numbers are. */
+  #readNumber(): number {
+    const first = this.#bytes[this.#at]
+    if (first !== undefined && first < 0x80) {
+      this.#at++
+      return first
+    }
+    const second = this.#bytes[this.#at + 1]
+    if (first !== undefined && second !== undefined && second < 0x80) {
+      this.#at += 2
+      return (first & 0x7f) | (second << 7)
+    }
+    return Number(BigInt.asIntN(64, this.#readVarint()))
   }
 
   #readVarint(): bigint {
