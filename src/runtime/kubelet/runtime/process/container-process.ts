@@ -11,6 +11,7 @@ import {
   signalGroup,
 } from './host-processes.ts'
 import { LogPump } from './log-pump.ts'
+import type { OutputTap } from './output-tap.ts'
 
 /** How long pipes held by stray processes are waited for after the end. */
 const DRAIN_MS = 1_000
@@ -77,13 +78,21 @@ export class ContainerProcess {
   }
 
   signal(signal: NodeJS.Signals): void {
-    if (this.#keeper !== null) signalGroup(this.#keeper.pid, signal)
+    if (this.#keeper === null) return
+    signalGroup(this.#keeper.pid, signal)
+    const leader = this.#terminalLeader()
+    if (leader > 1) signalGroup(leader, signal)
+  }
+
+  /** What the container writes from now on goes to the tap as well. */
+  tap(tap: OutputTap): void {
+    this.#pump.tap(tap)
   }
 
   async kill(): Promise<void> {
     const keeper = this.#keeper
     if (keeper === null || this.#hasEnded) return
-    killSession(keeper.pid)
+    this.#killAll(keeper)
     while (!this.#hasEnded && isSameProcess(keeper)) await sleep(this.#parts.clock, KILLED_CHECK_MS)
     void this.#end()
   }
@@ -109,11 +118,26 @@ export class ContainerProcess {
     if (this.#hasEnded) return
     this.#hasEnded = true
     this.#watcher?.close()
-    if (this.#keeper !== null) killSession(this.#keeper.pid)
+    if (this.#keeper !== null) this.#killAll(this.#keeper)
     await Promise.race([this.#pump.drained, sleep(this.#parts.clock, DRAIN_MS)])
     await this.#pump.finish()
     this.#running.resolve()
     this.#finish.resolve(this.#facts())
+  }
+
+  #killAll(keeper: ProcessIdentity): void {
+    const leader = this.#terminalLeader()
+    if (leader > 1) killSession(leader)
+    killSession(keeper.pid)
+  }
+
+  /** A program in a terminal leads a session of its own; 0 where there is no terminal. */
+  #terminalLeader(): number {
+    try {
+      return Number.parseInt(readFileSync(join(this.#parts.directory, 'terminal'), 'utf8'), 10) || 0
+    } catch {
+      return 0
+    }
   }
 
   #facts(): ExitFacts {

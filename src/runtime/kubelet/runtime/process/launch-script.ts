@@ -2,7 +2,8 @@
  * The shell scripts that start a container of the process runtime (pure text).
  *
  * The keeper is a POSIX shell that outlives the daemon: it runs the program, notes its exit code in a file, and
- * saves what is left in the log pipes when no daemon reads them. Inside it, with privileges, a mount namespace
+ * saves what is left in the log pipes when no daemon reads them. Where the program has an input, a child of the
+ * keeper holds it open between clients. Inside it, with privileges, a mount namespace
  * gets an overlay of the host's root, so that volumes appear at their mount paths without touching the host.
  */
 import type { ContainerSecurity, Mount } from '../runtime.ts'
@@ -13,6 +14,12 @@ dir=$1 reader=$2
 shift 2
 trap : TERM INT HUP QUIT USR1 USR2 ALRM
 echo $$ >"$dir/keeper"
+if [ -p "$dir/stdin" ]; then
+  exec 9>"$dir/stdin"
+  sleep 2147483647 >&9 2>/dev/null </dev/null 9>&- &
+  echo $! >"$dir/stdin-holder"
+  exec 9>&-
+fi
 "$@"
 code=$?
 trap '' TERM INT HUP QUIT USR1 USR2 ALRM
@@ -61,6 +68,9 @@ overlay() {
 // The process id is noted once the root is changed: whoever reads it may enter the container.
 const BECOME = `'echo $$ >&9; exec 9>&-; cd "$0" || exit 128; exec "$@"'`
 
+/** For `sh -c`, to run in the container's directory; arguments: working directory, program and its arguments. */
+export const ENTER = 'cd "$0" || exit 128; exec "$@"'
+
 /** Arguments of the script: working directory, program and its arguments. */
 export function renderMountScript(plan: MountPlan, security: ContainerSecurity): string {
   const inside = (path: string) => quote(`${plan.directory}/root${path}`)
@@ -79,7 +89,7 @@ export function renderMountScript(plan: MountPlan, security: ContainerSecurity):
     ...plan.mounts.flatMap(mount => renderMount(mount, inside)),
     'exec 2>&8 8>&-',
     `exec 9>${quote(`${plan.directory}/pid`)}`,
-    `exec chroot ${chrootOptions(security)}${inside('')} /bin/sh -c ${BECOME} "$@"`,
+    `exec chroot ${[...chrootOptions(security), inside('')].join(' ')} /bin/sh -c ${BECOME} "$@"`,
   ].join('\n')
 }
 
@@ -93,12 +103,35 @@ function renderMount(mount: ResolvedMount, inside: (path: string) => string): st
   return mount.readOnly ? [make, bind, `mount -o remount,bind,ro ${target}`] : [make, bind]
 }
 
-function chrootOptions(security: ContainerSecurity): string {
-  if (security.runAsUser === undefined && security.runAsGroup === undefined) return ''
+/** Whom chroot becomes. */
+export function chrootOptions(security: ContainerSecurity): string[] {
+  if (security.runAsUser === undefined && security.runAsGroup === undefined) return []
   const user = security.runAsUser ?? 0
   const group = security.runAsGroup ?? 0
   const groups = [group, ...(security.supplementalGroups ?? [])]
-  return `--userspec=${user}:${group} --groups=${groups.join(',')} `
+  return [`--userspec=${user}:${group}`, `--groups=${groups.join(',')}`]
+}
+
+/**
+ * A shell command that runs the program inside a terminal which `script` has made: it prepares the terminal and
+ * writes its process id and the terminal's path as one line to `report`, a word of the shell. `shell` is the
+ * program's own SHELL, which `script` needs for itself.
+ */
+export function renderTerminalScript(parts: {
+  readonly argv: readonly string[]
+  readonly report: string
+  readonly size?: { readonly width: number; readonly height: number } | undefined
+  readonly shell: string | undefined
+}): string {
+  const { argv, report, size, shell } = parts
+  const cells = size === undefined ? '' : ` rows ${size.height} cols ${size.width}`
+  return [
+    `stty sane${cells}`,
+    `echo "$$ $(tty)" >${report}`,
+    'exec 3>&-',
+    shell === undefined ? 'unset SHELL' : `SHELL=${quote(shell)}`,
+    `exec ${argv.map(quote).join(' ')}`,
+  ].join('; ')
 }
 
 /** A word for the shell. */

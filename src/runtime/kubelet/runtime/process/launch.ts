@@ -7,7 +7,7 @@ import { runProgram } from '../../../../host/programs.ts'
 import type { ContainerConfig, Mount } from '../runtime.ts'
 import { PLAIN_SCRIPT, planSubmounts, type ResolvedMount, renderMountScript } from './launch-script.ts'
 
-const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
+export const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 
 export interface LaunchHost {
   /** A mount namespace with an overlay of the host's root can be made. */
@@ -96,7 +96,8 @@ async function linkMount(root: string, mount: Mount): Promise<void> {
   await symlink(mount.hostPath, target).catch(() => {})
 }
 
-function asUser(config: ContainerConfig, host: LaunchHost): string[] {
+/** What a program without a mount namespace is started through, to be the container's user. */
+export function asUser(config: ContainerConfig, host: LaunchHost): string[] {
   const { runAsUser, runAsGroup, supplementalGroups = [] } = config.security
   if (runAsUser === undefined && runAsGroup === undefined) return []
   if (!host.isRoot) {

@@ -4,6 +4,7 @@ import { readFile } from 'node:fs/promises'
 import { Socket } from 'node:net'
 import { join } from 'node:path'
 import type { ContainerLogWriter, LogStream } from '../container-log.ts'
+import type { OutputTap } from './output-tap.ts'
 
 const STREAMS: readonly LogStream[] = ['stdout', 'stderr']
 
@@ -11,6 +12,7 @@ export class LogPump {
   readonly #directory: string
   readonly #writer: ContainerLogWriter
   readonly #sockets: Socket[] = []
+  readonly #taps = new Set<OutputTap>()
   /** Resolves when nobody holds the writing ends any more and everything is in the file. */
   drained: Promise<void> = Promise.resolve()
 
@@ -26,12 +28,19 @@ export class LogPump {
     this.drained = Promise.all(copies).then(() => {})
   }
 
+  /** What is written from now on goes to the tap as well. */
+  tap(tap: OutputTap): void {
+    this.#taps.add(tap)
+    void tap.closed.then(() => this.#taps.delete(tap))
+  }
+
   /** Ends copying, adds what the keeper saved while no daemon was there, and closes the file. */
   async finish(): Promise<void> {
     for (const socket of this.#sockets) socket.destroy()
     await this.drained
     await this.#appendRest()
     await this.#writer.close()
+    for (const tap of this.#taps) tap.end()
   }
 
   /** For a container that ended long ago: nobody holds its pipes, so they are not opened. */
@@ -61,7 +70,12 @@ export class LogPump {
     socket.unref()
     this.#sockets.push(socket)
     try {
-      for await (const chunk of socket) await this.#writer.write(stream, chunk as Uint8Array)
+      for await (const chunk of socket) {
+        const bytes = chunk as Uint8Array
+        const taken = [...this.#taps].map(tap => tap.give(stream, bytes))
+        await this.#writer.write(stream, bytes)
+        await Promise.all(taken)
+      }
     } catch {
       // Destroyed by detach or finish, or the disk refused the log: the container goes on either way.
     }

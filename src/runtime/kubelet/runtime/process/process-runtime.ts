@@ -2,9 +2,12 @@
  * The `process` runtime: a container is a session of ordinary processes on the host. Images are not pulled, limits
  * not enforced; the README of this folder's parent says what that means. Containers outlive the daemon.
  */
+import { once } from 'node:events'
 import { closeSync, existsSync, openSync, readFileSync } from 'node:fs'
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { connect } from 'node:net'
 import { join } from 'node:path'
+import type { Duplex } from 'node:stream'
 import { type Clock, sleep } from '../../../../base/clock.ts'
 import { Mk8sError, messageOf } from '../../../../base/errors.ts'
 import type { Log } from '../../../../base/log.ts'
@@ -22,11 +25,19 @@ import type {
   SandboxConfig,
   SandboxStatus,
 } from '../runtime.ts'
+import type { ContainerStreams, StreamOptions } from '../streams.ts'
+import { attachTo } from './attach-streams.ts'
 import { ContainerProcess, readExitFile } from './container-process.ts'
+import { type Entry, hostProgram, planEntry, requireInside } from './enter.ts'
+import { type RunningExec, startExec } from './exec-streams.ts'
+import { makeFifos, openInput } from './fifos.ts'
 import { currentBootId, identifyProcess, isSameProcess, killSessionOf } from './host-processes.ts'
-import { type LaunchHost, planLaunch, probeIsolation } from './launch.ts'
-import { KEEPER_SCRIPT } from './launch-script.ts'
+import { type Launch, type LaunchHost, planLaunch, probeIsolation } from './launch.ts'
+import { KEEPER_SCRIPT, quote, renderTerminalScript } from './launch-script.ts'
 import { type ContainerRecord, RecordStore, type SandboxRecord } from './records.ts'
+
+/** How long a port of a pod may take to answer. */
+const CONNECT_MS = 10_000
 
 export interface ProcessRuntimeParts {
   /** `<data-dir>/containers`. */
@@ -54,6 +65,8 @@ export class ProcessRuntime implements Runtime {
   readonly #sandboxes = new Map<string, SandboxRecord>()
   readonly #containers = new Map<string, ContainerRecord>()
   readonly #processes = new Map<string, ContainerProcess>()
+  /** By container: programs that clients run in it. */
+  readonly #execs = new Map<string, Set<RunningExec>>()
   readonly #addresses: AddressPool
   #host: LaunchHost = { isolation: false, isRoot: false }
   #onEvent: (event: RuntimeEvent) => void = () => {}
@@ -90,6 +103,7 @@ export class ProcessRuntime implements Runtime {
   async stop(): Promise<void> {
     this.#onEvent = () => {}
     await rm(this.#readerFile, { force: true })
+    for (const id of this.#execs.keys()) this.#killExecs(id)
     for (const live of this.#processes.values()) await live.detach()
     this.#processes.clear()
   }
@@ -164,7 +178,8 @@ export class ProcessRuntime implements Runtime {
     }
     const directory = this.#containerStore.directoryOf(id)
     for (const name of ['root', 'cwd']) await mkdir(join(directory, name), { recursive: true, mode: 0o755 })
-    await runProgram('mkfifo', ['-m', '600', join(directory, 'stdout'), join(directory, 'stderr')])
+    const input = hasInput(config) ? ['stdin'] : []
+    await makeFifos(['stdout', 'stderr', ...input].map(name => join(directory, name)))
     await this.#containerStore.save(record)
     this.#containers.set(id, record)
     return id
@@ -178,10 +193,12 @@ export class ProcessRuntime implements Runtime {
     record.isolated = launch.isolated
     const live = new ContainerProcess({ directory, logPath: record.logPath, clock: this.#parts.clock })
     const ends = ['stdout', 'stderr'].map(name => openSync(join(directory, name), 'r+'))
+    const input = hasInput(record.config) ? openInput(join(directory, 'stdin')) : null
     try {
       await live.open()
-      const args = ['-c', KEEPER_SCRIPT, 'mk8s-keeper', directory, this.#readerFile, ...launch.argv]
-      const stdio = ['ignore' as const, ...ends]
+      const argv = record.config.tty === true ? inTerminal(launch, directory) : launch.argv
+      const args = ['-c', KEEPER_SCRIPT, 'mk8s-keeper', directory, this.#readerFile, ...argv]
+      const stdio = [input === null ? ('ignore' as const) : input.fd, ...ends]
       const keeper = await spawnDetached('/bin/sh', args, { env: launch.env, stdio, cwd: directory })
       record.keeper = identifyProcess(keeper.pid)
       record.startedAt = this.#parts.clock.now()
@@ -191,8 +208,11 @@ export class ProcessRuntime implements Runtime {
       live.attach(record.keeper, keeper.exited)
     } finally {
       for (const fd of ends) closeSync(fd)
+      if (input !== null) closeSync(input.fd)
     }
     await live.running
+    // From here on the keeper's child holds it open.
+    input?.socket.destroy()
     if (existsSync(join(directory, 'pid'))) return
     const why = await readFile(join(directory, 'setup-error'), 'utf8').catch(() => '')
     throw new Mk8sError(
@@ -234,21 +254,13 @@ export class ProcessRuntime implements Runtime {
     command: readonly string[],
     options: { readonly timeoutMs: number; readonly signal?: AbortSignal },
   ): Promise<ExecResult> {
-    const record = this.#mustContainer(id)
-    const directory = this.#containerStore.directoryOf(id)
-    const pid = (await readFile(join(directory, 'pid'), 'utf8').catch(() => '')).trim()
-    if (pid === '' || !this.#processes.has(id)) {
-      throw new Mk8sError('kubelet/runtime', `container ${id} is not running`)
-    }
-    const { runAsUser, runAsGroup } = record.config.security
-    const user = runAsUser === undefined ? [] : ['--setuid', `${runAsUser}`, '--setgid', `${runAsGroup ?? 0}`]
-    const enter = ['--target', pid, '--mount', '--root', '--wd', ...user, '--']
-    const [program = '', ...rest] = record.isolated ? ['nsenter', ...enter, ...command] : command
+    const { entry, directory } = await this.#entryOf(id, command)
+    const [program = '', ...rest] = entry.argv
     try {
       return await runProgram(program, rest, {
         accept: 'any',
         cleanEnvironment: true,
-        env: record.config.env,
+        env: entry.env,
         cwd: join(directory, 'cwd'),
         timeoutMs: options.timeoutMs,
         ...(options.signal === undefined ? {} : { signal: options.signal }),
@@ -257,6 +269,64 @@ export class ProcessRuntime implements Runtime {
       if (!(error instanceof Mk8sError) || error.code !== 'host/program-missing') throw error
       return { exitCode: 127, stdout: '', stderr: messageOf(error), timedOut: false }
     }
+  }
+
+  async execStream(
+    id: string,
+    command: readonly string[],
+    options: StreamOptions,
+  ): Promise<ContainerStreams> {
+    const { entry, directory } = await this.#entryOf(id, command)
+    await requireInside(entry, command[0] ?? '')
+    const name = Buffer.from(this.#parts.random.bytes(8)).toString('hex')
+    const { clock } = this.#parts
+    const exec = await startExec({ entry, options, directory: join(directory, `exec-${name}`), clock })
+    const all = this.#execs.get(id) ?? new Set()
+    this.#execs.set(id, all.add(exec))
+    void exec.exited.then(() => {
+      all.delete(exec)
+      if (all.size === 0) this.#execs.delete(id)
+    })
+    if (!this.#processes.has(id)) exec.kill()
+    return exec
+  }
+
+  async attach(id: string, options: StreamOptions): Promise<ContainerStreams> {
+    const { config } = this.#mustContainer(id)
+    const live = this.#processes.get(id)
+    if (live === undefined) throw new Mk8sError('kubelet/runtime', `container ${id} is not running`)
+    const directory = this.#containerStore.directoryOf(id)
+    return attachTo({ live, directory, config, options, clock: this.#parts.clock })
+  }
+
+  async portForward(sandboxId: string, port: number): Promise<Duplex> {
+    const sandbox = this.#sandboxes.get(sandboxId)
+    if (sandbox === undefined || sandbox.state !== 'ready') {
+      throw new Mk8sError('kubelet/runtime', `sandbox ${sandboxId} is not running`)
+    }
+    const host = sandbox.podAddress === '' ? '127.0.0.1' : mirrorOf(sandbox.podAddress)
+    const socket = connect({ host, port, allowHalfOpen: true, noDelay: true })
+    const late = this.#parts.clock.after(CONNECT_MS, () => socket.destroy(new Error('no answer in time')))
+    try {
+      await once(socket, 'connect')
+    } finally {
+      late.cancel()
+    }
+    return socket
+  }
+
+  async #entryOf(id: string, command: readonly string[]): Promise<{ entry: Entry; directory: string }> {
+    const record = this.#mustContainer(id)
+    const directory = this.#containerStore.directoryOf(id)
+    const pid = (await readFile(join(directory, 'pid'), 'utf8').catch(() => '')).trim()
+    if (pid === '' || !this.#processes.has(id)) {
+      throw new Mk8sError('kubelet/runtime', `container ${id} is not running`)
+    }
+    return { entry: planEntry({ record, directory, pid, host: this.#host, command }), directory }
+  }
+
+  #killExecs(id: string): void {
+    for (const exec of this.#execs.get(id) ?? []) exec.kill()
   }
 
   /** Nothing is pulled: every name is taken as it is. */
@@ -298,6 +368,7 @@ export class ProcessRuntime implements Runtime {
       record.exitCode = facts.exitCode
       record.finishedAt = Math.max(facts.finishedAt, record.startedAt)
       this.#processes.delete(record.id)
+      this.#killExecs(record.id)
       if (!this.#containers.has(record.id)) return
       await this.#containerStore.save(record).catch(error => {
         this.#parts.log.warn('the end of a container could not be recorded', { error })
@@ -315,6 +386,16 @@ export class ProcessRuntime implements Runtime {
   #newId(): string {
     return Buffer.from(this.#parts.random.bytes(32)).toString('hex')
   }
+}
+
+/** A terminal needs an input that stays open, even if nobody ever types. */
+const hasInput = ({ stdin, tty }: ContainerConfig): boolean => stdin === true || tty === true
+
+/** The container's program inside a terminal; what it writes there is its output. */
+function inTerminal(launch: Launch, directory: string): string[] {
+  const report = quote(join(directory, 'terminal'))
+  const script = renderTerminalScript({ argv: launch.argv, report, shell: launch.env['SHELL'] })
+  return ['env', 'SHELL=/bin/sh', hostProgram('script'), '-qfec', script, '/dev/null']
 }
 
 /** The keeper of a container whose start was cut short by the daemon's end. */
