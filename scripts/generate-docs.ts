@@ -87,7 +87,7 @@ function renderConfiguration(): string {
     ...options
       .filter(option => option.kind === kind)
       .map(option => {
-        const preset = option.default === null ? (option.defaultMeaning ?? '') : `\`${option.default}\``
+        const preset = option.default ? `\`${option.default}\`` : (option.defaultMeaning ?? '')
         return `| \`${option.key}\` | \`--${option.flag}\` | \`${option.env}\` | ${preset} | ${option.help} |`
       }),
   ]

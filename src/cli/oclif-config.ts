@@ -23,7 +23,10 @@ const pjson = {
     bin: NAME,
     dirname: NAME,
     topicSeparator: ' ',
-    topics: { options: { description: 'What can be configured.' } },
+    topics: {
+      images: { description: 'Images of containers on this node.' },
+      options: { description: 'What can be configured.' },
+    },
   },
 } as unknown as PJSON
 

@@ -13,5 +13,8 @@ export const commands: CommandMap = {
   uninstall: async () => (await import('./uninstall.ts')).Uninstall,
   version: async () => (await import('./version.ts')).Version,
   daemon: async () => (await import('./daemon.ts')).Daemon,
+  'images:import': async () => (await import('./images/import.ts')).ImagesImport,
+  'images:list': async () => (await import('./images/list.ts')).ImagesList,
+  'images:remove': async () => (await import('./images/remove.ts')).ImagesRemove,
   'options:show': async () => (await import('./options/show.ts')).OptionsShow,
 }

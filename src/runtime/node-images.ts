@@ -1,0 +1,72 @@
+/** The images of an installed node, for the commands that look after them: they work without the daemon. */
+import { existsSync } from 'node:fs'
+import { Mk8sError } from '../base/errors.ts'
+import { readNodeConfig } from '../config/config-files.ts'
+import { busyboxImage } from './images/busybox-image.ts'
+import { machineArchitecture } from './images/oci-archive.ts'
+import { PAUSE_IMAGE } from './images/pause-image.ts'
+import { containerdPaths } from './kubelet/runtime/cri/containerd-config.ts'
+import { CriClient } from './kubelet/runtime/cri/cri-client.ts'
+
+export interface NodeImage {
+  readonly id: string
+  readonly names: readonly string[]
+  readonly sizeBytes: number
+}
+
+/** The socket of the runtime that keeps the node's images. */
+export function imageSocket(dataDir: string): string {
+  const { runtime, criSocket } = readNodeConfig(dataDir)
+  if (runtime !== 'containerd') {
+    throw new Mk8sError('refused', `the runtime ${runtime} has no images`, {
+      why: 'it records the names of images and runs programs of the host',
+      hint: 'install the node with --runtime containerd',
+    })
+  }
+  const socketPath = criSocket === '' ? containerdPaths(dataDir).socket : criSocket
+  if (existsSync(socketPath)) return socketPath
+  throw new Mk8sError('node/not-running', 'the container runtime is not running', {
+    why: `there is no ${socketPath}`,
+    hint: 'mk8s start',
+  })
+}
+
+export async function busyboxArchive(name: string): Promise<Uint8Array> {
+  const architecture = machineArchitecture()
+  if (architecture !== undefined) return busyboxImage(name, architecture)
+  throw new Mk8sError('host/unsupported', `images cannot be made on ${process.arch} yet`)
+}
+
+export function listImages(dataDir: string): Promise<readonly NodeImage[]> {
+  return withClient(dataDir, async client => {
+    const images = await client.listImages()
+    return images.map(({ id, repoTags, repoDigests, size }) => {
+      const names = repoTags.length > 0 ? repoTags : repoDigests.length > 0 ? repoDigests : [id]
+      return { id, names, sizeBytes: size }
+    })
+  })
+}
+
+/** Returns the names that it had. */
+export function removeImage(dataDir: string, image: string): Promise<readonly string[]> {
+  return withClient(dataDir, async client => {
+    const found = await client.imageStatus(image)
+    if (found === null) {
+      throw new Mk8sError('refused', `there is no image ${image} on this node`, { hint: 'mk8s images list' })
+    }
+    if (found.repoTags.includes(PAUSE_IMAGE)) {
+      throw new Mk8sError('refused', `${PAUSE_IMAGE} is what every pod begins with`)
+    }
+    await client.removeImage(image)
+    return [...found.repoTags, ...found.repoDigests]
+  })
+}
+
+async function withClient<T>(dataDir: string, work: (client: CriClient) => Promise<T>): Promise<T> {
+  const client = await CriClient.open(imageSocket(dataDir))
+  try {
+    return await work(client)
+  } finally {
+    client.close()
+  }
+}
