@@ -1,5 +1,6 @@
 /** Every message between members, as one union. `term` is the sender's, except in a pre-vote: the one it wants. */
 import type { Entry } from './entry.ts'
+import type { Configuration } from './quorum.ts'
 
 /** Identifies a member; below 2^53, never reused, 0 means nobody. */
 export type MemberId = number
@@ -10,10 +11,35 @@ interface Envelope {
   readonly term: number
 }
 
+/** A place in the log that a snapshot replaces everything up to. */
+export interface SnapshotPlace {
+  readonly index: number
+  readonly term: number
+  readonly configuration: Configuration
+}
+
+/** A snapshot of one member; two of the same place may differ in their bytes, so each has an id of its own. */
+export interface Snapshot extends SnapshotPlace {
+  readonly id: number
+}
+
+export interface SnapshotChunk {
+  readonly snapshot: Snapshot
+  readonly offset: number
+  readonly data: Buffer
+  readonly last: boolean
+}
+
 export type MessageBody =
   | { readonly type: 'pre-vote'; readonly lastIndex: number; readonly lastTerm: number }
   | { readonly type: 'pre-vote-reply'; readonly granted: boolean }
-  | { readonly type: 'vote'; readonly lastIndex: number; readonly lastTerm: number }
+  /** `transfer`: the leader itself asked for this election. */
+  | {
+      readonly type: 'vote'
+      readonly lastIndex: number
+      readonly lastTerm: number
+      readonly transfer: boolean
+    }
   | { readonly type: 'vote-reply'; readonly granted: boolean }
   | {
       readonly type: 'append'
@@ -22,11 +48,21 @@ export type MessageBody =
       readonly entries: readonly Entry[]
       readonly commit: number
     }
-  /** `index` is the last one that matches; when rejected, the last one that may match. */
-  | { readonly type: 'append-reply'; readonly index: number; readonly rejected: boolean }
+  /** `index` is the last one that matches; when rejected, the last one that may, and `indexTerm` its term. */
+  | {
+      readonly type: 'append-reply'
+      readonly index: number
+      readonly rejected: boolean
+      readonly indexTerm: number
+    }
   | { readonly type: 'heartbeat'; readonly commit: number; readonly read: number }
   | { readonly type: 'heartbeat-reply'; readonly read: number }
   | { readonly type: 'read-index'; readonly context: number }
   | { readonly type: 'read-index-reply'; readonly context: number; readonly index: number }
+  | { readonly type: 'snapshot'; readonly chunk: SnapshotChunk }
+  /** `next` is the offset that is wanted next of snapshot `id`. */
+  | { readonly type: 'snapshot-reply'; readonly id: number; readonly next: number }
+  /** The leader hands over: stand for election at once. */
+  | { readonly type: 'timeout-now' }
 
 export type Message = Envelope & MessageBody

@@ -1,11 +1,13 @@
-/** What a core has to say: messages for now, messages that wait for a write, and answered reads. */
-import type { Message } from './messages.ts'
-import type { ReadState } from './ready.ts'
+/** What a core has to say: messages for now, messages that wait for a write, answered reads, snapshot pieces. */
+import type { Message, SnapshotChunk } from './messages.ts'
+import type { ReadState, SnapshotRead } from './ready.ts'
 
 export class Outbox {
   #messages: Message[] = []
   #held: { readonly number: number; readonly message: Message }[] = []
   #reads: ReadState[] = []
+  #snapshotReads: SnapshotRead[] = []
+  #snapshotChunks: SnapshotChunk[] = []
 
   send(message: Message): void {
     this.#messages.push(message)
@@ -20,9 +22,23 @@ export class Outbox {
     this.#reads.push(read)
   }
 
-  /** Whether messages or reads are there to be taken, or messages wait for write `number`, not taken yet. */
+  readSnapshot(read: SnapshotRead): void {
+    this.#snapshotReads.push(read)
+  }
+
+  storeChunk(chunk: SnapshotChunk): void {
+    this.#snapshotChunks.push(chunk)
+  }
+
+  /** Whether something is there to be taken, or messages wait for write `number`, not taken yet. */
   isWaiting(number: number): boolean {
-    return this.#messages.length > 0 || this.#reads.length > 0 || this.#held.at(-1)?.number === number
+    return (
+      this.#messages.length > 0 ||
+      this.#reads.length > 0 ||
+      this.#snapshotReads.length > 0 ||
+      this.#snapshotChunks.length > 0 ||
+      this.#held.at(-1)?.number === number
+    )
   }
 
   /** The messages that waited for writes up to `number`. */
@@ -32,10 +48,17 @@ export class Outbox {
     return released.map(held => held.message)
   }
 
-  take(): { messages: Message[]; reads: ReadState[] } {
-    const taken = { messages: this.#messages, reads: this.#reads }
+  take() {
+    const taken = {
+      messages: this.#messages,
+      reads: this.#reads,
+      snapshotReads: this.#snapshotReads,
+      snapshotChunks: this.#snapshotChunks,
+    }
     this.#messages = []
     this.#reads = []
+    if (this.#snapshotReads.length > 0) this.#snapshotReads = []
+    if (this.#snapshotChunks.length > 0) this.#snapshotChunks = []
     return taken
   }
 }

@@ -10,6 +10,9 @@ export interface PendingRead {
   readonly index: number
 }
 
+/** Reads that may wait at a time; more are dropped, and asked again by whoever gives up waiting. */
+const READS_WAITING_MAX = 10_000
+
 export class PendingReads {
   #round = 0
   #waiting: { readonly round: number; readonly read: PendingRead }[] = []
@@ -20,11 +23,8 @@ export class PendingReads {
     return this.#round
   }
 
-  get waiting(): boolean {
-    return this.#waiting.length > 0
-  }
-
   add(read: PendingRead): void {
+    if (this.#waiting.length >= READS_WAITING_MAX) return
     this.#waiting.push({ round: ++this.#round, read })
   }
 

@@ -1,18 +1,39 @@
 /** What a leader knows of one other member, and how much it may send ahead. */
+import { assert } from '../../base/assert.ts'
 
-/** Entries on their way to one follower without an answer. */
+/** Entries of one append. */
 export const APPEND_BYTES_MAX = 1024 * 1024
+/** Entries on their way to one follower without an answer: in bytes, and in messages. */
 const INFLIGHT_BYTES_MAX = 8 * 1024 * 1024
+const INFLIGHT_MESSAGES_MAX = 512
+
+/** A snapshot on its way, one piece at a time. */
+export interface OutgoingSnapshot {
+  /** 0 until the driver has said which. */
+  id: number
+  index: number
+  offset: number
+  /** The driver is reading the piece at `offset`. */
+  reading: boolean
+  /** The member was heard of since the piece left, but did not answer it. */
+  quiet: boolean
+}
 
 export class Progress {
   /** Last index known to be durable there. */
   match = 0
   /** Next index to send. */
   next: number
-  /** Probing: one append at a time, until one matches. */
-  probing = true
   /** Something was heard since the last quorum check. */
   active = true
+  snapshot: OutgoingSnapshot | null = null
+  /** The commit index that it was last told, as far as it can use it. */
+  commitTold = 0
+  /** Its next answer to a heartbeat shows whether it has got further since the last check. */
+  checkDue = true
+  checkedMatch = -1
+  /** Probing: one append at a time, until one matches. */
+  #probing = true
   #waiting = false
   #inflight: { readonly index: number; readonly bytes: number }[] = []
   #inflightBytes = 0
@@ -21,12 +42,18 @@ export class Progress {
     this.next = next
   }
 
+  get probing(): boolean {
+    return this.#probing
+  }
+
   get mayBeSentTo(): boolean {
-    return this.probing ? !this.#waiting : this.#inflightBytes < INFLIGHT_BYTES_MAX
+    if (this.snapshot !== null) return false
+    if (this.#probing) return !this.#waiting
+    return this.#inflightBytes < INFLIGHT_BYTES_MAX && this.#inflight.length < INFLIGHT_MESSAGES_MAX
   }
 
   sent(lastIndex: number, bytes: number): void {
-    if (this.probing) {
+    if (this.#probing) {
       this.#waiting = true
       return
     }
@@ -41,32 +68,48 @@ export class Progress {
     const news = index > this.match
     this.match = Math.max(this.match, index)
     this.next = Math.max(this.next, index + 1)
-    this.probing = false
-    this.#waiting = false
-    for (let first = this.#inflight[0]; first && first.index <= index; first = this.#inflight[0]) {
-      this.#inflightBytes -= first.bytes
-      this.#inflight.shift()
+    if (this.snapshot !== null) {
+      if (this.snapshot.id === 0 || this.match < this.snapshot.index) return news
+      this.snapshot = null
     }
+    this.#probing = false
+    this.#waiting = false
+    let done = 0
+    for (const inflight of this.#inflight) {
+      if (inflight.index > index) break
+      this.#inflightBytes -= inflight.bytes
+      done++
+    }
+    if (done > 0) this.#inflight.splice(0, done)
     return news
   }
 
   /** The follower's log does not match behind `hint`: probe from there. */
   rejected(hint: number): void {
+    if (this.snapshot !== null) return
     this.next = Math.max(this.match + 1, Math.min(this.next - 1, hint + 1))
     this.#probe()
   }
 
-  /** Heard of again after silence: what was in flight may be lost, so probe once. */
+  /** Heard of again: an append that was sent to compare logs may be lost, so another one may leave. */
   retry(): void {
     this.#waiting = false
-    if (!this.probing && this.#inflightBytes >= INFLIGHT_BYTES_MAX) {
-      this.next = this.match + 1
-      this.#probe()
-    }
+  }
+
+  beginSnapshot(): void {
+    assert(this.snapshot === null, 'one snapshot at a time is on its way to a member')
+    this.snapshot = { id: 0, index: 0, offset: 0, reading: true, quiet: false }
+    this.#probe()
+  }
+
+  /** There is none to be had now; tried again when the member is heard of. */
+  abandonSnapshot(): void {
+    this.snapshot = null
+    this.#waiting = true
   }
 
   #probe(): void {
-    this.probing = true
+    this.#probing = true
     this.#waiting = false
     this.#inflight = []
     this.#inflightBytes = 0

@@ -17,6 +17,15 @@ export function isOnlyVoter(configuration: Configuration, id: MemberId): boolean
   return voters.length === 1 && voters[0] === id && outgoing.every(other => other === id)
 }
 
+/** Nobody else is in the cluster, so nobody has to be heard or told. */
+export function isAlone(configuration: Configuration, id: MemberId): boolean {
+  return isOnlyVoter(configuration, id) && configuration.learners.length === 0
+}
+
+export function sameMembers(one: readonly MemberId[], other: readonly MemberId[]): boolean {
+  return one.length === other.length && one.every(id => other.includes(id))
+}
+
 /** All members, each once. */
 export function membersOf({ voters, outgoing, learners }: Configuration): MemberId[] {
   return [...new Set([...voters, ...outgoing, ...learners])]

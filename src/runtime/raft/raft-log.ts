@@ -8,7 +8,9 @@
 import { assert, must } from '../../base/assert.ts'
 import { type Entry, entryTypes, payloadOf } from './entry.ts'
 import { decodeConfiguration } from './membership.ts'
+import type { SnapshotPlace } from './messages.ts'
 import type { Configuration } from './quorum.ts'
+import type { SafetyRules } from './rules.ts'
 
 export interface RaftLogStart {
   /** The last entry before those given. */
@@ -31,6 +33,8 @@ export class RaftLog {
   #first: number
   #previousTerm: number
   #entries: Entry[]
+  #bytes = 0
+  #restored: SnapshotPlace | null = null
   #configurations: { readonly index: number; readonly configuration: Configuration }[]
   #writes: WriteInFlight[] = []
   #stable: number
@@ -76,6 +80,22 @@ export class RaftLog {
     return must(this.#configurations.at(-1), 'a configuration').configuration
   }
 
+  /** Index of the entry that brought it into force. */
+  get configurationIndex(): number {
+    return must(this.#configurations.at(-1), 'a configuration').index
+  }
+
+  /** The membership as of `index`, which must not be dropped. */
+  configurationAt(index: number): Configuration {
+    const found = this.#configurations.findLast(at => at.index <= index)
+    return must(found, 'a configuration as old as that').configuration
+  }
+
+  /** Bytes of the entries in memory. */
+  get bytes(): number {
+    return this.#bytes
+  }
+
   /** The term of an entry; null when it is not (or no longer) in the log. */
   termAt(index: number): number | null {
     if (index === this.#first - 1) return this.#previousTerm
@@ -101,13 +121,22 @@ export class RaftLog {
   }
 
   /** A follower takes the leader's entries: what conflicts goes, what is missing is added. */
-  merge(entries: readonly Entry[]): void {
+  merge(entries: readonly Entry[], rules: SafetyRules): void {
     for (const entry of entries) {
       const term = this.termAt(entry.index)
-      if (term === entry.term) continue
-      if (term !== null) this.#truncate(entry.index)
+      if (term !== null) {
+        if (!rules.mustTruncate(term, entry.term)) continue
+        this.#truncate(entry.index)
+      }
       this.append(entry)
     }
+  }
+
+  /** The last entry up to `index` of a term not above `term`: where logs differ, a whole reign is skipped at once. */
+  lastNotAbove(index: number, term: number): number {
+    let at = Math.min(index, this.lastIndex)
+    while (at >= this.#first && (this.termAt(at) ?? 0) > term) at--
+    return at
   }
 
   /** True when a log ending so is at least as complete as this one. */
@@ -120,6 +149,33 @@ export class RaftLog {
     assert(index <= this.lastIndex, 'only entries in the log are committed')
     this.#committed = index
     return true
+  }
+
+  /** A snapshot takes the place of everything. */
+  restore(place: SnapshotPlace): void {
+    assert(place.index > this.#committed, 'a snapshot brings something new')
+    this.#restored = place
+    this.#first = place.index + 1
+    this.#previousTerm = place.term
+    this.#entries = []
+    this.#bytes = 0
+    this.#configurations = [{ index: place.index, configuration: place.configuration }]
+    this.#writes = []
+    this.#stable = place.index
+    this.#handedToPersist = place.index
+    this.#handedToApply = place.index
+    this.#committed = place.index
+  }
+
+  /** The snapshot that was restored since this was asked last. */
+  takeRestored(): SnapshotPlace | null {
+    const restored = this.#restored
+    this.#restored = null
+    return restored
+  }
+
+  get hasRestored(): boolean {
+    return this.#restored !== null
   }
 
   /** Entries to persist that were not handed out yet; write `number` carries them. */
@@ -162,21 +218,32 @@ export class RaftLog {
   dropTo(index: number): void {
     if (index < this.#first) return
     assert(index <= this.#handedToApply, 'only entries handed out for applying are dropped')
+    for (let at = this.#first; at <= index; at++)
+      this.#bytes -= (this.#entries[at - this.#first] as Entry).bytes.length
     this.#previousTerm = must(this.termAt(index), 'the term of a dropped entry')
     this.#entries = this.#entries.slice(index + 1 - this.#first)
     this.#first = index + 1
     while ((this.#configurations[1]?.index ?? Number.POSITIVE_INFINITY) <= index) this.#configurations.shift()
   }
 
+  /** The last entry to drop so that at most `bytesMax` bytes stay in memory. */
+  lastBeyond(bytesMax: number): number {
+    let excess = this.#bytes - bytesMax
+    let index = this.#first - 1
+    while (excess > 0) excess -= (this.#entries[++index - this.#first] as Entry).bytes.length
+    return index
+  }
+
   #push(entry: Entry): void {
     this.#entries.push(entry)
+    this.#bytes += entry.bytes.length
     if (entry.type !== entryTypes.membership) return
     this.#configurations.push({ index: entry.index, configuration: decodeConfiguration(payloadOf(entry)) })
   }
 
   #truncate(index: number): void {
     assert(index > this.#committed, 'a committed entry is never overwritten')
-    this.#entries.length = index - this.#first
+    for (const entry of this.#entries.splice(index - this.#first)) this.#bytes -= entry.bytes.length
     this.#stable = Math.min(this.#stable, index - 1)
     this.#handedToPersist = Math.min(this.#handedToPersist, index - 1)
     for (const write of this.#writes) write.lastIndex = Math.min(write.lastIndex, index - 1)

@@ -2,42 +2,41 @@
  * The door of the consensus core: pure and synchronous. Messages, ticks and proposals go in; `takeReady` says
  * what to persist, send and apply. It has no timer, socket, disk or randomness of its own.
  *
- * The driver's whole contract, for each Ready: write `hardState` and `entries` in order; send `messages` at
- * once; apply `committed`; when the write is durable, call `persisted(ready.number)`. Messages that promise
- * something durable are held back until then.
+ * The driver's whole contract, for each Ready: write `restore`, `hardState` and `entries` in order; send
+ * `messages` at once; apply `committed`; when the write is durable, call `persisted(ready.number)`. Messages that
+ * promise something durable are held back until then. Answer each of `snapshotReads` with `sendSnapshotChunk` and
+ * each of `snapshotChunks` with `snapshotStored`, once it is durable.
  */
 import { assert } from '../../base/assert.ts'
 import type { Random } from '../../base/random.ts'
-import { createEntry, entryTypes, placeEntry } from './entry.ts'
-import type { MemberId, Message, MessageBody } from './messages.ts'
+import { IncomingSnapshot } from './incoming-snapshot.ts'
+import { KEPT_BYTES_MAX, Leader } from './leader.ts'
+import type { Membership } from './membership.ts'
+import type { MemberId, Message, MessageBody, SnapshotChunk } from './messages.ts'
 import { Outbox } from './outbox.ts'
-import { type PendingRead, PendingReads } from './pending-reads.ts'
-import { APPEND_BYTES_MAX, Progress } from './progress.ts'
-import { type Configuration, countVotes, isOnlyVoter, isVoter, membersOf, quorumValue } from './quorum.ts'
+import { type Configuration, countVotes, isAlone, isOnlyVoter, isVoter, membersOf } from './quorum.ts'
 import { RaftLog } from './raft-log.ts'
-import type { HardState, ProposeOutcome, RaftParts, Ready, Role } from './ready.ts'
+import type { ChangeOutcome, HardState, ProposeOutcome, RaftParts, Ready, Role } from './ready.ts'
+import { type SafetyRules, soundRules } from './rules.ts'
+import { ELECTION_TICKS_MAX, ELECTION_TICKS_MIN, LINK_CLOSED_TICKS_MAX } from './timing.ts'
 
-export const TICK_MS = 10
-export const HEARTBEAT_TICKS = 5
-export const ELECTION_TICKS_MIN = 30
-export const ELECTION_TICKS_MAX = 60
+type OtherMessage = Exclude<Message, { type: 'pre-vote' | 'pre-vote-reply' }>
 
 export class Raft {
   readonly id: MemberId
   readonly #random: Random
+  readonly #rules: SafetyRules
   readonly #log: RaftLog
+  /** What this member does as the leader of `#term`; null when it does not lead. */
+  #reign: Leader | null = null
   #role: Role = 'follower'
   #term: number
   #vote: MemberId
   #leader: MemberId = 0
   #elapsed = 0
-  #heartbeatElapsed = 0
   #electionTimeout = ELECTION_TICKS_MIN
   #votes = new Map<MemberId, boolean>()
-  #progress = new Map<MemberId, Progress>()
-  #reads = new PendingReads()
-  /** Reads that wait for the first commit of the leader's own term. */
-  #earlyReads: PendingRead[] = []
+  #incoming = new IncomingSnapshot()
   readonly #outbox = new Outbox()
   #readyNumber = 1
   #written: HardState
@@ -45,6 +44,7 @@ export class Raft {
   constructor(parts: RaftParts) {
     this.id = parts.id
     this.#random = parts.random
+    this.#rules = parts.rules ?? soundRules
     this.#log = new RaftLog(parts.log)
     this.#term = parts.hardState.term
     this.#vote = parts.hardState.vote
@@ -69,12 +69,20 @@ export class Raft {
     return this.#vote
   }
 
-  get log(): Pick<RaftLog, 'firstIndex' | 'lastIndex' | 'lastTerm' | 'committed' | 'stable' | 'termAt'> {
+  get log(): Pick<
+    RaftLog,
+    'firstIndex' | 'lastIndex' | 'lastTerm' | 'committed' | 'stable' | 'bytes' | 'termAt' | 'configurationAt'
+  > {
     return this.#log
   }
 
   get configuration(): Configuration {
     return this.#log.configuration
+  }
+
+  /** Index of the entry that brought the configuration; once that is committed, no change is under way. */
+  get configurationIndex(): number {
+    return this.#log.configurationIndex
   }
 
   get #onlyVoter(): boolean {
@@ -83,44 +91,61 @@ export class Raft {
 
   /** An only voter needs nobody's leave: it stands for election at once. */
   start(): void {
-    if (this.#onlyVoter) this.#campaign()
+    if (this.#onlyVoter) this.#campaign(false)
   }
 
   /** How many ticks may pass before `tick` does something; null when none ever will. */
   ticksUntilNextDeadline(): number | null {
-    if (this.#onlyVoter || !isVoter(this.configuration, this.id)) return null
-    const election = Math.max(1, this.#electionTimeout - this.#elapsed)
-    if (this.#role !== 'leader') return election
-    return Math.min(election, Math.max(1, HEARTBEAT_TICKS - this.#heartbeatElapsed))
+    if (this.#role !== 'follower' && isAlone(this.configuration, this.id)) return null
+    if (this.#reign !== null) return this.#reign.ticksUntilNextDeadline()
+    if (!isVoter(this.configuration, this.id)) return null
+    return Math.max(1, this.#electionTimeout - this.#elapsed)
   }
 
   /** `count` ticks have passed. */
   tick(count = 1): void {
     this.#elapsed += count
-    if (this.#onlyVoter) return
-    if (this.#role === 'leader') this.#tickLeader(count)
-    else if (this.#elapsed >= this.#electionTimeout && isVoter(this.configuration, this.id))
+    if (this.#role !== 'follower' && isAlone(this.configuration, this.id)) return
+    if (this.#reign !== null) {
+      if (!this.#reign.tick(count)) this.#becomeFollower(this.#term, 0)
+    } else if (this.#elapsed >= this.#electionTimeout && isVoter(this.configuration, this.id)) {
       this.#preCampaign()
+    }
+  }
+
+  /** The link to a member is closed. If it is the leader, it may be dead: ask soon whether others think so too. */
+  linkClosed(peer: MemberId): void {
+    if (peer !== this.#leader || this.#reign !== null) return
+    this.#leader = 0
+    this.#elapsed = 0
+    this.#electionTimeout = 1 + Math.floor(this.#random.float() * LINK_CLOSED_TICKS_MAX)
   }
 
   /** Appends proposals (bytes with index and term 0) on the leader; `term` is a fence. */
   propose(proposals: readonly Buffer[], term?: number): ProposeOutcome {
-    if (term !== undefined && (this.#role !== 'leader' || this.#term !== term)) {
+    if (term !== undefined && (this.#reign === null || this.#term !== term)) {
       return { kind: 'fenced', term: this.#term }
     }
-    if (this.#role !== 'leader') return { kind: 'not-leader', leader: this.#leader }
+    if (this.#reign === null || this.#reign.transferring) return { kind: 'not-leader', leader: this.#leader }
     const firstIndex = this.#log.lastIndex + 1
-    for (const bytes of proposals) {
-      this.#log.append(placeEntry(bytes, { index: this.#log.lastIndex + 1, term: this.#term }))
-    }
-    this.#replicate()
+    this.#reign.propose(proposals)
     return { kind: 'accepted', firstIndex, term: this.#term }
+  }
+
+  /** Makes `target` the membership, in one change however many voters differ. */
+  changeMembership(target: Membership): ChangeOutcome {
+    return this.#reign?.changeMembership(target) ?? { kind: 'not-leader', leader: this.#leader }
+  }
+
+  /** Hands leadership to another voter; false when that cannot be tried. */
+  transferLeadership(target: MemberId): boolean {
+    return this.#reign?.transferTo(target) ?? false
   }
 
   /** Asks for the index that must be applied before a read is linearizable; false when nobody leads. */
   readIndex(context: number): boolean {
-    if (this.#role === 'leader') {
-      this.#leaderRead({ from: this.id, context, index: 0 })
+    if (this.#reign !== null) {
+      this.#reign.read({ from: this.id, context, index: 0 })
       return true
     }
     if (this.#leader === 0) return false
@@ -134,11 +159,11 @@ export class Raft {
     else if (message.type === 'pre-vote-reply') this.#takePreVote(message)
     else if (message.term < this.#term) this.#answerStale(message)
     else if (message.term === this.#term) this.#stepSameTerm(message)
-    else if (message.type !== 'vote' || !this.#hearsLeader(message.from)) {
-      const leads = message.type === 'append' || message.type === 'heartbeat'
-      this.#becomeFollower(message.term, leads ? message.from : 0)
+    else if (message.type !== 'vote' || message.transfer || !this.#hearsLeader(message.from)) {
+      this.#becomeFollower(message.term, isFromLeader(message) ? message.from : 0)
       this.#stepSameTerm(message)
     }
+    if (this.#reign?.isRemoved) this.#retire(this.#reign)
   }
 
   /** The write of Ready `number` and of all before it is durable. */
@@ -149,7 +174,25 @@ export class Raft {
       if (message.to === this.id) this.step(message)
       else this.#outbox.send(message)
     }
-    if (this.#role === 'leader') this.#maybeCommit()
+    this.#reign?.maybeCommit()
+    if (this.#reign?.isRemoved) this.#retire(this.#reign)
+  }
+
+  /** A piece of a snapshot for a lagging member, as a Ready asked for it; null when there is none. */
+  sendSnapshotChunk(to: MemberId, chunk: SnapshotChunk | null): void {
+    this.#reign?.sendSnapshotChunk(to, chunk)
+  }
+
+  /** A piece that arrived is durable. When it was the last, the log begins anew behind the snapshot. */
+  snapshotStored(id: number, end: number): void {
+    const outcome = this.#incoming.stored(id, end)
+    if (outcome === null) return
+    if ('next' in outcome) {
+      if (this.#leader !== 0) this.#send(this.#leader, { type: 'snapshot-reply', id, next: outcome.next })
+      return
+    }
+    if (outcome.index > this.#log.committed) this.#log.restore(outcome)
+    if (this.#leader !== 0 && this.#reign === null) this.#acknowledge(this.#leader, this.#log.committed)
   }
 
   get hasReady(): boolean {
@@ -157,33 +200,40 @@ export class Raft {
       this.#outbox.isWaiting(this.#readyNumber) ||
       this.#log.hasToPersist ||
       this.#log.hasToApply ||
+      this.#log.hasRestored ||
       this.#term !== this.#written.term ||
-      this.#vote !== this.#written.vote
+      this.#vote !== this.#written.vote ||
+      (this.#reign?.hasNews ?? false)
     )
   }
 
   takeReady(): Ready {
+    this.#reign?.flush()
     const number = this.#readyNumber++
     const hardState = { term: this.#term, vote: this.#vote, commit: this.#log.committed }
     const { term, vote, commit } = this.#written
     const changed = term !== hardState.term || vote !== hardState.vote
+    const restore = this.#log.takeRestored()
     const entries = this.#log.takeToPersist(number)
     const moved = changed || commit !== hardState.commit
     this.#written = hardState
     return {
       number,
+      restore,
       hardState: moved ? hardState : null,
       entries,
-      mustFlush: changed || entries.length > 0,
+      mustFlush: changed || entries.length > 0 || restore !== null,
       committed: this.#log.takeToApply(),
       ...this.#outbox.take(),
     }
   }
 
-  /** Entries up to `index` are applied and needed from memory no more. */
+  /** Entries up to `index` are applied: those that nobody needs from memory are forgotten. */
   dropLog(index: number): void {
-    const needed = [...this.#progress.values()].map(progress => progress.match)
-    this.#log.dropTo(Math.min(index, ...needed))
+    if (this.#reign !== null) this.#reign.dropLog(index)
+    else if (isAlone(this.configuration, this.id)) this.#log.dropTo(index)
+    // Whoever leads next can help others with what it kept.
+    else this.#log.dropTo(Math.min(index, this.#log.lastBeyond(KEPT_BYTES_MAX / 2)))
   }
 
   // ── roles ──────────────────────────────────────────────────────────────────────────────────────────
@@ -194,38 +244,28 @@ export class Raft {
     this.#role = 'follower'
     this.#leader = leader
     this.#elapsed = 0
-    this.#progress.clear()
-    this.#reads = new PendingReads()
-    this.#earlyReads = []
+    this.#reign = null
     this.#drawElectionTimeout()
   }
 
   #preCampaign(): void {
-    this.#becomePreCandidate()
-    const { lastIndex, lastTerm } = this.#log
-    this.#votes.set(this.id, true)
-    for (const id of this.#peers()) {
-      if (!isVoter(this.configuration, id)) continue
-      this.#outbox.send({
-        type: 'pre-vote',
-        from: this.id,
-        to: id,
-        term: this.#term + 1,
-        lastIndex,
-        lastTerm,
-      })
-    }
-  }
-
-  #becomePreCandidate(): void {
     this.#role = 'pre-candidate'
     this.#leader = 0
     this.#elapsed = 0
-    this.#votes = new Map()
+    this.#votes = new Map([[this.id, true]])
     this.#drawElectionTimeout()
+    if (countVotes(this.configuration, this.#votes) === 'won') {
+      this.#campaign(false)
+      return
+    }
+    const { lastIndex, lastTerm } = this.#log
+    const term = this.#term + 1
+    for (const to of this.#otherVoters()) {
+      this.#outbox.send({ type: 'pre-vote', from: this.id, to, term, lastIndex, lastTerm })
+    }
   }
 
-  #campaign(): void {
+  #campaign(transfer: boolean): void {
     this.#role = 'candidate'
     this.#leader = 0
     this.#term++
@@ -236,49 +276,35 @@ export class Raft {
     // Its own vote counts only once it is durable, like everybody's.
     this.#sendAfterPersist(this.id, { type: 'vote-reply', granted: true })
     const { lastIndex, lastTerm } = this.#log
-    for (const id of this.#peers()) {
-      if (isVoter(this.configuration, id)) this.#send(id, { type: 'vote', lastIndex, lastTerm })
-    }
+    for (const id of this.#otherVoters()) this.#send(id, { type: 'vote', lastIndex, lastTerm, transfer })
   }
 
   #becomeLeader(): void {
     this.#role = 'leader'
     this.#leader = this.id
     this.#elapsed = 0
-    this.#heartbeatElapsed = 0
-    this.#progress = new Map(this.#peers().map(id => [id, new Progress(this.#log.lastIndex + 1)]))
-    const at = { index: this.#log.lastIndex + 1, term: this.#term }
-    this.#log.append(createEntry(entryTypes.noOp, Buffer.alloc(0), at))
-    this.#replicate()
+    this.#reign = new Leader({
+      id: this.id,
+      term: this.#term,
+      log: this.#log,
+      outbox: this.#outbox,
+      rules: this.#rules,
+      electionTicks: this.#electionTimeout,
+    })
   }
 
-  #tickLeader(count: number): void {
-    if (this.#elapsed >= this.#electionTimeout) {
-      this.#elapsed = 0
-      if (!this.#quorumIsActive()) {
-        this.#becomeFollower(this.#term, 0)
-        return
-      }
-    }
-    this.#heartbeatElapsed += count
-    if (this.#heartbeatElapsed < HEARTBEAT_TICKS) return
-    this.#heartbeatElapsed = 0
-    this.#heartbeat()
-  }
-
-  /** Check-quorum: a leader that a quorum does not answer steps down, so that its clients look elsewhere. */
-  #quorumIsActive(): boolean {
-    const activity = (id: MemberId) => (id === this.id || this.#progress.get(id)?.active ? 1 : 0)
-    const active = quorumValue(this.configuration, activity) >= 1
-    for (const progress of this.#progress.values()) progress.active = false
-    return active
+  /** A leader that is no member any more has led the cluster up to here, and goes. */
+  #retire(reign: Leader): void {
+    reign.flush()
+    reign.nameHeir()
+    this.#becomeFollower(this.#term, 0)
   }
 
   // ── elections ──────────────────────────────────────────────────────────────────────────────────────
 
   /** A member that hears a leader helps nobody to unseat it. */
   #hearsLeader(candidate: MemberId): boolean {
-    if (this.#role === 'leader') return true
+    if (this.#reign !== null) return true
     return this.#leader !== 0 && this.#leader !== candidate && this.#elapsed < ELECTION_TICKS_MIN
   }
 
@@ -296,12 +322,12 @@ export class Raft {
     if (this.#role !== 'pre-candidate' || (message.granted && message.term !== this.#term + 1)) return
     this.#votes.set(message.from, message.granted)
     const outcome = countVotes(this.configuration, this.#votes)
-    if (outcome === 'won') this.#campaign()
+    if (outcome === 'won') this.#campaign(false)
     else if (outcome === 'lost') this.#becomeFollower(this.#term, 0)
   }
 
   #answerVote(message: Extract<Message, { type: 'vote' }>): void {
-    const free = this.#vote === message.from || (this.#vote === 0 && this.#leader === 0)
+    const free = this.#rules.mayVote(this.#vote, message.from) && this.#leader === 0
     const granted = free && this.#log.isUpToDate(message.lastIndex, message.lastTerm)
     if (granted) {
       this.#vote = message.from
@@ -320,7 +346,8 @@ export class Raft {
 
   // ── messages ───────────────────────────────────────────────────────────────────────────────────────
 
-  #stepSameTerm(message: Exclude<Message, { type: 'pre-vote' | 'pre-vote-reply' }>): void {
+  #stepSameTerm(message: OtherMessage): void {
+    if (isFromLeader(message)) this.#follow(message.from)
     switch (message.type) {
       case 'vote':
         this.#answerVote(message)
@@ -329,30 +356,38 @@ export class Raft {
         this.#takeVote(message)
         break
       case 'append':
-        this.#follow(message.from)
         this.#answerAppend(message)
         break
       case 'heartbeat':
-        this.#follow(message.from)
         this.#log.commitTo(Math.min(message.commit, this.#log.lastIndex))
         this.#send(message.from, { type: 'heartbeat-reply', read: message.read })
         break
+      case 'snapshot':
+        this.#takeSnapshot(message.from, message.chunk)
+        break
       case 'append-reply':
-        this.#takeAppendReply(message)
+        this.#reign?.takeAppendReply(message)
         break
       case 'heartbeat-reply':
-        this.#takeHeartbeatReply(message)
+        this.#reign?.takeHeartbeatReply(message)
+        break
+      case 'snapshot-reply':
+        this.#reign?.takeSnapshotReply(message)
         break
       case 'read-index':
-        this.#leaderRead({ from: message.from, context: message.context, index: 0 })
+        this.#reign?.read({ from: message.from, context: message.context, index: 0 })
         break
       case 'read-index-reply':
         this.#outbox.answer({ context: message.context, index: message.index })
+        break
+      case 'timeout-now':
+        if (isVoter(this.configuration, this.id)) this.#campaign(true)
     }
   }
 
   #follow(leader: MemberId): void {
-    assert(this.#role !== 'leader', 'a term has one leader')
+    assert(this.#reign === null, 'a term has one leader')
+    if (this.#electionTimeout < ELECTION_TICKS_MIN) this.#drawElectionTimeout()
     this.#role = 'follower'
     this.#leader = leader
     this.#elapsed = 0
@@ -360,125 +395,52 @@ export class Raft {
 
   /** A leader of an earlier term learns from the answer that it is over. */
   #answerStale(message: Message): void {
-    if (message.type !== 'append' && message.type !== 'heartbeat') return
-    this.#send(message.from, { type: 'append-reply', index: 0, rejected: true })
+    if (isFromLeader(message)) this.#reject(message.from, 0)
   }
 
   #answerAppend(message: Extract<Message, { type: 'append' }>): void {
-    const { previousIndex, previousTerm, entries, commit } = message
+    const { from, previousIndex, previousTerm, entries, commit } = message
     if (previousIndex < this.#log.committed) {
-      const index = this.#log.committed
-      this.#sendAfterPersist(message.from, { type: 'append-reply', index, rejected: false })
+      this.#acknowledge(from, this.#log.committed)
       return
     }
     if (this.#log.termAt(previousIndex) !== previousTerm) {
-      const index = Math.min(previousIndex - 1, this.#log.lastIndex)
-      this.#send(message.from, { type: 'append-reply', index, rejected: true })
+      this.#reject(from, this.#log.lastNotAbove(previousIndex - 1, previousTerm))
       return
     }
-    this.#log.merge(entries)
+    this.#log.merge(entries, this.#rules)
     const last = previousIndex + entries.length
     this.#log.commitTo(Math.min(commit, last))
-    this.#sendAfterPersist(message.from, { type: 'append-reply', index: last, rejected: false })
+    this.#acknowledge(from, last)
   }
 
-  #takeAppendReply(message: Extract<Message, { type: 'append-reply' }>): void {
-    const progress = this.#progress.get(message.from)
-    if (this.#role !== 'leader' || progress === undefined) return
-    progress.active = true
-    if (message.rejected) progress.rejected(message.index)
-    else if (progress.accepted(message.index)) this.#maybeCommit()
-    this.#maybeSendAppend(message.from, progress)
-  }
-
-  #takeHeartbeatReply(message: Extract<Message, { type: 'heartbeat-reply' }>): void {
-    const progress = this.#progress.get(message.from)
-    if (this.#role !== 'leader' || progress === undefined) return
-    progress.active = true
-    progress.retry()
-    // It answers, but lacks something: an append to compare logs with, even if all was sent before and lost.
-    if (progress.match < this.#log.lastIndex) this.#sendAppend(message.from, progress)
-    const confirmed = this.#reads.confirm(this.configuration, this.id, message.from, message.read)
-    for (const read of confirmed) this.#answerRead(read)
-  }
-
-  // ── replication ────────────────────────────────────────────────────────────────────────────────────
-
-  #replicate(): void {
-    for (const [id, progress] of this.#progress) this.#maybeSendAppend(id, progress)
-  }
-
-  /** May do nothing: everything was sent, the follower is being probed, has enough in flight, or lags too far. */
-  #maybeSendAppend(to: MemberId, progress: Progress): void {
-    while (progress.mayBeSentTo && (progress.probing || progress.next <= this.#log.lastIndex)) {
-      if (!this.#sendAppend(to, progress)) return
-    }
-  }
-
-  /** False when the entry before `next` is not in memory any more: only a snapshot would help. */
-  #sendAppend(to: MemberId, progress: Progress): boolean {
-    const previousIndex = progress.next - 1
-    const previousTerm = this.#log.termAt(previousIndex)
-    if (previousTerm === null) return false
-    const entries = this.#log.from(progress.next, APPEND_BYTES_MAX)
-    const bytes = entries.reduce((total, entry) => total + entry.bytes.length, 0)
-    const commit = this.#log.committed
-    this.#send(to, { type: 'append', previousIndex, previousTerm, entries, commit })
-    progress.sent(previousIndex + entries.length, bytes)
-    return true
-  }
-
-  /** Only an entry of the leader's own term is committed by counting; earlier ones come along (figure 8). */
-  #maybeCommit(): void {
-    const matched = (id: MemberId) =>
-      id === this.id ? this.#log.stable : (this.#progress.get(id)?.match ?? 0)
-    const index = quorumValue(this.configuration, matched)
-    if (index <= this.#log.committed || this.#log.termAt(index) !== this.#term) return
-    const first = this.#log.termAt(this.#log.committed) !== this.#term
-    this.#log.commitTo(index)
-    if (first) this.#releaseEarlyReads()
-    if (this.#progress.size > 0) this.#heartbeat()
-  }
-
-  #heartbeat(): void {
-    for (const [id, progress] of this.#progress) {
-      const commit = Math.min(this.#log.committed, progress.match)
-      this.#send(id, { type: 'heartbeat', commit, read: this.#reads.round })
-    }
-  }
-
-  // ── reads ──────────────────────────────────────────────────────────────────────────────────────────
-
-  #leaderRead(read: PendingRead): void {
-    if (this.#role !== 'leader') return
-    if (this.#log.termAt(this.#log.committed) !== this.#term) {
-      this.#earlyReads.push(read)
+  #takeSnapshot(from: MemberId, chunk: SnapshotChunk): void {
+    const { id, index, term } = chunk.snapshot
+    if (this.#log.termAt(index) === term) this.#log.commitTo(index)
+    if (index <= this.#log.committed) {
+      this.#acknowledge(from, this.#log.committed)
       return
     }
-    const asked = { ...read, index: this.#log.committed }
-    if (this.#onlyVoter) {
-      this.#answerRead(asked)
-    } else {
-      this.#reads.add(asked)
-      this.#heartbeat()
-    }
+    const outcome = this.#incoming.take(chunk)
+    if (outcome === 'store') this.#outbox.storeChunk(chunk)
+    else if (outcome !== 'wait') this.#send(from, { type: 'snapshot-reply', id, next: outcome.next })
   }
 
-  #releaseEarlyReads(): void {
-    const early = this.#earlyReads
-    this.#earlyReads = []
-    for (const read of early) this.#leaderRead(read)
+  /** Says, once it is true on disk, that this member has the leader's log up to `index`. */
+  #acknowledge(leader: MemberId, index: number): void {
+    this.#sendAfterPersist(leader, { type: 'append-reply', index, rejected: false, indexTerm: 0 })
   }
 
-  #answerRead({ from, context, index }: PendingRead): void {
-    if (from === this.id) this.#outbox.answer({ context, index })
-    else this.#send(from, { type: 'read-index-reply', context, index })
+  #reject(leader: MemberId, index: number): void {
+    const indexTerm = this.#log.termAt(index) ?? 0
+    this.#send(leader, { type: 'append-reply', index, rejected: true, indexTerm })
   }
 
   // ── out ────────────────────────────────────────────────────────────────────────────────────────────
 
-  #peers(): MemberId[] {
-    return membersOf(this.configuration).filter(id => id !== this.id)
+  #otherVoters(): MemberId[] {
+    const { configuration } = this
+    return membersOf(configuration).filter(id => id !== this.id && isVoter(configuration, id))
   }
 
   #send(to: MemberId, body: MessageBody): void {
@@ -494,4 +456,9 @@ export class Raft {
     const spread = ELECTION_TICKS_MAX - ELECTION_TICKS_MIN
     this.#electionTimeout = ELECTION_TICKS_MIN + Math.floor(this.#random.float() * (spread + 1))
   }
+}
+
+/** Only the leader of a term sends these. */
+function isFromLeader({ type }: Message): boolean {
+  return type === 'append' || type === 'heartbeat' || type === 'snapshot' || type === 'timeout-now'
 }

@@ -1,8 +1,9 @@
 /** What goes into a core at its start and what comes out of it: the types of its contract with the driver. */
 import type { Random } from '../../base/random.ts'
 import type { Entry } from './entry.ts'
-import type { MemberId, Message } from './messages.ts'
+import type { MemberId, Message, SnapshotChunk, SnapshotPlace } from './messages.ts'
 import type { RaftLogStart } from './raft-log.ts'
+import type { SafetyRules } from './rules.ts'
 
 export type Role = 'follower' | 'pre-candidate' | 'candidate' | 'leader'
 
@@ -18,6 +19,8 @@ export interface RaftParts {
   readonly random: Random
   readonly hardState: HardState
   readonly log: RaftLogStart
+  /** The sound ones, unless a test means to break one. */
+  readonly rules?: SafetyRules
 }
 
 export interface ReadState {
@@ -25,8 +28,18 @@ export interface ReadState {
   readonly index: number
 }
 
+/** A piece of a snapshot that a lagging member needs; answered with `sendSnapshotChunk`. */
+export interface SnapshotRead {
+  readonly to: MemberId
+  /** 0 for a new snapshot, as late as can be had. One that is gone is answered with the start of another. */
+  readonly id: number
+  readonly offset: number
+}
+
 export interface Ready {
   readonly number: number
+  /** The log begins anew behind this snapshot, which was received whole; written before `entries`. */
+  readonly restore: SnapshotPlace | null
   readonly hardState: HardState | null
   readonly entries: readonly Entry[]
   /** Something in this write is promised to others, so it must be flushed. */
@@ -34,9 +47,20 @@ export interface Ready {
   readonly messages: readonly Message[]
   readonly committed: readonly Entry[]
   readonly reads: readonly ReadState[]
+  readonly snapshotReads: readonly SnapshotRead[]
+  /** Pieces of an arriving snapshot to store; each is answered with `snapshotStored`. */
+  readonly snapshotChunks: readonly SnapshotChunk[]
 }
 
 export type ProposeOutcome =
   | { readonly kind: 'accepted'; readonly firstIndex: number; readonly term: number }
   | { readonly kind: 'not-leader'; readonly leader: MemberId }
   | { readonly kind: 'fenced'; readonly term: number }
+
+export type ChangeOutcome =
+  | ProposeOutcome
+  /** The change before it is not through yet. */
+  | { readonly kind: 'busy' }
+  /** A member that is to vote does not have the log yet: it has to be a learner first. */
+  | { readonly kind: 'not-ready'; readonly member: MemberId }
+  | { readonly kind: 'invalid'; readonly why: string }

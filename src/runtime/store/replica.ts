@@ -4,7 +4,8 @@
  */
 import type { Clock, Timer } from '../../base/clock.ts'
 import { ENTRY_HEADER_BYTES, type Entry, readEntryHeader } from '../raft/entry.ts'
-import { type Raft, TICK_MS } from '../raft/raft.ts'
+import type { Raft } from '../raft/raft.ts'
+import { TICK_MS } from '../raft/timing.ts'
 import type { WriteAheadLog } from './log/write-ahead-log.ts'
 import type { FromRaft, RaftRequests, RaftThreadStatus, RefusedRequest } from './thread-messages.ts'
 

@@ -1,16 +1,25 @@
 /**
  * Runs a transcript of the consensus core: commands with the output they must produce, for people to read.
  *
- *   nodes 1 2 3 [terms 1:1,2,2]   members that all vote, with the terms of the entries already in their logs
+ *   nodes 1 2 3 [learners 4] [outside 5] [terms 1:1,2,2] [begins 1:10/2]
+ *                                 members, with the terms of the entries already in their logs, or with a log that
+ *                                 begins behind a snapshot; those outside know of no cluster yet
  *   start 1                       what the driver does at start
  *   tick 1 60                     so many ticks pass at member 1
  *   propose 1 hello               a proposal at member 1
  *   read 1 7                      a linearizable read with context 7 at member 1
+ *   change 1 voters 1 2 learners 3   member 1 is asked for this membership
+ *   transfer 1 2                  member 1 is asked to hand leadership to member 2
+ *   close 2 1                     member 2 sees its link to member 1 closed
  *   deliver [1>2 …]               one round: every message under way (or those of these links) arrives
+ *   reverse, repeat               what is under way arrives in the opposite order; twice
+ *   lose                          what is under way is lost
  *   drop 1>2 …                    messages on these links are lost from now on; `heal` ends it
- *   persist 1                     the writes of member 1 become durable (otherwise at once, unless `slow 1`)
+ *   slow 1                        writes of member 1 become durable only with `persist 1`
+ *   crash 1                       member 1 starts again from what was durable
  *   stabilize                     rounds of deliver until nothing is under way
  *   has 3 1 2                     member 3 tells member 1 that it has the log up to entry 2
+ *   append 2>1 term 2 after 0/0 1/2:x …   an append as the leader of another reign would send it
  *   status                        one line per member
  */
 import { must } from '../../../../src/base/assert.ts'
@@ -19,18 +28,12 @@ import {
   ENTRY_HEADER_BYTES,
   type Entry,
   entryTypes,
-  payloadOf,
   writeEntryHeader,
 } from '../../../../src/runtime/raft/entry.ts'
 import type { Message } from '../../../../src/runtime/raft/messages.ts'
-import { Raft } from '../../../../src/runtime/raft/raft.ts'
-
-interface Member {
-  readonly raft: Raft
-  /** Numbers of writes that are not durable yet, while the disk is slow. */
-  writes: number[]
-  slow: boolean
-}
+import type { Raft } from '../../../../src/runtime/raft/raft.ts'
+import { TranscriptMember } from './transcript-member.ts'
+import { describe, membersText } from './transcript-text.ts'
 
 /** The transcript with the output that the core produces now: indented lines are output, all others stay. */
 export function runTranscript(text: string): string {
@@ -45,7 +48,7 @@ export function runTranscript(text: string): string {
 }
 
 class World {
-  readonly #members = new Map<number, Member>()
+  readonly #members = new Map<number, TranscriptMember>()
   #underWay: Message[] = []
   #lost = new Set<string>()
   #output: string[] = []
@@ -53,78 +56,98 @@ class World {
   run([verb = '', ...words]: string[]): string[] {
     this.#output = []
     const id = Number(words[0])
-    if (verb === 'nodes') this.#create(words)
-    else if (verb === 'start') this.#with(id, raft => raft.start())
-    else if (verb === 'tick') this.#with(id, raft => raft.tick(Number(words[1])))
-    else if (verb === 'propose') this.#with(id, raft => this.#propose(raft, must(words[1], 'a text')))
-    else if (verb === 'read') this.#with(id, raft => this.#read(raft, Number(words[1])))
-    else if (verb === 'slow') this.#member(id).slow = true
-    else if (verb === 'persist') this.#persist(id)
-    else if (verb === 'has') this.#has(id, Number(words[1]), Number(words[2]))
-    else if (verb === 'deliver') this.#deliver(words)
-    else if (verb === 'drop') this.#lost = new Set(words)
-    else if (verb === 'heal') this.#lost.clear()
-    else if (verb === 'stabilize') while (this.#underWay.length > 0) this.#deliver([])
-    else if (verb === 'status') this.#status()
-    else throw new Error(`unknown command ${verb}`)
+    const commands: Record<string, () => void> = {
+      nodes: () => this.#create(words),
+      start: () => this.#with(id, raft => raft.start()),
+      tick: () => this.#with(id, raft => raft.tick(Number(words[1]))),
+      propose: () => this.#with(id, raft => this.#propose(raft, words.slice(1))),
+      read: () => this.#with(id, raft => this.#read(raft, Number(words[1]))),
+      change: () => this.#with(id, raft => this.#change(raft, words.slice(1))),
+      transfer: () => this.#with(id, raft => this.#transfer(raft, Number(words[1]))),
+      close: () => this.#with(id, raft => raft.linkClosed(Number(words[1]))),
+      slow: () => this.#member(id).beSlow(),
+      persist: () => this.#drain(this.#member(id).persist(), id),
+      crash: () => this.#drain(this.#member(id).crash(), id),
+      has: () => this.#has(id, Number(words[1]), Number(words[2])),
+      append: () => this.#append(words),
+      deliver: () => this.#deliver(words),
+      reverse: () => void this.#underWay.reverse(),
+      repeat: () => void this.#underWay.push(...this.#underWay),
+      lose: () => void this.#underWay.splice(0),
+      drop: () => {
+        this.#lost = new Set(words)
+      },
+      heal: () => this.#lost.clear(),
+      stabilize: () => this.#stabilize(),
+      status: () => this.#status(),
+    }
+    must(commands[verb], `the command ${verb}`)()
     return this.#output
   }
 
   #create(words: readonly string[]): void {
-    const at = words.indexOf('terms')
-    const ids = words.slice(0, at === -1 ? undefined : at).map(Number)
-    const terms = new Map(
-      words.slice(at === -1 ? words.length : at + 1).map(word => {
-        const [id, list = ''] = word.split(':')
-        return [Number(id), list.split(',').map(Number)]
-      }),
-    )
-    for (const id of ids)
-      this.#members.set(id, { raft: createMember(id, ids, terms.get(id) ?? []), writes: [], slow: false })
+    const lists = listsOf(['voters', ...words], ['voters', 'learners', 'outside', 'terms', 'begins'])
+    const numbers = (name: string) => (lists.get(name) ?? []).map(Number)
+    const configuration = { voters: numbers('voters'), outgoing: [], learners: numbers('learners') }
+    const perMember = (name: string) =>
+      new Map(
+        (lists.get(name) ?? []).map(word => [Number(word.split(':')[0]), word.split(':')[1] ?? ''] as const),
+      )
+    const [terms, begins] = [perMember('terms'), perMember('begins')]
+    const outside = numbers('outside')
+    const nobody = { voters: [], outgoing: [], learners: [] }
+    for (const id of [...configuration.voters, ...configuration.learners, ...outside]) {
+      const [index = 0, term = 0] = begins.get(id)?.split('/').map(Number) ?? []
+      const position = { index, term, configuration: outside.includes(id) ? nobody : configuration }
+      const entries = terms.get(id)?.split(',').map(Number) ?? []
+      this.#members.set(id, new TranscriptMember(id, position, entries))
+    }
   }
 
-  #member(id: number): Member {
+  #member(id: number): TranscriptMember {
     return must(this.#members.get(id), `member ${id}`)
   }
 
   #with(id: number, act: (raft: Raft) => void): void {
-    act(this.#member(id).raft)
-    this.#drain(id)
+    const member = this.#member(id)
+    act(member.raft)
+    this.#drain(member.drain(), id)
   }
 
-  #propose(raft: Raft, text: string): void {
-    const bytes = Buffer.alloc(ENTRY_HEADER_BYTES + text.length)
-    writeEntryHeader(bytes, 0, { type: entryTypes.transaction, payloadBytes: text.length })
-    bytes.write(text, ENTRY_HEADER_BYTES)
-    const outcome = raft.propose([bytes])
-    if (outcome.kind !== 'accepted') this.#output.push(`${raft.id} refuses: ${outcome.kind}`)
+  #drain(said: readonly (string | Message)[], id: number): void {
+    for (const what of said) {
+      if (typeof what === 'string') this.#say(id, what)
+      else this.#send(what)
+    }
+  }
+
+  #propose(raft: Raft, texts: readonly string[]): void {
+    const proposals = texts.map(text => {
+      const bytes = Buffer.alloc(ENTRY_HEADER_BYTES + text.length)
+      writeEntryHeader(bytes, 0, { type: entryTypes.transaction, payloadBytes: text.length })
+      bytes.write(text, ENTRY_HEADER_BYTES)
+      return bytes
+    })
+    const outcome = raft.propose(proposals)
+    if (outcome.kind !== 'accepted') this.#say(raft.id, `refuses: ${outcome.kind}`)
   }
 
   #read(raft: Raft, context: number): void {
-    if (!raft.readIndex(context)) this.#output.push(`${raft.id} refuses: no leader`)
+    if (!raft.readIndex(context)) this.#say(raft.id, 'refuses: no leader')
   }
 
-  #persist(id: number): void {
-    const member = this.#member(id)
-    for (const number of member.writes.splice(0)) member.raft.persisted(number)
-    this.#drain(id)
+  #change(raft: Raft, words: readonly string[]): void {
+    const lists = listsOf(words, ['voters', 'learners'])
+    const numbers = (name: string) => (lists.get(name) ?? []).map(Number)
+    const outcome = raft.changeMembership({ voters: numbers('voters'), learners: numbers('learners') })
+    if (outcome.kind === 'accepted') return
+    const why =
+      'why' in outcome ? `, ${outcome.why}` : 'member' in outcome ? `, member ${outcome.member}` : ''
+    this.#say(raft.id, `refuses: ${outcome.kind}${why}`)
   }
 
-  #drain(id: number): void {
-    const member = this.#member(id)
-    const { raft } = member
-    while (raft.hasReady) {
-      const ready = raft.takeReady()
-      const { hardState, entries } = ready
-      if (hardState && ready.mustFlush)
-        this.#say(id, `writes term ${hardState.term} vote ${hardState.vote} commit ${hardState.commit}`)
-      if (entries.length > 0) this.#say(id, `writes ${entries.map(textOf).join(' ')}`)
-      for (const message of ready.messages) this.#send(message)
-      if (ready.committed.length > 0) this.#say(id, `applies ${ready.committed.map(textOf).join(' ')}`)
-      for (const read of ready.reads) this.#say(id, `may read ${read.context} at ${read.index}`)
-      if (member.slow) member.writes.push(ready.number)
-      else raft.persisted(ready.number)
-    }
+  #transfer(raft: Raft, target: number): void {
+    if (!raft.transferLeadership(target)) this.#say(raft.id, 'refuses')
   }
 
   #say(id: number, what: string): void {
@@ -132,7 +155,7 @@ class World {
   }
 
   #send(message: Message): void {
-    const lost = this.#lost.has(`${message.from}>${message.to}`)
+    const lost = this.#lost.has(`${message.from}>${message.to}`) || !this.#members.has(message.to)
     this.#output.push(`${message.from}>${message.to} ${describe(message)}${lost ? ' (lost)' : ''}`)
     if (!lost) this.#underWay.push(message)
   }
@@ -146,64 +169,60 @@ class World {
     }
   }
 
+  #stabilize(): void {
+    for (let rounds = 0; this.#underWay.length > 0; rounds++) {
+      if (rounds > 200) throw new Error('it never becomes quiet')
+      this.#deliver([])
+    }
+  }
+
   #has(from: number, to: number, index: number): void {
     const { term } = this.#member(to).raft
-    this.#with(to, raft => raft.step({ type: 'append-reply', from, to, term, index, rejected: false }))
+    const body = { type: 'append-reply', index, rejected: false, indexTerm: 0 } as const
+    this.#with(to, raft => raft.step({ from, to, term, ...body }))
+  }
+
+  #append([link = '', , term = '', , after = '', ...entries]: string[]): void {
+    const [from = 0, to = 0] = link.split('>').map(Number)
+    const [previousIndex = 0, previousTerm = 0] = after.split('/').map(Number)
+    const body = {
+      type: 'append',
+      previousIndex,
+      previousTerm,
+      entries: entries.map(entryOf),
+      commit: 0,
+    } as const
+    this.#with(to, raft => raft.step({ from, to, term: Number(term), ...body }))
   }
 
   #status(): void {
     for (const [id, { raft }] of this.#members) {
-      const log = Array.from({ length: raft.log.lastIndex }, (_, at) => raft.log.termAt(at + 1) ?? '-')
-      const { role, term, leader } = raft
-      this.#say(
-        id,
-        `${role} term ${term} leader ${leader} commit ${raft.log.committed} log [${log.join(' ')}]`,
-      )
+      const { log, role, term, leader, configuration } = raft
+      const terms: string[] = []
+      for (let index = log.firstIndex; index <= log.lastIndex; index++) terms.push(String(log.termAt(index)))
+      if (log.firstIndex > 1) terms.unshift(`…${log.firstIndex - 1}`)
+      const head = `${role} term ${term} leader ${leader} commit ${log.committed} log [${terms.join(' ')}]`
+      this.#say(id, `${head} ${membersText(configuration)}`)
     }
   }
 }
 
-function createMember(id: number, ids: readonly number[], terms: readonly number[]): Raft {
-  // Member 1 waits the shortest for an election, the last one the longest: 30 ticks and 5 for each.
-  const float = () => ((id - 1) * 5) / 31 + 0.001
-  const random = { float, uuid: () => '', bytes: () => new Uint8Array() }
-  const configuration = { voters: ids, outgoing: [], learners: [] }
-  const entries = terms.map((term, at) =>
-    createEntry(entryTypes.transaction, Buffer.from(`old${at + 1}`), { index: at + 1, term }),
-  )
-  const hardState = { term: terms.at(-1) ?? 0, vote: 0, commit: 0 }
-  const log = { previousIndex: 0, previousTerm: 0, configuration, entries, commit: 0 }
-  return new Raft({ id, random, hardState, log })
+/** "1/2:x" as an entry. */
+function entryOf(word: string): Entry {
+  const [place = '', text = ''] = word.split(':')
+  const [index = 0, term = 0] = place.split('/').map(Number)
+  return createEntry(entryTypes.transaction, Buffer.from(text), { index, term })
 }
 
-function textOf(entry: Entry): string {
-  const what = entry.type === entryTypes.noOp ? 'no-op' : payloadOf(entry).toString()
-  return `${entry.index}/${entry.term}:${what}`
-}
-
-function describe(message: Message): string {
-  const { type, term } = message
-  const head = `${type} term ${term}`
-  switch (message.type) {
-    case 'pre-vote':
-    case 'vote':
-      return `${head} last ${message.lastIndex}/${message.lastTerm}`
-    case 'pre-vote-reply':
-    case 'vote-reply':
-      return `${head} ${message.granted ? 'granted' : 'refused'}`
-    case 'append': {
-      const entries = message.entries.map(textOf).join(' ')
-      return `${head} after ${message.previousIndex}/${message.previousTerm} commit ${message.commit} [${entries}]`
-    }
-    case 'append-reply':
-      return `${head} ${message.rejected ? 'rejected, try' : 'has'} ${message.index}`
-    case 'heartbeat':
-      return `${head} commit ${message.commit} read ${message.read}`
-    case 'heartbeat-reply':
-      return `${head} read ${message.read}`
-    case 'read-index':
-      return `${head} context ${message.context}`
-    case 'read-index-reply':
-      return `${head} context ${message.context} at ${message.index}`
+/** Words behind the names they follow. */
+function listsOf(words: readonly string[], names: readonly string[]): Map<string, string[]> {
+  const lists = new Map<string, string[]>()
+  let current: string[] = []
+  for (const word of words) {
+    if (names.includes(word)) {
+      current = []
+      lists.set(word, current)
+    } else current.push(word)
   }
+  return lists
 }
