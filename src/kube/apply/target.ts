@@ -1,4 +1,6 @@
 /** What a change of an object is done to: its versions, who does it, and which fields nobody ever owns. */
+
+import type { ObjectMeta } from '../object.ts'
 import type { ApplySchema } from './apply-schema.ts'
 import { type Comparison, compareValues, withoutIgnored } from './compare.ts'
 import { difference, type FieldSet, setOf } from './field-set.ts'
@@ -45,6 +47,15 @@ const strippedFields = setOf(
 
 export const withoutStripped = (set: FieldSet): FieldSet => difference(set, strippedFields)
 
+/** Without what nobody owns and every write changes. */
+function comparable(object: object): object {
+  const { metadata } = object as { metadata?: ObjectMeta }
+  if (metadata === undefined) return object
+  const { uid: _u, resourceVersion: _r, generation: _g, managedFields: _m, ...rest } = metadata
+  const { name: _n, namespace: _s, creationTimestamp: _c, selfLink: _l, ...compared } = rest
+  return { ...object, metadata: compared }
+}
+
 /** Compares two states, in whatever versions managers speak, each version once. */
 export class StateComparison {
   readonly #target: ApplyTarget
@@ -54,8 +65,8 @@ export class StateComparison {
 
   constructor(target: ApplyTarget, before: object, after: object) {
     this.#target = target
-    this.#before = before
-    this.#after = after
+    this.#before = comparable(before)
+    this.#after = comparable(after)
   }
 
   /** In the version of the request. */

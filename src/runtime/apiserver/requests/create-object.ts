@@ -7,6 +7,7 @@ import type { ApiContext } from '../context.ts'
 import { objectKey, type ServedResource } from '../storage/served-resource.ts'
 import { admitMutating, admitValidating } from './admit.ts'
 import { type Caller, commit, type Written } from './commit.ts'
+import { type FieldTracker, setManagers } from './field-tracking.ts'
 import { validateNew } from './validate.ts'
 
 /** As upstream: so many names are tried for a generateName. */
@@ -22,6 +23,7 @@ export interface CreateRequest {
   readonly resource: ServedResource
   readonly object: KubeObject
   readonly caller: Caller
+  readonly tracker: FieldTracker
 }
 
 export async function createObject(context: ApiContext, request: CreateRequest): Promise<Written> {
@@ -41,6 +43,7 @@ export async function createObject(context: ApiContext, request: CreateRequest):
     object,
     oldObject: null,
   }
+  setManagers(object, request.tracker.created(object))
   await admitMutating(context, subject)
   const generate = !object.metadata.name && !!object.metadata.generateName
   for (let attempt = 1; ; attempt++) {
@@ -85,7 +88,6 @@ function fillSystemFields(context: ApiContext, object: KubeObject): void {
   delete metadata.deletionGracePeriodSeconds
   delete metadata.generation
   delete metadata.selfLink
-  delete metadata.managedFields
 }
 
 function generatedName(context: ApiContext, base: string): string {

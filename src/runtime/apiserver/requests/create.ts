@@ -5,6 +5,7 @@ import { badRequest } from '../../../kube/status.ts'
 import type { Caller } from './commit.ts'
 import { createObject } from './create-object.ts'
 import { decodeBody, internalForm } from './decode-body.ts'
+import { fieldTracker } from './field-tracking.ts'
 import { negotiated, type RequestScope } from './scope.ts'
 import { parseWriteOptions } from './write-options.ts'
 import { writtenResponse } from './written-response.ts'
@@ -16,7 +17,8 @@ export async function create(scope: RequestScope): Promise<KubeResponse> {
   placeInNamespace(scope, body)
   const { resource, object } = internalForm(scope, body)
   const caller = callerOf(scope, options.dryRun)
-  const written = await createObject(scope.context, { resource, object, caller })
+  const tracker = fieldTracker(scope, options.fieldManager)
+  const written = await createObject(scope.context, { resource, object, caller, tracker })
   return writtenResponse(scope, 201, written)
 }
 

@@ -4,11 +4,11 @@
  */
 import { must } from '../../../base/assert.ts'
 import { messageOf } from '../../../base/errors.ts'
+import { WireError } from '../../../base/wire-reader.ts'
 import { JsonError, parseJson } from '../../../kube/json.ts'
 import type { GroupVersionKind } from '../../../kube/model-types.ts'
 import type { KubeObject } from '../../../kube/object.ts'
 import { decodeProtobuf } from '../../../kube/protobuf/protobuf.ts'
-import { WireError } from '../../../base/wire-reader.ts'
 import { applyModelDefaults, decodeObject as decodeAlongModel, decodeFailure } from '../../../kube/schema.ts'
 import { badRequest, unsupportedMediaType } from '../../../kube/status.ts'
 import { parseYaml } from '../../../kube/yaml.ts'
@@ -171,7 +171,6 @@ function decodeAs(
     metadata: { ...metadata },
     ...rest,
   }
-  delete object.metadata.managedFields
   applyModelDefaults(model, typeName, object)
   return object
 }

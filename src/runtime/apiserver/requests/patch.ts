@@ -5,10 +5,12 @@ import type { KubeObject } from '../../../kube/object.ts'
 import { applyJsonPatch } from '../../../kube/patch/json-patch.ts'
 import { applyMergePatch } from '../../../kube/patch/merge-patch.ts'
 import { applyStrategicMerge } from '../../../kube/patch/strategic-merge.ts'
-import { badRequest, requestEntityTooLarge, StatusError, unsupportedMediaType } from '../../../kube/status.ts'
+import { badRequest, requestEntityTooLarge, unsupportedMediaType } from '../../../kube/status.ts'
 import { toStorage } from '../storage/conversion.ts'
+import { APPLY_PATCH, APPLY_TYPES, applyPatch } from './apply-patch.ts'
 import { callerOf } from './create.ts'
 import { decodeObject, internalResource, mediaTypeOf } from './decode-body.ts'
+import { fieldTracker } from './field-tracking.ts'
 import { negotiated, type RequestScope } from './scope.ts'
 import { updateObject } from './update-object.ts'
 import { parseWriteOptions, type WriteOptions } from './write-options.ts'
@@ -17,7 +19,6 @@ import { servedObject, writtenResponse } from './written-response.ts'
 const JSON_PATCH = 'application/json-patch+json'
 const MERGE_PATCH = 'application/merge-patch+json'
 const STRATEGIC_PATCH = 'application/strategic-merge-patch+json'
-const APPLY_PATCH = 'application/apply-patch+yaml'
 const PATCH_TYPES = [JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH]
 const PATCH_BYTES_MAX = 3 * 1024 * 1024
 const JSON_PATCH_OPERATIONS_MAX = 10_000
@@ -26,6 +27,7 @@ const JSON_PATCH_OPERATIONS_MAX = 10_000
 export type Patcher = (object: unknown) => unknown
 
 export async function patch(scope: RequestScope): Promise<KubeResponse> {
+  if (APPLY_TYPES.includes(mediaTypeOf(scope))) return applyPatch(scope)
   negotiated(scope)
   const options = parseWriteOptions(scope.query, 'PatchOptions')
   const apply = patcherOf(scope)
@@ -36,6 +38,7 @@ export async function patch(scope: RequestScope): Promise<KubeResponse> {
     name: scope.info.name,
     subresource: scope.info.subresource,
     caller: callerOf(scope, options.dryRun),
+    tracker: fieldTracker(scope, options.fieldManager),
     change: current => patched(scope, current, apply, options),
   })
   return writtenResponse(scope, 200, written)
@@ -44,12 +47,7 @@ export async function patch(scope: RequestScope): Promise<KubeResponse> {
 /** The patch of the request; throws 415 for other kinds, 400 for what cannot be read. */
 export function patcherOf(scope: RequestScope, typeName = scope.resource.info.typeName): Patcher {
   const type = mediaTypeOf(scope)
-  if (type === APPLY_PATCH || type === 'application/apply-patch+cbor') {
-    const { status } = unsupportedMediaType(PATCH_TYPES)
-    const message = `server-side apply is not served yet: ${status.message ?? ''}`
-    throw new StatusError({ ...status, message })
-  }
-  if (!PATCH_TYPES.includes(type)) throw unsupportedMediaType(PATCH_TYPES)
+  if (!PATCH_TYPES.includes(type)) throw unsupportedMediaType([...PATCH_TYPES, APPLY_PATCH])
   const value = readPatch(scope)
   if (type === JSON_PATCH) {
     if (Array.isArray(value) && value.length > JSON_PATCH_OPERATIONS_MAX) {

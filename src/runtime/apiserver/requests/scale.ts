@@ -1,19 +1,23 @@
 /** The scale subresource: how many replicas a workload wants and has, in one shape for all workloads. */
 import type { KubeResponse } from '../../../client/transport.ts'
+import { applyConfiguration } from '../../../kube/apply/apply.ts'
 import { invalid as invalidField } from '../../../kube/field-error.ts'
 import { formatLabelSelector, requirementsOf } from '../../../kube/labels.ts'
 import type { KubeObject } from '../../../kube/object.ts'
 import { badRequest, invalid } from '../../../kube/status.ts'
 import type { LabelSelector } from '../../../kube/types.ts'
 import { decodeValue } from '../storage/encoding.ts'
+import { APPLY_TYPES, AppliedTracker, readConfiguration } from './apply-patch.ts'
 import { callerOf, placeUnderName } from './create.ts'
-import { decodeBody, decodeKind, internalResource } from './decode-body.ts'
+import { decodeBody, decodeKind, internalResource, mediaTypeOf } from './decode-body.ts'
+import { applyTarget, type FieldTracker, fieldTracker } from './field-tracking.ts'
 import { readEntry } from './get.ts'
 import { patcherOf } from './patch.ts'
 import { valueResponse } from './respond.ts'
 import { negotiated, type RequestScope } from './scope.ts'
 import { updateObject } from './update-object.ts'
-import { parseWriteOptions } from './write-options.ts'
+import { parseApplyOptions, parseWriteOptions } from './write-options.ts'
+import { servedObject } from './written-response.ts'
 
 interface Scalable {
   replicas?: number
@@ -66,24 +70,61 @@ export async function updateScale(scope: RequestScope): Promise<KubeResponse> {
   const options = parseWriteOptions(scope.query, 'UpdateOptions')
   const sent = decodeBody(scope, { fieldValidation: options.fieldValidation }) as Scale
   placeUnderName(scope, sent)
-  return change(scope, options.dryRun, () => sent)
+  const tracker = fieldTracker(scope, options.fieldManager)
+  return change(scope, { dryRun: options.dryRun, tracker, next: () => sent })
 }
 
 export async function patchScale(scope: RequestScope): Promise<KubeResponse> {
+  if (APPLY_TYPES.includes(mediaTypeOf(scope))) return applyScale(scope)
   const options = parseWriteOptions(scope.query, 'PatchOptions')
   const apply = patcherOf(scope, SCALE_TYPE)
   const decode = { fieldValidation: options.fieldValidation }
-  return change(scope, options.dryRun, current => {
-    const patched = apply(scaleOf(current)) as KubeObject
-    return decodeKind(scope, patched, SCALE_KIND, SCALE_TYPE, decode) as Scale
+  return change(scope, {
+    dryRun: options.dryRun,
+    tracker: fieldTracker(scope, options.fieldManager),
+    next(current) {
+      const patched = apply(scaleOf(current)) as KubeObject
+      return decodeKind(scope, patched, SCALE_KIND, SCALE_TYPE, decode) as Scale
+    },
   })
 }
 
-async function change(
-  scope: RequestScope,
-  dryRun: boolean,
-  next: (current: KubeObject) => Scale,
-): Promise<KubeResponse> {
+/** Who applies a scale applies the replicas of the workload, as an owner of its own. */
+async function applyScale(scope: RequestScope): Promise<KubeResponse> {
+  const options = parseApplyOptions(scope.query)
+  const config = readConfiguration(scope, SCALE_KIND, options.fieldValidation)
+  const sent = decodeKind(scope, config, SCALE_KIND, SCALE_TYPE, options) as Scale
+  const sets = (config['spec'] as Partial<Scale['spec']> | undefined)?.replicas !== undefined
+  const tracker = new AppliedTracker()
+  return change(scope, {
+    dryRun: options.dryRun,
+    tracker,
+    next(current) {
+      const result = applyConfiguration({
+        target: applyTarget(scope, { ...options, operation: 'Apply', subresource: 'scale' }),
+        live: servedObject(scope, current),
+        config: {
+          apiVersion: scope.resource.apiVersion,
+          kind: scope.resource.info.kind,
+          metadata: {},
+          ...(sets ? { spec: { replicas: sent.spec.replicas } } : {}),
+        },
+        force: options.force,
+      })
+      tracker.entries = result.managedFields
+      const { replicas = 0 } = (result.object['spec'] ?? {}) as Scalable
+      return { ...sent, spec: { replicas } }
+    },
+  })
+}
+
+interface ScaleChange {
+  readonly dryRun: boolean
+  readonly tracker: FieldTracker
+  readonly next: (current: KubeObject) => Scale
+}
+
+async function change(scope: RequestScope, { dryRun, tracker, next }: ScaleChange): Promise<KubeResponse> {
   const { format } = negotiated(scope)
   const { info } = scope
   const written = await updateObject(scope.context, {
@@ -92,6 +133,7 @@ async function change(
     name: info.name,
     subresource: '',
     caller: callerOf(scope, dryRun),
+    tracker,
     change: current => scaled(scope, current, next(current)),
   })
   return valueResponse(200, scaleOf(written.object), format)

@@ -12,6 +12,7 @@ import type { ApiContext } from '../context.ts'
 import { objectKey, type ServedResource } from '../storage/served-resource.ts'
 import { admitMutating, admitValidating } from './admit.ts'
 import { type Caller, commit, readCurrent, type Written } from './commit.ts'
+import { type FieldTracker, sameManagers, setManagers } from './field-tracking.ts'
 import { validateChanged } from './validate.ts'
 
 /** Attempts of a request without resourceVersion; patches get as many. */
@@ -26,6 +27,8 @@ export interface UpdateRequest {
   readonly caller: Caller
   /** More attempts for callers inside this process, which have nobody to tell about a conflict. */
   readonly triesMax?: number
+  /** Absent: the change is the server's own, and everybody keeps what they own. */
+  readonly tracker?: FieldTracker
   /** The new object out of a copy of the present one; null leaves it as it is. */
   readonly change: (current: KubeObject) => KubeObject | null | Promise<KubeObject | null>
 }
@@ -103,6 +106,9 @@ async function updateOnce(
   const { resource, caller, subresource } = request
   const { key, current, next } = step
   const previous = current.object
+  const { managedFields } = previous.metadata
+  const managers = request.tracker === undefined ? managedFields : request.tracker.updated(previous, next)
+  setManagers(next, managers)
   const subject = {
     operation: 'UPDATE' as const,
     resource,
@@ -117,6 +123,8 @@ async function updateOnce(
   await admitMutating(context, subject)
   keepSystemFields(next, previous)
   const prepared = prepare(context, request, next, previous)
+  prepared.metadata = { ...prepared.metadata }
+  setManagers(prepared, managers)
   const errors = validateChanged(resource, prepared, previous, subresource)
   if (step.unconditional && resource.strategy.allowUnconditionalUpdate === false && isPlainUpdate(request)) {
     errors.push(invalidField('metadata.resourceVersion', 0, 'must be specified for an update'))
@@ -147,7 +155,6 @@ function keepSystemFields(next: KubeObject, previous: KubeObject): void {
   restore(metadata, kept, 'deletionGracePeriodSeconds')
   restore(metadata, kept, 'generation')
   restore(metadata, kept, 'generateName')
-  delete metadata.managedFields
   delete metadata.selfLink
 }
 
@@ -204,7 +211,8 @@ function isFinished(resource: ServedResource, next: KubeObject, previous: KubeOb
 }
 
 function isUnchanged(object: KubeObject, previous: KubeObject): boolean {
-  const { resourceVersion: _next, ...metadata } = object.metadata
-  const { resourceVersion: _previous, ...before } = previous.metadata
-  return equalJson({ ...object, metadata }, { ...previous, metadata: before })
+  const { resourceVersion: _next, managedFields: managers, ...metadata } = object.metadata
+  const { resourceVersion: _previous, managedFields: managersBefore, ...before } = previous.metadata
+  const isEqual = equalJson({ ...object, metadata }, { ...previous, metadata: before })
+  return isEqual && sameManagers(managers, managersBefore)
 }

@@ -4,6 +4,7 @@ import { StatusError } from '../../../kube/status.ts'
 import { callerOf, placeInNamespace, placeUnderName } from './create.ts'
 import { createObject } from './create-object.ts'
 import { decodeBody, internalForm } from './decode-body.ts'
+import { fieldTracker } from './field-tracking.ts'
 import { negotiated, type RequestScope } from './scope.ts'
 import { type UpdateRequest, updateObject } from './update-object.ts'
 import { parseWriteOptions } from './write-options.ts'
@@ -16,12 +17,14 @@ export async function update(scope: RequestScope): Promise<KubeResponse> {
   placeUnderName(scope, body)
   placeInNamespace(scope, body)
   const { resource, object } = internalForm(scope, body)
+  const tracker = fieldTracker(scope, options.fieldManager)
   const request: UpdateRequest = {
     resource,
     namespace: scope.info.namespace,
     name: scope.info.name,
     subresource: scope.info.subresource,
     caller: callerOf(scope, options.dryRun),
+    tracker,
     change: () => structuredClone(object),
   }
   try {
@@ -29,7 +32,8 @@ export async function update(scope: RequestScope): Promise<KubeResponse> {
   } catch (error) {
     if (!mayCreate(scope, error)) throw error
     const { caller } = request
-    return writtenResponse(scope, 201, await createObject(scope.context, { resource, object, caller }))
+    const written = await createObject(scope.context, { resource, object, caller, tracker })
+    return writtenResponse(scope, 201, written)
   }
 }
 

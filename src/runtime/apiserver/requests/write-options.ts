@@ -1,5 +1,12 @@
 /** dryRun, fieldManager and fieldValidation of writing requests, checked as upstream checks them; pure. */
-import { type FieldError, invalid as invalidField, notSupported, tooLong } from '../../../kube/field-error.ts'
+import {
+  type FieldError,
+  forbidden,
+  invalid as invalidField,
+  notSupported,
+  required,
+  tooLong,
+} from '../../../kube/field-error.ts'
 import { type GroupKind, invalid } from '../../../kube/status.ts'
 
 export type FieldValidation = 'Ignore' | 'Warn' | 'Strict'
@@ -26,10 +33,31 @@ export function dryRunOf(values: readonly string[], kind: GroupKind): boolean {
   return values.includes('All')
 }
 
+export interface ApplyOptions extends WriteOptions {
+  readonly force: boolean
+}
+
+/** PatchOptions of server-side apply, which needs a manager and may be forced. Throws 422. */
+export function parseApplyOptions(query: URLSearchParams): ApplyOptions {
+  const errors = query.get('fieldManager') ? [] : [required('fieldManager', 'is required for apply patch')]
+  const options = parseOptions(query, 'PatchOptions', errors)
+  const force = query.get('force')
+  return { ...options, force: force !== null && !['false', '0', 'f', 'F', 'FALSE', 'False'].includes(force) }
+}
+
 /** `kind` is CreateOptions, UpdateOptions or PatchOptions. Throws 422. */
 export function parseWriteOptions(query: URLSearchParams, kind: string): WriteOptions {
+  const isForced = kind === 'PatchOptions' && query.get('force') !== null
+  return parseOptions(
+    query,
+    kind,
+    isForced ? [forbidden('force', 'may not be specified for non-apply patch')] : [],
+  )
+}
+
+function parseOptions(query: URLSearchParams, kind: string, found: readonly FieldError[]): WriteOptions {
   const dryRun = query.getAll('dryRun')
-  const errors = dryRunErrors(dryRun)
+  const errors = [...found, ...dryRunErrors(dryRun)]
   const fieldManager = query.get('fieldManager') ?? ''
   if (fieldManager.length > FIELD_MANAGER_LENGTH_MAX)
     errors.push(tooLong('fieldManager', FIELD_MANAGER_LENGTH_MAX))

@@ -11,11 +11,11 @@ import type { ServedResource } from './served-resource.ts'
 const FORMAT_PLAIN = 1
 const FORMAT_BYTES = 1
 
-/** The value to store; resourceVersion, managedFields and selfLink are not kept. */
+/** The value to store; resourceVersion and selfLink are not kept. */
 export function encodeValue(resource: ServedResource, object: KubeObject): Buffer {
   const stored = resource.servesStoredBytes ? object : toStorage(resource.info, object)
   const { apiVersion: _a, kind: _k, metadata, ...rest } = stored
-  const { resourceVersion: _r, managedFields: _m, selfLink: _s, ...kept } = metadata
+  const { resourceVersion: _r, selfLink: _s, ...kept } = metadata
   assert(kept.name, 'a stored object has a name')
   const json = JSON.stringify({
     apiVersion: resource.storageApiVersion,

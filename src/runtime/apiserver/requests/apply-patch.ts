@@ -1,0 +1,231 @@
+/** PATCH with a configuration: server-side apply, which creates what does not exist. */
+
+import { messageOf } from '../../../base/errors.ts'
+import type { KubeResponse } from '../../../client/transport.ts'
+import { applyConfiguration } from '../../../kube/apply/apply.ts'
+import { applySchema } from '../../../kube/apply/apply-schema.ts'
+import { configurationProblems, problemsText } from '../../../kube/apply/check-configuration.ts'
+import { JsonError, parseJson } from '../../../kube/json.ts'
+import type { GroupVersionKind } from '../../../kube/model-types.ts'
+import type { Json, KubeObject } from '../../../kube/object.ts'
+import { badRequest, forbiddenRequest, requestEntityTooLarge, StatusError } from '../../../kube/status.ts'
+import { parseYaml } from '../../../kube/yaml.ts'
+import type { RequestAttributes } from '../ports.ts'
+import { toStorage } from '../storage/conversion.ts'
+import { apiVersionOf } from '../storage/served-resource.ts'
+import type { Written } from './commit.ts'
+import { callerOf, placeInNamespace } from './create.ts'
+import { createObject } from './create-object.ts'
+import { decodeObject, internalResource } from './decode-body.ts'
+import { applyTarget, type FieldTracker } from './field-tracking.ts'
+import { negotiated, type RequestScope } from './scope.ts'
+import { updateObject } from './update-object.ts'
+import { type ApplyOptions, type FieldValidation, parseApplyOptions } from './write-options.ts'
+import { servedObject, writtenResponse } from './written-response.ts'
+
+export const APPLY_PATCH = 'application/apply-patch+yaml'
+export const APPLY_TYPES: readonly string[] = [APPLY_PATCH, 'application/apply-patch+json']
+
+const CONFIGURATION_BYTES_MAX = 3 * 1024 * 1024
+/** An object that comes and goes at the same time is tried again so often. */
+const TRIES_MAX = 5
+
+export async function applyPatch(scope: RequestScope): Promise<KubeResponse> {
+  negotiated(scope)
+  const options = parseApplyOptions(scope.query)
+  const config = readConfiguration(scope, scope.resource.info, options.fieldValidation)
+  checkConfiguration(scope, config)
+  const { created, written } = await applyOrCreate(scope, config, options)
+  return writtenResponse(scope, created ? 201 : 200, written)
+}
+
+async function applyOrCreate(
+  scope: RequestScope,
+  config: KubeObject,
+  options: ApplyOptions,
+): Promise<{ readonly created: boolean; readonly written: Written }> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return { created: false, written: await applyToObject(scope, config, options) }
+    } catch (error) {
+      if (!isAbsent(scope, error)) throw error
+    }
+    try {
+      return { created: true, written: await createApplied(scope, config, options) }
+    } catch (error) {
+      const isThere = error instanceof StatusError && error.reason === 'AlreadyExists'
+      if (!isThere || attempt === TRIES_MAX) throw error
+    }
+  }
+}
+
+function isAbsent(scope: RequestScope, error: unknown): boolean {
+  if (!(error instanceof StatusError) || error.code !== 404 || scope.info.subresource !== '') return false
+  const { details } = error.status
+  return details?.name === scope.info.name && details.kind === internalResource(scope).info.resource
+}
+
+const applyToObject = (scope: RequestScope, config: KubeObject, options: ApplyOptions): Promise<Written> => {
+  const tracker = new AppliedTracker()
+  return updateObject(scope.context, {
+    resource: internalResource(scope),
+    namespace: scope.info.namespace,
+    name: scope.info.name,
+    subresource: scope.info.subresource,
+    caller: callerOf(scope, options.dryRun),
+    tracker,
+    change: current => applied(scope, current, config, options, tracker),
+  })
+}
+
+async function createApplied(
+  scope: RequestScope,
+  config: KubeObject,
+  options: ApplyOptions,
+): Promise<Written> {
+  await authorizeCreate(scope)
+  const tracker = new AppliedTracker()
+  const object = applied(scope, null, config, options, tracker)
+  placeInNamespace(scope, object)
+  const caller = callerOf(scope, options.dryRun)
+  return createObject(scope.context, { resource: internalResource(scope), object, caller, tracker })
+}
+
+/** Whoever may patch may not create by it what he may not create. */
+async function authorizeCreate(scope: RequestScope): Promise<void> {
+  const { info, user, context } = scope
+  const attributes: RequestAttributes = {
+    user,
+    verb: 'create',
+    isResource: true,
+    path: info.path,
+    group: info.group,
+    version: info.version,
+    resource: info.resource,
+    subresource: info.subresource,
+    namespace: info.namespace,
+    name: info.name,
+  }
+  const decision = await context.authorizer.authorize(attributes)
+  if (!decision.allowed) throw forbiddenRequest(attributes, decision.reason)
+}
+
+/** Hands on what the apply itself found out. */
+export class AppliedTracker implements FieldTracker {
+  entries: Json[] | undefined
+
+  created(): Json[] | undefined {
+    return this.entries
+  }
+
+  updated(): Json[] | undefined {
+    return this.entries
+  }
+}
+
+/** The object with the configuration in it, in the storage version. */
+function applied(
+  scope: RequestScope,
+  current: KubeObject | null,
+  config: KubeObject,
+  options: ApplyOptions,
+  tracker: AppliedTracker,
+): KubeObject {
+  const { resource } = scope
+  const result = applyConfiguration({
+    target: applyTarget(scope, { ...options, operation: 'Apply', subresource: scope.info.subresource }),
+    live: current === null ? null : servedObject(scope, current),
+    config,
+    force: options.force,
+  })
+  tracker.entries = result.managedFields
+  const decoded = decodeObject(scope, result.object, { fieldValidation: 'Ignore' })
+  const { name } = decoded.metadata
+  if (name !== scope.info.name) {
+    throw badRequest(
+      `the name of the object (${name ?? ''}) does not match the name on the URL (${scope.info.name})`,
+    )
+  }
+  const next = resource.servesStoredBytes ? decoded : toStorage(resource.info, decoded)
+  resource.strategy.applyDefaults?.(next)
+  return next
+}
+
+const kindText = ({ group, version, kind }: GroupVersionKind): string => `${group}/${version}, Kind=${kind}`
+
+/** The body, which must be of the kind; throws 400. */
+export function readConfiguration(
+  scope: RequestScope,
+  expected: GroupVersionKind,
+  validation: FieldValidation,
+): KubeObject {
+  const body = scope.body ?? new Uint8Array()
+  if (body.length > CONFIGURATION_BYTES_MAX)
+    throw requestEntityTooLarge(`limit is ${CONFIGURATION_BYTES_MAX}`)
+  const text = Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString('utf8')
+  const value = parseConfiguration(scope, text, validation)
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw badRequest('error decoding YAML: the configuration is not an object')
+  }
+  const config = value as KubeObject
+  checkKind(config, expected)
+  const metadata: unknown = config.metadata ?? {}
+  const isMetadata = typeof metadata === 'object' && metadata !== null && !Array.isArray(metadata)
+  const object = isMetadata ? { ...config, metadata: { ...metadata } } : config
+  if (isMetadata && object.metadata.managedFields !== undefined && object.metadata.managedFields !== null) {
+    throw badRequest('metadata.managedFields must be nil')
+  }
+  return object
+}
+
+function checkKind(config: KubeObject, expected: GroupVersionKind): void {
+  const { apiVersion, kind }: { apiVersion?: unknown; kind?: unknown } = config
+  if (apiVersion === apiVersionOf(expected.group, expected.version) && kind === expected.kind) return
+  const [first = '', second] = String(apiVersion ?? '').split('/')
+  const [group, version] = second === undefined ? ['', first] : [first, second]
+  throw badRequest(`invalid object type: ${kindText({ group, version, kind: String(kind ?? '') })}`)
+}
+
+function parseConfiguration(scope: RequestScope, text: string, validation: FieldValidation): unknown {
+  try {
+    if (!text.trimStart().startsWith('{')) return parseYaml(text)
+    const { value, duplicateFields } = parseJson(text, { findDuplicates: validation !== 'Ignore' })
+    const [first] = duplicateFields
+    if (first === undefined) return value
+    const problem = `error strict decoding YAML: duplicate field ${JSON.stringify(first)}`
+    if (validation === 'Strict') throw badRequest(problem)
+    scope.warnings.push(...duplicateFields.map(path => `duplicate field ${JSON.stringify(path)}`))
+    return value
+  } catch (error) {
+    if (error instanceof StatusError) throw error
+    if (error instanceof JsonError) return parseFlowYaml(text)
+    throw badRequest(`error decoding YAML: ${messageOf(error)}`)
+  }
+}
+
+/** What begins like JSON may still be YAML. */
+function parseFlowYaml(text: string): unknown {
+  try {
+    return parseYaml(text)
+  } catch (error) {
+    throw badRequest(`error decoding YAML: ${messageOf(error)}`)
+  }
+}
+
+/** Throws what upstream answers to fields that the kind does not have, or that have another type. */
+function checkConfiguration(scope: RequestScope, config: KubeObject): void {
+  const { context, resource } = scope
+  const problems = configurationProblems(applySchema(context.model, resource.info.typeName), config)
+  if (problems.length === 0) return
+  const { name = '', namespace = '' } = (config.metadata ?? {}) as KubeObject['metadata']
+  const which = `${namespace}/${name}; ${kindText(resource.info)}`
+  const message = `failed to create typed patch object (${which}): ${problemsText(problems)}`
+  throw new StatusError({
+    kind: 'Status',
+    apiVersion: 'v1',
+    metadata: {},
+    status: 'Failure',
+    message,
+    code: 500,
+  })
+}
