@@ -58,6 +58,7 @@ export class PodWorker {
   #wakeAtMs = Number.POSITIVE_INFINITY
   #failures = 0
   #terminatingGraceMs = Number.POSITIVE_INFINITY
+  #isStarting = false
 
   constructor(parts: PodWorkerParts) {
     this.#context = parts.context
@@ -116,9 +117,14 @@ export class PodWorker {
     return (deletionGracePeriodSeconds ?? this.#pod.spec?.terminationGracePeriodSeconds ?? 30) * 1_000
   }
 
-  /** A second, more impatient deletion does not wait for the first one's grace period. */
+  /**
+   * A second, more impatient deletion does not wait for the first one's grace period. The first one is the
+   * worker's own affair, preStop hooks before all, unless it waits for a container that starts.
+   */
   #hasten(): void {
-    if (!this.#isEnding || this.#graceMs >= this.#terminatingGraceMs) return
+    const isFirst = this.#terminatingGraceMs === Number.POSITIVE_INFINITY
+    if (!this.#isEnding || (isFirst && !this.#isStarting)) return
+    if (this.#graceMs >= this.#terminatingGraceMs) return
     this.#terminatingGraceMs = this.#graceMs
     const { runtime } = this.#context
     const { uid } = identityOf(this.#pod)
@@ -310,6 +316,7 @@ export class PodWorker {
       images: this.#images,
     }
     try {
+      this.#isStarting = true
       await startContainer(request, this.#context)
       this.#reporter.waiting.delete(action.name)
       this.#startFailures.forget(action.name)
@@ -325,6 +332,8 @@ export class PodWorker {
       else if (error.retryAtMs === undefined) this.#wakeIn(ownMs())
       else this.#wakeIn(error.retryAtMs - this.#context.clock.now())
       return false
+    } finally {
+      this.#isStarting = false
     }
   }
 

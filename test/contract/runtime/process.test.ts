@@ -227,3 +227,13 @@ test('a program whose keeper was killed while no daemon was there is not left be
     await killAllContainers(join(directory, 'containers'))
     await until('stop ends it', () => !existsSync(`/proc/${program}`))
   }))
+
+test('what is executed in a container ends with it', () =>
+  withRuntime(async ({ directory, runtime }) => {
+    const sandbox = await runtime.runSandbox(sandboxOf(directory))
+    const id = await runtime.createContainer(sandbox, containerOf({ command: ['sleep', '600'] }))
+    await runtime.startContainer(id)
+    const executed = runtime.exec(id, ['sleep', '60'], { timeoutMs: 60_000 })
+    await runtime.stopContainer(id, 0)
+    assert.equal((await executed).exitCode, 137)
+  }))

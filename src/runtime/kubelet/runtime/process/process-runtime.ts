@@ -256,6 +256,9 @@ export class ProcessRuntime implements Runtime {
   ): Promise<ExecResult> {
     const { entry, directory } = await this.#entryOf(id, command)
     const [program = '', ...rest] = entry.argv
+    // What is executed in a container ends with it.
+    const ended = new AbortController()
+    void this.#processes.get(id)?.exited.then(() => ended.abort())
     try {
       return await runProgram(program, rest, {
         accept: 'any',
@@ -263,9 +266,12 @@ export class ProcessRuntime implements Runtime {
         env: entry.env,
         cwd: join(directory, 'cwd'),
         timeoutMs: options.timeoutMs,
-        ...(options.signal === undefined ? {} : { signal: options.signal }),
+        signal: AbortSignal.any([ended.signal, ...(options.signal === undefined ? [] : [options.signal])]),
       })
     } catch (error) {
+      if (ended.signal.aborted) {
+        return { exitCode: 137, stdout: '', stderr: 'the container ended', timedOut: false }
+      }
       if (!(error instanceof Mk8sError) || error.code !== 'host/program-missing') throw error
       return { exitCode: 127, stdout: '', stderr: messageOf(error), timedOut: false }
     }
