@@ -21,6 +21,8 @@ const DEPTH_MAX = 100
 const ALIASES_MAX = 1_000
 /** How many values aliases may unfold to, so that a few lines cannot fill the memory. */
 const VALUES_MAX = 2_000_000
+/** The same for the characters of all strings together. */
+const CHARACTERS_MAX = 16 * 1024 * 1024
 
 function resolveInteger(source: string): number | typeof NOT_RESOLVED {
   const match = INTEGER.exec(source.replaceAll('_', ''))
@@ -65,9 +67,13 @@ const schema = CORE_SCHEMA.withTags(
 export function parseYamlDocuments(text: string): unknown[] {
   const documents = loadAll(text, { schema, maxDepth: DEPTH_MAX, maxAliases: ALIASES_MAX })
   let values = 0
+  let characters = 0
   const count = (value: unknown): void => {
     values++
-    if (values > VALUES_MAX) throw new Error('document contains excessive aliasing')
+    if (typeof value === 'string') characters += value.length
+    if (values > VALUES_MAX || characters > CHARACTERS_MAX) {
+      throw new Error('document contains excessive aliasing')
+    }
     if (typeof value !== 'object' || value === null) return
     for (const inner of Object.values(value)) count(inner)
   }

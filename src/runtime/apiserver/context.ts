@@ -3,6 +3,7 @@ import type { ApiServerParts } from './apiserver.ts'
 import type { ObjectReader, VirtualHandler } from './ports.ts'
 import type { StrategyContext } from './registry/strategy.ts'
 import { type BigLists, createBigLists } from './requests/big-lists.ts'
+import { createTurns, type Turns } from './requests/turns.ts'
 import { createEventLeases, type EventLeases } from './storage/event-leases.ts'
 import { createObjectReader } from './storage/object-reader.ts'
 import { createSelection, type Selection } from './storage/selection.ts'
@@ -17,6 +18,8 @@ export interface ApiContext extends ApiServerParts {
   readonly bigLists: BigLists
   readonly watchEvents: WatchEventEncoder
   readonly eventLeases: EventLeases
+  /** Of writers of one object that met. */
+  readonly turns: Turns
   /** Fires when the server stops; watches and followed logs end. */
   readonly stopping: AbortController
   virtualHandler(group: string, resource: string, subresource: string): VirtualHandler | undefined
@@ -37,6 +40,7 @@ export function createApiContext(parts: ApiServerParts): ApiContext {
     bigLists: createBigLists(),
     watchEvents: createWatchEventEncoder(),
     eventLeases: createEventLeases(parts.store, parts.clock),
+    turns: createTurns(),
     stopping: new AbortController(),
     virtualHandler: (group, resource, subresource) => handlers.get(`${group}/${resource}/${subresource}`),
     strategyContext: user => ({

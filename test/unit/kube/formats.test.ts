@@ -76,3 +76,8 @@ test('aliases that would fill the memory are refused', () => {
   for (let i = 1; i < 9; i++) lines.push(`a${i}: &a${i} [${new Array(10).fill(`*a${i - 1}`).join(',')}]`)
   assert.throws(() => parseYaml(lines.join('\n')), /excessive aliasing/)
 })
+
+test('aliases of one long text that would fill the memory are refused', () => {
+  const text = `a: &a ${'x'.repeat(100_000)}\nb: [${Array(400).fill('*a').join(', ')}]\n`
+  assert.throws(() => parseYaml(text), /excessive aliasing/)
+})

@@ -18,6 +18,9 @@ const NO_TEXT: readonly [string, Readonly<Record<string, string>>] = ['', {}]
 
 type Schema = Record<string, unknown>
 
+/** kubectl explain takes a schema that says nothing at all for one that is missing. */
+const ANYTHING = 'Any JSON value.'
+
 const LIST_META = 'io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta'
 
 export class SchemaWriter {
@@ -119,7 +122,7 @@ export class SchemaWriter {
       case 'int-or-string':
         return this.#either('int-or-string', { type: 'integer' }, { type: 'string' })
       case 'any':
-        return {}
+        return { description: ANYTHING }
       case 'array':
         return { type: 'array', items: this.#valueSchema(type.items) }
       case 'map':

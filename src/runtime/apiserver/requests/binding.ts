@@ -22,8 +22,6 @@ interface Condition {
   lastTransitionTime?: string
 }
 
-const BIND_TRIES_MAX = 30
-
 export async function bind(scope: RequestScope): Promise<KubeResponse> {
   const { format } = negotiated(scope)
   const options = parseWriteOptions(scope.query, 'CreateOptions')
@@ -39,7 +37,6 @@ export async function bind(scope: RequestScope): Promise<KubeResponse> {
     name: scope.info.name,
     subresource: 'binding',
     caller: callerOf(scope, options.dryRun),
-    triesMax: BIND_TRIES_MAX,
     change: pod => boundPod(scope, pod, binding, nodeName),
   })
   const status = { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', code: 201 }

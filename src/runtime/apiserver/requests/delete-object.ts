@@ -13,7 +13,8 @@ import { admitMutating, admitValidating } from './admit.ts'
 import { type Caller, commit, readCurrent, type Written } from './commit.ts'
 import type { DeleteOptions } from './delete-options.ts'
 
-const TRIES_MAX = 10
+/** From the second attempt on writers of the same object take turns. */
+const TRIES_MAX = 50
 const ORPHAN = 'orphan'
 const FOREGROUND = 'foregroundDeletion'
 
@@ -37,21 +38,37 @@ interface Current {
 }
 
 export async function deleteObject(context: ApiContext, request: DeleteRequest): Promise<Deleted> {
-  const { resource, caller } = request
-  const key = objectKey(resource, request.namespace, request.name)
-  for (let attempt = 1; attempt <= TRIES_MAX; attempt++) {
-    let current = readCurrent(context, resource, key)
-    if (current === null && attempt === 1) {
-      await context.store.barrier(caller.signal)
-      current = readCurrent(context, resource, key)
+  const key = objectKey(request.resource, request.namespace, request.name)
+  const first = await attemptDelete(context, request, key, true)
+  if (first !== 'lost') return first
+  const endTurn = await context.turns.take(key)
+  try {
+    for (let attempt = 2; attempt <= TRIES_MAX; attempt++) {
+      const deleted = await attemptDelete(context, request, key, false)
+      if (deleted !== 'lost') return deleted
     }
-    if (current === null) throw notFound(resource.info, request.name)
-    checkPreconditions(request, current.object)
-    await admit(context, request, current.object)
-    const deleted = await deleteOnce(context, request, key, current)
-    if (deleted !== 'lost') return deleted
+    throw conflict(request.resource.info, request.name)
+  } finally {
+    endTurn()
   }
-  throw conflict(resource.info, request.name)
+}
+
+async function attemptDelete(
+  context: ApiContext,
+  request: DeleteRequest,
+  key: string,
+  isFirst: boolean,
+): Promise<Deleted | 'lost'> {
+  const { resource, caller } = request
+  let current = readCurrent(context, resource, key)
+  if (current === null && isFirst) {
+    await context.store.barrier(caller.signal)
+    current = readCurrent(context, resource, key)
+  }
+  if (current === null) throw notFound(resource.info, request.name)
+  checkPreconditions(request, current.object)
+  await admit(context, request, current.object)
+  return deleteOnce(context, request, key, current)
 }
 
 function checkPreconditions(request: DeleteRequest, object: KubeObject): void {

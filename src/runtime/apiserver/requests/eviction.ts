@@ -16,7 +16,6 @@ import { parseWriteOptions } from './write-options.ts'
 
 const BUDGET_GROUP = 'policy'
 const BUDGET_RESOURCE = 'poddisruptionbudgets'
-const BUDGET_TRIES_MAX = 20
 const RETRY_AFTER_SECONDS = 10
 
 interface BudgetStatus {
@@ -78,7 +77,6 @@ async function askBudget(scope: RequestScope, pod: KubeObject, dryRun: boolean):
     name: budget.metadata.name ?? '',
     subresource: 'status',
     caller: callerOf(scope, dryRun),
-    triesMax: BUDGET_TRIES_MAX,
     change: current => withDisruption(current, info.name, formatTime(context.clock.now())),
   })
 }

@@ -15,8 +15,8 @@ import { type Caller, commit, readCurrent, type Written } from './commit.ts'
 import { type FieldTracker, sameManagers, setManagers } from './field-tracking.ts'
 import { validateChanged } from './validate.ts'
 
-/** Attempts of a request without resourceVersion; patches get as many. */
-const TRIES_MAX = 5
+/** Attempts of a request that does not insist on a revision. From the second one on they take turns. */
+const TRIES_MAX = 50
 
 export interface UpdateRequest {
   /** The stored form of the resource. */
@@ -25,10 +25,10 @@ export interface UpdateRequest {
   readonly name: string
   readonly subresource: string
   readonly caller: Caller
-  /** More attempts for callers inside this process, which have nobody to tell about a conflict. */
-  readonly triesMax?: number
   /** Absent: the change is the server's own, and everybody keeps what they own. */
   readonly tracker?: FieldTracker
+  /** For callers inside this process, which write over what is there whatever the kind asks of clients. */
+  readonly mayOmitRevision?: boolean
   /** The new object out of a copy of the present one; null leaves it as it is. */
   readonly change: (current: KubeObject) => KubeObject | null | Promise<KubeObject | null>
 }
@@ -41,28 +41,43 @@ interface Current {
 /** Throws 404 when the object is absent, 409 on a conflict that may not be tried again, 422 when invalid. */
 export async function updateObject(context: ApiContext, request: UpdateRequest): Promise<Written> {
   const key = objectKey(request.resource, request.namespace, request.name)
-  const tries = request.triesMax ?? TRIES_MAX
-  for (let attempt = 1; ; attempt++) {
-    const current = await freshCurrent(context, request, key, attempt)
-    const next = await request.change(cloneJson(current.object))
-    if (next === null) return current
-    if (next.metadata.uid && next.metadata.uid !== current.object.metadata.uid) {
-      throw preconditionFailed(request.resource.info, request.name, {
-        field: 'UID',
-        wanted: next.metadata.uid,
-        found: current.object.metadata.uid ?? '',
-      })
+  const first = await attemptUpdate(context, request, key, 1)
+  if (first !== 'lost') return first
+  const endTurn = await context.turns.take(key)
+  try {
+    for (let attempt = 2; attempt <= TRIES_MAX; attempt++) {
+      const written = await attemptUpdate(context, request, key, attempt)
+      if (written !== 'lost') return written
     }
-    const wanted = next.metadata.resourceVersion ?? ''
-    const unconditional = wanted === '' || wanted === '0'
-    if (!unconditional && wanted !== String(current.kv.modRevision)) {
-      if (attempt === 1 && (await behind(context, request, key, wanted))) continue
-      throw conflict(request.resource.info, request.name)
-    }
-    const written = await updateOnce(context, request, { key, current, next, unconditional })
-    if (written !== 'lost') return written
-    if (attempt >= tries) throw conflict(request.resource.info, request.name)
+    throw conflict(request.resource.info, request.name)
+  } finally {
+    endTurn()
   }
+}
+
+async function attemptUpdate(
+  context: ApiContext,
+  request: UpdateRequest,
+  key: string,
+  attempt: number,
+): Promise<Written | 'lost'> {
+  const current = await freshCurrent(context, request, key, attempt)
+  const next = await request.change(cloneJson(current.object))
+  if (next === null) return current
+  if (next.metadata.uid && next.metadata.uid !== current.object.metadata.uid) {
+    throw preconditionFailed(request.resource.info, request.name, {
+      field: 'UID',
+      wanted: next.metadata.uid,
+      found: current.object.metadata.uid ?? '',
+    })
+  }
+  const wanted = next.metadata.resourceVersion ?? ''
+  const unconditional = wanted === '' || wanted === '0'
+  if (!unconditional && wanted !== String(current.kv.modRevision)) {
+    if (attempt === 1 && (await behind(context, request, key, wanted))) return 'lost'
+    throw conflict(request.resource.info, request.name)
+  }
+  return updateOnce(context, request, { key, current, next, unconditional })
 }
 
 async function freshCurrent(
@@ -139,7 +154,7 @@ async function updateOnce(
 }
 
 const isPlainUpdate = (request: UpdateRequest): boolean =>
-  request.subresource === '' && request.triesMax === undefined
+  request.subresource === '' && request.mayOmitRevision !== true
 
 /** What the server keeps: identity and deletion are never a client's to change; validation sees differences. */
 function keepSystemFields(next: KubeObject, previous: KubeObject): void {

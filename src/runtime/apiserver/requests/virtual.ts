@@ -13,8 +13,6 @@ import { negotiated, type RequestScope } from './scope.ts'
 import { updateObject } from './update-object.ts'
 import { parseWriteOptions } from './write-options.ts'
 
-const WRITER_TRIES_MAX = 30
-
 /** The generic path as virtual handlers get it. */
 function createObjectWriter(context: ApiContext): ObjectWriter {
   const internal = (info: ResourceInfo) =>
@@ -32,7 +30,7 @@ function createObjectWriter(context: ApiContext): ObjectWriter {
           term: options.term,
           signal: undefined,
         },
-        triesMax: WRITER_TRIES_MAX,
+        mayOmitRevision: true,
         change,
       })
       return written.object

@@ -83,3 +83,18 @@ test('the version and the list of paths are there', async () => {
   assert.equal((await call('GET', '/version')).body.minor, '36')
   assert.ok((await call('GET', '/')).body.paths.includes('/apis/apps/v1'))
 })
+
+test('no schema of OpenAPI v3 is empty, which kubectl explain takes for missing', async () => {
+  const { body } = await makeServer().call('GET', '/openapi/v3/apis/apiextensions.k8s.io/v1')
+  const empty: string[] = []
+  const look = (value: unknown, path: string): void => {
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) return
+    for (const [key, inner] of Object.entries(value)) look(inner, `${path}.${key}`)
+    if (Object.keys(value).length === 0) empty.push(path)
+  }
+  look(body.components.schemas, '')
+  assert.deepEqual(
+    empty.filter(path => !path.endsWith('.default')),
+    [],
+  )
+})

@@ -363,3 +363,32 @@ test('paths, methods and subresources that do not exist are refused as upstream 
   assert.equal((await call('PUT', maps, configMap('x'))).status, 405)
   assert.equal((await call('GET', `${maps}/one/sub`)).status, 404)
 })
+
+test('many patches and deletions of one object at once all get through', async () => {
+  const server = makeServer()
+  await server.call('POST', maps, configMap('shared'))
+  const merge = { 'content-type': 'application/merge-patch+json' }
+  const count = 64
+  const patches = Array.from({ length: count }, (_, index) =>
+    server.call('PATCH', `${maps}/shared`, { data: { [`k${index}`]: '1' } }, merge),
+  )
+  assert.deepEqual([...new Set((await Promise.all(patches)).map(reply => reply.status))], [200])
+  const { body } = await server.call('GET', `${maps}/shared`)
+  assert.equal(Object.keys(body.data).length, count + 1)
+  const more = patches.map((_, index) =>
+    server.call('PATCH', `${maps}/shared`, { data: { [`k${index}`]: '2' } }, merge),
+  )
+  assert.equal((await server.call('DELETE', `${maps}/shared`)).status, 200)
+  for (const reply of await Promise.all(more)) assert.ok([200, 404].includes(reply.status), `${reply.status}`)
+})
+
+test('the controllers’ pod templates cannot be made by an update', async () => {
+  const server = makeServer()
+  const path = '/api/v1/namespaces/default/podtemplates/one'
+  const template = {
+    metadata: { labels: { app: 'one' } },
+    spec: { containers: [{ name: 'main', image: 'sample/web:1' }] },
+  }
+  const object = { apiVersion: 'v1', kind: 'PodTemplate', metadata: { name: 'one' }, template }
+  assert.equal((await server.call('PUT', path, object)).status, 404)
+})

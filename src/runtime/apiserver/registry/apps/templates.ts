@@ -65,7 +65,6 @@ export const podTemplates: Strategy = defineKind({
   group: '',
   resource: 'podtemplates',
   hasGeneration: true,
-  allowCreateOnUpdate: true,
   applyDefaults: object => defaultTemplate(asKind<PodTemplate>(object).template),
   validate(object) {
     const out: FieldError[] = []
