@@ -20,7 +20,8 @@ export function createAdminClient(socketPath: string): AdminClient {
     async status({ waitReadyMs = 0 } = {}) {
       const query = waitReadyMs > 0 ? `?wait=ready&timeout=${Math.ceil(waitReadyMs)}` : ''
       const answer = await ask(socketPath, 'GET', `/v1/status${query}`, waitReadyMs + ANSWER_MS_MAX)
-      return answer as NodeStatus
+      // A daemon from before an upgrade does not know of problems yet.
+      return { problems: [], ...(answer as NodeStatus) }
     },
     async stop({ workloads, timeoutMs }) {
       await ask(socketPath, 'POST', `/v1/stop?workloads=${workloads}`, timeoutMs)
