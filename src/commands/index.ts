@@ -6,6 +6,7 @@ export const commands: CommandMap = {
   start: async () => (await import('./start.ts')).Start,
   stop: async () => (await import('./stop.ts')).Stop,
   status: async () => (await import('./status.ts')).Status,
+  inspect: async () => (await import('./inspect.ts')).Inspect,
   config: async () => (await import('./config.ts')).Config,
   kubectl: async () => (await import('./kubectl.ts')).Kubectl,
   helm: async () => (await import('./helm.ts')).Helm,
