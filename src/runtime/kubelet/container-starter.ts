@@ -26,6 +26,8 @@ import type { PodVolumes } from './volumes/pod-volumes.ts'
 const POST_START_MS_MAX = 120_000
 const DEFAULT_TERMINATION_PATH = '/dev/termination-log'
 const HOSTS_PATH = '/etc/hosts'
+/** What stands before a runtime's own words, and is said of images and sandboxes only. */
+const RPC_HEAD = /^rpc error: code = \w+ desc = /
 
 export interface StartRequest {
   readonly pod: Pod
@@ -76,7 +78,8 @@ async function step<T>(reason: StartReason, work: () => Promise<T>, containerId?
     return await work()
   } catch (error) {
     const isConfig = error instanceof ContainerConfigError
-    throw new ContainerStartError(isConfig ? 'CreateContainerConfigError' : reason, error, { containerId })
+    const why = messageOf(error).replace(RPC_HEAD, '')
+    throw new ContainerStartError(isConfig ? 'CreateContainerConfigError' : reason, why, { containerId })
   }
 }
 

@@ -8,7 +8,7 @@ import type {
   WireSandboxConfig,
   WireSandboxStatus,
 } from './cri-messages.ts'
-import { CONTAINERD_EVENTS_PROTO, CRI_PROTO } from './cri-proto.ts'
+import { CONTAINERD_EVENTS_PROTO, CONTAINERD_TASKS_PROTO, CRI_PROTO } from './cri-proto.ts'
 import { hasRpcCode, RpcChannel } from './rpc.ts'
 
 /** The kubelet's runtimeRequestTimeout is two minutes, and twice that for a sandbox. */
@@ -47,7 +47,9 @@ export class CriClient {
   }
 
   static async open(socketPath: string): Promise<CriClient> {
-    return new CriClient(await RpcChannel.open(socketPath, [CRI_PROTO, CONTAINERD_EVENTS_PROTO]))
+    return new CriClient(
+      await RpcChannel.open(socketPath, [CRI_PROTO, CONTAINERD_EVENTS_PROTO, CONTAINERD_TASKS_PROTO]),
+    )
   }
 
   get channel(): RpcChannel {
@@ -117,6 +119,17 @@ export class CriClient {
   async containerStatus(containerId: string): Promise<WireContainerStatus | null> {
     type Answer = { status: WireContainerStatus | null }
     return orNull(async () => (await this.#ask<Answer>('ContainerStatus', { containerId })).status)
+  }
+
+  /** What a runtime tells of a container beyond the protocol; JSON in containerd's case. */
+  async containerInfo(containerId: string): Promise<Readonly<Record<string, string>>> {
+    const request = { containerId, verbose: true }
+    return (await this.#ask<{ info: Record<string, string> }>('ContainerStatus', request)).info
+  }
+
+  /** An address of the runtime's own streaming server. */
+  async streamingUrl(method: 'Exec' | 'Attach' | 'PortForward', request: object): Promise<string> {
+    return (await this.#ask<{ url: string }>(method, request)).url
   }
 
   async listContainers(

@@ -1,5 +1,6 @@
 /**
- * What this program uses of two protocols, in the .proto language: CRI v1, and the events of containerd's own API.
+ * What this program uses of two protocols, in the .proto language: CRI v1, and the events and
+ * tasks of containerd's own API.
  * A test compares the field numbers with the descriptors inside an installed containerd.
  */
 
@@ -19,9 +20,12 @@ service RuntimeService {
   rpc StopContainer(StopContainerRequest) returns (Nothing);
   rpc RemoveContainer(ContainerRequest) returns (Nothing);
   rpc ListContainers(ListContainersRequest) returns (ListContainersResponse);
-  rpc ContainerStatus(ContainerRequest) returns (ContainerStatusResponse);
+  rpc ContainerStatus(ContainerStatusRequest) returns (ContainerStatusResponse);
   rpc ReopenContainerLog(ContainerRequest) returns (Nothing);
   rpc ExecSync(ExecSyncRequest) returns (ExecSyncResponse);
+  rpc Exec(ExecRequest) returns (UrlResponse);
+  rpc Attach(AttachRequest) returns (UrlResponse);
+  rpc PortForward(PortForwardRequest) returns (UrlResponse);
   rpc GetContainerEvents(GetEventsRequest) returns (stream ContainerEventResponse);
 }
 service ImageService {
@@ -218,7 +222,25 @@ message ContainerStatus {
   map<string, string> annotations = 13;
   string log_path = 15;
 }
-message ContainerStatusResponse { ContainerStatus status = 1; }
+message ContainerStatusRequest { string container_id = 1; bool verbose = 2; }
+message ContainerStatusResponse { ContainerStatus status = 1; map<string, string> info = 2; }
+message ExecRequest {
+  string container_id = 1;
+  repeated string cmd = 2;
+  bool tty = 3;
+  bool stdin = 4;
+  bool stdout = 5;
+  bool stderr = 6;
+}
+message AttachRequest {
+  string container_id = 1;
+  bool stdin = 2;
+  bool tty = 3;
+  bool stdout = 4;
+  bool stderr = 5;
+}
+message PortForwardRequest { string pod_sandbox_id = 1; repeated int32 port = 2; }
+message UrlResponse { string url = 1; }
 message ExecSyncRequest { string container_id = 1; repeated string cmd = 2; int64 timeout = 3; }
 message ExecSyncResponse { bytes stdout = 1; bytes stderr = 2; int32 exit_code = 3; }
 message GetEventsRequest {}
@@ -263,4 +285,39 @@ message SubscribeRequest { repeated string filters = 1; }
 message TaskExit { string container_id = 1; string id = 2; }
 message AnyTaskExit { string type_url = 1; TaskExit value = 2; }
 message Envelope { string namespace = 2; string topic = 3; AnyTaskExit event = 4; }
+`
+
+/** Programs that are started inside a running container. */
+export const CONTAINERD_TASKS_PROTO = `
+package containerd.services.tasks.v1;
+
+service Tasks {
+  rpc Start(StartRequest) returns (StartResponse);
+  rpc DeleteProcess(DeleteProcessRequest) returns (DeleteResponse);
+  rpc Kill(KillRequest) returns (Empty);
+  rpc Exec(ExecProcessRequest) returns (Empty);
+  rpc ResizePty(ResizePtyRequest) returns (Empty);
+  rpc CloseIO(CloseIORequest) returns (Empty);
+  rpc Wait(WaitRequest) returns (WaitResponse);
+}
+message Empty {}
+message Any { string type_url = 1; bytes value = 2; }
+message StartRequest { string container_id = 1; string exec_id = 2; }
+message StartResponse { uint32 pid = 1; }
+message DeleteProcessRequest { string container_id = 1; string exec_id = 2; }
+message DeleteResponse { string id = 1; uint32 pid = 2; uint32 exit_status = 3; }
+message KillRequest { string container_id = 1; string exec_id = 2; uint32 signal = 3; bool all = 4; }
+message ExecProcessRequest {
+  string container_id = 1;
+  string stdin = 2;
+  string stdout = 3;
+  string stderr = 4;
+  bool terminal = 5;
+  Any spec = 6;
+  string exec_id = 7;
+}
+message ResizePtyRequest { string container_id = 1; string exec_id = 2; uint32 width = 3; uint32 height = 4; }
+message CloseIORequest { string container_id = 1; string exec_id = 2; bool stdin = 3; }
+message WaitRequest { string container_id = 1; string exec_id = 2; }
+message WaitResponse { uint32 exit_status = 1; }
 `

@@ -2,6 +2,7 @@
 import { mkdir } from 'node:fs/promises'
 import { totalmem } from 'node:os'
 import { dirname, join } from 'node:path'
+import type { Duplex } from 'node:stream'
 import { must } from '../../../../base/assert.ts'
 import { type Clock, sleep } from '../../../../base/clock.ts'
 import { Mk8sError } from '../../../../base/errors.ts'
@@ -17,6 +18,7 @@ import type {
   SandboxConfig,
   SandboxStatus,
 } from '../runtime.ts'
+import type { ContainerStreams, StreamOptions } from '../streams.ts'
 import { credentialsFor } from './credentials-for.ts'
 import { CriClient } from './cri-client.ts'
 import type { WireContainerStatus, WireSandbox } from './cri-messages.ts'
@@ -31,6 +33,8 @@ import {
   renderSandboxConfig,
 } from './render-cri.ts'
 import { hasRpcCode } from './rpc.ts'
+import { openPort, openStreams } from './streaming-client.ts'
+import { startTaskExec } from './task-exec.ts'
 
 export interface CriRuntimeParts {
   /** Path of the socket, without a scheme. */
@@ -208,6 +212,34 @@ export class CriRuntime implements Runtime {
     }
   }
 
+  /** containerd's own way keeps the end of the input apart from the end of the connection; CRI's does not. */
+  async execStream(
+    id: string,
+    command: readonly string[],
+    options: StreamOptions,
+  ): Promise<ContainerStreams> {
+    const status = await this.containerStatus(id)
+    if (status?.state !== 'running') {
+      throw new Mk8sError('kubelet/runtime', `container ${id} is not running`)
+    }
+    if (this.#name === 'containerd') return startTaskExec(this.#cri, { containerId: id, command, options })
+    const { stdin, stdout, stderr, tty } = options
+    const request = { containerId: id, cmd: command, stdin, stdout, stderr, tty }
+    return openStreams(await this.#cri.streamingUrl('Exec', request), options)
+  }
+
+  async attach(id: string, options: StreamOptions): Promise<ContainerStreams> {
+    const { stdin, stdout, stderr, tty } = options
+    const url = await this.#cri.streamingUrl('Attach', { containerId: id, stdin, stdout, stderr, tty })
+    const streams = await openStreams(url, options)
+    return { ...streams, exited: streams.exited.then(() => this.#exitCodeOf(id)) }
+  }
+
+  async portForward(sandboxId: string, port: number): Promise<Duplex> {
+    const url = await this.#cri.streamingUrl('PortForward', { podSandboxId: sandboxId, port: [port] })
+    return openPort(url, port)
+  }
+
   async imageStatus(image: string): Promise<ImageStatus | null> {
     const found = await this.#cri.imageStatus(image)
     return found === null ? null : parseImage(image, found)
@@ -269,6 +301,11 @@ export class CriRuntime implements Runtime {
       if (this.#running.delete(status.id)) this.#tell(status.podUid, status.id)
     } else if (status.state === 'running') this.#running.set(status.id, status.podUid)
     return status
+  }
+
+  async #exitCodeOf(id: string): Promise<number> {
+    await this.#settle(id)
+    return (await this.containerStatus(id))?.exitCode ?? 0
   }
 
   /** Waits until the runtime's records say what its event said. */

@@ -47,6 +47,7 @@ export const hasRpcCode = (error: unknown, code: RpcCode): boolean =>
 export interface CallOptions {
   readonly deadlineMs: number
   readonly signal?: AbortSignal | undefined
+  readonly metadata?: Readonly<Record<string, string>>
 }
 
 export interface StreamOptions {
@@ -103,8 +104,8 @@ export class RpcChannel {
       requestSerialize,
       responseDeserialize,
       request,
-      new this.#grpc.Metadata(),
-      { deadline: Date.now() + options.deadlineMs },
+      this.#metadata(options.metadata ?? {}),
+      { deadline: options.deadlineMs === Infinity ? Infinity : Date.now() + options.deadlineMs },
       (error, answer) => (error ? reject(new RpcError(error)) : resolve(answer as Answer)),
     )
     const cancel = () => call.cancel()
