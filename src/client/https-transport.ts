@@ -1,6 +1,7 @@
 /** Reaches an API server over HTTPS with kept-alive connections; bodies stream. */
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import { Agent, request as httpsRequest } from 'node:https'
+import type { Duplex } from 'node:stream'
 import { Mk8sError, messageOf } from '../base/errors.ts'
 import type { KubeRequest, KubeResponse, Transport } from './transport.ts'
 
@@ -23,6 +24,10 @@ const IDLE_SOCKETS_MAX = 4
 const KEEP_ALIVE_MS = 30_000
 /** A server that accepts but sends no header within this time counts as unreachable. */
 const HEADERS_TIMEOUT_MS = 60_000
+
+const NOTHING = new Uint8Array()
+
+type UpgradeResponse = KubeResponse & { readonly upgraded: Duplex }
 
 export class HttpsTransport implements Transport {
   readonly #config: HttpsTransportConfig
@@ -47,6 +52,7 @@ export class HttpsTransport implements Transport {
   async request(request: KubeRequest): Promise<KubeResponse> {
     request.signal?.throwIfAborted()
     const message = await this.#open(request)
+    if ('upgraded' in message) return message
     return { status: message.statusCode ?? 0, headers: flatten(message.headers), body: chunksOf(message) }
   }
 
@@ -55,9 +61,9 @@ export class HttpsTransport implements Transport {
     this.#agent.destroy()
   }
 
-  #open(request: KubeRequest): Promise<IncomingMessage> {
+  #open(request: KubeRequest): Promise<IncomingMessage | UpgradeResponse> {
     const query = request.query?.toString()
-    const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>()
+    const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage | UpgradeResponse>()
     const outgoing = httpsRequest({
       agent: this.#agent,
       host: this.#base.hostname,
@@ -71,6 +77,13 @@ export class HttpsTransport implements Transport {
       outgoing.setTimeout(0)
       resolve(message)
     })
+    if (request.headers?.['upgrade'] !== undefined) {
+      outgoing.once('upgrade', (message, socket, head) => {
+        socket.setTimeout(0)
+        if (head.length > 0) socket.unshift(head)
+        resolve({ status: 101, headers: flatten(message.headers), body: NOTHING, upgraded: socket })
+      })
+    }
     outgoing.setTimeout(HEADERS_TIMEOUT_MS, () => outgoing.destroy(new Error('no answer in time')))
     outgoing.on('error', error => {
       reject(request.signal?.aborted ? request.signal.reason : this.#unreachable(error))

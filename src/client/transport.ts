@@ -1,4 +1,5 @@
 /** How an API client reaches the API server: over HTTPS, or in process through the API server's own door. */
+import type { Duplex } from 'node:stream'
 
 export interface KubeRequest {
   /** GET, POST, PUT, PATCH, DELETE. */
@@ -19,6 +20,8 @@ export interface KubeResponse {
   readonly headers: Readonly<Record<string, string>>
   /** The whole body, or its chunks as they come (a watch, a followed log). Ending iteration early cancels. */
   readonly body: Uint8Array | AsyncIterable<Uint8Array>
+  /** With status 101: the raw connection, on which the protocol of the `upgrade` header begins. */
+  readonly upgraded?: Duplex
 }
 
 export interface Transport {

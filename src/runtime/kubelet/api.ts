@@ -1,5 +1,5 @@
 /**
- * The kubelet's HTTPS port: logs and pods, for the API server and cluster administrators only. A client without a
+ * The kubelet's HTTPS port: logs, streams and pods, for the API server and cluster administrators only. A client without a
  * certificate of the cluster's authority gets `/healthz` and nothing else.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
@@ -12,6 +12,8 @@ import type { Pod } from '../../kube/types.ts'
 import type { KubeletCertificates } from './kubelet-parts.ts'
 import { type LogOptions, readLog } from './log-reader.ts'
 import type { ContainerStatus, Runtime } from './runtime/runtime.ts'
+import { refuse } from './streaming/handshake.ts'
+import { StreamingServer } from './streaming/streaming-server.ts'
 
 export interface KubeletServerParts {
   readonly address: string
@@ -25,14 +27,16 @@ export interface KubeletServerParts {
 
 const CLIENT_NAME = 'kube-apiserver-kubelet-client'
 const ADMIN_GROUP = 'system:masters'
-const CONNECTIONS_MAX = 256
-const LATER = ['exec', 'run', 'attach', 'portForward', 'cri', 'stats', 'metrics', 'debug', 'checkpoint']
+const CONNECTIONS_MAX = 1_024
+const STREAMS = ['exec', 'attach', 'portForward']
+const LATER = ['run', 'cri', 'stats', 'metrics', 'debug', 'checkpoint']
 /** How often a followed container is looked at for its end when nothing is written. */
 const END_CHECK_MS = 1_000
 
 export class KubeletServer {
   readonly #parts: KubeletServerParts
   readonly #server: Server
+  readonly #streaming: StreamingServer
 
   constructor(parts: KubeletServerParts) {
     this.#parts = parts
@@ -46,6 +50,10 @@ export class KubeletServer {
     )
     this.#server.maxConnections = CONNECTIONS_MAX
     this.#server.on('tlsClientError', () => {})
+    this.#streaming = new StreamingServer(parts)
+    this.#server.on('upgrade', (request, socket, head) => {
+      this.#upgrade(request, socket as TLSSocket, head).catch(() => socket.destroy())
+    })
   }
 
   async listen(): Promise<void> {
@@ -58,14 +66,15 @@ export class KubeletServer {
 
   async close(): Promise<void> {
     this.#server.closeAllConnections()
+    this.#streaming.close()
     await new Promise<void>(resolve => {
       this.#server.close(() => resolve())
     })
   }
 
   async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const url = new URL(request.url ?? '/', 'https://kubelet')
-    const [first = '', ...rest] = url.pathname.slice(1).split('/').map(decodeURIComponent)
+    const { url, path } = parseUrl(request)
+    const [first = '', ...rest] = path
     if (url.pathname === '/healthz') return answer(response, 200, 'ok')
     const verdict = authorize(request.socket as TLSSocket)
     if (verdict !== 200) return answer(response, verdict, verdict === 401 ? 'Unauthorized' : 'Forbidden')
@@ -74,8 +83,15 @@ export class KubeletServer {
       const [namespace = '', pod = '', container = ''] = rest
       return this.#logs({ namespace, pod, container, query: url.searchParams }, response)
     }
+    if (STREAMS.includes(first)) return answer(response, 400, 'Upgrade request required')
     if (LATER.includes(first)) return answer(response, 501, `${first} is not implemented by this kubelet yet`)
     answer(response, 404, '404 page not found')
+  }
+
+  async #upgrade(request: IncomingMessage, socket: TLSSocket, head: Buffer): Promise<void> {
+    const verdict = authorize(socket)
+    if (verdict !== 200) return refuse(socket, verdict, verdict === 401 ? 'Unauthorized' : 'Forbidden')
+    await this.#streaming.upgrade(request, socket, head, parseUrl(request).path)
   }
 
   #listPods(response: ServerResponse): void {
@@ -143,6 +159,11 @@ export class KubeletServer {
       await sleep(this.#parts.clock, END_CHECK_MS, signal).catch(() => {})
     }
   }
+}
+
+function parseUrl(request: IncomingMessage): { url: URL; path: string[] } {
+  const url = new URL(request.url ?? '/', 'https://kubelet')
+  return { url, path: url.pathname.slice(1).split('/').map(decodeURIComponent) }
 }
 
 function authorize(socket: TLSSocket): 200 | 401 | 403 {

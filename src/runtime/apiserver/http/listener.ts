@@ -2,6 +2,7 @@
  * The HTTPS port: HTTP/1.1 and HTTP/2 over one TLS listener, client certificates, body limits, backpressure.
  * It knows no Kubernetes beyond "turn an HTTP exchange into a KubeRequest and back".
  */
+import type { IncomingMessage } from 'node:http'
 import {
   createSecureServer,
   type Http2SecureServer,
@@ -10,18 +11,19 @@ import {
   type ServerHttp2Session,
 } from 'node:http2'
 import type { Socket } from 'node:net'
-import type { TLSSocket } from 'node:tls'
 import type { Clock } from '../../../base/clock.ts'
 import type { Health } from '../../../base/component.ts'
 import { Mk8sError, systemCodeOf } from '../../../base/errors.ts'
 import type { Log } from '../../../base/log.ts'
 import type { KubeResponse } from '../../../client/transport.ts'
-import { statusErrorFrom, unauthorized } from '../../../kube/status.ts'
+import { statusErrorFrom } from '../../../kube/status.ts'
 import type { ApiServer } from '../apiserver.ts'
 import type { Authenticator } from '../ports.ts'
 import { errorResponse } from '../requests/respond.ts'
 import { type ConnectionIdentity, createConnectionIdentity } from './connection-identity.ts'
+import { flatHeaders, identifyRequest } from './incoming-request.ts'
 import { readBody } from './read-body.ts'
+import { createUpgrades, wantsStream } from './upgrade.ts'
 import { writeResponse } from './write-response.ts'
 
 /** How long `stop` waits for requests that are under way. */
@@ -80,7 +82,7 @@ export function createHttpsListener(parts: HttpsListenerParts): HttpsListener {
     },
   })
   server.maxConnections = CONNECTIONS_MAX
-  keepHttp1Alive(server)
+  configureHttp1(server)
   state.follow(server)
   server.on('request', (request, response) => {
     state.active += 1
@@ -89,6 +91,7 @@ export function createHttpsListener(parts: HttpsListenerParts): HttpsListener {
     })
     void serve(parts, identity, state, request, response)
   })
+  server.on('upgrade', createUpgrades({ apiServer: parts.apiServer, identity, clock: parts.clock }))
   return {
     start: () => listen(server, parts),
     stop: () => stopServer(server, state, parts.clock),
@@ -101,9 +104,16 @@ export function createHttpsListener(parts: HttpsListenerParts): HttpsListener {
   }
 }
 
+interface Http1Settings {
+  keepAliveTimeout: number
+  headersTimeout: number
+  shouldUpgradeCallback: (request: IncomingMessage) => boolean
+}
+
 /** Of the HTTP/1.1 side; its types do not show them on an HTTP/2 server. */
-function keepHttp1Alive(server: Http2SecureServer): void {
-  const http1 = server as unknown as { keepAliveTimeout: number; headersTimeout: number }
+function configureHttp1(server: Http2SecureServer): void {
+  const http1 = server as unknown as Http1Settings
+  http1.shouldUpgradeCallback = wantsStream
   http1.keepAliveTimeout = KEEP_ALIVE_MS
   http1.headersTimeout = KEEP_ALIVE_MS
 }
@@ -209,35 +219,7 @@ async function answerTo(
   request: Http2ServerRequest,
   signal: AbortSignal,
 ): Promise<KubeResponse> {
-  const headers = flatHeaders(request)
-  const user = await identity.userOf(socketOf(request), headers['authorization'])
-  if (user === null) throw unauthorized()
-  const url = request.url
-  const mark = url.indexOf('?')
-  const path = mark < 0 ? url : url.slice(0, mark)
-  const query = new URLSearchParams(mark < 0 ? '' : url.slice(mark + 1))
+  const incoming = await identifyRequest(identity, request, flatHeaders(request), signal)
   const body = await readBody(request, parts.clock)
-  return parts.apiServer.handle({
-    method: request.method,
-    path,
-    query,
-    headers,
-    signal,
-    user,
-    ...(body === null ? {} : { body }),
-  })
-}
-
-function socketOf(request: Http2ServerRequest): TLSSocket {
-  const stream = request.stream as Http2ServerRequest['stream'] | undefined
-  return (stream?.session?.socket ?? request.socket) as TLSSocket
-}
-
-function flatHeaders(request: Http2ServerRequest): Record<string, string> {
-  const headers: Record<string, string> = {}
-  for (const [name, value] of Object.entries(request.headers)) {
-    if (value === undefined || name.startsWith(':')) continue
-    headers[name] = Array.isArray(value) ? value.join(', ') : value
-  }
-  return headers
+  return parts.apiServer.handle({ ...incoming, ...(body === null ? {} : { body }) })
 }

@@ -1,15 +1,8 @@
 /** pods/log: asked of the kubelet of the pod's node and passed on as it comes. */
 import type { KubeResponse } from '../../../client/transport.ts'
-import type { KubeObject } from '../../../kube/object.ts'
 import { badRequest, internalError, notFound, StatusError } from '../../../kube/status.ts'
+import { podContainer, podSpecOf } from '../streaming/pod-container.ts'
 import type { RequestScope } from './scope.ts'
-
-interface PodSpec {
-  nodeName?: string
-  containers?: { name: string }[]
-  initContainers?: { name: string }[]
-  ephemeralContainers?: { name: string }[]
-}
 
 const PASSED_ON = [
   'follow',
@@ -23,32 +16,13 @@ const PASSED_ON = [
   'insecureSkipTLSVerifyBackend',
 ]
 
-/** The container that is meant; throws 400 when that is not clear or there is none of that name. */
-function logContainerOf(pod: KubeObject, asked: string): string {
-  const spec = (pod['spec'] ?? {}) as PodSpec
-  const names = (spec.containers ?? []).map(one => one.name)
-  const initial = (spec.initContainers ?? []).map(one => one.name)
-  const ephemeral = (spec.ephemeralContainers ?? []).map(one => one.name)
-  const pod_ = pod.metadata.name
-  if (asked !== '') {
-    if ([...names, ...initial, ...ephemeral].includes(asked)) return asked
-    throw badRequest(`container ${asked} is not valid for pod ${pod_}`)
-  }
-  const [only] = names
-  if (names.length === 1 && initial.length + ephemeral.length === 0 && only !== undefined) return only
-  const also = initial.length > 0 ? ` or one of the init containers: [${initial.join(' ')}]` : ''
-  throw badRequest(
-    `a container name must be specified for pod ${pod_}, choose one of: [${names.join(' ')}]${also}`,
-  )
-}
-
 export async function podLog(scope: RequestScope): Promise<KubeResponse> {
   const { context, info } = scope
   await context.store.barrier(scope.signal)
   const pod = context.objects.get('', 'pods', info.namespace, info.name)
   if (pod === null) throw notFound(scope.resource.info, info.name)
-  const container = logContainerOf(pod, scope.query.get('container') ?? '')
-  const { nodeName } = (pod['spec'] ?? {}) as PodSpec
+  const container = podContainer(pod, scope.query.get('container') ?? '')
+  const { nodeName } = podSpecOf(pod)
   if (!nodeName) {
     return { status: 200, headers: { 'content-type': 'text/plain' }, body: new Uint8Array() }
   }

@@ -1,4 +1,5 @@
 /** Subresources that the generic path serves itself; those of other parts come as virtual handlers. */
+import { connectPod, isPodConnection } from '../streaming/connect-pod.ts'
 import { bind } from './binding.ts'
 import { evict } from './eviction.ts'
 import { get } from './get.ts'
@@ -26,6 +27,7 @@ export function subresourceVerb(scope: RequestScope, name: string): Verb | undef
     if (name === 'binding' && verb === 'create') return bind
     if (name === 'eviction' && verb === 'create') return evict
     if (name === 'log' && verb === 'get') return podLog
+    if (isPodConnection(name) && (verb === 'get' || verb === 'create')) return connectPod
   }
   const { strategy } = scope.resource
   if (name !== 'status' && strategy.subresources?.[name] === undefined) return undefined

@@ -1,0 +1,38 @@
+/** A request as the HTTP library gives it, in the API server's words. */
+import type { IncomingMessage } from 'node:http'
+import type { Http2ServerRequest } from 'node:http2'
+import type { TLSSocket } from 'node:tls'
+import { unauthorized } from '../../../kube/status.ts'
+import type { AuthenticatedRequest } from '../apiserver.ts'
+import type { ConnectionIdentity } from './connection-identity.ts'
+
+/** Throws 401 when the credentials are not valid. The body is not read. */
+export async function identifyRequest(
+  identity: ConnectionIdentity,
+  request: Http2ServerRequest | IncomingMessage,
+  headers: Readonly<Record<string, string>>,
+  signal: AbortSignal,
+): Promise<AuthenticatedRequest> {
+  const user = await identity.userOf(socketOf(request), headers['authorization'])
+  if (user === null) throw unauthorized()
+  const url = request.url ?? '/'
+  const mark = url.indexOf('?')
+  const path = mark < 0 ? url : url.slice(0, mark)
+  const query = new URLSearchParams(mark < 0 ? '' : url.slice(mark + 1))
+  return { method: request.method ?? 'GET', path, query, headers, signal, user }
+}
+
+function socketOf(request: Http2ServerRequest | IncomingMessage): TLSSocket {
+  const stream =
+    'stream' in request ? (request.stream as Http2ServerRequest['stream'] | undefined) : undefined
+  return (stream?.session?.socket ?? request.socket) as TLSSocket
+}
+
+export function flatHeaders(request: Http2ServerRequest | IncomingMessage): Record<string, string> {
+  const headers: Record<string, string> = {}
+  for (const [name, value] of Object.entries(request.headers)) {
+    if (value === undefined || name.startsWith(':')) continue
+    headers[name] = Array.isArray(value) ? value.join(', ') : value
+  }
+  return headers
+}
