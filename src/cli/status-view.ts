@@ -123,6 +123,6 @@ function microk8sDocument(status: NodeStatus): object {
 export function renderNotRunning(format: StatusFormat, why: string): string {
   if (format === 'json') return `${JSON.stringify({ running: false, ready: false, reason: why }, null, 2)}\n`
   if (format === 'yaml') return renderYaml({ mk8s: { running: false, ready: false, reason: why } })
-  const reason = format === 'pretty' && why !== '' ? [`  ${why}`] : []
+  const reason = format === 'pretty' && why !== '' ? why.split('\n').map(line => `  ${line}`) : []
   return lines(['mk8s is not running', ...reason, ...(format === 'pretty' ? ['  next: mk8s start'] : [])])
 }

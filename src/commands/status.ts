@@ -54,7 +54,7 @@ export class Status extends NodeCommand {
     if (flags.watch) return watch(dataDir, format)
     const status = await currentStatus(dataDir)
     if (status !== undefined) return this.#show(status, format, flags)
-    print(renderNotRunning(format, readFailure(dataDir)?.message ?? ''))
+    print(renderNotRunning(format, reasonOf(readFailure(dataDir))))
     return errorCodes['node/not-running'].exit
   }
 
@@ -95,6 +95,9 @@ async function currentStatus(dataDir: string): Promise<NodeStatus | undefined> {
     return undefined
   }
 }
+
+const reasonOf = (failure: Mk8sError | undefined): string =>
+  [failure?.message, failure?.why].filter(text => text !== undefined && text !== '').join('\n')
 
 function addonState({ addons }: NodeStatus, name: string): string {
   const addon = addons.find(each => each.name === name || `${each.repository}/${each.name}` === name)

@@ -102,12 +102,22 @@ function readJson(path: string): unknown {
   }
 }
 
+/** A line of the log without what only machines read. */
+function spokenLine(line: string): string {
+  try {
+    const { message = line, why } = JSON.parse(line) as { message?: string; why?: string }
+    return why === undefined ? message : `${message}: ${why}`
+  } catch {
+    return line
+  }
+}
+
 /** The last lines of the log that speak of an error, else the very last ones. */
 function lastWords(path: string): string[] {
   try {
     const lines = readFileSync(path, 'utf8').trim().split('\n').slice(-LOG_LINES_LOOKED_AT)
     const errors = lines.filter(line => /error/i.test(line) && !/^\s+at /.test(line))
-    return (errors.length > 0 ? errors : lines).slice(-LOG_LINES_SHOWN).filter(line => line !== '')
+    return (errors.length > 0 ? errors : lines).slice(-LOG_LINES_SHOWN).filter(Boolean).map(spokenLine)
   } catch {
     return []
   }

@@ -63,6 +63,10 @@ test('yaml has the keys that MicroK8s has, json all of it', () => {
 
 test('a node that does not run is told in every format', () => {
   assert.match(renderNotRunning('pretty', 'port taken'), /^mk8s is not running\n {2}port taken\n/)
+  assert.match(
+    renderNotRunning('pretty', 'it ended\nthe disk is full'),
+    /^ {2}it ended\n {2}the disk is full$/m,
+  )
   assert.equal(renderNotRunning('short', ''), 'mk8s is not running\n')
   assert.equal(JSON.parse(renderNotRunning('json', '')).running, false)
   assert.match(renderNotRunning('yaml', ''), /running: false/)

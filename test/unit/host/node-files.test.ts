@@ -40,6 +40,9 @@ test('the note of a failed start carries its code and words, until it is cleared
   writeFileSync(nodePaths(dataDir).lastExit, '70\n')
   writeFileSync(nodePaths(dataDir).log, 'starting\nAssertionFailure: broken\n    at x\n')
   assert.match(readFailure(dataDir)?.why ?? '', /exit code is 70/)
+  const line = { level: 'error', message: 'daemon.pid cannot be written', why: 'the disk is full', cause: {} }
+  writeFileSync(nodePaths(dataDir).log, `${JSON.stringify(line)}\n`)
+  assert.match(readFailure(dataDir)?.why ?? '', /^daemon\.pid cannot be written: the disk is full$/m)
   clearFailure(dataDir)
 })
 
