@@ -75,13 +75,15 @@ async function connect(url: string): Promise<WebSocket> {
     perMessageDeflate: false,
   })
   const { promise, resolve, reject } = Promise.withResolvers<void>()
-  socket.once('open', resolve)
+  socket.once('open', () => {
+    // Nothing may be missed between the opening and the first listener.
+    socket.pause()
+    resolve()
+  })
   socket.once('error', cause => {
     const message = `the container runtime refuses to stream: ${cause.message}`
     reject(new Mk8sError('kubelet/runtime', message, { cause }))
   })
-  // Nothing may be missed between the opening and the first listener.
-  socket.pause()
   await promise
   setImmediate(() => socket.resume())
   return socket
