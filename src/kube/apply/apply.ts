@@ -20,12 +20,13 @@ import {
 } from './field-set.ts'
 import { KUBECTL, lastAppliedFields, withLastApplied } from './last-applied.ts'
 import {
-  decodeManagers,
   encodeManagers,
   type ManagerFields,
   type Managers,
   managerKey,
+  ownsAny,
   putManager,
+  storedManagers,
 } from './managers.ts'
 import { mergeValues } from './merge-values.ts'
 import { removeFields } from './remove-fields.ts'
@@ -80,7 +81,7 @@ function liveState({ target, live, config }: ApplyRequest): { live: KubeObject; 
     return { live: empty, managers: new Map() }
   }
   const object = withoutManagers(live)
-  const managers = decodeManagers(live.metadata.managedFields) ?? new Map()
+  const managers = storedManagers(live.metadata.managedFields)
   if (managers.size === 0) {
     const identity = { ...target.identity, manager: BEFORE_FIRST_APPLY, operation: 'Update' as const }
     const before = { ...target, identity }
@@ -120,8 +121,9 @@ function findConflicts(managers: Managers, comparison: StateComparison, own: str
   for (const [key, manager] of managers) {
     if (key === own) continue
     const changes = comparison.in(manager.apiVersion)
-    const set = changes === null ? newFieldSet() : intersection(manager.set, changedFields(changes))
-    if (!isEmptySet(set)) conflicts.push({ manager, set })
+    if (changes === null) continue
+    const changed = changedFields(changes)
+    if (ownsAny(manager, changed)) conflicts.push({ manager, set: intersection(manager.set, changed) })
   }
   return conflicts
 }

@@ -2,6 +2,7 @@
  * A set of field paths as a tree: a node says whether its own path is in the set and what lies below it. Sets are
  * never changed once they are built (`markPath` is for building), so that results share parts with their arguments.
  */
+import { must } from '../../base/assert.ts'
 import { compareElements, type PathElement } from './path-element.ts'
 
 export interface FieldSet {
@@ -12,6 +13,9 @@ export interface FieldSet {
 }
 
 export const newFieldSet = (owned = false): FieldSet => ({ owned, below: null })
+
+/** A path with nothing below it. Shared, so never built upon. */
+export const ownedLeaf: FieldSet = Object.freeze({ owned: true, below: null })
 
 export const isEmptySet = (set: FieldSet): boolean => !set.owned && set.below === null
 
@@ -111,10 +115,19 @@ export const equalSets = (a: FieldSet, b: FieldSet): boolean => a === b || (isSu
 
 /** The steps below a node in upstream's order. */
 export function sortedBelow(set: FieldSet): (readonly [PathElement, FieldSet])[] {
-  if (set.below === null) return []
-  const inner = [...set.below]
-  return inner.length > 1 ? inner.sort(([a], [b]) => compareElements(a, b)) : inner
+  const { below } = set
+  if (below === null) return []
+  return sortedElements([...below.keys()]).map(element => [element, must(below.get(element), 'a node')])
 }
+
+/** Sorts in place; fields alone, which is the rule, are compared as texts. */
+export function sortedElements(elements: PathElement[]): PathElement[] {
+  if (elements.length < 2) return elements
+  const areFields = elements.every(one => one.charCodeAt(0) === FIELD)
+  return areFields ? elements.sort() : elements.sort(compareElements)
+}
+
+const FIELD = 0x66
 
 /** Every path of the set, in order. */
 export function pathsOf(set: FieldSet): PathElement[][] {

@@ -1,7 +1,7 @@
 /** Who owns which fields: the entries of metadata.managedFields, read, written and kept few. */
 import type { Json } from '../object.ts'
-import { type FieldSet, isEmptySet, newFieldSet, union } from './field-set.ts'
-import { decodeFields, encodeFields } from './fields-v1.ts'
+import { type FieldSet, intersection, isEmptySet, newFieldSet, union } from './field-set.ts'
+import { decodeFields, encodeFields, type FieldsV1, touches } from './fields-v1.ts'
 import { isMap } from './values.ts'
 
 export type ManagerOperation = 'Apply' | 'Update'
@@ -34,6 +34,66 @@ export function managerKey(identity: ManagerIdentity): string {
     ...(subresource === '' ? {} : { subresource }),
   })
 }
+
+/** The entries of a stored object, which are canonical; each is looked into only when it must be. */
+export function storedManagers(entries: readonly Json[] | undefined): Managers {
+  const managers: Managers = new Map()
+  for (const entry of entries ?? []) {
+    if (!isStoredEntry(entry)) return decodeManagers(entries) ?? new Map()
+    const stored = new StoredEntry(entry)
+    managers.set(managerKey(stored), stored)
+  }
+  return managers
+}
+
+interface RawEntry {
+  readonly manager?: string
+  readonly operation: ManagerOperation
+  readonly apiVersion: string
+  readonly subresource?: string
+  readonly time?: string
+  readonly fieldsV1: FieldsV1
+}
+
+const isStoredEntry = (entry: Json): entry is Json & RawEntry =>
+  isMap(entry) &&
+  (entry['operation'] === 'Apply' || entry['operation'] === 'Update') &&
+  typeof entry['apiVersion'] === 'string' &&
+  isMap(entry['fieldsV1'])
+
+class StoredEntry implements ManagerFields {
+  readonly manager: string
+  readonly operation: ManagerOperation
+  readonly apiVersion: string
+  readonly subresource: string
+  readonly time: string | undefined
+  readonly #raw: Json & RawEntry
+  #set: FieldSet | undefined
+
+  constructor(raw: Json & RawEntry) {
+    this.manager = raw.manager ?? ''
+    this.operation = raw.operation
+    this.apiVersion = raw.apiVersion
+    this.subresource = raw.subresource ?? ''
+    this.time = raw.time
+    this.#raw = raw
+  }
+
+  get raw(): Json & RawEntry {
+    return this.#raw
+  }
+
+  get set(): FieldSet {
+    this.#set ??= decodeFields(this.#raw.fieldsV1) ?? newFieldSet()
+    return this.#set
+  }
+}
+
+/** Whether an entry has one of the paths. */
+export const ownsAny = (entry: ManagerFields, paths: FieldSet): boolean =>
+  entry instanceof StoredEntry
+    ? touches(entry.raw.fieldsV1, paths)
+    : !isEmptySet(intersection(entry.set, paths))
 
 /** Null when an entry is not one that a server writes. */
 export function decodeManagers(entries: unknown): Managers | null {
@@ -68,7 +128,9 @@ function decodeEntry(entry: unknown): ManagerFields | null {
 /** The entries in upstream's order; undefined when nobody owns anything. */
 export function encodeManagers(managers: Managers): Json[] | undefined {
   if (managers.size === 0) return undefined
-  return [...managers.values()].sort(compareEntries).map(encodeEntry)
+  return [...managers.values()]
+    .sort(compareEntries)
+    .map(entry => (entry instanceof StoredEntry ? entry.raw : encodeEntry(entry)))
 }
 
 function encodeEntry(entry: ManagerFields): Json {
@@ -93,6 +155,12 @@ function compareEntries(a: ManagerFields, b: ManagerFields): number {
     compareTexts(a.apiVersion, b.apiVersion) ||
     compareTexts(a.subresource, b.subresource)
   )
+}
+
+/** An entry that owns something else. */
+export function withSet(entry: ManagerFields, set: FieldSet): ManagerFields {
+  const { manager, operation, apiVersion, subresource, time } = entry
+  return { manager, operation, apiVersion, subresource, time, set }
 }
 
 /** Sets an entry, or takes it away when it owns nothing. */

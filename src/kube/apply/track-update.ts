@@ -14,7 +14,10 @@ import {
   type ManagerIdentity,
   type Managers,
   managerKey,
+  ownsAny,
   putManager,
+  storedManagers,
+  withSet,
 } from './managers.ts'
 import { type ApplyTarget, StateComparison, withoutStripped } from './target.ts'
 
@@ -50,7 +53,7 @@ export function trackUpdate(
   if (!replaces && (before === undefined || before.length === 0)) return undefined
   const comparison = new StateComparison(target, withoutManagers(previous), withoutManagers(next))
   if (!replaces && isSame(comparison.own())) return before
-  const managers = replaces ? decoded : (decodeManagers(before) ?? new Map())
+  const managers = replaces ? decoded : storedManagers(before)
   recordUpdate(target, managers, comparison)
   return encodeManagers(managers)
 }
@@ -87,8 +90,8 @@ export function takeFromOthers(managers: Managers, comparison: StateComparison, 
       managers.delete(key)
       continue
     }
-    const left = difference(difference(entry.set, changedFields(changes)), changes.removed)
-    if (left !== entry.set) putManager(managers, key, { ...entry, set: left })
+    const gone = union(changedFields(changes), changes.removed)
+    if (ownsAny(entry, gone)) putManager(managers, key, withSet(entry, difference(entry.set, gone)))
   }
 }
 
