@@ -37,6 +37,15 @@ export class WireReader {
     return this.#readNumber()
   }
 
+  /** A repeated number, packed into bytes or, as this one element, on its own. */
+  packedInt64(): number[] {
+    if (this.#wireType === 0) return [this.#readNumber()]
+    const packed = new WireReader(this.bytes())
+    const numbers: number[] = []
+    while (packed.#at < packed.#bytes.length) numbers.push(packed.#readNumber())
+    return numbers
+  }
+
   bool(): boolean {
     return this.int64() !== 0
   }
