@@ -109,7 +109,10 @@ function createContext(parts: ControllersParts): ControllerContext {
     const known = clients.get(serviceAccount)
     if (known !== undefined) return known
     const transport = parts.transport(controllerUser(serviceAccount))
-    const made = new KubeClient(transport, { term, userAgent: `mk8s/${serviceAccount}` })
+    const made = new KubeClient(transport, {
+      term,
+      userAgent: `kube-controller-manager/mk8s (${serviceAccount})`,
+    })
     clients.set(serviceAccount, made)
     return made
   }

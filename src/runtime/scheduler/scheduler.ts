@@ -65,7 +65,7 @@ class Scheduler {
   constructor(parts: SchedulerParts) {
     const { clock, random, log, term } = parts
     this.#parts = parts
-    this.#client = new KubeClient(parts.transport, { term, userAgent: 'mk8s/scheduler' })
+    this.#client = new KubeClient(parts.transport, { term, userAgent: 'kube-scheduler/mk8s' })
     this.#events = new EventRecorder({ client: this.#client, clock, random, log, component: SCHEDULER_NAME })
     this.#pods = parts.informers.informer<Pod>(PODS)
     this.#nodes = parts.informers.informer<Node>(NODES)

@@ -77,7 +77,7 @@ async function send(parts: BootstrapParts, method: string, object: KubeObject): 
     headers: {
       'content-type': 'application/json',
       accept: 'application/json',
-      'user-agent': 'mk8s/bootstrap',
+      'user-agent': 'kube-apiserver/mk8s',
     },
     ...body,
     ...(parts.signal === undefined ? {} : { signal: parts.signal }),
