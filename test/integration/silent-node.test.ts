@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { isNotFound, type KubeClient } from '../../src/client/kube-client.ts'
-import { LEASES, NAMESPACES, NODES, PODS, SERVICE_ACCOUNTS } from '../../src/client/resources.ts'
-import type { Node, Pod } from '../../src/kube/types.ts'
+import { EVENTS, LEASES, NAMESPACES, NODES, PODS, SERVICE_ACCOUNTS } from '../../src/client/resources.ts'
+import type { Event, Node, Pod } from '../../src/kube/types.ts'
 import {
   addNode,
   type InProcessCluster,
@@ -58,6 +58,19 @@ test('a silent node becomes unknown, its pods unready, and those that do not tol
     WAIT_MS,
   )
   assert.equal(readyOf(silent)?.status, 'Unknown')
+  await until(
+    'the events',
+    async () => {
+      const { items } = await client.list<Event>(EVENTS)
+      const told = items.map(event => `${event.involvedObject.kind} ${event.reason}: ${event.message}`)
+      return [
+        'Node RegisteredNode: Node node-1 event: Registered Node node-1 in Controller',
+        'Node NodeNotReady: Node node-1 status is now: NodeNotReady',
+        'Pod NodeNotReady: Node is not ready',
+      ].every(each => told.includes(each))
+    },
+    WAIT_MS,
+  )
   assert.equal(readyOf(silent)?.reason, 'NodeStatusUnknown')
   assert.deepEqual(silent.spec?.taints?.map(taint => `${taint.key}:${taint.effect}`).sort(), [
     `${key}:NoExecute`,

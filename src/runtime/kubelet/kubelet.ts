@@ -65,7 +65,7 @@ class NodeKubelet implements Kubelet {
     }
     this.#pods = new Informer<Pod>({ ...shared, resource: PODS, fieldSelector: `spec.nodeName=${nodeName}` })
     const facts = { nodeName, nodeAddress, host, version, runtime, kubeletPort: parts.ports.kubelet }
-    this.#node = new NodeRegistration({ client, clock, log, facts })
+    this.#node = new NodeRegistration({ client, clock, log, facts, events: this.#context.recorder })
     this.#server = new KubeletServer({
       address: nodeAddress,
       port: parts.ports.kubelet,

@@ -2,9 +2,11 @@
 import { type BackoffConfig, backoffMs } from '../../base/backoff.ts'
 import { type Clock, sleep } from '../../base/clock.ts'
 import type { Log } from '../../base/log.ts'
+import type { EventRecorder } from '../../client/event-recorder.ts'
 import { isAlreadyExists, isNotFound, type KubeClient } from '../../client/kube-client.ts'
 import { LEASES, NODES } from '../../client/resources.ts'
 import type { Lease, Node } from '../../kube/types.ts'
+import { nodeEvents } from './node-events.ts'
 import {
   LEASE_NAMESPACE,
   LEASE_SECONDS,
@@ -24,6 +26,7 @@ export interface NodeRegistrationParts {
   readonly clock: Clock
   readonly log: Log
   readonly facts: NodeFacts
+  readonly events: EventRecorder
 }
 
 export class NodeRegistration {
@@ -32,6 +35,7 @@ export class NodeRegistration {
   #lease: Lease | null = null
   #renewedMs = 0
   #statusMs = 0
+  #isStart = true
   #why = 'the node is not registered yet'
 
   constructor(parts: NodeRegistrationParts) {
@@ -63,25 +67,35 @@ export class NodeRegistration {
 
   async #register(): Promise<void> {
     const { client, clock, facts } = this.#parts
+    let isNew = true
     try {
       await client.create<Node>(NODES, renderNode(facts, clock.now()))
     } catch (error) {
       if (!isAlreadyExists(error)) throw error
+      isNew = false
       const patch = { metadata: { labels: nodeLabels(facts) } }
       await client.patch(NODES, { name: facts.nodeName, type: 'strategic', patch })
     }
-    const node = await this.#writeStatus()
+    const node = await this.#writeStatus({ isNew })
     await this.#renew(node)
     this.#node = node
   }
 
-  async #writeStatus(): Promise<Node> {
-    const { client, clock, facts } = this.#parts
+  /** A new node has been made with its status, which nobody has been told of. */
+  async #writeStatus({ isNew = false } = {}): Promise<Node> {
+    const { client, clock, facts, events } = this.#parts
     const name = facts.nodeName
     const current = await client.get<Node>(NODES, { name })
     const status = renderNodeStatus(facts, { nowMs: clock.now(), previous: current.status })
     this.#statusMs = clock.monotonic()
-    return client.patch<Node>(NODES, { name, subresource: 'status', type: 'strategic', patch: { status } })
+    const patch = { name, subresource: 'status', type: 'strategic', patch: { status } } as const
+    const written = await client.patch<Node>(NODES, patch)
+    const change = { previous: isNew ? undefined : current.status, next: status, isStart: this.#isStart }
+    this.#isStart = false
+    for (const { type, reason, message } of nodeEvents(name, change)) {
+      events.record(written, type, reason, message)
+    }
+    return written
   }
 
   async #renew(node: Node): Promise<void> {
@@ -101,13 +115,15 @@ export class NodeRegistration {
   }
 
   async #keepUp(signal: AbortSignal): Promise<void> {
-    const { clock, log } = this.#parts
+    const { client, clock, facts, log } = this.#parts
     let failures = 0
     while (!signal.aborted) {
       const delayMs = failures === 0 ? LEASE_MS : backoffMs(RETRY, failures)
       await sleep(clock, delayMs, signal).catch(() => {})
       if (signal.aborted || this.#node === null) return
       try {
+        // Somebody may have deleted the node: it comes back as a new one, before its pods are collected.
+        await client.get<Node>(NODES, { name: facts.nodeName })
         await this.#renew(this.#node)
         if (clock.monotonic() - this.#statusMs >= STATUS_MS) this.#node = await this.#writeStatus()
         failures = 0
@@ -115,7 +131,6 @@ export class NodeRegistration {
         failures += 1
         this.#why = error instanceof Error ? error.message : String(error)
         log.debug("the node's lease or status could not be written", { error })
-        // Somebody deleted the node: it comes back as a new one.
         if (isNotFound(error)) await this.#register().catch(() => {})
       }
     }

@@ -144,7 +144,7 @@ async function createSet(
   } catch (error) {
     if (isNamespaceTerminating(error)) return true
     if (isAlreadyExists(error)) return resolveCollision(parts, deployment, set, signal)
-    await reportFailure(parts, deployment, messageOf(error))
+    await reportFailure(parts, deployment, creationFailure(set, error))
     throw error
   }
   const message = `Scaled up replica set ${set.metadata.name} from 0 to ${replicasOf(set)}`
@@ -173,14 +173,13 @@ async function resolveCollision(
   return false
 }
 
+const creationFailure = (set: ReplicaSet, error: unknown): string =>
+  `Failed to create new replica set ${JSON.stringify(set.metadata.name)}: ${messageOf(error)}`
+
 async function reportFailure(parts: Parts, deployment: Deployment, message: string): Promise<void> {
-  const condition = { type: 'Progressing', status: 'False', reason: 'FailedCreate', message } as const
-  parts.events.record(
-    deployment,
-    'Warning',
-    'ReplicaSetCreateError',
-    `Failed to create new replica set: ${message}`,
-  )
+  const reason = 'ReplicaSetCreateError'
+  const condition = { type: 'Progressing', status: 'False', reason, message } as const
+  parts.events.record(deployment, 'Warning', reason, message)
   const conditions = setCondition(deployment.status?.conditions ?? [], condition, parts.context.clock.now())
   if (semanticEqual(conditions, deployment.status?.conditions)) return
   const next = { ...deployment, status: { ...deployment.status, conditions } }

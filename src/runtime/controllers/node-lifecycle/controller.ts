@@ -1,9 +1,10 @@
 /** Watches nodes' heartbeats: marks silent ones unknown, taints by condition, and their pods not ready. */
+import { type EventRecorder, referenceTo } from '../../../client/event-recorder.ts'
 import { type Informer, keyOf } from '../../../client/informer.ts'
 import { isNotFound, type KubeClient } from '../../../client/kube-client.ts'
 import { LEASES, NODES, PODS } from '../../../client/resources.ts'
 import { formatTime } from '../../../kube/time.ts'
-import type { Lease, Node, Pod } from '../../../kube/types.ts'
+import type { Lease, Node, ObjectReference, Pod } from '../../../kube/types.ts'
 import type { Controller, ControllerContext } from '../shared/context.ts'
 import { keyedController, keysFrom } from '../shared/keyed-controller.ts'
 import { isReady, podCondition } from '../shared/pods.ts'
@@ -26,6 +27,9 @@ interface Parts {
   readonly leases: Informer<Lease>
   readonly pods: Informer<Pod>
   readonly heartbeats: Map<string, Heartbeat>
+  readonly events: EventRecorder
+  /** Nodes that the events have told of. */
+  readonly registered: Map<string, ObjectReference>
 }
 
 export function createNodeLifecycleController(context: ControllerContext): Controller {
@@ -34,7 +38,9 @@ export function createNodeLifecycleController(context: ControllerContext): Contr
   const pods = context.informers.informer<Pod>(PODS)
   pods.addIndex(NODE_INDEX, pod => (pod.spec?.nodeName ? [pod.spec.nodeName] : []))
   const client = context.client(SERVICE_ACCOUNT)
-  const parts: Parts = { context, client, nodes, leases, pods, heartbeats: new Map() }
+  const events = context.events({ component: SERVICE_ACCOUNT, serviceAccount: SERVICE_ACCOUNT })
+  const watched = { nodes, leases, pods }
+  const parts: Parts = { context, client, events, ...watched, heartbeats: new Map(), registered: new Map() }
   return keyedController({
     name: 'node-lifecycle-controller',
     context,
@@ -70,6 +76,7 @@ function observe(parts: Parts, name: string, node: Node): number {
 
 async function reconcile(parts: Parts, name: string): Promise<number | undefined> {
   const node = parts.nodes.get(name)
+  tellRegistration(parts, name, node)
   if (node === undefined) {
     parts.heartbeats.delete(name)
     return undefined
@@ -80,11 +87,29 @@ async function reconcile(parts: Parts, name: string): Promise<number | undefined
   const graceMs = hasReported ? settings.nodeMonitorGraceMs : settings.nodeStartupGraceMs
   const conditions = silentMs >= graceMs ? planUnknown(node, clock.now()) : null
   const current = conditions === null ? node : await writeConditions(parts, node, conditions)
+  if (nodeCondition(node, 'Ready')?.status === 'True' && nodeCondition(current, 'Ready')?.status !== 'True') {
+    const reason = 'NodeNotReady'
+    parts.events.record(current, 'Normal', reason, `Node ${name} status is now: ${reason}`)
+  }
   const taints = planTaints(current, clock.now())
   if (taints !== null) await writeTaints(parts, current, taints)
   const ready = nodeCondition(current, 'Ready')?.status
   if (ready !== 'True' && ready !== undefined) await markPodsNotReady(parts, name)
   return silentMs >= graceMs ? undefined : graceMs - silentMs
+}
+
+/** A node is told of when it is first seen, as another one, and when it is gone. */
+function tellRegistration({ events, registered }: Parts, name: string, node: Node | undefined): void {
+  const known = registered.get(name)
+  if (known !== undefined && known.uid === node?.metadata.uid) return
+  const head = `Node ${name} event:`
+  if (known !== undefined) {
+    registered.delete(name)
+    events.recordReference(known, 'Normal', 'RemovingNode', `${head} Removing Node ${name} from Controller`)
+  }
+  if (node === undefined) return
+  registered.set(name, referenceTo(node))
+  events.record(node, 'Normal', 'RegisteredNode', `${head} Registered Node ${name} in Controller`)
 }
 
 async function writeConditions(
@@ -121,6 +146,7 @@ async function markPodsNotReady(parts: Parts, node: string): Promise<void> {
       const patch = { status: { conditions: [condition] } }
       const target = { namespace, name: name ?? '', subresource: 'status', type: 'strategic' } as const
       await parts.client.patch(PODS, { ...target, patch })
+      parts.events.record(pod, 'Warning', 'NodeNotReady', 'Node is not ready')
     } catch (error) {
       if (!isNotFound(error)) throw error
     }
