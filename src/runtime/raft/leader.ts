@@ -29,6 +29,7 @@ export interface LeaderParts {
   readonly log: RaftLog
   readonly outbox: Outbox
   readonly rules: SafetyRules
+  readonly keptBytes: number
   /** Without an answer of a quorum for so long it steps down; a transfer is given up after as long. */
   readonly electionTicks: number
 }
@@ -209,15 +210,15 @@ export class Leader {
   }
 
   /**
-   * Forgets entries that are applied here and that every member has. One that lags holds up to KEPT_BYTES_MAX
-   * back, and gets a snapshot when that is not enough.
+   * Forgets entries that are applied here and that every member has. One that lags holds back
+   * no more than `keptBytes`, and gets a snapshot when that is not enough.
    */
   dropLog(applied: number): void {
     let needed = applied
     for (const { match, snapshot } of this.#progress.values()) {
       needed = Math.min(needed, Math.max(match, snapshot?.index ?? 0))
     }
-    this.#log.dropTo(Math.min(applied, Math.max(needed, this.#log.lastBeyond(KEPT_BYTES_MAX))))
+    this.#log.dropTo(Math.min(applied, Math.max(needed, this.#log.lastBeyond(this.#parts.keptBytes))))
   }
 
   // ── snapshots ──────────────────────────────────────────────────────────────────────────────────────

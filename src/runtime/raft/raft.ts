@@ -26,6 +26,7 @@ export class Raft {
   readonly id: MemberId
   readonly #random: Random
   readonly #rules: SafetyRules
+  readonly #keptBytes: number
   readonly #log: RaftLog
   /** What this member does as the leader of `#term`; null when it does not lead. */
   #reign: Leader | null = null
@@ -45,6 +46,7 @@ export class Raft {
     this.id = parts.id
     this.#random = parts.random
     this.#rules = parts.rules ?? soundRules
+    this.#keptBytes = parts.keptBytes ?? KEPT_BYTES_MAX
     this.#log = new RaftLog(parts.log)
     this.#term = parts.hardState.term
     this.#vote = parts.hardState.vote
@@ -233,7 +235,7 @@ export class Raft {
     if (this.#reign !== null) this.#reign.dropLog(index)
     else if (isAlone(this.configuration, this.id)) this.#log.dropTo(index)
     // Whoever leads next can help others with what it kept.
-    else this.#log.dropTo(Math.min(index, this.#log.lastBeyond(KEPT_BYTES_MAX / 2)))
+    else this.#log.dropTo(Math.min(index, this.#log.lastBeyond(this.#keptBytes / 2)))
   }
 
   // ── roles ──────────────────────────────────────────────────────────────────────────────────────────
@@ -289,6 +291,7 @@ export class Raft {
       log: this.#log,
       outbox: this.#outbox,
       rules: this.#rules,
+      keptBytes: this.#keptBytes,
       electionTicks: this.#electionTimeout,
     })
   }

@@ -21,6 +21,8 @@ export interface RaftParts {
   readonly log: RaftLogStart
   /** The sound ones, unless a test means to break one. */
   readonly rules?: SafetyRules
+  /** Bytes of entries that a leader keeps in memory for members that lag. */
+  readonly keptBytes?: number
 }
 
 export interface ReadState {

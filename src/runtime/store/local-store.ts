@@ -42,7 +42,7 @@ export interface LocalStoreParts {
 }
 
 export abstract class LocalStore implements Store {
-  protected readonly state = new StateMachine()
+  #state = new StateMachine()
   protected readonly log: Log
   readonly #hub = new WatchHub({
     eventsAfter: revision => this.state.eventsAfter(revision),
@@ -65,6 +65,17 @@ export abstract class LocalStore implements Store {
       compactedRevision: () => this.state.compactedRevision,
       compact: revision => this.#inBackground('compact history', this.compact(revision)),
     })
+  }
+
+  protected get state(): StateMachine {
+    return this.#state
+  }
+
+  /** A snapshot takes the place of the state. Watchers get what its history has, or end when it is too short. */
+  protected replaceState(state: StateMachine): void {
+    this.#state = state
+    this.#hub.catchUp()
+    if (this.#leadership.leader) this.#leaseKeeper.reset(state.leases())
   }
 
   /** Gets the command committed and applied here; resolves with what came of it. */

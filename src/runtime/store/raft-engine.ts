@@ -164,11 +164,13 @@ export class RaftEngine extends LocalStore implements RaftStore {
       return
     }
     if (message.type !== 'progress') return
+    const before = this.#raftStatus
     this.#raftStatus = message.status
     if (message.committed !== null && !this.#applyAll(Buffer.from(message.committed))) return
     for (const { context, index } of message.reads) this.#requests.readAnswered(context, index)
     for (const refused of message.refused) this.#requests.refused(refused)
     this.#releaseBarriers()
+    if (isNewLeader(before, message.status)) this.#requests.leaderChanged()
     this.#maybeChangeLeadership(message.status)
     this.#maybeCheckpoint(message.status)
   }
@@ -188,24 +190,30 @@ export class RaftEngine extends LocalStore implements RaftStore {
   #applyEntry(header: EntryHeader, payload: Buffer): boolean {
     const { index, proposer, request } = header
     const own = proposer === this.#proposer
-    const command = own ? this.#requests.commandOf(request) : readCommand(header, payload)
+    const known = own && payload.length === 0
+    const command = known ? this.#requests.commandOf(request) : readCommand(header, payload)
     if (command === 'unknown') {
       this.#fail(unknownEntryError(header))
       return false
     }
     if (command === null) {
       // Own commands are kept until they are applied; after a close nobody needs them.
-      assert(!own || this.#phase === 'closed', 'an own entry has its command')
-      if (own) return false
+      assert(!known || this.#phase === 'closed', 'an own entry has its command')
+      if (known) return false
       this.state.skip(index)
       this.#persister?.skip(index)
-      if (header.type === entryTypes.noOp) this.#noOpTerm = header.term
+      if (header.type === entryTypes.noOp) this.#noOpApplied(header.term)
       return true
     }
     const applied = this.applyCommand({ index, proposer, request, command })
     this.#persister?.add(applied)
     if (own) this.#requests.applied(request, applied.result)
     return true
+  }
+
+  #noOpApplied(term: number): void {
+    this.#noOpTerm = term
+    this.#requests.termApplied(term)
   }
 
   #releaseBarriers(): void {
@@ -245,6 +253,11 @@ export class RaftEngine extends LocalStore implements RaftStore {
       else this.#parts.onFatal(error)
     })
   }
+}
+
+function isNewLeader(before: RaftThreadStatus | null, now: RaftThreadStatus): boolean {
+  if (now.leaderMember === 0) return false
+  return before?.leaderMember !== now.leaderMember || before.term !== now.term
 }
 
 function closedError(): Mk8sError {

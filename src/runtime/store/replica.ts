@@ -1,31 +1,68 @@
 /**
- * Drives the consensus core on the raft thread: requests in, write-ahead log, committed entries and answers
- * out. All decisions are the core's; this one owns the order: write → (durable) → tell the core → apply.
+ * Drives the consensus core on the raft thread: requests and messages in; write-ahead log, messages, committed
+ * entries and answers out. All decisions are the core's; this one owns the order: write → (durable) → tell the
+ * core → apply. Time, disk, network and snapshots are arguments.
  */
 import type { Clock, Timer } from '../../base/clock.ts'
 import { ENTRY_HEADER_BYTES, type Entry, readEntryHeader } from '../raft/entry.ts'
+import type { Membership } from '../raft/membership.ts'
+import type { MemberId, Message, Snapshot, SnapshotChunk } from '../raft/messages.ts'
 import type { Raft } from '../raft/raft.ts'
+import type { ChangeOutcome, Ready, SnapshotRead } from '../raft/ready.ts'
 import { TICK_MS } from '../raft/timing.ts'
 import type { WriteAheadLog } from './log/write-ahead-log.ts'
 import type { FromRaft, RaftRequests, RaftThreadStatus, RefusedRequest } from './thread-messages.ts'
+
+/** What members say to each other: the core's messages, and proposals on their way to the leader. */
+export type PeerMessage =
+  | { readonly type: 'raft'; readonly message: Message }
+  | { readonly type: 'forward'; readonly proposals: readonly Buffer[] }
+
+/** Sends without waiting; what cannot be sent is lost. */
+export interface PeerNetwork {
+  send(to: MemberId, message: PeerMessage): void
+}
+
+/** Where snapshots for others come from, and where those from others go. */
+export interface SnapshotPort {
+  /** Reads a piece; `done` gets null when there is nothing to read. The place of a snapshot is looked up here. */
+  read(read: SnapshotRead, done: (chunk: SnapshotBytes | null) => void): void
+  /** Stores a piece; `done` once it is durable. The last one makes the snapshot whole. */
+  store(chunk: SnapshotChunk, done: () => void): void
+}
+
+export interface SnapshotBytes {
+  readonly id: number
+  /** The last entry that the snapshot holds. */
+  readonly index: number
+  readonly offset: number
+  readonly data: Buffer
+  readonly last: boolean
+}
 
 export interface ReplicaParts {
   readonly raft: Raft
   readonly wal: WriteAheadLog
   readonly clock: Clock
   readonly post: (message: FromRaft, transfer: ArrayBuffer[]) => void
+  /** Absent while the cluster has one member. */
+  readonly network?: PeerNetwork
+  readonly snapshots?: SnapshotPort
 }
 
 export class Replica {
   readonly #parts: ReplicaParts
-  /** Requests made by this process: the main thread still has their commands. */
-  readonly #own = new Set<number>()
+  /** Proposers of this process and the last request of theirs handed back: the main thread has later commands. */
+  readonly #own = new Map<number, number>()
   #committed: Entry[] = []
   #reads: { context: number; index: number }[] = []
   #refused: RefusedRequest[] = []
+  /** The snapshot being sent to a member; its place is remembered, because the log may forget it meanwhile. */
+  readonly #sending = new Map<MemberId, Snapshot>()
   #timer: Timer | null = null
   #tickedAt: number
   #posted = ''
+  #stopped = false
 
   constructor(parts: ReplicaParts) {
     this.#parts = parts
@@ -38,24 +75,66 @@ export class Replica {
   }
 
   stop(): void {
+    this.#stopped = true
     this.#timer?.cancel()
   }
 
   request({ entries, proposals, reads }: RaftRequests): void {
+    const { raft } = this.#parts
     const bytes = Buffer.from(entries)
+    const forwarded: Buffer[] = []
     for (const { request, offset, length, term } of proposals) {
       const proposal = bytes.subarray(offset, offset + length)
-      this.#own.add(readEntryHeader(proposal)?.proposer ?? 0)
-      const outcome = this.#parts.raft.propose([proposal], term ?? undefined)
+      const proposer = readEntryHeader(proposal)?.proposer ?? 0
+      if (!this.#own.has(proposer)) this.#own.set(proposer, 0)
+      const outcome = raft.propose([proposal], term ?? undefined)
       if (outcome.kind === 'accepted') continue
-      const reason = outcome.kind === 'fenced' ? 'fenced' : 'no-leader'
-      this.#refused.push({ kind: 'proposal', request, reason, term: this.#parts.raft.term })
+      if (outcome.kind === 'not-leader' && this.#canForward) forwarded.push(proposal)
+      else this.#refuse('proposal', request, outcome.kind === 'fenced' ? 'fenced' : 'no-leader')
     }
-    for (const context of reads) {
-      if (this.#parts.raft.readIndex(context)) continue
-      this.#refused.push({ kind: 'read', request: context, reason: 'no-leader', term: this.#parts.raft.term })
+    if (forwarded.length > 0) {
+      this.#parts.network?.send(raft.leader, { type: 'forward', proposals: forwarded })
     }
+    for (const context of reads) if (!raft.readIndex(context)) this.#refuse('read', context, 'no-leader')
     this.#advance()
+  }
+
+  get #canForward(): boolean {
+    const { raft, network } = this.#parts
+    return network !== undefined && raft.leader !== 0 && raft.leader !== raft.id
+  }
+
+  #refuse(kind: RefusedRequest['kind'], request: number, reason: RefusedRequest['reason']): void {
+    this.#refused.push({ kind, request, reason, term: this.#parts.raft.term })
+  }
+
+  /** A message of another member. */
+  receive(message: PeerMessage): void {
+    if (this.#stopped) return
+    this.#catchUpTicks()
+    if (message.type === 'raft') this.#parts.raft.step(message.message)
+    // What a member forwards to one that does not lead any more is asked again by it.
+    else this.#parts.raft.propose(message.proposals.map(proposal => Buffer.from(proposal)))
+    this.#advance()
+  }
+
+  /** The link to a member is closed. */
+  linkClosed(peer: MemberId): void {
+    this.#catchUpTicks()
+    this.#parts.raft.linkClosed(peer)
+    this.#advance()
+  }
+
+  changeMembership(target: Membership): ChangeOutcome {
+    const outcome = this.#parts.raft.changeMembership(target)
+    this.#advance()
+    return outcome
+  }
+
+  transferLeadership(target: MemberId): boolean {
+    const begun = this.#parts.raft.transferLeadership(target)
+    this.#advance()
+    return begun
   }
 
   /** Entries up to `index` are durable in SQLite. */
@@ -65,23 +144,71 @@ export class Replica {
   }
 
   #advance(): void {
-    const { raft, wal } = this.#parts
-    while (raft.hasReady) {
-      const ready = raft.takeReady()
-      for (const entry of ready.committed) this.#committed.push(entry)
-      this.#reads.push(...ready.reads)
-      const done = () => {
-        raft.persisted(ready.number)
-        this.#advance()
-      }
-      wal.append({ hardState: ready.hardState, entries: ready.entries, done })
-      const applied = ready.committed.at(-1)
-      // With no follower to send them to, entries that were handed on are not needed here any more.
-      if (applied !== undefined) raft.dropLog(applied.index)
-    }
+    const { raft } = this.#parts
+    while (raft.hasReady && !this.#stopped) this.#carryOut(raft.takeReady())
     this.#post()
     this.#armTimer()
   }
+
+  #carryOut(ready: Ready): void {
+    const { raft, wal, network } = this.#parts
+    for (const message of ready.messages) network?.send(message.to, { type: 'raft', message })
+    for (const entry of ready.committed) this.#committed.push(entry)
+    this.#reads.push(...ready.reads)
+    const { restore } = ready
+    const done = () => {
+      if (this.#stopped) return
+      if (restore !== null) this.#postRestored(restore.index)
+      raft.persisted(ready.number)
+      this.#advance()
+    }
+    wal.append({ restore, hardState: ready.hardState, entries: ready.entries, done })
+    for (const read of ready.snapshotReads) this.#readSnapshot(read)
+    for (const chunk of ready.snapshotChunks) this.#storeChunk(chunk)
+    const applied = ready.committed.at(-1)
+    if (applied !== undefined) raft.dropLog(applied.index)
+  }
+
+  // ── snapshots ──────────────────────────────────────────────────────────────────────────────────────
+
+  /** The state as of the snapshot takes the place of what was applied; nothing behind it was handed on yet. */
+  #postRestored(index: number): void {
+    this.#parts.post({ type: 'restored', index }, [])
+  }
+
+  #readSnapshot(read: SnapshotRead): void {
+    const { raft, snapshots } = this.#parts
+    const answer = (bytes: SnapshotBytes | null) => {
+      if (this.#stopped) return
+      raft.sendSnapshotChunk(read.to, bytes && this.#chunkOf(read.to, bytes))
+      this.#advance()
+    }
+    if (snapshots) snapshots.read(read, answer)
+    else answer(null)
+  }
+
+  /** Null when the log does not reach back to where the snapshot ends: a later one will do. */
+  #chunkOf(to: MemberId, { id, index, offset, data, last }: SnapshotBytes): SnapshotChunk | null {
+    const known = this.#sending.get(to)
+    if (known?.id === id) return { snapshot: known, offset, data, last }
+    const { log } = this.#parts.raft
+    const term = log.termAt(index)
+    if (offset !== 0 || term === null || index < log.firstIndex - 1 || index > log.committed) return null
+    const snapshot = { id, index, term, configuration: log.configurationAt(index) }
+    this.#sending.set(to, snapshot)
+    return { snapshot, offset, data, last }
+  }
+
+  #storeChunk(chunk: SnapshotChunk): void {
+    const end = chunk.offset + chunk.data.length
+    this.#parts.snapshots?.store(chunk, () => {
+      if (this.#stopped) return
+      this.#parts.raft.snapshotStored(chunk.snapshot.id, end)
+      this.#advance()
+    })
+  }
+
+  // ── to the main thread ─────────────────────────────────────────────────────────────────────────────
 
   #post(): void {
     const status = this.#status()
@@ -90,25 +217,16 @@ export class Replica {
     if (nothing && statusKey === this.#posted) return
     this.#posted = statusKey
     const committed = this.#committed.length > 0 ? this.#gather(this.#committed) : null
-    const { post } = this.#parts
-    const message: FromRaft = {
-      type: 'progress',
-      committed,
-      reads: this.#reads,
-      refused: this.#refused,
-      status,
-    }
-    post(message, committed ? [committed] : [])
+    const [reads, refused] = [this.#reads, this.#refused]
     this.#committed = []
     this.#reads = []
     this.#refused = []
+    const message: FromRaft = { type: 'progress', committed, reads, refused, status }
+    this.#parts.post(message, committed ? [committed] : [])
   }
 
   #gather(entries: readonly Entry[]): ArrayBuffer {
-    const parts = entries.map(entry => {
-      const own = this.#own.has(readEntryHeader(entry.bytes)?.proposer ?? 0)
-      return own ? entry.bytes.subarray(0, ENTRY_HEADER_BYTES) : entry.bytes
-    })
+    const parts = entries.map(entry => this.#withoutOwnCommand(entry.bytes))
     const gathered = Buffer.from(new ArrayBuffer(parts.reduce((total, part) => total + part.length, 0)))
     let offset = 0
     for (const part of parts) {
@@ -117,6 +235,15 @@ export class Replica {
       offset += part.length
     }
     return gathered.buffer
+  }
+
+  /** The main thread still has its own commands, except when one comes a second time. */
+  #withoutOwnCommand(bytes: Buffer): Buffer {
+    const header = readEntryHeader(bytes)
+    const newest = header ? this.#own.get(header.proposer) : undefined
+    if (header === null || newest === undefined || header.request <= newest) return bytes
+    this.#own.set(header.proposer, header.request)
+    return bytes.subarray(0, ENTRY_HEADER_BYTES)
   }
 
   #status(): RaftThreadStatus {
@@ -132,21 +259,25 @@ export class Replica {
     }
   }
 
+  // ── time ───────────────────────────────────────────────────────────────────────────────────────────
+
   #armTimer(): void {
     this.#timer?.cancel()
     const ticks = this.#parts.raft.ticksUntilNextDeadline()
-    if (ticks === null) {
+    if (ticks === null || this.#stopped) {
       this.#timer = null
       return
     }
     const due = this.#tickedAt + ticks * TICK_MS - this.#parts.clock.monotonic()
-    this.#timer = this.#parts.clock.after(Math.max(1, due), () => this.#tick())
+    this.#timer = this.#parts.clock.after(Math.max(1, due), () => {
+      this.#catchUpTicks()
+      this.#advance()
+    })
   }
 
-  #tick(): void {
+  #catchUpTicks(): void {
     const ticks = Math.floor((this.#parts.clock.monotonic() - this.#tickedAt) / TICK_MS)
     this.#tickedAt += ticks * TICK_MS
     if (ticks > 0) this.#parts.raft.tick(ticks)
-    this.#advance()
   }
 }

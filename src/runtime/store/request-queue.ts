@@ -43,6 +43,7 @@ export class RequestQueue {
   readonly #reads = new Map<number, Waiting<number>>()
   #unsent: { readonly request: number; readonly proposal: PendingProposal }[] = []
   #unsentRead: { readonly context: number; readonly answer: Promise<number> } | null = null
+  #readsAgain = false
   #lastRequest = 0
   #lastContext = 0
   #bytes = 0
@@ -103,12 +104,36 @@ export class RequestQueue {
     this.#reads.delete(context)
   }
 
+  /**
+   * Somebody else leads, or in a new term: what is not answered may be lost, so it is asked again. What was
+   * committed meanwhile applies once nevertheless, because the state machine remembers it.
+   */
+  leaderChanged(): void {
+    const unsent = new Set(this.#unsent.map(({ request }) => request))
+    for (const [request, proposal] of this.#proposals) {
+      if (proposal.term === null && !unsent.has(request)) this.#unsent.push({ request, proposal })
+    }
+    this.#readsAgain = this.#reads.size > 0
+    if (this.#unsent.length > 0 || this.#readsAgain) this.#schedule()
+  }
+
+  /** An entry of this term is applied: what was fenced to an earlier one and is not applied never will be. */
+  termApplied(term: number): void {
+    for (const [request, proposal] of this.#proposals) {
+      if (proposal.term === null || proposal.term >= term) continue
+      this.#remove(request)?.reject(fencedError(term))
+    }
+  }
+
+  /** Without a leader there is nobody to ask; `leaderChanged` asks again. */
   refused({ kind, request, reason, term }: RefusedRequest): void {
+    const fenced = kind === 'proposal' && this.#proposals.get(request)?.term !== null
+    if (reason === 'no-leader' && !fenced) return
     const waiting = kind === 'proposal' ? this.#remove(request) : this.#reads.get(request)
     if (kind === 'read') this.#reads.delete(request)
     waiting?.reject(
       reason === 'fenced'
-        ? new Mk8sError('store/fenced', 'the term of this write is over', { why: `the term is ${term} now` })
+        ? fencedError(term)
         : new Mk8sError('store/no-leader', 'no member of the datastore leads'),
     )
   }
@@ -172,8 +197,10 @@ export class RequestQueue {
       proposals.push({ request, offset, length, term })
       offset += length
     }
-    const reads = this.#unsentRead === null ? [] : [this.#unsentRead.context]
+    const fresh = this.#unsentRead === null ? [] : [this.#unsentRead.context]
+    const reads = this.#readsAgain ? [...this.#reads.keys()] : fresh
     this.#unsentRead = null
+    this.#readsAgain = false
     this.#parts.post({ type: 'requests', entries, proposals, reads }, [entries])
   }
 
@@ -205,6 +232,10 @@ function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
     signal.addEventListener('abort', onAbort, { once: true })
     promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort))
   })
+}
+
+function fencedError(term: number): Mk8sError {
+  return new Mk8sError('store/fenced', 'the term of this write is over', { why: `the term is ${term} now` })
 }
 
 function overloadedError(inFlight: number, bytes: number): Mk8sError {

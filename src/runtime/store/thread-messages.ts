@@ -75,12 +75,14 @@ export type FromRaft =
   | { readonly type: 'opened'; readonly identity: MemberIdentity; readonly lastIndex: number }
   | {
       readonly type: 'progress'
-      /** Committed entries, one behind the other; those of `proposer` are headers without payload. */
+      /** Committed entries, one behind the other; own ones, the first time they come, are headers without payload. */
       readonly committed: ArrayBuffer | null
       readonly reads: readonly { readonly context: number; readonly index: number }[]
       readonly refused: readonly RefusedRequest[]
       readonly status: RaftThreadStatus
     }
+  /** A received snapshot takes the place of the state; what follows is applied on top of it. */
+  | { readonly type: 'restored'; readonly index: number }
   | { readonly type: 'closed' }
   | LogLine
   | Failed

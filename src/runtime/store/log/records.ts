@@ -1,5 +1,5 @@
 /**
- * The records inside a frame: log entries as they are, and two of the log's own with types from 128 on.
+ * The records inside a frame: log entries as they are, and three of the log's own with types from 128 on.
  * All begin `type u8 · version u8 · reserved u16 · payload length u32`.
  */
 import {
@@ -16,6 +16,7 @@ import type { HardState } from '../../raft/ready.ts'
 
 const HARD_STATE = 128
 const POSITION = 129
+const RESTORE = 130
 const RECORD_HEADER_BYTES = 8
 
 /** What a segment needs to stand alone: the entry before its first one, and the membership there. */
@@ -29,6 +30,8 @@ export type LogRecord =
   | { readonly kind: 'entry'; readonly entry: Entry }
   | { readonly kind: 'hard-state'; readonly hardState: HardState }
   | { readonly kind: 'position'; readonly position: LogPosition }
+  /** A snapshot took the place of everything: the log begins anew behind it. */
+  | { readonly kind: 'restore'; readonly position: LogPosition }
 
 export function encodeHardState({ term, vote, commit }: HardState): Buffer {
   const bytes = recordOf(HARD_STATE, 24)
@@ -38,9 +41,17 @@ export function encodeHardState({ term, vote, commit }: HardState): Buffer {
   return bytes
 }
 
-export function encodePosition({ index, term, configuration }: LogPosition): Buffer {
+export function encodePosition(position: LogPosition): Buffer {
+  return positionRecord(POSITION, position)
+}
+
+export function encodeRestore(position: LogPosition): Buffer {
+  return positionRecord(RESTORE, position)
+}
+
+function positionRecord(type: number, { index, term, configuration }: LogPosition): Buffer {
   const members = encodeConfiguration(configuration)
-  const bytes = recordOf(POSITION, 16 + members.length)
+  const bytes = recordOf(type, 16 + members.length)
   writeNumber(bytes, RECORD_HEADER_BYTES, index)
   writeNumber(bytes, RECORD_HEADER_BYTES + 8, term)
   members.copy(bytes, RECORD_HEADER_BYTES + 16)
@@ -77,9 +88,10 @@ function decodeRecord(type: number, bytes: Buffer): LogRecord | null {
   if (type === HARD_STATE) {
     return { kind: 'hard-state', hardState: { term: at(0), vote: at(8), commit: at(16) } }
   }
-  if (type === POSITION) {
+  if (type === POSITION || type === RESTORE) {
     const configuration = decodeConfiguration(bytes.subarray(RECORD_HEADER_BYTES + 16))
-    return { kind: 'position', position: { index: at(0), term: at(8), configuration } }
+    const position = { index: at(0), term: at(8), configuration }
+    return { kind: type === POSITION ? 'position' : 'restore', position }
   }
   const header = type < 128 ? readEntryHeader(bytes) : null
   if (header === null) return null

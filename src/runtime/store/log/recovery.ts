@@ -16,6 +16,10 @@ export interface Segment {
   readonly header: SegmentHeader
   /** The greatest index of an entry in it (or before it). */
   lastIndex: number
+  /** The last index before its first frame. */
+  startIndex: number
+  /** False when an entry in it replaces one before it: then it makes sense only behind the segments before. */
+  standsAlone: boolean
 }
 
 export interface RecoveredLog {
@@ -65,6 +69,8 @@ class LogReader {
   #entries: Entry[] = []
   #end = 0
   #nextSequence = 0
+  #startIndex = 0
+  #standsAlone = true
 
   constructor(after: number, log: Log) {
     this.#after = after
@@ -73,9 +79,13 @@ class LogReader {
 
   read(name: string, file: DiskFile, last: boolean): void {
     const header = this.#readHeader(name, file)
+    this.#startIndex = this.#lastIndex
+    this.#standsAlone = true
     const scan = scanSegment(file, header, records => this.#takeFrame(name, records))
     this.#check(name, scan, last)
-    this.#segments.push({ name, number: header.number, file, header, lastIndex: this.#lastIndex })
+    const { number } = header
+    const [startIndex, standsAlone] = [this.#startIndex, this.#standsAlone]
+    this.#segments.push({ name, number, file, header, lastIndex: this.#lastIndex, startIndex, standsAlone })
     this.#end = scan.end
     this.#nextSequence = scan.nextSequence
   }
@@ -124,8 +134,20 @@ class LogReader {
 
   #take(record: LogRecord): void {
     if (record.kind === 'hard-state') this.#hardState = record.hardState
-    else if (record.kind === 'position') this.#position ??= record.position
+    else if (record.kind === 'position') this.#takePosition(record.position)
+    else if (record.kind === 'restore') this.#restore(record.position)
     else this.#takeEntry(record.entry)
+  }
+
+  #takePosition(position: LogPosition): void {
+    this.#position ??= position
+    this.#startIndex = position.index
+  }
+
+  #restore(position: LogPosition): void {
+    this.#position = position
+    this.#entries = []
+    for (const segment of this.#segments) segment.lastIndex = Math.min(segment.lastIndex, position.index)
   }
 
   #takeEntry(entry: Entry): void {
@@ -135,6 +157,7 @@ class LogReader {
     if (entry.index <= position.index || entry.index > this.#lastIndex + 1) {
       throw corrupt('the log is damaged', `entry ${entry.index} follows entry ${this.#lastIndex}`)
     }
+    if (entry.index <= this.#startIndex) this.#standsAlone = false
     // An index again: a later leader's entry replaces this one and all behind it.
     this.#entries.length = entry.index - position.index - 1
     this.#entries.push(entry)

@@ -19,7 +19,7 @@ import {
   type SegmentHeader,
   sealFrame,
 } from './frame.ts'
-import { encodeHardState, encodePosition, type LogPosition } from './records.ts'
+import { encodeHardState, encodePosition, encodeRestore, type LogPosition } from './records.ts'
 import { type RecoveredLog, type Segment, segmentName } from './recovery.ts'
 
 export const SEGMENT_BYTES = 16 * 1024 * 1024
@@ -48,6 +48,8 @@ export interface WriteAheadLogParts {
 }
 
 export interface LogWrite {
+  /** A snapshot takes the place of everything before `entries`. */
+  readonly restore?: LogPosition | null
   readonly hardState: HardState | null
   readonly entries: readonly Entry[]
   readonly done: () => void
@@ -116,10 +118,12 @@ export class WriteAheadLog {
 
   /** Entries up to `index` are durable elsewhere: full segments that hold nothing else are recycled. */
   dropTo(index: number): void {
-    const droppable: Segment[] = []
-    while (this.#segments.length > 1 && must(this.#segments[0], 'a segment').lastIndex <= index) {
-      droppable.push(must(this.#segments.shift(), 'a segment'))
+    let count = 0
+    for (const [at, next] of this.#segments.slice(1).entries()) {
+      if (must(this.#segments[at], 'a segment').lastIndex > index) break
+      if (next.standsAlone) count = at + 1
     }
+    const droppable = this.#segments.splice(0, count)
     if (droppable.length === 0) return
     this.#dropping = this.#dropping
       .then(() => this.#recycle(droppable))
@@ -140,7 +144,7 @@ export class WriteAheadLog {
       await undefined
       while (this.#waiting.length > 0 && !this.#dead) {
         const writes = this.#takeWaiting()
-        const records = writes.flatMap(write => write.entries.map(entry => entry.bytes))
+        const records = writes.flatMap(recordsOf)
         for (const write of writes) this.#hardState = write.hardState ?? this.#hardState
         // A moved commit index alone promises nothing: it goes with the next frame.
         if (records.length > 0 || !hasSameVote(this.#hardState, this.#hardStateWritten)) {
@@ -181,9 +185,20 @@ export class WriteAheadLog {
     this.#end += frame.length
     this.#nextSequence++
     this.#hardStateWritten = hardState
-    for (const write of writes) this.#position = positionAfter(this.#position, write.entries)
+    if (first) current.startIndex = this.#position.index
+    for (const write of writes) this.#advance(write, current)
     current.lastIndex = this.#position.index
     if (this.#end > current.file.size / 2) this.#maybeFillSpare()
+  }
+
+  #advance({ restore, entries }: LogWrite, current: Segment): void {
+    if (restore) {
+      this.#position = restore
+      for (const segment of this.#segments) segment.lastIndex = Math.min(segment.lastIndex, restore.index)
+    }
+    const first = entries[0]
+    if (first !== undefined && first.index <= current.startIndex) current.standsAlone = false
+    this.#position = positionAfter(this.#position, entries)
   }
 
   #buildFrame(records: readonly Buffer[]): Buffer {
@@ -212,7 +227,16 @@ export class WriteAheadLog {
     await file.flush()
     await this.#parts.disk.rename(spare, name)
     await this.#parts.disk.flushDirectory()
-    this.#segments.push({ name, number, file, header, lastIndex: this.#position.index })
+    const { index } = this.#position
+    this.#segments.push({
+      name,
+      number,
+      file,
+      header,
+      lastIndex: index,
+      startIndex: index,
+      standsAlone: true,
+    })
     this.#end = SEGMENT_HEADER_BYTES
   }
 
@@ -272,6 +296,11 @@ function hasSameVote(a: HardState, b: HardState): boolean {
   return a.term === b.term && a.vote === b.vote
 }
 
+function recordsOf({ restore, entries }: LogWrite): Buffer[] {
+  const records = entries.map(entry => entry.bytes)
+  return restore ? [encodeRestore(restore), ...records] : records
+}
+
 function sizeOf(entries: readonly Entry[]): number {
   return entries.reduce((total, entry) => total + entry.bytes.length, 0)
 }
@@ -292,6 +321,7 @@ function splitWrite(write: LogWrite): LogWrite[] {
   return parts.map((entries, index) => ({
     entries,
     hardState: index === 0 ? write.hardState : null,
+    restore: index === 0 ? (write.restore ?? null) : null,
     done: index === parts.length - 1 ? write.done : () => {},
   }))
 }

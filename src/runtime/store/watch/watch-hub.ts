@@ -48,6 +48,18 @@ export class WatchHub {
     for (const watcher of this.#watchers) this.#deliver(watcher, events, revision)
   }
 
+  /** The state has jumped ahead: whoever cannot be given all events in between is told that the watch is over. */
+  catchUp(): void {
+    for (const watcher of [...this.#watchers]) {
+      try {
+        this.#deliver(watcher, this.#parts.eventsAfter(watcher.seen), this.#parts.revision())
+      } catch (error) {
+        this.#watchers.delete(watcher)
+        watcher.listener.onClosed(error instanceof Error ? error : new Error(messageOf(error)))
+      }
+    }
+  }
+
   closeAll(error: Error): void {
     const watchers = [...this.#watchers]
     this.#watchers.clear()
