@@ -86,7 +86,6 @@ async function createApplied(
   await authorizeCreate(scope)
   const tracker = new AppliedTracker()
   const object = applied(scope, null, config, options, tracker)
-  placeInNamespace(scope, object)
   const caller = callerOf(scope, options.dryRun)
   return createObject(scope.context, { resource: internalResource(scope), object, caller, tracker })
 }
@@ -146,6 +145,7 @@ function applied(
       `the name of the object (${name ?? ''}) does not match the name on the URL (${scope.info.name})`,
     )
   }
+  placeInNamespace(scope, decoded)
   const next = resource.servesStoredBytes ? decoded : toStorage(resource.info, decoded)
   resource.strategy.applyDefaults?.(next)
   return next

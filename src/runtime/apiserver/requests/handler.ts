@@ -171,7 +171,8 @@ function failureResponse(context: ApiContext, request: AuthenticatedRequest, err
   if (error instanceof AssertionFailure) context.onFatal(error)
   const failure: StatusError = statusErrorFrom(error)
   const isGone = request.signal?.aborted === true
-  if (failure.code === 500 && !isGone) {
+  // Upstream answers 500 without a reason to configurations that cannot be applied, which is nobody's failure.
+  if (failure.code === 500 && failure.reason !== '' && !isGone) {
     context.log.error('a request failed', { method: request.method, path: request.path, error })
   }
   const format = negotiate(request.headers?.['accept'], { allowConversion: true })?.format ?? 'json'

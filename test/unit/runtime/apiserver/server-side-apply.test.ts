@@ -95,7 +95,60 @@ test('what was sent must be of the kind, without managedFields, with known field
     'failed to create typed patch object (default/one; /v1, Kind=ConfigMap): .foo: field not declared in schema',
   )
   assert.equal((await apply(server, path, configMap({}, { name: 'two' }))).status, 400)
+  assert.equal((await apply(server, path, configMap({}, { namespace: 'other' }))).status, 400)
   assert.match((await apply(server, path, 'a: [')).body.message, /^error decoding YAML: /)
+})
+
+test('defaults inside of what is owned as a whole are no change when it is applied again', async () => {
+  const server = makeServer()
+  const env = [{ name: 'IP', valueFrom: { fieldRef: { fieldPath: 'status.podIP' } } }]
+  const containers = [{ name: 'c', image: 'i', env, ports: [{ containerPort: 80 }] }]
+  const template = {
+    metadata: { labels: { app: 'x' } },
+    spec: { containers, securityContext: {}, volumes: [] },
+  }
+  const created = await apply(server, `${deployments}/web`, deployment({ template }))
+  assert.equal(created.status, 201)
+  assert.equal(created.body.spec.template.spec.containers[0].env[0].valueFrom.fieldRef.apiVersion, 'v1')
+  const again = await apply(server, `${deployments}/web`, deployment({ template }))
+  assert.deepEqual(again.body, created.body)
+})
+
+test('a list item goes with its applier, and what others own of it stays', async () => {
+  const server = makeServer()
+  const path = `${deployments}/web`
+  const main = { name: 'c', image: 'i' }
+  const spec = (...containers: object[]) => ({
+    template: { metadata: { labels: { app: 'x' } }, spec: { containers } },
+  })
+  await apply(server, path, deployment(spec(main, { name: 'side', image: 's' })))
+  const partial = { apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name: 'web' } }
+  const own = {
+    ...partial,
+    spec: { template: { spec: { containers: [{ name: 'side', env: [{ name: 'A', value: '1' }] }] } } },
+  }
+  await apply(server, path, own, 'fieldManager=other')
+  const kept = await apply(server, path, deployment(spec(main, { name: 'side', image: 's2' })))
+  assert.deepEqual(
+    kept.body.spec.template.spec.containers.map((one: { name: string; image: string; env?: object[] }) => [
+      one.name,
+      one.image,
+      one.env,
+    ]),
+    [
+      ['c', 'i', undefined],
+      ['side', 's2', [{ name: 'A', value: '1' }]],
+    ],
+  )
+  // Without an image the item that the other one keeps is no valid container any more.
+  const refused = await apply(server, path, deployment(spec(main)))
+  assert.deepEqual(
+    [refused.status, refused.body.details.causes[0].field],
+    [422, 'spec.template.spec.containers[1].image'],
+  )
+  await apply(server, path, partial, 'fieldManager=other')
+  const gone = await apply(server, path, deployment(spec(main)))
+  assert.equal(gone.body.spec.template.spec.containers.length, 1)
 })
 
 test('conflicts are 409 with a cause per field, force takes over', async () => {
