@@ -1,4 +1,5 @@
 /** pods/binding: the scheduler's word which node a pod goes to. It is said once. */
+import { must } from '../../../base/assert.ts'
 import type { KubeResponse } from '../../../client/transport.ts'
 import { required } from '../../../kube/field-error.ts'
 import type { KubeObject } from '../../../kube/object.ts'
@@ -23,10 +24,25 @@ interface Condition {
 }
 
 export async function bind(scope: RequestScope): Promise<KubeResponse> {
-  const { format } = negotiated(scope)
   const options = parseWriteOptions(scope.query, 'CreateOptions')
   const binding = decodeBody(scope, { fieldValidation: options.fieldValidation }) as Binding
   placeInNamespace(scope, binding)
+  return bindPod(scope, binding, options.dryRun)
+}
+
+/** POST to `bindings`: the older way to say it, where the Binding's own name is the pod's. */
+export async function bindNamed(scope: RequestScope): Promise<KubeResponse> {
+  const options = parseWriteOptions(scope.query, 'CreateOptions')
+  const binding = decodeBody(scope, { fieldValidation: options.fieldValidation }) as Binding
+  placeInNamespace(scope, binding)
+  const { name = '' } = binding.metadata
+  if (name === '') throw invalid({ group: '', kind: 'Binding' }, name, [required('metadata.name')])
+  const resource = must(scope.context.resources.stored('', 'pods'), 'pods are stored')
+  return bindPod({ ...scope, resource, info: { ...scope.info, name } }, binding, options.dryRun)
+}
+
+async function bindPod(scope: RequestScope, binding: Binding, dryRun: boolean): Promise<KubeResponse> {
+  const { format } = negotiated(scope)
   const nodeName = binding.target?.name ?? ''
   if (nodeName === '') {
     throw invalid({ group: '', kind: 'Binding' }, scope.info.name, [required('target.name')])
@@ -36,7 +52,7 @@ export async function bind(scope: RequestScope): Promise<KubeResponse> {
     namespace: scope.info.namespace,
     name: scope.info.name,
     subresource: 'binding',
-    caller: callerOf(scope, options.dryRun),
+    caller: callerOf(scope, dryRun),
     change: pod => boundPod(scope, pod, binding, nodeName),
   })
   const status = { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', code: 201 }

@@ -83,7 +83,7 @@ function patched(
   const before = servedObject(scope, current)
   const result = apply(before) as KubeObject
   const decoded = decodeObject(scope, result, { fieldValidation: options.fieldValidation })
-  const { name } = decoded.metadata
+  const { name = '' } = decoded.metadata
   if (name !== scope.info.name) {
     throw badRequest(
       `the name of the object (${name}) does not match the name on the URL (${scope.info.name})`,

@@ -3,6 +3,7 @@ import type { KubeResponse } from '../../../client/transport.ts'
 import { methodNotAllowed, methodNotSupported, noSuchPath, StatusError } from '../../../kube/status.ts'
 import type { ApiContext } from '../context.ts'
 import type { ServedResource } from '../storage/served-resource.ts'
+import { bindNamed } from './binding.ts'
 import { create } from './create.ts'
 import { deleteOne } from './delete.ts'
 import { deleteCollection } from './delete-collection.ts'
@@ -87,7 +88,8 @@ function verbOf(scope: RequestScope): Verb {
   const lacksName = info.name === '' && (info.verb === 'update' || info.verb === 'patch')
   if (lacksName || !known.includes(info.verb)) throw refusal(scope)
   if (virtual !== undefined) return one => runVirtual(one, virtual)
-  // Reviews and bindings are questions, not objects: without somebody to answer them nothing is stored.
+  if (info.group === '' && info.resource === 'bindings') return bindNamed
+  // Reviews are questions, not objects: without somebody to answer them nothing is stored.
   const isQuestion = subresource === null && !known.includes('get')
   if (isQuestion) throw notServed(scope)
   const verb = subresource === null ? verbs[info.verb] : subresourceVerb(scope, subresource.name)

@@ -116,3 +116,18 @@ test('a status update takes metadata from the client, but not labels of deployme
   assert.equal(kept.status, 200)
   assert.deepEqual([kept.body.metadata.annotations, kept.body.metadata.labels], [undefined, undefined])
 })
+
+test('a pod is bound once, through its subresource or through a Binding of its name', async () => {
+  const server = makeServer()
+  await madePod(server)
+  const binding = { apiVersion: 'v1', kind: 'Binding', metadata: { name: 'web' }, target: { name: 'node-1' } }
+  const bindings = '/api/v1/namespaces/default/bindings'
+  const absent = await server.call('POST', bindings, { ...binding, metadata: { name: 'absent' } })
+  assert.equal(absent.status, 404)
+  const made = await server.call('POST', bindings, binding)
+  assert.deepEqual([made.status, made.body.status], [201, 'Success'])
+  const { body } = await server.call('GET', `${pods}/web`)
+  assert.equal(body.spec.nodeName, 'node-1')
+  assert.equal(body.status.conditions[0].type, 'PodScheduled')
+  assert.equal((await server.call('POST', `${pods}/web/binding`, binding)).status, 409)
+})
