@@ -1,31 +1,79 @@
-/** Decides where one pod runs: filters, then scores. Pure. */
+/** Decides where one pod runs: filters, then scores; or what would have to leave. Pure. */
 import type { Random } from '../../base/random.ts'
 import type { Pod } from '../../kube/types.ts'
 import { filterNode, prepareFilters, type Rejection } from './filters.ts'
-import type { NodeInfo } from './node-info.ts'
+import { NodeInfo } from './node-info.ts'
+import { findPreemption, type PreemptionResult, priorityOf } from './preemption.ts'
 import { podRequests } from './resources.ts'
 import { scoreNodes } from './scores.ts'
 
 export type ScheduleResult =
   | { readonly kind: 'node'; readonly name: string }
   /** The message is what the condition and the event say. */
-  | { readonly kind: 'unschedulable'; readonly message: string }
+  | { readonly kind: 'unschedulable'; readonly message: string; readonly preemption: PreemptionResult | null }
 
-export function schedule(pod: Pod, nodes: readonly NodeInfo[], random: Random): ScheduleResult {
-  if (nodes.length === 0) return { kind: 'unschedulable', message: 'no nodes available to schedule pods' }
+/** `nominated` are waiting pods for which room is being made; what is as important leaves it to them. */
+export function schedule(
+  pod: Pod,
+  nodes: readonly NodeInfo[],
+  random: Random,
+  nominated: readonly Pod[] = [],
+): ScheduleResult {
+  if (nodes.length === 0) {
+    return { kind: 'unschedulable', message: 'no nodes available to schedule pods', preemption: null }
+  }
   const requests = podRequests(pod)
-  const input = prepareFilters(pod, requests, nodes)
-  const rejections: Rejection[] = []
+  const filter = filterWith(pod, nodes, nominated)
+  const rejections = new Map<string, Rejection>()
   const fitting: NodeInfo[] = []
   for (const node of nodes) {
-    const rejection = filterNode(input, node)
+    const rejection = filter(node)
     if (rejection === null) fitting.push(node)
-    else rejections.push(rejection)
+    else rejections.set(node.name, rejection)
   }
   const [only] = fitting
-  if (only === undefined) return { kind: 'unschedulable', message: describeRejections(pod, rejections) }
+  if (only === undefined) return unschedulable(pod, nodes, rejections)
   if (fitting.length === 1) return { kind: 'node', name: only.name }
   return { kind: 'node', name: pickBest(fitting, scoreNodes(pod, requests, fitting), random) }
+}
+
+/** A node must take the pod as it is, and with those that are to come to it. */
+function filterWith(
+  pod: Pod,
+  nodes: readonly NodeInfo[],
+  nominated: readonly Pod[],
+): (node: NodeInfo) => Rejection | null {
+  const requests = podRequests(pod)
+  const input = prepareFilters(pod, requests, nodes)
+  const coming = nominated.filter(
+    other => other.metadata.uid !== pod.metadata.uid && priorityOf(other) >= priorityOf(pod),
+  )
+  if (coming.length === 0) return node => filterNode(input, node)
+  const full = new Map<string, NodeInfo>()
+  for (const node of nodes) {
+    const guests = coming.filter(other => other.status?.nominatedNodeName === node.name)
+    if (guests.length > 0) full.set(node.name, new NodeInfo(node.node, [...node.pods(), ...guests]))
+  }
+  const later = prepareFilters(
+    pod,
+    requests,
+    nodes.map(node => full.get(node.name) ?? node),
+  )
+  return node => {
+    const crowded = full.get(node.name)
+    return filterNode(input, node) ?? (crowded === undefined ? null : filterNode(later, crowded))
+  }
+}
+
+function unschedulable(
+  pod: Pod,
+  nodes: readonly NodeInfo[],
+  rejections: ReadonlyMap<string, Rejection>,
+): ScheduleResult {
+  const preemption = findPreemption(pod, nodes, rejections)
+  const reasons = countUp([...rejections.values()].flatMap(rejection => rejection.reasons))
+  const message = `0/${rejections.size} nodes are available: ${reasons}.${describePreemption(preemption, rejections.size)}`
+  return { kind: 'unschedulable', message, preemption }
 }
 
 /** Among equally good ones, any. */
@@ -35,21 +83,15 @@ function pickBest(nodes: readonly NodeInfo[], scores: readonly number[], random:
   return winners[Math.floor(random.float() * winners.length)]?.name ?? ''
 }
 
-function describeRejections(pod: Pod, rejections: readonly Rejection[]): string {
-  const head = `0/${rejections.length} nodes are available`
-  const reasons = countUp(rejections.flatMap(rejection => rejection.reasons))
-  return `${head}: ${reasons}. preemption: ${describePreemption(pod, rejections)}`
-}
-
-/** Nobody is evicted for a pod yet; the words are those for a pod that finds no victims. */
-function describePreemption(pod: Pod, rejections: readonly Rejection[]): string {
-  if (pod.spec?.preemptionPolicy === 'Never') return 'not eligible due to preemptionPolicy=Never.'
-  const outcomes = rejections.map(rejection =>
-    rejection.resolvable
-      ? 'No preemption victims found for incoming pod'
-      : 'Preemption is not helpful for scheduling',
-  )
-  return `0/${rejections.length} nodes are available: ${countUp(outcomes)}.`
+function describePreemption(preemption: PreemptionResult, nodeCount: number): string {
+  switch (preemption.kind) {
+    case 'victims':
+      return ''
+    case 'not-eligible':
+      return ` preemption: ${preemption.why}`
+    default:
+      return ` preemption: 0/${nodeCount} nodes are available: ${countUp(preemption.reasons)}.`
+  }
 }
 
 /** `1 Insufficient cpu, 2 Too many pods`, in the order of the text. */

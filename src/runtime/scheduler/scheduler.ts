@@ -14,7 +14,7 @@ import { semanticEqual } from '../../kube/equality.ts'
 import { formatTime } from '../../kube/time.ts'
 import type { Node, Pod } from '../../kube/types.ts'
 import { ClusterState } from './cluster-state.ts'
-import { schedule } from './schedule.ts'
+import { type ScheduleResult, schedule } from './schedule.ts'
 import { SchedulingQueue } from './scheduling-queue.ts'
 
 export interface SchedulerParts {
@@ -28,6 +28,8 @@ export interface SchedulerParts {
   /** The Raft term that every write belongs to. */
   readonly term: number
 }
+
+type Unschedulable = ScheduleResult & { readonly kind: 'unschedulable' }
 
 const SCHEDULER_NAME = 'default-scheduler'
 /** Bindings under way; more wait for one of them to end. */
@@ -57,6 +59,8 @@ class Scheduler {
   readonly #nodes: Informer<Node>
   readonly #state = new ClusterState()
   readonly #queue: SchedulingQueue
+  /** Waiting pods for which room is being made, by key. */
+  readonly #nominated = new Map<string, Pod>()
   readonly #stopping = new AbortController()
   readonly #work = new Set<Promise<void>>()
   #subscriptions: (() => void)[] = []
@@ -110,6 +114,9 @@ class Scheduler {
     const uid = previous?.metadata.uid
     const isReplaced = uid !== undefined && uid !== next?.metadata.uid
     if (isReplaced || next === null) this.#onPodGone(key, uid)
+    const waits = next?.status?.nominatedNodeName && !next.spec?.nodeName && !isOver(next)
+    if (next !== null && waits) this.#nominated.set(key, next)
+    else this.#nominated.delete(key)
     if (next === null) return
     if (isOver(next)) {
       this.#onPodGone(key, next.metadata.uid)
@@ -169,11 +176,12 @@ class Scheduler {
   }
 
   #place(key: string, pod: Pod): void {
-    const result = schedule(pod, this.#state.nodes(), this.#parts.random)
+    const nominated = [...this.#nominated.values()]
+    const result = schedule(pod, this.#state.nodes(), this.#parts.random, nominated)
     if (result.kind === 'unschedulable') {
       this.#queue.parkUnschedulable(key)
       this.#events.record(pod, 'Warning', 'FailedScheduling', result.message)
-      this.#track(this.#markUnscheduled(pod, 'Unschedulable', result.message))
+      this.#track(this.#giveUp(key, pod, result))
       return
     }
     this.#state.assume(pod, result.name)
@@ -213,9 +221,44 @@ class Scheduler {
     }
   }
 
-  async #markUnscheduled(pod: Pod, reason: string, message: string): Promise<void> {
+  /** Says that no node fits; makes room on one when less important pods are in the way. */
+  async #giveUp(key: string, pod: Pod, { message, preemption }: Unschedulable): Promise<void> {
+    const isOn = preemption?.kind === 'victims' ? preemption.node : ''
+    const waits = preemption?.kind !== 'victims' && preemption?.waits === true
+    const nominee = waits ? (pod.status?.nominatedNodeName ?? '') : isOn
+    if (isOn !== '') this.#nominated.set(key, { ...pod, status: { ...pod.status, nominatedNodeName: isOn } })
+    await this.#markUnscheduled(pod, 'Unschedulable', message, nominee)
+    if (preemption?.kind !== 'victims') return
+    await Promise.all(preemption.victims.map(victim => this.#preempt(victim, pod, preemption.node)))
+  }
+
+  async #preempt(victim: Pod, preemptor: Pod, node: string): Promise<void> {
+    const { namespace, name = '', uid, deletionTimestamp } = victim.metadata
+    if (deletionTimestamp !== undefined) return
+    const condition = {
+      type: 'DisruptionTarget',
+      status: 'True',
+      reason: 'PreemptionByScheduler',
+      message: `${SCHEDULER_NAME}: preempting to accommodate a higher priority pod`,
+      lastTransitionTime: formatTime(this.#parts.clock.now()),
+    }
+    const patch = { metadata: { uid }, status: { conditions: [condition] } }
+    try {
+      await this.#client.patch(PODS, { namespace, name, subresource: 'status', type: 'strategic', patch })
+      await this.#client.delete(PODS, { namespace, name, uid })
+      const message = `Preempted by pod ${preemptor.metadata.uid} on node ${node}`
+      this.#events.record(victim, 'Normal', 'Preempted', message)
+    } catch (error) {
+      if (!isNotFound(error) && !isConflict(error)) throw error
+    }
+  }
+
+  /** `nominee` is the node on which room is being made, if any. */
+  async #markUnscheduled(pod: Pod, reason: string, message: string, nominee = ''): Promise<void> {
     const current = pod.status?.conditions?.find(condition => condition.type === 'PodScheduled')
-    if (current?.status === 'False' && current.reason === reason && current.message === message) return
+    const isNominated = (pod.status?.nominatedNodeName ?? '') === nominee
+    const isTold = current?.status === 'False' && current.reason === reason && current.message === message
+    if (isTold && isNominated) return
     const now = formatTime(this.#parts.clock.now())
     const lastTransitionTime = current?.status === 'False' ? (current.lastTransitionTime ?? now) : now
     const condition = { type: 'PodScheduled', status: 'False', reason, message, lastTransitionTime }
@@ -226,7 +269,13 @@ class Scheduler {
         name: name ?? '',
         subresource: 'status',
         type: 'strategic',
-        patch: { metadata: { uid: pod.metadata.uid }, status: { conditions: [condition] } },
+        patch: {
+          metadata: { uid: pod.metadata.uid },
+          status: {
+            conditions: [condition],
+            ...(isNominated ? {} : { nominatedNodeName: nominee === '' ? null : nominee }),
+          },
+        },
       })
     } catch (error) {
       if (!isNotFound(error) && !isConflict(error)) throw error

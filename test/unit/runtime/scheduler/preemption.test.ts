@@ -1,0 +1,79 @@
+/** Who leaves for whom. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { seededRandom } from '../../../../src/base/random.ts'
+import type { Node, Pod } from '../../../../src/kube/types.ts'
+import { NodeInfo } from '../../../../src/runtime/scheduler/node-info.ts'
+import { schedule } from '../../../../src/runtime/scheduler/schedule.ts'
+
+const pod = (name: string, priority: number, cpu: string, over: object = {}): Pod => ({
+  apiVersion: 'v1',
+  kind: 'Pod',
+  metadata: { name, uid: name },
+  spec: { priority, containers: [{ name: 'c', resources: { requests: { cpu } } }], ...over },
+})
+const node = (name: string, ...pods: Pod[]): NodeInfo => {
+  const object: Node = {
+    apiVersion: 'v1',
+    kind: 'Node',
+    metadata: { name },
+    status: { allocatable: { cpu: '2', memory: '4Gi', pods: '10' } },
+  }
+  return new NodeInfo(object, pods)
+}
+const decide = (wanted: Pod, nodes: readonly NodeInfo[], nominated: readonly Pod[] = []) => {
+  const result = schedule(wanted, nodes, seededRandom(1), nominated)
+  if (result.kind === 'node') return result.name
+  const { preemption, message } = result
+  if (preemption?.kind !== 'victims') return message
+  return `${preemption.node}: ${preemption.victims.map(each => each.metadata.name).join()}`
+}
+
+test('as few and as unimportant pods as possible leave', () => {
+  const crowd = node('n1', pod('a', 5, '500m'), pod('b', 1, '500m'), pod('c', 3, '1'))
+  assert.equal(decide(pod('new', 10, '500m'), [crowd]), 'n1: b')
+  assert.equal(decide(pod('new', 10, '1'), [crowd]), 'n1: c')
+  assert.equal(decide(pod('new', 10, '2'), [crowd]), 'n1: a,c,b')
+})
+
+test('the node is chosen where the least important pods leave', () => {
+  const nodes = [node('n1', pod('a', 5, '2')), node('n2', pod('b', 2, '2')), node('n3', pod('c', 20, '2'))]
+  assert.equal(decide(pod('new', 10, '1'), nodes), 'n2: b')
+})
+
+test('nobody leaves for a pod that is no more important, that may not preempt, or that fits nowhere', () => {
+  const full = node('n1', pod('a', 10, '2'))
+  const head = '0/1 nodes are available: 1 Insufficient cpu.'
+  assert.equal(
+    decide(pod('new', 10, '1'), [full]),
+    `${head} preemption: 0/1 nodes are available: 1 No preemption victims found for incoming pod.`,
+  )
+  assert.equal(
+    decide(pod('new', 20, '1', { preemptionPolicy: 'Never' }), [full]),
+    `${head} preemption: not eligible due to preemptionPolicy=Never.`,
+  )
+  assert.equal(
+    decide(pod('new', 20, '3'), [full]),
+    `${head} preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling.`,
+  )
+  const mixed = node('n1', pod('a', 30, '1500m'), pod('b', 1, '500m'))
+  assert.equal(
+    decide(pod('new', 20, '1'), [mixed]),
+    `${head} preemption: 0/1 nodes are available: 1 Insufficient cpu.`,
+  )
+})
+
+test('a pod whose victims are still leaving waits, and the room is kept for it', () => {
+  const leaving = pod('a', 1, '2')
+  leaving.metadata.deletionTimestamp = '2026-05-01T12:00:00Z'
+  const waiting: Pod = { ...pod('new', 10, '1'), status: { nominatedNodeName: 'n1' } }
+  assert.match(
+    decide(waiting, [node('n1', leaving)]),
+    /not eligible due to a terminating pod on the nominated/,
+  )
+  const empty = node('n1')
+  const big: Pod = { ...pod('big', 10, '1500m'), status: { nominatedNodeName: 'n1' } }
+  assert.match(decide(pod('small', 1, '1'), [empty], [big]), /Insufficient cpu/)
+  assert.equal(decide(pod('more', 20, '1'), [empty], [big]), 'n1', 'the more important does not wait')
+  assert.equal(decide(big, [empty], [big]), 'n1')
+})
