@@ -57,7 +57,7 @@ const homes: readonly (readonly [specifier: RegExp, folders: readonly string[]])
   [/^(@peculiar\/x509|reflect-metadata)$/, ['src/runtime/pki/']],
   [/^js-yaml$/, ['src/kube/']],
   [/^@grpc\//, ['src/runtime/kubelet/runtime/cri/']],
-  [/^ws$/, ['src/runtime/kubelet/streaming/', 'src/runtime/apiserver/streaming/']],
+  [/^ws$/, ['src/runtime/kubelet/', 'src/runtime/apiserver/streaming/']],
   [/^node:sqlite$/, ['src/runtime/store/', 'src/host/lock.ts']],
   [/^node:child_process$/, ['src/host/']],
   [/^node:worker_threads$/, ['src/host/', 'src/runtime/store/']],
