@@ -67,6 +67,8 @@ test('kubectl get endpoints shows what a service reaches', async () => {
   await until('an address', async () =>
     /^web +127\.1\.\d+\.\d+:8080 /m.test(await kubectl.ok(['get', 'endpoints'])),
   )
+  const { stderr } = await kubectl.try(['get', 'endpoints'])
+  assert.match(stderr, /v1 Endpoints is deprecated in v1\.33\+; use discovery\.k8s\.io\/v1 EndpointSlice/)
   await kubectl.ok(['delete', 'service', 'web'])
   await until('they are gone', async () => (await kubectl.try(['get', 'endpoints', 'web'])).code !== 0)
 })

@@ -30,6 +30,9 @@ const REQUEST_TIMEOUT_MAX_MS = 60_000
 const NAME_FIELD = 'metadata.name'
 const MASTERS = 'system:masters'
 const LONG_RUNNING_SUBRESOURCES = new Set(['log', 'proxy', 'exec', 'attach', 'portforward'])
+const DEPRECATED: Readonly<Record<string, string>> = {
+  '/v1/endpoints': 'v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice',
+}
 const WRITE_VERBS = new Set(['create', 'update', 'patch', 'delete', 'deletecollection', 'post', 'put'])
 
 export function createRequestHandler(context: ApiContext): Pick<ApiServer, 'handle' | 'stop'> {
@@ -48,7 +51,7 @@ export function createRequestHandler(context: ApiContext): Pick<ApiServer, 'hand
     await authorize(context, user, info, query)
     const incoming = { ...request, user, query, headers, signal }
     if (!info.isResource) return nonResources(incoming, info)
-    const warnings: string[] = []
+    const warnings = deprecationsOf(info)
     const response = await resources(incoming, info, warnings)
     if (warnings.length === 0) return response
     return { ...response, headers: { ...response.headers, ...warningHeaders(warnings) } }
@@ -75,6 +78,12 @@ export function createRequestHandler(context: ApiContext): Pick<ApiServer, 'hand
       context.stopping.abort()
     },
   }
+}
+
+/** What every answer about a kind that is on its way out says. */
+function deprecationsOf({ group, version, resource }: RequestInfo): string[] {
+  const warning = DEPRECATED[`${group}/${version}/${resource}`]
+  return warning === undefined ? [] : [warning]
 }
 
 const isLongRunning = (info: RequestInfo): boolean =>

@@ -25,6 +25,7 @@ import { checkImmutable } from '../validation/workload.ts'
 const BACKOFF_LIMIT = 6
 const INT32_MAX = 2 ** 31 - 1
 const CRON_NAME_MAX = 52
+const INDEXED_PARALLELISM_MAX = 100_000
 const LABEL_PREFIX = 'batch.kubernetes.io/'
 
 function defaultJob(job: Job): void {
@@ -37,6 +38,9 @@ function defaultJob(job: Job): void {
   setDefault(spec, 'suspend', false)
   setDefault(spec, 'podReplacementPolicy', spec.podFailurePolicy ? 'Failed' : 'TerminatingOrFailed')
   setDefault(spec, 'manualSelector', false)
+  for (const rule of spec.podFailurePolicy?.rules ?? []) {
+    for (const pattern of rule.onPodConditions ?? []) if (!pattern.status) pattern.status = 'True'
+  }
   const labels = spec.template?.metadata?.labels
   if (labels && Object.keys(job.metadata.labels ?? {}).length === 0) job.metadata.labels = { ...labels }
   defaultTemplate(spec.template)
@@ -83,10 +87,51 @@ function checkJobSpec(out: FieldError[], path: string, spec: JobSpec): void {
       out.push(required(`${path}.completions`, 'when completion mode is Indexed'))
     }
   }
+  checkIndexed(out, path, spec)
+  checkPolicies(out, path, spec)
   checkTemplate(out, `${path}.template`, spec.template)
   const policy = spec.template?.spec?.restartPolicy
   if (policy !== 'OnFailure' && policy !== 'Never') {
     out.push(required(`${path}.template.spec.restartPolicy`, 'valid values: "OnFailure", "Never"'))
+  }
+}
+
+function checkIndexed(out: FieldError[], path: string, spec: JobSpec): void {
+  const { parallelism = 0, backoffLimitPerIndex, maxFailedIndexes, successPolicy } = spec
+  if (maxFailedIndexes !== undefined && backoffLimitPerIndex === undefined) {
+    out.push(required(`${path}.backoffLimitPerIndex`, 'when maxFailedIndexes is specified'))
+  }
+  if (spec.completionMode === 'Indexed') {
+    if (parallelism <= INDEXED_PARALLELISM_MAX) return
+    const limit = `must be less than or equal to ${INDEXED_PARALLELISM_MAX} when completion mode is Indexed`
+    out.push(invalid(`${path}.parallelism`, parallelism, limit))
+    return
+  }
+  for (const [name, value] of Object.entries({ backoffLimitPerIndex, maxFailedIndexes, successPolicy })) {
+    if (value !== undefined) out.push(invalid(`${path}.${name}`, value, 'requires indexed job'))
+  }
+}
+
+function checkPolicies(out: FieldError[], path: string, spec: JobSpec): void {
+  const { podFailurePolicy, podReplacementPolicy } = spec
+  if (podReplacementPolicy !== undefined) {
+    const choices = podFailurePolicy ? ['Failed'] : ['Failed', 'TerminatingOrFailed']
+    checkOneOf(out, `${path}.podReplacementPolicy`, podReplacementPolicy, choices)
+  }
+  const restartPolicy = spec.template?.spec?.restartPolicy
+  if (podFailurePolicy && restartPolicy !== 'Never') {
+    const detail = 'only "Never" is supported when podFailurePolicy is specified'
+    out.push(invalid(`${path}.template.spec.restartPolicy`, restartPolicy, detail))
+  }
+  const actions = ['Count', 'FailIndex', 'FailJob', 'Ignore']
+  for (const [index, rule] of (podFailurePolicy?.rules ?? []).entries()) {
+    const field = `${path}.podFailurePolicy.rules[${index}]`
+    checkOneOf(out, `${field}.action`, rule.action, actions)
+    const both = rule.onExitCodes !== undefined && (rule.onPodConditions ?? []).length > 0
+    const detail = 'specifying both OnExitCodes and OnPodConditions is not supported'
+    if (both) out.push(invalid(field, null, detail))
+    const { onExitCodes } = rule
+    if (onExitCodes) checkOneOf(out, `${field}.onExitCodes.operator`, onExitCodes.operator, ['In', 'NotIn'])
   }
 }
 
@@ -114,6 +159,7 @@ function validateJobUpdate(next: Job, previous: Job): readonly FieldError[] {
   if (!notStarted) checkImmutable(out, 'spec.template', after?.template, before?.template)
   checkImmutable(out, 'spec.completionMode', after?.completionMode, before?.completionMode)
   checkImmutable(out, 'spec.podFailurePolicy', after?.podFailurePolicy, before?.podFailurePolicy)
+  checkImmutable(out, 'spec.successPolicy', after?.successPolicy, before?.successPolicy)
   checkImmutable(out, 'spec.backoffLimitPerIndex', after?.backoffLimitPerIndex, before?.backoffLimitPerIndex)
   checkImmutable(out, 'spec.managedBy', after?.managedBy, before?.managedBy)
   return out

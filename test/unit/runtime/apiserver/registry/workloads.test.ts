@@ -168,3 +168,20 @@ test('a stateful set’s pods may mount its claims, and most of its spec stays',
     /^spec: Forbidden: updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template'/,
   )
 })
+
+test('a job whose policies do not fit its mode is refused', () => {
+  const spec = (over: object) => ({ spec: { template: template({ restartPolicy: 'OnFailure' }), ...over } })
+  const onPodConditions = [{ type: 'DisruptionTarget' }]
+  const podFailurePolicy = { rules: [{ action: 'Ignore', onPodConditions }] }
+  assert.deepEqual(createProblems(jobs, object('Job', spec({ podFailurePolicy, backoffLimitPerIndex: 1 }))), [
+    'spec.backoffLimitPerIndex: Invalid value: 1: requires indexed job',
+    'spec.template.spec.restartPolicy: Invalid value: "OnFailure": only "Never" is supported when podFailurePolicy is specified',
+  ])
+  const never = { template: template({ restartPolicy: 'Never' }), podFailurePolicy }
+  const made = specOf(created(jobs, object('Job', { spec: never }))) as {
+    podFailurePolicy: { rules: { onPodConditions: { status: string }[] }[] }
+    podReplacementPolicy: string
+  }
+  assert.equal(made.podFailurePolicy.rules[0]?.onPodConditions[0]?.status, 'True')
+  assert.equal(made.podReplacementPolicy, 'Failed')
+})
