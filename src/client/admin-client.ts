@@ -1,17 +1,23 @@
 /** The client of the admin socket: what `status`, `start`, `stop` and `install` ask a running daemon. */
 import { request as httpRequest } from 'node:http'
 import { type ErrorCode, errorCodes, Mk8sError, messageOf, systemCodeOf } from '../base/errors.ts'
+import type { DatastoreCheck, DatastoreCompaction, DatastoreDetails } from './datastore-details.ts'
 import type { NodeStatus } from './node-status.ts'
 
 const ANSWER_BYTES_MAX = 4 * 1024 * 1024
 /** How long the daemon may take for an answer that involves no waiting. */
 const ANSWER_MS_MAX = 10_000
+/** How long it may take to read a whole datastore. */
+const CHECK_MS_MAX = 10 * 60_000
 
 export interface AdminClient {
   /** With `waitReadyMs`, the answer comes once the node is ready or that time is over, whichever is first. */
   status(options?: { readonly waitReadyMs?: number }): Promise<NodeStatus>
   /** Resolves once the workloads have ended (when asked) and the daemon is shutting down. */
   stop(options: { readonly workloads: boolean; readonly timeoutMs: number }): Promise<void>
+  datastore(): Promise<DatastoreDetails>
+  checkDatastore(): Promise<DatastoreCheck>
+  compactDatastore(): Promise<DatastoreCompaction>
 }
 
 /** Errors: `node/not-running` when nobody listens, `host/not-root` without permission, else the daemon's own. */
@@ -25,6 +31,15 @@ export function createAdminClient(socketPath: string): AdminClient {
     },
     async stop({ workloads, timeoutMs }) {
       await ask(socketPath, 'POST', `/v1/stop?workloads=${workloads}`, timeoutMs)
+    },
+    async datastore() {
+      return (await ask(socketPath, 'GET', '/v1/datastore', ANSWER_MS_MAX)) as DatastoreDetails
+    },
+    async checkDatastore() {
+      return (await ask(socketPath, 'POST', '/v1/datastore/check', CHECK_MS_MAX)) as DatastoreCheck
+    },
+    async compactDatastore() {
+      return (await ask(socketPath, 'POST', '/v1/datastore/compact', ANSWER_MS_MAX)) as DatastoreCompaction
     },
   }
 }

@@ -17,5 +17,9 @@ export const commands: CommandMap = {
   'images:import': async () => (await import('./images/import.ts')).ImagesImport,
   'images:list': async () => (await import('./images/list.ts')).ImagesList,
   'images:remove': async () => (await import('./images/remove.ts')).ImagesRemove,
+  'datastore:status': async () => (await import('./datastore/status.ts')).DatastoreStatus,
+  'datastore:members': async () => (await import('./datastore/members.ts')).DatastoreMembers,
+  'datastore:check': async () => (await import('./datastore/check.ts')).DatastoreCheck,
+  'datastore:compact': async () => (await import('./datastore/compact.ts')).DatastoreCompact,
   'options:show': async () => (await import('./options/show.ts')).OptionsShow,
 }

@@ -23,6 +23,7 @@ import { createLeaderDuties } from './leader-duties.ts'
 import { reportNodeStatus } from './node-status-report.ts'
 import { loadPki } from './pki/pki.ts'
 import { buildApi } from './server-api.ts'
+import { buildDatastore, type Datastore } from './server-datastore.ts'
 import { leaderDutiesOf } from './server-leader.ts'
 import { buildNode } from './server-node.ts'
 import { openRaftStore, type RaftStore } from './store/raft-store.ts'
@@ -82,9 +83,10 @@ async function startOn(store: RaftStore, parts: ServerParts): Promise<Server> {
     log: log.child({ component: 'leader' }),
   })
   const manifests = isFirstStart(store) ? [firstManifests(parts, store, api, shared)] : []
-  const components = [...api.components, ...node.components, duties, ...manifests]
+  const datastore = buildDatastore({ ...shared, store })
+  const components = [...api.components, ...datastore.components, ...node.components, duties, ...manifests]
   const supervisor = createSupervisor({ components, clock, log: log.child({ component: 'supervisor' }) })
-  const admin = buildAdmin(parts, { store, supervisor, api, stopWorkloads: node.stopWorkloads })
+  const admin = buildAdmin(parts, { store, supervisor, api, datastore, stopWorkloads: node.stopWorkloads })
   await admin.start(parts.signal)
   await supervisor.start(parts.signal)
   log.info('serving', { address: config.bindAddress, port: config.ports.api })
@@ -121,10 +123,12 @@ interface AdminNeeds {
   readonly store: RaftStore
   readonly supervisor: Supervisor
   readonly api: Api
+  readonly datastore: Datastore
   readonly stopWorkloads: () => Promise<void>
 }
 
-function buildAdmin(parts: ServerParts, { store, supervisor, api, stopWorkloads }: AdminNeeds): Component {
+function buildAdmin(parts: ServerParts, needs: AdminNeeds): Component {
+  const { store, supervisor, api, stopWorkloads } = needs
   const { config, clock } = parts
   const startedAtMs = clock.now()
   const adminGroup = groupId(ADMIN_GROUP)
@@ -150,6 +154,7 @@ function buildAdmin(parts: ServerParts, { store, supervisor, api, stopWorkloads 
         if (workloads) await stopWorkloads()
         parts.onStopRequested()
       },
+      datastore: needs.datastore.handlers,
     },
   })
 }

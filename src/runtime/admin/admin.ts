@@ -8,6 +8,7 @@ import { type Clock, sleep } from '../../base/clock.ts'
 import type { Component, Health } from '../../base/component.ts'
 import { Mk8sError, messageOf, systemCodeOf } from '../../base/errors.ts'
 import type { Log } from '../../base/log.ts'
+import type { DatastoreCheck, DatastoreCompaction, DatastoreDetails } from '../../client/datastore-details.ts'
 import type { NodeStatus } from '../../client/node-status.ts'
 
 /** How often readiness is looked at while a client waits for it. */
@@ -27,6 +28,13 @@ export interface AdminHandlers {
    * Resolves once the workloads have ended and the shutdown is under way; it need not wait for the shutdown.
    */
   stop(options: { readonly workloads: boolean }): Promise<void>
+  readonly datastore: DatastoreHandlers
+}
+
+export interface DatastoreHandlers {
+  details(): Promise<DatastoreDetails>
+  check(): Promise<DatastoreCheck>
+  compact(): Promise<DatastoreCompaction>
 }
 
 export interface AdminParts {
@@ -132,6 +140,13 @@ async function route(
     await handlers.stop({ workloads })
     return { stopping: true }
   }
+  return routeDatastore(handlers.datastore, path)
+}
+
+async function routeDatastore(datastore: DatastoreHandlers, path: string): Promise<object | undefined> {
+  if (path === 'GET /v1/datastore') return datastore.details()
+  if (path === 'POST /v1/datastore/check') return datastore.check()
+  if (path === 'POST /v1/datastore/compact') return datastore.compact()
   return undefined
 }
 

@@ -1,4 +1,5 @@
 /** The engine behind openRaftStore: what the main thread does with what the two other threads say. */
+import { join } from 'node:path'
 import { assert } from '../../base/assert.ts'
 import { sleep } from '../../base/clock.ts'
 import { Mk8sError } from '../../base/errors.ts'
@@ -7,7 +8,7 @@ import { LocalStore } from './local-store.ts'
 import { readCommand } from './mvcc/codec.ts'
 import type { Command, CommandResult } from './mvcc/command.ts'
 import { PERSIST_BACKLOG_BYTES_MAX, Persister } from './persister.ts'
-import type { RaftStore, RaftStoreParts, StoreStatus } from './raft-store.ts'
+import type { RaftStore, RaftStoreParts, StoreCheck, StoreStatus } from './raft-store.ts'
 import { RequestQueue } from './request-queue.ts'
 import type { DirectoryLock } from './sqlite/directory-lock.ts'
 import { StateLoader } from './state-loader.ts'
@@ -44,6 +45,7 @@ export class RaftEngine extends LocalStore implements RaftStore {
   #durable = 0
   #checkpointing = false
   #phase: 'opening' | 'open' | 'closed' = 'opening'
+  #checks: ((check: StoreCheck) => void)[] = []
   #barriers: { readonly index: number; readonly resolve: () => void }[] = []
 
   constructor(parts: RaftEngineParts) {
@@ -98,6 +100,13 @@ export class RaftEngine extends LocalStore implements RaftStore {
     }
   }
 
+  check(): Promise<StoreCheck> {
+    if (this.#phase === 'closed') return Promise.reject(closedError())
+    const logDirectory = join(this.#parts.directory, 'wal')
+    this.#threads.toStore({ type: 'check', logDirectory })
+    return new Promise(resolve => this.#checks.push(resolve))
+  }
+
   async close(): Promise<void> {
     if (this.#phase === 'closed') return
     this.#phase = 'closed'
@@ -128,6 +137,7 @@ export class RaftEngine extends LocalStore implements RaftStore {
     else if (message.type === 'loaded') this.#onLoaded(message)
     else if (message.type === 'written') this.#persister?.written()
     else if (message.type === 'durable') this.#onDurable(message.applied)
+    else if (message.type === 'checked') this.#checks.shift()?.(message)
   }
 
   #onDatabaseOpened(state: LoadedState): void {

@@ -8,6 +8,7 @@ import type { Clock } from '../../base/clock.ts'
 import { Mk8sError } from '../../base/errors.ts'
 import type { Log } from '../../base/log.ts'
 import type { Random } from '../../base/random.ts'
+import type { LogCheck } from './check.ts'
 import { RaftEngine } from './raft-engine.ts'
 import { type DirectoryLock, lockDirectory } from './sqlite/directory-lock.ts'
 import type { Store } from './store.ts'
@@ -45,6 +46,14 @@ export interface StoreStatus {
 export interface RaftStore extends Store {
   close(): Promise<void>
   status(): StoreStatus
+  /** Reads everything on disk and says what is wrong with it. */
+  check(): Promise<StoreCheck>
+}
+
+export interface StoreCheck {
+  readonly log: LogCheck
+  /** Sentences; empty when all is well. */
+  readonly databaseFindings: readonly string[]
 }
 
 /**

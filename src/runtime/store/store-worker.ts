@@ -1,6 +1,8 @@
 /** The store thread: loads the state from SQLite, then writes it there in batches and checkpoints it. */
 import { parentPort } from 'node:worker_threads'
 import { must } from '../../base/assert.ts'
+import { checkLog } from './check.ts'
+import { createDirectoryDisk } from './log/disk.ts'
 import { REQUESTS_REMEMBERED_MAX } from './mvcc/remembered-requests.ts'
 import { StateDatabase } from './sqlite/database.ts'
 import { withSqliteErrors } from './sqlite/sqlite-files.ts'
@@ -41,6 +43,11 @@ function handle(message: ToStore): void {
     if (batches >= CHECKPOINT_BATCHES || valueBytes >= CHECKPOINT_VALUE_BYTES) checkpoint(opened)
   } else if (message.type === 'checkpoint') {
     checkpoint(opened)
+  } else if (message.type === 'check') {
+    const databaseFindings = opened.findings()
+    void checkLog(createDirectoryDisk(message.logDirectory)).then(log =>
+      post({ type: 'checked', log, databaseFindings }),
+    )
   } else {
     opened.close()
     post({ type: 'closed' })

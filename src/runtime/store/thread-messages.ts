@@ -1,6 +1,7 @@
 /** What the main thread, the raft thread and the store thread say to each other: batches of plain data. */
 import type { ErrorCode } from '../../base/errors.ts'
 import type { LogLevel } from '../../base/log.ts'
+import type { LogCheck } from './check.ts'
 
 export interface MemberIdentity {
   readonly member: number
@@ -107,6 +108,8 @@ export type ToStore =
     }
   | StoreBatch
   | { readonly type: 'checkpoint' }
+  /** Read everything that is on disk. */
+  | { readonly type: 'check'; readonly logDirectory: string }
   | { readonly type: 'close' }
 
 export interface RowColumns {
@@ -156,6 +159,7 @@ export type FromStore =
   | { readonly type: 'rows'; readonly rows: RowColumns; readonly values: ArrayBuffer }
   | { readonly type: 'loaded'; readonly results: readonly number[] }
   | { readonly type: 'written'; readonly applied: number }
+  | { readonly type: 'checked'; readonly log: LogCheck; readonly databaseFindings: readonly string[] }
   /** Everything up to `applied` is in the database file and flushed. */
   | { readonly type: 'durable'; readonly applied: number }
   | { readonly type: 'closed' }

@@ -15,10 +15,13 @@ after(() => rmSync(directory, { recursive: true }))
 const socketPath = join(directory, 'mk8s.sock')
 const never = new AbortController().signal
 
+const unasked = async () => assert.fail('nobody asked for it')
+const datastore = { details: unasked, check: unasked, compact: unasked }
+
 async function withServer(handlers: Partial<AdminHandlers>, use: () => Promise<void>): Promise<void> {
   const server = createAdminServer({
     socketPath,
-    handlers: { status: async () => nodeStatus(), stop: async () => {}, ...handlers },
+    handlers: { status: async () => nodeStatus(), stop: async () => {}, datastore, ...handlers },
     log: silentLog,
     clock: systemClock,
   })

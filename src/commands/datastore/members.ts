@@ -1,0 +1,34 @@
+/** `mk8s datastore members`: the members of the datastore and the part that each plays. */
+import { print, printJson } from '../../cli/terminal.ts'
+import { createAdminClient } from '../../client/admin-client.ts'
+import { nodePaths } from '../../host/node-files.ts'
+import { NodeCommand } from '../base-command.ts'
+
+export class DatastoreMembers extends NodeCommand {
+  static override summary = 'List the members of the datastore.'
+  static override examples = ['<%= config.bin %> datastore members']
+
+  async run(): Promise<number> {
+    const { flags } = await this.parse(DatastoreMembers)
+    const { members } = await createAdminClient(nodePaths(flags['data-dir']).adminSocket).datastore()
+    if (flags.json) {
+      printJson(members)
+      return 0
+    }
+    const table = [
+      ['ID', 'NAME', 'ADDRESS', 'ROLE', 'LEADER'],
+      ...members.map(({ id, name, address, role, leader }) => [
+        id,
+        name,
+        address,
+        role,
+        leader ? 'yes' : 'no',
+      ]),
+    ]
+    const widths = table[0]?.map((_, column) => Math.max(...table.map(row => row[column]?.length ?? 0))) ?? []
+    const line = (row: readonly string[]) =>
+      row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ')
+    print(table.map(row => line(row).trimEnd()).join('\n'))
+    return 0
+  }
+}
