@@ -80,8 +80,10 @@ export function readConfigFile(path: string): ConfigDocuments {
 }
 
 export function renderNodeConfig(config: NodeConfig): string {
-  const { clusterId, nodeName, bindAddress, ports, runtime, runtimeReason, criSocket, logLevel } = config
+  const { clusterId, nodeName, bindAddress, ports, runtime, runtimeReason, criSocket, etcdListen, logLevel } =
+    config
   const socket = criSocket === '' ? {} : { criSocket }
+  const etcd = etcdListen === 'off' ? {} : { etcd: { listen: etcdListen } }
   const fields = {
     clusterId,
     nodeName,
@@ -90,6 +92,7 @@ export function renderNodeConfig(config: NodeConfig): string {
     runtime,
     runtimeReason,
     ...socket,
+    ...etcd,
     logLevel,
   }
   return renderDocuments([{ apiVersion: CONFIG_API_VERSION, kind: 'NodeConfig', ...fields }])

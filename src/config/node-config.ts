@@ -23,6 +23,8 @@ export interface NodeConfig {
   readonly runtimeReason: string
   /** Path of the CRI socket to use; empty for a containerd of our own. */
   readonly criSocket: string
+  /** `off`, `unix`, or `address:port`. */
+  readonly etcdListen: string
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error'
 }
 

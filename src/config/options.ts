@@ -7,6 +7,7 @@ export type OptionType =
   | 'address'
   | 'cidr'
   | 'domain'
+  | 'etcd-listen'
   | 'log-level'
   | 'node-name'
   | 'path'
@@ -96,6 +97,17 @@ export const options: readonly OptionInfo[] = [
     type: 'log-level',
     default: 'info',
     help: 'How much the daemon writes to its log.',
+  },
+  {
+    key: 'etcd.listen',
+    kind: 'NodeConfig',
+    flag: 'etcd-listen',
+    env: 'MK8S_ETCD_LISTEN',
+    type: 'etcd-listen',
+    default: 'off',
+    help:
+      'Where the datastore is served as etcd v3: off, unix (`run/etcd.sock` in the data directory, for root), or an ' +
+      'address:port, where clients need a certificate of the group system:masters.',
   },
   port('api', 16443, 'Port of the Kubernetes API.'),
   port('join', 25000, 'Port that joining nodes talk to.'),

@@ -162,6 +162,7 @@ function toNode(values: Values): ResolvedConfig['node'] {
       kubelet: port('kubelet'),
     }),
     runtime: textOf(values, 'runtime') as ResolvedConfig['node']['runtime'],
+    etcdListen: textOf(values, 'etcd.listen'),
     criSocket: textOf(values, 'criSocket').replace(/^unix:\/\//, ''),
     logLevel: textOf(values, 'logLevel') as NodeConfig['logLevel'],
   })

@@ -17,6 +17,8 @@ export function problemWith(type: OptionType, text: string): string | undefined 
       return cidrProblem(text)
     case 'domain':
       return domainProblem(text)
+    case 'etcd-listen':
+      return etcdListenProblem(text)
     case 'node-name':
       return nodeNameProblem(text)
     case 'path':
@@ -60,6 +62,19 @@ function choiceProblem(text: string, known: readonly string[]): string | undefin
 function domainProblem(text: string): string | undefined {
   const good = text.length <= 253 && text.split('.').every(label => LABEL.test(label))
   return good ? undefined : `${quote(text)} is not a DNS domain in lower case`
+}
+
+function etcdListenProblem(text: string): string | undefined {
+  if (text === 'off' || text === 'unix' || parseHostPort(text) !== undefined) return undefined
+  return `${quote(text)} is none of off, unix, and an address with a port such as 127.0.0.1:2379`
+}
+
+/** An IP address (IPv6 in brackets) and a port. */
+export function parseHostPort(text: string): { host: string; port: number } | undefined {
+  const [, host = '', port = ''] = /^(.*):([0-9]+)$/.exec(text) ?? []
+  const address = host.startsWith('[') && host.endsWith(']') ? host.slice(1, -1) : host
+  const family = address === host ? 4 : 6
+  return isIP(address) === family && isPort(port) ? { host: address, port: Number(port) } : undefined
 }
 
 export function nodeNameProblem(text: string): string | undefined {

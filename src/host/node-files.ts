@@ -11,6 +11,7 @@ const LOG_LINES_SHOWN = 2
 export interface NodePaths {
   readonly run: string
   readonly adminSocket: string
+  readonly etcdSocket: string
   /** Written by the daemon, with `writePidFile`. */
   readonly daemonPid: string
   readonly supervisorPid: string
@@ -31,6 +32,7 @@ export function nodePaths(dataDir: string): NodePaths {
   return {
     run,
     adminSocket: join(run, 'mk8s.sock'),
+    etcdSocket: join(run, 'etcd.sock'),
     daemonPid: join(run, 'daemon.pid'),
     supervisorPid: join(run, 'supervisor.pid'),
     lock: join(run, 'lock'),

@@ -25,6 +25,7 @@ const node: NodeConfig = {
   ports: { api: 1, join: 2, raft: 3, kubelet: 4 },
   runtime: 'process',
   criSocket: '',
+  etcdListen: 'unix',
   runtimeReason: 'because: "reasons"',
   logLevel: 'debug',
 }

@@ -111,6 +111,11 @@ export class StateDatabase {
     })
   }
 
+  /** What SQLite finds wrong with the file; it is read whole. */
+  findings(): string[] {
+    return withSqliteErrors('check the database', () => findingsOf(this.#database))
+  }
+
   /** Closes after a clean stop; the next start need not check the file. */
   close(): void {
     withSqliteErrors('close the database', () => {
@@ -318,10 +323,14 @@ function readLeases(database: DatabaseSync): number[] {
   return all.flatMap(({ lease, ttl }) => [Number(lease), Number(ttl)])
 }
 
-function quickCheck(database: DatabaseSync): void {
+function findingsOf(database: DatabaseSync): string[] {
   const rows = database.prepare('PRAGMA quick_check(5)').all()
-  const findings = rows.map(row => String(row.quick_check))
-  if (findings.length === 1 && findings[0] === 'ok') return
+  return rows.map(row => String(row.quick_check)).filter(finding => finding !== 'ok')
+}
+
+function quickCheck(database: DatabaseSync): void {
+  const findings = findingsOf(database)
+  if (findings.length === 0) return
   throw new Mk8sError('store/corrupt', 'the database is damaged', {
     why: findings.join('; '),
     hint: 'keep a copy of the data directory; restore a backup, or reset this node and let it join again',
