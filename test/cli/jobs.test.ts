@@ -1,4 +1,4 @@
-/** Jobs and endpoints with the real kubectl, on a real node. */
+/** Jobs, endpoints and rollouts with the real kubectl, on a real node. */
 import assert from 'node:assert/strict'
 import test, { after, before } from 'node:test'
 import { installCluster, type TestCluster } from '../support/cluster.ts'
@@ -71,4 +71,22 @@ test('kubectl get endpoints shows what a service reaches', async () => {
   assert.match(stderr, /v1 Endpoints is deprecated in v1\.33\+; use discovery\.k8s\.io\/v1 EndpointSlice/)
   await kubectl.ok(['delete', 'service', 'web'])
   await until('they are gone', async () => (await kubectl.try(['get', 'endpoints', 'web'])).code !== 0)
+})
+
+test('kubectl rollout undo brings the former template back', async () => {
+  const { kubectl } = cluster
+  const image = () => kubectl.ok(['get', 'deployment', 'roll', '-o', 'jsonpath={..image}'])
+  const done = () => kubectl.ok(['rollout', 'status', 'deployment/roll', '--timeout=60s'])
+  await kubectl.ok(['create', 'deployment', 'roll', '--image=one', '--', 'sleep', '600'])
+  await done()
+  await kubectl.ok(['set', 'image', 'deployment/roll', '*=two'])
+  await done()
+  assert.match(await kubectl.ok(['rollout', 'history', 'deployment/roll']), /^1 +<none>\n2 +<none>$/m)
+  await kubectl.ok(['rollout', 'undo', 'deployment/roll'])
+  await done()
+  assert.equal(await image(), 'one')
+  assert.match(await kubectl.ok(['rollout', 'history', 'deployment/roll']), /^2 +<none>\n3 +<none>$/m)
+  await kubectl.ok(['rollout', 'undo', 'deployment/roll', '--to-revision=2'])
+  await done()
+  assert.equal(await image(), 'two')
 })

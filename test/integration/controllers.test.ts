@@ -174,6 +174,28 @@ test('a deployment becomes a replica set, pods, and bound pods; a service follow
   assert.ok(reasons.size >= 3)
 })
 
+test('endpoints made by hand stay without a service, and go with theirs', async () => {
+  await makeNamespace('manual')
+  const make = (name: string) =>
+    client.create(ENDPOINTS, {
+      apiVersion: 'v1',
+      kind: 'Endpoints',
+      metadata: { name, namespace: 'manual' },
+      subsets: [{ addresses: [{ ip: '192.0.2.1' }], ports: [{ port: 80 }] }],
+    })
+  await client.create(SERVICES, {
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata: { name: 'served', namespace: 'manual' },
+    spec: { ports: [{ port: 80 }] },
+  })
+  await make('alone')
+  await make('served')
+  await client.delete(SERVICES, { namespace: 'manual', name: 'served' })
+  await until('they are gone', async () => !(await exists(ENDPOINTS, 'manual', 'served')), WAIT_MS)
+  assert.ok(await exists(ENDPOINTS, 'manual', 'alone'))
+})
+
 test('a rolling update, a resize and a rollback reach every pod, and no pod is made twice', async () => {
   await makeNamespace('updates')
   await makeDeployment('updates', { replicas: 3 })

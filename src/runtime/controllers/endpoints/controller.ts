@@ -18,6 +18,8 @@ interface Parts {
   readonly services: Informer<Service>
   readonly pods: Informer<Pod>
   readonly endpoints: Informer<Endpoints>
+  /** Services that are gone, and whose endpoints go too, whoever made them. */
+  readonly gone: Set<string>
 }
 
 export function createEndpointsController(context: ControllerContext): Controller {
@@ -27,7 +29,11 @@ export function createEndpointsController(context: ControllerContext): Controlle
   for (const informer of [services, pods]) {
     informer.addIndex(NAMESPACE_INDEX, object => [object.metadata.namespace ?? ''])
   }
-  const parts: Parts = { client: context.client(SERVICE_ACCOUNT), services, pods, endpoints }
+  const gone = new Set<string>()
+  services.onChange((key, next) => {
+    if (next === null) gone.add(key)
+  })
+  const parts: Parts = { client: context.client(SERVICE_ACCOUNT), services, pods, endpoints, gone }
   return keyedController({
     name: SERVICE_ACCOUNT,
     context,
@@ -51,9 +57,12 @@ async function reconcile(parts: Parts, key: string, signal: AbortSignal): Promis
   const service = parts.services.get(key)
   const existing = parts.endpoints.get(key)
   if (service === undefined) {
-    if (existing?.metadata.labels?.[MANAGED_BY_LABEL] !== undefined) await remove(parts, existing, signal)
+    const isOurs = existing?.metadata.labels?.[MANAGED_BY_LABEL] !== undefined
+    if (existing !== undefined && (isOurs || parts.gone.has(key))) await remove(parts, existing, signal)
+    parts.gone.delete(key)
     return undefined
   }
+  parts.gone.delete(key)
   if (!hasEndpoints(service) || service.metadata.deletionTimestamp !== undefined) return undefined
   const pods = parts.pods
     .byIndex(NAMESPACE_INDEX, service.metadata.namespace ?? '')

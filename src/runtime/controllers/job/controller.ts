@@ -91,7 +91,7 @@ async function reconcile(parts: Parts, key: string, signal: AbortSignal): Promis
   const changed = first.pods.create.length + first.pods.drop.length + first.pods.end.length > 0
   const plan = changed ? planJob(job, { pods: ownPods(parts, job), nowMs }) : first
   await writeStatus(parts, job, plan, signal)
-  for (const pod of plan.release) await release(parts, pod, signal)
+  await Promise.all(plan.release.map(pod => release(parts, pod, signal)))
   if (problem !== null) throw problem.cause
   return plan.againMs
 }
