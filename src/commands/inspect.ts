@@ -46,8 +46,11 @@ export class Inspect extends NodeCommand {
     })
     const { findings } = inspection
     const report = resolve(inspection.report)
-    if (flags.json || flags.format === 'json') printJson({ broken: isBroken(findings), report, findings })
-    else print(`${renderFindings(findings)}report: ${report}\n`)
+    const asJson = flags.json || flags.format === 'json'
+    if (!asJson) print(renderFindings(findings))
+    await inspection.write()
+    if (asJson) printJson({ broken: isBroken(findings), report, findings })
+    else print(`report: ${report}`)
     return isBroken(findings) ? EXIT_BROKEN : EXIT_OK
   }
 }

@@ -118,5 +118,8 @@ test('a daemon that does not run is the finding, and the bundle is made all the 
   assert.deepEqual([report.code, report.broken], [1, true])
   assert.equal(report.findings[0]?.subject, 'daemon')
   assert.match(report.text, /"level":"info"/, 'the log is there')
+  const unwritten = await cluster.mk8s(['inspect', '--output', join(directory, 'none/x.tar.gz')])
+  assert.match(unwritten.stdout, /^error {4}daemon: mk8s is not running/)
+  assert.match(unwritten.stderr, /cannot be written[\s\S]*--output/)
   assert.equal((await cluster.mk8s(['start'])).code, 0)
 })

@@ -10,7 +10,6 @@ import { readClusterInit, readNodeConfig } from '../../config/config-files.ts'
 import type { NodeConfig } from '../../config/node-config.ts'
 import { GIT_VERSION, MK8S_VERSION } from '../../config/version.ts'
 import { collectFacts } from '../../host/facts.ts'
-import { diskFailure } from '../../host/files.ts'
 import { nodePaths, readFailure } from '../../host/node-files.ts'
 import { type Finding, preflight } from '../../host/preflight.ts'
 import type { Event, KubeObject } from '../../kube/types.ts'
@@ -41,6 +40,8 @@ export interface InspectParts {
 export interface Inspection {
   readonly findings: readonly InspectFinding[]
   readonly report: string
+  /** Writes the bundle; the findings are worth showing even when that fails. */
+  readonly write: () => Promise<void>
 }
 
 export async function inspectNode({ dataDir, output, clock }: InspectParts): Promise<Inspection> {
@@ -77,8 +78,11 @@ export async function inspectNode({ dataDir, output, clock }: InspectParts): Pro
     ...dumpFiles(dump),
   ])
   const report = output ?? `${ROOT}-${stamp(nowMs)}.tar.gz`
-  await writeBundle(report, files, { redact, nowMs })
-  return { findings: findings.map(finding => clean(finding, redact)), report }
+  return {
+    findings: findings.map(finding => clean(finding, redact)),
+    report,
+    write: () => writeBundle(report, files, { redact, nowMs }),
+  }
 }
 
 /** Not installed at all is an error of the command; a damaged file is a finding. */
@@ -193,6 +197,10 @@ async function writeBundle(
     renameSync(temporary, path)
   } catch (error) {
     rmSync(temporary, { force: true })
-    throw diskFailure(path, error)
+    throw new Mk8sError('host/disk', `the bundle ${path} cannot be written`, {
+      why: messageOf(error),
+      hint: 'choose another file with --output',
+      cause: error,
+    })
   }
 }
