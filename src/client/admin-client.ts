@@ -25,9 +25,10 @@ export function createAdminClient(socketPath: string): AdminClient {
   return {
     async status({ waitReadyMs = 0 } = {}) {
       const query = waitReadyMs > 0 ? `?wait=ready&timeout=${Math.ceil(waitReadyMs)}` : ''
-      const answer = await ask(socketPath, 'GET', `/v1/status${query}`, waitReadyMs + ANSWER_MS_MAX)
+      const path = `/v1/status${query}`
+      const answer = (await ask(socketPath, 'GET', path, waitReadyMs + ANSWER_MS_MAX)) as NodeStatus
       // A daemon from before an upgrade does not know of problems yet.
-      return { problems: [], ...(answer as NodeStatus) }
+      return { ...answer, problems: answer.problems ?? [] }
     },
     async stop({ workloads, timeoutMs }) {
       await ask(socketPath, 'POST', `/v1/stop?workloads=${workloads}`, timeoutMs)
