@@ -3,6 +3,7 @@ import { report } from './figure.ts'
 
 const benchmarks = {
   'first-cluster': async () => (await import('./first-cluster.ts')).measure(),
+  everyday: async () => (await import('./everyday.ts')).measure(),
 }
 
 const names = Object.keys(benchmarks)
