@@ -14,6 +14,14 @@ interface Outcome {
   readonly changed: readonly string[]
 }
 
+interface InstallFlags {
+  readonly 'data-dir': string
+  readonly 'dry-run': boolean
+  readonly json: boolean
+  readonly timeout: number
+  readonly config?: string | undefined
+}
+
 export class Install extends NodeCommand {
   static override summary = 'Make this machine a node, or repair it.'
   static override description =
@@ -39,6 +47,18 @@ export class Install extends NodeCommand {
     const { flags } = await this.parse(Install)
     if (!flags['dry-run']) mustBeRoot('install')
     const dataDir = flags['data-dir']
+    if (flags['dry-run']) return this.#install(flags)
+    const { acquireInstallLock } = await import('../host/lock.ts')
+    const lock = acquireInstallLock(dataDir)
+    try {
+      return await this.#install(flags)
+    } finally {
+      lock.release()
+    }
+  }
+
+  async #install(flags: InstallFlags): Promise<number> {
+    const dataDir = flags['data-dir']
     const [{ prepareInstallation }, { preflightError }, lifecycle] = await Promise.all([
       import('../cli/installation.ts'),
       import('../host/preflight.ts'),
@@ -46,7 +66,7 @@ export class Install extends NodeCommand {
     ])
     const installation = await prepareInstallation({
       dataDir,
-      flags: textsOf(flags),
+      flags: textsOf({ ...flags }),
       env: process.env,
       ...(flags.config !== undefined && { configFile: flags.config }),
       readyTimeoutMs: flags.timeout * 1000,

@@ -2,14 +2,28 @@
  * One daemon per data directory. The lock is SQLite's on an empty file: the kernel's record lock, which is
  * taken atomically, holds across containers, and goes with the process however it ends.
  */
+import { rmSync } from 'node:fs'
 import { DatabaseSync } from 'node:sqlite'
 import { Mk8sError } from '../base/errors.ts'
 import { diskFailure } from './files.ts'
+import { instanceName } from './node-files.ts'
 
 const SQLITE_BUSY = 5
 
 export interface Lock {
   release(): void
+}
+
+/** One install at a time: the directory itself may not be there yet, so this one lies outside, and goes again. */
+export function acquireInstallLock(dataDir: string): Lock {
+  const path = `/run/${instanceName(dataDir)}.install-lock`
+  const lock = acquireLock(path, dataDir)
+  return {
+    release() {
+      for (const file of [path, `${path}-journal`]) rmSync(file, { force: true })
+      lock.release()
+    },
+  }
 }
 
 /** Throws `store/locked` when another process holds it. */

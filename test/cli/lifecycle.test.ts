@@ -1,6 +1,6 @@
 /** A node's life from the command line, and what goes wrong with it: one clear error and a non-zero exit each. */
 import assert from 'node:assert/strict'
-import { appendFileSync, existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import { join } from 'node:path'
@@ -191,6 +191,15 @@ describe('what stands in the way of an install', () => {
     assert.equal(refused.code, 6, refused.stderr)
     assert.match(refused.stderr, /16443/)
     assert.equal(existsSync(join(directory, 'taken')), false)
+  })
+
+  test('of two installs at once one is refused; an interrupted one is taken up', async () => {
+    const [dataDir, address] = [join(directory, 'twice'), freeAddress()]
+    mkdirSync(join(dataDir, 'run'), { recursive: true })
+    const both = await Promise.all([1, 2].map(() => install(dataDir, address)))
+    assert.deepEqual(both.map(({ code }) => code).sort(), [0, 6], both.map(({ stderr }) => stderr).join())
+    assert.equal((await run(MK8S, ['status', '--data-dir', dataDir])).code, 0)
+    assert.equal((await run(MK8S, ['uninstall', '--yes', '--data-dir', dataDir])).code, 0)
   })
 
   test('a directory that cannot be written is one clear error', async () => {

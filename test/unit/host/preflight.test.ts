@@ -71,6 +71,9 @@ test('missing kernel features are a warning, and a repair may find its own files
   const findings = preflight({ ...good, kernelFeatures: features }, wanted)
   assert.equal(findings.filter(({ level }) => level === 'warning').length, 3)
   assert.equal(errorFor({ dataDirEntries: ['config.yaml'] }, true), undefined)
+  // What an interrupted install left is taken up; what holds data without a configuration is not.
+  assert.equal(errorFor({ dataDirEntries: ['pki', 'run', 'admin.kubeconfig.12.tmp'] }), undefined)
+  assert.match(errorFor({ dataDirEntries: ['pki', 'datastore'] })?.message ?? '', /datastore/)
 })
 
 test('the runtime auto becomes one that this machine has, and says why', () => {
