@@ -193,6 +193,8 @@ describe('the life of a pod', () => {
       return ran.code === 0 && ran.stdout !== uid
     })
     await cluster.kubectl.ok(['wait', '--for=condition=Ready', 'node/node-1', '--timeout=30s'])
+    const leases = ['get', 'lease', '-n', 'kube-node-lease', 'node-1']
+    await until('its lease is back', async () => (await cluster.kubectl.try(leases)).code === 0)
     assert.equal((await statusOf('stays')).phase, 'Running')
     assert.equal(existsSync(join(cluster.dataDir, 'run/ready')), true)
   })

@@ -104,7 +104,12 @@ export class NodeRegistration {
     const name = node.metadata.name ?? ''
     try {
       this.#lease ??= await client.get<Lease>(LEASES, { namespace: LEASE_NAMESPACE, name })
-      const lease: Lease = { ...this.#lease, spec: { ...this.#lease.spec, ...wanted.spec } }
+      const lease: Lease = {
+        ...this.#lease,
+        // The node may be another one than before; a lease that is still the old one's would be collected.
+        metadata: { ...this.#lease.metadata, ownerReferences: wanted.metadata.ownerReferences ?? [] },
+        spec: { ...this.#lease.spec, ...wanted.spec },
+      }
       this.#lease = await client.update<Lease>(LEASES, lease)
     } catch (error) {
       this.#lease = null
@@ -123,7 +128,7 @@ export class NodeRegistration {
       if (signal.aborted || this.#node === null) return
       try {
         // Somebody may have deleted the node: it comes back as a new one, before its pods are collected.
-        await client.get<Node>(NODES, { name: facts.nodeName })
+        this.#node = await client.get<Node>(NODES, { name: facts.nodeName })
         await this.#renew(this.#node)
         if (clock.monotonic() - this.#statusMs >= STATUS_MS) this.#node = await this.#writeStatus()
         failures = 0
