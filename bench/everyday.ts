@@ -76,24 +76,9 @@ async function measureOn(cluster: TestCluster): Promise<Figure[]> {
     goal,
   })
   return [
-    figure(
-      'kubectl apply of three objects, create',
-      median(series('create')),
-      UPSTREAM.create,
-      UPSTREAM.create,
-    ),
-    figure(
-      'kubectl apply of three objects, unchanged',
-      median(series('unchanged')),
-      UPSTREAM.unchanged,
-      UPSTREAM.unchanged,
-    ),
-    figure(
-      'kubectl apply --server-side of three objects',
-      median(series('serverSide')),
-      UPSTREAM.serverSide,
-      UPSTREAM.serverSide,
-    ),
+    figure('kubectl apply of three objects, create', median(series('create')), UPSTREAM.create),
+    figure('kubectl apply of three objects, unchanged', median(series('unchanged')), UPSTREAM.unchanged),
+    figure('kubectl apply --server-side of three objects', median(series('serverSide')), UPSTREAM.serverSide),
     figure('kubectl explain pod.spec', median(series('explain')), EXPLAIN_GOAL_S),
     figure(
       'exec, beyond the start of kubectl itself',

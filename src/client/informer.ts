@@ -45,11 +45,6 @@ export function keyOf(object: {
   return namespace ? `${namespace}/${name ?? ''}` : (name ?? '')
 }
 
-export function splitKey(key: string): { namespace: string; name: string } {
-  const slash = key.indexOf('/')
-  return { namespace: key.slice(0, Math.max(slash, 0)), name: key.slice(slash + 1) }
-}
-
 interface Waiter {
   readonly isDone: () => boolean
   readonly resolve: () => void

@@ -9,8 +9,6 @@ export type { ResourceRef } from './resources.ts'
 export {
   isAlreadyExists,
   isConflict,
-  isExpired,
-  isForbidden,
   isInvalid,
   isNotFound,
 } from './status-errors.ts'

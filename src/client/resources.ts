@@ -22,30 +22,17 @@ export const EVENTS = ref('', 'v1', 'events')
 export const CONFIG_MAPS = ref('', 'v1', 'configmaps')
 export const SECRETS = ref('', 'v1', 'secrets')
 export const SERVICE_ACCOUNTS = ref('', 'v1', 'serviceaccounts')
-export const RESOURCE_QUOTAS = ref('', 'v1', 'resourcequotas')
-export const LIMIT_RANGES = ref('', 'v1', 'limitranges')
 export const PERSISTENT_VOLUME_CLAIMS = ref('', 'v1', 'persistentvolumeclaims')
-export const REPLICATION_CONTROLLERS = ref('', 'v1', 'replicationcontrollers')
 export const DEPLOYMENTS = ref('apps', 'v1', 'deployments')
 export const REPLICA_SETS = ref('apps', 'v1', 'replicasets')
 export const STATEFUL_SETS = ref('apps', 'v1', 'statefulsets')
 export const DAEMON_SETS = ref('apps', 'v1', 'daemonsets')
-export const CONTROLLER_REVISIONS = ref('apps', 'v1', 'controllerrevisions')
 export const JOBS = ref('batch', 'v1', 'jobs')
 export const CRON_JOBS = ref('batch', 'v1', 'cronjobs')
 export const ENDPOINT_SLICES = ref('discovery.k8s.io', 'v1', 'endpointslices')
 export const LEASES = ref('coordination.k8s.io', 'v1', 'leases')
 export const CLUSTER_ROLES = ref('rbac.authorization.k8s.io', 'v1', 'clusterroles', false)
-export const CLUSTER_ROLE_BINDINGS = ref('rbac.authorization.k8s.io', 'v1', 'clusterrolebindings', false)
-export const ROLES = ref('rbac.authorization.k8s.io', 'v1', 'roles')
-export const ROLE_BINDINGS = ref('rbac.authorization.k8s.io', 'v1', 'rolebindings')
 export const PRIORITY_CLASSES = ref('scheduling.k8s.io', 'v1', 'priorityclasses', false)
-export const CERTIFICATE_SIGNING_REQUESTS = ref(
-  'certificates.k8s.io',
-  'v1',
-  'certificatesigningrequests',
-  false,
-)
 
 export interface ResourcePath {
   /** Ignored for cluster-wide resources; empty or absent means all namespaces. */
@@ -65,9 +52,4 @@ export function renderPath(resource: ResourceRef, target: ResourcePath): string 
   if (target.name) segments.push(encodeURIComponent(target.name))
   if (target.subresource) segments.push(target.subresource)
   return segments.join('/')
-}
-
-/** `v1`, `apps/v1`. */
-export function apiVersionOf(resource: ResourceRef): string {
-  return resource.group === '' ? resource.version : `${resource.group}/${resource.version}`
 }

@@ -57,7 +57,6 @@ const hasReason = (error: unknown, ...reasons: string[]): boolean =>
 export const isNotFound = (error: unknown): boolean => hasReason(error, 'NotFound')
 export const isConflict = (error: unknown): boolean => hasReason(error, 'Conflict')
 export const isAlreadyExists = (error: unknown): boolean => hasReason(error, 'AlreadyExists')
-export const isForbidden = (error: unknown): boolean => hasReason(error, 'Forbidden')
 export const isInvalid = (error: unknown): boolean => hasReason(error, 'Invalid')
 /** The resourceVersion or continue token is too old: list again from the start. */
 export const isExpired = (error: unknown): boolean => hasReason(error, 'Expired', 'Gone')

@@ -35,12 +35,6 @@ export const invalid = (field: string, value: unknown, detail: string): FieldErr
   message: detailed(`Invalid value: ${show(value)}`, detail),
 })
 
-export const typeInvalid = (field: string, value: unknown, detail: string): FieldError => ({
-  type: 'FieldValueTypeInvalid',
-  field,
-  message: detailed(`Invalid value: ${show(value)}`, detail),
-})
-
 export const duplicate = (field: string, value: unknown): FieldError => ({
   type: 'FieldValueDuplicate',
   field,

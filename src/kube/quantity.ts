@@ -145,12 +145,6 @@ export function addQuantities(a: Quantity, b: Quantity): Quantity {
   return { nano: a.nano + b.nano, format: a.nano === 0n ? b.format : a.format }
 }
 
-export function subtractQuantities(a: Quantity, b: Quantity): Quantity {
-  return addQuantities(a, { nano: -b.nano, format: b.format })
-}
-
-export const ZERO_QUANTITY: Quantity = { nano: 0n, format: 'DecimalSI' }
-
 /** Thousandths, rounded up: CPU in millicores. */
 export function milliValue({ nano }: Quantity): number {
   return Number(nano >= 0n ? divideUp(nano, 1_000_000n) : nano / 1_000_000n)

@@ -233,18 +233,6 @@ export const requestEntityTooLarge = (message: string): StatusError =>
 export const tooManyRequests = (message: string, retryAfterSeconds = 1): StatusError =>
   failure(429, 'TooManyRequests', message, { retryAfterSeconds })
 
-export const serverTimeout = (
-  target: GroupResource,
-  operation: string,
-  retryAfterSeconds: number,
-): StatusError =>
-  failure(
-    500,
-    'ServerTimeout',
-    `The ${operation} operation against ${qualifiedName(target)} could not be completed at this time, please try again.`,
-    detailsOf(target, operation, { retryAfterSeconds }),
-  )
-
 export const timeout = (message: string, retryAfterSeconds = 0): StatusError =>
   failure(504, 'Timeout', `Timeout: ${message}`, retryAfterSeconds > 0 ? { retryAfterSeconds } : {})
 
@@ -254,8 +242,6 @@ export const resourceVersionTooLarge = (wanted: number, current: number): Status
     causes: [{ reason: 'ResourceVersionTooLarge', message: 'Too large resource version' }],
     retryAfterSeconds: 1,
   })
-
-export const gone = (message: string): StatusError => failure(410, 'Gone', message)
 
 /** A resourceVersion or a continue token whose history is compacted. */
 export const resourceVersionExpired = (message: string): StatusError => failure(410, 'Expired', message)

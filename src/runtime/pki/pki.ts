@@ -19,7 +19,6 @@ import {
 import { type FileToWrite, makePrivateDirectory, pairPaths, readIfThere, writeFilesDurably } from './files.ts'
 import { generateKey, issueAuthority, issueLeaf, type PemPair, type Validity } from './issue.ts'
 
-export { mirrorAddress, peerIdentity } from './authorities.ts'
 export type { PemPair } from './issue.ts'
 
 export interface PkiParts extends Omit<LeafFacts, 'memberId'> {

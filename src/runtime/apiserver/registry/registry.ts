@@ -1,5 +1,3 @@
-/** The door of this folder: every kind that needs more than the model, and the way to any kind's strategy. */
-import type { ResourceInfo } from '../../../kube/model-types.ts'
 import { deployments } from './apps/deployments.ts'
 import { replicaSets, replicationControllers } from './apps/replica-sets.ts'
 import { daemonSets, statefulSets } from './apps/sets.ts'
@@ -21,7 +19,6 @@ import {
   priorityLevels,
   validatingWebhooks,
 } from './extension/extensions.ts'
-import { defaultStrategy } from './generic.ts'
 import { ingressClasses, ingresses, networkPolicies } from './networking/networking.ts'
 import {
   autoscalers,
@@ -90,8 +87,3 @@ const all: readonly Strategy[] = [
 export const strategies: ReadonlyMap<string, Strategy> = new Map(
   all.map(strategy => [`${strategy.group}/${strategy.resource}`, strategy]),
 )
-
-/** The strategy of a resource: its own, or the generic one. */
-export function strategyFor(resource: ResourceInfo): Strategy {
-  return strategies.get(`${resource.group}/${resource.resource}`) ?? defaultStrategy(resource)
-}

@@ -56,10 +56,6 @@ interface SimulatedContainer {
 
 const PREFIX = 'simulated.mk8s.io/'
 
-export function createSimulatedRuntime(parts: SimulatedRuntimeParts): Runtime {
-  return new SimulatedRuntime(parts)
-}
-
 export class SimulatedRuntime implements Runtime {
   readonly name = 'simulated'
   readonly isVirtual = true
