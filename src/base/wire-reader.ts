@@ -26,6 +26,11 @@ export class WireReader {
     return true
   }
 
+  /** Whether the field is a number rather than bytes. */
+  get isNumber(): boolean {
+    return this.#wireType === 0
+  }
+
   varint(): bigint {
     this.#expect(0)
     return this.#readVarint()

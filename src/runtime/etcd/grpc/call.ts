@@ -1,5 +1,5 @@
 /** One gRPC call on an HTTP/2 stream: its messages in order, one answer or many, and exactly one status at the end. */
-import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2'
+import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2'
 import type { Clock, Timer } from '../../../base/clock.ts'
 import { WireError } from '../../../base/wire-reader.ts'
 import { WireWriter } from '../../../base/wire-writer.ts'
@@ -76,6 +76,9 @@ export class Call implements StreamCall {
     this.#reader = new MessageReader(parts.messageBytesMax)
     // A reset is the client's affair; 'close' follows in any case.
     parts.stream.on('error', () => {})
+    parts.stream.on('end', () => {
+      this.#inputEnded = true
+    })
   }
 
   /** Ends the call with this error and nothing else. */
@@ -114,10 +117,27 @@ export class Call implements StreamCall {
     const status = error === undefined ? OK_TRAILERS : trailersOf(error)
     if (!stream.headersSent) {
       stream.respond({ ...HEADERS, ...status }, { endStream: true })
+      this.#hangUp()
     } else {
-      stream.once('wantTrailers', () => stream.sendTrailers(status))
+      this.#sendTrailersAtEnd(status)
       stream.end()
     }
+  }
+
+  #sendTrailersAtEnd(trailers: Record<string, string>): void {
+    const { stream } = this.#parts
+    stream.once('wantTrailers', () => {
+      stream.sendTrailers(trailers)
+      this.#hangUp()
+    })
+  }
+
+  /** A client that has more to say is told that nobody listens any more. */
+  #hangUp(): void {
+    const { stream } = this.#parts
+    setImmediate(() => {
+      if (!this.#inputEnded && !stream.closed) stream.close(constants.NGHTTP2_NO_ERROR)
+    })
   }
 
   #respond(): void {
@@ -158,7 +178,7 @@ export class Call implements StreamCall {
     this.#ended = true
     this.#deadline?.cancel()
     if (stream.destroyed) return
-    stream.once('wantTrailers', () => stream.sendTrailers(OK_TRAILERS))
+    this.#sendTrailersAtEnd(OK_TRAILERS)
     stream.respond(HEADERS, { waitForTrailers: true })
     stream.end(frameOf(message))
   }
@@ -171,10 +191,7 @@ export class Call implements StreamCall {
       if (this.#waiting.length > WAITING_MESSAGES_MAX) stream.pause()
       void this.#work(handler)
     })
-    stream.on('end', () => {
-      this.#inputEnded = true
-      void this.#work(handler)
-    })
+    stream.on('end', () => void this.#work(handler))
     stream.on('close', () => {
       this.#ended = true
       this.#deadline?.cancel()
