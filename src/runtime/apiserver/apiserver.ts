@@ -68,12 +68,20 @@ export interface ApiServer {
   stop(): Promise<void>
 }
 
+/** A client in this process that asks again and again must not keep the listener and the timers from their turn. */
+const turnOfEventLoop = (): Promise<void> => new Promise(resolve => setImmediate(resolve))
+
 export function createApiServer(parts: ApiServerParts): ApiServer {
   const context = createApiContext(parts)
   const handler = createRequestHandler(context)
   return {
     handle: handler.handle,
-    transportFor: user => ({ request: request => handler.handle({ ...request, user }) }),
+    transportFor: user => ({
+      async request(request) {
+        await turnOfEventLoop()
+        return handler.handle({ ...request, user })
+      },
+    }),
     objects: context.objects,
     stop: handler.stop,
   }

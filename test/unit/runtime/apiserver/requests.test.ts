@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { AssertionFailure, assert as invariant } from '../../../../src/base/assert.ts'
 import { createOidcDocuments } from '../../../../src/runtime/apiserver/authn/oidc.ts'
-import { configMap, makeServer } from './harness.ts'
+import { admin, configMap, makeServer } from './harness.ts'
 
 const maps = '/api/v1/namespaces/default/configmaps'
 
@@ -38,4 +38,28 @@ test('the documents for checking tokens are served where they exist', async () =
   const keys = await server.call('GET', paths[1] ?? '')
   assert.equal(keys.headers['content-type'], 'application/jwk-set+json')
   assert.deepEqual(JSON.parse(keys.body), { keys: [] })
+})
+
+test('a client in this process that never pauses leaves others their turn', async () => {
+  const server = makeServer()
+  await server.call('POST', maps, configMap('a'))
+  const transport = server.api.transportFor(admin)
+  let stopped = false
+  const timer = setTimeout(() => {
+    stopped = true
+  }, 20)
+  let requests = 0
+  while (!stopped && requests < 200_000) {
+    requests++
+    const headers = { 'content-type': 'application/merge-patch+json' }
+    const { status } = await transport.request({
+      method: 'PATCH',
+      path: `${maps}/a`,
+      headers,
+      body: Buffer.from('{}'),
+    })
+    assert.equal(status, 200)
+  }
+  clearTimeout(timer)
+  assert.ok(stopped, `${requests} requests and the timer had no turn`)
 })
