@@ -1,0 +1,187 @@
+/** A whole node with real containers, in a network namespace of its own: from install to nothing left. */
+import assert from 'node:assert/strict'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, describe, test } from 'node:test'
+import { instanceName } from '../../src/host/node-files.ts'
+import { MK8S } from '../support/cluster.ts'
+import { NetworkNamespace, whyNoContainers } from '../support/containerd.ts'
+import { type RunOptions, run } from '../support/kubectl.ts'
+import { until } from '../support/until.ts'
+
+const IMAGE = 'localhost/test/busybox:1'
+const WAIT_MS = 30_000
+const bin = join(import.meta.dirname, '../../build/bin')
+
+const script = 'mkdir /www; hostname >/www/index.html; echo serving; exec httpd -f -p 8080 -h /www'
+const manifest = JSON.stringify({
+  apiVersion: 'v1',
+  kind: 'List',
+  items: [
+    {
+      apiVersion: 'apps/v1',
+      kind: 'Deployment',
+      metadata: { name: 'web' },
+      spec: {
+        replicas: 2,
+        selector: { matchLabels: { app: 'web' } },
+        template: {
+          metadata: { labels: { app: 'web' } },
+          spec: {
+            terminationGracePeriodSeconds: 1,
+            containers: [
+              {
+                name: 'web',
+                image: IMAGE,
+                command: ['sh', '-c', script],
+                readinessProbe: { httpGet: { port: 8080 }, periodSeconds: 1 },
+                resources: { limits: { memory: '64Mi' } },
+              },
+            ],
+          },
+        },
+      },
+    },
+    {
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata: { name: 'web' },
+      spec: {
+        type: 'NodePort',
+        selector: { app: 'web' },
+        ports: [{ port: 80, targetPort: 8080, nodePort: 30080 }],
+      },
+    },
+  ],
+})
+
+describe('a node with containerd', { skip: whyNoContainers() ?? false }, () => {
+  let namespace: NetworkNamespace
+  let parent = ''
+  let dataDir = ''
+
+  const inside = (program: string, args: readonly string[], options: RunOptions = {}) => {
+    const [enter, ...words] = namespace.enter
+    const env = { MK8S_DATA_DIR: dataDir, PATH: `${process.env.PATH}:${bin}`, ...options.env }
+    return run(enter, [...words, program, ...args], { ...options, env })
+  }
+  const mk8s = async (args: readonly string[], options: RunOptions = {}) => {
+    const ran = await inside(MK8S, args, options)
+    assert.equal(ran.code, 0, `mk8s ${args.join(' ')}: ${ran.stdout}${ran.stderr}`)
+    return ran.stdout
+  }
+  const kubectl = (args: readonly string[], options: RunOptions = {}) => mk8s(['kubectl', ...args], options)
+  const fetch = async (url: string) =>
+    (await inside('/bin/busybox', ['timeout', '3', '/bin/busybox', 'wget', '-qO-', url])).stdout.trim()
+  const podIds = async () =>
+    (
+      await kubectl(['get', 'pods', '-o', 'jsonpath={.items[*].status.containerStatuses[0].containerID}'])
+    ).trim()
+
+  before(async () => {
+    namespace = new NetworkNamespace('node')
+    parent = mkdtempSync(join(tmpdir(), 'mk8s-node-'))
+    dataDir = join(parent, 'data')
+    await mk8s([
+      'install',
+      '--runtime',
+      'containerd',
+      '--bind-address',
+      namespace.address,
+      '--node-name',
+      'n1',
+    ])
+  })
+  after(async () => {
+    if (existsSync(dataDir)) await inside(MK8S, ['uninstall', '--yes'])
+    namespace.remove()
+    rmSync(parent, { recursive: true, force: true })
+  })
+
+  test('the node says that it runs containers, and has the image that all pods begin with', async () => {
+    assert.match(await mk8s(['status']), /^runtime: containerd \(chosen with --runtime\)$/m)
+    assert.match(await kubectl(['get', 'nodes', '-o', 'wide']), /containerd:\/\/\d/)
+    assert.match(await mk8s(['images', 'list']), /localhost\/mk8s\/pause:1/)
+  })
+
+  test('a pod whose image is not there says so and backs off', async () => {
+    await kubectl(['run', 'absent', `--image=${IMAGE}`])
+    const waiting = 'jsonpath={.status.containerStatuses[0].state.waiting.reason}'
+    await until(
+      'it backs off',
+      async () => (await kubectl(['get', 'pod', 'absent', '-o', waiting])) === 'ImagePullBackOff',
+      WAIT_MS,
+    )
+    const events = await kubectl(['get', 'events', '--field-selector=involvedObject.name=absent'])
+    assert.match(events, /Failed to pull image "localhost\/test\/busybox:1": rpc error: code = \w+ desc = /)
+    assert.match(events, /Error: ErrImagePull/)
+    assert.match(events, /BackOff\s+pod\/absent\s+Back-off pulling image "localhost\/test\/busybox:1"/)
+    await kubectl(['delete', 'pod', 'absent', '--now'])
+  })
+
+  test('an imported image runs, and is reached through the cluster IP and the node port', async () => {
+    assert.match(await mk8s(['images', 'import', '--busybox', IMAGE]), /imported localhost\/test\/busybox:1/)
+    await kubectl(['apply', '-f', '-'], { input: manifest })
+    await kubectl(['rollout', 'status', 'deployment/web', '--timeout=30s'])
+    const clusterIp = await kubectl(['get', 'service', 'web', '-o', 'jsonpath={.spec.clusterIP}'])
+    const urls = [`http://${clusterIp}/`, `http://${namespace.address}:30080/`, 'http://127.0.0.1:30080/']
+    for (const url of urls) assert.match(await fetch(url), /^web-/, url)
+    const fromPod = await kubectl(['exec', 'deployment/web', '--', 'wget', '-qO-', `http://${clusterIp}/`])
+    assert.match(fromPod, /^web-/)
+    assert.equal(await kubectl(['logs', 'deployment/web']), 'serving\n')
+  })
+
+  test('a service without endpoints refuses at once', async () => {
+    await kubectl(['create', 'service', 'clusterip', 'nobody', '--tcp=80'])
+    const address = await kubectl(['get', 'service', 'nobody', '-o', 'jsonpath={.spec.clusterIP}'])
+    await until(
+      'it refuses',
+      async () =>
+        /refused/.test((await inside('/bin/busybox', ['wget', '-qO-', `http://${address}/`])).stderr),
+      WAIT_MS,
+    )
+  })
+
+  test('pods go on untouched when the daemon and when containerd is killed', async () => {
+    const ids = await podIds()
+    const idOf = (file: string) => Number.parseInt(readFileSync(join(dataDir, file), 'utf8'), 10)
+    const daemon = idOf('run/daemon.pid')
+    process.kill(daemon, 'SIGKILL')
+    const status = async () => (await inside(MK8S, ['status'])).code === 0
+    await until('another daemon is ready', async () => idOf('run/daemon.pid') !== daemon && status(), WAIT_MS)
+    const containerd = idOf('containerd/pid')
+    process.kill(containerd, 'SIGKILL')
+    await until('another containerd runs', async () => idOf('containerd/pid') !== containerd, WAIT_MS)
+    await until('the node is ready', status, WAIT_MS)
+    assert.equal(await podIds(), ids)
+    assert.match(await fetch('http://127.0.0.1:30080/'), /^web-/)
+  })
+
+  test('uninstall leaves no process, mount, control group or rule behind', async () => {
+    await mk8s(['uninstall', '--yes'])
+    assert.equal(existsSync(dataDir), false)
+    assert.equal(commandLines().includes(dataDir), false)
+    assert.equal(readFileSync('/proc/self/mounts', 'utf8').includes(dataDir), false)
+    const trees = readdirSync('/sys/fs/cgroup').map(name =>
+      join('/sys/fs/cgroup', name, instanceName(dataDir)),
+    )
+    assert.deepEqual(trees.filter(existsSync), [])
+    const tables = (await inside('nft', ['list', 'tables'])).stdout
+    assert.equal(tables.includes(instanceName(dataDir)), false)
+    assert.doesNotMatch((await inside('ip', ['-brief', 'link'])).stdout, /^veth/m)
+  })
+})
+
+function commandLines(): string {
+  const ids = readdirSync('/proc').filter(name => /^\d+$/.test(name))
+  return ids
+    .map(id => {
+      try {
+        return readFileSync(`/proc/${id}/cmdline`, 'utf8')
+      } catch {
+        return ''
+      }
+    })
+    .join('\n')
+}
