@@ -77,7 +77,8 @@ function planSync(
 ): DeploymentPlan {
   const { deployment } = state
   const adjusted = sets.newSet === undefined ? [] : adjustNewSet(deployment, sets.newSet, sets.oldSets)
-  const resizes = planResize(deployment, sets)
+  // A replica set that has its size already needs no write: a plan that never empties would never end.
+  const resizes = planResize(deployment, sets).filter(({ set, to }) => to !== replicasOf(set))
   const stale = [...activeSets(state.sets)].filter(
     set =>
       !resizes.some(resize => resize.set === set) &&

@@ -243,6 +243,14 @@ test('a paused deployment is resized but not rolled out', () => {
   assert.match(rollout.settle().join(), /create v2/)
 })
 
+test('a deployment that is paused in the middle of a rollout stands still', () => {
+  const rollout = rolledOut()
+  rollout.useImage('broken')
+  rollout.settle()
+  rollout.update({ paused: true })
+  assert.deepEqual(rollout.settle(), [])
+})
+
 test('a rollout that stands still for too long has exceeded its deadline', () => {
   const rollout = rolledOut()
   rollout.useImage('broken')
