@@ -237,3 +237,19 @@ test('what is executed in a container ends with it', () =>
     await runtime.stopContainer(id, 0)
     assert.equal((await executed).exitCode, 137)
   }))
+
+test('what left the session of its container ends with it', () =>
+  withRuntime(async ({ directory, runtime }) => {
+    const sandbox = await runtime.runSandbox(sandboxOf(directory))
+    const env = { OUT: join(directory, 'escaped') }
+    const command = ['sh', '-c', 'setsid sh -c "echo \\$\\$ >$OUT; exec sleep 600" & exec sleep 600']
+    const id = await runtime.createContainer(sandbox, containerOf({ command, env }))
+    await runtime.startContainer(id)
+    const text = await until(
+      'its pid',
+      async () => (await readFile(env.OUT, 'utf8').catch(() => '')).trim() || null,
+    )
+    assert.ok(existsSync(`/proc/${text}`))
+    await runtime.stopContainer(id, 0)
+    await until('it has gone', () => !existsSync(`/proc/${text}`))
+  }))

@@ -1,10 +1,11 @@
 /** One running container of the process runtime: its keeper, its log pump, and the news that it ended. */
 import { type FSWatcher, readFileSync, statSync, watch } from 'node:fs'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { type Clock, sleep } from '../../../../base/clock.ts'
 import { ContainerLogWriter } from '../container-log.ts'
 import {
   isSameProcess,
+  killMarked,
   killSession,
   killSessionOf,
   type ProcessIdentity,
@@ -65,6 +66,7 @@ export class ContainerProcess {
     this.#hasEnded = true
     // A keeper that was killed leaves no exit code, and perhaps children.
     killSessionOf(keeper)
+    killMarked(basename(this.#parts.directory))
     await this.#pump.saveRest()
     return this.#facts()
   }
@@ -129,6 +131,7 @@ export class ContainerProcess {
     const leader = this.#terminalLeader()
     if (leader > 1) killSession(leader)
     killSession(keeper.pid)
+    killMarked(basename(this.#parts.directory))
   }
 
   /** A program in a terminal leads a session of its own; 0 where there is no terminal. */

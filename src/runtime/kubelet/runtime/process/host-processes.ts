@@ -89,6 +89,35 @@ export function killSession(session: number): void {
   }
 }
 
+/** In the environment of all that a container starts, so that what leaves the session is found too. */
+export const CONTAINER_MARK = 'MK8S_CONTAINER_ID'
+const MARKED_ROUNDS_MAX = 5
+
+/** Kills what carries the container's mark; again while new ones appear, for they may fork meanwhile. */
+export function killMarked(containerId: string): void {
+  const mark = `\0${CONTAINER_MARK}=${containerId}\0`
+  for (let round = 0; round < MARKED_ROUNDS_MAX; round++) {
+    const marked = listProc().filter(name => `\0${environOf(name)}`.includes(mark))
+    for (const name of marked) {
+      try {
+        process.kill(Number(name), 'SIGKILL')
+      } catch {
+        // It ended by itself in between.
+      }
+    }
+    if (marked.length === 0) return
+  }
+}
+
+/** Empty for what has ended (a zombie too) and for what is not a process. */
+function environOf(name: string): string {
+  try {
+    return /^[0-9]+$/.test(name) ? readFileSync(`/proc/${name}/environ`, 'latin1') : ''
+  } catch {
+    return ''
+  }
+}
+
 function listProc(): string[] {
   try {
     return readdirSync('/proc')

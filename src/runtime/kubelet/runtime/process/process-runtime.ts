@@ -31,7 +31,14 @@ import { ContainerProcess, readExitFile } from './container-process.ts'
 import { type Entry, hostProgram, planEntry, requireInside } from './enter.ts'
 import { type RunningExec, startExec } from './exec-streams.ts'
 import { makeFifos, openInput } from './fifos.ts'
-import { currentBootId, identifyProcess, isSameProcess, killSessionOf } from './host-processes.ts'
+import {
+  CONTAINER_MARK,
+  currentBootId,
+  identifyProcess,
+  isSameProcess,
+  killMarked,
+  killSessionOf,
+} from './host-processes.ts'
 import { type Launch, type LaunchHost, planLaunch, probeIsolation } from './launch.ts'
 import { KEEPER_SCRIPT, quote, renderTerminalScript } from './launch-script.ts'
 import { type ContainerRecord, RecordStore, type SandboxRecord } from './records.ts'
@@ -199,7 +206,11 @@ export class ProcessRuntime implements Runtime {
       const argv = record.config.tty === true ? inTerminal(launch, directory) : launch.argv
       const args = ['-c', KEEPER_SCRIPT, 'mk8s-keeper', directory, this.#readerFile, ...argv]
       const stdio = [input === null ? ('ignore' as const) : input.fd, ...ends]
-      const keeper = await spawnDetached('/bin/sh', args, { env: launch.env, stdio, cwd: directory })
+      const keeper = await spawnDetached('/bin/sh', args, {
+        env: { ...launch.env, [CONTAINER_MARK]: id },
+        stdio,
+        cwd: directory,
+      })
       record.keeper = identifyProcess(keeper.pid)
       record.startedAt = this.#parts.clock.now()
       await this.#containerStore.save(record)
@@ -418,8 +429,9 @@ function findKeeper(directory: string): { pid: number; startedTicks: string } | 
 /** Ends everything that the runtime in this directory started: for uninstall and reset, with no daemon running. */
 export async function killAllContainers(directory: string): Promise<void> {
   const records = await new RecordStore<ContainerRecord>(join(directory, 'containers')).load()
-  for (const { keeper } of records) {
+  for (const { id, keeper } of records) {
     if (keeper !== null) killSessionOf(keeper)
+    killMarked(id)
   }
 }
 
