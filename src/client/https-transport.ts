@@ -66,7 +66,8 @@ export class HttpsTransport implements Transport {
     const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage | UpgradeResponse>()
     const outgoing = httpsRequest({
       agent: this.#agent,
-      host: this.#base.hostname,
+      // An address of IPv6 stands in brackets in a URL, and nowhere else.
+      host: this.#base.hostname.replace(/^\[(.*)\]$/, '$1'),
       port: this.#base.port === '' ? 443 : Number(this.#base.port),
       method: request.method,
       path: `${this.#base.pathname.replace(/\/$/, '')}${request.path}${query ? `?${query}` : ''}`,

@@ -28,7 +28,7 @@ async function issue(commonName: string): Promise<{ certificate: string; key: st
     commonName,
     usages: ['server', 'client'],
     dnsNames: ['localhost'],
-    ipAddresses: ['127.0.0.1'],
+    ipAddresses: ['127.0.0.1', '::1'],
     uris: [],
   } as const
   return { certificate: await issueLeaf(plan, { authority: ca, key, validity, random: systemRandom }), key }
@@ -70,6 +70,24 @@ test('requests carry the client certificate and share a connection', async () =>
   assert.equal(connections.size, 1)
   assert.deepEqual(seen.slice(0, 2), ['someone', '/api/v1/namespaces/default/pods/p'])
   transport.close()
+})
+
+test('a server with an address of IPv6 is reached', async () => {
+  const { certificate, key } = await issue('server')
+  const six = createServer({ cert: certificate, key }, (_request, response) => {
+    response.end(JSON.stringify(pod))
+  })
+  await new Promise<void>(resolve => six.listen(0, '::1', resolve))
+  const transport = new HttpsTransport({
+    server: `https://[::1]:${(six.address() as AddressInfo).port}`,
+    caPem: ca.certificate,
+    certificatePem: certificate,
+    keyPem: key,
+  })
+  const found = await new KubeClient(transport).get(PODS, { namespace: 'default', name: 'p' })
+  assert.equal(found.metadata.name, 'p')
+  transport.close()
+  await new Promise(resolve => six.close(resolve))
 })
 
 test('an error becomes a StatusError, and a token is sent as a bearer', async () => {
