@@ -1,4 +1,5 @@
 /** CRI v1 as typed calls, each with the longest time that it may take. */
+import { type Clock, systemClock } from '../../../../base/clock.ts'
 import type {
   WireContainer,
   WireContainerConfig,
@@ -46,9 +47,9 @@ export class CriClient {
     this.#channel = channel
   }
 
-  static async open(socketPath: string): Promise<CriClient> {
+  static async open(socketPath: string, clock: Clock = systemClock): Promise<CriClient> {
     return new CriClient(
-      await RpcChannel.open(socketPath, [CRI_PROTO, CONTAINERD_EVENTS_PROTO, CONTAINERD_TASKS_PROTO]),
+      await RpcChannel.open(socketPath, [CRI_PROTO, CONTAINERD_EVENTS_PROTO, CONTAINERD_TASKS_PROTO], clock),
     )
   }
 

@@ -1,6 +1,7 @@
 /** gRPC over a unix socket: unary calls with a deadline each, and streams. The only place that knows grpc-js. */
 import type { Client, Metadata, ServiceDefinition, ServiceError } from '@grpc/grpc-js'
 import { must } from '../../../../base/assert.ts'
+import type { Clock } from '../../../../base/clock.ts'
 import { Mk8sError } from '../../../../base/errors.ts'
 import { parseProto } from './proto-text.ts'
 
@@ -64,15 +65,22 @@ export class RpcChannel {
   readonly #grpc: Grpc
   readonly #client: Client
   readonly #services: ReadonlyMap<string, ServiceDefinition>
+  readonly #clock: Clock
 
-  private constructor(grpc: Grpc, client: Client, services: ReadonlyMap<string, ServiceDefinition>) {
-    this.#grpc = grpc
-    this.#client = client
-    this.#services = services
+  private constructor(parts: {
+    readonly grpc: Grpc
+    readonly client: Client
+    readonly services: ReadonlyMap<string, ServiceDefinition>
+    readonly clock: Clock
+  }) {
+    this.#grpc = parts.grpc
+    this.#client = parts.client
+    this.#services = parts.services
+    this.#clock = parts.clock
   }
 
   /** Loads the gRPC library; connects at the first call, and again whenever that is needed. */
-  static async open(socketPath: string, protos: readonly string[]): Promise<RpcChannel> {
+  static async open(socketPath: string, protos: readonly string[], clock: Clock): Promise<RpcChannel> {
     const [grpc, { fromJSON }] = await Promise.all([import('@grpc/grpc-js'), import('@grpc/proto-loader')])
     const services = new Map<string, ServiceDefinition>()
     for (const text of protos) {
@@ -92,7 +100,7 @@ export class RpcChannel {
       'grpc.initial_reconnect_backoff_ms': RECONNECT_MS.min,
       'grpc.max_reconnect_backoff_ms': RECONNECT_MS.max,
     })
-    return new RpcChannel(grpc, client, services)
+    return new RpcChannel({ grpc, client, services, clock })
   }
 
   /** `service` with its package, as `runtime.v1.RuntimeService`. Throws RpcError. */
@@ -105,7 +113,7 @@ export class RpcChannel {
       responseDeserialize,
       request,
       this.#metadata(options.metadata ?? {}),
-      { deadline: options.deadlineMs === Infinity ? Infinity : Date.now() + options.deadlineMs },
+      { deadline: options.deadlineMs === Infinity ? Infinity : this.#clock.now() + options.deadlineMs },
       (error, answer) => (error ? reject(new RpcError(error)) : resolve(answer as Answer)),
     )
     const cancel = () => call.cancel()
