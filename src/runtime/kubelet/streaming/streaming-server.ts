@@ -76,7 +76,10 @@ export class StreamingServer {
       clientTracking: false,
       perMessageDeflate: false,
       maxPayload: MESSAGE_BYTES_MAX,
-      handleProtocols: (_offered, request) => chosenProtocols.get(request) ?? false,
+    })
+    this.#websockets.on('headers', (headers, request) => {
+      const protocol = chosenProtocols.get(request) ?? ''
+      if (protocol !== '') headers.push(`Sec-WebSocket-Protocol: ${protocol}`)
     })
   }
 
@@ -225,6 +228,8 @@ export class StreamingServer {
 
   #acceptWebsocket({ request, socket, head }: Connection, protocol: string): Promise<WebSocket> {
     chosenProtocols.set(request, protocol)
+    // Names of Kubernetes' protocols hold characters that the library would refuse.
+    delete request.headers['sec-websocket-protocol']
     switched.add(request)
     return new Promise((resolve, reject) => {
       const onClose = () => reject(new Mk8sError('kubelet/runtime', 'the client went away'))
