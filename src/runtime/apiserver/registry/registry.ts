@@ -1,3 +1,4 @@
+/** The door of this folder: every kind that needs more than the model. */
 import { deployments } from './apps/deployments.ts'
 import { replicaSets, replicationControllers } from './apps/replica-sets.ts'
 import { daemonSets, statefulSets } from './apps/sets.ts'
