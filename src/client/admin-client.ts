@@ -11,8 +11,8 @@ const ANSWER_MS_MAX = 10_000
 const CHECK_MS_MAX = 10 * 60_000
 
 export interface AdminClient {
-  /** With `waitReadyMs`, the answer comes once the node is ready or that time is over, whichever is first. */
-  status(options?: { readonly waitReadyMs?: number }): Promise<NodeStatus>
+  /** With `waitReadyMs`, the answer comes once the node is ready or that time is over, whichever is first; `answerMs` is for the answer itself. */
+  status(options?: { readonly waitReadyMs?: number; readonly answerMs?: number }): Promise<NodeStatus>
   /** Resolves once the workloads have ended (when asked) and the daemon is shutting down. */
   stop(options: { readonly workloads: boolean; readonly timeoutMs: number }): Promise<void>
   datastore(): Promise<DatastoreDetails>
@@ -23,10 +23,10 @@ export interface AdminClient {
 /** Errors: `node/not-running` when nobody listens, `host/not-root` without permission, else the daemon's own. */
 export function createAdminClient(socketPath: string): AdminClient {
   return {
-    async status({ waitReadyMs = 0 } = {}) {
+    async status({ waitReadyMs = 0, answerMs = ANSWER_MS_MAX } = {}) {
       const query = waitReadyMs > 0 ? `?wait=ready&timeout=${Math.ceil(waitReadyMs)}` : ''
       const path = `/v1/status${query}`
-      const answer = (await ask(socketPath, 'GET', path, waitReadyMs + ANSWER_MS_MAX)) as NodeStatus
+      const answer = (await ask(socketPath, 'GET', path, waitReadyMs + answerMs)) as NodeStatus
       // A daemon from before an upgrade does not know of problems yet.
       return { ...answer, problems: answer.problems ?? [] }
     },

@@ -19,6 +19,8 @@ export interface LifecycleParts {
 const SOCKET_POLL_MS = 15
 /** The longest single question for readiness; in between, the daemon's note of a failure is looked for. */
 const ASK_MS = 2_000
+/** A daemon that says nothing for so long hangs; whoever waits asks again while there is time. */
+const HUNG_MS = 1_000
 const WORKLOADS_STOP_MS = 60_000
 const DAEMON_STOP_MS = 30_000
 
@@ -45,7 +47,8 @@ export async function waitUntilReady(
   let last: NodeStatus | undefined
   for (;;) {
     const remaining = deadline - clock.monotonic()
-    last = (await statusIfRunning(client, Math.max(0, Math.min(remaining, ASK_MS)))) ?? last
+    const waitReadyMs = Math.max(0, Math.min(remaining, ASK_MS))
+    last = (await statusIfRunning(client, { waitReadyMs, answerMs: HUNG_MS })) ?? last
     if (last?.ready) return last
     const failure = failFast ? readFailure(dataDir) : undefined
     if (failure !== undefined) throw failure
@@ -75,7 +78,7 @@ export async function stopNode(
 ): Promise<boolean> {
   const { dataDir, service, clock } = parts
   const client = createAdminClient(nodePaths(dataDir).adminSocket)
-  const status = await statusIfRunning(client, 0)
+  const status = await statusIfRunning(client, {})
   const active = service.isActive()
   if (status !== undefined) {
     const daemon = identifyProcess(status.processId)
@@ -88,9 +91,12 @@ export async function stopNode(
   return status !== undefined || active
 }
 
-async function statusIfRunning(client: AdminClient, waitReadyMs: number): Promise<NodeStatus | undefined> {
+async function statusIfRunning(
+  client: AdminClient,
+  options: Parameters<AdminClient['status']>[0],
+): Promise<NodeStatus | undefined> {
   try {
-    return await client.status({ waitReadyMs })
+    return await client.status(options)
   } catch (error) {
     if (error instanceof Mk8sError && (error.code === 'node/not-running' || error.code === 'timeout'))
       return undefined

@@ -1,6 +1,7 @@
 /** Starting and stopping, with the real supervising script and a daemon that is only its admin socket. */
 import assert from 'node:assert/strict'
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test, { after } from 'node:test'
@@ -70,4 +71,16 @@ test('a daemon that cannot start is reported at once and not left trying', async
     why: /exit code is 70[\s\S]*no such thing/,
   })
   assert.equal(parts.service.isActive(), false)
+})
+
+test('a wait does not outlast its time by much when the daemon hangs', async () => {
+  const dataDir = join(parent, 'hangs')
+  mkdirSync(nodePaths(dataDir).run, { recursive: true })
+  const hung = createServer(() => {})
+  await new Promise<void>(resolve => hung.listen(nodePaths(dataDir).adminSocket, resolve))
+  const begun = performance.now()
+  const waiting = waitUntilReady({ dataDir, clock: systemClock }, { timeoutMs: 100, failFast: false })
+  await assert.rejects(waiting, { code: 'node/not-ready' })
+  assert.ok(performance.now() - begun < 5_000)
+  await new Promise(resolve => hung.close(resolve))
 })
