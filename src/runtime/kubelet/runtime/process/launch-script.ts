@@ -75,10 +75,11 @@ export const ENTER = 'cd "$0" || exit 128; exec "$@"'
 export function renderMountScript(plan: MountPlan, security: ContainerSecurity): string {
   const inside = (path: string) => quote(`${plan.directory}/root${path}`)
   const layer = (index: number) => quote(`${plan.directory}/layer-${index}`)
+  // A mount of the host may go between the look at them and this.
   const submounts = plan.submounts.map(({ path, how }, index) =>
     how === 'overlay'
       ? `overlay ${quote(path)} ${layer(index + 1)} ${inside(path)}`
-      : `mount --${how} ${quote(path)} ${inside(path)}`,
+      : `mount --${how} ${quote(path)} ${inside(path)} || [ ! -e ${quote(path)} ] || [ ! -e ${inside(path)} ]`,
   )
   return [
     `exec 8>&2 2>${quote(`${plan.directory}/setup-error`)}`,
