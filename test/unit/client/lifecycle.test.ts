@@ -76,7 +76,7 @@ test('a daemon that cannot start is reported at once and not left trying', async
 test('a wait does not outlast its time by much when the daemon hangs', async () => {
   const dataDir = join(parent, 'hangs')
   mkdirSync(nodePaths(dataDir).run, { recursive: true })
-  const hung = createServer(() => {})
+  const hung = createServer(socket => socket.resume())
   await new Promise<void>(resolve => hung.listen(nodePaths(dataDir).adminSocket, resolve))
   const begun = performance.now()
   const waiting = waitUntilReady({ dataDir, clock: systemClock }, { timeoutMs: 100, failFast: false })
