@@ -7,6 +7,7 @@ import type { NodeConfig } from '../config/node-config.ts'
 import { instanceName } from '../host/node-files.ts'
 import { endContainerd } from './kubelet/runtime/cri/end-containerd.ts'
 import { endPods } from './kubelet/runtime/cri/end-pods.ts'
+import { removePodCgroup } from './kubelet/runtime/cri/pod-cgroups.ts'
 import { killAllContainers } from './kubelet/runtime/process/process-runtime.ts'
 import { removeNftables } from './network/nftables-proxy.ts'
 
@@ -23,6 +24,7 @@ export async function endNodeContainers(
   if (config?.runtime !== 'containerd') return
   const socketPath = config.criSocket
   if (socketPath !== '' && existsSync(socketPath)) await endPods({ socketPath, nodeId, removes: forgets })
+  await removePodCgroup(`/${nodeId}`)
   await removeNftables(nodeId)
 }
 
