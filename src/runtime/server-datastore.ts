@@ -8,6 +8,7 @@ import { parseHostPort } from '../config/values.ts'
 import { nodePaths } from '../host/node-files.ts'
 import type { DatastoreHandlers } from './admin/admin.ts'
 import { addressOf, createEtcdEndpoint, type EtcdListen } from './etcd/etcd.ts'
+import { datastoreMetrics, renderMetrics } from './metrics/metrics.ts'
 import type { Shared } from './server-api.ts'
 import type { RaftStore } from './store/raft-store.ts'
 
@@ -56,6 +57,10 @@ function etcdListenOf({ config, pki }: Needs): EtcdListen | null {
 
 function etcdComponent(needs: Needs, listen: EtcdListen): Component {
   const { config, store, clock, log } = needs
+  const leaders = { seen: store.leadership.leader ? 1 : 0 }
+  store.onLeadership(({ leader }) => {
+    if (leader) leaders.seen++
+  })
   return createEtcdEndpoint({
     listen,
     store,
@@ -69,6 +74,16 @@ function etcdComponent(needs: Needs, listen: EtcdListen): Component {
         learner: false,
       },
     ],
+    metrics: () =>
+      renderMetrics(
+        datastoreMetrics({
+          ...store.status(),
+          leaderChanges: leaders.seen,
+          leases: store.leases().length,
+          databaseBytes: databaseBytes(needs),
+          residentBytes: process.memoryUsage.rss(),
+        }),
+      ),
     clock,
     log: log.child({ component: 'etcd' }),
   })
