@@ -8,10 +8,10 @@ import { TRANSACTION_BYTES_MAX } from '../store/local-store.ts'
 import type { Store } from '../store/store.ts'
 import { type EtcdContext, identityOf, type Member, type MemberStatus } from './context.ts'
 import { toGrpcError } from './errors.ts'
-import { GrpcServer, type TlsSubject } from './grpc/grpc-server.ts'
+import { GrpcServer, type Page, type TlsSubject } from './grpc/grpc-server.ts'
 import { kvMethods } from './services/kv.ts'
 import { leaseMethods } from './services/lease.ts'
-import { maintenanceMethods } from './services/maintenance.ts'
+import { maintenanceMethods, PROTOCOL_VERSION } from './services/maintenance.ts'
 import { watchMethods } from './services/watch.ts'
 
 /** What surrounds a transaction of the largest size, with plenty to spare. */
@@ -33,6 +33,8 @@ export interface EtcdParts {
   readonly store: Store
   readonly status: () => MemberStatus
   readonly members: () => readonly Member[]
+  /** In Prometheus' text format. */
+  readonly metrics: () => string
   readonly clock: Clock
   readonly log: Log
 }
@@ -52,6 +54,7 @@ export function createEtcdEndpoint(parts: EtcdParts): EtcdEndpoint {
       ...leaseMethods(context),
       ...maintenanceMethods(context),
     ]),
+    pages: pagesOf(parts),
     messageBytesMax: TRANSACTION_BYTES_MAX + OVERHEAD_BYTES,
     clock,
     toGrpcError,
@@ -76,6 +79,16 @@ export function createEtcdEndpoint(parts: EtcdParts): EtcdEndpoint {
       return server.port
     },
   }
+}
+
+/** What etcd serves beside gRPC on the same port. */
+function pagesOf({ status, metrics }: EtcdParts): Map<string, Page> {
+  const json = (body: object) => ({ type: 'application/json', body: JSON.stringify(body) })
+  return new Map<string, Page>([
+    ['/metrics', () => ({ type: 'text/plain; version=0.0.4; charset=utf-8', body: metrics() })],
+    ['/health', () => json({ health: status().leaderMemberId === 0 ? 'false' : 'true' })],
+    ['/version', () => json({ etcdserver: PROTOCOL_VERSION, etcdcluster: PROTOCOL_VERSION })],
+  ])
 }
 
 export function addressOf(listen: EtcdListen): string {

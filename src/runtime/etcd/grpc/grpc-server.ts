@@ -37,9 +37,13 @@ export interface ServerTls {
 /** Of a client certificate; a part that occurs several times is a list. */
 export type TlsSubject = Readonly<Record<string, string | readonly string[] | undefined>>
 
+export type Page = () => { readonly type: string; readonly body: string }
+
 export interface GrpcServerParts {
   /** By path: `/package.Service/Method`. */
   readonly methods: ReadonlyMap<string, Method>
+  /** Pages of text for GET, by path. */
+  readonly pages: ReadonlyMap<string, Page>
   readonly messageBytesMax: number
   readonly clock: Clock
   readonly toGrpcError: (error: unknown) => GrpcError
@@ -123,6 +127,11 @@ export class GrpcServer {
   }
 
   #serve(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
+    const page = headers[':method'] === 'GET' ? this.#parts.pages.get(headers[':path'] ?? '') : undefined
+    if (page !== undefined) {
+      this.#servePage(stream, page)
+      return
+    }
     const type = headers['content-type'] ?? ''
     if (headers[':method'] !== 'POST' || !/^application\/grpc($|[+;])/.test(type)) {
       stream.on('error', () => {})
@@ -136,6 +145,18 @@ export class GrpcServer {
     if (!this.#admits(stream)) call.refuse(notAdmittedError())
     else if (method === undefined) call.refuse(this.#unknownError(path))
     else call.run(method)
+  }
+
+  #servePage(stream: ServerHttp2Stream, page: Page): void {
+    stream.on('error', () => {})
+    stream.resume()
+    if (!this.#admits(stream)) {
+      stream.respond({ ':status': 403 }, { endStream: true })
+      return
+    }
+    const { type, body } = page()
+    stream.respond({ ':status': 200, 'content-type': type })
+    stream.end(body)
   }
 
   #admits(stream: ServerHttp2Stream): boolean {

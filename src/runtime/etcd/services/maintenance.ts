@@ -6,7 +6,7 @@ import { type Method, newMessage, type UnaryMethod } from '../grpc/call.ts'
 import { readFirstNumber } from '../messages/watch-messages.ts'
 
 /** The version of etcd's protocol that is spoken; clients look at it before they use what came with one. */
-const PROTOCOL_VERSION = '3.5.0'
+export const PROTOCOL_VERSION = '3.5.0'
 const ALARM_ACTIVATE = 1
 const SERVING = 1
 

@@ -27,6 +27,20 @@ test('what is not there is unimplemented, and what is no gRPC is refused', async
   })
 })
 
+test('metrics, health and version are pages on the same port', async () => {
+  await withEndpoint(async ({ client }) => {
+    const page = async (path: string) => {
+      const stream = client.session.request({ ':path': path })
+      let body = ''
+      for await (const chunk of stream) body += chunk
+      return body
+    }
+    assert.equal(await page('/metrics'), 'up 1\n')
+    assert.deepEqual(JSON.parse(await page('/health')), { health: 'true' })
+    assert.match(await page('/version'), /"etcdserver":"3\./)
+  })
+})
+
 test('malformed messages end their call and nothing else', async () => {
   await withEndpoint(async ({ client }) => {
     const whole = frame(putting('a', '1'))

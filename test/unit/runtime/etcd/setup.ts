@@ -36,6 +36,7 @@ export async function withEndpoint(use: (setup: Setup) => Promise<void>): Promis
     store,
     status: () => status,
     members: () => [member],
+    metrics: () => 'up 1\n',
     clock: systemClock,
     log: silentLog,
   })
