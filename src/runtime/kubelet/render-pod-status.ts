@@ -44,7 +44,9 @@ export function renderPodStatus(input: PodStatusInput): PodStatus {
 
 function addressesOf({ pod, sandboxes, hostAddress }: PodStatusInput): Pick<PodStatus, 'podIP' | 'podIPs'> {
   const sandbox = latestSandbox(sandboxes)
-  const known = sandbox?.addresses ?? pod.status?.podIPs?.map(({ ip }) => ip) ?? []
+  const current = sandbox?.addresses ?? []
+  // A pod that has ended keeps the address that it had.
+  const known = current.length > 0 ? current : (pod.status?.podIPs?.map(({ ip }) => ip) ?? [])
   const addresses = pod.spec?.hostNetwork && sandbox !== undefined ? [hostAddress] : known
   const [first] = addresses
   return first === undefined ? {} : { podIP: first, podIPs: addresses.map(ip => ({ ip })) }
