@@ -9,7 +9,7 @@ const EXIT_DAMAGED = 1
 export class DatastoreCheck extends NodeCommand {
   static override summary = "Read this member's whole datastore and verify it."
   static override description =
-    'Verifies the checksum of every frame of the log and lets SQLite check the database. The daemon goes on ' +
+    'Verifies the checksum of every frame of the log and lets SQLite check its file. The daemon goes on ' +
     'working meanwhile. Exit codes: 0 all is well · 1 something is damaged.'
   static override examples = ['<%= config.bin %> datastore check']
 

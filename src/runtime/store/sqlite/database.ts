@@ -4,7 +4,7 @@
  * transaction; a completed checkpoint makes what was committed durable.
  */
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
-import { Mk8sError } from '../../../base/errors.ts'
+import { Mk8sError, messageOf } from '../../../base/errors.ts'
 import type { LoadedState, MemberIdentity, RowColumns, StoreBatch } from '../thread-messages.ts'
 import { createPrivateFile, withSqliteErrors } from './sqlite-files.ts'
 
@@ -46,11 +46,13 @@ export class StateDatabase {
   /** Applied index of the last batch committed, durable or not. */
   #applied: number
   readonly #database: DatabaseSync
+  readonly #path: string
   readonly #resultsMax: number
   readonly #statements: Statements
   readonly #compacted: { sequence: number }
 
   constructor(parts: DatabaseParts) {
+    this.#path = parts.path
     this.#resultsMax = parts.resultsMax
     const opened = withSqliteErrors('open the database', () => openDatabase(parts))
     this.#database = opened.database
@@ -111,9 +113,16 @@ export class StateDatabase {
     })
   }
 
-  /** What SQLite finds wrong with the file; it is read whole. */
+  /** What SQLite finds wrong with the file: it is read whole, by a reader that remembers none of it. */
   findings(): string[] {
-    return withSqliteErrors('check the database', () => findingsOf(this.#database))
+    const reader = new DatabaseSync(this.#path, { readOnly: true })
+    try {
+      return findingsOf(reader)
+    } catch (error) {
+      return [messageOf(error)]
+    } finally {
+      reader.close()
+    }
   }
 
   /** Closes after a clean stop; the next start need not check the file. */
