@@ -111,6 +111,8 @@ function join(client: Duplex, pod: Duplex): Promise<void> {
     client.pipe(pod)
     pod.pipe(client)
     client.once('close', () => pod.destroy())
+    // As upstream: once the pod has said everything, the connection is over.
+    pod.once('end', () => pod.destroy())
     pod.once('error', reject)
     pod.once('close', () => {
       client.unpipe(pod)
@@ -163,6 +165,7 @@ function joinChannel(from: Readable, to: Writable, pod: Duplex): Promise<void> {
     from.pipe(pod)
     pod.pipe(to)
     from.once('close', () => pod.destroy())
+    pod.once('end', () => pod.destroy())
     pod.once('error', reject)
     pod.once('close', () => {
       from.destroy()

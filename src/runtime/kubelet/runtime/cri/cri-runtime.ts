@@ -33,7 +33,7 @@ import {
   renderSandboxConfig,
 } from './render-cri.ts'
 import { hasRpcCode } from './rpc.ts'
-import { openPort, openStreams } from './streaming-client.ts'
+import { openSpdyPort, openSpdyStreams } from './spdy-client.ts'
 import { startTaskExec } from './task-exec.ts'
 
 export interface CriRuntimeParts {
@@ -225,19 +225,19 @@ export class CriRuntime implements Runtime {
     if (this.#name === 'containerd') return startTaskExec(this.#cri, { containerId: id, command, options })
     const { stdin, stdout, stderr, tty } = options
     const request = { containerId: id, cmd: command, stdin, stdout, stderr, tty }
-    return openStreams(await this.#cri.streamingUrl('Exec', request), options)
+    return openSpdyStreams(await this.#cri.streamingUrl('Exec', request), options, this.#parts.clock)
   }
 
   async attach(id: string, options: StreamOptions): Promise<ContainerStreams> {
     const { stdin, stdout, stderr, tty } = options
     const url = await this.#cri.streamingUrl('Attach', { containerId: id, stdin, stdout, stderr, tty })
-    const streams = await openStreams(url, options)
+    const streams = await openSpdyStreams(url, options, this.#parts.clock)
     return { ...streams, exited: streams.exited.then(() => this.#exitCodeOf(id)) }
   }
 
   async portForward(sandboxId: string, port: number): Promise<Duplex> {
     const url = await this.#cri.streamingUrl('PortForward', { podSandboxId: sandboxId, port: [port] })
-    return openPort(url, port)
+    return openSpdyPort(url, port, this.#parts.clock)
   }
 
   async imageStatus(image: string): Promise<ImageStatus | null> {

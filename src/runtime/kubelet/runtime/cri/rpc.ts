@@ -112,7 +112,8 @@ export class RpcChannel {
       requestSerialize,
       responseDeserialize,
       request,
-      this.#metadata(options.metadata ?? {}),
+      // A runtime that is just being restarted is waited for, within the deadline.
+      this.#metadata(options.metadata ?? {}, { waitForReady: true }),
       { deadline: options.deadlineMs === Infinity ? Infinity : this.#clock.now() + options.deadlineMs },
       (error, answer) => (error ? reject(new RpcError(error)) : resolve(answer as Answer)),
     )
@@ -156,8 +157,8 @@ export class RpcChannel {
     return must(definition[method], `the method ${service}/${method}`)
   }
 
-  #metadata(values: Readonly<Record<string, string>>): Metadata {
-    const metadata = new this.#grpc.Metadata()
+  #metadata(values: Readonly<Record<string, string>>, options: { waitForReady?: boolean } = {}): Metadata {
+    const metadata = new this.#grpc.Metadata(options)
     for (const [key, value] of Object.entries(values)) metadata.set(key, value)
     return metadata
   }
