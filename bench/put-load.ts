@@ -13,6 +13,7 @@ export interface Load {
 }
 
 export interface Outcome {
+  readonly puts: number
   readonly putsPerSecond: number
   readonly p99Ms: number
 }
@@ -31,7 +32,8 @@ async function run(load: Load, put: (writer: number, count: number) => Promise<v
   await Promise.all(Array.from({ length: load.writers }, (_, writer) => write(writer)))
   const seconds = (performance.now() - start) / 1000
   took.sort((a, b) => a - b)
-  return { putsPerSecond: took.length / seconds, p99Ms: took[Math.floor(took.length * 0.99)] ?? 0 }
+  const p99Ms = took[Math.floor(took.length * 0.99)] ?? 0
+  return { puts: took.length, putsPerSecond: took.length / seconds, p99Ms }
 }
 
 const keyOf = (writer: number, count: number) => `/load/${String(writer).padStart(4, '0')}/${count % 1000}`

@@ -13,7 +13,7 @@ import { openRaftStore } from '../src/runtime/store/raft-store.ts'
 import { GrpcClient } from '../test/support/grpc-client.ts'
 import { until } from '../test/support/until.ts'
 import { type Figure, median } from './figure.ts'
-import { loadEndpoint, loadStore, type Outcome, putOver } from './put-load.ts'
+import { type Load, loadEndpoint, loadStore, type Outcome, putOver } from './put-load.ts'
 
 const root = join(import.meta.dirname, '..')
 const ROUNDS = 3
@@ -28,6 +28,7 @@ const IN_PROCESS_RATIO: Readonly<Record<number, number>> = { 1: 1.2, 16: 3.5, 12
 const ENDPOINT_RATIO: Readonly<Record<number, number>> = { 1: 0.75, 16: 1, 128: 1 }
 const MEMORY_MB_MAX = 400
 const RESTART_SECONDS_MAX = 3
+const CLOCK_TICKS_PER_SECOND = 100
 
 export async function measure(): Promise<Figure[]> {
   // On the same disk as the sources: /tmp is memory on many machines, which has no flush to measure.
@@ -50,16 +51,16 @@ async function measurePuts(directory: string): Promise<Figure[]> {
   const etcd = await startEtcd(join(directory, 'etcd'))
   const outcomes = { inProcess: new Map(), endpoint: new Map(), etcd: new Map() } as Record<
     'inProcess' | 'endpoint' | 'etcd',
-    Map<number, Outcome[]>
+    Map<number, ServedOutcome[]>
   >
-  const note = (of: keyof typeof outcomes, writers: number, outcome: Outcome) =>
+  const note = (of: keyof typeof outcomes, writers: number, outcome: ServedOutcome) =>
     outcomes[of].set(writers, [...(outcomes[of].get(writers) ?? []), outcome])
   for (let round = 0; round < ROUNDS; round++) {
     for (const writers of WRITERS) {
       const load = { writers, milliseconds: ROUND_MS, valueBytes: VALUE_BYTES }
-      note('inProcess', writers, await loadStore(store, load))
-      note('endpoint', writers, await loadEndpoint(member.path, load))
-      if (etcd !== null) note('etcd', writers, await loadEndpoint(etcd.path, load))
+      note('inProcess', writers, { ...(await loadStore(store, load)), cpuSeconds: 0 })
+      note('endpoint', writers, await loadServed(member, load))
+      if (etcd !== null) note('etcd', writers, await loadServed(etcd, load))
     }
   }
   await store.close()
@@ -68,7 +69,39 @@ async function measurePuts(directory: string): Promise<Figure[]> {
   return WRITERS.flatMap(writers => [
     ...putFigures('in process', writers, outcomes.inProcess, outcomes.etcd, IN_PROCESS_RATIO),
     ...putFigures('through the etcd endpoint', writers, outcomes.endpoint, outcomes.etcd, ENDPOINT_RATIO),
+    cpuFigure(writers, outcomes.endpoint, outcomes.etcd),
   ])
+}
+
+interface ServedOutcome extends Outcome {
+  /** Of the server's process. */
+  readonly cpuSeconds: number
+}
+
+async function loadServed(served: Served, load: Load): Promise<ServedOutcome> {
+  const before = cpuSecondsOf(served)
+  const outcome = await loadEndpoint(served.path, load)
+  return { ...outcome, cpuSeconds: cpuSecondsOf(served) - before }
+}
+
+function cpuSecondsOf({ process: { pid } }: Served): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? []
+  return (Number(stat[11]) + Number(stat[12])) / CLOCK_TICKS_PER_SECOND
+}
+
+/** What a put costs the server; of all figures the one that a busy machine disturbs least. */
+function cpuFigure(
+  writers: number,
+  ours: ReadonlyMap<number, readonly ServedOutcome[]>,
+  theirs: ReadonlyMap<number, readonly ServedOutcome[]>,
+): Figure {
+  const cost = (outcomes: readonly ServedOutcome[]) =>
+    median(outcomes.map(({ cpuSeconds, puts }) => (cpuSeconds * 1e6) / puts))
+  const peers = theirs.get(writers)
+  const peer = peers === undefined ? null : cost(peers)
+  const figure = `server CPU per put, ${writers} writers, through the etcd endpoint`
+  const goal = (peer ?? Number.POSITIVE_INFINITY) / (ENDPOINT_RATIO[writers] ?? 1)
+  return { figure, us: cost(ours.get(writers) ?? []), peer, unit: 'µs', goal }
 }
 
 /** As time per put, so that less is better, like everything else that is reported. */
