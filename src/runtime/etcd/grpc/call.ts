@@ -135,6 +135,7 @@ export class Call implements StreamCall {
   /** A client that has more to say is told that nobody listens any more. */
   #hangUp(): void {
     const { stream } = this.#parts
+    if (this.#inputEnded) return
     setImmediate(() => {
       if (!this.#inputEnded && !stream.closed) stream.close(constants.NGHTTP2_NO_ERROR)
     })
@@ -147,7 +148,6 @@ export class Call implements StreamCall {
 
   #runUnary(handle: UnaryMethod): void {
     const { stream } = this.#parts
-    stream.on('close', () => this.#deadline?.cancel())
     let started = false
     stream.on('data', (chunk: Buffer) => {
       if (started) return
@@ -240,11 +240,12 @@ export class Call implements StreamCall {
   }
 
   #armDeadline(): void {
-    const { headers, clock } = this.#parts
+    const { headers, clock, stream } = this.#parts
     const text = headers['grpc-timeout']
     if (typeof text !== 'string') return
     const timeoutMs = parseGrpcTimeout(text)
     if (timeoutMs === null || timeoutMs > TIMEOUT_MS_MAX) return
+    stream.once('close', () => this.#deadline?.cancel())
     this.#deadline = clock.after(timeoutMs, () => {
       this.end(new GrpcError(grpcCodes.deadlineExceeded, 'context deadline exceeded'))
     })
