@@ -20,7 +20,7 @@ import { until } from '../support/until.ts'
 
 const NODE = 'node-a'
 const ADDRESS = '127.0.0.1'
-const PORT = 20_250
+const PORT = 20_000 + (process.pid % 10_000)
 
 describe('kubelet', () => {
   let cluster: InProcessCluster
@@ -169,7 +169,7 @@ describe('kubelet', () => {
     assert.equal((await logOf(`${path}?previous=true`)).status, 400)
     assert.deepEqual(await logOf(path, false), { status: 401, body: 'Unauthorized' })
     assert.deepEqual(await logOf('/healthz', false), { status: 200, body: 'ok' })
-    assert.equal((await logOf('/exec/default/web/main')).status, 501)
+    assert.equal((await logOf('/exec/default/web/main')).status, 400)
     await until('events', async () => (await reasons('web')).includes('Started'))
     await cluster.client.delete(PODS, { namespace: 'default', name: 'web' })
     await gone('web')
