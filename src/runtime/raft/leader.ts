@@ -9,7 +9,7 @@ import { encodeConfiguration, firstStep, lastStep, type Membership, membershipPr
 import type { MemberId, Message, MessageBody, SnapshotChunk } from './messages.ts'
 import type { Outbox } from './outbox.ts'
 import { type PendingRead, PendingReads } from './pending-reads.ts'
-import { APPEND_BYTES_MAX, Progress } from './progress.ts'
+import { Progress } from './progress.ts'
 import { type Configuration, isOnlyVoter, isVoter, membersOf, quorumValue } from './quorum.ts'
 import type { RaftLog } from './raft-log.ts'
 import type { ChangeOutcome } from './ready.ts'
@@ -30,6 +30,7 @@ export interface LeaderParts {
   readonly outbox: Outbox
   readonly rules: SafetyRules
   readonly keptBytes: number
+  readonly appendBytes: number
   /** Without an answer of a quorum for so long it steps down; a transfer is given up after as long. */
   readonly electionTicks: number
 }
@@ -129,8 +130,10 @@ export class Leader {
   takeAppendReply(message: Reply<'append-reply'>): void {
     const progress = this.#heardOf(message.from)
     if (progress === undefined) return
-    if (message.rejected) progress.rejected(this.#log.lastNotAbove(message.index, message.indexTerm))
-    else if (progress.accepted(message.index)) this.maybeCommit()
+    if (message.rejected) {
+      const { previousIndex, index, indexTerm } = message
+      progress.rejected(previousIndex, this.#log.lastNotAbove(index, indexTerm))
+    } else if (progress.accepted(message.index)) this.maybeCommit()
     this.#sendAppends(message.from, progress)
     this.#maybeHandOver()
   }
@@ -181,7 +184,9 @@ export class Leader {
       this.#parts.outbox.readSnapshot({ to, id: 0, offset: 0 })
       return false
     }
-    const entries: Entry[] = progress.mayBeSentTo ? this.#log.from(progress.next, APPEND_BYTES_MAX) : []
+    const entries: Entry[] = progress.mayBeSentTo
+      ? this.#log.from(progress.next, this.#parts.appendBytes)
+      : []
     const bytes = entries.reduce((total, entry) => total + entry.bytes.length, 0)
     const commit = this.#log.committed
     this.#send(to, { type: 'append', previousIndex, previousTerm, entries, commit })

@@ -48,12 +48,15 @@ export type MessageBody =
       readonly entries: readonly Entry[]
       readonly commit: number
     }
-  /** `index` is the last one that matches; when rejected, the last one that may, and `indexTerm` its term. */
+  /** The log matches up to `index`. */
+  | { readonly type: 'append-reply'; readonly index: number; readonly rejected: false }
+  /** The log has no entry of the leader's at `previousIndex`; it may match up to `index`, of term `indexTerm`. */
   | {
       readonly type: 'append-reply'
       readonly index: number
-      readonly rejected: boolean
+      readonly rejected: true
       readonly indexTerm: number
+      readonly previousIndex: number
     }
   | { readonly type: 'heartbeat'; readonly commit: number; readonly read: number }
   | { readonly type: 'heartbeat-reply'; readonly read: number }

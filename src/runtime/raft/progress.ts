@@ -84,10 +84,15 @@ export class Progress {
     return news
   }
 
-  /** The follower's log does not match behind `hint`: probe from there. */
-  rejected(hint: number): void {
-    if (this.snapshot !== null) return
-    this.next = Math.max(this.match + 1, Math.min(this.next - 1, hint + 1))
+  /**
+   * The follower's log does not match at `previousIndex`, and may up to `hint`: probe from there. An answer to
+   * another append than the last probe, or about what is known to match, is old; heeding it would send
+   * everything again, and again for each of its kind.
+   */
+  rejected(previousIndex: number, hint: number): void {
+    if (this.snapshot !== null || previousIndex <= this.match) return
+    if (this.#probing && previousIndex !== this.next - 1) return
+    this.next = this.#probing ? Math.max(this.match + 1, Math.min(previousIndex, hint + 1)) : this.match + 1
     this.#probe()
   }
 

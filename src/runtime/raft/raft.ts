@@ -14,6 +14,7 @@ import { KEPT_BYTES_MAX, Leader } from './leader.ts'
 import type { Membership } from './membership.ts'
 import type { MemberId, Message, MessageBody, SnapshotChunk } from './messages.ts'
 import { Outbox } from './outbox.ts'
+import { APPEND_BYTES_MAX } from './progress.ts'
 import { type Configuration, countVotes, isAlone, isOnlyVoter, isVoter, membersOf } from './quorum.ts'
 import { RaftLog } from './raft-log.ts'
 import type { ChangeOutcome, HardState, ProposeOutcome, RaftParts, Ready, Role } from './ready.ts'
@@ -27,6 +28,7 @@ export class Raft {
   readonly #random: Random
   readonly #rules: SafetyRules
   readonly #keptBytes: number
+  readonly #appendBytes: number
   readonly #log: RaftLog
   /** What this member does as the leader of `#term`; null when it does not lead. */
   #reign: Leader | null = null
@@ -47,6 +49,7 @@ export class Raft {
     this.#random = parts.random
     this.#rules = parts.rules ?? soundRules
     this.#keptBytes = parts.keptBytes ?? KEPT_BYTES_MAX
+    this.#appendBytes = parts.appendBytes ?? APPEND_BYTES_MAX
     this.#log = new RaftLog(parts.log)
     this.#term = parts.hardState.term
     this.#vote = parts.hardState.vote
@@ -91,6 +94,17 @@ export class Raft {
     return isOnlyVoter(this.configuration, this.id)
   }
 
+  /**
+   * A voter may stand for election, and so may one that its log takes out by an entry not yet committed: its log
+   * may be the only one that is complete enough to win.
+   */
+  get #mayStand(): boolean {
+    if (isVoter(this.configuration, this.id)) return true
+    const { configurationIndex, committed } = this.#log
+    if (configurationIndex <= committed) return false
+    return isVoter(this.#log.configurationAt(configurationIndex - 1), this.id)
+  }
+
   /** An only voter needs nobody's leave: it stands for election at once. */
   start(): void {
     if (this.#onlyVoter) this.#campaign(false)
@@ -100,7 +114,7 @@ export class Raft {
   ticksUntilNextDeadline(): number | null {
     if (this.#role !== 'follower' && isAlone(this.configuration, this.id)) return null
     if (this.#reign !== null) return this.#reign.ticksUntilNextDeadline()
-    if (!isVoter(this.configuration, this.id)) return null
+    if (!this.#mayStand) return null
     return Math.max(1, this.#electionTimeout - this.#elapsed)
   }
 
@@ -110,7 +124,7 @@ export class Raft {
     if (this.#role !== 'follower' && isAlone(this.configuration, this.id)) return
     if (this.#reign !== null) {
       if (!this.#reign.tick(count)) this.#becomeFollower(this.#term, 0)
-    } else if (this.#elapsed >= this.#electionTimeout && isVoter(this.configuration, this.id)) {
+    } else if (this.#elapsed >= this.#electionTimeout && this.#mayStand) {
       this.#preCampaign()
     }
   }
@@ -292,6 +306,7 @@ export class Raft {
       outbox: this.#outbox,
       rules: this.#rules,
       keptBytes: this.#keptBytes,
+      appendBytes: this.#appendBytes,
       electionTicks: this.#electionTimeout,
     })
   }
@@ -384,7 +399,7 @@ export class Raft {
         this.#outbox.answer({ context: message.context, index: message.index })
         break
       case 'timeout-now':
-        if (isVoter(this.configuration, this.id)) this.#campaign(true)
+        if (this.#mayStand) this.#campaign(true)
     }
   }
 
@@ -398,7 +413,7 @@ export class Raft {
 
   /** A leader of an earlier term learns from the answer that it is over. */
   #answerStale(message: Message): void {
-    if (isFromLeader(message)) this.#reject(message.from, 0)
+    if (isFromLeader(message)) this.#reject(message.from, 0, 0)
   }
 
   #answerAppend(message: Extract<Message, { type: 'append' }>): void {
@@ -408,7 +423,7 @@ export class Raft {
       return
     }
     if (this.#log.termAt(previousIndex) !== previousTerm) {
-      this.#reject(from, this.#log.lastNotAbove(previousIndex - 1, previousTerm))
+      this.#reject(from, this.#log.lastNotAbove(previousIndex - 1, previousTerm), previousIndex)
       return
     }
     this.#log.merge(entries, this.#rules)
@@ -431,12 +446,12 @@ export class Raft {
 
   /** Says, once it is true on disk, that this member has the leader's log up to `index`. */
   #acknowledge(leader: MemberId, index: number): void {
-    this.#sendAfterPersist(leader, { type: 'append-reply', index, rejected: false, indexTerm: 0 })
+    this.#sendAfterPersist(leader, { type: 'append-reply', index, rejected: false })
   }
 
-  #reject(leader: MemberId, index: number): void {
+  #reject(leader: MemberId, index: number, previousIndex: number): void {
     const indexTerm = this.#log.termAt(index) ?? 0
-    this.#send(leader, { type: 'append-reply', index, rejected: true, indexTerm })
+    this.#send(leader, { type: 'append-reply', index, rejected: true, indexTerm, previousIndex })
   }
 
   // ── out ────────────────────────────────────────────────────────────────────────────────────────────

@@ -23,6 +23,8 @@ export interface RaftParts {
   readonly rules?: SafetyRules
   /** Bytes of entries that a leader keeps in memory for members that lag. */
   readonly keptBytes?: number
+  /** Bytes of entries that one append carries at most, unless one entry alone is larger. */
+  readonly appendBytes?: number
 }
 
 export interface ReadState {

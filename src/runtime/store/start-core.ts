@@ -6,7 +6,7 @@ import { createEntry, entryTypes } from '../raft/entry.ts'
 import { encodeConfiguration } from '../raft/membership.ts'
 import type { MemberId } from '../raft/messages.ts'
 import { Raft } from '../raft/raft.ts'
-import type { SafetyRules } from '../raft/rules.ts'
+import type { RaftParts } from '../raft/ready.ts'
 import { corrupt, type RecoveredLog, recoverLog } from './log/recovery.ts'
 import { WriteAheadLog, type WriteAheadLogParts } from './log/write-ahead-log.ts'
 
@@ -19,8 +19,7 @@ export interface StartParts {
   readonly received?: number
   /** A new member of a cluster that exists: it waits to be told, instead of being a cluster of its own. */
   readonly joins?: boolean
-  readonly rules?: SafetyRules
-  readonly keptBytes?: number
+  readonly tuning?: Pick<RaftParts, 'rules' | 'keptBytes' | 'appendBytes'>
 }
 
 export interface StartedCore {
@@ -62,11 +61,11 @@ async function join(parts: StartParts, recovered: RecoveredLog | null): Promise<
 }
 
 async function openLog(parts: StartParts, recovered: RecoveredLog | null): Promise<WriteAheadLog> {
-  if (recovered !== null) return WriteAheadLog.resume(parts.log, recovered)
+  if (recovered !== null) return await WriteAheadLog.resume(parts.log, recovered)
   return WriteAheadLog.create(parts.log, { index: 0, term: 0, configuration: nobody })
 }
 
-function resume(parts: StartParts, recovered: RecoveredLog): StartedCore {
+async function resume(parts: StartParts, recovered: RecoveredLog): Promise<StartedCore> {
   const { position, entries, hardState } = recovered
   const last = position.index + entries.length
   const mustInstall = position.index > parts.applied && position.index === parts.received
@@ -78,7 +77,7 @@ function resume(parts: StartParts, recovered: RecoveredLog): StartedCore {
     entries,
     commit: Math.min(hardState.commit, last),
   }
-  const wal = WriteAheadLog.resume(parts.log, recovered)
+  const wal = await WriteAheadLog.resume(parts.log, recovered)
   return { wal, raft: createRaft(parts, { hardState, log }), mustInstall }
 }
 
@@ -99,10 +98,8 @@ function checkFit({ log, member, applied }: StartParts, recovered: RecoveredLog,
 }
 
 function createRaft(
-  parts: StartParts,
-  start: Pick<ConstructorParameters<typeof Raft>[0], 'hardState' | 'log'>,
+  { member, log: { random }, tuning }: StartParts,
+  start: Pick<RaftParts, 'hardState' | 'log'>,
 ): Raft {
-  const { member: id, rules, keptBytes } = parts
-  const { random } = parts.log
-  return new Raft({ id, random, ...start, ...(rules ? { rules } : {}), ...(keptBytes ? { keptBytes } : {}) })
+  return new Raft({ id: member, random, ...start, ...tuning })
 }

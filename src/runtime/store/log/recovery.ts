@@ -1,8 +1,10 @@
 /** Reads the whole write-ahead log at start: what it holds, where it goes on, or why it cannot be trusted. */
+import { must } from '../../../base/assert.ts'
 import { Mk8sError } from '../../../base/errors.ts'
 import type { Log } from '../../../base/log.ts'
-import { type Entry, entryTypes, payloadOf } from '../../raft/entry.ts'
+import { ENTRY_HEADER_BYTES, type Entry, entryTypes } from '../../raft/entry.ts'
 import { decodeConfiguration } from '../../raft/membership.ts'
+import type { Configuration } from '../../raft/quorum.ts'
 import type { HardState } from '../../raft/ready.ts'
 import type { Disk, DiskFile } from './disk.ts'
 import { decodeSegmentHeader, SEGMENT_HEADER_BYTES, type SegmentHeader } from './frame.ts'
@@ -65,6 +67,10 @@ class LogReader {
   readonly #log: Log
   readonly #segments: Segment[] = []
   #hardState: HardState = { term: 0, vote: 0, commit: 0 }
+  /** Where the log begins. */
+  #base: LogPosition | null = null
+  /** The memberships behind the base, as far as entries that are not kept brought them. */
+  #configurations: { readonly index: number; readonly configuration: Configuration }[] = []
   #position: LogPosition | null = null
   #entries: Entry[] = []
   #end = 0
@@ -140,35 +146,45 @@ class LogReader {
   }
 
   #takePosition(position: LogPosition): void {
-    this.#position ??= position
+    if (this.#base === null) this.#beginAt(position)
     this.#startIndex = position.index
   }
 
   #restore(position: LogPosition): void {
-    this.#position = position
-    this.#entries = []
+    this.#beginAt(position)
     for (const segment of this.#segments) segment.lastIndex = Math.min(segment.lastIndex, position.index)
   }
 
+  #beginAt(position: LogPosition): void {
+    this.#base = position
+    this.#position = position
+    this.#configurations = [position]
+    this.#entries = []
+  }
+
   #takeEntry(entry: Entry): void {
-    const position = this.#position
-    if (position === null)
+    const [base, position] = [this.#base, this.#position]
+    if (base === null || position === null)
       throw corrupt('the log is damaged', 'its first segment does not say where it begins')
-    if (entry.index <= position.index || entry.index > this.#lastIndex + 1) {
+    if (entry.index <= base.index || entry.index > this.#lastIndex + 1) {
       throw corrupt('the log is damaged', `entry ${entry.index} follows entry ${this.#lastIndex}`)
     }
     if (entry.index <= this.#startIndex) this.#standsAlone = false
-    // An index again: a later leader's entry replaces this one and all behind it.
-    this.#entries.length = entry.index - position.index - 1
-    this.#entries.push(entry)
-    if (entry.index === position.index + 1 && entry.index <= this.#after) this.#advance(position, entry)
+    // An index again: a later leader's entry replaces this one and all behind it, kept or not.
+    if (entry.index > position.index) this.#entries.length = entry.index - position.index - 1
+    if (entry.index <= this.#after && entry.index <= position.index + 1) this.#advance(entry)
+    else this.#entries.push(entry)
   }
 
   /** Entries that the caller does not need are not kept: only their term and membership. */
-  #advance(position: LogPosition, entry: Entry): void {
-    const configuration =
-      entry.type === entryTypes.membership ? decodeConfiguration(payloadOf(entry)) : position.configuration
-    this.#position = { index: entry.index, term: entry.term, configuration }
+  #advance({ index, term, type, bytes }: Entry): void {
+    while ((this.#configurations.at(-1)?.index ?? 0) >= index) this.#configurations.pop()
+    if (type === entryTypes.membership) {
+      const configuration = decodeConfiguration(bytes.subarray(ENTRY_HEADER_BYTES))
+      this.#configurations.push({ index, configuration })
+    }
+    const { configuration } = must(this.#configurations.at(-1), 'the membership at the base')
+    this.#position = { index, term, configuration }
     this.#entries = []
   }
 

@@ -85,8 +85,13 @@ export class WriteAheadLog {
     this.#position = positionAfter(start.position, start.entries)
   }
 
-  /** Goes on behind what recovery found. */
-  static resume(parts: WriteAheadLogParts, recovered: RecoveredLog): WriteAheadLog {
+  /**
+   * Goes on behind what recovery found. A process that was killed may have left writes, and names of files, in
+   * the page cache that were never flushed: they have to be made durable before anybody relies on them.
+   */
+  static async resume(parts: WriteAheadLogParts, recovered: RecoveredLog): Promise<WriteAheadLog> {
+    await recovered.segments.at(-1)?.file.flush()
+    await parts.disk.flushDirectory()
     return new WriteAheadLog(parts, recovered)
   }
 

@@ -178,7 +178,7 @@ class World {
 
   #has(from: number, to: number, index: number): void {
     const { term } = this.#member(to).raft
-    const body = { type: 'append-reply', index, rejected: false, indexTerm: 0 } as const
+    const body = { type: 'append-reply', index, rejected: false } as const
     this.#with(to, raft => raft.step({ from, to, term, ...body }))
   }
 

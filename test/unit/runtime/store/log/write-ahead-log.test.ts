@@ -5,6 +5,7 @@ import { Mk8sError } from '../../../../../src/base/errors.ts'
 import { createLog, silentLog } from '../../../../../src/base/log.ts'
 import { seededRandom } from '../../../../../src/base/random.ts'
 import { createEntry, type Entry, entryTypes, payloadOf } from '../../../../../src/runtime/raft/entry.ts'
+import { encodeConfiguration } from '../../../../../src/runtime/raft/membership.ts'
 import { SEGMENT_HEADER_BYTES } from '../../../../../src/runtime/store/log/frame.ts'
 import { recoverLog, segmentName } from '../../../../../src/runtime/store/log/recovery.ts'
 import {
@@ -101,7 +102,7 @@ test('a tail torn at any byte is cut, and nothing before it is lost', async () =
     // Cut within trailing zeros of the frame itself, nothing is missing.
     const intact = torn.equals(whole) ? 3 : 2
     assert.equal(recovered.entries.length, intact, `cut at ${cut}`)
-    const wal = WriteAheadLog.resume(partsOf(disk), recovered)
+    const wal = await WriteAheadLog.resume(partsOf(disk), recovered)
     await append(wal, [entryAt(intact + 1, 'after the cut')])
     await wal.close()
     assert.equal(textsOf((await recover(disk)).entries).at(-1), 'after the cut')
@@ -180,7 +181,7 @@ test('a segment is recycled once its entries are durable elsewhere, and its old 
   assert.equal(recovered.position.term, 1)
   assert.deepEqual(recovered.position.configuration, nobody)
   assert.equal(recovered.entries.length, 2)
-  const again = WriteAheadLog.resume(partsOf(disk), recovered)
+  const again = await WriteAheadLog.resume(partsOf(disk), recovered)
   for (let index = 42; index <= 80; index++)
     await append(again, [entryAt(index, `${index} ${'y'.repeat(500)}`)])
   await again.close()
@@ -244,4 +245,61 @@ test('a format of a later version is refused', async () => {
   bytes.writeUInt32LE(crc32(bytes.subarray(0, 64)), 64)
   const isVersion = (error: unknown) => error instanceof Mk8sError && error.code === 'store/version'
   await assert.rejects(recover(disk), isVersion)
+})
+
+test('what a killed process left unflushed is flushed before anybody relies on it', async () => {
+  const { disk } = await written(2)
+  const whole = Buffer.from(disk.file(first).bytes)
+  // As if the process had been killed between write and flush: readable, but not durable.
+  disk.file(first).durable = Buffer.alloc(whole.length)
+  const wal = await WriteAheadLog.resume(partsOf(disk), await recover(disk))
+  await wal.close()
+  disk.cutPower()
+  assert.equal((await recover(disk)).entries.length, 2)
+})
+
+test('entries that the state holds already may have been replaced in the log before', async () => {
+  const disk = new SimulatedDisk()
+  const wal = await WriteAheadLog.create(partsOf(disk), start)
+  const members = { ...nobody, voters: [7, 8, 9] }
+  const change = createEntry(entryTypes.membership, encodeConfiguration(members), { index: 4, term: 1 })
+  await append(wal, [entryAt(1), entryAt(2), entryAt(3), change, entryAt(5)])
+  await append(wal, [entryAt(3, 'another third', 2), entryAt(4, 'another fourth', 2)], 2)
+  await wal.close()
+  const recovered = await recover(disk, 4)
+  assert.deepEqual(recovered.position, { index: 4, term: 2, configuration: nobody })
+  assert.deepEqual(recovered.entries, [])
+  assert.deepEqual(textsOf((await recover(disk, 2)).entries), ['another third', 'another fourth'])
+})
+
+test('a log that begins anew behind a snapshot holds nothing from before', async () => {
+  const disk = new SimulatedDisk()
+  const wal = await WriteAheadLog.create(partsOf(disk), start)
+  await append(wal, [entryAt(1), entryAt(2)])
+  const restore = { index: 100, term: 3, configuration: { ...nobody, voters: [7, 8] } }
+  const hardState = { term: 3, vote: 0, commit: 100 }
+  await new Promise<void>(done =>
+    wal.append({ restore, hardState, entries: [entryAt(101, 'behind', 3)], done }),
+  )
+  await wal.close()
+  const recovered = await recover(disk, 2)
+  assert.deepEqual(recovered.position, restore)
+  assert.deepEqual(recovered.hardState, hardState)
+  assert.deepEqual(textsOf(recovered.entries), ['behind'])
+})
+
+test('a segment stays while the next one replaces entries of it', async () => {
+  const disk = new SimulatedDisk()
+  const wal = await WriteAheadLog.create(partsOf(disk), start)
+  await append(wal, [entryAt(1), entryAt(2), entryAt(3, 'x'.repeat(11_000))])
+  // Does not fit any more: the second segment begins behind entry 3 and replaces it.
+  await append(wal, [entryAt(3, 'y'.repeat(4_000), 2)], 2)
+  assert.equal(wal.fullSegments, 1)
+  wal.dropTo(3)
+  assert.equal(wal.fullSegments, 1)
+  await append(wal, [entryAt(4, 'z'.repeat(11_000), 2)], 2)
+  wal.dropTo(4)
+  assert.equal(wal.fullSegments, 0)
+  await wal.close()
+  assert.equal((await recover(disk, 3)).entries.length, 1)
 })
