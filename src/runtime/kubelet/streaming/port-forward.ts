@@ -1,5 +1,6 @@
 /** Port forwarding: each of the client's connections becomes one into the pod's sandbox. */
 import type { Duplex, Readable, Writable } from 'node:stream'
+import { finished } from 'node:stream/promises'
 import type { Clock, Timer } from '../../../base/clock.ts'
 import { messageOf } from '../../../base/errors.ts'
 import type { SpdyStream } from './spdy/stream.ts'
@@ -152,6 +153,8 @@ export async function forwardChannels(
     channels.send(2 * index + 1, preamble)
     try {
       await joinChannel(from, to, await target.connect(port))
+      to.end()
+      await finished(to).catch(() => {})
     } catch (failure) {
       channels.send(2 * index + 1, Buffer.from(failureText(target, port, failure)))
     }

@@ -1,5 +1,6 @@
 /** Channels of one websocket as Node streams: a slow reader pauses the socket, a slow client the program. */
 import { Readable, Writable } from 'node:stream'
+import { finished } from 'node:stream/promises'
 import type { WebSocket } from 'ws'
 import type { Status } from '../../../kube/status.ts'
 import type { StreamOptions } from '../runtime/streams.ts'
@@ -110,12 +111,17 @@ export function websocketStreams(
     stderr,
     onResize: listener => resizes.listen(listener),
     closed: channels.closed,
-    finish(status: Status) {
+    async finish(status: Status) {
       stdin?.destroy()
+      // What waits in a writer must go out before the status, after which the client listens no more.
+      const writers = [stdout, stderr].filter(writer => writer !== null)
+      for (const writer of writers) writer.end()
+      const flushed = Promise.all(writers.map(writer => finished(writer).catch(() => {})))
+      await Promise.race([flushed, channels.closed])
       const text = encodeStatus(status, protocol.version)
       if (text.length > 0) channels.send(CHANNEL.error, text)
       channels.close()
-      return channels.closed
+      await channels.closed
     },
   }
 }
