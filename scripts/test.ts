@@ -8,7 +8,7 @@ import { join } from 'node:path'
 
 const root = join(import.meta.dirname, '..')
 const fastLayers = ['tidy.test.ts', 'unit', 'golden', 'contract']
-const allLayers = [...fastLayers, 'integration', 'conformance', 'cli', 'packaged']
+const allLayers = [...fastLayers, 'simulation', 'integration', 'conformance', 'cli', 'packaged']
 
 const given = process.argv.slice(2).filter(argument => !argument.startsWith('--'))
 const layers = process.argv.includes('--fast') ? fastLayers : allLayers

@@ -49,7 +49,7 @@ export class Workload {
     const { world, gate } = this.#parts
     const think = world.between(name, 5, 60)
     while (gate.open) {
-      await world.sleep(world.between(name, 0, think))
+      await world.passing(world.between(name, 0, think))
       const store = world.pick(name, this.#stores())
       if (store === undefined || !gate.open) continue
       this.operations++
@@ -165,7 +165,7 @@ export class Workload {
     this.watchers.push(checker)
     while (gate.open) {
       const store = world.pick(name, this.#stores())
-      if (store === undefined) await world.sleep(50)
+      if (store === undefined) await world.passing(50)
       else await this.#watch(name, store, prefix, checker)
     }
   }

@@ -66,7 +66,8 @@ export class World {
     }
   }
 
-  sleep(delay: number): Promise<void> {
+  /** Virtual time passes. */
+  passing(delay: number): Promise<void> {
     return new Promise(resolve => this.after(delay, resolve))
   }
 
