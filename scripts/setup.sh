@@ -1,6 +1,7 @@
 #!/bin/sh
 # Everything that `npm start` and `npm test` need before their own work, from nothing, and nothing twice:
 # the npm packages (Node 26 among them), the library that Node needs, the API model, kubectl and helm.
+# With --for-tests also the Debian packages that the tests of real containers need; without them those are skipped.
 set -eu
 cd "$(dirname "$0")/.."
 umask 022
@@ -27,6 +28,23 @@ if ! "$node" --version >/dev/null 2>&1; then
     say 'Node 26 does not start on this machine; on Debian: apt-get install libatomic1'
     exit 1
   }
+fi
+
+container_programs='containerd ctr runc nft iptables conntrack ip'
+if [ "${1:-}" = --for-tests ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+  missing=
+  for program in $container_programs; do
+    command -v "$program" >/dev/null 2>&1 || missing="$missing $program"
+  done
+  [ -d /usr/lib/cni ] || missing="$missing cni"
+  if [ -n "$missing" ]; then
+    say "installing what the tests of containers need:$missing"
+    {
+      apt-get update -qq
+      DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+        containerd runc containernetworking-plugins nftables iptables conntrack iproute2 busybox-static
+    } >&2 || say 'they cannot be installed here; the tests of containers will be skipped'
+  fi
 fi
 
 PATH=$PWD/node_modules/.bin:$PATH

@@ -70,7 +70,8 @@ export async function prepareInstallation(parts: InstallationParts): Promise<Ins
   })
   if (recorded !== undefined) refuseDifferences(resolved.values, recorded, dataDir)
   const ports = service.isActive() ? [] : portsOf(resolved.node)
-  const facts = await collectFacts({ dataDir, ports, clock })
+  const mayInstall = ['auto', 'containerd'].includes(resolved.node.runtime)
+  const facts = await collectFacts({ dataDir, ports, mayInstall, clock })
   const node = completeNode({ dataDir, resolved: resolved.node, recorded, facts, random })
   const { cluster } = resolved
   const manifests = file?.manifests ?? []

@@ -39,6 +39,8 @@ export interface FactsWanted {
   readonly dataDir: string
   /** Empty to leave them alone, when it is our own daemon that holds them. */
   readonly ports: readonly { readonly name: string; readonly address: string; readonly port: number }[]
+  /** Whether to ask the package manager about containers, which takes a moment; false by default. */
+  readonly mayInstall?: boolean
   readonly clock: Clock
 }
 
@@ -63,15 +65,15 @@ export async function collectFacts(wanted: FactsWanted): Promise<HostFacts> {
       cgroups: existsSync('/sys/fs/cgroup/cgroup.controllers') || existsSync('/sys/fs/cgroup/memory'),
     },
     hasSystemd: existsSync('/run/systemd/system'),
-    containers: await containerFacts(),
+    containers: await containerFacts(wanted.mayInstall ?? false),
   }
 }
 
 /** The package manager is only asked where that matters, since it takes a moment. */
-async function containerFacts(): Promise<ContainerFacts> {
+async function containerFacts(mayInstall: boolean): Promise<ContainerFacts> {
   const obstacle = containerObstacle()
   const missing = obstacle === '' ? missingPrograms() : []
-  const installable = missing.length > 0 && (await canInstall(CONTAINER_PACKAGES))
+  const installable = mayInstall && missing.length > 0 && (await canInstall(CONTAINER_PACKAGES))
   return { obstacle, missing, installable }
 }
 

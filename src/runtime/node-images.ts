@@ -2,7 +2,8 @@
 import { existsSync } from 'node:fs'
 import { Mk8sError } from '../base/errors.ts'
 import { readNodeConfig } from '../config/config-files.ts'
-import { busyboxImage } from './images/busybox-image.ts'
+import { canInstall, installPackages } from '../host/packages.ts'
+import { BUSYBOX_PACKAGES, busyboxImage, hasStaticBusybox } from './images/busybox-image.ts'
 import { machineArchitecture } from './images/oci-archive.ts'
 import { PAUSE_IMAGE } from './images/pause-image.ts'
 import { containerdPaths } from './kubelet/runtime/cri/containerd-config.ts'
@@ -31,10 +32,14 @@ export function imageSocket(dataDir: string): string {
   })
 }
 
+/** An image of the machine's static busybox, which is installed when it is not there. */
 export async function busyboxArchive(name: string): Promise<Uint8Array> {
   const architecture = machineArchitecture()
-  if (architecture !== undefined) return busyboxImage(name, architecture)
-  throw new Mk8sError('host/unsupported', `images cannot be made on ${process.arch} yet`)
+  if (architecture === undefined) {
+    throw new Mk8sError('host/unsupported', `images cannot be made on ${process.arch} yet`)
+  }
+  if (!hasStaticBusybox() && (await canInstall(BUSYBOX_PACKAGES))) await installPackages(BUSYBOX_PACKAGES)
+  return busyboxImage(name, architecture)
 }
 
 export function listImages(dataDir: string): Promise<readonly NodeImage[]> {

@@ -9,15 +9,25 @@ const PATHS = ['/bin/busybox', '/usr/bin/busybox']
 const PASSWD = 'root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n'
 const GROUP = 'root:x:0:\nnogroup:x:65534:\n'
 
-/** Debian's package busybox-static brings the program. */
-export async function busyboxImage(name: string, architecture: Architecture): Promise<Buffer> {
+/** What brings the program on Debian and its relatives. */
+export const BUSYBOX_PACKAGES = ['busybox-static'] as const
+
+export const hasStaticBusybox = (): boolean => staticProgram() !== undefined
+
+function staticProgram(): { path: string; program: Buffer } | undefined {
   const path = PATHS.find(existsSync)
   const program = path === undefined ? undefined : readFileSync(path)
-  if (path === undefined || program === undefined || !isStatic(program)) {
+  return path === undefined || program === undefined || !isStatic(program) ? undefined : { path, program }
+}
+
+export async function busyboxImage(name: string, architecture: Architecture): Promise<Buffer> {
+  const found = staticProgram()
+  if (found === undefined) {
     throw new Mk8sError('host/program-missing', 'a static busybox is needed to make an image of it', {
       hint: 'apt-get install busybox-static',
     })
   }
+  const { path, program } = found
   const { stdout } = await runProgram(path, ['--list'])
   const applets = stdout.split('\n').filter(applet => applet !== '' && applet !== 'busybox')
   return renderOciArchive({ name, architecture, files: filesOf(program, applets), command: ['sh'] })
