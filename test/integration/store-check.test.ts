@@ -20,9 +20,14 @@ function openAt(directory: string): Promise<RaftStore> {
 
 async function withStore(use: (store: RaftStore, directory: string) => Promise<RaftStore>): Promise<void> {
   const directory = await mkdtemp(join(tmpdir(), 'mk8s-check-'))
-  const last = await use(await openAt(directory), directory)
-  await last.close()
-  await rm(directory, { recursive: true })
+  const first = await openAt(directory)
+  let last = first
+  try {
+    last = await use(first, directory)
+  } finally {
+    await last.close()
+    await rm(directory, { recursive: true })
+  }
 }
 
 async function put(store: RaftStore, count: number): Promise<void> {
@@ -41,7 +46,7 @@ async function damage(path: string, position: number): Promise<void> {
 test('a store that is written to all the time is found to be well', async () => {
   await withStore(async store => {
     const writing = Promise.all([put(store, 300), put(store, 300)])
-    for (let n = 0; n < 10; n++) {
+    for (let n = 0; n < 30; n++) {
       const { log, databaseFindings } = await store.check()
       assert.deepEqual([log.findings, databaseFindings], [[], []])
       assert.ok(log.segments >= 1 && log.bytes > 0)

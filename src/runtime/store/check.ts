@@ -7,8 +7,8 @@ import { silentLog } from '../../base/log.ts'
 import type { Disk, DiskFile } from './log/disk.ts'
 import { type RecoveredLog, recoverLog } from './log/recovery.ts'
 
-/** The log is written while it is read, so a finding counts only when it is there again. */
-const ATTEMPTS = 3
+/** The log is written while it is read, so a finding counts only when the next attempt finds the very same. */
+const ATTEMPTS_MAX = 50
 
 export interface LogCheck {
   readonly segments: number
@@ -20,12 +20,14 @@ export interface LogCheck {
 
 export async function checkLog(disk: Disk): Promise<LogCheck> {
   let finding = ''
-  for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
+  for (let attempt = 1; attempt <= ATTEMPTS_MAX; attempt++) {
     const opened: DiskFile[] = []
     try {
       return describe(await recoverLog(noting(disk, opened), Number.POSITIVE_INFINITY, silentLog))
     } catch (error) {
-      finding = sentenceOf(error)
+      const found = sentenceOf(error)
+      if (found === finding) break
+      finding = found
     } finally {
       for (const file of opened) file.close()
     }
