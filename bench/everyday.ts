@@ -5,6 +5,7 @@
 import { apiFor } from '../test/support/api.ts'
 import { installCluster, type TestCluster } from '../test/support/cluster.ts'
 import { until } from '../test/support/until.ts'
+import { measureContainers } from './containers.ts'
 import { type Figure, median } from './figure.ts'
 
 const RUNS = 5
@@ -91,7 +92,7 @@ async function measureOn(cluster: TestCluster): Promise<Figure[]> {
 export async function measure(): Promise<Figure[]> {
   const cluster = await installCluster()
   try {
-    return await measureOn(cluster)
+    return [...(await measureOn(cluster)), ...(await measureContainers())]
   } finally {
     await cluster.remove()
   }
