@@ -1,5 +1,6 @@
 /** The network between members: it loses, delays, repeats and reorders, and links fail one way or both. */
 import type { MemberId } from '../../src/runtime/raft/messages.ts'
+import { encodeMessage, MessageReader } from '../../src/runtime/store/peers/wire.ts'
 import type { PeerMessage } from '../../src/runtime/store/replica.ts'
 import type { SimulationOptions } from './options.ts'
 import type { World } from './world.ts'
@@ -27,11 +28,12 @@ export class Network {
     const { loss, duplicates } = this.#options
     const lost = this.#faulty && this.#world.chance('network', loss)
     if (lost || this.#blocked.has(`${from}>${to}`)) return
-    this.#deliver(from, to, message)
-    if (this.#faulty && this.#world.chance('network', duplicates)) this.#deliver(from, to, message)
+    const bytes = encodeMessage(message)
+    this.#deliver(from, to, bytes)
+    if (this.#faulty && this.#world.chance('network', duplicates)) this.#deliver(from, to, bytes)
   }
 
-  #deliver(from: MemberId, to: MemberId, message: PeerMessage): void {
+  #deliver(from: MemberId, to: MemberId, bytes: Buffer): void {
     const { latency, latencySpread, inOrder } = this.#options
     const spread = this.#world.random('network').float() ** 3 * (this.#faulty ? latencySpread : 1)
     const link = `${from}>${to}`
@@ -39,7 +41,8 @@ export class Network {
     if (inOrder) arrival = Math.max(arrival, this.#lastArrival.get(link) ?? 0)
     this.#lastArrival.set(link, arrival)
     this.#world.after(arrival - this.#world.now, () => {
-      if (!this.#blocked.has(link)) this.#receivers.get(to)?.(from, message)
+      if (this.#blocked.has(link)) return
+      for (const message of new MessageReader().take(bytes)) this.#receivers.get(to)?.(from, message)
     })
   }
 
