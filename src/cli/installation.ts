@@ -4,6 +4,7 @@
  */
 import { resolve } from 'node:path'
 import { must } from '../base/assert.ts'
+import { bracketed } from '../base/bracketed.ts'
 import type { Clock } from '../base/clock.ts'
 import { Mk8sError } from '../base/errors.ts'
 import type { Random } from '../base/random.ts'
@@ -246,6 +247,5 @@ export interface AdminIdentity {
 }
 
 export function adminKubeconfig({ bindAddress, ports }: NodeConfig, identity: AdminIdentity): string {
-  const host = bindAddress.includes(':') ? `[${bindAddress}]` : bindAddress
-  return renderKubeconfig({ server: `https://${host}:${ports.api}`, ...identity })
+  return renderKubeconfig({ server: `https://${bracketed(bindAddress)}:${ports.api}`, ...identity })
 }

@@ -1,5 +1,6 @@
 /** `mk8s config`: prints the administrator's kubeconfig. */
 import { readFileSync } from 'node:fs'
+import { bracketed } from '../base/bracketed.ts'
 import { Mk8sError, systemCodeOf } from '../base/errors.ts'
 import { Flags } from '../cli/flags.ts'
 import { print, printJson } from '../cli/terminal.ts'
@@ -33,8 +34,7 @@ export class Config extends NodeCommand {
 }
 
 function onLoopback(host: string): string {
-  const address = loopbackAddress(host.replace(/^\[(.*)\]$/, '$1'))
-  return address.includes(':') ? `[${address}]` : address
+  return bracketed(loopbackAddress(host.replace(/^\[(.*)\]$/, '$1')))
 }
 
 function readKubeconfig(dataDir: string): string {

@@ -1,4 +1,5 @@
 /** Puts together what `mk8s status` shows, from what the parts say of themselves. Pure. */
+import { bracketed } from '../base/bracketed.ts'
 import type { Health } from '../base/component.ts'
 import type { ComponentHealth, DatastoreStatus, NodeStatus, Problem } from '../client/node-status.ts'
 import type { NodeConfig } from '../config/node-config.ts'
@@ -76,5 +77,3 @@ function datastoreStatus({ config, leadership, revision }: NodeStatusFacts): Dat
     },
   }
 }
-
-const bracketed = (address: string): string => (address.includes(':') ? `[${address}]` : address)

@@ -1,6 +1,6 @@
 /** Builds the API server of a node: who asks, may they, is it fit, and the listener in front of it. */
-
 import { must } from '../base/assert.ts'
+import { bracketed } from '../base/bracketed.ts'
 import type { Clock } from '../base/clock.ts'
 import type { Component } from '../base/component.ts'
 import { Mk8sError } from '../base/errors.ts'
@@ -86,7 +86,7 @@ export function buildApi(shared: Shared, onFatal: (error: Error) => void): Api {
     kubelets: { connect: createKubeletConnections(objects, pki) },
     oidc: createOidcDocuments({
       issuer,
-      jwksUri: `https://${hostOf(config.bindAddress)}:${config.ports.api}/openid/v1/jwks`,
+      jwksUri: `https://${bracketed(config.bindAddress)}:${config.ports.api}/openid/v1/jwks`,
       publicKeys,
     }),
     version: {
@@ -199,7 +199,5 @@ function kubeletAddress(objects: ObjectReader, nodeName: string): string {
   if (address === undefined) {
     throw new Mk8sError('api/unreachable', `node ${nodeName} has no address to reach its kubelet at`)
   }
-  return `${hostOf(address)}:${status?.daemonEndpoints?.kubeletEndpoint?.Port ?? 10250}`
+  return `${bracketed(address)}:${status?.daemonEndpoints?.kubeletEndpoint?.Port ?? 10250}`
 }
-
-const hostOf = (address: string): string => (address.includes(':') ? `[${address}]` : address)

@@ -2,6 +2,7 @@
 import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import { must } from '../base/assert.ts'
+import { bracketed } from '../base/bracketed.ts'
 import type { Component } from '../base/component.ts'
 import type { DatastoreDetails } from '../client/datastore-details.ts'
 import { parseHostPort } from '../config/values.ts'
@@ -121,7 +122,7 @@ function detailsOf(needs: Needs, listen: EtcdListen | null): DatastoreDetails {
 }
 
 const raftAddress = ({ config: { bindAddress, ports } }: Needs): string =>
-  `${bindAddress.includes(':') ? `[${bindAddress}]` : bindAddress}:${ports.raft}`
+  `${bracketed(bindAddress)}:${ports.raft}`
 
 /** SQLite's file and its own log, which a checkpoint empties. */
 function databaseBytes({ config }: Needs): number {

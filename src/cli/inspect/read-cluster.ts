@@ -1,4 +1,5 @@
 /** Reads the main kinds from the API server for the bundle, and the Secrets only to know what must not be in it. */
+import { bracketed } from '../../base/bracketed.ts'
 import { messageOf } from '../../base/errors.ts'
 import { HttpsTransport } from '../../client/https-transport.ts'
 import { KubeClient } from '../../client/kube-client.ts'
@@ -87,9 +88,8 @@ export async function readCluster(config: NodeConfig, pkiDirectory: string): Pro
 
 async function connect({ bindAddress, ports }: NodeConfig, pkiDirectory: string): Promise<HttpsTransport> {
   const { authorities, leaves } = await loadPki(pkiDirectory)
-  const host = bindAddress.includes(':') ? `[${bindAddress}]` : bindAddress
   return new HttpsTransport({
-    server: `https://${host}:${ports.api}`,
+    server: `https://${bracketed(bindAddress)}:${ports.api}`,
     caPem: authorities['cluster-ca'].certificate,
     certificatePem: leaves.admin.certificate,
     keyPem: leaves.admin.key,

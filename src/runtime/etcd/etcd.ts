@@ -1,5 +1,6 @@
 /** The etcd v3 endpoint: etcd's clients and tools on our store, over a unix socket or TCP with client certificates. */
 import { chmodSync, rmSync } from 'node:fs'
+import { bracketed } from '../../base/bracketed.ts'
 import type { Clock } from '../../base/clock.ts'
 import type { Component, Health } from '../../base/component.ts'
 import { Mk8sError, messageOf, systemCodeOf } from '../../base/errors.ts'
@@ -93,7 +94,7 @@ function pagesOf({ status, metrics }: EtcdParts): Map<string, Page> {
 
 export function addressOf(listen: EtcdListen): string {
   if (listen.type === 'unix') return `unix://${listen.path}`
-  return `https://${listen.host.includes(':') ? `[${listen.host}]` : listen.host}:${listen.port}`
+  return `https://${bracketed(listen.host)}:${listen.port}`
 }
 
 function isAdmin({ O: organization }: TlsSubject): boolean {

@@ -1,0 +1,4 @@
+/** Addresses as they stand before a port or in a URL. */
+
+/** IPv6 in square brackets; IPv4 and names as they are. */
+export const bracketed = (address: string): string => (address.includes(':') ? `[${address}]` : address)
