@@ -1,4 +1,5 @@
 /** What belongs in a node's pki directory: the authorities, the leaf certificates and the names each one bears. */
+import { mirrorOf } from '../../kube/mirror-address.ts'
 
 export const AUTHORITIES = ['cluster-ca', 'peer-ca', 'front-proxy-ca'] as const
 export type AuthorityName = (typeof AUTHORITIES)[number]
@@ -36,11 +37,6 @@ export interface LeafFacts {
   readonly clusterId: string
   /** What the store calls this member. */
   readonly memberId: string
-}
-
-/** Where a container of the `process` runtime finds a pod or service address: the same one under 127. */
-export function mirrorAddress(address: string): string {
-  return address.replace(/^\d+/, '127')
 }
 
 /** The URI in a peer certificate that names its cluster and its member. */
@@ -88,7 +84,7 @@ function planApiServer(facts: LeafFacts): LeafPlan {
     '::1',
     ...facts.addresses,
     facts.serviceIp,
-    ...(facts.serviceIp.includes(':') ? [] : [mirrorAddress(facts.serviceIp)]),
+    ...(facts.serviceIp.includes(':') ? [] : [mirrorOf(facts.serviceIp)]),
     ...facts.extraSans.filter(isAddress),
   ]
   return {
