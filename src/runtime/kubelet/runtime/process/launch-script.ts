@@ -53,6 +53,8 @@ export interface MountPlan {
   readonly directory: string
   readonly mounts: readonly ResolvedMount[]
   readonly submounts: readonly Submount[]
+  /** Mount points of others, deepest first, which would live on as long as this container does. */
+  readonly foreign?: readonly string[]
 }
 
 // Where the disk's file system cannot be an upper layer (it is an overlay itself), memory serves.
@@ -83,6 +85,8 @@ export function renderMountScript(plan: MountPlan, security: ContainerSecurity):
   )
   return [
     `exec 8>&2 2>${quote(`${plan.directory}/setup-error`)}`,
+    // In the container's own mount namespace only; one may have gone by itself in the meantime.
+    ...(plan.foreign ?? []).map(path => `umount -l ${quote(path)} 2>/dev/null || :`),
     'set -e',
     OVERLAY_FUNCTION,
     `overlay / ${layer(0)} ${inside('')}`,
@@ -140,6 +144,34 @@ export function quote(word: string): string {
   return `'${word.replaceAll("'", `'\\''`)}'`
 }
 
+interface MountPoint {
+  readonly path: string
+  readonly type: string
+}
+
+function mountPoints(mountinfo: string): MountPoint[] {
+  return mountinfo
+    .split('\n')
+    .map(line => line.split(' '))
+    .map(fields => ({ path: fields[4] ?? '', type: fields[fields.indexOf('-') + 1] ?? '' }))
+    .filter(({ path }) => path.startsWith('/') && path !== '/')
+    .map(({ path, type }) => ({ path: unescapeOctal(path), type }))
+}
+
+const unescapeOctal = (path: string) =>
+  path.replaceAll(/\\([0-7]{3})/g, (_all, code) => String.fromCharCode(parseInt(code, 8)))
+
+/**
+ * From /proc/self/mountinfo: the mount points that belong to others' containers, deepest first. Kept network
+ * namespaces are, and what lies in the data directory of another node.
+ */
+export function foreignMounts(mountinfo: string, isOtherNode: (directory: string) => boolean): string[] {
+  const inOtherNode = (path: string): boolean =>
+    path !== '/' && (isOtherNode(path) || inOtherNode(path.replace(/\/[^/]*$/, '') || '/'))
+  const foreign = mountPoints(mountinfo).filter(({ path, type }) => type === 'nsfs' || inOtherNode(path))
+  return foreign.map(({ path }) => path).reverse()
+}
+
 /**
  * From /proc/self/mountinfo: which of the host's mounts to show inside. Only the outermost of those that are
  * bound with what lies under them. One that is to get new mount points is overlaid, so that they stay off the host.
@@ -149,12 +181,13 @@ export function planSubmounts(parts: {
   readonly directory: string
   /** Mount paths that do not exist on the host. */
   readonly missing: readonly string[]
+  /** From `foreignMounts`. */
+  readonly foreign?: readonly string[]
 }): Submount[] {
-  const points = parts.mountinfo
-    .split('\n')
-    .map(line => line.split(' ')[4] ?? '')
-    .filter(point => point.startsWith('/') && point !== '/')
-    .map(point => point.replaceAll(/\\([0-7]{3})/g, (_all, code) => String.fromCharCode(parseInt(code, 8))))
+  const foreign = new Set(parts.foreign)
+  const points = mountPoints(parts.mountinfo)
+    .map(({ path }) => path)
+    .filter(path => !foreign.has(path))
   const outermost: Submount[] = []
   for (const point of [...new Set(points)].sort((a, b) => a.length - b.length)) {
     if (outermost.some(outer => outer.how === 'rbind' && point.startsWith(`${outer.path}/`))) continue

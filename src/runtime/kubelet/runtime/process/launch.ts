@@ -5,7 +5,13 @@ import { dirname, join } from 'node:path'
 import { Mk8sError, messageOf } from '../../../../base/errors.ts'
 import { runProgram } from '../../../../host/programs.ts'
 import type { ContainerConfig, Mount } from '../runtime.ts'
-import { PLAIN_SCRIPT, planSubmounts, type ResolvedMount, renderMountScript } from './launch-script.ts'
+import {
+  foreignMounts,
+  PLAIN_SCRIPT,
+  planSubmounts,
+  type ResolvedMount,
+  renderMountScript,
+} from './launch-script.ts'
 
 export const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 
@@ -66,14 +72,21 @@ async function planIsolated(
   mounts.sort((a, b) => a.containerPath.length - b.containerPath.length)
   const missing = mounts.filter(mount => !existsSync(mount.containerPath)).map(mount => mount.containerPath)
   const mountinfo = await readFile('/proc/self/mountinfo', 'utf8')
-  const submounts = planSubmounts({ mountinfo, directory, missing })
-  const script = renderMountScript({ directory, mounts, submounts }, config.security)
+  const foreign = foreignMounts(mountinfo, path => isNodeDirectory(path) && !directory.startsWith(`${path}/`))
+  const submounts = planSubmounts({ mountinfo, directory, missing, foreign })
+  const script = renderMountScript({ directory, mounts, submounts, foreign }, config.security)
   const cwd = config.workingDir === '' ? '/' : config.workingDir
   return {
     argv: ['unshare', '--mount', '/bin/sh', '-c', script, 'sh', cwd, ...program],
     env,
     isolated: true,
   }
+}
+
+/** What mk8s makes in the directory of a node; its containerd may be all that there is. */
+function isNodeDirectory(path: string): boolean {
+  const has = (name: string) => existsSync(join(path, name))
+  return has('containerd/boot') || (has('config.yaml') && has('pki') && has('run'))
 }
 
 async function planPlain(
