@@ -16,6 +16,7 @@ import { ObjectSource } from './object-source.ts'
 import { identityOf, type PodContext } from './pod-context.ts'
 import { PodWorker } from './pod-worker.ts'
 import type { RuntimeEvent, SandboxStatus } from './runtime/runtime.ts'
+import { RuntimeWatch } from './runtime-watch.ts'
 import { TokenSource } from './volumes/token-source.ts'
 
 export type { HostFacts } from './host-facts.ts'
@@ -40,6 +41,7 @@ class NodeKubelet implements Kubelet {
   readonly #context: PodContext
   readonly #pods: Informer<Pod>
   readonly #node: NodeRegistration
+  readonly #runtimeWatch: RuntimeWatch
   readonly #server: KubeletServer
   readonly #workers = new Map<string, PodWorker>()
   readonly #aborter = new AbortController()
@@ -66,6 +68,10 @@ class NodeKubelet implements Kubelet {
     this.#pods = new Informer<Pod>({ ...shared, resource: PODS, fieldSelector: `spec.nodeName=${nodeName}` })
     const facts = { nodeName, nodeAddress, host, version, runtime, kubeletPort: parts.ports.kubelet }
     this.#node = new NodeRegistration({ client, clock, log, facts, events: this.#context.recorder })
+    this.#runtimeWatch = new RuntimeWatch({
+      ...{ runtime, clock, log },
+      onChange: problem => void this.#node.setRuntimeProblem(problem),
+    })
     this.#server = new KubeletServer({
       address: nodeAddress,
       port: parts.ports.kubelet,
@@ -90,6 +96,7 @@ class NodeKubelet implements Kubelet {
     await this.#parts.runtime.start(event => this.#onRuntimeEvent(event))
     await this.#server.listen()
     await this.#node.start(this.#aborter.signal)
+    void this.#runtimeWatch.run(this.#aborter.signal)
     this.#pods.onChange((_key, next, previous) => this.#onPod(next, previous))
     this.#pods.start(this.#aborter.signal)
     await Promise.race([this.#pods.synced, aborted(this.#aborter.signal)])

@@ -36,6 +36,7 @@ export class NodeRegistration {
   #renewedMs = 0
   #statusMs = 0
   #isStart = true
+  #runtimeProblem = ''
   #why = 'the node is not registered yet'
 
   constructor(parts: NodeRegistrationParts) {
@@ -47,6 +48,21 @@ export class NodeRegistration {
     if (this.#node === null) return this.#why
     const ageMs = this.#parts.clock.monotonic() - this.#renewedMs
     return ageMs < LEASE_SECONDS * 1_000 ? '' : `the node's lease could not be renewed: ${this.#why}`
+  }
+
+  /** Why this node cannot run pods, said at once; empty when it can again. */
+  async setRuntimeProblem(problem: string): Promise<void> {
+    this.#runtimeProblem = problem
+    this.#parts.log.warn('what the container runtime says of itself has changed', { problem })
+    // Should it not be written now, it is with the next renewal of the lease.
+    this.#statusMs = Number.NEGATIVE_INFINITY
+    if (this.#node === null) return
+    try {
+      this.#node = await this.#writeStatus()
+    } catch (error) {
+      this.#statusMs = Number.NEGATIVE_INFINITY
+      this.#parts.log.debug("the node's status could not be written", { error })
+    }
   }
 
   /** Returns once the node is in the API, and goes on in the background until the signal fires. */
@@ -86,7 +102,11 @@ export class NodeRegistration {
     const { client, clock, facts, events } = this.#parts
     const name = facts.nodeName
     const current = await client.get<Node>(NODES, { name })
-    const status = renderNodeStatus(facts, { nowMs: clock.now(), previous: current.status })
+    const status = renderNodeStatus(facts, {
+      nowMs: clock.now(),
+      previous: current.status,
+      problem: this.#runtimeProblem,
+    })
     this.#statusMs = clock.monotonic()
     const patch = { name, subresource: 'status', type: 'strategic', patch: { status } } as const
     const written = await client.patch<Node>(NODES, patch)

@@ -38,10 +38,14 @@ export function renderNode(facts: NodeFacts, nowMs: number): Node {
   }
 }
 
-export function renderNodeStatus(
-  facts: NodeFacts,
-  input: { readonly nowMs: number; readonly previous: NodeStatus | undefined },
-): NodeStatus {
+export interface NodeStatusInput {
+  readonly nowMs: number
+  readonly previous: NodeStatus | undefined
+  /** Why no pods can be run; empty or absent when they can. */
+  readonly problem?: string
+}
+
+export function renderNodeStatus(facts: NodeFacts, input: NodeStatusInput): NodeStatus {
   const { host } = facts
   const capacity = {
     cpu: String(host.cpuCount),
@@ -96,9 +100,12 @@ const CONDITIONS = [
 ] as const
 
 function renderCondition(
-  condition: (typeof CONDITIONS)[number],
-  { nowMs, previous }: { readonly nowMs: number; readonly previous: NodeStatus | undefined },
+  usual: (typeof CONDITIONS)[number],
+  { nowMs, previous, problem = '' }: NodeStatusInput,
 ): NodeCondition {
+  const isUnready = usual.type === 'Ready' && problem !== ''
+  const unready = { type: 'Ready', status: 'False', reason: 'KubeletNotReady', message: problem }
+  const condition = isUnready ? unready : usual
   const before = previous?.conditions?.find(({ type }) => type === condition.type)
   const now = formatTime(nowMs)
   const isSame = before?.status === condition.status

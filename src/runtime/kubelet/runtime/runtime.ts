@@ -203,6 +203,8 @@ export interface Runtime {
   start(onEvent: (event: RuntimeEvent) => void): Promise<void>
   /** Stops watching; everything keeps running. */
   stop(): Promise<void>
+  /** What keeps it from running pods, empty when nothing does; rejects when it does not answer. */
+  problem?(): Promise<string>
 
   /** Returns the id of a sandbox in state `ready`. */
   runSandbox(config: SandboxConfig): Promise<string>

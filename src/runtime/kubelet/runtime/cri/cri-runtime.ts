@@ -23,7 +23,14 @@ import { credentialsFor } from './credentials-for.ts'
 import { CriClient } from './cri-client.ts'
 import type { WireContainerStatus, WireSandbox } from './cri-messages.ts'
 import { ExitWatch } from './exit-watch.ts'
-import { parseAddresses, parseContainer, parseImage, parseSandbox, parseSandboxConfig } from './parse-cri.ts'
+import {
+  conditionProblem,
+  parseAddresses,
+  parseContainer,
+  parseImage,
+  parseSandbox,
+  parseSandboxConfig,
+} from './parse-cri.ts'
 import { removePodCgroup } from './pod-cgroups.ts'
 import {
   NODE_LABEL,
@@ -49,7 +56,7 @@ export interface CriRuntimeParts {
 const ANSWER_MS_MAX = 30_000
 const ANSWER_POLL_MS = 20
 /** The runtime's own records follow its events after a moment. */
-const SETTLE_TRIES = 40
+const SETTLE_TRIES = 200
 const SETTLE_MS = 25
 /** What a program may take to be stopped is whole seconds in CRI. */
 const toSeconds = (ms: number) => Math.ceil(ms / 1_000)
@@ -97,7 +104,7 @@ export class CriRuntime implements Runtime {
     this.#watch = new ExitWatch({
       channel: client.channel,
       isContainerd: runtimeName === 'containerd',
-      onMaybeEnded: id => void this.#settle(id),
+      onMaybeEnded: id => void this.#settle(id, { hasRun: true }),
       relist: () => this.#relist(),
       clock,
       log,
@@ -110,6 +117,10 @@ export class CriRuntime implements Runtime {
     this.#watch?.stop()
     this.#onEvent = () => {}
     this.#client?.close()
+  }
+
+  async problem(): Promise<string> {
+    return conditionProblem(await this.#cri.conditions())
   }
 
   async runSandbox(config: SandboxConfig): Promise<string> {
@@ -308,13 +319,13 @@ export class CriRuntime implements Runtime {
     return (await this.containerStatus(id))?.exitCode ?? 0
   }
 
-  /** Waits until the runtime's records say what its event said. */
-  async #settle(id: string): Promise<void> {
+  /** Waits until the runtime's records say what its event said; a short program may end before they say it runs. */
+  async #settle(id: string, { hasRun = false } = {}): Promise<void> {
     try {
       for (let tries = 0; tries < SETTLE_TRIES; tries++) {
         const status = await this.containerStatus(id)
         if (status === null) return await this.#settleSandbox(id)
-        if (status.state !== 'running') return
+        if (status.state === 'exited' || (status.state === 'created' && !hasRun)) return
         await sleep(this.#parts.clock, SETTLE_MS)
       }
     } catch (error) {

@@ -6,6 +6,7 @@ import type {
   SandboxConfig,
   SandboxStatus,
 } from '../runtime.ts'
+import type { RuntimeCondition } from './cri-client.ts'
 import type { WireContainerStatus, WireImage, WireSandbox, WireSandboxStatus } from './cri-messages.ts'
 import { CONFIG_ANNOTATION, OWN_PREFIX, POD_UID_LABEL, SANDBOX_ID_LABEL } from './render-cri.ts'
 
@@ -82,4 +83,19 @@ export function parseImage(image: string, found: WireImage): ImageStatus {
 
 function withoutOurs(values: Readonly<Record<string, string>>): Record<string, string> {
   return Object.fromEntries(Object.entries(values).filter(([key]) => !key.startsWith(OWN_PREFIX)))
+}
+
+/** What a kubelet says of a runtime that answers and is not ready; empty when it is. */
+export function conditionProblem(conditions: readonly RuntimeCondition[]): string {
+  const told = (type: string, head: string) => {
+    const found = conditions.find(condition => condition.type === type)
+    if (found?.status === true) return []
+    const { reason = '', message = '' } = found ?? {}
+    return [`${head} not ready: ${type}=false reason:${reason} message:${message}`]
+  }
+  const problems = [
+    ...told('RuntimeReady', 'container runtime'),
+    ...told('NetworkReady', 'container runtime network'),
+  ]
+  return problems.length > 1 ? `[${problems.join(', ')}]` : (problems[0] ?? '')
 }
