@@ -34,9 +34,10 @@ export function renderContainerStatus(input: ContainerStatusInput): ContainerSta
   const latest = latestOf(container.name, containers)
   if (latest === undefined) return withoutRecord(input)
   const waiting = facts.waiting(container.name)
-  const isWaiting = latest.state !== 'running' && waiting !== undefined
+  const isOver = waiting !== undefined && FINAL.includes(waiting.reason) && !isRestarted(input)
+  const isWaiting = latest.state !== 'running' && waiting !== undefined && !isOver
   const previous = isWaiting ? latest : containers.find(other => isPrevious(other, latest))
-  const state: ContainerState = isWaiting ? { waiting } : stateOf(latest, facts)
+  const state: ContainerState = isWaiting ? { waiting } : stateOf(latest, facts, isOver)
   const started = latest.state === 'running' && facts.isStarted(latest.id)
   return {
     name: container.name,
@@ -52,6 +53,12 @@ export function renderContainerStatus(input: ContainerStatusInput): ContainerSta
   }
 }
 
+/** What a container waits for that has been made and could not be started. */
+const FINAL = ['RunContainerError', 'PostStartHookError']
+
+const isRestarted = ({ pod, container }: ContainerStatusInput) =>
+  isSidecar(container) || pod.spec?.restartPolicy !== 'Never'
+
 const isPrevious = (other: RuntimeContainer, latest: RuntimeContainer) =>
   other.name === latest.name && other.attempt === latest.attempt - 1
 
@@ -64,9 +71,9 @@ function readyOf(
   return started && facts.isReady(latest.id)
 }
 
-function stateOf(container: RuntimeContainer, facts: ContainerFacts): ContainerState {
+function stateOf(container: RuntimeContainer, facts: ContainerFacts, isOver: boolean): ContainerState {
   if (container.state === 'running') return { running: { startedAt: formatTime(container.startedAt) } }
-  if (container.state === 'created') return { waiting: { reason: 'ContainerCreating' } }
+  if (container.state === 'created' && !isOver) return { waiting: { reason: 'ContainerCreating' } }
   return { terminated: terminatedOf(container, facts) }
 }
 
