@@ -1,6 +1,6 @@
 /** A pod's volumes on this machine's disk: made before its containers start, refreshed while it runs, removed after. */
-import { chown, mkdir, open, rm, stat } from 'node:fs/promises'
-import { join, normalize } from 'node:path'
+import { chmod, chown, lstat, mkdir, open, realpath, rm, stat } from 'node:fs/promises'
+import { dirname, join, normalize } from 'node:path'
 import type { Container, Pod, Volume } from '../../../kube/types.ts'
 import { type Environment, expandVariables } from '../environment.ts'
 import type { Mount } from '../runtime/runtime.ts'
@@ -57,10 +57,16 @@ export class PodVolumes {
     if (normalize(subPath).split('/').includes('..')) {
       throw new VolumeError(`subPath ${JSON.stringify(subPath)} would leave volume "${volume.name}"`)
     }
-    const path = join(this.pathOf(volume), subPath)
+    const root = await realpath(this.pathOf(volume))
+    const path = join(root, subPath)
+    // The pod may have made links in its volume; what they lead to need not be its own.
+    const found = await deepestReal(path)
+    if (found !== root && !found.startsWith(`${root}/`)) {
+      throw new VolumeError(`subPath ${JSON.stringify(subPath)} would leave volume "${volume.name}"`)
+    }
     const isThere = await stat(path).catch(() => null)
     if (isThere === null) await mkdir(path, { recursive: true, mode: 0o750 })
-    return path
+    return realpath(path)
   }
 
   async #setUpOne(volume: Volume, parts: VolumeParts): Promise<void> {
@@ -69,16 +75,21 @@ export class PodVolumes {
       await mkdir(path, { recursive: true })
       const group = parts.pod.spec?.securityContext?.fsGroup
       if (group !== undefined && process.getuid?.() === 0) await chown(path, 0, group)
-      await open(path).then(async handle => {
-        await handle.chmod(0o777)
-        await handle.close()
-      })
+      // What is made in a volume with a group belongs to the group.
+      await chmod(path, group === undefined ? 0o777 : 0o2777)
       return
     }
     if (volume.hostPath) return checkHostPath(path, volume.hostPath.type ?? '')
     const files = renderVolume(volume, parts)
     if (files === null) throw new VolumeError('volumes of this kind are not supported yet')
     await writeVolume(path, files)
+  }
+}
+
+/** The longest beginning of the path that is there, without links. A link to nowhere is an error. */
+async function deepestReal(path: string): Promise<string> {
+  for (let head = path; ; head = dirname(head)) {
+    if (await lstat(head).catch(() => null)) return realpath(head)
   }
 }
 
