@@ -2,13 +2,13 @@
  * A program inside a running container, started through containerd's own API: its input and output are named pipes,
  * so that they need no server in between, end one by one, and hold back whoever is too fast.
  */
-import { randomUUID } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import { closeSync, constants, openSync, rmSync } from 'node:fs'
 import { mkdtemp } from 'node:fs/promises'
 import { Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Mk8sError } from '../../../../base/errors.ts'
+import { Mk8sError, messageOf } from '../../../../base/errors.ts'
 import { makeFifos, openWriter } from '../process/fifos.ts'
 import type { ContainerStreams, StreamOptions, TerminalSize } from '../streams.ts'
 import type { CriClient } from './cri-client.ts'
@@ -24,6 +24,8 @@ const TASKS = 'containerd.services.tasks.v1.Tasks'
 const SPEC_TYPE = 'types.containerd.io/opencontainers/runtime-spec/1/Process'
 const CALL_MS_MAX = 30_000
 const SIGKILL = 9
+/** What gRPC puts before the runtime's own words. */
+const RPC_HEAD = /^rpc error: code = \w+ desc = /
 
 export async function startTaskExec(client: CriClient, request: TaskExecRequest): Promise<ContainerStreams> {
   const spec = await processSpec(client, request)
@@ -62,7 +64,7 @@ class TaskExec {
   readonly #containerId: string
   readonly #options: StreamOptions
   readonly #directory: string
-  readonly #execId = randomUUID()
+  readonly #execId = randomBytes(32).toString('hex')
   #hasEnded = false
 
   constructor(client: CriClient, { containerId, options }: TaskExecRequest, directory: string) {
@@ -90,8 +92,10 @@ class TaskExec {
       const value = Buffer.from(JSON.stringify(spec))
       await this.#call('Exec', { ...paths, terminal: tty, spec: { typeUrl: SPEC_TYPE, value } })
       const exited = this.#wait()
+      // Of a program that cannot be started, whoever asked hears by the start.
+      exited.catch(() => {})
       const input = paths.stdin === '' ? null : this.#openInput(paths.stdin)
-      await this.#call('Start', {})
+      await this.#begin()
       if (this.#options.size !== undefined) this.#resize(this.#options.size)
       return {
         ...streams,
@@ -102,6 +106,18 @@ class TaskExec {
       }
     } finally {
       for (const fd of held) closeSync(fd)
+    }
+  }
+
+  /** As CRI's own exec says it, which is what kubectl then shows. */
+  async #begin(): Promise<void> {
+    try {
+      await this.#call('Start', {})
+    } catch (error) {
+      await this.#try('DeleteProcess', {})
+      const why = messageOf(error).replace(RPC_HEAD, '')
+      const message = `failed to exec in container: failed to start exec "${this.#execId}": ${why}`
+      throw new Mk8sError('kubelet/runtime', message, { cause: error })
     }
   }
 
