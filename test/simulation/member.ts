@@ -17,7 +17,7 @@ import type { Checkers } from './checkers/checkers.ts'
 import { SimulatedDisk } from './disk.ts'
 import type { Network } from './network.ts'
 import type { SimulationOptions } from './options.ts'
-import { SimStore } from './sim-store.ts'
+import { SimStore, splitEntries } from './sim-store.ts'
 import type { World } from './world.ts'
 
 const CLUSTER = Buffer.alloc(16, 7)
@@ -211,7 +211,7 @@ class Life {
       clock: this.clock,
       // Another thread hears of it a little later.
       post: message => void world.after(0.05, () => this.#member.whenAwake(() => this.#onRaft(message))),
-      network: { send: (to, message) => network.send(id, to, message) },
+      network: { connectTo: () => {}, send: (to, message) => network.send(id, to, message) },
       snapshots: {
         read: (read, done) => void world.after(1, () => this.#guard(() => done(this.#readSnapshot(read)))),
         store: (chunk, done) =>
@@ -308,14 +308,4 @@ class Life {
     this.#member.save(received)
     this.#parts.checkers.installed(this.#member.id, this.store)
   }
-}
-
-function splitEntries(bytes: Buffer): Buffer[] {
-  const entries: Buffer[] = []
-  for (let offset = 0; offset < bytes.length; ) {
-    const end = offset + 40 + bytes.readUInt32LE(offset + 4)
-    entries.push(bytes.subarray(offset, end))
-    offset = end
-  }
-  return entries
 }

@@ -164,3 +164,14 @@ export function applyTo(state: StateMachine, entry: Buffer): ReturnType<StateMac
   const { index, proposer, request } = header
   return state.apply({ index, proposer, request, command })
 }
+
+/** Entries that lie one behind the other. */
+export function splitEntries(bytes: Buffer): Buffer[] {
+  const entries: Buffer[] = []
+  for (let offset = 0; offset < bytes.length; ) {
+    const end = offset + 40 + bytes.readUInt32LE(offset + 4)
+    entries.push(bytes.subarray(offset, end))
+    offset = end
+  }
+  return entries
+}

@@ -7,6 +7,7 @@ import type { Clock, Timer } from '../../base/clock.ts'
 import { ENTRY_HEADER_BYTES, type Entry, readEntryHeader } from '../raft/entry.ts'
 import type { Membership } from '../raft/membership.ts'
 import type { MemberId, Message, Snapshot, SnapshotChunk } from '../raft/messages.ts'
+import { type Configuration, membersOf } from '../raft/quorum.ts'
 import type { Raft } from '../raft/raft.ts'
 import type { ChangeOutcome, Ready, SnapshotRead } from '../raft/ready.ts'
 import { TICK_MS } from '../raft/timing.ts'
@@ -20,6 +21,8 @@ export type PeerMessage =
 
 /** Sends without waiting; what cannot be sent is lost. */
 export interface PeerNetwork {
+  /** Who else is a member: links to all of them should stand before they are needed. */
+  connectTo(members: readonly MemberId[]): void
   send(to: MemberId, message: PeerMessage): void
 }
 
@@ -62,6 +65,7 @@ export class Replica {
   #timer: Timer | null = null
   #tickedAt: number
   #posted = ''
+  #configuration: Configuration | null = null
   #stopped = false
 
   constructor(parts: ReplicaParts) {
@@ -146,8 +150,16 @@ export class Replica {
   #advance(): void {
     const { raft } = this.#parts
     while (raft.hasReady && !this.#stopped) this.#carryOut(raft.takeReady())
+    this.#connect()
     this.#post()
     this.#armTimer()
+  }
+
+  #connect(): void {
+    const { raft, network } = this.#parts
+    if (network === undefined || raft.configuration === this.#configuration) return
+    this.#configuration = raft.configuration
+    network.connectTo(membersOf(raft.configuration).filter(id => id !== raft.id))
   }
 
   #carryOut(ready: Ready): void {

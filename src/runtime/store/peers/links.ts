@@ -82,19 +82,24 @@ export class PeerLinks implements PeerNetwork {
     })
   }
 
-  send(to: MemberId, message: PeerMessage): void {
-    let link = this.#outgoing.get(to)
-    if (link === undefined) {
-      link = new OutgoingLink(to, this.#parts)
-      this.#outgoing.set(to, link)
+  /** A member that is none any more is not dialled again. */
+  connectTo(members: readonly MemberId[]): void {
+    for (const id of members) this.#linkTo(id)
+    for (const [id, link] of this.#outgoing) {
+      if (members.includes(id)) continue
+      link.finish()
+      this.#outgoing.delete(id)
     }
-    link.send(message)
   }
 
-  /** A member that is none any more is not dialled again. */
-  forget(member: MemberId): void {
-    this.#outgoing.get(member)?.close()
-    this.#outgoing.delete(member)
+  send(to: MemberId, message: PeerMessage): void {
+    this.#linkTo(to).send(message)
+  }
+
+  #linkTo(id: MemberId): OutgoingLink {
+    const link = this.#outgoing.get(id) ?? new OutgoingLink(id, this.#parts)
+    this.#outgoing.set(id, link)
+    return link
   }
 
   async close(): Promise<void> {
@@ -183,9 +188,15 @@ class OutgoingLink {
   }
 
   close(): void {
+    this.finish()
+    this.#socket?.destroy()
+  }
+
+  /** What was sent still leaves: the last message tells a member that it is none any more. */
+  finish(): void {
     this.#closed = true
     this.#timer?.cancel()
-    this.#socket?.destroy()
+    this.#socket?.end()
   }
 
   #dial(): void {
