@@ -43,7 +43,12 @@ export class Balancer {
     if (affinityMs === null) return turn
     const known = this.#sticky.get(client)
     const before = turn.find(backend => keyOf(backend) === known?.backend)
-    if (known === undefined || before === undefined || known.untilMs < this.#clock.monotonic()) return turn
+    if (known === undefined || before === undefined || known.untilMs < this.#clock.monotonic()) {
+      // At once, so that connections which a new client opens together go to the same backend.
+      const [first] = turn
+      if (first !== undefined) this.remember(client, first)
+      return turn
+    }
     return [before, ...turn.filter(backend => backend !== before)]
   }
 

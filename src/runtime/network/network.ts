@@ -9,14 +9,12 @@ import { messageOf } from '../../base/errors.ts'
 import type { Log } from '../../base/log.ts'
 import type { Random } from '../../base/random.ts'
 import { EventRecorder } from '../../client/event-recorder.ts'
-import { Informer } from '../../client/informer.ts'
 import { KubeClient } from '../../client/kube-client.ts'
-import { ENDPOINT_SLICES, SERVICES } from '../../client/resources.ts'
 import type { Transport } from '../../client/transport.ts'
 import { mirrorOf } from '../../kube/mirror-address.ts'
-import type { EndpointSlice, Service } from '../../kube/types.ts'
 import { Balancer } from './balancer.ts'
 import { type ProxyRule, planProxyRules } from './proxy-rules.ts'
+import { ServiceFeed, USER_AGENT } from './service-feed.ts'
 import { TcpProxy } from './tcp-proxy.ts'
 import { UdpProxy } from './udp-proxy.ts'
 
@@ -49,14 +47,11 @@ interface Waiting {
 /** Changes that come together are looked at together. */
 const SETTLE_MS = 5
 const RETRY: BackoffConfig = { baseMs: 500, maxMs: 60_000 }
-/** After so many tries a port stays as it is until its rule changes. */
-const TRIES_MAX = 30
 
 class ServiceProxy implements Component {
   readonly name = 'service-proxy'
   readonly #parts: ServiceProxyParts
-  readonly #services: Informer<Service>
-  readonly #slices: Informer<EndpointSlice>
+  readonly #feed: ServiceFeed
   readonly #recorder: EventRecorder
   readonly #served = new Map<string, Served>()
   readonly #waiting = new Map<string, Waiting>()
@@ -68,25 +63,16 @@ class ServiceProxy implements Component {
   constructor(parts: ServiceProxyParts) {
     this.#parts = parts
     const { transport, clock, random, log, nodeName } = parts
-    const client = new KubeClient(transport, { userAgent: 'mk8s-service-proxy' })
+    const client = new KubeClient(transport, { userAgent: USER_AGENT })
     const shared = { client, clock, random, log }
-    this.#services = new Informer<Service>({ ...shared, resource: SERVICES })
-    this.#slices = new Informer<EndpointSlice>({ ...shared, resource: ENDPOINT_SLICES })
+    this.#feed = new ServiceFeed(shared)
     this.#recorder = new EventRecorder({ ...shared, component: 'service-proxy', host: nodeName })
   }
 
   async prepare(): Promise<void> {}
 
   async start(signal: AbortSignal): Promise<void> {
-    for (const informer of [this.#services, this.#slices]) {
-      informer.onChange(() => this.#changed())
-      informer.start(this.#aborter.signal)
-    }
-    const { promise, reject } = Promise.withResolvers<never>()
-    const onAbort = () => reject(signal.reason)
-    signal.addEventListener('abort', onAbort, { once: true })
-    await Promise.race([Promise.all([this.#services.synced, this.#slices.synced]), promise])
-    signal.removeEventListener('abort', onAbort)
+    await this.#feed.start(() => this.#changed(), { ending: this.#aborter.signal, signal })
     this.#apply()
   }
 
@@ -106,7 +92,7 @@ class ServiceProxy implements Component {
   }
 
   #changed(): void {
-    if (!this.#services.isSynced || !this.#slices.isSynced || this.#aborter.signal.aborted) return
+    if (!this.#feed.isSynced || this.#aborter.signal.aborted) return
     this.#settle ??= this.#parts.clock.after(SETTLE_MS, () => {
       this.#settle = null
       this.#apply()
@@ -116,8 +102,8 @@ class ServiceProxy implements Component {
   #apply(): void {
     const { nodeName, nodeAddresses, serviceAddress = mirrorOf } = this.#parts
     this.#rules = planProxyRules({
-      services: this.#services.list(),
-      slices: this.#slices.list(),
+      services: this.#feed.services.list(),
+      slices: this.#feed.slices.list(),
       nodeName,
       nodeAddresses: [...new Set([...nodeAddresses, '127.0.0.1'])],
       serviceAddress,
@@ -162,10 +148,11 @@ class ServiceProxy implements Component {
     const message = `cannot listen on ${rule.key}: ${messageOf(error)}`
     if (failures === 1) {
       log.warn('a service address cannot be listened on', { service: rule.service, address: rule.key, error })
-      const service = this.#services.get(rule.serviceKey)
+      const service = this.#feed.services.get(rule.serviceKey)
       if (service !== undefined) this.#recorder.record(service, 'Warning', 'PortTaken', message)
     }
-    if (failures >= TRIES_MAX || this.#aborter.signal.aborted) return
+    // However long another program holds the port: once a minute is little, and the port may become free.
+    if (this.#aborter.signal.aborted) return
     const timer = clock.after(backoffMs(RETRY, failures), () => {
       this.#waiting.delete(rule.key)
       const current = this.#rules.get(rule.key)

@@ -9,14 +9,12 @@ import type { Component, Health } from '../../base/component.ts'
 import { messageOf } from '../../base/errors.ts'
 import type { Log } from '../../base/log.ts'
 import type { Random } from '../../base/random.ts'
-import { Informer } from '../../client/informer.ts'
 import { KubeClient } from '../../client/kube-client.ts'
-import { ENDPOINT_SLICES, SERVICES } from '../../client/resources.ts'
 import type { Transport } from '../../client/transport.ts'
 import { runProgram } from '../../host/programs.ts'
-import type { EndpointSlice, Service } from '../../kube/types.ts'
 import { ANY_NODE_ADDRESS, type Ruleset, renderRuleset } from './nftables-ruleset.ts'
 import { type ProxyRule, planProxyRules } from './proxy-rules.ts'
+import { ServiceFeed, USER_AGENT } from './service-feed.ts'
 
 export interface NftablesProxyParts {
   readonly transport: Transport
@@ -50,8 +48,7 @@ export async function removeNftables(table: string): Promise<void> {
 class NftablesProxy implements Component {
   readonly name = 'service-proxy'
   readonly #parts: NftablesProxyParts
-  readonly #services: Informer<Service>
-  readonly #slices: Informer<EndpointSlice>
+  readonly #feed: ServiceFeed
   readonly #aborter = new AbortController()
   #timer: Timer | null = null
   #loading: Promise<void> | null = null
@@ -65,10 +62,9 @@ class NftablesProxy implements Component {
   constructor(parts: NftablesProxyParts) {
     this.#parts = parts
     const { transport, clock, random, log } = parts
-    const client = new KubeClient(transport, { userAgent: 'mk8s-service-proxy' })
+    const client = new KubeClient(transport, { userAgent: USER_AGENT })
     const shared = { client, clock, random, log }
-    this.#services = new Informer<Service>({ ...shared, resource: SERVICES })
-    this.#slices = new Informer<EndpointSlice>({ ...shared, resource: ENDPOINT_SLICES })
+    this.#feed = new ServiceFeed(shared)
   }
 
   async prepare(): Promise<void> {
@@ -77,15 +73,7 @@ class NftablesProxy implements Component {
 
   /** Returns once the rules of everything that is there are in the kernel. */
   async start(signal: AbortSignal): Promise<void> {
-    for (const informer of [this.#services, this.#slices]) {
-      informer.onChange(() => this.#changed())
-      informer.start(this.#aborter.signal)
-    }
-    const { promise, reject } = Promise.withResolvers<never>()
-    const onAbort = () => reject(signal.reason)
-    signal.addEventListener('abort', onAbort, { once: true })
-    await Promise.race([Promise.all([this.#services.synced, this.#slices.synced]), promise])
-    signal.removeEventListener('abort', onAbort)
+    await this.#feed.start(() => this.#changed(), { ending: this.#aborter.signal, signal })
     // What an earlier daemon loaded is replaced in one step, by rules for the same connections.
     await this.#load({ isFresh: true })
   }
@@ -135,8 +123,8 @@ class NftablesProxy implements Component {
   async #load({ isFresh }: { isFresh: boolean }): Promise<void> {
     const { nodeName, table, podCidr } = this.#parts
     const rules = planProxyRules({
-      services: this.#services.list(),
-      slices: this.#slices.list(),
+      services: this.#feed.services.list(),
+      slices: this.#feed.slices.list(),
       nodeName,
       nodeAddresses: [ANY_NODE_ADDRESS],
       serviceAddress: address => address,

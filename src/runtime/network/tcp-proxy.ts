@@ -54,6 +54,8 @@ export class TcpProxy implements Listener {
     this.#track(client)
     const name = client.remoteAddress ?? ''
     for (const backend of this.#balancer.order(name)) {
+      // While one was tried in vain, the next may have been taken away.
+      if (!this.#balancer.has(backend)) continue
       const upstream = await connect(backend)
       if (upstream === null) continue
       if (client.destroyed) return void upstream.destroy()

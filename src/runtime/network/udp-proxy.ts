@@ -5,7 +5,7 @@ import type { Balancer } from './balancer.ts'
 import type { Backend } from './proxy-rules.ts'
 import type { Listener } from './tcp-proxy.ts'
 
-/** Flows of one listener; when there are more, the one that began first is ended. */
+/** Flows of one listener; when there are more, the one whose client has been silent longest is ended. */
 const FLOWS_MAX = 1_024
 const IDLE_MS = 30_000
 
@@ -58,6 +58,8 @@ export class UdpProxy implements Listener {
     const flow = this.#flows.get(key) ?? this.#begin(key, from)
     if (flow === null) return
     flow.lastMs = this.#clock.monotonic()
+    this.#flows.delete(key)
+    this.#flows.set(key, flow)
     flow.socket.send(data, flow.backend.port, flow.backend.address, () => {})
   }
 
@@ -71,7 +73,9 @@ export class UdpProxy implements Listener {
     const flow: Flow = { socket, backend, lastMs: this.#clock.monotonic() }
     socket.unref()
     socket.on('error', () => this.#end(key))
-    socket.on('message', answer => {
+    socket.on('message', (answer, by) => {
+      // Anybody can send to this port; only the backend answers the client.
+      if (by.address !== backend.address || by.port !== backend.port) return
       flow.lastMs = this.#clock.monotonic()
       this.#server.send(answer, from.port, from.address, () => {})
     })
