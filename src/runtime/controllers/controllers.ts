@@ -19,6 +19,7 @@ import { createNodeIpamController } from './node-ipam/controller.ts'
 import { createNodeLifecycleController } from './node-lifecycle/controller.ts'
 import { createPodGarbageCollector } from './pod-gc/controller.ts'
 import { createReplicaSetController } from './replica-set/controller.ts'
+import { createResourceQuotaController } from './resource-quota/controller.ts'
 import { createRootCaPublisher } from './root-ca-publisher/controller.ts'
 import { createServiceAccountController } from './service-account/controller.ts'
 import type { Controller, ControllerContext, ControllerSettings } from './shared/context.ts'
@@ -65,6 +66,7 @@ const CONTROLLERS: readonly ((context: ControllerContext) => Controller)[] = [
   createTaintEvictionController,
   createPodGarbageCollector,
   createClusterRoleAggregationController,
+  createResourceQuotaController,
   createNamespaceController,
   createGarbageCollector,
 ]

@@ -8,6 +8,7 @@ import { decodeValue, encodeValue } from '../storage/encoding.ts'
 import type { ServedResource } from '../storage/served-resource.ts'
 import type { UserInfo } from '../user.ts'
 import { planClaims } from './claims.ts'
+import { planQuotas, type QuotaPlan, quotaNamespace } from './quotas.ts'
 
 export interface Caller {
   readonly user: UserInfo
@@ -31,8 +32,31 @@ export interface Change {
   readonly object: KubeObject | null
 }
 
-/** `lost`: somebody else changed the object or took a claim first. */
+/** `lost`: somebody else changed the object or a quota, or took a claim first. */
 export async function commit(context: ApiContext, change: Change, caller: Caller): Promise<Written | 'lost'> {
+  const counted = { ...change, previous: change.previous?.object ?? null }
+  const namespace = quotaNamespace(context, counted)
+  const plan = () => planQuotas(context, namespace, counted)
+  if (namespace === '' || plan().compares.length === 0) {
+    return commitCounted(context, change, caller, nothingCounted)
+  }
+  // Those who change the quotas of a namespace take turns, so that each of them finds them as it read them.
+  const endTurn = await context.turns.take(`quotas of ${namespace}`)
+  try {
+    return await commitCounted(context, change, caller, plan)
+  } finally {
+    endTurn()
+  }
+}
+
+const nothingCounted = (): QuotaPlan => ({ compares: [], operations: [] })
+
+async function commitCounted(
+  context: ApiContext,
+  change: Change,
+  caller: Caller,
+  planCounted: () => QuotaPlan,
+): Promise<Written | 'lost'> {
   const { resource, key, previous, object } = change
   const claims = planClaims(context.store, {
     strategy: resource.strategy,
@@ -43,6 +67,7 @@ export async function commit(context: ApiContext, change: Change, caller: Caller
   })
   const shown = object ?? must(previous, 'what is deleted exists').object
   if (claims.errors.length > 0) throw invalid(resource.info, shown.metadata.name ?? '', claims.errors)
+  const quotas = planCounted()
   if (caller.dryRun) return { object: shown, kv: null }
   const options: TransactionOptions = {
     ...(caller.term === undefined ? {} : { term: caller.term }),
@@ -51,8 +76,12 @@ export async function commit(context: ApiContext, change: Change, caller: Caller
   const own = await ownOperation(context, resource, key, object)
   const result = await context.store.transact(
     {
-      compares: [{ key, target: 'mod-revision', equals: previous?.kv.modRevision ?? 0 }, ...claims.compares],
-      operations: [own, ...claims.operations],
+      compares: [
+        { key, target: 'mod-revision', equals: previous?.kv.modRevision ?? 0 },
+        ...claims.compares,
+        ...quotas.compares,
+      ],
+      operations: [own, ...claims.operations, ...quotas.operations],
     },
     options,
   )
