@@ -20,6 +20,7 @@ import { isFirstStart, recordFirstStart, settleClusterConfig } from './cluster-c
 import { findProblems } from './cluster-problems.ts'
 import { createFirstManifests } from './first-manifests.ts'
 import { createLeaderDuties } from './leader-duties.ts'
+import { refuseMissingDatastore } from './missing-datastore.ts'
 import { reportNodeStatus } from './node-status-report.ts'
 import { loadPki } from './pki/pki.ts'
 import { buildApi } from './server-api.ts'
@@ -52,6 +53,7 @@ export interface Server {
 /** Resolves once the API server serves and the node's components run; the node may become Ready a moment later. */
 export async function startServer(parts: ServerParts): Promise<Server> {
   const { config, clock, random, log } = parts
+  refuseMissingDatastore(config.dataDir)
   const store = await openRaftStore({
     directory: join(config.dataDir, 'datastore'),
     clock,
