@@ -1,7 +1,7 @@
 /** Starting and stopping a node's daemon from outside, and waiting for what that brings about. */
 import { type Clock, sleep } from '../base/clock.ts'
 import { Mk8sError } from '../base/errors.ts'
-import { clearFailure, nodePaths, readFailure } from '../host/node-files.ts'
+import { clearFailure, findLostSocket, nodePaths, readFailure } from '../host/node-files.ts'
 import { identifyProcess, readPidFile, waitUntilGone } from '../host/processes.ts'
 import type { Service } from '../host/service.ts'
 import { type AdminClient, createAdminClient } from './admin-client.ts'
@@ -52,6 +52,8 @@ export async function waitUntilReady(
     if (last?.ready) return last
     const failure = failFast ? readFailure(dataDir) : undefined
     if (failure !== undefined) throw failure
+    const lost = findLostSocket(dataDir)
+    if (lost !== undefined) throw lost
     if (remaining <= 0) throw notReady(last, timeoutMs)
     await pause(clock)
   }

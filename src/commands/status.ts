@@ -6,7 +6,7 @@ import { renderNotRunning, renderStatus, type StatusFormat, statusFormats } from
 import { paintFor, print } from '../cli/terminal.ts'
 import { createAdminClient } from '../client/admin-client.ts'
 import type { NodeStatus } from '../client/node-status.ts'
-import { nodePaths, readFailure } from '../host/node-files.ts'
+import { findLostSocket, nodePaths, readFailure } from '../host/node-files.ts'
 import { NodeCommand, timeoutFlag } from './base-command.ts'
 
 const EXIT_NOT_READY = 1
@@ -92,6 +92,8 @@ async function currentStatus(dataDir: string): Promise<NodeStatus | undefined> {
     if (!(error instanceof Mk8sError) || error.code !== 'node/not-running') throw error
     const { readNodeConfig } = await import('../config/config-files.ts')
     readNodeConfig(dataDir)
+    const lost = findLostSocket(dataDir)
+    if (lost !== undefined) throw lost
     return undefined
   }
 }

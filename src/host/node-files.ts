@@ -1,9 +1,10 @@
 /** Where the files of a running node are, and the note that a daemon leaves when it could not start. */
 import { createHash } from 'node:crypto'
-import { readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { type ErrorCode, errorCodes, Mk8sError, messageOf } from '../base/errors.ts'
 import { writeFileDurably } from './files.ts'
+import { readPidFile } from './processes.ts'
 
 const LOG_LINES_LOOKED_AT = 20
 const LOG_LINES_SHOWN = 2
@@ -78,6 +79,21 @@ export function recordReady(dataDir: string): void {
     // The disk may be full, which those who write to it will say.
   }
 }
+
+/** A daemon that serves, but whose admin socket somebody has deleted: it cannot be asked anything any more. */
+export function findLostSocket(dataDir: string): Mk8sError | undefined {
+  const { daemonPid, ready, adminSocket } = nodePaths(dataDir)
+  const daemon = readPidFile(daemonPid)
+  // A daemon that is still starting has no socket yet; the marker of an earlier one is older than its pid file.
+  const [served, begun] = [modifiedMs(ready), modifiedMs(daemonPid)]
+  if (daemon === undefined || served === 0 || served < begun || existsSync(adminSocket)) return undefined
+  return new Mk8sError('node/not-ready', `the daemon runs (process ${daemon.pid}) but cannot be asked`, {
+    why: `its admin socket ${adminSocket} was deleted`,
+    hint: 'mk8s stop, then mk8s start',
+  })
+}
+
+const modifiedMs = (path: string): number => statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0
 
 /** Why the last start of the daemon failed, if it did. */
 export function readFailure(dataDir: string): Mk8sError | undefined {

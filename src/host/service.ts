@@ -60,6 +60,7 @@ function systemdService({ dataDir, clock, program = ownProgram() }: ServiceParts
     },
     isActive: () => readPidFile(nodePaths(dataDir).daemonPid) !== undefined,
     async stop() {
+      wake(nodePaths(dataDir).daemonPid)
       if (existsSync(path))
         await runProgram('systemctl', ['disable', '--now', name], { timeoutMs: TERM_MS + KILL_MS })
       await endByPidFile(nodePaths(dataDir).daemonPid, clock)
@@ -98,6 +99,7 @@ function backgroundService({ dataDir, clock, program = ownProgram() }: ServicePa
     },
     isActive: () => (readPidFile(paths.supervisorPid) ?? readPidFile(paths.daemonPid)) !== undefined,
     async stop() {
+      wake(paths.daemonPid)
       await endByPidFile(paths.supervisorPid, clock)
       await endByPidFile(paths.daemonPid, clock)
     },
@@ -120,11 +122,18 @@ function openLog(path: string): number {
   }
 }
 
+/** A process that was suspended hears nothing until it goes on. */
+function wake(path: string): void {
+  const identity = readPidFile(path)
+  if (identity !== undefined) signalProcess(identity, 'SIGCONT')
+}
+
 /** Asks the process to end, then makes it. */
 async function endByPidFile(path: string, clock: Clock): Promise<void> {
   const identity = readPidFile(path)
   if (identity !== undefined) {
     signalProcess(identity, 'SIGTERM')
+    signalProcess(identity, 'SIGCONT')
     if (!(await waitUntilGone(identity, { clock, timeoutMs: TERM_MS }))) signalProcess(identity, 'SIGKILL')
     if (!(await waitUntilGone(identity, { clock, timeoutMs: KILL_MS }))) {
       throw new Mk8sError('timeout', `process ${identity.pid} does not end`, {
