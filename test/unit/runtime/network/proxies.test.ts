@@ -108,3 +108,53 @@ test('backends take turns, and a client with affinity keeps its own', () => {
   balancer.rule = { ...balancer.rule, backends: backends.filter(({ port }) => port !== chosen.port) }
   assert.notDeepEqual(balancer.order('x')[0], chosen)
 })
+
+test('connections that a new client with affinity opens together go to one backend', () => {
+  const backends = [1, 2, 3].map(port => ({ address: 'b', port }))
+  const balancer = new Balancer({ ...ruleOf('TCP', 80, backends), affinityMs: 1_000 }, systemClock)
+  const firsts = new Set([1, 2, 3, 4].map(() => balancer.order('x')[0]?.port))
+  assert.equal(firsts.size, 1)
+})
+
+test('TCP: a backend that was taken away while another one was tried gets no connection', async () => {
+  let connections = 0
+  const backend = createServer(() => connections++).listen(0, '127.0.0.1')
+  await once(backend, 'listening')
+  const removed = { address: '127.0.0.1', port: (backend.address() as AddressInfo).port }
+  const dead = { address: '127.0.0.1', port: await freePort() }
+  const port = await freePort()
+  const balancer = new Balancer(ruleOf('TCP', port, [dead, removed]), systemClock)
+  const proxy = new TcpProxy(balancer)
+  await proxy.open()
+  const order = balancer.order.bind(balancer)
+  balancer.order = client => {
+    const turn = order(client)
+    balancer.rule = { ...balancer.rule, backends: [dead] }
+    return turn
+  }
+  const client = createConnection({ port, host: '127.0.0.1' })
+  await once(client, 'error')
+  assert.equal(connections, 0)
+  proxy.destroy()
+  backend.close()
+})
+
+test('UDP: only the backend answers the client', async () => {
+  const backend = createSocket('udp4')
+  const stranger = createSocket('udp4')
+  backend.on('message', (_data, from) => {
+    stranger.send('forged', from.port, from.address, () => backend.send('true', from.port, from.address))
+  })
+  backend.bind(0, '127.0.0.1')
+  await once(backend, 'listening')
+  const target = { address: '127.0.0.1', port: backend.address().port }
+  const port = await freePort()
+  const proxy = new UdpProxy(new Balancer(ruleOf('UDP', port, [target]), systemClock), systemClock)
+  await proxy.open()
+  const client = createSocket('udp4')
+  client.send('who', port, '127.0.0.1')
+  const [answer] = await once(client, 'message')
+  assert.equal(String(answer), 'true')
+  for (const socket of [client, stranger, backend]) socket.close()
+  proxy.close()
+})
