@@ -16,6 +16,9 @@ const layers = process.argv.includes('--fast') ? fastLayers : allLayers
 /** One test alone may take this long: generous, because the machine may be busy. */
 const TEST_TIMEOUT_MS = 600_000
 
+/** The same on every machine: clusters share its loopback addresses and its processors. */
+const FILES_AT_A_TIME = 1
+
 function filesOf(layer: string): string[] {
   if (layer.endsWith('.ts')) return globSync(`test/${layer}`, { cwd: root })
   return globSync(`test/${layer}/**/*.test.ts`, { cwd: root }).sort()
@@ -25,7 +28,13 @@ const files = given.length > 0 ? given : layers.flatMap(filesOf)
 const reporters = process.env.CI === 'true' || !process.stdout.isTTY ? ['--test-reporter=spec'] : []
 const child = spawn(
   process.execPath,
-  ['--test', `--test-timeout=${TEST_TIMEOUT_MS}`, ...reporters, ...files],
+  [
+    '--test',
+    `--test-timeout=${TEST_TIMEOUT_MS}`,
+    `--test-concurrency=${FILES_AT_A_TIME}`,
+    ...reporters,
+    ...files,
+  ],
   {
     cwd: root,
     stdio: ['ignore', 'inherit', 'inherit'],
