@@ -11,7 +11,7 @@ before(async () => {
 after(() => cluster.remove())
 
 const waitFor = (condition: string, name: string) =>
-  cluster.kubectl.ok(['wait', `--for=condition=${condition}`, `job/${name}`, '--timeout=60s'])
+  cluster.kubectl.ok(['wait', `--for=condition=${condition}`, `job/${name}`, '--timeout=120s'])
 
 test('kubectl create job runs to completion, and describe and get tell it', async () => {
   const { kubectl } = cluster
@@ -76,7 +76,7 @@ test('kubectl get endpoints shows what a service reaches', async () => {
 test('kubectl rollout undo brings the former template back', async () => {
   const { kubectl } = cluster
   const image = () => kubectl.ok(['get', 'deployment', 'roll', '-o', 'jsonpath={..image}'])
-  const done = () => kubectl.ok(['rollout', 'status', 'deployment/roll', '--timeout=60s'])
+  const done = () => kubectl.ok(['rollout', 'status', 'deployment/roll', '--timeout=120s'])
   await kubectl.ok(['create', 'deployment', 'roll', '--image=one', '--', 'sleep', '600'])
   await done()
   await kubectl.ok(['set', 'image', 'deployment/roll', '*=two'])

@@ -140,7 +140,7 @@ test('kubectl refuses an unknown field and explains a known one', async () => {
 
 test('kubectl wait sees a change and kubectl delete waits for the end', async () => {
   await kubectl.ok(['create', 'configmap', 'two'])
-  const waiting = kubectl.ok(['wait', '--for=jsonpath={.data.done}=yes', 'configmap/two', '--timeout=20s'])
+  const waiting = kubectl.ok(['wait', '--for=jsonpath={.data.done}=yes', 'configmap/two', '--timeout=120s'])
   await kubectl.ok(['patch', 'configmap', 'two', '--type=merge', '-p', '{"data":{"done":"yes"}}'])
   assert.match(await waiting, /condition met/)
   await kubectl.ok(['delete', 'configmap', 'two', '--wait=true'])

@@ -11,7 +11,7 @@ import { type RunOptions, run } from '../support/kubectl.ts'
 import { until } from '../support/until.ts'
 
 const IMAGE = 'localhost/test/busybox:1'
-const WAIT_MS = 30_000
+const WAIT_MS = 120_000
 const bin = join(import.meta.dirname, '../../build/bin')
 
 const script = 'mkdir /www; hostname >/www/index.html; echo serving; exec httpd -f -p 8080 -h /www'
@@ -73,7 +73,7 @@ describe('a node with containerd', { skip: whyNoContainers() ?? false }, () => {
   }
   const kubectl = (args: readonly string[], options: RunOptions = {}) => mk8s(['kubectl', ...args], options)
   const fetch = async (url: string) =>
-    (await inside('/bin/busybox', ['timeout', '3', '/bin/busybox', 'wget', '-qO-', url])).stdout.trim()
+    (await inside('/bin/busybox', ['timeout', '60', '/bin/busybox', 'wget', '-qO-', url])).stdout.trim()
   const podIds = async () =>
     (
       await kubectl(['get', 'pods', '-o', 'jsonpath={.items[*].status.containerStatuses[0].containerID}'])
@@ -123,7 +123,7 @@ describe('a node with containerd', { skip: whyNoContainers() ?? false }, () => {
   test('an imported image runs, and is reached through the cluster IP and the node port', async () => {
     assert.match(await mk8s(['images', 'import', '--busybox', IMAGE]), /imported localhost\/test\/busybox:1/)
     await kubectl(['apply', '-f', '-'], { input: manifest })
-    await kubectl(['rollout', 'status', 'deployment/web', '--timeout=30s'])
+    await kubectl(['rollout', 'status', 'deployment/web', '--timeout=120s'])
     const clusterIp = await kubectl(['get', 'service', 'web', '-o', 'jsonpath={.spec.clusterIP}'])
     const urls = [`http://${clusterIp}/`, `http://${namespace.address}:30080/`, 'http://127.0.0.1:30080/']
     for (const url of urls) assert.match(await fetch(url), /^web-/, url)

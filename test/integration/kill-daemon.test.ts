@@ -67,7 +67,7 @@ describe('killing the daemon', () => {
     }
     const pod = { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'steady' }, spec }
     await cluster.kubectl.ok(['create', '-f', '-'], { input: JSON.stringify(pod) })
-    await cluster.kubectl.ok(['wait', '--for=condition=Ready', 'pod/steady', '--timeout=60s'])
+    await cluster.kubectl.ok(['wait', '--for=condition=Ready', 'pod/steady', '--timeout=120s'])
     const before = await cluster.kubectl.ok(['logs', 'steady'])
     const pid = cluster.daemonPid()
     cluster.signalDaemon('SIGKILL')
@@ -80,6 +80,6 @@ describe('killing the daemon', () => {
       await cluster.kubectl.ok(['get', 'pod', 'steady', '-o', `jsonpath=${restarts}`]),
       '0 Running',
     )
-    await cluster.kubectl.ok(['delete', 'pod', 'steady', '--grace-period=1', '--timeout=60s'])
+    await cluster.kubectl.ok(['delete', 'pod', 'steady', '--grace-period=1', '--timeout=120s'])
   })
 })

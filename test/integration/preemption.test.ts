@@ -12,7 +12,7 @@ import {
 } from '../support/in-process-cluster.ts'
 import { until } from '../support/until.ts'
 
-const WAIT_MS = 10_000
+const WAIT_MS = 120_000
 const NAMESPACE = 'crowded'
 let cluster: InProcessCluster
 let client: KubeClient

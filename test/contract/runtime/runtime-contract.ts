@@ -105,7 +105,7 @@ export function describeRuntime(name: string, under: RuntimeUnderTest): void {
       assert.equal(running?.state, 'running')
       assert.ok((running?.startedAt ?? 0) > 0)
       assert.deepEqual(running?.labels, { a: 'b' })
-      await runtime.stopContainer(id, 5_000)
+      await runtime.stopContainer(id, 60_000)
       await exited(id)
       const stopped = await runtime.containerStatus(id)
       assert.equal(stopped?.state, 'exited')
@@ -149,7 +149,7 @@ export function describeRuntime(name: string, under: RuntimeUnderTest): void {
       const id = await runtime.createContainer(sandbox, containerOf({ command: under.runs.command }))
       await assert.rejects(runtime.exec(id, ['true'], { timeoutMs: 1_000 }), { code: 'kubelet/runtime' })
       await runtime.startContainer(id)
-      assert.equal((await runtime.exec(id, ['true'], { timeoutMs: 5_000 })).exitCode, 0)
+      assert.equal((await runtime.exec(id, ['true'], { timeoutMs: 60_000 })).exitCode, 0)
       await runtime.removeSandbox(sandbox)
     })
 

@@ -51,10 +51,10 @@ test('a node starts, comes back when it is killed, and stays down when it is sto
   context.after(() => parts.service.stop())
   const paths = nodePaths(parts.dataDir)
   assert.equal(await startNode(parts), true)
-  const first = await waitForStart(parts, { started: true, timeoutMs: 20_000 })
+  const first = await waitForStart(parts, { started: true, timeoutMs: 120_000 })
   assert.equal(await startNode(parts), false)
   signalProcess(must(readPidFile(paths.daemonPid), 'daemon'), 'SIGKILL')
-  const second = await waitUntilReady(parts, { timeoutMs: 20_000, failFast: false })
+  const second = await waitUntilReady(parts, { timeoutMs: 120_000, failFast: false })
   assert.notEqual(second.processId, first.processId)
   const supervisor = must(readPidFile(paths.supervisorPid), 'supervisor')
   assert.equal(await stopNode(parts, { workloads: true }), true)
@@ -66,7 +66,7 @@ test('a node starts, comes back when it is killed, and stays down when it is sto
 test('a daemon that cannot start is reported at once and not left trying', async () => {
   const parts = partsFor('bad', 'echo "Error: no such thing" >&2; exit 70')
   await startNode(parts)
-  await assert.rejects(waitForStart(parts, { started: true, timeoutMs: 20_000 }), {
+  await assert.rejects(waitForStart(parts, { started: true, timeoutMs: 120_000 }), {
     code: 'node/start-failed',
     why: /exit code is 70[\s\S]*no such thing/,
   })

@@ -26,7 +26,7 @@ test('a pid file names a process only while that very process runs', async () =>
   assert.equal(Number.parseInt(readFileSync(path, 'utf8'), 10), pid)
   const identity = must(readPidFile(path), 'identity')
   assert.equal(signalProcess(identity, 'SIGKILL'), true)
-  assert.equal(await waitUntilGone(identity, { clock: systemClock, timeoutMs: 5_000 }), true)
+  assert.equal(await waitUntilGone(identity, { clock: systemClock, timeoutMs: 60_000 }), true)
   assert.equal(readPidFile(path), undefined)
   assert.equal(signalProcess(identity, 'SIGKILL'), false)
 })
