@@ -68,8 +68,9 @@ describe('streams of real containers', { skip: why ?? false }, () => {
 
   test('exec with a terminal knows its size', async () => {
     const size = { width: 91, height: 27 }
+    const script = 'while [ "$(stty size)" = "0 0" ]; do sleep 0.05; done; stty size'
     const options = { stdin: true, stdout: true, stderr: false, tty: true, size }
-    const streams = await runtime.execStream(id, ['sh', '-c', 'sleep 0.2; stty size'], options)
+    const streams = await runtime.execStream(id, ['sh', '-c', script], options)
     assert.equal((await textOf(streams.stdout)).trim(), '27 91')
     assert.equal(await streams.exited, 0)
   })

@@ -122,7 +122,7 @@ test('exec sees the volumes of a container that is isolated', needsRoot, () =>
     const id = await runtime.createContainer(sandbox, containerOf({ mounts, env: { A: 'b' } }))
     await runtime.startContainer(id)
     const result = await runtime.exec(id, ['sh', '-c', 'ls /mk8s-test; echo $A; exit 4'], {
-      timeoutMs: 5_000,
+      timeoutMs: 60_000,
     })
     assert.equal(result.exitCode, 4)
     assert.match(result.stdout, /containers\nlogs\nb\n/)
@@ -194,7 +194,11 @@ test('a program that ignores SIGTERM is killed after the grace period, with all 
     const id = await runtime.createContainer(sandbox, containerOf({ command: ['sh', '-c', script], env }))
     await runtime.startContainer(id)
     let child = Number.NaN
-    while (!(child > 0)) child = Number(await readFile(env.OUT, 'utf8').catch(() => ''))
+    await until('its child', async () => {
+      const written = await readFile(env.OUT, 'utf8').catch(() => '')
+      if (written.endsWith('\n')) child = Number(written)
+      return child > 0
+    })
     await runtime.stopContainer(id, 100)
     assert.equal((await runtime.containerStatus(id))?.exitCode, 137)
     const state = await readFile(`/proc/${child}/stat`, 'utf8').catch(() => ') Z')
@@ -210,7 +214,10 @@ test('a program whose keeper was killed while no daemon was there is not left be
       const command = ['sh', '-c', 'echo $PPID $$ >$OUT; exec sleep 600']
       const id = await runtime.createContainer(sandbox, containerOf({ command, env }))
       await runtime.startContainer(id)
-      const text = await until('its pids', () => readFile(file, 'utf8').catch(() => null))
+      const text = await until('its pids', async () => {
+        const written = await readFile(file, 'utf8').catch(() => '')
+        return written.endsWith('\n') && written
+      })
       const [keeper = 0, program = 0] = text.trim().split(' ').map(Number)
       await runtime.stop()
       process.kill(keeper, 'SIGKILL')
@@ -247,7 +254,7 @@ test('what left the session of its container ends with it', () =>
     await runtime.startContainer(id)
     const text = await until(
       'its pid',
-      async () => (await readFile(env.OUT, 'utf8').catch(() => '')).trim() || null,
+      async () => /^(\d+)\n/.exec(await readFile(env.OUT, 'utf8').catch(() => ''))?.[1],
     )
     assert.ok(existsSync(`/proc/${text}`))
     await runtime.stopContainer(id, 0)
