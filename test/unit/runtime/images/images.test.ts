@@ -86,8 +86,9 @@ test('on arm64 the wait for a signal is begun again after a signal of another so
 const skip =
   process.platform === 'linux' && process.arch === 'x64' ? false : 'the program is for another machine'
 
-test('the pause program waits, and ends with 0 on SIGTERM and SIGINT', { skip }, async () => {
+test('the pause program waits, and ends with 0 on SIGTERM and SIGINT', { skip }, async context => {
   const directory = mkdtempSync(join(tmpdir(), 'mk8s-pause-'))
+  context.after(() => rmSync(directory, { recursive: true }))
   const path = join(directory, 'pause')
   writeFileSync(path, pauseProgram('amd64'), { mode: 0o755 })
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
@@ -95,7 +96,7 @@ test('the pause program waits, and ends with 0 on SIGTERM and SIGINT', { skip },
     const waits = () =>
       /^State:\s*S[\s\S]*^SigIgn:\s*0*10000$/m.test(readFileSync(`/proc/${child.pid}/status`, 'utf8'))
     try {
-      await until('it waits', waits, 5_000)
+      await until('it waits', waits)
       child.kill(signal)
       const [code] = await once(child, 'exit')
       assert.equal(code, 0)
@@ -103,5 +104,4 @@ test('the pause program waits, and ends with 0 on SIGTERM and SIGINT', { skip },
       child.kill('SIGKILL')
     }
   }
-  rmSync(directory, { recursive: true, force: true })
 })
