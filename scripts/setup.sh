@@ -30,7 +30,7 @@ if ! "$node" --version >/dev/null 2>&1; then
   }
 fi
 
-container_programs='containerd ctr runc nft iptables conntrack ip'
+container_programs='containerd ctr runc nft iptables conntrack ip busybox'
 if [ "${1:-}" = --for-tests ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
   missing=
   for program in $container_programs; do

@@ -9,11 +9,12 @@ import { HELM, type Kubectl, kubectlFor, otherKubectl, run } from '../support/ku
 import { sampleManifest } from '../support/sample.ts'
 import { until } from '../support/until.ts'
 
-const NODE_PORT = 31234
+/** The process runtime opens it on 127.0.0.1 too, where another run of the tests may have its own. */
+const NODE_PORT = 30_000 + (process.pid % 2_500)
 
 const fetchText = (url: string) =>
   new Promise<string>((resolve, reject) => {
-    get(url, { agent: false, timeout: 5_000 }, response => {
+    get(url, { agent: false, timeout: 60_000 }, response => {
       let text = ''
       response.setEncoding('utf8').on('data', chunk => (text += chunk))
       response.on('end', () => resolve(text))
@@ -165,7 +166,7 @@ describe('everyday kubectl', () => {
       'looping backs off',
       async () => (await jsonPath(['pod', 'looping'], waiting)) === 'CrashLoopBackOff',
     )
-    await kubectl.ok(['delete', 'pod', 'done', 'failing', 'looping', '--wait=true', '--timeout=60s'])
+    await kubectl.ok(['delete', 'pod', 'done', 'failing', 'looping', '--wait=true', '--timeout=120s'])
   })
 
   test('a Secret and a ConfigMap reach a container as variables and files', async () => {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { get } from 'node:http'
+import { get, request } from 'node:http'
 import { connect } from 'node:net'
 import { dirname, join } from 'node:path'
 import test, { after, before, describe } from 'node:test'
@@ -18,9 +18,6 @@ import {
   run,
 } from '../support/kubectl.ts'
 import { until } from '../support/until.ts'
-
-const SOON_MS = 20_000
-const soon = <T>(what: string, probe: Parameters<typeof until<T>>[1]) => until(what, probe, SOON_MS)
 
 const WEBSOCKET = { KUBECTL_REMOTE_COMMAND_WEBSOCKETS: 'true', KUBECTL_PORT_FORWARD_WEBSOCKETS: 'true' }
 const SPDY = { KUBECTL_REMOTE_COMMAND_WEBSOCKETS: 'false', KUBECTL_PORT_FORWARD_WEBSOCKETS: 'false' }
@@ -96,7 +93,19 @@ after(() => cluster.remove())
 
 const directory = () => dirname(cluster.dataDir)
 
-const processRuns = (mark: string) => spawnSync('pgrep', ['-f', `^sleep ${mark}$`]).status === 0
+/** How long a program sleeps tells it from those of other runs of these tests. */
+const MARK = `6${process.pid}`
+
+const processRuns = (mark: string) =>
+  readdirSync('/proc').some(id => /^\d+$/.test(id) && commandLine(id) === `sleep\0${mark}\0`)
+
+function commandLine(id: string): string {
+  try {
+    return readFileSync(`/proc/${id}/cmdline`, 'latin1')
+  } catch {
+    return ''
+  }
+}
 
 for (const client of clients) {
   describe(client.name, () => {
@@ -140,7 +149,7 @@ for (const client of clients) {
     })
 
     test('children that keep the output open do not keep the client', async () => {
-      const ran = await call(['exec', 'shell', '--', 'sh', '-c', 'sleep 30 & echo done'])
+      const ran = await call(['exec', 'shell', '--', 'sh', '-c', 'sleep 300 & echo done'])
       assert.deepEqual([ran.code, ran.stdout], [0, 'done\n'])
     })
 
@@ -191,32 +200,32 @@ for (const client of clients) {
         `${command}; echo "ended $?"; cat`,
       )
       const screen = async () => (await tmux('capture-pane', '-p')).stdout
-      const shows = (pattern: RegExp) => soon(String(pattern), async () => pattern.test(await screen()))
+      const shows = (pattern: RegExp) => until(String(pattern), async () => pattern.test(await screen()))
       try {
         await shows(/^[#$]/m)
         await tmux('send-keys', 'stty size; tty', 'Enter')
         await shows(/27 91\n\/dev\/pts\/\d+/)
         await tmux('resize-window', '-x', '73', '-y', '21')
-        await soon('the new size', async () => {
+        await until('the new size', async () => {
           await tmux('send-keys', 'stty size', 'Enter')
           return (await screen()).includes('21 73')
         })
-        await tmux('send-keys', 'sleep 77', 'Enter')
-        await soon('it sleeps', () => processRuns('77'))
+        await tmux('send-keys', `sleep ${MARK}`, 'Enter')
+        await until('it sleeps', () => processRuns(MARK))
         await tmux('send-keys', 'C-c')
         await tmux('send-keys', 'exit 5', 'Enter')
         await shows(/ended 5/)
-        assert.equal(processRuns('77'), false)
+        assert.equal(processRuns(MARK), false)
       } finally {
         await tmux('kill-server')
       }
     })
 
     test('a client that vanishes takes its program with it', async () => {
-      const child = start(['exec', 'shell', '--', 'sh', '-c', 'trap "" HUP; sleep 4711'])
-      await soon('it sleeps', () => processRuns('4711'))
+      const child = start(['exec', 'shell', '--', 'sh', '-c', `trap "" HUP; sleep ${MARK}`])
+      await until('it sleeps', () => processRuns(MARK))
       child.kill('SIGKILL')
-      await soon('it is gone', () => !processRuns('4711'))
+      await until('it is gone', () => !processRuns(MARK))
     })
 
     test('attach shows the output and passes the input on, and leaves the container alone', async () => {
@@ -224,7 +233,7 @@ for (const client of clients) {
       let output = ''
       child.stdout?.setEncoding('utf8').on('data', chunk => (output += chunk))
       const line = `from ${client.name}`
-      await soon('the echo', () => {
+      await until('the echo', () => {
         child.stdin?.write(`${line}\n`)
         return output.includes(`got ${line}\n`)
       })
@@ -249,7 +258,7 @@ for (const client of clients) {
       mkdirSync(join(from, 'deep'), { recursive: true })
       writeFileSync(join(from, 'large'), randomBytes(300_000))
       writeFileSync(join(from, 'deep', 'name with blanks'), 'text\n')
-      const inside = `/tmp/copied-${clients.indexOf(client)}`
+      const inside = join(directory(), `copied-${clients.indexOf(client)}`)
       assert.equal((await call(['cp', from, `shell:${inside}`])).code, 0)
       const back = join(directory(), 'back')
       rmSync(back, { recursive: true, force: true })
@@ -265,8 +274,7 @@ for (const client of clients) {
         const url = `http://127.0.0.1:${port}`
         const large = await Promise.all(Array.from({ length: 6 }, () => textAt(`${url}/large`)))
         for (const text of large) assert.equal(text, 'x'.repeat(2_000_000))
-        const sent = await inShell(`head -c 1000000 /dev/zero | curl -s --data-binary @- ${url}/`)
-        assert.equal(sent.stdout, 'got 1000000')
+        assert.equal(await answerTo(url, Buffer.alloc(1_000_000)), 'got 1000000')
       } finally {
         child.kill()
       }
@@ -279,7 +287,7 @@ for (const client of clients) {
       try {
         const socket = connect(await forwardedPort(child), '127.0.0.1')
         socket.on('error', () => {})
-        await soon('the error', () => /error forwarding port 9 to pod server.*ECONNREFUSED/.test(errors))
+        await until('the error', () => /error forwarding port 9 to pod server.*ECONNREFUSED/.test(errors))
         socket.destroy()
       } finally {
         child.kill()
@@ -307,12 +315,13 @@ test('the right to get is not enough for a websocket', async () => {
 })
 
 test('followed logs end with the container', async () => {
-  const script = 'echo one; while [ ! -e /tmp/go ]; do sleep 0.05; done; echo two'
+  const go = join(directory(), 'go')
+  const script = `echo one; while [ ! -e ${go} ]; do sleep 0.05; done; echo two`
   const manifest = pod({ name: 'short', command: ['/bin/sh', '-c', script] })
   await cluster.kubectl.ok(['create', '-f', '-'], { input: JSON.stringify(manifest) })
-  await cluster.kubectl.ok(['wait', '--for=condition=Ready', 'pod/short', '--timeout=60s'])
+  await cluster.kubectl.ok(['wait', '--for=condition=Ready', 'pod/short', '--timeout=120s'])
   const following = cluster.kubectl.ok(['logs', '-f', 'short'])
-  await cluster.kubectl.ok(['exec', 'short', '--', 'touch', '/tmp/go'])
+  await cluster.kubectl.ok(['exec', 'short', '--', 'touch', go])
   assert.equal(await following, 'one\ntwo\n')
 })
 
@@ -323,7 +332,7 @@ test('nothing is left of all these streams', async () => {
   )
   assert.deepEqual(left, [])
   const pid = cluster.daemonPid()
-  await soon('no child is left but the keepers', () => {
+  await until('no child is left but the keepers', () => {
     const path = `/proc/${pid}/task/${pid}/children`
     if (!existsSync(path)) return true
     const children = readFileSync(path, 'utf8').trim().split(' ')
@@ -335,14 +344,25 @@ test('nothing is left of all these streams', async () => {
 async function forwardedPort(child: ChildProcess): Promise<number> {
   let output = ''
   child.stdout?.setEncoding('utf8').on('data', chunk => (output += chunk))
-  return soon('the port', () => Number(/127\.0\.0\.1:(\d+)/.exec(output)?.[1] ?? 0) || false)
+  return until('the port', () => Number(/127\.0\.0\.1:(\d+)/.exec(output)?.[1] ?? 0) || false)
 }
 
 const textAt = (url: string) =>
   new Promise<string>((resolve, reject) => {
-    get(url, { agent: false, timeout: 20_000 }, response => {
+    get(url, { agent: false, timeout: 60_000 }, response => {
       let text = ''
       response.setEncoding('utf8').on('data', chunk => (text += chunk))
       response.on('end', () => resolve(text))
     }).on('error', reject)
+  })
+
+const answerTo = (url: string, body: Buffer) =>
+  new Promise<string>((resolve, reject) => {
+    const outgoing = request(url, { method: 'POST', agent: false, timeout: 60_000 }, response => {
+      let text = ''
+      response.setEncoding('utf8').on('data', chunk => (text += chunk))
+      response.on('end', () => resolve(text))
+    })
+    outgoing.on('error', reject)
+    outgoing.end(body)
   })

@@ -46,8 +46,7 @@ describe('the life of a pod', () => {
   const directory = mkdtempSync(join(tmpdir(), 'mk8s-pods-'))
   let cluster: TestCluster
   before(async () => {
-    const networks = ['--pod-cidr', '10.91.0.0/16', '--service-cidr', '10.92.0.0/24']
-    cluster = await installCluster({ args: networks })
+    cluster = await installCluster()
   })
   after(async () => {
     await cluster.remove()
@@ -75,19 +74,19 @@ describe('the life of a pod', () => {
     const command = ['sh', '-c', script]
     const containers = [{ name: 'c', image: 'i', command, lifecycle, volumeMounts }]
     await create('hooks', { terminationGracePeriodSeconds: 10, containers, volumes: [shared] })
-    await cluster.kubectl.ok(['wait', '--for=condition=Ready', 'pod/hooks', '--timeout=30s'])
-    await cluster.kubectl.ok(['delete', 'pod', 'hooks', '--timeout=30s'])
+    await cluster.kubectl.ok(['wait', '--for=condition=Ready', 'pod/hooks', '--timeout=120s'])
+    await cluster.kubectl.ok(['delete', 'pod', 'hooks', '--timeout=120s'])
     assert.equal(readFileSync(join(directory, 'hooks'), 'utf8'), 'started\nstopping\nterm\n')
   })
 
   test('a deletion does not wait for a postStart hook that takes long', async () => {
-    const lifecycle = { postStart: { exec: { command: ['sleep', '60'] } } }
+    const lifecycle = { postStart: { exec: { command: ['sleep', '600'] } } }
     const containers = [{ name: 'c', image: 'i', command: ['sleep', '600'], lifecycle }]
     await create('slow-hook', { terminationGracePeriodSeconds: 1, containers })
     await until('it runs', async () =>
       /Started/.test(await cluster.kubectl.ok(['events', '--for=pod/slow-hook'])),
     )
-    await cluster.kubectl.ok(['delete', 'pod', 'slow-hook', '--timeout=20s'])
+    await cluster.kubectl.ok(['delete', 'pod', 'slow-hook', '--timeout=120s'])
   })
 
   test('a startup probe over HTTP holds readiness back, and passes once', async () => {
@@ -115,7 +114,7 @@ describe('the life of a pod', () => {
     const held = await containerOf('http')
     assert.deepEqual([held?.started, held?.ready, held?.restartCount], [false, false, 0])
     writeFileSync(up, '')
-    await cluster.kubectl.ok(['wait', '--for=condition=Ready', 'pod/http', '--timeout=30s'])
+    await cluster.kubectl.ok(['wait', '--for=condition=Ready', 'pod/http', '--timeout=120s'])
     assert.equal((await containerOf('http'))?.restartCount, 0)
     await cluster.kubectl.ok(['delete', 'pod', 'http', '--wait=false'])
   })
@@ -133,7 +132,7 @@ describe('the life of a pod', () => {
       livenessProbe: probe,
     }
     await create('grpc', { terminationGracePeriodSeconds: 1, containers: [container], volumes: [shared] })
-    await cluster.kubectl.ok(['wait', '--for=condition=Ready', 'pod/grpc', '--timeout=30s'])
+    await cluster.kubectl.ok(['wait', '--for=condition=Ready', 'pod/grpc', '--timeout=120s'])
     writeFileSync(gone, '')
     await until('it is restarted', async () => ((await containerOf('grpc'))?.restartCount ?? 0) > 0)
     await cluster.kubectl.ok(['delete', 'pod', 'grpc', '--wait=false'])
@@ -172,7 +171,11 @@ describe('the life of a pod', () => {
           name: 'side',
           restartPolicy: 'Always',
           command: ['sh', '-c', side],
-          startupProbe: { exec: { command: ['grep', '-q', 'side', `${directory}/order`] }, periodSeconds: 1 },
+          startupProbe: {
+            exec: { command: ['grep', '-q', 'side', `${directory}/order`] },
+            periodSeconds: 1,
+            failureThreshold: 60,
+          },
         },
         { ...common, name: 'init', command: ['sh', '-c', line('init')] },
       ],
@@ -185,14 +188,14 @@ describe('the life of a pod', () => {
   test('a node that is deleted registers again, and its running pods stay', async () => {
     const containers = [{ name: 'c', image: 'i', command: ['sleep', '600'] }]
     await create('stays', { terminationGracePeriodSeconds: 1, containers })
-    await cluster.kubectl.ok(['wait', '--for=condition=Ready', 'pod/stays', '--timeout=30s'])
+    await cluster.kubectl.ok(['wait', '--for=condition=Ready', 'pod/stays', '--timeout=120s'])
     const uid = await cluster.kubectl.ok(['get', 'node', 'node-1', '-o', 'jsonpath={.metadata.uid}'])
     await cluster.kubectl.ok(['delete', 'node', 'node-1'])
     await until('it is another node', async () => {
       const ran = await cluster.kubectl.try(['get', 'node', 'node-1', '-o', 'jsonpath={.metadata.uid}'])
       return ran.code === 0 && ran.stdout !== uid
     })
-    await cluster.kubectl.ok(['wait', '--for=condition=Ready', 'node/node-1', '--timeout=30s'])
+    await cluster.kubectl.ok(['wait', '--for=condition=Ready', 'node/node-1', '--timeout=120s'])
     const leases = ['get', 'lease', '-n', 'kube-node-lease', 'node-1']
     await until('its lease is back', async () => (await cluster.kubectl.try(leases)).code === 0)
     assert.equal((await statusOf('stays')).phase, 'Running')

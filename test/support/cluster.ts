@@ -2,7 +2,7 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type Kubectl, kubectlFor, type Ran, type RunOptions, run } from './kubectl.ts'
+import { KUBECTL, type Kubectl, kubectlFor, type Ran, type RunOptions, run } from './kubectl.ts'
 import { until } from './until.ts'
 
 const root = join(import.meta.dirname, '../..')
@@ -27,6 +27,8 @@ export interface ClusterOptions {
   readonly program?: string
   /** A loopback address of its own unless given. */
   readonly address?: string
+  /** Words in front of every command, such as those that enter a network namespace. */
+  readonly enter?: readonly string[]
   readonly args?: readonly string[]
 }
 
@@ -39,19 +41,28 @@ export function freeAddress(): string {
   return `127.${200 + (clusters % 50)}.${(id >> 8) & 255}.${id & 255 || 1}`
 }
 
+/** Networks that no other test file uses at the same time: a `process` runtime's pods listen on this very machine. */
+function freeNetworks(): string[] {
+  const id = process.pid % (90 * 256)
+  const [block, row] = [id >> 8, id & 255]
+  return ['--pod-cidr', `10.${1 + block}.${row}.0/24`, '--service-cidr', `10.${100 + block}.${row}.0/24`]
+}
+
 export function temporaryDirectory(): string {
   return mkdtempSync(join(tmpdir(), 'mk8s-test-'))
 }
 
 export async function installCluster(options: ClusterOptions = {}): Promise<TestCluster> {
+  const enter = options.enter ?? []
   const program = options.program ?? MK8S
+  const [first = program, ...words] = [...enter, program]
   const parent = temporaryDirectory()
   const dataDir = join(parent, 'data')
   const address = options.address ?? freeAddress()
   const kubeconfig = join(dataDir, 'admin.kubeconfig')
   const mk8s = (args: readonly string[], runOptions: RunOptions = {}) =>
-    run(program, args, { ...runOptions, env: { MK8S_DATA_DIR: dataDir, ...runOptions.env } })
-  const kubectl = kubectlFor(kubeconfig)
+    run(first, [...words, ...args], { ...runOptions, env: { MK8S_DATA_DIR: dataDir, ...runOptions.env } })
+  const kubectl = kubectlFor(kubeconfig, KUBECTL, enter)
   const daemonPid = () => Number.parseInt(readFileSync(join(dataDir, 'run/daemon.pid'), 'utf8'), 10)
   const cluster: TestCluster = {
     dataDir,
@@ -74,8 +85,8 @@ export async function installCluster(options: ClusterOptions = {}): Promise<Test
       rmSync(parent, { recursive: true, force: true })
     },
   }
-  const args = ['install', '--bind-address', address, '--node-name', 'node-1', '--runtime', 'process']
-  const installed = await mk8s([...args, ...(options.args ?? [])])
+  const fixed = ['--bind-address', address, '--node-name', 'node-1', '--runtime', 'process']
+  const installed = await mk8s(['install', ...fixed, ...freeNetworks(), ...(options.args ?? [])])
   if (installed.code !== 0) {
     const log = await run('tail', ['-n', '40', join(dataDir, 'daemon.log')])
     await cluster.remove()

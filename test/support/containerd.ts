@@ -6,7 +6,12 @@ import { basename, join } from 'node:path'
 import { must } from '../../src/base/assert.ts'
 import { systemClock } from '../../src/base/clock.ts'
 import { createLog } from '../../src/base/log.ts'
-import { missingPrograms } from '../../src/host/container-programs.ts'
+import {
+  containerObstacle,
+  findProgram,
+  hasCapability,
+  missingPrograms,
+} from '../../src/host/container-programs.ts'
 import { importArchive } from '../../src/runtime/images/import-archive.ts'
 import { machineArchitecture } from '../../src/runtime/images/oci-archive.ts'
 import { PAUSE_IMAGE, pauseImage } from '../../src/runtime/images/pause-image.ts'
@@ -17,8 +22,17 @@ import { ManagedContainerd } from '../../src/runtime/kubelet/runtime/cri/managed
 /** Why containers cannot be run here; undefined when they can. */
 export function whyNoContainers(): string | undefined {
   if (process.platform !== 'linux' || process.geteuid?.() !== 0) return 'real containers need root on Linux'
-  const missing = missingPrograms()
-  return missing.length === 0 ? undefined : `not installed: ${missing.join(', ')}`
+  const missing = [...missingPrograms(), ...['busybox', 'ip'].filter(name => findProgram(name) === undefined)]
+  if (missing.length > 0) return `not installed: ${missing.join(', ')}`
+  return containerObstacle() || undefined
+}
+
+/** Why no network namespace can be made here; undefined when one can. */
+export function whyNoNamespace(): string | undefined {
+  const why = 'network namespaces need root on Linux'
+  if (process.platform !== 'linux' || process.geteuid?.() !== 0) return why
+  if (!hasCapability('CAP_SYS_ADMIN') || !hasCapability('CAP_NET_ADMIN')) return why
+  return findProgram('ip') === undefined ? 'not installed: ip (Debian: apt-get install iproute2)' : undefined
 }
 
 export const architecture = () => must(machineArchitecture(), 'an architecture that images are made for')

@@ -55,10 +55,11 @@ export function run(program: string, args: readonly string[], options: RunOption
   })
 }
 
-/** kubectl bound to one kubeconfig. Its discovery cache lives beside the kubeconfig. */
-export function kubectlFor(kubeconfig: string, program = KUBECTL) {
-  const call = (args: readonly string[], options: RunOptions = {}) =>
-    run(program, ['--kubeconfig', kubeconfig, '--cache-dir', `${kubeconfig}.cache`, ...args], options)
+/** kubectl bound to one kubeconfig, run after the words of `enter`. Its discovery cache lives beside the kubeconfig. */
+export function kubectlFor(kubeconfig: string, program = KUBECTL, enter: readonly string[] = []) {
+  const [first = program, ...words] = [...enter, program]
+  const own = [...words, '--kubeconfig', kubeconfig, '--cache-dir', `${kubeconfig}.cache`]
+  const call = (args: readonly string[], options: RunOptions = {}) => run(first, [...own, ...args], options)
   return {
     /** Whatever the outcome. */
     try: call,
