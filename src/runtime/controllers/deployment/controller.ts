@@ -2,7 +2,7 @@
 import { messageOf } from '../../../base/errors.ts'
 import type { EventRecorder } from '../../../client/event-recorder.ts'
 import { type Informer, keyOf } from '../../../client/informer.ts'
-import { isAlreadyExists, isNotFound, type KubeClient } from '../../../client/kube-client.ts'
+import { isAlreadyExists, type KubeClient } from '../../../client/kube-client.ts'
 import { DEPLOYMENTS, PODS, REPLICA_SETS } from '../../../client/resources.ts'
 import { isNamespaceTerminating } from '../../../client/status-errors.ts'
 import { semanticEqual } from '../../../kube/equality.ts'
@@ -10,6 +10,7 @@ import { selects } from '../../../kube/labels.ts'
 import type { Deployment, DeploymentStatus, Pod, ReplicaSet } from '../../../kube/types.ts'
 import { claimObjects } from '../shared/claim.ts'
 import type { Controller, ControllerContext } from '../shared/context.ts'
+import { deleteIfThere } from '../shared/deletion.ts'
 import { keyedController, keysFrom } from '../shared/keyed-controller.ts'
 import { controllerOf } from '../shared/owners.ts'
 import { REVISION, replicasOf, sizeAnnotations } from './annotations.ts'
@@ -127,7 +128,7 @@ async function carryOut(
       await resizeSet(parts, deployment, action, signal)
       return true
     case 'delete-set':
-      await deleteSet(client, action.set)
+      await deleteIfThere(client, REPLICA_SETS, action.set, { propagationPolicy: 'Background' })
       return true
   }
 }
@@ -203,15 +204,6 @@ async function resizeSet(
   const direction = from < action.to ? 'up' : 'down'
   const message = `Scaled ${direction} replica set ${set.metadata.name} from ${from} to ${action.to}`
   parts.events.record(deployment, 'Normal', 'ScalingReplicaSet', message)
-}
-
-async function deleteSet(client: KubeClient, set: ReplicaSet): Promise<void> {
-  const { namespace, name, uid } = set.metadata
-  try {
-    await client.delete(REPLICA_SETS, { namespace, name: name ?? '', uid, propagationPolicy: 'Background' })
-  } catch (error) {
-    if (!isNotFound(error)) throw error
-  }
 }
 
 /** The revision goes with the status when the API server takes it there, and by a patch of its own when not. */

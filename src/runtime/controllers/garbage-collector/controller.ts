@@ -6,6 +6,7 @@ import type { ResourceRef } from '../../../client/resources.ts'
 import type { ResourceInfo } from '../../../kube/model-types.ts'
 import type { KubeObject, OwnerReference } from '../../../kube/object.ts'
 import type { Controller, ControllerContext } from '../shared/context.ts'
+import { deleteIfThere } from '../shared/deletion.ts'
 import { type GraphNode, OwnerGraph } from './graph.ts'
 import {
   blockingDependents,
@@ -135,12 +136,7 @@ async function collect(parts: Parts, node: GraphNode): Promise<void> {
   if (plan.kind === 'nothing') return
   if (plan.kind === 'drop-owners') return dropOwners(parts, node, plan.uids)
   if (plan.unblock) await stopBlocking(parts, node)
-  const { namespace, name } = object.metadata
-  try {
-    await parts.client.delete(resource, { namespace, name: name ?? '', uid, propagationPolicy: plan.policy })
-  } catch (error) {
-    if (!isNotFound(error)) throw error
-  }
+  await deleteIfThere(parts.client, resource, object, { uid, propagationPolicy: plan.policy })
 }
 
 /** The graph may be behind, so "absent" is asked of the API server, once per owner. */

@@ -4,6 +4,7 @@ import { isNotFound, type KubeClient } from '../../../client/kube-client.ts'
 import { NODES, PODS } from '../../../client/resources.ts'
 import type { Node, Pod } from '../../../kube/types.ts'
 import type { Controller, ControllerContext } from '../shared/context.ts'
+import { deleteIfThere } from '../shared/deletion.ts'
 import { disruptionPatch } from '../shared/disruption.ts'
 import { keyedController, keysFrom } from '../shared/keyed-controller.ts'
 import { isFinished } from '../shared/pods.ts'
@@ -98,12 +99,7 @@ async function failPod(parts: Parts, pod: Pod): Promise<void> {
 }
 
 async function deletePod(parts: Parts, pod: Pod): Promise<undefined> {
-  const { namespace, name, uid } = pod.metadata
-  try {
-    await parts.client.delete(PODS, { namespace, name: name ?? '', uid, gracePeriodSeconds: 0 })
-  } catch (error) {
-    if (!isNotFound(error)) throw error
-  }
+  await deleteIfThere(parts.client, PODS, pod, { gracePeriodSeconds: 0 })
   return undefined
 }
 
