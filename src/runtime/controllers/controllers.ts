@@ -1,4 +1,5 @@
 /** The door of the controllers: all of them as one component, which runs while this node leads. */
+import { abortable } from '../../base/abortable.ts'
 import type { Clock } from '../../base/clock.ts'
 import type { Component } from '../../base/component.ts'
 import type { Log } from '../../base/log.ts'
@@ -121,17 +122,4 @@ function createContext(parts: ControllersParts): ControllerContext {
   const events: ControllerContext['events'] = ({ component, serviceAccount }) =>
     new EventRecorder({ client: client(serviceAccount), clock, random, log, component })
   return { informers, client, events, clock, random, log, settings, model }
-}
-
-/** The promise, or the signal's reason when it fires first. */
-async function abortable(promise: Promise<void>, signal: AbortSignal): Promise<void> {
-  signal.throwIfAborted()
-  const { promise: aborted, reject } = Promise.withResolvers<never>()
-  const onAbort = () => reject(signal.reason)
-  signal.addEventListener('abort', onAbort, { once: true })
-  try {
-    await Promise.race([promise, aborted])
-  } finally {
-    signal.removeEventListener('abort', onAbort)
-  }
 }
