@@ -13,6 +13,9 @@ export interface Clock {
   after(delayMs: number, callback: () => void): Timer
 }
 
+/** Any pause will do: the timer is only there. */
+const HOLD_MS = 1_000
+
 export const systemClock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),
@@ -37,4 +40,14 @@ export function sleep(clock: Clock, delayMs: number, signal?: AbortSignal): Prom
     })
     signal?.addEventListener('abort', onAbort, { once: true })
   })
+}
+
+/** As `sleep`, for a process that has nothing else to do: the clock's own timers do not keep it alive. */
+export async function sleepAlive(clock: Clock, delayMs: number, signal?: AbortSignal): Promise<void> {
+  const held = setInterval(() => {}, HOLD_MS)
+  try {
+    await sleep(clock, delayMs, signal)
+  } finally {
+    clearInterval(held)
+  }
 }

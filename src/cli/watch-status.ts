@@ -1,5 +1,5 @@
 /** `mk8s status --watch`: on a terminal the whole picture again and again, in a pipe a line when it changes. */
-import { type Clock, sleep } from '../base/clock.ts'
+import { type Clock, sleepAlive } from '../base/clock.ts'
 import { EXIT_INTERRUPTED } from '../base/errors.ts'
 import type { NodeStatus } from '../client/node-status.ts'
 import type { Paint } from './report-error.ts'
@@ -28,7 +28,8 @@ export async function watchStatus(parts: WatchParts): Promise<number> {
     const text = parts.isTerminal ? picture(parts, status) : lineOf(parts, status)
     if (parts.isTerminal || text !== shown) parts.write(parts.isTerminal ? text : stamped(parts, text))
     shown = text
-    await pause(clock, signal)
+    // Interrupted: the loop ends.
+    await sleepAlive(clock, REFRESH_MS, signal).catch(() => {})
   }
   return EXIT_INTERRUPTED
 }
@@ -48,16 +49,4 @@ function lineOf({ format }: WatchParts, status: NodeStatus | undefined): string 
 
 function stamped({ format, clock }: WatchParts, text: string): string {
   return format === 'json' ? `${text}\n` : `${new Date(clock.now()).toISOString()} ${text}\n`
-}
-
-/** The clock's own timers do not keep a process alive, which here has nothing else to do. */
-async function pause(clock: Clock, signal: AbortSignal): Promise<void> {
-  const held = setInterval(() => {}, REFRESH_MS)
-  try {
-    await sleep(clock, REFRESH_MS, signal)
-  } catch {
-    // Interrupted: the loop ends.
-  } finally {
-    clearInterval(held)
-  }
 }

@@ -1,5 +1,5 @@
 /** Starting and stopping a node's daemon from outside, and waiting for what that brings about. */
-import { type Clock, sleep } from '../base/clock.ts'
+import { type Clock, sleepAlive } from '../base/clock.ts'
 import { Mk8sError } from '../base/errors.ts'
 import { clearFailure, findLostSocket, nodePaths, readFailure } from '../host/node-files.ts'
 import { identifyProcess, readPidFile, waitUntilGone } from '../host/processes.ts'
@@ -55,7 +55,7 @@ export async function waitUntilReady(
     const lost = findLostSocket(dataDir)
     if (lost !== undefined) throw lost
     if (remaining <= 0) throw notReady(last, timeoutMs)
-    await pause(clock)
+    await sleepAlive(clock, SOCKET_POLL_MS)
   }
 }
 
@@ -113,14 +113,4 @@ function notReady(status: NodeStatus | undefined, timeoutMs: number): Mk8sError 
     why,
     hint: 'mk8s status',
   })
-}
-
-/** The clock's own timers do not keep a process alive, which here has nothing else to do. */
-async function pause(clock: Clock): Promise<void> {
-  const held = setInterval(() => {}, 1_000)
-  try {
-    await sleep(clock, SOCKET_POLL_MS)
-  } finally {
-    clearInterval(held)
-  }
 }

@@ -3,7 +3,7 @@
  * pair of id and start time within one boot is not.
  */
 import { readFileSync, rmSync } from 'node:fs'
-import { type Clock, sleep } from '../base/clock.ts'
+import { type Clock, sleepAlive } from '../base/clock.ts'
 import { systemCodeOf } from '../base/errors.ts'
 import { writeFileDurably } from './files.ts'
 
@@ -75,17 +75,7 @@ export async function waitUntilGone(
   const deadline = clock.monotonic() + timeoutMs
   while (isRunning(identity)) {
     if (clock.monotonic() >= deadline) return false
-    await pause(clock)
+    await sleepAlive(clock, GONE_POLL_MS)
   }
   return true
-}
-
-/** A pause that keeps the process alive, as the clock's own timers do not. */
-async function pause(clock: Clock): Promise<void> {
-  const held = setInterval(() => {}, 1_000)
-  try {
-    await sleep(clock, GONE_POLL_MS)
-  } finally {
-    clearInterval(held)
-  }
 }
