@@ -53,9 +53,10 @@ export interface MountPlan {
   readonly directory: string
   readonly mounts: readonly ResolvedMount[]
   readonly submounts: readonly Submount[]
-  /** Mount points of others, deepest first, which would live on as long as this container does. */
-  readonly foreign?: readonly string[]
 }
+
+/** In the container's directory: mount points of others, deepest first, each with a NUL behind it. */
+export const FOREIGN_FILE = 'foreign-mounts'
 
 // Where the disk's file system cannot be an upper layer (it is an overlay itself), memory serves.
 const OVERLAY_FUNCTION = `
@@ -83,10 +84,11 @@ export function renderMountScript(plan: MountPlan, security: ContainerSecurity):
       ? `overlay ${quote(path)} ${layer(index + 1)} ${inside(path)}`
       : `mount --${how} ${quote(path)} ${inside(path)} || [ ! -e ${quote(path)} ] || [ ! -e ${inside(path)} ]`,
   )
+  const foreign = quote(`${plan.directory}/${FOREIGN_FILE}`)
   return [
     `exec 8>&2 2>${quote(`${plan.directory}/setup-error`)}`,
-    // In the container's own mount namespace only; one may have gone by itself in the meantime.
-    ...(plan.foreign ?? []).map(path => `umount -l ${quote(path)} 2>/dev/null || :`),
+    // They would live on as long as the container does. One may have gone by itself in the meantime.
+    `[ ! -s ${foreign} ] || xargs -0 umount -l <${foreign} 2>/dev/null || :`,
     'set -e',
     OVERLAY_FUNCTION,
     `overlay / ${layer(0)} ${inside('')}`,

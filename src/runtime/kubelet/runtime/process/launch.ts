@@ -1,11 +1,12 @@
 /** How a container of the process runtime is started on this host: the program line, environment and mounts. */
 import { existsSync } from 'node:fs'
-import { access, constants, mkdir, readFile, realpath, rm, stat, symlink } from 'node:fs/promises'
+import { access, constants, mkdir, readFile, realpath, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { Mk8sError, messageOf } from '../../../../base/errors.ts'
 import { runProgram } from '../../../../host/programs.ts'
 import type { ContainerConfig, Mount } from '../runtime.ts'
 import {
+  FOREIGN_FILE,
   foreignMounts,
   PLAIN_SCRIPT,
   planSubmounts,
@@ -74,7 +75,8 @@ async function planIsolated(
   const mountinfo = await readFile('/proc/self/mountinfo', 'utf8')
   const foreign = foreignMounts(mountinfo, path => isNodeDirectory(path) && !directory.startsWith(`${path}/`))
   const submounts = planSubmounts({ mountinfo, directory, missing, foreign })
-  const script = renderMountScript({ directory, mounts, submounts, foreign }, config.security)
+  const script = renderMountScript({ directory, mounts, submounts }, config.security)
+  await writeFile(join(directory, FOREIGN_FILE), foreign.map(path => `${path}\0`).join(''), { mode: 0o600 })
   const cwd = config.workingDir === '' ? '/' : config.workingDir
   return {
     argv: ['unshare', '--mount', '/bin/sh', '-c', script, 'sh', cwd, ...program],
