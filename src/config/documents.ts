@@ -4,6 +4,7 @@
  */
 import { Mk8sError, messageOf } from '../base/errors.ts'
 import { nearest } from '../base/nearest.ts'
+import { isMap } from '../kube/json-map.ts'
 import type { KubeObject } from '../kube/object.ts'
 import { parseYamlDocuments, renderYaml } from '../kube/yaml.ts'
 import { type OptionInfo, options, recordedKeys } from './options.ts'
@@ -39,7 +40,7 @@ export function parseConfigDocuments(text: string, path: string): ConfigDocument
   for (const [index, document] of parseYaml(text, path).entries()) {
     if (document === null || document === undefined) continue
     const place = `${path}, document ${index + 1}`
-    if (!isFields(document)) collected.problems.push(`${place} is not a mapping`)
+    if (!isMap(document)) collected.problems.push(`${place} is not a mapping`)
     else if (document['apiVersion'] !== CONFIG_API_VERSION) takeManifest(document, place, collected)
     else takeConfig(document, { place, seen, collected })
   }
@@ -52,7 +53,7 @@ export function parseManifests(text: string, path: string): { objects: KubeObjec
   for (const [index, document] of parseYaml(text, path).entries()) {
     if (document === null || document === undefined) continue
     const place = `${path}, document ${index + 1}`
-    if (isFields(document)) takeManifest(document, place, result)
+    if (isMap(document)) takeManifest(document, place, result)
     else result.problems.push(`${place} is not a mapping`)
   }
   return { objects: result.manifests, problems: result.problems }
@@ -75,9 +76,6 @@ function parseYaml(text: string, path: string): unknown[] {
   }
 }
 
-const isFields = (value: unknown): value is Fields =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
-
 interface Target {
   readonly manifests: KubeObject[]
   readonly problems: string[]
@@ -89,10 +87,10 @@ function takeManifest(document: Fields, place: string, target: Target): void {
     target.problems.push(`${place} has no apiVersion and kind`)
   } else if (kind.endsWith('List') && Array.isArray(items)) {
     for (const [index, item] of items.entries()) {
-      if (isFields(item)) takeManifest(item, `${place}, items[${index}]`, target)
+      if (isMap(item)) takeManifest(item, `${place}, items[${index}]`, target)
       else target.problems.push(`${place}, items[${index}] is not a mapping`)
     }
-  } else if (!isFields(metadata) || typeof metadata['name'] !== 'string' || metadata['name'] === '') {
+  } else if (!isMap(metadata) || typeof metadata['name'] !== 'string' || metadata['name'] === '') {
     target.problems.push(`${place} (${kind}) has no metadata.name`)
   } else {
     target.manifests.push(document as unknown as KubeObject)
@@ -130,7 +128,7 @@ function takeKey(taking: Taking & { kind: ConfigKind }, key: string, value: unkn
   if (key === 'manifests') takeManifestPaths(value, place, collected)
   else if (recorded.includes(key) && typeof value === 'string') collected.recorded[key] = value
   else if (option?.kind === kind) takeValue(option, value, taking)
-  else if (isFields(value) && options.some(each => each.key.startsWith(`${key}.`))) {
+  else if (isMap(value) && options.some(each => each.key.startsWith(`${key}.`))) {
     for (const [inner, innerValue] of Object.entries(value)) takeKey(taking, `${key}.${inner}`, innerValue)
   } else collected.problems.push(`${place}: ${unknownKey(key, kind, option)}`)
 }

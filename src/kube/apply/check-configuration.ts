@@ -1,4 +1,5 @@
 /** What is wrong with a configuration that is to be applied, in upstream's words: unknown fields, types, items. */
+import { isMap } from '../json-map.ts'
 import {
   type ApplySchema,
   type LeafSchema,
@@ -7,7 +8,7 @@ import {
   resolved,
 } from './apply-schema.ts'
 import { elementText, fieldElement, type PathElement } from './path-element.ts'
-import { type Fields, ItemProblem, isMap, itemElement } from './values.ts'
+import { type Fields, ItemProblem, itemElement } from './values.ts'
 
 /** One line per problem: `.spec.foo: field not declared in schema`. */
 export function configurationProblems(schema: ApplySchema, value: unknown): string[] {

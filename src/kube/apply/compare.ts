@@ -1,5 +1,6 @@
 /** What differs between two states of an object, as sets of the fields that came, went and changed. */
 import { equalJson } from '../equality.ts'
+import { isMap } from '../json-map.ts'
 import { type ApplySchema, fieldSchema, type ListSchema, type MapSchema, resolved } from './apply-schema.ts'
 import {
   childOf,
@@ -11,7 +12,7 @@ import {
   union,
 } from './field-set.ts'
 import { fieldElement, type PathElement } from './path-element.ts'
-import { type Fields, isMap, knownElement, lacksFields, lacksItems } from './values.ts'
+import { type Fields, knownElement, lacksFields, lacksItems } from './values.ts'
 
 export interface Comparison {
   readonly added: FieldSet

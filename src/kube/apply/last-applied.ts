@@ -2,13 +2,13 @@
  * The way from client-side to server-side apply: the annotation that kubectl keeps says which fields kubectl owns
  * whatever the entries say, and it is kept up to date while it is there.
  */
+import { isMap } from '../json-map.ts'
 import type { KubeObject } from '../object.ts'
 import type { ApplySchema } from './apply-schema.ts'
 import { configurationProblems } from './check-configuration.ts'
 import { compareValues } from './compare.ts'
 import { difference, type FieldSet, newFieldSet } from './field-set.ts'
 import { valueSet } from './value-set.ts'
-import { isMap } from './values.ts'
 
 export const LAST_APPLIED = 'kubectl.kubernetes.io/last-applied-configuration'
 /** Only this manager's applies count as a continuation of client-side apply. */

@@ -1,8 +1,8 @@
 /** Who owns which fields: the entries of metadata.managedFields, read, written and kept few. */
+import { isMap } from '../json-map.ts'
 import type { Json } from '../object.ts'
 import { type FieldSet, intersection, isEmptySet, newFieldSet, union } from './field-set.ts'
 import { decodeFields, encodeFields, type FieldsV1, touches } from './fields-v1.ts'
-import { isMap } from './values.ts'
 
 export type ManagerOperation = 'Apply' | 'Update'
 

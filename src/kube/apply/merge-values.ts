@@ -1,8 +1,9 @@
 /** Lays a configuration over the present object: leaves replace, maps and lists of items grow together. */
 import { setKey } from '../clone.ts'
+import { isMap } from '../json-map.ts'
 import { type ApplySchema, fieldSchema, type ListSchema, type MapSchema, resolved } from './apply-schema.ts'
 import type { PathElement } from './path-element.ts'
-import { type Fields, isMap, knownElement, lacksFields, lacksItems, own } from './values.ts'
+import { type Fields, knownElement, lacksFields, lacksItems, own } from './values.ts'
 
 /** Undefined is absent. Neither argument is changed; the result shares parts with both. */
 export function mergeValues(schema: ApplySchema, live: unknown, config: unknown): unknown {

@@ -2,6 +2,7 @@
  * One step of a field path, as text in the form of FieldsV1: `f:replicas` a field, `k:{"name":"web"}` the item of a
  * list that has these keys, `v:"x"` the item of a set, `i:0` an index. The text is canonical: equal steps, equal texts.
  */
+import { isMap } from '../json-map.ts'
 
 export type PathElement = string
 
@@ -37,8 +38,7 @@ export function parseElement(text: string): PathElement | null {
   const value = parsed(rest)
   if (value === undefined) return null
   if (text.startsWith('v:')) return valueElement(value)
-  const isKeys = typeof value === 'object' && value !== null && !Array.isArray(value)
-  return isKeys ? keyElement(Object.entries(value)) : null
+  return isMap(value) ? keyElement(Object.entries(value)) : null
 }
 
 function parsed(text: string): unknown {

@@ -1,9 +1,10 @@
 /** Takes the fields of a set out of an object. */
 import { setKey } from '../clone.ts'
+import { isMap } from '../json-map.ts'
 import { type ApplySchema, fieldSchema, type ListSchema, type MapSchema, resolved } from './apply-schema.ts'
 import { type FieldSet, isEmptySet } from './field-set.ts'
 import { fieldElement } from './path-element.ts'
-import { type Fields, isMap, knownElement } from './values.ts'
+import { type Fields, knownElement } from './values.ts'
 
 /** The value without the fields of `set`; maps and lists that lose everything stay, empty. Not changed itself. */
 export function removeFields(schema: ApplySchema, value: unknown, set: FieldSet): unknown {

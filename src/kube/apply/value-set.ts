@@ -1,8 +1,9 @@
 /** Which fields a configuration sets: its leaves, the items of its lists and the keys of its maps. */
+import { isMap } from '../json-map.ts'
 import { type ApplySchema, fieldSchema, type ListSchema, type MapSchema, resolved } from './apply-schema.ts'
 import { childOf, type FieldSet, newFieldSet } from './field-set.ts'
 import { fieldElement } from './path-element.ts'
-import { type Fields, isEmptyMap, isMap, knownElement } from './values.ts'
+import { type Fields, isEmptyMap, knownElement } from './values.ts'
 
 /** Structs are in the set only where they are empty; items and free keys always are. */
 export function valueSet(schema: ApplySchema, value: unknown): FieldSet {

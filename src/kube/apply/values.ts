@@ -1,11 +1,9 @@
 /** Small questions about JSON values that all walkers of this folder ask. */
+import { isMap, type JsonMap } from '../json-map.ts'
 import type { ListSchema } from './apply-schema.ts'
 import { keyElement, type PathElement, valueElement } from './path-element.ts'
 
-export type Fields = Record<string, unknown>
-
-export const isMap = (value: unknown): value is Fields =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
+export type Fields = JsonMap
 
 export function isEmptyMap(value: Fields): boolean {
   for (const key in value) if (value[key] !== undefined) return false

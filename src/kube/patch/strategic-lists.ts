@@ -1,7 +1,8 @@
 /** Lists in a strategic merge patch: merging by key or by value, and the order of the result. */
+import { isMap } from '../json-map.ts'
 import type { Model, TypeRef } from '../model-types.ts'
 import { badRequest } from '../status.ts'
-import { DIRECTIVE, type Fields, isFields, mergeObjects } from './strategic-merge.ts'
+import { DIRECTIVE, type Fields, mergeObjects } from './strategic-merge.ts'
 
 export interface ListRules {
   readonly model: Model
@@ -40,7 +41,7 @@ export function orderLists(
 function checkOrder(rules: ListRules, patch: readonly unknown[], order: readonly unknown[]): void {
   let last = -1
   for (const item of patch) {
-    if (isFields(item) && item[DIRECTIVE] !== undefined) continue
+    if (isMap(item) && item[DIRECTIVE] !== undefined) continue
     const position = findItem(rules, order, item)
     if (position < last || position === -1) {
       throw badRequest("The order in patch list doesn't match $setElementOrder list")
@@ -55,7 +56,7 @@ function mergeItems(
   original: readonly unknown[],
   patch: readonly unknown[],
 ): { merged: unknown[]; rest: unknown[] } {
-  const allObjects = [...original, ...patch].every(isFields)
+  const allObjects = [...original, ...patch].every(isMap)
   if (!allObjects) {
     if ([...original, ...patch].some(item => typeof item === 'object' && item !== null)) {
       throw badRequest('list element types are not identical')
@@ -114,7 +115,7 @@ function keyOf({ mergeKey }: ListRules, item: Fields): unknown {
 
 /** Keys are compared as text: a port 80 and a port "80" are one. */
 function sameItem({ mergeKey }: ListRules, a: unknown, b: unknown): boolean {
-  if (mergeKey === undefined || !isFields(a) || !isFields(b)) return a === b
+  if (mergeKey === undefined || !isMap(a) || !isMap(b)) return a === b
   return String(a[mergeKey]) === String(b[mergeKey])
 }
 
@@ -159,10 +160,10 @@ function sortBy(rules: ListRules, items: readonly unknown[], order: readonly unk
 export function withoutDirectives(value: unknown): unknown {
   if (Array.isArray(value)) {
     return value
-      .filter(item => !(isFields(item) && item[DIRECTIVE] !== undefined && item[DIRECTIVE] !== 'merge'))
+      .filter(item => !(isMap(item) && item[DIRECTIVE] !== undefined && item[DIRECTIVE] !== 'merge'))
       .map(withoutDirectives)
   }
-  if (!isFields(value)) return value
+  if (!isMap(value)) return value
   const to: Fields = {}
   for (const [key, inner] of Object.entries(value)) {
     const isDirective =

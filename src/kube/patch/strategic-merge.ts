@@ -3,19 +3,17 @@
  * rules for directives ($patch, $retainKeys, $deleteFromPrimitiveList, $setElementOrder) and for order.
  */
 import { cloneJson, setKey } from '../clone.ts'
+import { isMap, type JsonMap } from '../json-map.ts'
 import type { FieldInfo, Model, TypeRef } from '../model-types.ts'
 import { badRequest } from '../status.ts'
 import { mergeLists, orderLists, withoutDirectives } from './strategic-lists.ts'
 
-export type Fields = Record<string, unknown>
+export type Fields = JsonMap
 
 export const DIRECTIVE = '$patch'
 const RETAIN_KEYS = '$retainKeys'
 const DELETE_PREFIX = '$deleteFromPrimitiveList/'
 const ORDER_PREFIX = '$setElementOrder/'
-
-export const isFields = (value: unknown): value is Fields =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
 
 /** The patched object; neither argument is changed. Throws a 400 StatusError when the patch is malformed. */
 export function applyStrategicMerge(
@@ -24,8 +22,8 @@ export function applyStrategicMerge(
   original: unknown,
   patch: unknown,
 ): Fields {
-  if (!isFields(patch)) throw badRequest('invalid JSON document')
-  const target = isFields(original) ? (cloneJson(original) as Fields) : {}
+  if (!isMap(patch)) throw badRequest('invalid JSON document')
+  const target = isMap(original) ? (cloneJson(original) as Fields) : {}
   return mergeObjects(model, { kind: 'object', name: typeName }, target, cloneJson(patch))
 }
 
@@ -90,7 +88,7 @@ function mergeField({ model, type, original, key }: FieldMerge, value: unknown):
   const field = fieldOf(model, type, key)
   const inner = childType(type, field)
   const replaces = field?.patchStrategy?.includes('replace') === true
-  if (isFields(found) && isFields(value) && !replaces) {
+  if (isMap(found) && isMap(value) && !replaces) {
     setKey(original, key, mergeObjects(model, inner, found, value))
   } else if (
     Array.isArray(found) &&

@@ -5,8 +5,8 @@
  * Go marshals fields that are no pointers even when they are zero, and JSON leaves those out; what a zero means is
  * decided by `isOmitted`.
  */
-
 import { WireError, WireReader } from '../../base/wire-reader.ts'
+import { isMap } from '../json-map.ts'
 import type { Model } from '../model-types.ts'
 import type { KubeObject } from '../object.ts'
 import { formatMicroTime, formatTime } from '../time.ts'
@@ -85,7 +85,7 @@ class Decoder {
       } else {
         const value = this.#value(code, reader)
         // A struct that Go embeds is a message of its own here, and part of its parent in JSON.
-        const isEmbedded = known !== undefined && !known.has(name) && isRecord(value)
+        const isEmbedded = known !== undefined && !known.has(name) && isMap(value)
         if (isEmbedded) Object.assign(result, value)
         else if (!isOmitted(name, value)) result[name] = value
       }
@@ -149,9 +149,6 @@ class Decoder {
     return (this.message(typeName, bytes)['items'] as unknown[] | undefined) ?? []
   }
 }
-
-const isRecord = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
 
 function emptyOf(code: string): unknown {
   if (code === 'string' || code === 'bytes') return ''

@@ -1,5 +1,6 @@
 /** Signing and checking of JSON Web Tokens with ES256 and RS256 keys; knows nothing of Kubernetes. */
 import { createHash, createPrivateKey, createPublicKey, type KeyObject, sign, verify } from 'node:crypto'
+import { isMap } from '../../../kube/json-map.ts'
 
 export type Claims = Readonly<Record<string, unknown>>
 
@@ -72,7 +73,7 @@ const encode = (value: unknown): string => Buffer.from(JSON.stringify(value)).to
 function decode(part: string): Claims | null {
   try {
     const value: unknown = JSON.parse(Buffer.from(part, 'base64url').toString('utf8'))
-    return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Claims) : null
+    return isMap(value) ? (value as Claims) : null
   } catch {
     return null
   }

@@ -1,6 +1,7 @@
 /** What an update may change in a pod, and how the refusal reads. */
 import type { FieldError } from '../../../../kube/field-error.ts'
 import { forbidden, invalid } from '../../../../kube/field-error.ts'
+import { isMap } from '../../../../kube/json-map.ts'
 import type { Pod, PodSpec, Toleration } from '../../../../kube/types.ts'
 import { at, semanticallyEqual } from '../support.ts'
 
@@ -105,14 +106,10 @@ function differences(path: string, before: unknown, after: unknown): string[] {
   if (Array.isArray(before) && Array.isArray(after) && before.length === after.length) {
     return before.flatMap((item, index) => differences(at(path, index), item, after[index]))
   }
-  const nested = isRecord(before) && isRecord(after)
+  const nested = isMap(before) && isMap(after)
   if (!nested) return [`- ${path}: ${JSON.stringify(before)}`, `+ ${path}: ${JSON.stringify(after)}`]
   const keys = new Set([...Object.keys(before), ...Object.keys(after)])
   return [...keys].flatMap(key => differences(path === '' ? key : `${path}.${key}`, before[key], after[key]))
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
 /** A status update may not move a pod, nor bring back a container that ended and is not to run again. */
