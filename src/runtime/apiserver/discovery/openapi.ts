@@ -10,6 +10,7 @@ import type { IncomingRequest } from '../requests/scope.ts'
 import { typeNameOf } from '../storage/type-names.ts'
 import { addPatchPath, addResourcePaths } from './openapi-paths.ts'
 import { encodeDocumentV2 } from './openapi-protobuf.ts'
+import { pathsOfV2 } from './openapi-v2-paths.ts'
 import { type Descriptions, SchemaWriter, V2, V3 } from './schemas.ts'
 import { taggedResponse } from './tagged-response.ts'
 
@@ -44,7 +45,9 @@ export function createOpenApi(context: ApiContext): OpenApi {
   return {
     respond(path, request) {
       if (path === '/openapi/v2' && wantsProtobuf(request)) {
-        const document = once(`${path} protobuf`, () => encodeDocumentV2(documentV2(context)))
+        const document = once(`${path} protobuf`, () =>
+          encodeDocumentV2(documentV2(context, { paths: 'patch' })),
+        )
         return taggedResponse(request, document, V2_PROTOBUF)
       }
       const body = bodyOf(context, path, once)
@@ -79,7 +82,7 @@ function bodyOf(
 ): Buffer | null {
   const { model } = context
   if (path === '/openapi/v3') return once(path, () => indexDocument(context))
-  if (path === '/openapi/v2') return once(path, () => documentV2(context))
+  if (path === '/openapi/v2') return once(path, () => documentV2(context, { paths: 'all' }))
   const name = path.startsWith('/openapi/v3/') ? path.slice('/openapi/v3/'.length) : ''
   const resources = model.resources.filter(one => documentName(one) === name)
   return resources.length === 0 ? null : once(path, () => documentV3(context, resources))
@@ -122,21 +125,27 @@ function documentV3(context: ApiContext, resources: readonly ResourceInfo[]): un
   }
 }
 
-/**
- * Version 2 has what clients still read there: definitions with merge keys, and which kinds take
- * which query parameters in a PATCH.
- */
-function documentV2(context: ApiContext): Record<string, unknown> {
+interface DocumentV2Options {
+  /** `patch`: only what kubectl reads in the protobuf form, which kinds take which parameters in a PATCH. */
+  readonly paths: 'all' | 'patch'
+}
+
+function documentV2(context: ApiContext, options: DocumentV2Options): Record<string, unknown> {
   const writer = new SchemaWriter(context.model, descriptionsOf(context), V2)
   const paths: Record<string, unknown> = {}
+  const typeOf = (kind: GroupVersionKind) => typeNameOf(context.model, kind)
   for (const resource of context.model.resources) {
     writer.ref(resource.typeName)
-    if (resource.verbs.includes('patch')) addPatchPath(paths, resource)
+    if (options.paths === 'all') addResourcePaths(paths, resource, writer, typeOf)
+    else if (resource.verbs.includes('patch')) addPatchPath(paths, resource)
   }
   return {
     swagger: '2.0',
     info: { title: 'Kubernetes', version: context.version.gitVersion },
-    paths,
+    paths: options.paths === 'all' ? pathsOfV2(paths) : paths,
     definitions: writer.schemas,
+    securityDefinitions: {
+      BearerToken: { type: 'apiKey', name: 'authorization', in: 'header', description: 'Bearer token' },
+    },
   }
 }

@@ -98,3 +98,22 @@ test('no schema of OpenAPI v3 is empty, which kubectl explain takes for missing'
     [],
   )
 })
+
+test('OpenAPI v2 has the operations of v3 in its own notation', async () => {
+  const { call } = makeServer()
+  const { body: v2 } = await call('GET', '/openapi/v2')
+  const { body: v3 } = await call('GET', '/openapi/v3/apis/apps/v1')
+  for (const [path, item] of Object.entries(v3.paths as Record<string, object>)) {
+    assert.deepEqual(Object.keys(v2.paths[path] ?? {}).sort(), Object.keys(item).sort(), path)
+  }
+  const path = '/apis/apps/v1/namespaces/{namespace}/deployments/{name}'
+  const put = v2.paths[path].put
+  const body = put.parameters.find((one: { in: string }) => one.in === 'body')
+  const reference = { $ref: '#/definitions/io.k8s.api.apps.v1.Deployment' }
+  assert.deepEqual(body, { name: 'body', in: 'body', required: true, schema: reference })
+  assert.deepEqual(put.responses['200'], { description: 'OK', schema: reference })
+  assert.ok(v2.paths[path].patch.consumes.includes('application/apply-patch+yaml'))
+  const parameter = v2.paths[path].parameters.find((one: { name: string }) => one.name === 'namespace')
+  assert.equal(parameter.type, 'string')
+  assert.equal(JSON.stringify(v2).includes('#/components/'), false)
+})
