@@ -41,11 +41,19 @@ export function parseConfigDocuments(text: string, path: string): ConfigDocument
     if (document === null || document === undefined) continue
     const place = `${path}, document ${index + 1}`
     if (!isMap(document)) collected.problems.push(`${place} is not a mapping`)
+    else if (isOurs(document)) collected.problems.push(`${place} ${unknownVersion(document['apiVersion'])}`)
     else if (document['apiVersion'] !== CONFIG_API_VERSION) takeManifest(document, place, collected)
     else takeConfig(document, { place, seen, collected })
   }
   return collected
 }
+
+/** Of our group, but of a version that this program does not read: no manifest, whatever else it says. */
+const isOurs = ({ apiVersion }: Fields): boolean =>
+  typeof apiVersion === 'string' && /^mk8s\.io(\/|$)/.test(apiVersion) && apiVersion !== CONFIG_API_VERSION
+
+const unknownVersion = (apiVersion: unknown): string =>
+  `has the unknown apiVersion ${JSON.stringify(apiVersion)}; this version of mk8s reads ${CONFIG_API_VERSION}`
 
 /** The objects of a manifest file; lists are taken apart. */
 export function parseManifests(text: string, path: string): { objects: KubeObject[]; problems: string[] } {

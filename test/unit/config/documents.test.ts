@@ -49,3 +49,12 @@ apiVersion: mk8s.io/v1\nkind: NodeConfg\n---\n${HEAD}logLevel: [info]\n`,
 test('text that is not YAML is unreadable, with the reason', () => {
   assert.throws(() => parseConfigDocuments(`${HEAD}  : [`, 'f.yaml'), { code: 'config/unreadable' })
 })
+
+test('a configuration of another version is no manifest', () => {
+  const { manifests, problems } = parseConfigDocuments(
+    'apiVersion: mk8s.io/v2\nkind: NodeConfig\nmetadata: {name: a}\nnodeName: a\n',
+    'f.yaml',
+  )
+  assert.deepEqual(manifests, [])
+  assert.match(problems.join(), /unknown apiVersion "mk8s.io\/v2"; this version of mk8s reads mk8s.io\/v1/)
+})
