@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import type { Socket } from 'node:net'
 import { join } from 'node:path'
-import type { Clock } from '../../../../base/clock.ts'
+import { type Clock, sleep } from '../../../../base/clock.ts'
 import type { LogStream } from '../container-log.ts'
 import type { ContainerConfig } from '../runtime.ts'
 import type { ContainerStreams, StreamOptions } from '../streams.ts'
@@ -11,6 +11,10 @@ import type { ContainerProcess } from './container-process.ts'
 import { openWriter } from './fifos.ts'
 import { OutputTap } from './output-tap.ts'
 import { Terminal } from './terminal.ts'
+
+/** How often the holder of an input is looked at, and how many times at most. */
+const HOLDER_CHECK_MS = 20
+const HOLDER_ROUNDS_MAX = 50
 
 export interface AttachParts {
   readonly live: ContainerProcess
@@ -48,12 +52,13 @@ export function attachTo(parts: AttachParts): ContainerStreams {
 }
 
 /** Null when the program has closed its input. */
-function openStdin({ directory, config }: AttachParts): Socket | null {
+function openStdin(parts: AttachParts): Socket | null {
+  const { directory, config } = parts
   try {
     const socket = openWriter(join(directory, 'stdin'))
     socket.on('error', () => {})
     if (config.stdinOnce === true && config.tty !== true) {
-      socket.once('close', () => void releaseStdin(directory))
+      socket.once('close', () => void releaseStdin(parts))
     }
     return socket
   } catch {
@@ -62,16 +67,29 @@ function openStdin({ directory, config }: AttachParts): Socket | null {
 }
 
 /** With nobody left who could write, the program sees the end of its input. */
-async function releaseStdin(directory: string): Promise<void> {
+async function releaseStdin({ directory, clock }: AttachParts): Promise<void> {
   const path = join(directory, 'stdin-holder')
   try {
     const pid = Number(readFileSync(path, 'utf8'))
-    const words = readFileSync(`/proc/${pid}/cmdline`, 'latin1').split('\0')
-    if (words[0] === 'sleep' && words[1] === '2147483647') process.kill(pid, 'SIGKILL')
+    for (let round = 0; round < HOLDER_ROUNDS_MAX && !killHolder(pid, directory); round++) {
+      await sleep(clock, HOLDER_CHECK_MS)
+    }
     await rm(path, { force: true })
   } catch {
     // Released before, or the container has ended.
   }
+}
+
+/**
+ * A client may be faster than the holder: until it has become `sleep` it is a copy of the keeper, and in between
+ * its command line is empty.
+ */
+function killHolder(pid: number, directory: string): boolean {
+  const words = readFileSync(`/proc/${pid}/cmdline`, 'latin1').split('\0')
+  const isHolder = words[0] === 'sleep' && words[1] === '2147483647'
+  const isCopy = words.includes('mk8s-keeper') && words.includes(directory)
+  if (isHolder || isCopy) process.kill(pid, 'SIGKILL')
+  return isHolder || isCopy
 }
 
 function terminalOf(directory: string): Terminal {
