@@ -1,7 +1,7 @@
 /** Carries out the steps of an install plan; what belongs to higher layers comes in as actions. */
-import { chmodSync, chownSync, readFileSync, statSync } from 'node:fs'
+import { chmodSync, chownSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { diskFailure, makeDirectory, writeFileDurably } from './files.ts'
+import { diskFailure, makeDirectory, readIfThere, writeFileDurably } from './files.ts'
 import { installPackages } from './packages.ts'
 import type { InstallPresent, InstallStep } from './plan.ts'
 
@@ -73,12 +73,4 @@ export function lookAtPresent(
     if (content !== undefined) files.set(path, content)
   }
   return { directoryModes, files, serviceActive }
-}
-
-function readIfThere(path: string): string | undefined {
-  try {
-    return readFileSync(path, 'utf8')
-  } catch {
-    return undefined
-  }
 }

@@ -1,6 +1,7 @@
 /** Which programs that real containers need are on this machine, and whether it lets anybody run containers. */
-import { accessSync, constants, existsSync, readFileSync } from 'node:fs'
+import { accessSync, constants, existsSync } from 'node:fs'
 import { join } from 'node:path'
+import { readOrEmpty } from './files.ts'
 
 export interface ContainerFacts {
   /** Names of what is not installed; empty when real containers can be run. */
@@ -46,7 +47,7 @@ export function missingPrograms(): readonly string[] {
 }
 
 export function hasCapability(name: Capability): boolean {
-  const match = /^CapEff:\s*([0-9a-f]+)$/m.exec(read('/proc/self/status'))
+  const match = /^CapEff:\s*([0-9a-f]+)$/m.exec(readOrEmpty('/proc/self/status'))
   return ((BigInt(`0x${match?.[1] ?? '0'}`) >> CAPABILITIES[name]) & 1n) === 1n
 }
 
@@ -68,13 +69,5 @@ function isWritable(path: string): boolean {
     return true
   } catch {
     return false
-  }
-}
-
-function read(path: string): string {
-  try {
-    return readFileSync(path, 'utf8')
-  } catch {
-    return ''
   }
 }

@@ -1,5 +1,5 @@
 /** Collects what preflight decides on: facts about this machine, without changing anything. */
-import { accessSync, constants, existsSync, readdirSync, readFileSync, statfsSync } from 'node:fs'
+import { accessSync, constants, existsSync, readdirSync, statfsSync } from 'node:fs'
 import { hostname, networkInterfaces, release, totalmem } from 'node:os'
 import { dirname } from 'node:path'
 import type { Clock } from '../base/clock.ts'
@@ -10,6 +10,7 @@ import {
   containerObstacle,
   missingPrograms,
 } from './container-programs.ts'
+import { readOrEmpty } from './files.ts'
 import { canInstall } from './packages.ts'
 import { type PortFact, probePort } from './port-holder.ts'
 
@@ -60,7 +61,7 @@ export async function collectFacts(wanted: FactsWanted): Promise<HostFacts> {
     monotonicAdvances: wanted.clock.monotonic() >= begun,
     ports,
     kernelFeatures: {
-      overlay: /\boverlay$/m.test(read('/proc/filesystems')),
+      overlay: /\boverlay$/m.test(readOrEmpty('/proc/filesystems')),
       namespaces: ['pid', 'net', 'mnt', 'uts', 'ipc'].every(name => existsSync(`/proc/self/ns/${name}`)),
       cgroups: existsSync('/sys/fs/cgroup/cgroup.controllers') || existsSync('/sys/fs/cgroup/memory'),
     },
@@ -87,7 +88,7 @@ export function machineDefaults(): { nodeName: string; bindAddress: string } {
 
 /** The machine's memory, or the limit of the control group when that is lower. */
 function memoryLimit(): number {
-  const limit = Number(read('/sys/fs/cgroup/memory.max'))
+  const limit = Number(readOrEmpty('/sys/fs/cgroup/memory.max'))
   return limit > 0 ? Math.min(limit, totalmem()) : totalmem()
 }
 
@@ -111,13 +112,5 @@ function entries(path: string): string[] {
     return readdirSync(path)
   } catch {
     return []
-  }
-}
-
-function read(path: string): string {
-  try {
-    return readFileSync(path, 'utf8')
-  } catch {
-    return ''
   }
 }

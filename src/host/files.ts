@@ -1,5 +1,14 @@
-/** Small durable writes, and failures of the disk in words. */
-import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, writeSync } from 'node:fs'
+/** Small durable writes, whole reads, and failures of the disk in words. */
+import {
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from 'node:fs'
 import { dirname } from 'node:path'
 import { Mk8sError, messageOf, systemCodeOf } from '../base/errors.ts'
 
@@ -39,6 +48,18 @@ export function makeDirectory(path: string, mode: number): void {
     throw diskFailure(path, error)
   }
 }
+
+/** Undefined also for a file that may not be read. Files of /proc have no size to go by, and are read whole too. */
+export function readIfThere(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    return undefined
+  }
+}
+
+/** For files whose absence says as much as an empty one. */
+export const readOrEmpty = (path: string): string => readIfThere(path) ?? ''
 
 export function diskFailure(path: string, error: unknown): Mk8sError {
   return new Mk8sError('host/disk', `${path} cannot be written`, {

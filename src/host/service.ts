@@ -1,10 +1,10 @@
 /** How the daemon is kept running: as a unit of systemd, or by a script in the background. */
-import { closeSync, existsSync, openSync, readFileSync, rmSync } from 'node:fs'
+import { closeSync, existsSync, openSync, rmSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import type { Clock } from '../base/clock.ts'
 import { Mk8sError } from '../base/errors.ts'
 import { isBundled } from './assets.ts'
-import { diskFailure, makeDirectory, writeFileDurably } from './files.ts'
+import { diskFailure, makeDirectory, readIfThere, writeFileDurably } from './files.ts'
 import { instanceName, nodePaths } from './node-files.ts'
 import { readPidFile, signalProcess, waitUntilGone, writePidFile } from './processes.ts'
 import { runProgram, spawnDetached } from './programs.ts'
@@ -142,12 +142,4 @@ async function endByPidFile(path: string, clock: Clock): Promise<void> {
     }
   }
   rmSync(path, { force: true })
-}
-
-function readIfThere(path: string): string | undefined {
-  try {
-    return readFileSync(path, 'utf8')
-  } catch {
-    return undefined
-  }
 }

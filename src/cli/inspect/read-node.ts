@@ -3,6 +3,7 @@ import { X509Certificate } from 'node:crypto'
 import { closeSync, fstatSync, openSync, readdirSync, readFileSync, readSync, statSync } from 'node:fs'
 import { arch, cpus, hostname, loadavg, networkInterfaces, release, totalmem, uptime } from 'node:os'
 import { join } from 'node:path'
+import { readOrEmpty } from '../../host/files.ts'
 import type { CertificateFact, LogFacts } from './findings.ts'
 
 /** Of the daemon's log, the end. */
@@ -100,7 +101,7 @@ export function readSizes(directory: string): FileFact[] {
 
 /** MemAvailable, or everything where the kernel does not tell. */
 export function memoryAvailable(): number {
-  const match = /^MemAvailable: +(\d+) kB$/m.exec(readProc('/proc/meminfo'))
+  const match = /^MemAvailable: +(\d+) kB$/m.exec(readOrEmpty('/proc/meminfo'))
   return match === null ? totalmem() : Number(match[1]) * 1024
 }
 
@@ -111,7 +112,7 @@ export function hostFacts(): object {
     architecture: arch(),
     kernel: release(),
     system: Object.fromEntries(
-      readProc('/etc/os-release')
+      readOrEmpty('/etc/os-release')
         .split('\n')
         .flatMap(line => {
           const [key = '', value] = line.split('=')
@@ -122,7 +123,7 @@ export function hostFacts(): object {
     load: loadavg(),
     uptimeSeconds: Math.floor(uptime()),
     memory: Object.fromEntries(
-      readProc('/proc/meminfo')
+      readOrEmpty('/proc/meminfo')
         .split('\n')
         .flatMap(line => {
           const [key = '', value] = line.split(/: +/)
@@ -135,16 +136,7 @@ export function hostFacts(): object {
         (list ?? []).map(each => each.cidr ?? each.address),
       ]),
     ),
-    mounts: readProc('/proc/mounts').split('\n').filter(Boolean),
-  }
-}
-
-/** Files of /proc have no size to go by. */
-function readProc(path: string): string {
-  try {
-    return readFileSync(path, 'utf8')
-  } catch {
-    return ''
+    mounts: readOrEmpty('/proc/mounts').split('\n').filter(Boolean),
   }
 }
 

@@ -1,6 +1,7 @@
 /** What a node says about its machine. Read once; kernel files are read with plain reads, no programs. */
-import { readFileSync, statfsSync } from 'node:fs'
+import { statfsSync } from 'node:fs'
 import os from 'node:os'
+import { readOrEmpty } from '../../host/files.ts'
 
 export interface HostFacts {
   readonly hostname: string
@@ -22,7 +23,7 @@ const SYSTEMS: Readonly<Record<string, string>> = { win32: 'windows' }
 
 /** Facts of this machine; `directory` lies on the disk that pods use. */
 export function readHostFacts(directory: string): HostFacts {
-  const release = readText('/etc/os-release')
+  const release = readOrEmpty('/etc/os-release')
   const pretty = /^PRETTY_NAME="?([^"\n]*)"?$/m.exec(release)?.[1]
   const disk = statfsSync(directory)
   return {
@@ -34,15 +35,7 @@ export function readHostFacts(directory: string): HostFacts {
     architecture: ARCHITECTURES[process.arch] ?? process.arch,
     kernelVersion: os.release(),
     osImage: pretty ?? `${os.type()} ${os.release()}`,
-    machineId: readText('/etc/machine-id').trim() || os.hostname(),
-    bootId: readText('/proc/sys/kernel/random/boot_id').trim(),
-  }
-}
-
-function readText(path: string): string {
-  try {
-    return readFileSync(path, 'utf8')
-  } catch {
-    return ''
+    machineId: readOrEmpty('/etc/machine-id').trim() || os.hostname(),
+    bootId: readOrEmpty('/proc/sys/kernel/random/boot_id').trim(),
   }
 }

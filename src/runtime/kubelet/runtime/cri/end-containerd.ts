@@ -2,8 +2,9 @@
  * Ends a containerd of our own with everything that it made: containers, shims, mounts, control groups. It asks
  * containerd first, and then looks for what is left, by what only this node's things are called.
  */
-import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, readdirSync, rmSync } from 'node:fs'
 import type { Clock } from '../../../../base/clock.ts'
+import { readOrEmpty } from '../../../../host/files.ts'
 import {
   identifyProcess,
   type ProcessIdentity,
@@ -60,27 +61,19 @@ function shimsOf(socketPath: string): number[] {
   return readdirSync('/proc')
     .filter(name => /^\d+$/.test(name))
     .filter(id => {
-      const words = read(`/proc/${id}/cmdline`).split('\0')
+      const words = readOrEmpty(`/proc/${id}/cmdline`).split('\0')
       return (words[0] ?? '').includes('containerd-shim') && words.includes(socketPath)
     })
     .map(Number)
 }
 
 async function unmountBelow(directories: readonly string[]): Promise<void> {
-  const points = read('/proc/self/mounts')
+  const points = readOrEmpty('/proc/self/mounts')
     .split('\n')
     .map(line => (line.split(' ')[1] ?? '').replaceAll('\\040', ' '))
     .filter(point => directories.some(each => point === each || point.startsWith(`${each}/`)))
   // What was mounted last lies deepest.
   for (const point of points.reverse()) {
     await runProgram('umount', ['--lazy', point], { accept: 'any' })
-  }
-}
-
-function read(path: string): string {
-  try {
-    return readFileSync(path, 'utf8')
-  } catch {
-    return ''
   }
 }

@@ -8,7 +8,7 @@ import { type Clock, sleep, type Timer } from '../../../../base/clock.ts'
 import type { Component, Health } from '../../../../base/component.ts'
 import { Mk8sError, messageOf } from '../../../../base/errors.ts'
 import type { Log } from '../../../../base/log.ts'
-import { writeFileDurably } from '../../../../host/files.ts'
+import { readOrEmpty, writeFileDurably } from '../../../../host/files.ts'
 import { isRunning, type ProcessIdentity, readPidFile, writePidFile } from '../../../../host/processes.ts'
 import { runProgram, spawnDetached } from '../../../../host/programs.ts'
 import {
@@ -123,7 +123,7 @@ export class ManagedContainerd implements Component {
   #forgetLastBoot(): void {
     const note = `${this.#paths.directory}/boot`
     const bootId = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8')
-    if (readIfThere(note) !== bootId) {
+    if (readOrEmpty(note) !== bootId) {
       rmSync(this.#paths.state, { recursive: true, force: true })
       rmSync(`${this.#paths.directory}/ipam`, { recursive: true, force: true })
       writeFileDurably(note, bootId, 0o600)
@@ -152,7 +152,7 @@ export class ManagedContainerd implements Component {
   }
 
   #silent(cause: unknown): Mk8sError {
-    const words = readIfThere(this.#paths.log).trim().slice(-LOG_WORDS)
+    const words = readOrEmpty(this.#paths.log).trim().slice(-LOG_WORDS)
     return new Mk8sError('kubelet/runtime', 'containerd does not answer', {
       why: `${messageOf(cause)}${words === '' ? '' : `\n${words}`}`,
       hint: `see ${this.#paths.log}`,
@@ -194,19 +194,11 @@ function environment(): Record<string, string> {
 /** A mount point of its own, whose later mounts reach into pods and back. */
 async function shareMount(directory: string): Promise<void> {
   mkdirSync(directory, { recursive: true, mode: 0o750 })
-  const points = readIfThere('/proc/self/mountinfo')
+  const points = readOrEmpty('/proc/self/mountinfo')
     .split('\n')
     .map(line => line.split(' '))
   const own = points.find(fields => fields[4] === directory)
   if (own?.some(field => field.startsWith('shared:'))) return
   if (own === undefined) await runProgram('mount', ['--bind', directory, directory])
   await runProgram('mount', ['--make-rshared', directory])
-}
-
-function readIfThere(path: string): string {
-  try {
-    return readFileSync(path, 'utf8')
-  } catch {
-    return ''
-  }
 }

@@ -2,9 +2,10 @@
  * Control groups of pods. Runtimes make the group that a pod's containers lie in and never remove it, so the kubelet
  * does. Version 1 has a tree per controller, version 2 one tree.
  */
-import { readdirSync, readFileSync, rmdirSync } from 'node:fs'
+import { readdirSync, rmdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { systemCodeOf } from '../../../../base/errors.ts'
+import { readOrEmpty } from '../../../../host/files.ts'
 
 /** A group may hold processes for a moment after they were killed. */
 const TRIES = 20
@@ -12,7 +13,7 @@ const PAUSE_MS = 25
 const DEPTH_MAX = 16
 
 /** The mount points of all trees of control groups. */
-export function cgroupTrees(mounts = readText('/proc/self/mounts')): string[] {
+export function cgroupTrees(mounts = readOrEmpty('/proc/self/mounts')): string[] {
   return mounts.split('\n').flatMap(line => {
     const [, path = '', type] = line.split(' ')
     return type === 'cgroup' || type === 'cgroup2' ? [path] : []
@@ -36,7 +37,7 @@ export function processesIn(path: string): number[] {
 }
 
 function collect(directory: string, found: Set<number>, depth: number): void {
-  for (const id of readText(join(directory, 'cgroup.procs')).split('\n')) {
+  for (const id of readOrEmpty(join(directory, 'cgroup.procs')).split('\n')) {
     if (id !== '') found.add(Number(id))
   }
   if (depth < DEPTH_MAX) for (const child of children(directory)) collect(child, found, depth + 1)
@@ -61,13 +62,5 @@ function children(directory: string): string[] {
     return entries.filter(entry => entry.isDirectory()).map(entry => join(directory, entry.name))
   } catch {
     return []
-  }
-}
-
-function readText(path: string): string {
-  try {
-    return readFileSync(path, 'utf8')
-  } catch {
-    return ''
   }
 }
