@@ -8,6 +8,7 @@ import type { Lease, Node, ObjectReference, Pod } from '../../../kube/types.ts'
 import type { Controller, ControllerContext } from '../shared/context.ts'
 import { keyedController, keysFrom } from '../shared/keyed-controller.ts'
 import { isReady, podCondition } from '../shared/pods.ts'
+import { Attention } from './attention.ts'
 import { nodeCondition, planTaints, planUnknown } from './plan.ts'
 
 const SERVICE_ACCOUNT = 'node-controller'
@@ -27,6 +28,7 @@ interface Parts {
   readonly leases: Informer<Lease>
   readonly pods: Informer<Pod>
   readonly heartbeats: Map<string, Heartbeat>
+  readonly attention: Attention
   readonly events: EventRecorder
   /** Nodes that the events have told of. */
   readonly registered: Map<string, ObjectReference>
@@ -40,8 +42,10 @@ export function createNodeLifecycleController(context: ControllerContext): Contr
   const client = context.client(SERVICE_ACCOUNT)
   const events = context.events({ component: SERVICE_ACCOUNT, serviceAccount: SERVICE_ACCOUNT })
   const watched = { nodes, leases, pods }
-  const parts: Parts = { context, client, events, ...watched, heartbeats: new Map(), registered: new Map() }
-  return keyedController({
+  const attention = new Attention(context.clock)
+  const known = { heartbeats: new Map(), registered: new Map() }
+  const parts: Parts = { context, client, events, attention, ...watched, ...known }
+  const controller = keyedController({
     name: 'node-lifecycle-controller',
     context,
     sources: [
@@ -50,6 +54,17 @@ export function createNodeLifecycleController(context: ControllerContext): Contr
     ],
     reconcile: name => reconcile(parts, name),
   })
+  return {
+    name: controller.name,
+    start() {
+      attention.start()
+      controller.start()
+    },
+    async stop() {
+      attention.stop()
+      await controller.stop()
+    },
+  }
 }
 
 /** A renewal is only written down; the node is looked at again when it was thought to be silent. */
@@ -62,14 +77,16 @@ function onLease(parts: Parts, lease: Lease | null, add: (key: string) => void):
   if (nodeCondition(node, 'Ready')?.status === 'Unknown') add(name)
 }
 
-/** Milliseconds since the last sign of life. */
+/** Milliseconds since the last sign of life, as far as this process could hear one. */
 function observe(parts: Parts, name: string, node: Node): number {
   const nowMs = parts.context.clock.monotonic()
   const renewed = parts.leases.get(`${LEASE_NAMESPACE}/${name}`)?.spec?.renewTime ?? ''
   const ready = nodeCondition(node, 'Ready')
   const sign = `${renewed}|${ready?.status === 'Unknown' ? '' : (ready?.lastHeartbeatTime ?? '')}`
   const known = parts.heartbeats.get(name)
-  if (known !== undefined && known.sign === sign) return nowMs - known.seenMs
+  if (known !== undefined && known.sign === sign) {
+    return Math.min(nowMs - known.seenMs, parts.attention.heardMs())
+  }
   parts.heartbeats.set(name, { sign, seenMs: nowMs })
   return 0
 }
