@@ -20,8 +20,8 @@ import { checkNonNegative, checkOneOf } from '../validation/meta.ts'
 import { checkRunningTemplate } from '../validation/pod-spec.ts'
 import {
   checkAtMostAll,
-  checkImmutable,
   checkIntOrPercent,
+  checkSelectorKept,
   checkWorkloadSelector,
   isZero,
 } from '../validation/workload.ts'
@@ -119,11 +119,6 @@ export const deployments: Strategy = defineKind({
     else next.metadata.labels = labels
   },
   validate: object => validate(asKind<Deployment>(object).spec),
-  validateUpdate(next, previous) {
-    const out: FieldError[] = []
-    const before = asKind<Deployment>(previous).spec?.selector
-    checkImmutable(out, 'spec.selector', asKind<Deployment>(next).spec?.selector, before)
-    return out
-  },
+  validateUpdate: checkSelectorKept,
   table,
 })

@@ -1,6 +1,7 @@
 /** ReplicaSets, and ReplicationControllers, which are the same with an older selector. */
 import type { FieldError } from '../../../../kube/field-error.ts'
 import { required } from '../../../../kube/field-error.ts'
+import type { KubeObject } from '../../../../kube/object.ts'
 import type { ReplicaSet, ReplicationController } from '../../../../kube/types.ts'
 import {
   ageColumn,
@@ -19,7 +20,7 @@ import type { Strategy } from '../strategy.ts'
 import { asKind, setDefault } from '../support.ts'
 import { checkNonNegative } from '../validation/meta.ts'
 import { checkRunningTemplate } from '../validation/pod-spec.ts'
-import { checkImmutable, checkWorkloadSelector } from '../validation/workload.ts'
+import { checkSelectorKept, checkWorkloadSelector } from '../validation/workload.ts'
 
 const columns = [
   nameColumn,
@@ -29,6 +30,21 @@ const columns = [
   ageColumn,
   ...containerColumns,
 ]
+
+const replicaTable = <T extends ReplicaSet | ReplicationController>(selectorCell: (object: T) => string) =>
+  tableOf<T>(columns, (object, nowMs) => [
+    object.metadata.name ?? '',
+    object.spec?.replicas ?? 0,
+    object.status?.replicas ?? 0,
+    object.status?.readyReplicas ?? 0,
+    since(object.metadata.creationTimestamp, nowMs),
+    ...containerCells(object.spec?.template?.spec),
+    selectorCell(object),
+  ])
+
+const replicaFields = (object: KubeObject) => ({
+  'status.replicas': String(asKind<ReplicaSet | ReplicationController>(object).status?.replicas ?? 0),
+})
 
 export const replicaSets: Strategy = defineKind({
   group: 'apps',
@@ -55,24 +71,9 @@ export const replicaSets: Strategy = defineKind({
     checkRunningTemplate(out, 'spec.template', { template, selector, kind: 'ReplicaSet' })
     return out
   },
-  validateUpdate(next, previous) {
-    const out: FieldError[] = []
-    const before = asKind<ReplicaSet>(previous).spec?.selector
-    checkImmutable(out, 'spec.selector', asKind<ReplicaSet>(next).spec?.selector, before)
-    return out
-  },
-  selectableFields: object => ({
-    'status.replicas': String(asKind<ReplicaSet>(object).status?.replicas ?? 0),
-  }),
-  table: tableOf<ReplicaSet>(columns, ({ metadata, spec, status }, nowMs) => [
-    metadata.name ?? '',
-    spec?.replicas ?? 0,
-    status?.replicas ?? 0,
-    status?.readyReplicas ?? 0,
-    since(metadata.creationTimestamp, nowMs),
-    ...containerCells(spec?.template?.spec),
-    selectorText(spec?.selector),
-  ]),
+  validateUpdate: checkSelectorKept,
+  selectableFields: replicaFields,
+  table: replicaTable<ReplicaSet>(({ spec }) => selectorText(spec?.selector)),
 })
 
 /** The selector of a replication controller is a plain map, and by default the template's labels. */
@@ -114,16 +115,6 @@ export const replicationControllers: Strategy = defineKind({
     })
     return out
   },
-  selectableFields: object => ({
-    'status.replicas': String(asKind<ReplicationController>(object).status?.replicas ?? 0),
-  }),
-  table: tableOf<ReplicationController>(columns, ({ metadata, spec, status }, nowMs) => [
-    metadata.name ?? '',
-    spec?.replicas ?? 0,
-    status?.replicas ?? 0,
-    status?.readyReplicas ?? 0,
-    since(metadata.creationTimestamp, nowMs),
-    ...containerCells(spec?.template?.spec),
-    labelsText(spec?.selector),
-  ]),
+  selectableFields: replicaFields,
+  table: replicaTable<ReplicationController>(({ spec }) => labelsText(spec?.selector)),
 })

@@ -21,8 +21,8 @@ import { checkNonNegative, checkOneOf } from '../validation/meta.ts'
 import { checkRunningTemplate } from '../validation/pod-spec.ts'
 import {
   checkAtMostAll,
-  checkImmutable,
   checkIntOrPercent,
+  checkSelectorKept,
   checkStatefulSpecKept,
   checkWorkloadSelector,
   isZero,
@@ -86,12 +86,7 @@ export const daemonSets: Strategy = defineKind({
   },
   applyDefaults: object => defaultDaemonSet(asKind<DaemonSet>(object).spec),
   validate: object => validateDaemonSet(asKind<DaemonSet>(object).spec),
-  validateUpdate(next, previous) {
-    const out: FieldError[] = []
-    const before = asKind<DaemonSet>(previous).spec?.selector
-    checkImmutable(out, 'spec.selector', asKind<DaemonSet>(next).spec?.selector, before)
-    return out
-  },
+  validateUpdate: checkSelectorKept,
   table: tableOf<DaemonSet>(
     [
       nameColumn,

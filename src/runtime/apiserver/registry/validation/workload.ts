@@ -1,7 +1,8 @@
 /** Rules that workloads share: selectors, counts, percentages, what may not change. */
-import { forbidden, invalid, required } from '../../../../kube/field-error.ts'
+import { type FieldError, forbidden, invalid, required } from '../../../../kube/field-error.ts'
+import type { KubeObject } from '../../../../kube/object.ts'
 import type { IntOrString } from '../../../../kube/types.ts'
-import { semanticallyEqual } from '../support.ts'
+import { asKind, semanticallyEqual } from '../support.ts'
 import { checkSelector, isEmptySelector, type LabelSelectorLike, type Problems } from './meta.ts'
 
 export const IMMUTABLE = 'field is immutable'
@@ -25,6 +26,16 @@ export function checkWorkloadSelector(
 export function checkImmutable(out: Problems, field: string, next: unknown, previous: unknown): void {
   if (!semanticallyEqual(next, previous)) out.push(invalid(field, next, IMMUTABLE))
 }
+
+/** Whom a workload selects is decided once. */
+export function checkSelectorKept(next: KubeObject, previous: KubeObject): readonly FieldError[] {
+  const out: FieldError[] = []
+  checkImmutable(out, 'spec.selector', selectorOf(next), selectorOf(previous))
+  return out
+}
+
+const selectorOf = (object: KubeObject): unknown =>
+  asKind<{ spec?: { selector?: unknown } }>(object).spec?.selector
 
 /** A count, or a percentage such as `25%`. */
 export function checkIntOrPercent(out: Problems, field: string, value: IntOrString | undefined): void {
