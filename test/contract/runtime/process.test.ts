@@ -260,3 +260,17 @@ test('what left the session of its container ends with it', () =>
     await runtime.stopContainer(id, 0)
     await until('it has gone', () => !existsSync(`/proc/${text}`))
   }))
+
+test('the input ends with its client, even one that goes the moment the program has begun', () =>
+  withRuntime(async ({ directory, runtime }) => {
+    const sandbox = await runtime.runSandbox(sandboxOf(directory))
+    const options = { stdin: true, stdout: true, stderr: true, tty: false }
+    for (const attempt of Array(10).keys()) {
+      const over = { command: ['cat'], stdin: true, stdinOnce: true, attempt, logPath: `main/${attempt}.log` }
+      const id = await runtime.createContainer(sandbox, containerOf(over))
+      await runtime.startContainer(id)
+      const streams = await runtime.attach(id, options)
+      streams.stdin?.end('hello\n')
+      assert.equal(await streams.exited, 0)
+    }
+  }))
