@@ -1,4 +1,5 @@
 /** What is wrong in the cluster, each with its reason and what to do next: nodes and pods. Pure. */
+import { compareTexts } from '../base/compare-texts.ts'
 import type { Problem } from '../client/node-status.ts'
 import type { ContainerStatus, Node, Pod, PodCondition } from '../kube/types.ts'
 
@@ -17,7 +18,7 @@ export interface ClusterFacts {
 
 /** Nodes first, then pods, those of kube-system before all others. */
 export function findProblems({ nodes, pods, nowMs }: ClusterFacts): Problem[] {
-  const sorted = [...pods].sort((a, b) => compareText(rankOf(a), rankOf(b)))
+  const sorted = [...pods].sort((a, b) => compareTexts(rankOf(a), rankOf(b)))
   return [
     ...nodes.flatMap(nodeProblems),
     ...sorted.flatMap(pod => {
@@ -27,7 +28,6 @@ export function findProblems({ nodes, pods, nowMs }: ClusterFacts): Problem[] {
   ]
 }
 
-const compareText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
 const rankOf = ({ metadata: { namespace = '', name = '' } }: Pod): string =>
   `${namespace === 'kube-system' ? 0 : 1}/${namespace}/${name}`
 

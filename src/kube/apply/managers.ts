@@ -1,4 +1,5 @@
 /** Who owns which fields: the entries of metadata.managedFields, read, written and kept few. */
+import { compareTexts } from '../../base/compare-texts.ts'
 import { isMap } from '../json-map.ts'
 import type { Json } from '../object.ts'
 import { type FieldSet, intersection, isEmptySet, newFieldSet, union } from './field-set.ts'
@@ -144,8 +145,6 @@ function encodeEntry(entry: ManagerFields): Json {
     ...(entry.subresource === '' ? {} : { subresource: entry.subresource }),
   }
 }
-
-const compareTexts = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
 
 function compareEntries(a: ManagerFields, b: ManagerFields): number {
   return (

@@ -2,6 +2,7 @@
  * One step of a field path, as text in the form of FieldsV1: `f:replicas` a field, `k:{"name":"web"}` the item of a
  * list that has these keys, `v:"x"` the item of a set, `i:0` an index. The text is canonical: equal steps, equal texts.
  */
+import { compareTexts } from '../../base/compare-texts.ts'
 import { isMap } from '../json-map.ts'
 
 export type PathElement = string
@@ -76,7 +77,7 @@ function compareKeys(a: object, b: object): number {
   return left.length - right.length
 }
 
-const byName = ([a]: [string, unknown], [b]: [string, unknown]): number => (a < b ? -1 : a > b ? 1 : 0)
+const byName = ([a]: [string, unknown], [b]: [string, unknown]): number => compareTexts(a, b)
 
 /** Numbers, texts, booleans, lists, maps, null. */
 function kindOf(value: unknown): number {
@@ -91,9 +92,7 @@ function compareValues(a: unknown, b: unknown): number {
   const kind = kindOf(a) - kindOf(b)
   if (kind !== 0) return kind
   if (typeof a === 'object' || typeof b === 'object') {
-    const left = canonicalJson(a)
-    const right = canonicalJson(b)
-    return left < right ? -1 : left > right ? 1 : 0
+    return compareTexts(canonicalJson(a), canonicalJson(b))
   }
   const left = a as string | number | boolean
   const right = b as string | number | boolean

@@ -1,5 +1,5 @@
 /** Building blocks of the tables that `kubectl get` prints: columns, and texts that many kinds share. */
-
+import { compareTexts } from '../../../base/compare-texts.ts'
 import type { KubeObject } from '../../../kube/object.ts'
 import { humanDuration } from '../../../kube/time.ts'
 import type { TableColumn, TableSpec } from './strategy.ts'
@@ -58,7 +58,7 @@ export function selectorText(selector: SelectorLike | undefined | null): string 
     text: `${key}=${value}`,
   }))
   const sets = (selector.matchExpressions ?? []).map(item => ({ key: item.key, text: requirementText(item) }))
-  const all = [...equals, ...sets].sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0))
+  const all = [...equals, ...sets].sort((a, b) => compareTexts(a.key, b.key))
   return all.length === 0 ? NONE : all.map(item => item.text).join(',')
 }
 

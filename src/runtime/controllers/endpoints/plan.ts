@@ -1,4 +1,5 @@
 /** The Endpoints object of a service, from its pods: addresses packed by the ports that they share. Pure. */
+import { compareTexts } from '../../../base/compare-texts.ts'
 import { semanticEqual } from '../../../kube/equality.ts'
 import type { Endpoints, Pod, Service } from '../../../kube/types.ts'
 import { isFinished, isReady } from '../shared/pods.ts'
@@ -80,7 +81,7 @@ function pack(service: Service, pods: readonly Pod[]): Subset[] {
         protocol,
         ...(appProtocol === undefined ? {} : { appProtocol }),
       }))
-      .sort((a, b) => compareText(JSON.stringify(a), JSON.stringify(b)))
+      .sort((a, b) => compareTexts(JSON.stringify(a), JSON.stringify(b)))
     // A service with ports none of which this pod has says nothing of the pod.
     if (ports.length === 0 && (service.spec?.ports ?? []).length > 0) continue
     const key = JSON.stringify(ports)
@@ -88,10 +89,8 @@ function pack(service: Service, pods: readonly Pod[]): Subset[] {
     group.entries.push(entry)
     groups.set(key, group)
   }
-  return [...groups].sort(([a], [b]) => compareText(a, b)).map(([, group]) => renderSubset(group))
+  return [...groups].sort(([a], [b]) => compareTexts(a, b)).map(([, group]) => renderSubset(group))
 }
-
-const compareText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
 
 /** Pods that are being deleted are left out unless the service wants unready ones too. */
 function entryOf(service: Service, pod: Pod): Entry | undefined {
@@ -124,7 +123,7 @@ function renderSubset({ ports, entries }: { ports: Subset['ports']; entries: rea
     entries
       .filter(entry => entry.isReady === ready)
       .map(({ address }) => address)
-      .sort((a, b) => compareText(`${a.ip}|${a.targetRef?.uid}`, `${b.ip}|${b.targetRef?.uid}`))
+      .sort((a, b) => compareTexts(`${a.ip}|${a.targetRef?.uid}`, `${b.ip}|${b.targetRef?.uid}`))
   const [addresses, notReadyAddresses] = [of(true), of(false)]
   return {
     ...(addresses.length > 0 ? { addresses } : {}),
