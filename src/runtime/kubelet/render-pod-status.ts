@@ -82,7 +82,11 @@ function phaseOf(
   const counts = count(regulars)
   const hasStarted = counts.running + counts.stopped > 0
   const pending = inits.some((status, index) => isInitPending(specs[index], status, hasStarted))
-  const failedInit = inits.some(({ state }) => (state?.terminated?.exitCode ?? 0) !== 0)
+  // A sidecar is started again whatever the policy says, and how it ends decides nothing.
+  const failedInit = inits.some(({ state }, index) => {
+    const spec = specs[index]
+    return (spec === undefined || !isSidecar(spec)) && (state?.terminated?.exitCode ?? 0) !== 0
+  })
   if (failedInit && policy === 'Never') return 'Failed'
   if (isTerminated) return counts.stopped === regulars.length && allSucceeded(counts) ? 'Succeeded' : 'Failed'
   if (pending || counts.waiting > 0) return 'Pending'
