@@ -5,7 +5,7 @@
 import { readFileSync, rmSync } from 'node:fs'
 import { type Clock, sleepAlive } from '../base/clock.ts'
 import { systemCodeOf } from '../base/errors.ts'
-import { writeFileDurably } from './files.ts'
+import { readIfThere, writeFileDurably } from './files.ts'
 
 export interface ProcessIdentity {
   readonly pid: number
@@ -18,17 +18,20 @@ const GONE_POLL_MS = 10
 
 /** Undefined when no such process runs (a zombie does not run). */
 export function identifyProcess(pid: number): ProcessIdentity | undefined {
+  const fields = statOf(pid)
+  const startTime = fields?.[19]
+  if (startTime === undefined || fields?.[0] === 'Z' || fields?.[0] === 'X') return undefined
   try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    // The name in parentheses may hold anything; the fields behind it are numbers and one state letter.
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-    const [state] = fields
-    const startTime = fields[19]
-    if (startTime === undefined || state === 'Z' || state === 'X') return undefined
     return { pid, startTime, bootId: readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim() }
   } catch {
     return undefined
   }
+}
+
+/** Fields of /proc/<pid>/stat from the third (state) on; the second, a name in parentheses, may hold anything. */
+export function statOf(pid: number): string[] | undefined {
+  const stat = readIfThere(`/proc/${pid}/stat`)
+  return stat?.slice(stat.lastIndexOf(')') + 2).split(' ')
 }
 
 export function isRunning(identity: ProcessIdentity): boolean {

@@ -1,6 +1,7 @@
 /** Processes of the host as /proc shows them: is this still the same one, who is in its session, end it. */
 import { readdirSync, readFileSync } from 'node:fs'
 import { systemCodeOf } from '../../../../base/errors.ts'
+import { statOf } from '../../../../host/processes.ts'
 
 export interface ProcessIdentity {
   readonly pid: number
@@ -32,18 +33,8 @@ export function currentBootId(): string {
 
 function startTicksOf(pid: number): string | null {
   const fields = statOf(pid)
-  if (fields === null || fields[0] === 'Z') return null
+  if (fields === undefined || fields[0] === 'Z') return null
   return `${currentBootId()}:${fields[19] ?? ''}`
-}
-
-/** Fields of /proc/<pid>/stat from the third (state) on; the second may hold blanks and parentheses. */
-function statOf(pid: number): string[] | null {
-  try {
-    const text = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    return text.slice(text.lastIndexOf(')') + 2).split(' ')
-  } catch {
-    return null
-  }
 }
 
 function isAlive(pid: number): boolean {
@@ -71,7 +62,7 @@ export function signalGroup(group: number, signal: NodeJS.Signals): boolean {
  */
 export function killSessionOf(leader: ProcessIdentity): void {
   const sameBoot = leader.startedTicks.startsWith(`${currentBootId()}:`)
-  if (isSameProcess(leader) || (sameBoot && statOf(leader.pid) === null)) killSession(leader.pid)
+  if (isSameProcess(leader) || (sameBoot && statOf(leader.pid) === undefined)) killSession(leader.pid)
 }
 
 /** Kills every process of a session, also those that left the process group. */
