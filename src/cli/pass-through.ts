@@ -1,9 +1,10 @@
 /** Becomes another program (kubectl, helm) with the node's kubeconfig: its flags, its terminal, its exit code. */
-import { accessSync, constants, statSync } from 'node:fs'
-import { delimiter, dirname, join } from 'node:path'
+import { accessSync, constants } from 'node:fs'
+import { delimiter, dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Mk8sError, systemCodeOf } from '../base/errors.ts'
 import { isBundled } from '../host/assets.ts'
+import { findExecutable } from '../host/find-program.ts'
 import { nodePaths } from '../host/node-files.ts'
 
 export const passedThrough = ['kubectl', 'helm'] as const
@@ -12,7 +13,7 @@ export const passedThrough = ['kubectl', 'helm'] as const
 export function becomeProgram(name: string, args: readonly string[], dataDir: string): never {
   const { kubeconfig } = nodePaths(dataDir)
   checkReadable(kubeconfig, dataDir)
-  const program = findProgram(name, process.env['PATH'] ?? '')
+  const program = locate(name, process.env['PATH'] ?? '')
   if (program === undefined) {
     throw new Mk8sError('host/program-missing', `${name} is not installed`, {
       why: 'it is neither on PATH nor beside mk8s',
@@ -49,21 +50,9 @@ function checkReadable(kubeconfig: string, dataDir: string): void {
 }
 
 /** On PATH, beside the executable, or where a checkout keeps its own. */
-export function findProgram(name: string, path: string): string | undefined {
+function locate(name: string, path: string): string | undefined {
   const beside = isBundled
     ? [dirname(process.execPath)]
     : [fileURLToPath(new URL('../../build/bin', import.meta.url))]
-  return [...path.split(delimiter), ...beside]
-    .filter(directory => directory !== '')
-    .map(directory => join(directory, name))
-    .find(isExecutable)
-}
-
-function isExecutable(file: string): boolean {
-  try {
-    accessSync(file, constants.X_OK)
-    return statSync(file).isFile()
-  } catch {
-    return false
-  }
+  return findExecutable(name, [...path.split(delimiter), ...beside])
 }

@@ -2,6 +2,7 @@
 import { accessSync, constants, existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { readOrEmpty } from './files.ts'
+import { findExecutable } from './find-program.ts'
 
 export interface ContainerFacts {
   /** Names of what is not installed; empty when real containers can be run. */
@@ -32,8 +33,7 @@ export type Capability = keyof typeof CAPABILITIES
 
 /** The path of a program, or undefined. */
 export function findProgram(name: string, path = process.env['PATH'] ?? ''): string | undefined {
-  const directories = [...path.split(':'), ...PATH_DEFAULT.split(':')].filter(each => each !== '')
-  return directories.map(directory => join(directory, name)).find(existsSync)
+  return findExecutable(name, [...path.split(':'), ...PATH_DEFAULT.split(':')])
 }
 
 /** The directory that holds every CNI plugin that a node needs. */

@@ -1,0 +1,20 @@
+/** Where a program is, among directories such as those of PATH. */
+import { accessSync, constants, statSync } from 'node:fs'
+import { join } from 'node:path'
+
+/** The first file of that name that may be run; empty names of directories are left out. */
+export function findExecutable(name: string, directories: readonly string[]): string | undefined {
+  return directories
+    .filter(directory => directory !== '')
+    .map(directory => join(directory, name))
+    .find(isExecutable)
+}
+
+function isExecutable(file: string): boolean {
+  try {
+    accessSync(file, constants.X_OK)
+    return statSync(file).isFile()
+  } catch {
+    return false
+  }
+}
