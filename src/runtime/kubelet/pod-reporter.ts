@@ -79,7 +79,7 @@ export class PodReporter {
         terminationMessage: id => this.messages.get(id) ?? '',
       },
     })
-    if (equalJson(status, this.#status)) return
+    if (equalJson(status, this.#status) && !isOverruled(input.pod, status)) return
     this.#status = status
     this.#writer.write(status)
   }
@@ -113,4 +113,10 @@ export class PodReporter {
     const words = isSilent ? await tailOfLog(container.logPath, limits) : said
     this.messages.set(container.id, words.slice(0, TERMINATION_BYTES_MAX))
   }
+}
+
+/** While the node was not ready, its pods were said not to be either; that they are is for the kubelet to say. */
+export function isOverruled(told: Pod, own: PodStatus): boolean {
+  const readyIn = (status: PodStatus | undefined) => status?.conditions?.find(({ type }) => type === 'Ready')
+  return readyIn(told.status)?.status === 'False' && readyIn(own)?.status === 'True'
 }

@@ -13,6 +13,8 @@ import { STREAM_TYPE } from '../../streaming/spdy-streams.ts'
 import type { ContainerStreams, StreamOptions } from '../streams.ts'
 
 const COMMAND_PROTOCOL = 'v4.channel.k8s.io'
+/** Names the sandbox, where the kubelet names the pod. */
+const FORWARD_HEAD = /^error forwarding port \d+ to pod \S+, uid \S*: /
 const CONNECT_MS = 10_000
 const STATUS_BYTES_MAX = 64 * 1024
 /** The server opens no streams. */
@@ -64,7 +66,9 @@ export async function openSpdyPort(url: string, port: number, clock: Clock): Pro
   const data = open('data')
   data.once('close', () => connection.destroy())
   // Its text comes before the end of the data.
-  error.once('data', (text: Buffer) => data.destroy(new Mk8sError('kubelet/runtime', text.toString())))
+  error.once('data', (text: Buffer) => {
+    data.destroy(new Mk8sError('kubelet/runtime', text.toString().replace(FORWARD_HEAD, '')))
+  })
   return data
 }
 
