@@ -6,6 +6,7 @@ import { canInstall, installPackages } from '../host/packages.ts'
 import { BUSYBOX_PACKAGES, busyboxImage, hasStaticBusybox } from './images/busybox-image.ts'
 import { machineArchitecture } from './images/oci-archive.ts'
 import { PAUSE_IMAGE } from './images/pause-image.ts'
+import { imageNameProblem, longImageName } from './kubelet/image-name.ts'
 import { containerdPaths } from './kubelet/runtime/cri/containerd-config.ts'
 import { CriClient } from './kubelet/runtime/cri/cri-client.ts'
 
@@ -34,12 +35,17 @@ export function imageSocket(dataDir: string): string {
 
 /** An image of the machine's static busybox, which is installed when it is not there. */
 export async function busyboxArchive(name: string): Promise<Uint8Array> {
+  const why = imageNameProblem(name)
+  if (why !== undefined) {
+    const hint = 'name it like localhost/busybox:1'
+    throw new Mk8sError('usage', `${JSON.stringify(name)} cannot be an image's name`, { why, hint })
+  }
   const architecture = machineArchitecture()
   if (architecture === undefined) {
     throw new Mk8sError('host/unsupported', `images cannot be made on ${process.arch} yet`)
   }
   if (!hasStaticBusybox() && (await canInstall(BUSYBOX_PACKAGES))) await installPackages(BUSYBOX_PACKAGES)
-  return busyboxImage(name, architecture)
+  return busyboxImage(longImageName(name), architecture)
 }
 
 export function listImages(dataDir: string): Promise<readonly NodeImage[]> {

@@ -20,10 +20,19 @@ export async function importArchive(
   const file = isFile ? archive : '-'
   const args = ['--address', socketPath, '--namespace', NAMESPACE, 'images', 'import', file]
   const input = isFile ? {} : { input: archive }
-  const { stdout } = await runProgram('ctr', args, { timeoutMs: IMPORT_MS_MAX, ...input })
+  const options = { timeoutMs: IMPORT_MS_MAX, accept: 'any' as const, ...input }
+  const { stdout, stderr, exitCode } = await runProgram('ctr', args, options)
+  if (exitCode !== 0) throw refusal(stderr, isFile ? archive : 'the archive')
   const names = Array.from(stdout.matchAll(/^unpacking (\S+) \(/gm), match => match[1] ?? '')
   if (names.length > 0) return names
   throw new Mk8sError('config/invalid', 'the archive holds no image with a name for this machine', {
     hint: 'give it one, as docker save NAME:TAG does',
   })
+}
+
+/** containerd's tool says nothing of which file it is about when it cannot make sense of it. */
+function refusal(said: string, archive: string): Mk8sError {
+  const why = said.trim().replace(/^ctr: /, '') || 'ctr does not say why'
+  const hint = 'an image archive is what docker save or an OCI tool writes'
+  return new Mk8sError('config/invalid', `${archive} cannot be imported`, { why, hint })
 }

@@ -32,3 +32,11 @@ export function registryOf(image: string): string {
   const isDomain = rest.length > 0 && (/[.:]/.test(first) || first === 'localhost' || /[A-Z]/.test(first))
   return isDomain ? first : DEFAULT_REGISTRY
 }
+
+/** As runtimes keep it: with a registry, and with a tag unless it has a digest. */
+export function longImageName(image: string): string {
+  const registry = registryOf(image)
+  const path = image.startsWith(`${registry}/`) ? image.slice(registry.length + 1) : image
+  const owned = registry === DEFAULT_REGISTRY && !path.includes('/') ? `library/${path}` : path
+  return `${registry}/${/[:@]/.test(owned) ? owned : `${owned}:latest`}`
+}
