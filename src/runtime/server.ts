@@ -132,13 +132,14 @@ interface AdminNeeds {
 function buildAdmin(parts: ServerParts, needs: AdminNeeds): Component {
   const { store, supervisor, api, stopWorkloads } = needs
   const { config, clock } = parts
+  const log = parts.log.child({ component: 'admin' })
   const startedAtMs = clock.now()
   const adminGroup = groupId(ADMIN_GROUP)
   return createAdminServer({
     socketPath: nodePaths(config.dataDir).adminSocket,
     ...(adminGroup === undefined ? {} : { groupId: adminGroup }),
     clock,
-    log: parts.log.child({ component: 'admin' }),
+    log,
     handlers: {
       status: async ({ brief = false } = {}) =>
         reportNodeStatus({
@@ -153,7 +154,9 @@ function buildAdmin(parts: ServerParts, needs: AdminNeeds): Component {
           problems: brief ? [] : problemsOf(api, clock),
         }),
       async stop({ workloads }) {
-        if (workloads) await stopWorkloads()
+        // Whoever asks ends what is left behind, without the runtime where it must be.
+        if (workloads)
+          await stopWorkloads().catch(error => log.warn('the pods could not be ended', { error }))
         parts.onStopRequested()
       },
       datastore: needs.datastore.handlers,

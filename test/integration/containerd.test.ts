@@ -74,6 +74,7 @@ describe('a node with containerd', { skip: whyNoContainers() ?? false }, () => {
   const kubectl = (args: readonly string[], options: RunOptions = {}) => mk8s(['kubectl', ...args], options)
   const fetch = async (url: string) =>
     (await inside('/bin/busybox', ['timeout', '60', '/bin/busybox', 'wget', '-qO-', url])).stdout.trim()
+  const idOf = (file: string) => Number.parseInt(readFileSync(join(dataDir, file), 'utf8'), 10)
   const podIds = async () =>
     (
       await kubectl(['get', 'pods', '-o', 'jsonpath={.items[*].status.containerStatuses[0].containerID}'])
@@ -145,7 +146,6 @@ describe('a node with containerd', { skip: whyNoContainers() ?? false }, () => {
 
   test('pods go on untouched when the daemon and when containerd is killed', async () => {
     const ids = await podIds()
-    const idOf = (file: string) => Number.parseInt(readFileSync(join(dataDir, file), 'utf8'), 10)
     const daemon = idOf('run/daemon.pid')
     process.kill(daemon, 'SIGKILL')
     const status = async () => (await inside(MK8S, ['status'])).code === 0
@@ -158,7 +158,8 @@ describe('a node with containerd', { skip: whyNoContainers() ?? false }, () => {
     assert.match(await fetch('http://127.0.0.1:30080/'), /^web-/)
   })
 
-  test('uninstall leaves no process, mount, control group or rule behind', async () => {
+  test('uninstall leaves no process, mount, control group or rule behind, even just after containerd ended', async () => {
+    process.kill(idOf('containerd/pid'), 'SIGKILL')
     await mk8s(['uninstall', '--yes'])
     assert.equal(existsSync(dataDir), false)
     assert.deepEqual(programsOf(dataDir), [])

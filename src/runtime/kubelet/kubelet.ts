@@ -3,6 +3,7 @@
  * Each pod has a worker; what wakes it is the API, the runtime, its probes and its objects, never a poll.
  */
 import { mkdir } from 'node:fs/promises'
+import { sleep } from '../../base/clock.ts'
 import type { Component, Health } from '../../base/component.ts'
 import { EventRecorder } from '../../client/event-recorder.ts'
 import { Informer } from '../../client/informer.ts'
@@ -34,6 +35,9 @@ export function createKubelet(parts: KubeletParts): Kubelet {
 
 /** Containers get this long when the whole node stops. */
 const STOP_GRACE_MS = 5_000
+/** A runtime that has just ended is up again within this. */
+const RUNTIME_BACK_MS = 10_000
+const RUNTIME_POLL_MS = 200
 
 class NodeKubelet implements Kubelet {
   readonly name = 'kubelet'
@@ -117,6 +121,19 @@ class NodeKubelet implements Kubelet {
   async stopWorkloads(): Promise<void> {
     this.#aborter.abort()
     await Promise.all([...this.#workers.values()].map(worker => worker.stop()))
+    const { clock } = this.#parts
+    const deadline = clock.monotonic() + RUNTIME_BACK_MS
+    for (;;) {
+      try {
+        return await this.#endContainers()
+      } catch (error) {
+        if (clock.monotonic() >= deadline) throw error
+        await sleep(clock, RUNTIME_POLL_MS)
+      }
+    }
+  }
+
+  async #endContainers(): Promise<void> {
     const { runtime } = this.#parts
     const running = (await runtime.listContainers()).filter(({ state }) => state === 'running')
     await Promise.all(running.map(({ id }) => runtime.stopContainer(id, STOP_GRACE_MS)))

@@ -51,6 +51,7 @@ export class ManagedContainerd implements Component {
   #failures = 0
   #startedMs = 0
   #isStopped = false
+  #launching: Promise<void> = Promise.resolve()
   #problem = 'containerd has not been started yet'
 
   constructor(parts: ManagedContainerdParts) {
@@ -79,6 +80,8 @@ export class ManagedContainerd implements Component {
   async stop(): Promise<void> {
     this.#isStopped = true
     this.#timer?.cancel()
+    // Whoever ends containerd next must know its process.
+    await this.#launching.catch(() => {})
   }
 
   health(): Health {
@@ -174,7 +177,8 @@ export class ManagedContainerd implements Component {
     try {
       if (this.#failures > 1) await sleep(clock, backoffMs(RETRY, this.#failures - 1))
       if (this.#isStopped) return
-      await this.#launch()
+      this.#launching = this.#launch()
+      await this.#launching
       this.#problem = ''
     } catch (error) {
       this.#problem = messageOf(error)
