@@ -1,4 +1,6 @@
 /** A pod's status (pure): phase, conditions and addresses from its containers' statuses, as upstream writes them. */
+
+import { qosClassOf } from '../../kube/qos.ts'
 import { formatTime } from '../../kube/time.ts'
 import type { Container, ContainerStatus, Pod, PodCondition, PodStatus } from '../../kube/types.ts'
 import { isSidecar, latestSandbox } from './plan-pod.ts'
@@ -189,15 +191,3 @@ function readyOf(pod: Pod, containersReady: Verdict): Verdict {
 }
 
 const names = (statuses: readonly ContainerStatus[]) => statuses.map(({ name }) => name).join(' ')
-
-/** Guaranteed: limits equal requests for cpu and memory everywhere; BestEffort: none anywhere; else Burstable. */
-export function qosClassOf(pod: Pod): string {
-  const containers = [...(pod.spec?.initContainers ?? []), ...(pod.spec?.containers ?? [])]
-  const resources = ['cpu', 'memory']
-  const pairs = containers.flatMap(({ resources: given }) =>
-    resources.map(name => ({ limit: given?.limits?.[name], request: given?.requests?.[name] })),
-  )
-  if (pairs.every(({ limit, request }) => limit === undefined && request === undefined)) return 'BestEffort'
-  const isGuaranteed = pairs.every(({ limit, request = limit }) => limit !== undefined && limit === request)
-  return isGuaranteed ? 'Guaranteed' : 'Burstable'
-}

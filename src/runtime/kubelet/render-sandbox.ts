@@ -1,6 +1,8 @@
 /** What a pod's sandbox is to be like, and the files that name its addresses and its resolver (pure). */
+
+import { qosClassOf } from '../../kube/qos.ts'
 import type { Container, Pod } from '../../kube/types.ts'
-import type { DnsConfig, HostPort, QosClass, SandboxIsolation } from './runtime/runtime.ts'
+import type { DnsConfig, HostPort, SandboxIsolation } from './runtime/runtime.ts'
 
 export interface DnsSettings {
   readonly clusterDns: string
@@ -51,21 +53,6 @@ function hostPortsOf({ ports }: Container): HostPort[] {
         ]
       : [],
   )
-}
-
-/** By requests and limits of cpu and memory: all equal, some, or none. */
-export function qosClassOf(pod: Pod): QosClass {
-  const lists = allContainers(pod).map(({ resources }) => resources ?? {})
-  const isSet = (value: string | undefined) => value !== undefined && !/^0*(\.0*)?[a-zA-Z]*$/.test(value)
-  const names = ['cpu', 'memory']
-  const isEmpty = lists.every(({ requests, limits }) =>
-    names.every(name => !isSet(requests?.[name]) && !isSet(limits?.[name])),
-  )
-  if (isEmpty) return 'BestEffort'
-  const isGuaranteed = lists.every(({ requests, limits }) =>
-    names.every(name => isSet(limits?.[name]) && (requests?.[name] ?? limits?.[name]) === limits?.[name]),
-  )
-  return isGuaranteed ? 'Guaranteed' : 'Burstable'
 }
 
 /** Undefined: the host's own resolver, as it is. */

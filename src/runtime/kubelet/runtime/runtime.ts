@@ -3,7 +3,9 @@
  * files, and an event when a container exits. `test/contract/runtime` holds for every implementation.
  * Times are wall-clock milliseconds; 0 means "not yet".
  */
+
 import type { Duplex } from 'node:stream'
+import type { QosClass } from '../../../kube/qos.ts'
 import type { ContainerStreams, StreamOptions } from './streams.ts'
 
 export interface SandboxMetadata {
@@ -27,8 +29,6 @@ export interface HostPort {
   /** Empty: every address of the host. */
   readonly hostIp: string
 }
-
-export type QosClass = 'Guaranteed' | 'Burstable' | 'BestEffort'
 
 /** What a pod shares with the host, and its containers with one another. */
 export interface Sharing {

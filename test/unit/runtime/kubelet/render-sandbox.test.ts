@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { qosClassOf } from '../../../../src/kube/qos.ts'
 import type { Pod, PodSpec } from '../../../../src/kube/types.ts'
 import { imageNameProblem, registryOf } from '../../../../src/runtime/kubelet/image-name.ts'
 import {
   podHostname,
-  qosClassOf,
   renderDns,
   renderHostsFile,
   renderIsolation,

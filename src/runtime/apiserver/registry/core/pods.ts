@@ -2,13 +2,13 @@
 import type { FieldError } from '../../../../kube/field-error.ts'
 import { forbidden, required } from '../../../../kube/field-error.ts'
 import type { KubeObject } from '../../../../kube/object.ts'
+import { qosClassOf } from '../../../../kube/qos.ts'
 import { formatTime } from '../../../../kube/time.ts'
 import type { Container, Pod, PodSpec } from '../../../../kube/types.ts'
 import { defineKind, keepGeneration, keepMetadata, takeField } from '../kind.ts'
 import type { Strategy, StrategyContext, SubresourceStrategy } from '../strategy.ts'
 import { asKind } from '../support.ts'
 import { checkPodSpec } from '../validation/pod-spec.ts'
-import { compareQuantities, isQuantity } from '../validation/quantities.ts'
 import { podTable } from './pod-columns.ts'
 import { defaultPod } from './pod-defaults.ts'
 import { ephemeralProblems, resizeProblems } from './pod-subresources.ts'
@@ -16,37 +16,9 @@ import { podStatusProblems, podUpdateProblems } from './pod-update.ts'
 
 const GATED_MESSAGE = 'Scheduling is blocked due to non-empty scheduling gates'
 
-/** Guaranteed: every container's requests equal its limits; BestEffort: nobody asks for anything. */
-export function qosClass(pod: Pod): 'Guaranteed' | 'Burstable' | 'BestEffort' {
-  const containers = [...(pod.spec?.initContainers ?? []), ...(pod.spec?.containers ?? [])]
-  const asks = containers.flatMap(item => [
-    ...positiveComputes(item.resources?.requests),
-    ...positiveComputes(item.resources?.limits),
-  ])
-  if (asks.length === 0) return 'BestEffort'
-  return containers.every(isGuaranteed) ? 'Guaranteed' : 'Burstable'
-}
-
-function positiveComputes(quantities: Record<string, string> | undefined): string[] {
-  return ['cpu', 'memory'].filter(name => {
-    const quantity = quantities?.[name]
-    return quantity !== undefined && isQuantity(quantity) && compareQuantities(quantity, '0') > 0
-  })
-}
-
-function isGuaranteed(container: Container): boolean {
-  const { limits, requests } = container.resources ?? {}
-  return ['cpu', 'memory'].every(name => {
-    const limit = limits?.[name]
-    if (limit === undefined || !isQuantity(limit)) return false
-    const request = requests?.[name] ?? limit
-    return isQuantity(request) && compareQuantities(limit, request) === 0
-  })
-}
-
 function prepareForCreate(object: KubeObject, context: StrategyContext): void {
   const pod = asKind<Pod>(object)
-  pod.status = { phase: 'Pending', qosClass: qosClass(pod) }
+  pod.status = { phase: 'Pending', qosClass: qosClassOf(pod) }
   if ((pod.spec?.schedulingGates ?? []).length === 0) return
   pod.status.conditions = [
     {
@@ -125,7 +97,7 @@ const resize: SubresourceStrategy = {
   },
   validateUpdate: (next, previous) => [
     ...validate(next),
-    ...resizeProblems(asKind<Pod>(next), asKind<Pod>(previous), qosClass),
+    ...resizeProblems(asKind<Pod>(next), asKind<Pod>(previous), qosClassOf),
   ],
 }
 

@@ -1,9 +1,10 @@
 /** The kubelet's sandboxes and containers as CRI messages (pure). */
+
 import { join } from 'node:path'
+import type { QosClass } from '../../../../kube/qos.ts'
 import type {
   ContainerConfig,
   ContainerSecurity,
-  QosClass,
   SandboxConfig,
   SandboxIsolation,
   SeccompProfile,
