@@ -165,6 +165,19 @@ describe('kubectl and real containers', { skip: whyNoContainers() ?? false }, ()
     assert.equal(await kubectl.ok(['get', 'pod', 'web', '-o', 'jsonpath={..restartCount}']), '0')
   })
 
+  test('what is no image archive is refused by its name', async () => {
+    const [enter, ...words] = namespace.enter
+    const garbage = join(parent, 'garbage.tar')
+    writeFileSync(garbage, 'no archive')
+    for (const file of [garbage, join(parent, 'absent.tar')]) {
+      const ran = await run(enter, [...words, MK8S, 'images', 'import', file], {
+        env: { MK8S_DATA_DIR: dataDir },
+      })
+      assert.equal(ran.code, 2)
+      assert.ok(ran.stderr.includes(`${file} cannot be imported`), ran.stderr)
+    }
+  })
+
   test('containers that end at once are noticed at once', async () => {
     const command = ['sh', '-c', 'exit 0']
     const inits = Array.from({ length: 4 }, (_, index) => ({ name: `i${index}`, image: IMAGE, command }))
