@@ -84,14 +84,10 @@ test('nothing is wrong with a new node, and the bundle says what it is', async (
 
 test('a pod that crashes is told by status and by inspect, and no secret is in the bundle', async () => {
   await plantSecrets()
-  const status = await until(
-    'the crash in the status',
-    async () => {
-      const { stdout } = await cluster.mk8s(['status'])
-      return stdout.includes('CrashLoopBackOff') && stdout
-    },
-    60_000,
-  )
+  const status = await until('the crash in the status', async () => {
+    const { stdout } = await cluster.mk8s(['status'])
+    return stdout.includes('CrashLoopBackOff') && stdout
+  })
   assert.match(
     status,
     /^problems:\n {2}pod\/default\/crashing: CrashLoopBackOff: container c exited with code 3/m,
