@@ -23,7 +23,7 @@ import { createLeaderDuties } from './leader-duties.ts'
 import { refuseMissingDatastore } from './missing-datastore.ts'
 import { reportNodeStatus } from './node-status-report.ts'
 import { loadPki } from './pki/pki.ts'
-import { buildApi } from './server-api.ts'
+import { type Api, buildApi, type Shared } from './server-api.ts'
 import { buildDatastore, type Datastore } from './server-datastore.ts'
 import { leaderDutiesOf } from './server-leader.ts'
 import { buildNode } from './server-node.ts'
@@ -100,9 +100,6 @@ async function startOn(store: RaftStore, parts: ServerParts): Promise<Server> {
     },
   }
 }
-
-type Shared = Parameters<typeof buildApi>[0]
-type Api = ReturnType<typeof buildApi>
 
 function firstManifests(parts: ServerParts, store: RaftStore, api: Api, shared: Shared): Component {
   return createFirstManifests({

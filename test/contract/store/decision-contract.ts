@@ -1,9 +1,8 @@
 /** What every engine must do with decisions, with leases that are kept alive, and with keys of any bytes. */
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
 import { Mk8sError } from '../../../src/base/errors.ts'
 import type { Condition, Decision, Step, Store, StoreEvent } from '../../../src/runtime/store/store.ts'
-import type { OpenStore, StoreUnderTest } from './store-contract.ts'
+import { contractCheck, type OpenStore } from './store-contract.ts'
 
 const put = (key: string, text: string, lease = 0): Step => ({
   type: 'put',
@@ -23,15 +22,7 @@ async function decidedBy(store: Store, ...conditions: Condition[]): Promise<bool
 }
 
 export function testDecisionContract(engine: string, open: OpenStore): void {
-  const check = (name: string, body: (under: StoreUnderTest) => Promise<void>) =>
-    test(`${engine}: ${name}`, async () => {
-      const under = await open()
-      try {
-        await body(under)
-      } finally {
-        await under.dispose()
-      }
-    })
+  const check = contractCheck(engine, open)
 
   check('a decision takes one of two branches, at one revision', async ({ store }) => {
     await store.decide(doing(put('/a', '1'), put('/b', '1')))

@@ -54,8 +54,9 @@ class Recorder implements WatchListener {
   }
 }
 
-export function testStoreContract(engine: string, open: OpenStore): void {
-  const check = (name: string, body: (under: StoreUnderTest) => Promise<void>) =>
+/** One test of a contract: on an engine of its own, which is closed afterwards. */
+export function contractCheck(engine: string, open: OpenStore) {
+  return (name: string, body: (under: StoreUnderTest) => Promise<void>) =>
     test(`${engine}: ${name}`, async () => {
       const under = await open()
       try {
@@ -64,6 +65,10 @@ export function testStoreContract(engine: string, open: OpenStore): void {
         await under.dispose()
       }
     })
+}
+
+export function testStoreContract(engine: string, open: OpenStore): void {
+  const check = contractCheck(engine, open)
 
   check('a put is read back with its revisions', async ({ store }) => {
     const before = store.revision
