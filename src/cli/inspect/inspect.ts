@@ -4,6 +4,7 @@ import { promisify } from 'node:util'
 import { gzip } from 'node:zlib'
 import type { Clock } from '../../base/clock.ts'
 import { Mk8sError, messageOf } from '../../base/errors.ts'
+import { renderTar } from '../../base/tar.ts'
 import { createAdminClient } from '../../client/admin-client.ts'
 import type { NodeStatus } from '../../client/node-status.ts'
 import { readClusterInit, readNodeConfig } from '../../config/config-files.ts'
@@ -25,7 +26,6 @@ import {
   readTail,
 } from './read-node.ts'
 import { createRedactor, redactObject, secretValues } from './redact.ts'
-import { renderTar } from './tar.ts'
 
 const ROOT = 'inspection-report'
 const PRIVATE = 0o600
@@ -187,9 +187,14 @@ async function writeBundle(
 ): Promise<void> {
   const entries = [...files].map(([name, content]) => {
     const text = typeof content === 'string' ? content : `${JSON.stringify(content, null, 2)}\n`
-    return { name: `${ROOT}/${name}`, content: redact(text) }
+    return {
+      type: 'file' as const,
+      name: `${ROOT}/${name}`,
+      mode: PRIVATE,
+      content: Buffer.from(redact(text)),
+    }
   })
-  const bytes = await promisify(gzip)(renderTar(entries, nowMs))
+  const bytes = await promisify(gzip)(renderTar(entries, { modifiedMs: nowMs, owner: 'root' }))
   const temporary = `${path}.${process.pid}.new`
   try {
     writeFileSync(temporary, bytes, { mode: PRIVATE, flag: 'wx' })

@@ -1,9 +1,9 @@
 /** An image out of the machine's own static busybox: a small but whole userland. */
 import { existsSync, readFileSync } from 'node:fs'
 import { Mk8sError } from '../../base/errors.ts'
+import type { TarEntry } from '../../base/tar.ts'
 import { runProgram } from '../../host/programs.ts'
 import { type Architecture, renderOciArchive } from './oci-archive.ts'
-import type { TarEntry } from './tar.ts'
 
 const PATHS = ['/bin/busybox', '/usr/bin/busybox']
 const PASSWD = 'root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n'

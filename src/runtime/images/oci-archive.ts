@@ -1,6 +1,6 @@
 /** An image of one layer as an OCI archive (pure): what `ctr images import`, podman and skopeo take. */
 import { createHash } from 'node:crypto'
-import { renderTar, type TarEntry } from './tar.ts'
+import { renderTar, type TarEntry } from '../../base/tar.ts'
 
 export type Architecture = 'amd64' | 'arm64'
 

@@ -5,6 +5,7 @@ import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test, { after } from 'node:test'
+import { renderTar } from '../../../../src/base/tar.ts'
 import {
   findWhatIsWrong,
   type InspectFacts,
@@ -13,7 +14,6 @@ import {
 } from '../../../../src/cli/inspect/findings.ts'
 import { readLogFacts, readTail } from '../../../../src/cli/inspect/read-node.ts'
 import { createRedactor, redactObject, secretValues } from '../../../../src/cli/inspect/redact.ts'
-import { renderTar } from '../../../../src/cli/inspect/tar.ts'
 import type { KubeObject } from '../../../../src/kube/object.ts'
 import type { Event } from '../../../../src/kube/types.ts'
 import { nodeStatus } from '../../../support/node-status.ts'
@@ -31,10 +31,10 @@ test('tar reads what we write, names, modes and contents', () => {
     archive,
     renderTar(
       [
-        { name: 'r/a.txt', content: 'one' },
-        { name: 'r/b/c.txt', content: big },
+        { type: 'file', name: 'r/a.txt', mode: 0o600, content: Buffer.from('one') },
+        { type: 'file', name: 'r/b/c.txt', mode: 0o600, content: Buffer.from(big) },
       ],
-      NOW,
+      { modifiedMs: NOW, owner: 'root' },
     ),
   )
   const ran = spawnSync('tar', ['-xf', archive, '-C', directory])

@@ -5,9 +5,9 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { renderTar } from '../../../../src/base/tar.ts'
 import { renderOciArchive } from '../../../../src/runtime/images/oci-archive.ts'
 import { pauseImage, pauseProgram } from '../../../../src/runtime/images/pause-image.ts'
-import { renderTar } from '../../../../src/runtime/images/tar.ts'
 import { until } from '../../../support/until.ts'
 
 function withDirectory<T>(work: (directory: string) => T): T {

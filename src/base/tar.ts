@@ -1,4 +1,4 @@
-/** Writes ustar archives (pure). Times are zero, so that the same entries give the same bytes. */
+/** Writes ustar archives (pure). Times are zero unless one is given, so that the same entries give the same bytes. */
 
 export type TarEntry =
   | { readonly type: 'file'; readonly name: string; readonly mode: number; readonly content: Buffer }
@@ -10,12 +10,20 @@ const BLOCK = 512
 const NAME_LENGTH_MAX = 100
 const TYPE_FLAGS = { file: '0', link: '1', symlink: '2', directory: '5' } as const
 
-export function renderTar(entries: readonly TarEntry[]): Buffer {
+export interface TarOptions {
+  /** Wall time of every entry. */
+  readonly modifiedMs?: number
+  /** Name of the user and the group that everything belongs to. */
+  readonly owner?: string
+}
+
+/** The bytes of the archive, before compression. Throws RangeError for a name of more than 100 bytes. */
+export function renderTar(entries: readonly TarEntry[], options: TarOptions = {}): Buffer {
   const parts: Buffer[] = []
   for (const entry of entries) {
     const content = entry.type === 'file' ? entry.content : Buffer.alloc(0)
     parts.push(
-      renderHeader(entry, content.length),
+      renderHeader(entry, content.length, options),
       content,
       Buffer.alloc((BLOCK - (content.length % BLOCK)) % BLOCK),
     )
@@ -23,7 +31,7 @@ export function renderTar(entries: readonly TarEntry[]): Buffer {
   return Buffer.concat([...parts, Buffer.alloc(2 * BLOCK)])
 }
 
-function renderHeader(entry: TarEntry, size: number): Buffer {
+function renderHeader(entry: TarEntry, size: number, { modifiedMs = 0, owner = '' }: TarOptions): Buffer {
   const name = entry.type === 'directory' ? `${entry.name}/` : entry.name
   const target = 'target' in entry ? entry.target : ''
   if (Buffer.byteLength(name) > NAME_LENGTH_MAX || Buffer.byteLength(target) > NAME_LENGTH_MAX) {
@@ -37,12 +45,14 @@ function renderHeader(entry: TarEntry, size: number): Buffer {
   octal(0, 108, 8)
   octal(0, 116, 8)
   octal(size, 124, 12)
-  octal(0, 136, 12)
+  octal(Math.floor(modifiedMs / 1_000), 136, 12)
   header.write(' '.repeat(8), 148)
   header.write(TYPE_FLAGS[entry.type], 156)
   header.write(target, 157)
   header.write('ustar\0', 257, 'latin1')
   header.write('00', 263)
+  header.write(owner, 265)
+  header.write(owner, 297)
   const sum = header.reduce((total, byte) => total + byte, 0)
   header.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148, 'latin1')
   return header
