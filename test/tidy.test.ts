@@ -37,6 +37,8 @@ const layers: readonly (readonly [prefix: string, layer: number])[] = [
   ['src/runtime/metrics/', 3],
   ['src/runtime/images/', 3],
   ['src/runtime/admin/', 3],
+  ['src/runtime/members/', 3],
+  ['src/runtime/join/', 3.5],
   ['src/runtime/supervisor/', 3],
   ['src/cli/', 3],
   ['src/runtime/', 4],

@@ -152,10 +152,19 @@ function completeNode({ dataDir, resolved, recorded, facts, random }: NodeParts)
   return Object.freeze({
     dataDir,
     clusterId: recorded?.recorded['clusterId'] ?? random.uuid(),
+    memberId: Number.parseInt(recorded?.recorded['memberId'] ?? drawMemberId(random), 16),
+    role: 'server' as const,
     ...resolved,
     runtime: runtime.name,
     runtimeReason: recorded?.recorded['runtimeReason'] ?? runtime.reason,
   })
+}
+
+/** 48 bits, hexadecimal; 0 is nobody. */
+function drawMemberId(random: Random): string {
+  return Buffer.from(random.bytes(6))
+    .toString('hex')
+    .replace(/^0{12}$/, '1')
 }
 
 function wantedFiles({
@@ -235,6 +244,7 @@ export function pkiParts(
     extraSans: [],
     clusterDomain: cluster.clusterDomain,
     clusterId: node.clusterId,
+    memberId: node.memberId.toString(16),
     clock,
     random,
   }

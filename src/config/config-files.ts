@@ -31,10 +31,13 @@ export function readNodeConfig(dataDir: string): NodeConfig {
   const recorded = readRecorded(path)
   if (recorded === undefined) throw notInstalled(dataDir)
   const { node } = resolveRecorded(recorded, path)
-  const { clusterId, runtimeReason = '' } = recorded.recorded
+  const { clusterId, memberId = '', role = 'server', runtimeReason = '' } = recorded.recorded
   if (clusterId === undefined || node.runtime === 'auto')
     throw damaged(path, ['clusterId or runtime is missing'])
-  return Object.freeze({ dataDir, clusterId, ...node, runtime: node.runtime, runtimeReason })
+  if (!/^[0-9a-f]{1,12}$/.test(memberId) || (role !== 'server' && role !== 'worker'))
+    throw damaged(path, ['memberId is no hexadecimal number, or role is neither server nor worker'])
+  const recordedParts = { clusterId, memberId: Number.parseInt(memberId, 16), role, runtimeReason } as const
+  return Object.freeze({ dataDir, ...recordedParts, ...node, runtime: node.runtime })
 }
 
 /** What the first start has to bring into the store. */
@@ -80,12 +83,14 @@ export function readConfigFile(path: string): ConfigDocuments {
 }
 
 export function renderNodeConfig(config: NodeConfig): string {
-  const { clusterId, nodeName, bindAddress, ports, runtime, runtimeReason, criSocket, etcdListen, logLevel } =
-    config
+  const { clusterId, memberId, role, nodeName, bindAddress, ports, runtime, runtimeReason } = config
+  const { criSocket, etcdListen, failureDomain, logLevel } = config
   const socket = criSocket === '' ? {} : { criSocket }
   const etcd = etcdListen === 'off' ? {} : { etcd: { listen: etcdListen } }
   const fields = {
     clusterId,
+    memberId: memberId.toString(16),
+    role,
     nodeName,
     bindAddress,
     ports: { ...ports },
@@ -93,6 +98,7 @@ export function renderNodeConfig(config: NodeConfig): string {
     runtimeReason,
     ...socket,
     ...etcd,
+    ...(failureDomain === '' ? {} : { failureDomain }),
     logLevel,
   }
   return renderDocuments([{ apiVersion: CONFIG_API_VERSION, kind: 'NodeConfig', ...fields }])

@@ -13,6 +13,12 @@ export interface NodeConfig {
   readonly dataDir: string
   /** Given to the cluster by its first node; a UUID. */
   readonly clusterId: string
+  /** What the datastore calls this member: below 2^48, never reused. Workers have one too, of no use. */
+  readonly memberId: number
+  /** A server holds the datastore and serves the API; a worker runs pods only. */
+  readonly role: 'server' | 'worker'
+  /** What fails together, such as a rack or a room; empty for the node by itself. */
+  readonly failureDomain: string
   readonly nodeName: string
   /** IPv4 or IPv6 address that the servers listen on and that the node is known by. */
   readonly bindAddress: string

@@ -7,6 +7,7 @@ export type OptionType =
   | 'address'
   | 'cidr'
   | 'domain'
+  | 'failure-domain'
   | 'etcd-listen'
   | 'log-level'
   | 'node-name'
@@ -90,6 +91,16 @@ export const options: readonly OptionInfo[] = [
     help: 'The CRI socket of a runtime that is there already, as unix:///run/containerd/containerd.sock.',
   },
   {
+    key: 'failureDomain',
+    kind: 'NodeConfig',
+    flag: 'failure-domain',
+    env: 'MK8S_FAILURE_DOMAIN',
+    type: 'failure-domain',
+    default: '',
+    defaultMeaning: 'the node by itself',
+    help: 'What fails together, such as a rack or a room: voters of the datastore are spread over them.',
+  },
+  {
     key: 'logLevel',
     kind: 'NodeConfig',
     flag: 'log-level',
@@ -152,4 +163,4 @@ export const options: readonly OptionInfo[] = [
 ]
 
 /** Keys that `install` writes into a node's config.yaml beside the options. */
-export const recordedKeys = ['clusterId', 'runtimeReason'] as const
+export const recordedKeys = ['clusterId', 'memberId', 'role', 'runtimeReason'] as const

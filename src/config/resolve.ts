@@ -29,7 +29,10 @@ export interface ConfigSources {
 
 /** As typed in, complete: what the runtime `auto` means is decided by the host. */
 export interface ResolvedConfig {
-  readonly node: Omit<NodeConfig, 'clusterId' | 'dataDir' | 'runtime' | 'runtimeReason'> & {
+  readonly node: Omit<
+    NodeConfig,
+    'clusterId' | 'memberId' | 'role' | 'dataDir' | 'runtime' | 'runtimeReason'
+  > & {
     readonly runtime: NodeConfig['runtime'] | 'auto'
   }
   readonly cluster: ClusterConfig
@@ -162,6 +165,7 @@ function toNode(values: Values): ResolvedConfig['node'] {
       kubelet: port('kubelet'),
     }),
     runtime: textOf(values, 'runtime') as ResolvedConfig['node']['runtime'],
+    failureDomain: textOf(values, 'failureDomain'),
     etcdListen: textOf(values, 'etcd.listen'),
     criSocket: textOf(values, 'criSocket').replace(/^unix:\/\//, ''),
     logLevel: textOf(values, 'logLevel') as NodeConfig['logLevel'],

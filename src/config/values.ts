@@ -17,6 +17,8 @@ export function problemWith(type: OptionType, text: string): string | undefined 
       return cidrProblem(text)
     case 'domain':
       return domainProblem(text)
+    case 'failure-domain':
+      return failureDomainProblem(text)
     case 'etcd-listen':
       return etcdListenProblem(text)
     case 'node-name':
@@ -36,6 +38,11 @@ export function problemWith(type: OptionType, text: string): string | undefined 
       return unreachable(type)
   }
 }
+
+const failureDomainProblem = (text: string): string | undefined =>
+  /^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$/.test(text)
+    ? undefined
+    : `${quote(text)} is not a failure domain: up to 63 letters, digits, "-", "_" and "."`
 
 const quote = (text: string): string => JSON.stringify(text)
 

@@ -60,6 +60,7 @@ export async function startServer(parts: ServerParts): Promise<Server> {
     random,
     log: log.child({ component: 'store' }),
     clusterId: config.clusterId,
+    memberId: config.memberId,
     onFatal: parts.onFatal,
   })
   try {

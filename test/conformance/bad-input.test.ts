@@ -234,6 +234,7 @@ describe('bad input', () => {
       extraSans: [],
       clusterDomain: 'cluster.local',
       clusterId: 'other',
+      memberId: '1',
       clock: systemClock,
       random: systemRandom,
     })

@@ -53,6 +53,7 @@ before(async () => {
     extraSans: [],
     clusterDomain: 'cluster.local',
     clusterId: 'test',
+    memberId: '1',
     clock: systemClock,
     random: systemRandom,
   })

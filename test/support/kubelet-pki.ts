@@ -22,6 +22,7 @@ export async function createTestPki(): Promise<TestPki> {
       extraSans: [],
       clusterDomain: 'cluster.local',
       clusterId: 'test',
+      memberId: '1',
     }
     await ensurePki({ ...facts, directory, clock: systemClock, random: systemRandom })
     const pki = await loadPki(directory)

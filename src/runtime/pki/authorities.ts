@@ -35,7 +35,7 @@ export interface LeafFacts {
   readonly extraSans: readonly string[]
   readonly clusterDomain: string
   readonly clusterId: string
-  /** What the store calls this member. */
+  /** What the store calls this member, in hexadecimal without leading zeros. */
   readonly memberId: string
 }
 

@@ -21,10 +21,8 @@ import { generateKey, issueAuthority, issueLeaf, type PemPair, type Validity } f
 
 export type { PemPair } from './issue.ts'
 
-export interface PkiParts extends Omit<LeafFacts, 'memberId'> {
+export interface PkiParts extends LeafFacts {
   readonly directory: string
-  /** Absent: the node's name. */
-  readonly memberId?: string
   readonly clock: Pick<Clock, 'now'>
   readonly random: Random
 }
@@ -59,7 +57,7 @@ export async function ensurePki(parts: PkiParts): Promise<PkiReport> {
   const report = { created: [] as string[], renewed: [] as string[], kept: [] as string[] }
   const files: FileToWrite[] = []
   const authorities = await ensureAuthorities(parts, report, files)
-  const plans = planLeaves({ ...parts, memberId: parts.memberId ?? parts.nodeName })
+  const plans = planLeaves(parts)
   await Promise.all(
     plans.map(plan => ensureLeaf(plan, { parts, report, files, authority: authorities[plan.authority] })),
   )

@@ -8,7 +8,12 @@ import type { Clock } from '../../base/clock.ts'
 import { Mk8sError } from '../../base/errors.ts'
 import type { Log } from '../../base/log.ts'
 import type { Random } from '../../base/random.ts'
+import type { Membership } from '../raft/membership.ts'
+import type { MemberId } from '../raft/messages.ts'
+import type { Configuration } from '../raft/quorum.ts'
+import type { ChangeOutcome } from '../raft/ready.ts'
 import type { LogCheck } from './check.ts'
+import type { PeerAddress, PeerCredentials } from './peers/links.ts'
 import { RaftEngine } from './raft-engine.ts'
 import { type DirectoryLock, lockDirectory } from './sqlite/directory-lock.ts'
 import type { Store } from './store.ts'
@@ -21,8 +26,51 @@ export interface RaftStoreParts {
   readonly log: Log
   /** A UUID; drawn when the store is created without one. */
   readonly clusterId?: string
+  /** For a store that has yet to be created; drawn when absent. */
+  readonly memberId?: MemberId
+  /** Absent: a store that stays alone and listens on no port. */
+  readonly peers?: PeerOptions
+  /** A new member of a cluster that exists: it waits to be told, instead of being a cluster of its own. */
+  readonly joins?: boolean
   /** The store cannot go on: the process should say why and end. Called at most once. */
   readonly onFatal: (error: Error) => void
+}
+
+export interface PeerOptions {
+  readonly credentials: PeerCredentials
+  /** Usually the node's address and port 19001. */
+  readonly listen: PeerAddress
+  /** The URI that a member's certificate must carry. */
+  readonly identityOf: (member: MemberId) => string
+  /** Where the others may be found until `setPeers` knows better. */
+  readonly known: readonly PeerLocation[]
+}
+
+export interface PeerLocation {
+  readonly member: MemberId
+  /** Tried in turn. */
+  readonly addresses: readonly PeerAddress[]
+}
+
+/** What a leader knows of another member. */
+export interface MemberProgress {
+  readonly member: MemberId
+  /** Last index known to be durable there. */
+  readonly match: number
+  /** Milliseconds since it was last heard of; null when never in this term. */
+  readonly silentMs: number | null
+  /** A snapshot is on its way to it. */
+  readonly snapshot: boolean
+}
+
+/** What the raft thread measured lately, and the timers that follow from it; milliseconds. */
+export interface StoreTiming {
+  readonly flushMedianMs: number
+  readonly flushWorstMs: number
+  readonly roundTripMs: number
+  readonly heartbeatMs: number
+  /** An election begins after one to two times this without a leader. */
+  readonly electionMs: number
 }
 
 export interface StoreStatus {
@@ -41,6 +89,11 @@ export interface StoreStatus {
   readonly revision: number
   readonly compactedRevision: number
   readonly keys: number
+  /** Who votes and who learns, as this member's log has it; in force as soon as it is there. */
+  readonly membership: Configuration
+  /** Of every other member; empty on a member that does not lead. */
+  readonly progress: readonly MemberProgress[]
+  readonly timing: StoreTiming
 }
 
 export interface RaftStore extends Store {
@@ -48,6 +101,16 @@ export interface RaftStore extends Store {
   status(): StoreStatus
   /** Reads everything on disk and says what is wrong with it. */
   check(): Promise<StoreCheck>
+  /** Gives the space of what was deleted back to the file system. Sizes of the database in bytes. */
+  defragment(): Promise<{ readonly before: number; readonly after: number }>
+  /** Where the other members are found from now on. */
+  setPeers(peers: readonly PeerLocation[]): void
+  /** Begins a change, on the leader only; resolves when it is in the log. `status().membership` shows its progress. */
+  changeMembership(target: Membership): Promise<ChangeOutcome>
+  /** Hands over to this voter, or to the one that has most; false when this member does not lead or nobody can. */
+  transferLeadership(target?: MemberId): Promise<boolean>
+  /** Called at each change of the membership in force or of who leads; returns an unsubscribe. */
+  onMembership(listener: () => void): () => void
 }
 
 export interface StoreCheck {
@@ -57,8 +120,8 @@ export interface StoreCheck {
 }
 
 /**
- * Opens or creates the store in `directory` and resolves once it leads (as the only member) and has applied
- * everything in its log. Throws `store/locked`, `store/corrupt`, `store/disk`, `store/version`.
+ * Opens or creates the store in `directory`. With one voter, this member, it resolves once that leads and has
+ * applied everything in its log; otherwise once what is on disk is loaded: `barrier` waits for the rest. Throws `store/locked`, `store/corrupt`, `store/disk`, `store/version`.
  */
 export async function openRaftStore(parts: RaftStoreParts): Promise<RaftStore> {
   const lock = prepareDirectory(parts.directory)

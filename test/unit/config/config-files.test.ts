@@ -20,6 +20,9 @@ after(() => rmSync(directory, { recursive: true }))
 const node: NodeConfig = {
   dataDir: directory,
   clusterId: '6f1d2a80-0000-4000-8000-000000000000',
+  memberId: 0x1f2e3d4c5b6a,
+  role: 'worker',
+  failureDomain: 'rack-1',
   nodeName: '1234',
   bindAddress: '127.0.0.2',
   ports: { api: 1, join: 2, raft: 3, kubelet: 4 },

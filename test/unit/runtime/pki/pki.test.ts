@@ -26,6 +26,7 @@ function partsIn(context: TestContext, over: Partial<PkiParts> = {}): PkiParts {
     extraSans: ['api.example.org'],
     clusterDomain: 'cluster.local',
     clusterId: 'c1',
+    memberId: '1',
     clock: { now: () => Date.now() },
     random: systemRandom,
     ...over,
