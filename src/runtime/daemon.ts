@@ -89,7 +89,10 @@ async function runServer(config: NodeConfig, log: Log): Promise<number> {
     log,
     signal: interrupted.signal,
     onFatal: fail,
-    onStopRequested: () => ended.resolve(EXIT_OK),
+    onStopRequested: () => {
+      interrupted.abort()
+      ended.resolve(EXIT_OK)
+    },
   })
   const server = await starting.catch(error => {
     if (interrupted.signal.aborted) return undefined

@@ -18,7 +18,7 @@ export interface Datastore {
   readonly handlers: DatastoreHandlers
 }
 
-type Needs = Shared & { readonly store: RaftStore }
+type Needs = Pick<Shared, 'config' | 'pki' | 'clock' | 'log'> & { readonly store: RaftStore }
 
 export function buildDatastore(needs: Needs): Datastore {
   const listen = etcdListenOf(needs)

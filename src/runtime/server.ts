@@ -3,32 +3,30 @@
  * Order: store → API server → the objects a cluster begins with → node → controllers and scheduler.
  */
 import { join } from 'node:path'
+import { abortable } from '../base/abortable.ts'
 import type { Clock } from '../base/clock.ts'
 import type { Component } from '../base/component.ts'
+import { Mk8sError } from '../base/errors.ts'
 import type { Log } from '../base/log.ts'
 import type { Random } from '../base/random.ts'
-import type { Problem } from '../client/node-status.ts'
 import type { ClusterInit } from '../config/config-files.ts'
 import type { NodeConfig } from '../config/node-config.ts'
 import { readAsset } from '../host/assets.ts'
-import { ADMIN_GROUP, groupId } from '../host/groups.ts'
 import { nodePaths } from '../host/node-files.ts'
 import { parseModel } from '../kube/model.ts'
-import type { Node, Pod } from '../kube/types.ts'
-import { createAdminServer } from './admin/admin.ts'
 import { isFirstStart, recordFirstStart, settleClusterConfig } from './cluster-config.ts'
-import { findProblems } from './cluster-problems.ts'
 import { createFirstManifests } from './first-manifests.ts'
 import { createLeaderDuties } from './leader-duties.ts'
 import { refuseMissingDatastore } from './missing-datastore.ts'
-import { reportNodeStatus } from './node-status-report.ts'
-import { loadPki } from './pki/pki.ts'
+import { peerIdentity } from './pki/authorities.ts'
+import { loadPki, type Pki } from './pki/pki.ts'
+import { buildAdmin, type RunningParts } from './server-admin.ts'
 import { type Api, buildApi, type Shared } from './server-api.ts'
 import { buildDatastore, type Datastore } from './server-datastore.ts'
 import { leaderDutiesOf } from './server-leader.ts'
 import { buildNode } from './server-node.ts'
-import { openRaftStore, type RaftStore } from './store/raft-store.ts'
-import { createSupervisor, type Supervisor } from './supervisor/supervisor.ts'
+import { openRaftStore, type PeerOptions, type RaftStore } from './store/raft-store.ts'
+import { createSupervisor } from './supervisor/supervisor.ts'
 
 export interface ServerParts {
   readonly config: NodeConfig
@@ -54,6 +52,7 @@ export interface Server {
 export async function startServer(parts: ServerParts): Promise<Server> {
   const { config, clock, random, log } = parts
   refuseMissingDatastore(config.dataDir)
+  const pki = await loadPki(nodePaths(config.dataDir).pki)
   const store = await openRaftStore({
     directory: join(config.dataDir, 'datastore'),
     clock,
@@ -61,37 +60,48 @@ export async function startServer(parts: ServerParts): Promise<Server> {
     log: log.child({ component: 'store' }),
     clusterId: config.clusterId,
     memberId: config.memberId,
+    peers: peersOf(config, pki),
     onFatal: parts.onFatal,
   })
   try {
-    return await startOn(store, parts)
+    return await startOn(store, pki, parts)
   } catch (error) {
     await store.close()
     throw error
   }
 }
 
-async function startOn(store: RaftStore, parts: ServerParts): Promise<Server> {
-  const { config, clock, random, log } = parts
-  const model = parseModel(readAsset('model.json'))
-  const pki = await loadPki(nodePaths(config.dataDir).pki)
-  await store.barrier(parts.signal)
-  const cluster = await settleClusterConfig(store, () => parts.clusterInit().cluster)
-  const shared = { config, cluster, store, model, pki, clock, random, log }
-  const api = buildApi(shared, parts.onFatal)
-  const node = buildNode(shared, api.server)
-  const duties = createLeaderDuties({
+function peersOf({ bindAddress, ports, clusterId }: NodeConfig, pki: Pki): PeerOptions {
+  const { certificate, key } = pki.leaves.peer
+  return {
+    credentials: { certificate, key, authority: pki.authorities['peer-ca'].certificate },
+    listen: { host: bindAddress, port: ports.raft },
+    identityOf: member => peerIdentity(clusterId, member.toString(16)),
+    known: [],
+  }
+}
+
+/** The admin socket answers from the first moment on, so that a node which waits for its cluster can say so. */
+async function startOn(store: RaftStore, pki: Pki, parts: ServerParts): Promise<Server> {
+  const { config, clock, log } = parts
+  const datastore = buildDatastore({ config, store, pki, clock, log })
+  let running: RunningParts | null = null
+  const admin = buildAdmin({
+    ...parts,
     store,
-    dutiesOf: term => leaderDutiesOf(shared, api.server, term),
-    log: log.child({ component: 'leader' }),
+    datastore: datastore.handlers,
+    running: () => running,
   })
-  const manifests = isFirstStart(store) ? [firstManifests(parts, store, api, shared)] : []
-  const datastore = buildDatastore({ ...shared, store })
-  const components = [...api.components, ...datastore.components, ...node.components, duties, ...manifests]
-  const supervisor = createSupervisor({ components, clock, log: log.child({ component: 'supervisor' }) })
-  const admin = buildAdmin(parts, { store, supervisor, api, datastore, stopWorkloads: node.stopWorkloads })
   await admin.start(parts.signal)
-  await supervisor.start(parts.signal)
+  try {
+    await waitUntilCaughtUp(store, parts)
+    running = await buildNodeParts(store, pki, datastore, parts)
+    await running.supervisor.start(parts.signal)
+  } catch (error) {
+    await admin.stop()
+    throw error
+  }
+  const { supervisor } = running
   log.info('serving', { address: config.bindAddress, port: config.ports.api })
   return {
     async stop() {
@@ -102,6 +112,41 @@ async function startOn(store: RaftStore, parts: ServerParts): Promise<Server> {
   }
 }
 
+/** Waits for a leader for as long as it takes: after a power cut the other machines may come later. */
+async function waitUntilCaughtUp(store: RaftStore, { signal, log }: ServerParts): Promise<void> {
+  for (;;) {
+    try {
+      return await abortable(store.barrier(signal), signal)
+    } catch (error) {
+      if (!(error instanceof Mk8sError) || error.code !== 'store/no-leader') throw error
+      log.warn('the datastore has no leader yet; waiting for the other members')
+    }
+  }
+}
+
+async function buildNodeParts(
+  store: RaftStore,
+  pki: Pki,
+  datastore: Datastore,
+  parts: ServerParts,
+): Promise<RunningParts> {
+  const { config, clock, random, log } = parts
+  const model = parseModel(readAsset('model.json'))
+  const cluster = await settleClusterConfig(store, () => parts.clusterInit().cluster)
+  const shared = { config, cluster, store, model, pki, clock, random, log }
+  const api = buildApi(shared, parts.onFatal)
+  const node = buildNode(shared, api.server)
+  const duties = createLeaderDuties({
+    store,
+    dutiesOf: term => leaderDutiesOf(shared, api.server, term),
+    log: log.child({ component: 'leader' }),
+  })
+  const manifests = isFirstStart(store) ? [firstManifests(parts, store, api, shared)] : []
+  const components = [...api.components, ...datastore.components, ...node.components, duties, ...manifests]
+  const supervisor = createSupervisor({ components, clock, log: log.child({ component: 'supervisor' }) })
+  return { supervisor, api, stopWorkloads: node.stopWorkloads }
+}
+
 function firstManifests(parts: ServerParts, store: RaftStore, api: Api, shared: Shared): Component {
   return createFirstManifests({
     manifests: parts.clusterInit().manifests,
@@ -110,54 +155,5 @@ function firstManifests(parts: ServerParts, store: RaftStore, api: Api, shared: 
     clock: parts.clock,
     log: parts.log.child({ component: 'manifests' }),
     onDone: () => recordFirstStart(store),
-  })
-}
-
-function problemsOf(api: Api, clock: Clock): Problem[] {
-  const { objects } = api.server
-  const [nodes, pods] = [objects.list('', 'nodes') as Node[], objects.list('', 'pods') as Pod[]]
-  return findProblems({ nodes, pods, nowMs: clock.now() })
-}
-
-interface AdminNeeds {
-  readonly store: RaftStore
-  readonly supervisor: Supervisor
-  readonly api: Api
-  readonly datastore: Datastore
-  readonly stopWorkloads: () => Promise<void>
-}
-
-function buildAdmin(parts: ServerParts, needs: AdminNeeds): Component {
-  const { store, supervisor, api, stopWorkloads } = needs
-  const { config, clock } = parts
-  const log = parts.log.child({ component: 'admin' })
-  const startedAtMs = clock.now()
-  const adminGroup = groupId(ADMIN_GROUP)
-  return createAdminServer({
-    socketPath: nodePaths(config.dataDir).adminSocket,
-    ...(adminGroup === undefined ? {} : { groupId: adminGroup }),
-    clock,
-    log,
-    handlers: {
-      status: async ({ brief = false } = {}) =>
-        reportNodeStatus({
-          config,
-          processId: process.pid,
-          startedAtMs,
-          nowMs: clock.now(),
-          leadership: store.leadership,
-          revision: store.revision,
-          components: supervisor.health(),
-          node: api.server.objects.get('', 'nodes', '', config.nodeName),
-          problems: brief ? [] : problemsOf(api, clock),
-        }),
-      async stop({ workloads }) {
-        // Whoever asks ends what is left behind, without the runtime where it must be.
-        if (workloads)
-          await stopWorkloads().catch(error => log.warn('the pods could not be ended', { error }))
-        parts.onStopRequested()
-      },
-      datastore: needs.datastore.handlers,
-    },
   })
 }

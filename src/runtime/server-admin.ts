@@ -1,0 +1,83 @@
+/** Builds the admin socket of a node: what it tells and does while the node waits for its cluster, and after. */
+import type { Clock } from '../base/clock.ts'
+import type { Component } from '../base/component.ts'
+import type { Log } from '../base/log.ts'
+import type { Problem } from '../client/node-status.ts'
+import type { NodeConfig } from '../config/node-config.ts'
+import { ADMIN_GROUP, groupId } from '../host/groups.ts'
+import { nodePaths } from '../host/node-files.ts'
+import type { Node, Pod } from '../kube/types.ts'
+import { createAdminServer, type DatastoreHandlers } from './admin/admin.ts'
+import { findProblems } from './cluster-problems.ts'
+import { reportNodeStatus } from './node-status-report.ts'
+import type { Api } from './server-api.ts'
+import type { RaftStore } from './store/raft-store.ts'
+import type { Supervisor } from './supervisor/supervisor.ts'
+
+/** What there is once the node knows its cluster. */
+export interface RunningParts {
+  readonly supervisor: Supervisor
+  readonly api: Api
+  readonly stopWorkloads: () => Promise<void>
+}
+
+export interface AdminNeeds {
+  readonly config: NodeConfig
+  readonly store: RaftStore
+  readonly datastore: DatastoreHandlers
+  /** Null while the node waits for its cluster. */
+  readonly running: () => RunningParts | null
+  readonly onStopRequested: () => void
+  readonly clock: Clock
+  readonly log: Log
+}
+
+export function buildAdmin(needs: AdminNeeds): Component {
+  const { config, store, running, clock } = needs
+  const log = needs.log.child({ component: 'admin' })
+  const startedAtMs = clock.now()
+  const adminGroup = groupId(ADMIN_GROUP)
+  return createAdminServer({
+    socketPath: nodePaths(config.dataDir).adminSocket,
+    ...(adminGroup === undefined ? {} : { groupId: adminGroup }),
+    clock,
+    log,
+    handlers: {
+      status: async ({ brief = false } = {}) => {
+        const parts = running()
+        return reportNodeStatus({
+          config,
+          processId: process.pid,
+          startedAtMs,
+          nowMs: clock.now(),
+          leadership: store.leadership,
+          revision: store.revision,
+          components: parts?.supervisor.health() ?? [WAITING],
+          node: parts?.api.server.objects.get('', 'nodes', '', config.nodeName) ?? null,
+          problems: brief || parts === null ? [] : problemsOf(parts.api, clock),
+        })
+      },
+      async stop({ workloads }) {
+        // Whoever asks ends what is left behind, without the runtime where it must be.
+        if (workloads) {
+          const ended = running()?.stopWorkloads() ?? Promise.resolve()
+          await ended.catch(error => log.warn('the pods could not be ended', { error }))
+        }
+        needs.onStopRequested()
+      },
+      datastore: needs.datastore,
+    },
+  })
+}
+
+const WAITING = {
+  name: 'datastore',
+  ok: false,
+  reason: 'it waits for a leader, and to catch up with it',
+}
+
+function problemsOf(api: Api, clock: Clock): Problem[] {
+  const { objects } = api.server
+  const [nodes, pods] = [objects.list('', 'nodes') as Node[], objects.list('', 'pods') as Pod[]]
+  return findProblems({ nodes, pods, nowMs: clock.now() })
+}
