@@ -14,8 +14,12 @@ export const LEAVES = [
 ] as const
 export type LeafName = (typeof LEAVES)[number]
 
+/** A worker holds no authority: its certificates come from a server, for keys that never leave the worker. */
+export const WORKER_LEAVES = ['kubelet', 'kubelet-client', 'proxy-client'] as const
+export type WorkerLeafName = (typeof WORKER_LEAVES)[number]
+
 export interface LeafPlan {
-  readonly name: LeafName
+  readonly name: LeafName | WorkerLeafName
   readonly authority: AuthorityName
   readonly commonName: string
   readonly organization?: string
@@ -70,6 +74,24 @@ export function planLeaves(facts: LeafFacts): readonly LeafPlan[] {
   ]
 }
 
+/** Every certificate that a worker of this name has, and no other name: all are signed by the cluster authority. */
+export function planWorkerLeaves(
+  facts: Pick<LeafFacts, 'nodeName' | 'addresses'>,
+): readonly (LeafPlan & { readonly name: WorkerLeafName })[] {
+  const none = { dnsNames: [], ipAddresses: [], uris: [] }
+  const client = { authority: 'cluster-ca', usages: ['client'], ...none } as const
+  return [
+    { ...planKubelet(facts), name: 'kubelet' },
+    {
+      name: 'kubelet-client',
+      commonName: `system:node:${facts.nodeName}`,
+      organization: 'system:nodes',
+      ...client,
+    },
+    { name: 'proxy-client', commonName: 'system:kube-proxy', ...client },
+  ]
+}
+
 function planApiServer(facts: LeafFacts): LeafPlan {
   const service = ['kubernetes', 'kubernetes.default', 'kubernetes.default.svc']
   const names = [
@@ -98,7 +120,7 @@ function planApiServer(facts: LeafFacts): LeafPlan {
   }
 }
 
-function planKubelet(facts: LeafFacts): LeafPlan {
+function planKubelet(facts: Pick<LeafFacts, 'nodeName' | 'addresses'>): LeafPlan {
   return {
     name: 'kubelet',
     authority: 'cluster-ca',

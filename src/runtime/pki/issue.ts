@@ -2,20 +2,16 @@
  * Makes and signs X.509 certificates. The only file that loads the X.509 library, and it does so when it is
  * asked to issue: a daemon whose certificates are all there never pays for it.
  */
-import { createPrivateKey, generateKeyPairSync, webcrypto } from 'node:crypto'
+import { createPrivateKey, createPublicKey, generateKeyPairSync, webcrypto } from 'node:crypto'
 import type { Extension, X509CertificateCreateParamsName } from '@peculiar/x509'
 import type { Random } from '../../base/random.ts'
 import type { LeafPlan } from './authorities.ts'
+import { signerOf, type Validity } from './validity.ts'
 
 /** A certificate and its private key, both PEM. */
 export interface PemPair {
   readonly certificate: string
   readonly key: string
-}
-
-export interface Validity {
-  readonly notBefore: Date
-  readonly notAfter: Date
 }
 
 const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const
@@ -62,7 +58,7 @@ export async function issueAuthority(
   return { certificate: pem(certificate.toString('pem')), key }
 }
 
-/** A leaf certificate for `key`, signed by `authority`. Returns its PEM. */
+/** A leaf certificate for `key` (the private or the public one, PEM), signed by `authority`. Returns its PEM. */
 export async function issueLeaf(
   plan: LeafPlan,
   options: {
@@ -73,9 +69,9 @@ export async function issueLeaf(
   },
 ): Promise<string> {
   const x509 = await loadX509()
-  const issuer = new x509.X509Certificate(options.authority.certificate)
+  const issuer = new x509.X509Certificate(signerOf(options.authority.certificate).toString())
   const signer = await cryptoKeys(options.authority.key)
-  const { publicKey } = await cryptoKeys(options.key)
+  const publicKey = await publicCryptoKey(options.key)
   const certificate = await x509.X509CertificateGenerator.create({
     serialNumber: serialNumber(options.random),
     subject: subjectOf(plan),
@@ -114,20 +110,15 @@ function leafExtensions(x509: X509, plan: LeafPlan): Extension[] {
 }
 
 async function cryptoKeys(pemKey: string): Promise<{ privateKey: CryptoKey; publicKey: CryptoKey }> {
-  const privateKey = createPrivateKey(pemKey)
-  const der = privateKey.export({ type: 'pkcs8', format: 'der' })
-  const { subtle } = webcrypto
-  const jwk = privateKey.export({ format: 'jwk' })
-  const imported = await subtle.importKey('pkcs8', der, ALGORITHM, false, ['sign'])
-  const { kty, crv, x, y } = jwk
-  const publicKey = await subtle.importKey(
-    'jwk',
-    { kty, crv, x, y } as webcrypto.JsonWebKey,
-    ALGORITHM,
-    true,
-    ['verify'],
-  )
-  return { privateKey: imported as CryptoKey, publicKey: publicKey as CryptoKey }
+  const der = createPrivateKey(pemKey).export({ type: 'pkcs8', format: 'der' })
+  const privateKey = await webcrypto.subtle.importKey('pkcs8', der, ALGORITHM, false, ['sign'])
+  return { privateKey: privateKey as CryptoKey, publicKey: await publicCryptoKey(pemKey) }
+}
+
+/** Of a private or a public key. */
+async function publicCryptoKey(pemKey: string): Promise<CryptoKey> {
+  const der = createPublicKey(pemKey).export({ type: 'spki', format: 'der' })
+  return (await webcrypto.subtle.importKey('spki', der, ALGORITHM, true, ['verify'])) as CryptoKey
 }
 
 /** 127 random bits in hexadecimal, positive and never zero. */

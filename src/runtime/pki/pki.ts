@@ -1,6 +1,6 @@
 /**
  * The door of the pki: makes what a node's pki directory lacks, renews what runs out, and reads it for the
- * daemon. An authority is made once and never replaced.
+ * daemon. An authority is made once here; refresh-authority.ts replaces it when it is told to.
  */
 import { createPrivateKey, createPublicKey, X509Certificate } from 'node:crypto'
 import { join } from 'node:path'
@@ -17,7 +17,8 @@ import {
   planLeaves,
 } from './authorities.ts'
 import { type FileToWrite, makePrivateDirectory, pairPaths, readIfThere, writeFilesDurably } from './files.ts'
-import { generateKey, issueAuthority, issueLeaf, type PemPair, type Validity } from './issue.ts'
+import { generateKey, issueAuthority, issueLeaf, type PemPair } from './issue.ts'
+import { AUTHORITY_DAYS, endOf, isDue, LEAF_DAYS, signerOf, validityFrom } from './validity.ts'
 
 export type { PemPair } from './issue.ts'
 
@@ -40,13 +41,6 @@ export interface Pki {
   readonly leaves: Readonly<Record<LeafName, PemPair>>
   readonly serviceAccount: { readonly privateKey: string; readonly publicKey: string }
 }
-
-const DAY_MS = 24 * 60 * 60 * 1000
-const AUTHORITY_DAYS = 3650
-const LEAF_DAYS = 365
-const RENEW_BEFORE_MS = 30 * DAY_MS
-/** Certificates are valid from a little before now, for machines whose clocks are a little behind. */
-const BACKDATE_MS = 5 * 60 * 1000
 
 const SECRET = 0o600
 const PUBLIC = 0o644
@@ -94,7 +88,11 @@ async function ensureAuthorities(
       report.kept.push(name)
       return [name, found.pair]
     }
-    const pair = await issueAuthority(`mk8s-${name}`, validity(parts, AUTHORITY_DAYS), parts.random)
+    const pair = await issueAuthority(
+      `mk8s-${name}`,
+      validityFrom(parts.clock.now(), AUTHORITY_DAYS),
+      parts.random,
+    )
     files.push(...pairFiles(parts.directory, name, pair))
     report.created.push(name)
     return [name, pair]
@@ -116,7 +114,7 @@ async function ensureLeaf(
   const certificate = await issueLeaf(plan, {
     authority,
     key,
-    validity: validity(parts, LEAF_DAYS),
+    validity: validityFrom(parts.clock.now(), LEAF_DAYS, endOf(signerOf(authority.certificate))),
     random: parts.random,
   })
   const made = pairFiles(parts.directory, plan.name, { key, certificate })
@@ -132,11 +130,10 @@ function isGoodEnough(
   authority: PemPair,
   nowMs: number,
 ): boolean {
-  const issuer = new X509Certificate(authority.certificate)
+  const issuer = signerOf(authority.certificate)
   const names = certificate.subjectAltName ?? ''
   return (
-    Date.parse(certificate.validTo) - nowMs > RENEW_BEFORE_MS &&
-    Date.parse(certificate.validFrom) <= nowMs &&
+    !isDue(certificate, issuer, nowMs) &&
     certificate.checkIssued(issuer) &&
     certificate.verify(issuer.publicKey) &&
     certificate.subject.split('\n').includes(`CN=${plan.commonName}`) &&
@@ -214,11 +211,6 @@ function pairFiles(directory: string, name: string, pair: PemPair): FileToWrite[
     { path: paths.key, text: pair.key, mode: SECRET },
     { path: paths.certificate, text: pair.certificate, mode: PUBLIC },
   ]
-}
-
-function validity(parts: PkiParts, days: number): Validity {
-  const now = parts.clock.now()
-  return { notBefore: new Date(now - BACKDATE_MS), notAfter: new Date(now + days * DAY_MS) }
 }
 
 function parse<T>(path: string, read: () => T): T {
