@@ -1,4 +1,5 @@
 /** `kind: NodeConfig`: what one node was told at install. Parsed, complete and frozen. */
+import type { Failover } from './failover.ts'
 
 export type RuntimeName = 'containerd' | 'process' | 'simulated'
 
@@ -40,4 +41,6 @@ export interface ClusterConfig {
   readonly podCidr: string
   readonly clusterDomain: string
   readonly nodePortRange: { readonly first: number; readonly last: number }
+  /** How soon silent nodes count as dead; `normal` unless given. */
+  readonly failover?: Failover
 }

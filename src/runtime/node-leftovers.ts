@@ -10,6 +10,7 @@ import { endPods } from './kubelet/runtime/cri/end-pods.ts'
 import { removePodCgroup } from './kubelet/runtime/cri/pod-cgroups.ts'
 import { killAllContainers } from './kubelet/runtime/process/process-runtime.ts'
 import { removeNftables } from './network/nftables-proxy.ts'
+import { removeNodeRoutes } from './network/node-routes.ts'
 
 /** Ends every container. With `forgets` also what would be needed to start them again. */
 export async function endNodeContainers(
@@ -26,6 +27,7 @@ export async function endNodeContainers(
   if (socketPath !== '' && existsSync(socketPath)) await endPods({ socketPath, nodeId, removes: forgets })
   await removePodCgroup(`/${nodeId}`)
   await removeNftables(nodeId)
+  await removeNodeRoutes()
 }
 
 /** A damaged configuration is no reason to leave containers running. */

@@ -1,19 +1,25 @@
 /** Builds what every node runs: the kubelet with its runtime, and the service proxy. */
 import { join } from 'node:path'
 import { must } from '../base/assert.ts'
+import type { Clock } from '../base/clock.ts'
 import type { Component } from '../base/component.ts'
 import { Mk8sError } from '../base/errors.ts'
 import type { Log } from '../base/log.ts'
-import type { NodeConfig } from '../config/node-config.ts'
+import type { Random } from '../base/random.ts'
+import type { Transport } from '../client/transport.ts'
+import { failoverTimes } from '../config/failover.ts'
+import type { ClusterConfig, NodeConfig } from '../config/node-config.ts'
 import { GIT_VERSION, MK8S_VERSION } from '../config/version.ts'
 import { instanceName } from '../host/node-files.ts'
-import { cidrAddress, formatCidr, parseCidr, subnet } from '../kube/cidr.ts'
+import { cidrAddress, parseCidr } from '../kube/cidr.ts'
 import type { ApiServer } from './apiserver/apiserver.ts'
 import { importArchive } from './images/import-archive.ts'
 import { machineArchitecture } from './images/oci-archive.ts'
 import { PAUSE_IMAGE, pauseImage } from './images/pause-image.ts'
 import { readHostFacts } from './kubelet/host-facts.ts'
 import { createKubelet } from './kubelet/kubelet.ts'
+import type { KubeletCertificates } from './kubelet/kubelet-parts.ts'
+import { PodRange } from './kubelet/pod-range.ts'
 import { mirrorOf } from './kubelet/runtime/address-pool.ts'
 import { readContainerdFacts } from './kubelet/runtime/cri/containerd-programs.ts'
 import { CriRuntime } from './kubelet/runtime/cri/cri-runtime.ts'
@@ -23,7 +29,26 @@ import type { Runtime } from './kubelet/runtime/runtime.ts'
 import { SimulatedRuntime } from './kubelet/runtime/simulated/simulated-runtime.ts'
 import { createServiceProxy } from './network/network.ts'
 import { createNftablesProxy } from './network/nftables-proxy.ts'
+import { createNodeRoutes } from './network/node-routes.ts'
 import type { Shared } from './server-api.ts'
+
+export interface NodeParts {
+  readonly config: NodeConfig
+  readonly cluster: ClusterConfig
+  readonly certificates: KubeletCertificates
+  readonly transports: NodeTransports
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Log
+}
+
+/** How what runs on a node reaches the API: in process on a server, through the local proxy on a worker. */
+export interface NodeTransports {
+  /** As `system:node:<name>` in `system:nodes`. */
+  readonly kubelet: Transport
+  /** As `system:kube-proxy`. */
+  readonly proxy: Transport
+}
 
 export interface Node {
   readonly components: readonly Component[]
@@ -34,26 +59,38 @@ export interface Node {
 /** Index of the cluster DNS in the service network, as in MicroK8s. */
 const DNS_INDEX = 10
 
-export function buildNode(shared: Shared, server: ApiServer): Node {
-  const { config, cluster, pki, clock, random } = shared
-  const serviceAddress = config.runtime === 'process' ? mirrorOf : (address: string) => address
-  const podCidr = podCidrOf(shared)
-  const containers = createRuntime(shared, podCidr)
-  const kubelet = createKubelet({
-    transport: server.transportFor({
-      username: `system:node:${config.nodeName}`,
-      groups: ['system:nodes', 'system:authenticated'],
-    }),
-    runtime: containers.runtime,
-    nodeName: config.nodeName,
-    nodeAddress: config.bindAddress,
-    directories: { pods: join(config.dataDir, 'pods'), logs: join(config.dataDir, 'logs') },
-    ports: config.ports,
+/** What a server's own node is built from. */
+export function serverNodeParts(shared: Shared, server: ApiServer): NodeParts {
+  const { config, cluster, pki, clock, random, log } = shared
+  const groups = ['system:authenticated']
+  const username = `system:node:${config.nodeName}`
+  return {
+    ...{ config, cluster, clock, random, log },
     certificates: {
       certificate: pki.leaves.kubelet.certificate,
       key: pki.leaves.kubelet.key,
       clientAuthority: pki.authorities['cluster-ca'].certificate,
     },
+    transports: {
+      kubelet: server.transportFor({ username, groups: ['system:nodes', ...groups] }),
+      proxy: server.transportFor({ username: 'system:kube-proxy', groups }),
+    },
+  }
+}
+
+export function buildNode(parts: NodeParts): Node {
+  const { config, cluster, certificates, clock, random } = parts
+  const serviceAddress = config.runtime === 'process' ? mirrorOf : (address: string) => address
+  const podRange = new PodRange(join(config.dataDir, 'pod-range'))
+  const containers = createRuntime(parts, podRange)
+  const kubelet = createKubelet({
+    transport: parts.transports.kubelet,
+    runtime: containers.runtime,
+    nodeName: config.nodeName,
+    nodeAddress: config.bindAddress,
+    directories: { pods: join(config.dataDir, 'pods'), logs: join(config.dataDir, 'logs') },
+    ports: config.ports,
+    certificates,
     settings: {
       clusterDns: must(
         cidrAddress(must(parseCidr(cluster.serviceCidr), 'a service network'), DNS_INDEX),
@@ -63,44 +100,35 @@ export function buildNode(shared: Shared, server: ApiServer): Node {
       serviceCidr: cluster.serviceCidr,
       serviceAddress,
     },
+    podRange,
+    leaseSeconds: failoverTimes(cluster.failover).leaseSeconds,
     host: readHostFacts(config.dataDir),
     version: GIT_VERSION,
     clock,
     random,
-    log: shared.log.child({ component: 'kubelet' }),
+    log: parts.log.child({ component: 'kubelet' }),
   })
   return {
     // The proxy takes part in starting pods: what they ask for first is often the API server.
-    components: [...containers.components, kubelet, createProxy(shared, server, { podCidr, serviceAddress })],
+    components: [...containers.components, kubelet, ...createNetwork(parts, serviceAddress)],
     stopWorkloads: () => kubelet.stopWorkloads(),
   }
 }
 
-function createProxy(
-  { config, clock, random, log }: Shared,
-  server: ApiServer,
-  { podCidr, serviceAddress }: { podCidr: string; serviceAddress: (address: string) => string },
-): Component {
-  const common = {
-    transport: server.transportFor({ username: 'system:kube-proxy', groups: ['system:authenticated'] }),
-    nodeName: config.nodeName,
-    clock,
-    random,
-    log: log.child({ component: 'service-proxy' }),
+function createNetwork(
+  { config, cluster, transports, clock, random, log }: NodeParts,
+  serviceAddress: (address: string) => string,
+): readonly Component[] {
+  const shared = { transport: transports.proxy, nodeName: config.nodeName, clock, random }
+  const proxy = { ...shared, log: log.child({ component: 'service-proxy' }) }
+  if (config.runtime !== 'containerd') {
+    return [createServiceProxy({ ...proxy, nodeAddresses: [config.bindAddress], serviceAddress })]
   }
-  if (config.runtime === 'containerd') {
-    return createNftablesProxy({ ...common, podCidr, table: instanceName(config.dataDir) })
-  }
-  return createServiceProxy({ ...common, nodeAddresses: [config.bindAddress], serviceAddress })
-}
-
-/** Prefix length of one node's part of the pod network. */
-const NODE_PREFIX_LENGTH = 24
-
-/** The first node's part; a node that joins will be told its own. */
-function podCidrOf({ cluster }: Shared): string {
-  const part = subnet(must(parseCidr(cluster.podCidr), 'a pod network'), NODE_PREFIX_LENGTH, 0)
-  return formatCidr(must(part, 'room for a node in the pod network'))
+  const table = instanceName(config.dataDir)
+  return [
+    createNftablesProxy({ ...proxy, podCidr: cluster.podCidr, table }),
+    createNodeRoutes({ ...shared, log: log.child({ component: 'node-routes' }) }),
+  ]
 }
 
 interface Containers {
@@ -109,13 +137,13 @@ interface Containers {
   readonly components: readonly Component[]
 }
 
-function createRuntime(shared: Shared, podCidr: string): Containers {
-  const { config, clock, random } = shared
-  const log = shared.log.child({ component: 'runtime' })
-  const common = { podCidr, version: MK8S_VERSION, clock, random }
+function createRuntime(parts: NodeParts, podRange: PodRange): Containers {
+  const { config, clock, random } = parts
+  const log = parts.log.child({ component: 'runtime' })
+  const common = { podRange: () => podRange.cidr, version: MK8S_VERSION, clock, random }
   switch (config.runtime) {
     case 'containerd':
-      return createContainerd(shared, podCidr, log)
+      return createContainerd(parts, podRange, log)
     case 'process':
       return {
         runtime: new ProcessRuntime({ ...common, directory: containersDirectory(config), log }),
@@ -126,11 +154,11 @@ function createRuntime(shared: Shared, podCidr: string): Containers {
   }
 }
 
-function createContainerd({ config, clock }: Shared, podCidr: string, log: Log): Containers {
+function createContainerd({ config, clock }: NodeParts, podRange: PodRange, log: Log): Containers {
   const { dataDir, criSocket } = config
   const managed = new ManagedContainerd({
     dataDir,
-    podCidr,
+    podRange,
     sharedDirectories: [join(dataDir, 'pods')],
     facts: () => readContainerdFacts(PAUSE_IMAGE),
     importSandboxImage: async socketPath => {

@@ -24,7 +24,7 @@ import { buildAdmin, type RunningParts } from './server-admin.ts'
 import { type Api, buildApi, type Shared } from './server-api.ts'
 import { buildDatastore, type Datastore } from './server-datastore.ts'
 import { leaderDutiesOf } from './server-leader.ts'
-import { buildNode } from './server-node.ts'
+import { buildNode, serverNodeParts } from './server-node.ts'
 import { openRaftStore, type PeerOptions, type RaftStore } from './store/raft-store.ts'
 import { createSupervisor } from './supervisor/supervisor.ts'
 
@@ -135,7 +135,7 @@ async function buildNodeParts(
   const cluster = await settleClusterConfig(store, () => parts.clusterInit().cluster)
   const shared = { config, cluster, store, model, pki, clock, random, log }
   const api = buildApi(shared, parts.onFatal)
-  const node = buildNode(shared, api.server)
+  const node = buildNode(serverNodeParts(shared, api.server))
   const duties = createLeaderDuties({
     store,
     dutiesOf: term => leaderDutiesOf(shared, api.server, term),

@@ -90,7 +90,7 @@ export async function startTestContainerd(): Promise<TestContainerd> {
     new ManagedContainerd({
       ...shared,
       dataDir: directory,
-      podCidr: '10.1.0.0/24',
+      podRange: { cidr: '10.1.0.0/24', onChange: () => () => {} },
       facts: () => readContainerdFacts(PAUSE_IMAGE),
       importSandboxImage: async socketPath => {
         await importArchive(socketPath, { archive: pauseImage(architecture()) })

@@ -64,6 +64,11 @@ export class KubeletServer {
     })
   }
 
+  /** New connections get these from now on. */
+  useCertificates({ certificate, key, clientAuthority }: KubeletCertificates): void {
+    this.#server.setSecureContext({ cert: certificate, key, ca: clientAuthority, minVersion: 'TLSv1.2' })
+  }
+
   async close(): Promise<void> {
     this.#server.closeAllConnections()
     this.#streaming.close()

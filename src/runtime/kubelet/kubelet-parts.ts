@@ -4,6 +4,7 @@ import type { Log } from '../../base/log.ts'
 import type { Random } from '../../base/random.ts'
 import type { Transport } from '../../client/transport.ts'
 import type { HostFacts } from './host-facts.ts'
+import type { PodRange } from './pod-range.ts'
 import type { Runtime } from './runtime/runtime.ts'
 
 export interface KubeletDirectories {
@@ -40,6 +41,10 @@ export interface KubeletParts {
   readonly ports: { readonly kubelet: number }
   readonly certificates: KubeletCertificates
   readonly settings: KubeletSettings
+  /** Filled from the Node object; without one the node needs none to be Ready. */
+  readonly podRange?: PodRange
+  /** How long the node's lease holds; renewed four times as often. 10 s unless given. */
+  readonly leaseSeconds?: number
   readonly host: HostFacts
   /** `v1.36.x+mk8s.y`. */
   readonly version: string

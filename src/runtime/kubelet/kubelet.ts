@@ -8,14 +8,15 @@ import type { Component, Health } from '../../base/component.ts'
 import { EventRecorder } from '../../client/event-recorder.ts'
 import { Informer } from '../../client/informer.ts'
 import { KubeClient } from '../../client/kube-client.ts'
-import { PODS } from '../../client/resources.ts'
-import type { Pod } from '../../kube/types.ts'
+import { NODES, PODS } from '../../client/resources.ts'
+import type { Node, Pod } from '../../kube/types.ts'
 import { KubeletServer } from './api.ts'
 import type { KubeletParts } from './kubelet-parts.ts'
 import { NodeRegistration } from './node-registration.ts'
 import { ObjectSource } from './object-source.ts'
 import { identityOf, type PodContext } from './pod-context.ts'
 import { PodWorker } from './pod-worker.ts'
+import { LEASE_SECONDS } from './render-node.ts'
 import type { RuntimeEvent, SandboxStatus } from './runtime/runtime.ts'
 import { RuntimeWatch } from './runtime-watch.ts'
 import { TokenSource } from './volumes/token-source.ts'
@@ -27,6 +28,8 @@ export type { KubeletParts } from './kubelet-parts.ts'
 export interface Kubelet extends Component {
   /** Ends every container on this node, as `mk8s stop` does; the kubelet must be stopped afterwards. */
   stopWorkloads(): Promise<void>
+  /** New connections to its port get these from now on. */
+  useCertificates(certificates: KubeletParts['certificates']): void
 }
 
 export function createKubelet(parts: KubeletParts): Kubelet {
@@ -38,6 +41,7 @@ const STOP_GRACE_MS = 5_000
 /** A runtime that has just ended is up again within this. */
 const RUNTIME_BACK_MS = 10_000
 const RUNTIME_POLL_MS = 200
+const NO_RANGE = 'the cluster has not given this node a range of pod addresses yet'
 
 class NodeKubelet implements Kubelet {
   readonly name = 'kubelet'
@@ -49,6 +53,9 @@ class NodeKubelet implements Kubelet {
   readonly #server: KubeletServer
   readonly #workers = new Map<string, PodWorker>()
   readonly #aborter = new AbortController()
+  /** Of this node only. */
+  readonly #nodes: Informer<Node>
+  #runtimeProblem = ''
 
   constructor(parts: KubeletParts) {
     this.#parts = parts
@@ -70,11 +77,24 @@ class NodeKubelet implements Kubelet {
       objects: new ObjectSource({ ...shared, onChange: uid => this.#workers.get(uid)?.wake() }),
     }
     this.#pods = new Informer<Pod>({ ...shared, resource: PODS, fieldSelector: `spec.nodeName=${nodeName}` })
+    this.#nodes = new Informer<Node>({
+      ...shared,
+      resource: NODES,
+      fieldSelector: `metadata.name=${nodeName}`,
+    })
+    const leaseSeconds = parts.leaseSeconds ?? LEASE_SECONDS
     const facts = { nodeName, nodeAddress, host, version, runtime, kubeletPort: parts.ports.kubelet }
-    this.#node = new NodeRegistration({ client, clock, log, facts, events: this.#context.recorder })
+    this.#node = new NodeRegistration({
+      ...{ client, clock, log, leaseSeconds, facts },
+      events: this.#context.recorder,
+      problem: this.#problem,
+    })
     this.#runtimeWatch = new RuntimeWatch({
       ...{ runtime, clock, log },
-      onChange: problem => void this.#node.setRuntimeProblem(problem),
+      onChange: problem => {
+        this.#runtimeProblem = problem
+        void this.#node.setProblem(this.#problem)
+      },
     })
     this.#server = new KubeletServer({
       address: nodeAddress,
@@ -100,6 +120,7 @@ class NodeKubelet implements Kubelet {
     await this.#parts.runtime.start(event => this.#onRuntimeEvent(event))
     await this.#server.listen()
     await this.#node.start(this.#aborter.signal)
+    this.#followRange()
     void this.#runtimeWatch.run(this.#aborter.signal)
     this.#pods.onChange((_key, next, previous) => this.#onPod(next, previous))
     this.#pods.start(this.#aborter.signal)
@@ -116,6 +137,10 @@ class NodeKubelet implements Kubelet {
     this.#context.objects.stop()
     await this.#server.close()
     await this.#parts.runtime.stop()
+  }
+
+  useCertificates(certificates: KubeletParts['certificates']): void {
+    this.#server.useCertificates(certificates)
   }
 
   async stopWorkloads(): Promise<void> {
@@ -144,6 +169,22 @@ class NodeKubelet implements Kubelet {
   health(): Health {
     const problem = this.#node.problem
     return { ok: problem === '', reason: problem }
+  }
+
+  /** Why this node cannot run pods; empty when it can. */
+  get #problem(): string {
+    const { podRange } = this.#parts
+    return podRange?.cidr === null ? NO_RANGE : this.#runtimeProblem
+  }
+
+  #followRange(): void {
+    const { podRange } = this.#parts
+    if (podRange === undefined) return
+    podRange.onChange(() => void this.#node.setProblem(this.#problem))
+    this.#nodes.onChange((_key, node) => {
+      if (node?.spec?.podCIDR) podRange.set(node.spec.podCIDR)
+    })
+    this.#nodes.start(this.#aborter.signal)
   }
 
   #onRuntimeEvent(event: RuntimeEvent): void {

@@ -1,4 +1,4 @@
-/** Makes and keeps the Node object: at the start, its lease every 10 s, its status every 5 min. */
+/** Makes and keeps the Node object: at the start, its lease several times while it holds, its status every 5 min. */
 import { type BackoffConfig, backoffMs } from '../../base/backoff.ts'
 import { type Clock, sleep } from '../../base/clock.ts'
 import type { Log } from '../../base/log.ts'
@@ -9,7 +9,6 @@ import type { Lease, Node } from '../../kube/types.ts'
 import { nodeEvents } from './node-events.ts'
 import {
   LEASE_NAMESPACE,
-  LEASE_SECONDS,
   type NodeFacts,
   nodeLabels,
   renderLease,
@@ -17,9 +16,10 @@ import {
   renderNodeStatus,
 } from './render-node.ts'
 
-const LEASE_MS = 10_000
+/** Renewals in the time that a lease holds. */
+const RENEWALS = 4
 const STATUS_MS = 300_000
-const RETRY: BackoffConfig = { baseMs: 100, maxMs: 7_000 }
+const RETRY: BackoffConfig = { baseMs: 100, maxMs: 2_000 }
 
 export interface NodeRegistrationParts {
   readonly client: KubeClient
@@ -27,6 +27,9 @@ export interface NodeRegistrationParts {
   readonly log: Log
   readonly facts: NodeFacts
   readonly events: EventRecorder
+  readonly leaseSeconds: number
+  /** Why this node cannot run pods yet; empty when it can. */
+  readonly problem: string
 }
 
 export class NodeRegistration {
@@ -36,24 +39,30 @@ export class NodeRegistration {
   #renewedMs = 0
   #statusMs = 0
   #isStart = true
-  #runtimeProblem = ''
+  #problem: string
   #why = 'the node is not registered yet'
 
   constructor(parts: NodeRegistrationParts) {
     this.#parts = parts
+    this.#problem = parts.problem
   }
 
   /** Empty when the node's lease is fresh. */
   get problem(): string {
     if (this.#node === null) return this.#why
     const ageMs = this.#parts.clock.monotonic() - this.#renewedMs
-    return ageMs < LEASE_SECONDS * 1_000 ? '' : `the node's lease could not be renewed: ${this.#why}`
+    return ageMs < this.#parts.leaseSeconds * 1_000
+      ? ''
+      : `the node's lease could not be renewed: ${this.#why}`
   }
 
   /** Why this node cannot run pods, said at once; empty when it can again. */
-  async setRuntimeProblem(problem: string): Promise<void> {
-    this.#runtimeProblem = problem
-    this.#parts.log.warn('what the container runtime says of itself has changed', { problem })
+  async setProblem(problem: string): Promise<void> {
+    if (problem === this.#problem) return
+    this.#problem = problem
+    const { log } = this.#parts
+    if (problem === '') log.info('this node can run pods')
+    else log.warn('this node cannot run pods', { problem })
     // Should it not be written now, it is with the next renewal of the lease.
     this.#statusMs = Number.NEGATIVE_INFINITY
     if (this.#node === null) return
@@ -85,7 +94,7 @@ export class NodeRegistration {
     const { client, clock, facts } = this.#parts
     let isNew = true
     try {
-      await client.create<Node>(NODES, renderNode(facts, clock.now()))
+      await client.create<Node>(NODES, renderNode(facts, clock.now(), this.#problem))
     } catch (error) {
       if (!isAlreadyExists(error)) throw error
       isNew = false
@@ -105,7 +114,7 @@ export class NodeRegistration {
     const status = renderNodeStatus(facts, {
       nowMs: clock.now(),
       previous: current.status,
-      problem: this.#runtimeProblem,
+      problem: this.#problem,
     })
     this.#statusMs = clock.monotonic()
     const patch = { name, subresource: 'status', type: 'strategic', patch: { status } } as const
@@ -120,7 +129,7 @@ export class NodeRegistration {
 
   async #renew(node: Node): Promise<void> {
     const { client, clock } = this.#parts
-    const wanted = renderLease(node, clock.now())
+    const wanted = renderLease(node, { nowMs: clock.now(), seconds: this.#parts.leaseSeconds })
     const name = node.metadata.name ?? ''
     try {
       this.#lease ??= await client.get<Lease>(LEASES, { namespace: LEASE_NAMESPACE, name })
@@ -140,10 +149,10 @@ export class NodeRegistration {
   }
 
   async #keepUp(signal: AbortSignal): Promise<void> {
-    const { client, clock, facts, log } = this.#parts
+    const { client, clock, facts, log, leaseSeconds } = this.#parts
     let failures = 0
     while (!signal.aborted) {
-      const delayMs = failures === 0 ? LEASE_MS : backoffMs(RETRY, failures)
+      const delayMs = failures === 0 ? (leaseSeconds * 1_000) / RENEWALS : backoffMs(RETRY, failures)
       await sleep(clock, delayMs, signal).catch(() => {})
       if (signal.aborted || this.#node === null) return
       try {

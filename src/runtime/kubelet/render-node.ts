@@ -14,7 +14,8 @@ export interface NodeFacts {
 }
 
 export const PODS_MAX = 110
-export const LEASE_SECONDS = 40
+/** Unless the cluster says otherwise; what the node lifecycle controller's grace goes with. */
+export const LEASE_SECONDS = 10
 export const LEASE_NAMESPACE = 'kube-node-lease'
 
 /** Labels that the kubelet keeps up to date. */
@@ -28,13 +29,13 @@ export function nodeLabels({ nodeName, host }: NodeFacts): Record<string, string
   }
 }
 
-export function renderNode(facts: NodeFacts, nowMs: number): Node {
+export function renderNode(facts: NodeFacts, nowMs: number, problem = ''): Node {
   return {
     apiVersion: 'v1',
     kind: 'Node',
     metadata: { name: facts.nodeName, labels: nodeLabels(facts) },
     spec: {},
-    status: renderNodeStatus(facts, { nowMs, previous: undefined }),
+    status: renderNodeStatus(facts, { nowMs, previous: undefined, problem }),
   }
 }
 
@@ -113,7 +114,10 @@ function renderCondition(
   return { ...condition, lastHeartbeatTime: now, lastTransitionTime }
 }
 
-export function renderLease(node: Node, nowMs: number): Lease {
+export function renderLease(
+  node: Node,
+  { nowMs, seconds }: { readonly nowMs: number; readonly seconds: number },
+): Lease {
   const { name = '', uid = '' } = node.metadata
   return {
     apiVersion: 'coordination.k8s.io/v1',
@@ -125,7 +129,7 @@ export function renderLease(node: Node, nowMs: number): Lease {
     },
     spec: {
       holderIdentity: name,
-      leaseDurationSeconds: LEASE_SECONDS,
+      leaseDurationSeconds: seconds,
       renewTime: formatMicroTime(nowMs),
     },
   }

@@ -6,18 +6,17 @@ export { mirrorOf } from '../../../kube/mirror-address.ts'
 /** The first node's part of the default pod network. */
 export const DEFAULT_POD_CIDR = '10.1.0.0/24'
 
+/** The node's range as it is now; null while the cluster has not given it one. */
+export type RangeOfPods = () => string | null
+
 export class AddressPool {
-  readonly #first: number
-  readonly #count: number
+  readonly #range: RangeOfPods
   readonly #used = new Set<string>()
   #next = 0
 
-  /** `cidr` such as `10.1.0.0/24`; network, gateway (.1) and broadcast address are never handed out. */
-  constructor(cidr: string) {
-    const [base = '', bits = ''] = cidr.split('/')
-    const size = 2 ** (32 - Number(bits))
-    this.#first = toNumber(base) + 2
-    this.#count = size - 3
+  /** A range such as `10.1.0.0/24`; network, gateway (.1) and broadcast address are never handed out. */
+  constructor(range: RangeOfPods) {
+    this.#range = range
   }
 
   /** Marks an address as taken, as found at a restart. */
@@ -26,8 +25,17 @@ export class AddressPool {
   }
 
   allocate(): string {
-    for (let tries = 0; tries < this.#count; tries++) {
-      const address = toText(this.#first + (this.#next++ % this.#count))
+    const cidr = this.#range()
+    if (cidr === null) {
+      throw new Mk8sError('kubelet/runtime', 'this node has no range of pod addresses yet', {
+        why: 'the cluster gives one to each node that registers; its controllers may not be running',
+      })
+    }
+    const [base = '', bits = ''] = cidr.split('/')
+    const first = toNumber(base) + 2
+    const count = 2 ** (32 - Number(bits)) - 3
+    for (let tries = 0; tries < count; tries++) {
+      const address = toText(first + (this.#next++ % count))
       if (this.#used.has(address)) continue
       this.#used.add(address)
       return address

@@ -11,6 +11,7 @@ import type { Log } from '../../../../base/log.ts'
 import { readOrEmpty, writeFileDurably } from '../../../../host/files.ts'
 import { isRunning, type ProcessIdentity, readPidFile, writePidFile } from '../../../../host/processes.ts'
 import { runProgram, spawnDetached } from '../../../../host/programs.ts'
+import type { PodRange } from '../../pod-range.ts'
 import {
   type ContainerdFacts,
   type ContainerdPaths,
@@ -22,7 +23,8 @@ import { CriClient } from './cri-client.ts'
 
 export interface ManagedContainerdParts {
   readonly dataDir: string
-  readonly podCidr: string
+  /** Of this node; pods can be started once it is there. */
+  readonly podRange: Pick<PodRange, 'cidr' | 'onChange'>
   /** Directories whose mounts pods may see and make: they become shared mounts. */
   readonly sharedDirectories: readonly string[]
   readonly facts: () => ContainerdFacts
@@ -94,11 +96,12 @@ export class ManagedContainerd implements Component {
       mkdirSync(directory, { recursive: true, mode: 0o700 })
     }
     writeFileDurably(paths.config, renderContainerdConfig(paths, facts), 0o600)
-    writeFileDurably(
-      `${paths.cniConfig}/10-mk8s.conflist`,
-      renderCniConfig(paths, this.#parts.podCidr),
-      0o600,
-    )
+    const { podRange } = this.#parts
+    const writeNetwork = (cidr: string) =>
+      writeFileDurably(`${paths.cniConfig}/10-mk8s.conflist`, renderCniConfig(paths, cidr), 0o600)
+    if (podRange.cidr !== null) writeNetwork(podRange.cidr)
+    // containerd watches the directory.
+    podRange.onChange(writeNetwork)
   }
 
   async #launch(): Promise<void> {

@@ -14,7 +14,7 @@ import type { Log } from '../../../../base/log.ts'
 import type { Random } from '../../../../base/random.ts'
 import { runProgram, spawnDetached } from '../../../../host/programs.ts'
 import { mirrorOf } from '../../../../kube/mirror-address.ts'
-import { AddressPool, DEFAULT_POD_CIDR } from '../address-pool.ts'
+import { AddressPool, DEFAULT_POD_CIDR, type RangeOfPods } from '../address-pool.ts'
 import type {
   ContainerConfig,
   ContainerStatus,
@@ -49,8 +49,8 @@ const CONNECT_MS = 10_000
 export interface ProcessRuntimeParts {
   /** `<data-dir>/containers`. */
   readonly directory: string
-  /** This node's part of the pod network. */
-  readonly podCidr?: string
+  /** This node's part of the pod network; the default network's first part unless given. */
+  readonly podRange?: RangeOfPods
   readonly version?: string
   readonly clock: Clock
   readonly random: Random
@@ -83,7 +83,7 @@ export class ProcessRuntime implements Runtime {
     this.version = parts.version ?? '1.0'
     this.#sandboxStore = new RecordStore(join(parts.directory, 'sandboxes'))
     this.#containerStore = new RecordStore(join(parts.directory, 'containers'))
-    this.#addresses = new AddressPool(parts.podCidr ?? DEFAULT_POD_CIDR)
+    this.#addresses = new AddressPool(parts.podRange ?? (() => DEFAULT_POD_CIDR))
   }
 
   get #readerFile(): string {

@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { type Clock, sleep, type Timer } from '../../../../base/clock.ts'
 import { Mk8sError } from '../../../../base/errors.ts'
 import type { Random } from '../../../../base/random.ts'
-import { AddressPool, DEFAULT_POD_CIDR } from '../address-pool.ts'
+import { AddressPool, DEFAULT_POD_CIDR, type RangeOfPods } from '../address-pool.ts'
 import { ContainerLogWriter } from '../container-log.ts'
 import type {
   ContainerConfig,
@@ -25,8 +25,8 @@ import type { ContainerStreams, StreamOptions } from '../streams.ts'
 import { simulateAttach, simulateExec } from './simulated-streams.ts'
 
 export interface SimulatedRuntimeParts {
-  /** This node's part of the pod network. */
-  readonly podCidr?: string
+  /** This node's part of the pod network; the default network's first part unless given. */
+  readonly podRange?: RangeOfPods
   readonly version?: string
   readonly clock: Clock
   readonly random: Random
@@ -70,7 +70,7 @@ export class SimulatedRuntime implements Runtime {
   constructor(parts: SimulatedRuntimeParts) {
     this.#parts = parts
     this.version = parts.version ?? '1.0'
-    this.#addresses = new AddressPool(parts.podCidr ?? DEFAULT_POD_CIDR)
+    this.#addresses = new AddressPool(parts.podRange ?? (() => DEFAULT_POD_CIDR))
   }
 
   async start(onEvent: (event: RuntimeEvent) => void): Promise<void> {

@@ -1,0 +1,40 @@
+/**
+ * This node's range of pod addresses: given by the cluster with the Node object, and kept on disk, so that a node
+ * that starts again needs nobody to know it.
+ */
+import { readIfThere, writeFileDurably } from '../../host/files.ts'
+import { parseCidr } from '../../kube/cidr.ts'
+
+type Listener = (cidr: string) => void
+
+export class PodRange {
+  readonly #path: string
+  readonly #listeners = new Set<Listener>()
+  #cidr: string | null
+
+  constructor(path: string) {
+    this.#path = path
+    const kept = readIfThere(path)?.trim() ?? ''
+    // A damaged file is as good as none: the Node object has the range too.
+    this.#cidr = parseCidr(kept) === null ? null : kept
+  }
+
+  /** `10.1.3.0/24`; null until the cluster has given one. */
+  get cidr(): string | null {
+    return this.#cidr
+  }
+
+  /** Called at each change; returns an unsubscribe. */
+  onChange(listener: Listener): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  /** What the Node object says. Pods that run keep their addresses; new ones get theirs out of the new range. */
+  set(cidr: string): void {
+    if (cidr === this.#cidr || parseCidr(cidr) === null) return
+    writeFileDurably(this.#path, `${cidr}\n`, 0o600)
+    this.#cidr = cidr
+    for (const listener of this.#listeners) listener(cidr)
+  }
+}

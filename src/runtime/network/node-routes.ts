@@ -1,0 +1,157 @@
+/**
+ * Routes to the pods of the other nodes of this network: follows the Nodes and makes the kernel's routing table
+ * agree. They stay while the daemon does not run, as the pods do.
+ */
+import { networkInterfaces } from 'node:os'
+import { abortable } from '../../base/abortable.ts'
+import { type BackoffConfig, backoffMs } from '../../base/backoff.ts'
+import type { Clock, Timer } from '../../base/clock.ts'
+import type { Component, Health } from '../../base/component.ts'
+import { messageOf } from '../../base/errors.ts'
+import type { Log } from '../../base/log.ts'
+import type { Random } from '../../base/random.ts'
+import { Informer } from '../../client/informer.ts'
+import { KubeClient } from '../../client/kube-client.ts'
+import { NODES } from '../../client/resources.ts'
+import type { Transport } from '../../client/transport.ts'
+import { runProgram } from '../../host/programs.ts'
+import type { Node } from '../../kube/types.ts'
+import { changesOf, type NodeRoute, planRoutes } from './plan-routes.ts'
+
+export interface NodeRoutesParts {
+  readonly transport: Transport
+  readonly nodeName: string
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Log
+}
+
+/** Marks our routes in the kernel's table, so that those of an earlier daemon are found again. */
+const PROTOCOL = '77'
+const SETTLE_MS = 10
+/** Whoever takes an interface down and up again takes its routes away. */
+const LOOK_MS = 30_000
+const RETRY: BackoffConfig = { baseMs: 500, maxMs: 30_000 }
+
+export function createNodeRoutes(parts: NodeRoutesParts): Component {
+  return new NodeRoutes(parts)
+}
+
+/** Takes all of them out of the kernel. */
+export async function removeNodeRoutes(): Promise<void> {
+  await runProgram('ip', ['route', 'flush', 'proto', PROTOCOL], { accept: 'any' })
+}
+
+class NodeRoutes implements Component {
+  readonly name = 'node-routes'
+  readonly #parts: NodeRoutesParts
+  readonly #nodes: Informer<Node>
+  readonly #aborter = new AbortController()
+  #timer: Timer | null = null
+  #applying: Promise<void> = Promise.resolve()
+  #failures = 0
+  #problem = 'no routes have been set yet'
+
+  constructor(parts: NodeRoutesParts) {
+    this.#parts = parts
+    const { transport, clock, random, log } = parts
+    const client = new KubeClient(transport, { userAgent: 'mk8s-node-routes' })
+    this.#nodes = new Informer<Node>({ client, clock, random, log, resource: NODES })
+  }
+
+  async prepare(): Promise<void> {}
+
+  /** Returns once there is a route to every node that is known. */
+  async start(signal: AbortSignal): Promise<void> {
+    this.#nodes.onChange(() => this.#arm(SETTLE_MS))
+    this.#nodes.start(this.#aborter.signal)
+    await abortable(this.#nodes.synced, signal)
+    await this.#apply()
+  }
+
+  async stop(): Promise<void> {
+    this.#aborter.abort()
+    this.#timer?.cancel()
+    await this.#applying
+  }
+
+  health(): Health {
+    return { ok: this.#problem === '', reason: this.#problem }
+  }
+
+  #arm(delayMs: number): void {
+    if (!this.#nodes.isSynced || this.#aborter.signal.aborted) return
+    this.#timer?.cancel()
+    this.#timer = this.#parts.clock.after(delayMs, () => {
+      this.#timer = null
+      void this.#apply()
+    })
+  }
+
+  /** One at a time: each begins with what the kernel has then. */
+  #apply(): Promise<void> {
+    this.#applying = this.#applying.then(() => this.#applyNow())
+    return this.#applying
+  }
+
+  async #applyNow(): Promise<void> {
+    if (this.#aborter.signal.aborted) return
+    const problems: string[] = []
+    try {
+      const wanted = planRoutes({
+        nodes: this.#nodes.list(),
+        nodeName: this.#parts.nodeName,
+        localAddresses: localAddresses(),
+      })
+      const { add, remove } = changesOf(await readRoutes(), wanted)
+      for (const route of add) problems.push(...(await this.#set(route)))
+      for (const { range, via } of remove) await this.#remove(range, via)
+    } catch (error) {
+      problems.push(messageOf(error))
+    }
+    this.#report(problems)
+  }
+
+  async #set({ range, via }: NodeRoute): Promise<string[]> {
+    const args = ['route', 'replace', range, 'via', via, 'proto', PROTOCOL]
+    const { exitCode, stderr } = await runProgram('ip', args, { accept: 'any' })
+    if (exitCode === 0) {
+      this.#parts.log.info('pods of another node are reached', { range, via })
+      return []
+    }
+    return [`no route to the pods ${range} at ${via}: ${stderr.trim()}`]
+  }
+
+  async #remove(range: string, via: string): Promise<void> {
+    await runProgram('ip', ['route', 'del', range, 'via', via, 'proto', PROTOCOL], { accept: 'any' })
+    this.#parts.log.info('the pods of a node that is gone are not reached any more', { range, via })
+  }
+
+  #report(problems: readonly string[]): void {
+    const problem = problems[0] ?? ''
+    if (problem !== '' && problem !== this.#problem) {
+      this.#parts.log.warn('the pods of a node cannot be reached', {
+        problems,
+        hint: 'nodes must be neighbours in one network',
+      })
+    }
+    this.#problem = problem
+    this.#failures = problem === '' ? 0 : this.#failures + 1
+    if (this.#timer === null) this.#arm(problem === '' ? LOOK_MS : backoffMs(RETRY, this.#failures))
+  }
+}
+
+function localAddresses(): Set<string> {
+  return new Set(Object.values(networkInterfaces()).flatMap(list => (list ?? []).map(each => each.address)))
+}
+
+interface ListedRoute {
+  readonly dst: string
+  readonly gateway?: string
+}
+
+async function readRoutes(): Promise<NodeRoute[]> {
+  const { stdout } = await runProgram('ip', ['-j', 'route', 'show', 'proto', PROTOCOL])
+  const listed = JSON.parse(stdout.trim() || '[]') as ListedRoute[]
+  return listed.flatMap(({ dst, gateway }) => (gateway === undefined ? [] : [{ range: dst, via: gateway }]))
+}
