@@ -96,6 +96,7 @@ export const errorCodes = {
   'node/not-running': failed('The daemon is not running.', { exit: 4 }),
   'node/already-installed': failed('mk8s is already installed here with other settings.', { exit: 6 }),
   'node/not-ready': failed('The node did not become ready in time.', { exit: 5 }),
+  'node/removed': failed('The node was taken out of its cluster.', { exit: 6 }),
   'node/start-failed': failed('The daemon ended while it was starting.'),
   'kubelet/runtime': failed('The container runtime failed.'),
   'api/unreachable': failed('The API server cannot be reached.', {

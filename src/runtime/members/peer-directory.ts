@@ -1,0 +1,225 @@
+/**
+ * What every server keeps up with: where the others are (told to the store's links), whether its own record is
+ * there and true, and whether it has been taken out of the cluster.
+ */
+import type { Clock, Timer } from '../../base/clock.ts'
+import type { Component, Health } from '../../base/component.ts'
+import { Mk8sError, messageOf } from '../../base/errors.ts'
+import type { Log } from '../../base/log.ts'
+import { membersOf } from '../raft/quorum.ts'
+import type { RaftStore } from '../store/raft-store.ts'
+import type { Watch } from '../store/store.ts'
+import { encodeMember, MEMBERS_RANGE, type MemberRecord, memberKey, memberName } from './member-record.ts'
+import { readMembers } from './member-table.ts'
+
+/** Between attempts to put the own record right, and between looks whether the others still know this server. */
+const RETRY_MS = 1_000
+/** Without a leader for so long, the others are asked whether this server still belongs to them. */
+const LEADERLESS_MS = 3_000
+
+export type DirectoryStore = Pick<
+  RaftStore,
+  'status' | 'setPeers' | 'onMembership' | 'range' | 'watch' | 'transact' | 'barrier' | 'revision'
+>
+
+/** What a server says of itself in its record; the rest is decided by others. */
+export type OwnMember = Pick<
+  MemberRecord,
+  'id' | 'nodeName' | 'peerAddresses' | 'apiAddress' | 'joinAddress' | 'failureDomain' | 'entryVersion'
+>
+
+export interface PeerDirectoryParts {
+  readonly store: DirectoryStore
+  readonly own: OwnMember
+  /** It began the cluster, so it writes the first record; a server that joins finds its own. */
+  readonly founding: boolean
+  /** Whether another server that has a leader says that `own` is not in the cluster any more. */
+  readonly isForgotten: (records: readonly MemberRecord[], signal: AbortSignal) => Promise<boolean>
+  /** Called once; the daemon says so and stays down. */
+  readonly onRemoved: (error: Mk8sError) => void
+  readonly clock: Clock
+  readonly log: Log
+}
+
+export interface PeerDirectory extends Component {
+  /** In order of their ids. */
+  members(): readonly MemberRecord[]
+  /** Called at each change of the records; returns an unsubscribe. */
+  onChange(listener: () => void): () => void
+}
+
+export function createPeerDirectory(parts: PeerDirectoryParts): PeerDirectory {
+  return new Directory(parts)
+}
+
+class Directory implements PeerDirectory {
+  readonly name = 'peers'
+  readonly #parts: PeerDirectoryParts
+  readonly #listeners = new Set<() => void>()
+  readonly #ended = new AbortController()
+  #watch: Watch | null = null
+  #timer: Timer | null = null
+  #unsubscribe = () => {}
+  /** The own record has been there in the store of this process's life. */
+  #wasThere = false
+  #isTrue = false
+  #problem = ''
+  #removed = false
+  #leaderlessSinceMs: number | null = null
+  #looking: Promise<void> | null = null
+
+  constructor(parts: PeerDirectoryParts) {
+    this.#parts = parts
+  }
+
+  async prepare(): Promise<void> {}
+
+  async start(): Promise<void> {
+    this.#unsubscribe = this.#parts.store.onMembership(() => this.#look())
+    this.#follow()
+  }
+
+  async stop(): Promise<void> {
+    this.#ended.abort()
+    this.#unsubscribe()
+    this.#watch?.close()
+    this.#timer?.cancel()
+    await this.#looking
+  }
+
+  health(): Health {
+    return { ok: this.#problem === '', reason: this.#problem }
+  }
+
+  members(): readonly MemberRecord[] {
+    return readMembers(this.#parts.store).map(({ record }) => record)
+  }
+
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  #follow(): void {
+    if (this.#ended.signal.aborted) return
+    const { store, clock } = this.#parts
+    this.#watch = store.watch(
+      { ...MEMBERS_RANGE, after: store.revision },
+      {
+        onEvents: () => this.#changed(),
+        onClosed: () => void clock.after(RETRY_MS, () => this.#follow()),
+      },
+    )
+    this.#changed()
+  }
+
+  #changed(): void {
+    const { store, own } = this.#parts
+    const others = this.members().filter(({ id }) => id !== own.id)
+    store.setPeers(others.map(({ id, peerAddresses }) => ({ member: id, addresses: peerAddresses })))
+    for (const listener of this.#listeners) listener()
+    this.#look()
+  }
+
+  #look(): void {
+    if (this.#ended.signal.aborted || this.#looking !== null) return
+    this.#timer?.cancel()
+    this.#looking = this.#settle()
+      .then(() => {
+        this.#problem = ''
+      })
+      .catch(error => {
+        this.#isTrue = false
+        if (this.#ended.signal.aborted) return
+        this.#problem = `the record of this server is not right yet: ${messageOf(error)}`
+        this.#parts.log.debug('the own record could not be looked after', { error })
+      })
+      .finally(() => {
+        this.#looking = null
+        if (this.#ended.signal.aborted) return
+        this.#timer = this.#parts.clock.after(RETRY_MS, () => this.#look())
+      })
+  }
+
+  async #settle(): Promise<void> {
+    const { store, own } = this.#parts
+    const before = this.members().find(({ id }) => id === own.id)
+    const { membership } = store.status()
+    if (before?.leaving && !membersOf(membership).includes(own.id)) return this.#declareRemoved()
+    if (before === undefined && this.#wasThere) return this.#declareRemoved()
+    if (before !== undefined) this.#wasThere = true
+    if (this.#hasLeader()) {
+      if (!this.#isTrue || before === undefined) await this.#putRight()
+    } else if (this.#isLeaderless() && this.#wasThere) {
+      const forgotten = await this.#parts.isForgotten(this.members(), this.#ended.signal)
+      if (forgotten) this.#declareRemoved()
+    }
+  }
+
+  #hasLeader(): boolean {
+    const known = this.#parts.store.status().leaderMemberId !== 0
+    if (known) this.#leaderlessSinceMs = null
+    return known
+  }
+
+  #isLeaderless(): boolean {
+    const nowMs = this.#parts.clock.monotonic()
+    this.#leaderlessSinceMs ??= nowMs
+    return nowMs - this.#leaderlessSinceMs >= LEADERLESS_MS
+  }
+
+  /** Everything that was committed is known here behind the barrier, so that a record that is missing was removed. */
+  async #putRight(): Promise<void> {
+    const { store, own, founding, log } = this.#parts
+    await store.barrier(this.#ended.signal)
+    const entries = readMembers(store)
+    const present = entries.find(({ record }) => record.id === own.id)
+    if (present === undefined) {
+      if (entries.length > 0 || !founding) return this.#missing(entries.length)
+      await this.#put(foundingRecord(own, this.#parts.clock), 0)
+      return
+    }
+    this.#wasThere = true
+    const next = { ...present.record, ...own }
+    if (!encodeMember(next).equals(encodeMember(present.record))) {
+      await this.#put(next, present.modRevision)
+      log.info('the record of this server is up to date', { joinAddress: own.joinAddress })
+      return
+    }
+    this.#isTrue = true
+  }
+
+  /** A server that joins has no record before its join is committed. */
+  #missing(others: number): void {
+    if (others > 0 && (this.#wasThere || this.#parts.founding)) this.#declareRemoved()
+  }
+
+  async #put(record: MemberRecord, modRevision: number): Promise<void> {
+    const key = memberKey(record.id)
+    await this.#parts.store.transact({
+      compares: [{ key, target: 'mod-revision', equals: modRevision }],
+      operations: [{ type: 'put', key, value: encodeMember(record) }],
+    })
+  }
+
+  #declareRemoved(): void {
+    if (this.#removed) return
+    this.#removed = true
+    const { own, log, onRemoved } = this.#parts
+    log.error('this server is not in the cluster any more', { member: memberName(own.id) })
+    onRemoved(removedError(own.nodeName))
+  }
+}
+
+const removedError = (nodeName: string): Mk8sError =>
+  new Mk8sError('node/removed', `the node ${nodeName} is not in the cluster any more`, {
+    why: 'it has left, or was removed on another server',
+    hint: 'mk8s uninstall; then mk8s join, with a new line from mk8s add-node on a server',
+  })
+
+const foundingRecord = (own: OwnMember, clock: Clock): MemberRecord => ({
+  ...own,
+  role: 'voter',
+  joinedAt: new Date(clock.now()).toISOString(),
+  leaving: false,
+})

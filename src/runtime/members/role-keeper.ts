@@ -1,0 +1,227 @@
+/**
+ * The leader's duty of one term: makes Raft's membership follow the records of the servers, keeps the roles in the
+ * records true, and forgets who has left. What to do is decided in plan-roles.ts; here it is done, step by step.
+ */
+import type { Clock, Timer } from '../../base/clock.ts'
+import type { Component, Health } from '../../base/component.ts'
+import { Mk8sError, messageOf } from '../../base/errors.ts'
+import type { Log } from '../../base/log.ts'
+import type { RaftStore } from '../store/raft-store.ts'
+import type { Operation, Watch } from '../store/store.ts'
+import { encodeMember, MEMBERS_RANGE, type MemberRecord, memberKey, memberName } from './member-record.ts'
+import { type MemberEntry, readMembers } from './member-table.ts'
+import { planRoles, type RoleFacts, type RoleStep } from './plan-roles.ts'
+
+/** While something is on its way, and when nothing is: nobody tells of silence. */
+const BUSY_LOOK_MS = 100
+const QUIET_LOOK_MS = 1_000
+/** After a step that failed. */
+const RETRY_MS = 500
+/** From so many failures in a row on, a failure is a warning and makes the duty unwell. */
+const QUIET_FAILURES = 3
+
+export type KeeperStore = Pick<
+  RaftStore,
+  | 'status'
+  | 'changeMembership'
+  | 'transferLeadership'
+  | 'onMembership'
+  | 'range'
+  | 'watch'
+  | 'transact'
+  | 'revision'
+>
+
+export interface RoleKeeperParts {
+  readonly store: KeeperStore
+  /** The term that this duty belongs to; its writes are fenced with it. */
+  readonly term: number
+  /** 3, or 5 where that was asked for at install. */
+  readonly votersWanted: number
+  /** Removes the Node of a server that has left; there may be none any more. */
+  readonly deleteNode: (name: string) => Promise<void>
+  readonly clock: Clock
+  readonly log: Log
+}
+
+export interface RoleKeeper extends Component {
+  /** Every server holds the role that it ought to, as far as anybody can help it. */
+  readonly settled: boolean
+}
+
+export function createRoleKeeper(parts: RoleKeeperParts): RoleKeeper {
+  return new Keeper(parts)
+}
+
+class Keeper implements RoleKeeper {
+  readonly name = 'role-keeper'
+  settled = false
+  readonly #parts: RoleKeeperParts
+  readonly #sinceMs: number
+  #timer: Timer | null = null
+  #watch: Watch | null = null
+  #unsubscribe = () => {}
+  #working: Promise<void> | null = null
+  /** Something changed while a step was under way. */
+  #again = false
+  #stopped = true
+  #failures = 0
+  #problem = ''
+
+  constructor(parts: RoleKeeperParts) {
+    this.#parts = parts
+    this.#sinceMs = parts.clock.monotonic()
+  }
+
+  async prepare(): Promise<void> {}
+
+  async start(): Promise<void> {
+    this.#stopped = false
+    const { store } = this.#parts
+    this.#unsubscribe = store.onMembership(() => this.#wake())
+    this.#follow()
+    this.#wake()
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true
+    this.#unsubscribe()
+    this.#watch?.close()
+    this.#timer?.cancel()
+    await this.#working
+  }
+
+  health(): Health {
+    return { ok: this.#problem === '', reason: this.#problem }
+  }
+
+  /** A watch that is closed because the store stops needs no successor; one that fell behind does. */
+  #follow(): void {
+    const { store } = this.#parts
+    this.#watch = store.watch(
+      { ...MEMBERS_RANGE, after: store.revision },
+      {
+        onEvents: () => this.#wake(),
+        onClosed: () => {
+          if (!this.#stopped) this.#timer = this.#parts.clock.after(RETRY_MS, () => this.#follow())
+        },
+      },
+    )
+  }
+
+  #wake(): void {
+    if (this.#stopped) return
+    this.#again = true
+    if (this.#working !== null) return
+    this.#working = this.#work().finally(() => {
+      this.#working = null
+    })
+  }
+
+  async #work(): Promise<void> {
+    this.#timer?.cancel()
+    let waitMs = QUIET_LOOK_MS
+    while (this.#again && !this.#stopped) {
+      this.#again = false
+      waitMs = await this.#step()
+    }
+    if (!this.#stopped) this.#timer = this.#parts.clock.after(waitMs, () => this.#wake())
+  }
+
+  /** One step, or none. Returns when to look again if nothing happens before. */
+  async #step(): Promise<number> {
+    try {
+      const entries = readMembers(this.#parts.store)
+      const step = planRoles(this.#factsOf(entries))
+      this.settled = step.type === 'none' && step.settled
+      const done = await this.#act(step, entries)
+      this.#failures = 0
+      this.#problem = ''
+      if (done) this.#again = true
+      return this.settled ? QUIET_LOOK_MS : BUSY_LOOK_MS
+    } catch (error) {
+      return this.#failed(error)
+    }
+  }
+
+  #factsOf(entries: readonly MemberEntry[]): RoleFacts {
+    const { store, clock, votersWanted } = this.#parts
+    const { membership, memberId, lastIndex, progress } = store.status()
+    return {
+      records: entries.map(({ record }) => record),
+      configuration: membership,
+      leader: memberId,
+      lastIndex,
+      progress,
+      leadingMs: clock.monotonic() - this.#sinceMs,
+      votersWanted,
+    }
+  }
+
+  /** True when the next step can be looked for at once. */
+  async #act(step: RoleStep, entries: readonly MemberEntry[]): Promise<boolean> {
+    const { store, log } = this.#parts
+    switch (step.type) {
+      case 'none':
+        return false
+      case 'change-membership': {
+        const outcome = await store.changeMembership(step.target)
+        if (outcome.kind === 'accepted') log.info('the membership changes', { why: step.why })
+        if (outcome.kind === 'invalid') throw new Error(`the membership cannot change: ${outcome.why}`)
+        return false
+      }
+      case 'transfer':
+        log.info('handing over leadership', { to: memberName(step.target), why: step.why })
+        await store.transferLeadership(step.target)
+        return false
+      case 'record-roles':
+        return this.#recordRoles(step.roles, entries)
+      case 'forget':
+        return this.#forget(step.record)
+    }
+  }
+
+  /** All of them or, when a record has changed meanwhile, none: then the next look decides anew. */
+  async #recordRoles(
+    roles: ReadonlyMap<number, MemberRecord['role']>,
+    entries: readonly MemberEntry[],
+  ): Promise<boolean> {
+    const changed = entries.filter(({ record }) => roles.has(record.id))
+    const operations = changed.map(({ record }): Operation => {
+      const role = roles.get(record.id) ?? record.role
+      return { type: 'put', key: memberKey(record.id), value: encodeMember({ ...record, role }) }
+    })
+    const compares = changed.map(({ record, modRevision }) => ({
+      key: memberKey(record.id),
+      target: 'mod-revision' as const,
+      equals: modRevision,
+    }))
+    const { store, term, log } = this.#parts
+    const written = await store.transact({ compares, operations }, { term })
+    if (written.succeeded)
+      for (const [id, role] of roles) log.info('a server has a role', { member: memberName(id), role })
+    return true
+  }
+
+  /** The Node goes first: whoever is interrupted here finds the record again. */
+  async #forget({ id, nodeName }: MemberRecord): Promise<boolean> {
+    const { store, term, log, deleteNode } = this.#parts
+    await deleteNode(nodeName)
+    await store.transact({ compares: [], operations: [{ type: 'delete', key: memberKey(id) }] }, { term })
+    log.info('a server has left the cluster', { node: nodeName, member: memberName(id) })
+    return true
+  }
+
+  #failed(error: unknown): number {
+    this.settled = false
+    const { log } = this.#parts
+    // The term is over, and this duty with it.
+    if (error instanceof Mk8sError && error.code === 'store/fenced') return QUIET_LOOK_MS
+    this.#failures++
+    if (this.#failures >= QUIET_FAILURES) {
+      this.#problem = `the roles of the servers cannot be kept: ${messageOf(error)}`
+      log.warn('a step towards the right roles failed', { error, failures: this.#failures })
+    } else log.debug('a step towards the right roles failed', { error })
+    return RETRY_MS
+  }
+}
