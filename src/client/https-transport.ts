@@ -30,23 +30,20 @@ const NOTHING = new Uint8Array()
 type UpgradeResponse = KubeResponse & { readonly upgraded: Duplex }
 
 export class HttpsTransport implements Transport {
-  readonly #config: HttpsTransportConfig
-  readonly #agent: Agent
+  #config: HttpsTransportConfig
+  #agent: Agent
   readonly #base: URL
 
   constructor(config: HttpsTransportConfig) {
     this.#config = config
     this.#base = new URL(config.server)
-    this.#agent = new Agent({
-      keepAlive: true,
-      keepAliveMsecs: KEEP_ALIVE_MS,
-      maxSockets: SOCKETS_MAX,
-      maxFreeSockets: IDLE_SOCKETS_MAX,
-      ca: config.caPem,
-      cert: config.certificatePem,
-      key: config.keyPem,
-      ...(config.serverName === undefined ? {} : { servername: config.serverName }),
-    })
+    this.#agent = createAgent(config)
+  }
+
+  /** New connections use these from now on; requests under way go on. */
+  useCertificates(tls: Pick<HttpsTransportConfig, 'caPem' | 'certificatePem' | 'keyPem'>): void {
+    this.#config = { ...this.#config, ...tls }
+    this.#agent = createAgent(this.#config)
   }
 
   async request(request: KubeRequest): Promise<KubeResponse> {
@@ -107,6 +104,19 @@ export class HttpsTransport implements Transport {
       cause,
     })
   }
+}
+
+function createAgent(config: HttpsTransportConfig): Agent {
+  return new Agent({
+    keepAlive: true,
+    keepAliveMsecs: KEEP_ALIVE_MS,
+    maxSockets: SOCKETS_MAX,
+    maxFreeSockets: IDLE_SOCKETS_MAX,
+    ca: config.caPem,
+    cert: config.certificatePem,
+    key: config.keyPem,
+    ...(config.serverName === undefined ? {} : { servername: config.serverName }),
+  })
 }
 
 async function* chunksOf(message: IncomingMessage): AsyncGenerator<Uint8Array> {

@@ -43,6 +43,8 @@ export interface EtcdParts {
 export interface EtcdEndpoint extends Component {
   /** The TCP port in use: the one asked for, or the one the system chose for 0. */
   readonly port: number
+  /** New connections get these from now on. */
+  useCertificates(tls: { readonly cert: string; readonly key: string; readonly clientCa: string }): void
 }
 
 export function createEtcdEndpoint(parts: EtcdParts): EtcdEndpoint {
@@ -76,6 +78,7 @@ export function createEtcdEndpoint(parts: EtcdParts): EtcdEndpoint {
       if (listen.type === 'unix') rmSync(listen.path, { force: true })
     },
     health: () => health,
+    useCertificates: tls => server.useCertificates(tls),
     get port() {
       return server.port
     },

@@ -24,6 +24,8 @@ export type { PemPair } from './issue.ts'
 
 export interface PkiParts extends LeafFacts {
   readonly directory: string
+  /** Leaves to renew although they are good; names such as `apiserver`. */
+  readonly renew?: readonly string[]
   readonly clock: Pick<Clock, 'now'>
   readonly random: Random
 }
@@ -106,7 +108,8 @@ async function ensureLeaf(
 ): Promise<void> {
   const { parts, report, files, authority } = context
   const found = await readPair(parts.directory, plan.name)
-  if (found !== null && isGoodEnough(found.certificate, plan, authority, parts.clock.now())) {
+  const isForced = parts.renew?.includes(plan.name) === true
+  if (!isForced && found !== null && isGoodEnough(found.certificate, plan, authority, parts.clock.now())) {
     report.kept.push(plan.name)
     return
   }

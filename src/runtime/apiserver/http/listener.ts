@@ -37,6 +37,7 @@ const CONNECTIONS_MAX = 10_000
 const KEEP_ALIVE_MS = 90_000
 /** A stalled TLS handshake is cut. */
 const HANDSHAKE_TIMEOUT_MS = 10_000
+const TLS_VERSION_MIN = 'TLSv1.2'
 
 export interface HttpsListenerParts {
   readonly apiServer: ApiServer
@@ -58,6 +59,8 @@ export interface HttpsListener {
   /** Refuses new connections, lets requests end for a moment, then closes everything. */
   stop(): Promise<void>
   health(): Health
+  /** New connections get these from now on. */
+  useCertificates(tls: HttpsListenerParts['tls']): void
   /** The port in use: the one asked for, or the one the system chose for 0. */
   readonly port: number
 }
@@ -72,7 +75,7 @@ export function createHttpsListener(parts: HttpsListenerParts): HttpsListener {
     requestCert: true,
     rejectUnauthorized: false,
     allowHTTP1: true,
-    minVersion: 'TLSv1.2',
+    minVersion: TLS_VERSION_MIN,
     handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
     maxHeaderListPairs: HEADER_PAIRS_MAX,
     settings: {
@@ -97,6 +100,8 @@ export function createHttpsListener(parts: HttpsListenerParts): HttpsListener {
     stop: () => stopServer(server, state, parts.clock),
     health: () =>
       server.listening ? { ok: true, reason: '' } : { ok: false, reason: 'the API port is not open' },
+    useCertificates: ({ cert, key, clientCa: ca }) =>
+      server.setSecureContext({ cert, key, ca, minVersion: TLS_VERSION_MIN }),
     get port() {
       const address = server.address()
       return typeof address === 'object' && address !== null ? address.port : parts.port

@@ -8,7 +8,7 @@ import {
   type ServerHttp2Stream,
 } from 'node:http2'
 import type { Socket } from 'node:net'
-import type { TLSSocket } from 'node:tls'
+import type { SecureContextOptions, TLSSocket } from 'node:tls'
 import type { Clock } from '../../../base/clock.ts'
 import { Call, type Method } from './call.ts'
 import { GrpcError, grpcCodes } from './status.ts'
@@ -98,6 +98,12 @@ export class GrpcServer {
 
   get connections(): number {
     return this.#sessions.size
+  }
+
+  /** New connections get these from now on; without TLS there is nothing to renew. */
+  useCertificates({ cert, key, clientCa: ca }: Pick<ServerTls, 'cert' | 'key' | 'clientCa'>): void {
+    const secure = this.#server as unknown as { setSecureContext?(options: SecureContextOptions): void }
+    secure.setSecureContext?.({ cert, key, ca, minVersion: 'TLSv1.2' })
   }
 
   async close(): Promise<void> {

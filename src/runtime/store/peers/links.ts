@@ -48,13 +48,14 @@ export interface PeerLinksParts {
 }
 
 export class PeerLinks implements PeerNetwork {
-  readonly #parts: PeerLinksParts
+  /** Shared with every link, so that the next connection uses the credentials of now. */
+  readonly #parts: { credentials: PeerCredentials } & Omit<PeerLinksParts, 'credentials'>
   readonly #server: Server
   readonly #outgoing = new Map<MemberId, OutgoingLink>()
   readonly #incoming = new Set<TLSSocket>()
 
   constructor(parts: PeerLinksParts) {
-    this.#parts = parts
+    this.#parts = { ...parts }
     const { key, certificate: cert, authority: ca } = parts.credentials
     const options = {
       key,
@@ -80,6 +81,13 @@ export class PeerLinks implements PeerNetwork {
         resolve(typeof address === 'object' && address !== null ? address.port : port)
       })
     })
+  }
+
+  /** New connections, in both directions, use these from now on. */
+  useCredentials(credentials: PeerCredentials): void {
+    this.#parts.credentials = credentials
+    const { key, certificate: cert, authority: ca } = credentials
+    this.#server.setSecureContext({ key, cert, ca, minVersion: 'TLSv1.3' })
   }
 
   /** A member that is none any more is not dialled again. */
