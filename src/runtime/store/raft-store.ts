@@ -105,6 +105,8 @@ export interface RaftStore extends Store {
   defragment(): Promise<{ readonly before: number; readonly after: number }>
   /** Where the other members are found from now on. */
   setPeers(peers: readonly PeerLocation[]): void
+  /** New links to other members use these from now on: a renewed certificate. */
+  useCredentials(credentials: PeerCredentials): void
   /** Begins a change, on the leader only; resolves when it is in the log. `status().membership` shows its progress. */
   changeMembership(target: Membership): Promise<ChangeOutcome>
   /** Hands over to this voter, or to the one that has most; false when this member does not lead or nobody can. */
