@@ -3,7 +3,7 @@
  * which everything has to work again, then the checks that need the whole history.
  */
 import type { MemberId } from '../../src/runtime/raft/messages.ts'
-import { Checkers } from './checkers/checkers.ts'
+import { Checkers, checkAcknowledged } from './checkers/checkers.ts'
 import { checkLinearizable, explain } from './checkers/linearizability.ts'
 import { Faults } from './faults.ts'
 import { Member } from './member.ts'
@@ -153,7 +153,7 @@ class Simulation {
   #checkHistory(): void {
     const world = this.#world
     try {
-      this.#checkers.checkAcknowledged(this.#workload.acknowledged)
+      checkAcknowledged(this.#checkers.events, this.#workload.acknowledged)
       for (const { life, id } of this.#members.values()) {
         if (life?.store.applied === this.#checkers.length) this.#checkers.installed(id, life.store)
       }

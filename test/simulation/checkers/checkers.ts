@@ -112,17 +112,24 @@ export class Checkers {
       this.#checkedTo.set(lives(id), log.lastIndex)
     }
   }
+}
 
-  /** A write that was acknowledged at a revision is in the history at that revision. */
-  checkAcknowledged(acknowledged: readonly { revision: number; key: string; value: string }[]): void {
-    const at = new Map(
-      this.events.map(event => [`${revisionOf({ ...event, sequence: 0 })} ${keyOf(event)}`, event]),
-    )
-    for (const { revision, key, value } of acknowledged) {
-      const event = at.get(`${revision} ${key}`)
-      if (event?.type === 'put' && `${event.kv.value}` === value) continue
-      throw new Violation(`the acknowledged write of ${value} to ${key} at ${revision} is lost`)
-    }
+export interface AcknowledgedWrite {
+  readonly revision: number
+  readonly key: string
+  readonly value: string
+}
+
+/** A write that was acknowledged at a revision is in the history at that revision. */
+export function checkAcknowledged(
+  events: readonly StoreEvent[],
+  acknowledged: readonly AcknowledgedWrite[],
+): void {
+  const at = new Map(events.map(event => [`${revisionOf({ ...event, sequence: 0 })} ${keyOf(event)}`, event]))
+  for (const { revision, key, value } of acknowledged) {
+    const event = at.get(`${revision} ${key}`)
+    if (event?.type === 'put' && `${event.kv.value}` === value) continue
+    throw new Violation(`the acknowledged write of ${value} to ${key} at ${revision} is lost`)
   }
 }
 

@@ -2,18 +2,23 @@
 import { revisionOf } from '../../../src/runtime/store/mvcc/history.ts'
 import type { StoreEvent } from '../../../src/runtime/store/store.ts'
 import { Violation } from '../world.ts'
-import { type Checkers, keyOf } from './checkers.ts'
+import { keyOf } from './checkers.ts'
+
+/** All that happened, in order; it may still grow. */
+export interface FullHistory {
+  readonly events: readonly StoreEvent[]
+}
 
 export class WatchChecker {
-  readonly #checkers: Checkers
+  readonly #history: FullHistory
   readonly #prefix: string
   /** How many of all events were looked at. */
   #position = 0
   seen: number
   delivered = 0
 
-  constructor(checkers: Checkers, prefix: string, after: number) {
-    this.#checkers = checkers
+  constructor(history: FullHistory, prefix: string, after: number) {
+    this.#history = history
     this.#prefix = prefix
     this.seen = after
     this.#skipTo(after)
@@ -26,7 +31,7 @@ export class WatchChecker {
   }
 
   #skipTo(revision: number): void {
-    const { events } = this.#checkers
+    const { events } = this.#history
     while (this.#position < events.length && at(events[this.#position]) <= revision) this.#position++
   }
 
@@ -44,7 +49,7 @@ export class WatchChecker {
   }
 
   #next(): StoreEvent | undefined {
-    const { events } = this.#checkers
+    const { events } = this.#history
     while (this.#position < events.length) {
       const event = events[this.#position++] as StoreEvent
       if (keyOf(event).startsWith(this.#prefix)) return event
