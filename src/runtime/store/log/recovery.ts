@@ -77,6 +77,11 @@ class LogReader {
   #nextSequence = 0
   #startIndex = 0
   #standsAlone = true
+  /**
+   * The segment replaces entries of one that is gone: both were being dropped when the power failed, and the next
+   * segment says where the log begins.
+   */
+  #isLeftover = false
 
   constructor(after: number, log: Log) {
     this.#after = after
@@ -89,9 +94,11 @@ class LogReader {
     this.#standsAlone = true
     const scan = scanSegment(file, header, records => this.#takeFrame(name, records))
     this.#check(name, scan, last)
+    if (last && this.#isLeftover) throw corrupt('the log is damaged', 'the segments before it are missing')
     const { number } = header
     const [startIndex, standsAlone] = [this.#startIndex, this.#standsAlone]
-    this.#segments.push({ name, number, file, header, lastIndex: this.#lastIndex, startIndex, standsAlone })
+    const lastIndex = this.#isLeftover ? 0 : this.#lastIndex
+    this.#segments.push({ name, number, file, header, lastIndex, startIndex, standsAlone })
     this.#end = scan.end
     this.#nextSequence = scan.nextSequence
   }
@@ -146,7 +153,7 @@ class LogReader {
   }
 
   #takePosition(position: LogPosition): void {
-    if (this.#base === null) this.#beginAt(position)
+    if (this.#base === null || this.#isLeftover) this.#beginAt(position)
     this.#startIndex = position.index
   }
 
@@ -156,6 +163,7 @@ class LogReader {
   }
 
   #beginAt(position: LogPosition): void {
+    this.#isLeftover = false
     this.#base = position
     this.#position = position
     this.#configurations = [position]
@@ -166,7 +174,12 @@ class LogReader {
     const [base, position] = [this.#base, this.#position]
     if (base === null || position === null)
       throw corrupt('the log is damaged', 'its first segment does not say where it begins')
-    if (entry.index <= base.index || entry.index > this.#lastIndex + 1) {
+    if (entry.index <= base.index) {
+      this.#isLeftover = true
+      this.#standsAlone = false
+    }
+    if (this.#isLeftover) return
+    if (entry.index > this.#lastIndex + 1) {
       throw corrupt('the log is damaged', `entry ${entry.index} follows entry ${this.#lastIndex}`)
     }
     if (entry.index <= this.#startIndex) this.#standsAlone = false

@@ -7,8 +7,7 @@ import { must } from '../../../base/assert.ts'
 import { Mk8sError, messageOf } from '../../../base/errors.ts'
 import type { Log } from '../../../base/log.ts'
 import type { Random } from '../../../base/random.ts'
-import { type Entry, entryTypes, payloadOf } from '../../raft/entry.ts'
-import { decodeConfiguration } from '../../raft/membership.ts'
+import type { Entry } from '../../raft/entry.ts'
 import type { HardState } from '../../raft/ready.ts'
 import type { Disk } from './disk.ts'
 import {
@@ -19,6 +18,7 @@ import {
   type SegmentHeader,
   sealFrame,
 } from './frame.ts'
+import { LogEnd } from './log-end.ts'
 import { encodeHardState, encodePosition, encodeRestore, type LogPosition } from './records.ts'
 import { type RecoveredLog, type Segment, segmentName } from './recovery.ts'
 
@@ -64,7 +64,7 @@ export class WriteAheadLog {
   #nextSequence: number
   #hardState: HardState
   #hardStateWritten: HardState
-  #position: LogPosition
+  readonly #logEnd: LogEnd
   #waiting: LogWrite[] = []
   #frame: Buffer = Buffer.allocUnsafeSlow(64 * 1024)
   #flushing: Promise<void> | null = null
@@ -82,7 +82,7 @@ export class WriteAheadLog {
     this.#nextSequence = start.nextSequence
     this.#hardState = start.hardState
     this.#hardStateWritten = start.hardState
-    this.#position = positionAfter(start.position, start.entries)
+    this.#logEnd = new LogEnd(start.position, start.entries)
   }
 
   /**
@@ -181,7 +181,9 @@ export class WriteAheadLog {
     const segment = this.#segments.at(-1)
     if (segment === undefined || this.#end + bytes > segment.file.size) await this.#roll(this.#segmentBytes)
     const first = this.#end === SEGMENT_HEADER_BYTES
-    const all = first ? [encodePosition(this.#position), encodeHardState(hardState), ...records] : records
+    const all = first
+      ? [encodePosition(this.#logEnd.position), encodeHardState(hardState), ...records]
+      : records
     const current = must(this.#segments.at(-1), 'a current segment')
     const frame = this.#buildFrame(all)
     sealFrame(frame, current.header.salt, this.#nextSequence)
@@ -190,20 +192,20 @@ export class WriteAheadLog {
     this.#end += frame.length
     this.#nextSequence++
     this.#hardStateWritten = hardState
-    if (first) current.startIndex = this.#position.index
+    if (first) current.startIndex = this.#logEnd.position.index
     for (const write of writes) this.#advance(write, current)
-    current.lastIndex = this.#position.index
+    current.lastIndex = this.#logEnd.position.index
     if (this.#end > current.file.size / 2) this.#maybeFillSpare()
   }
 
   #advance({ restore, entries }: LogWrite, current: Segment): void {
     if (restore) {
-      this.#position = restore
+      this.#logEnd.restore(restore)
       for (const segment of this.#segments) segment.lastIndex = Math.min(segment.lastIndex, restore.index)
     }
     const first = entries[0]
     if (first !== undefined && first.index <= current.startIndex) current.standsAlone = false
-    this.#position = positionAfter(this.#position, entries)
+    this.#logEnd.append(entries, this.#hardState.commit)
   }
 
   #buildFrame(records: readonly Buffer[]): Buffer {
@@ -232,7 +234,7 @@ export class WriteAheadLog {
     await file.flush()
     await this.#parts.disk.rename(spare, name)
     await this.#parts.disk.flushDirectory()
-    const { index } = this.#position
+    const { index } = this.#logEnd.position
     this.#segments.push({
       name,
       number,
@@ -329,12 +331,4 @@ function splitWrite(write: LogWrite): LogWrite[] {
     restore: index === 0 ? (write.restore ?? null) : null,
     done: index === parts.length - 1 ? write.done : () => {},
   }))
-}
-
-function positionAfter(position: LogPosition, entries: readonly Entry[]): LogPosition {
-  const last = entries.at(-1)
-  if (last === undefined) return position
-  const membership = entries.findLast(entry => entry.type === entryTypes.membership)
-  const configuration = membership ? decodeConfiguration(payloadOf(membership)) : position.configuration
-  return { index: last.index, term: last.term, configuration }
 }

@@ -303,3 +303,48 @@ test('a segment stays while the next one replaces entries of it', async () => {
   await wal.close()
   assert.equal((await recover(disk, 3)).entries.length, 1)
 })
+
+/** Three segments, the second of which replaces an entry of the first. */
+async function writtenWithReplacement() {
+  const disk = new SimulatedDisk()
+  const wal = await WriteAheadLog.create(partsOf(disk), start)
+  const members = encodeConfiguration({ ...nobody, voters: [7, 8, 9] })
+  await append(wal, [
+    entryAt(1),
+    entryAt(2),
+    createEntry(entryTypes.membership, members, { index: 3, term: 1 }),
+  ])
+  await append(wal, [entryAt(4, 'x'.repeat(11_000))])
+  await append(wal, [entryAt(3, 'y'.repeat(11_000), 2)], 2)
+  await append(wal, [entryAt(4, 'z'.repeat(4_000), 2)], 2)
+  await append(wal, [entryAt(5, 'later', 2)], 2)
+  await wal.close()
+  return disk
+}
+
+test('a segment left over from a removal that a power cut interrupted is skipped, and goes next time', async () => {
+  const disk = await writtenWithReplacement()
+  await disk.remove(first)
+  const recovered = await recover(disk, 3)
+  assert.equal(recovered.position.index, 3)
+  assert.deepEqual(textsOf(recovered.entries), ['z'.repeat(4_000), 'later'])
+  const wal = await WriteAheadLog.resume(partsOf(disk), recovered)
+  assert.equal(wal.fullSegments, 1)
+  wal.dropTo(3)
+  assert.equal(wal.fullSegments, 0)
+  await wal.close()
+  assert.deepEqual(textsOf((await recover(disk, 3)).entries), ['z'.repeat(4_000), 'later'])
+})
+
+test('a last segment that replaces entries of one that is gone stops the node', async () => {
+  const disk = await writtenWithReplacement()
+  await disk.remove(first)
+  await disk.remove(segmentName(3))
+  await assert.rejects(recoverLog(disk, 3, silentLog), isCorrupt)
+})
+
+test('a segment begins with the membership in force, not with one that was replaced', async () => {
+  const disk = await writtenWithReplacement()
+  await disk.remove(first)
+  assert.deepEqual((await recover(disk, 3)).position.configuration, nobody)
+})
