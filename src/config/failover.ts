@@ -17,7 +17,7 @@ export interface FailoverTimes {
 
 const TIMES: Readonly<Record<Failover, FailoverTimes>> = {
   normal: { leaseSeconds: 10, nodeMonitorGraceMs: 9_000, tolerationSeconds: 300 },
-  fast: { leaseSeconds: 4, nodeMonitorGraceMs: 3_500, tolerationSeconds: 20 },
+  fast: { leaseSeconds: 4, nodeMonitorGraceMs: 4_000, tolerationSeconds: 20 },
 }
 
 /** A cluster that was made before there was a choice is `normal`. */

@@ -56,12 +56,12 @@ export class TcpProxy implements Listener {
     for (const backend of this.#balancer.order(name)) {
       // While one was tried in vain, the next may have been taken away.
       if (!this.#balancer.has(backend)) continue
-      const upstream = await connect(backend)
+      const upstream = await connectTo(backend, CONNECT_MS_MAX)
       if (upstream === null) continue
       if (client.destroyed) return void upstream.destroy()
       this.#balancer.remember(name, backend)
       this.#track(upstream)
-      return join(client, upstream)
+      return joinSockets(client, upstream)
     }
     client.resetAndDestroy()
   }
@@ -73,11 +73,11 @@ export class TcpProxy implements Listener {
   }
 }
 
-/** Null when the backend does not answer. */
-function connect({ address, port }: Backend): Promise<Socket | null> {
+/** Null when the backend does not answer in time. */
+export function connectTo({ address, port }: Backend, limitMs: number): Promise<Socket | null> {
   return new Promise(resolve => {
     const socket = createConnection({ host: address, port, allowHalfOpen: true, noDelay: true })
-    socket.setTimeout(CONNECT_MS_MAX, () => socket.destroy())
+    socket.setTimeout(limitMs, () => socket.destroy())
     socket.once('close', () => resolve(null))
     socket.on('error', () => socket.destroy())
     socket.once('connect', () => {
@@ -88,7 +88,7 @@ function connect({ address, port }: Backend): Promise<Socket | null> {
 }
 
 /** `pipe` brings backpressure and half-close; what breaks on one side breaks on the other. */
-function join(client: Socket, upstream: Socket): void {
+export function joinSockets(client: Socket, upstream: Socket): void {
   for (const [one, other] of [
     [client, upstream],
     [upstream, client],
