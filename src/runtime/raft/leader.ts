@@ -5,6 +5,7 @@
  */
 import { assert } from '../../base/assert.ts'
 import { createEntry, type Entry, entryTypes, placeEntry } from './entry.ts'
+import type { ElectionTimer } from './election-timer.ts'
 import { encodeConfiguration, firstStep, lastStep, type Membership, membershipProblem } from './membership.ts'
 import type { MemberId, Message, MessageBody, SnapshotChunk } from './messages.ts'
 import type { Outbox } from './outbox.ts'
@@ -12,7 +13,7 @@ import { type PendingRead, PendingReads } from './pending-reads.ts'
 import { Progress } from './progress.ts'
 import { type Configuration, isOnlyVoter, isVoter, membersOf, quorumValue } from './quorum.ts'
 import type { RaftLog } from './raft-log.ts'
-import type { ChangeOutcome } from './ready.ts'
+import type { ChangeOutcome, PeerProgress } from './ready.ts'
 import type { SafetyRules } from './rules.ts'
 import { HEARTBEAT_TICKS } from './timing.ts'
 
@@ -31,8 +32,10 @@ export interface LeaderParts {
   readonly rules: SafetyRules
   readonly keptBytes: number
   readonly appendBytes: number
-  /** Without an answer of a quorum for so long it steps down; a transfer is given up after as long. */
-  readonly electionTicks: number
+  /** Without an answer of a quorum for its timeout the leader steps down; a transfer is given up after as long. */
+  readonly timer: Pick<ElectionTimer, 'base' | 'timeout'>
+  /** More reads wait than may. */
+  readonly refuseRead: (read: PendingRead) => void
 }
 
 type Reply<Type extends Message['type']> = Extract<Message, { type: Type }>
@@ -44,10 +47,14 @@ export class Leader {
   readonly #reads = new PendingReads()
   /** Reads that wait for the first commit of the leader's own term. */
   #earlyReads: PendingRead[] = []
+  /** Ticks of this reign. */
+  #now = 0
   #quorumElapsed = 0
   #heartbeatElapsed = 0
   #heartbeatDue = false
   #transfer: { readonly target: MemberId; elapsed: number; asked: boolean } | null = null
+  /** It goes, whether or not the transfer works. */
+  #abdicates = false
 
   constructor(parts: LeaderParts) {
     this.#parts = parts
@@ -81,15 +88,16 @@ export class Leader {
   }
 
   ticksUntilNextDeadline(): number {
-    const quorum = this.#parts.electionTicks - this.#quorumElapsed
+    const quorum = this.#parts.timer.timeout - this.#quorumElapsed
     return Math.max(1, Math.min(quorum, HEARTBEAT_TICKS - this.#heartbeatElapsed))
   }
 
-  /** False when no quorum has answered for an election timeout: it must step down (check-quorum). */
+  /** False when it must step down: no quorum has answered for an election timeout (check-quorum), or it abdicates. */
   tick(count: number): boolean {
+    this.#now += count
     this.#quorumElapsed += count
-    this.#tickTransfer(count)
-    if (this.#quorumElapsed >= this.#parts.electionTicks) {
+    if (!this.#tickTransfer(count)) return false
+    if (this.#quorumElapsed >= this.#parts.timer.timeout) {
       this.#quorumElapsed = 0
       if (!this.#quorumIsActive()) return false
     }
@@ -131,8 +139,8 @@ export class Leader {
     const progress = this.#heardOf(message.from)
     if (progress === undefined) return
     if (message.rejected) {
-      const { previousIndex, index, indexTerm } = message
-      progress.rejected(previousIndex, this.#log.lastNotAbove(index, indexTerm))
+      const { index, indexTerm } = message
+      progress.rejected(message, this.#log.lastNotAbove(index, indexTerm))
     } else if (progress.accepted(message.index)) this.maybeCommit()
     this.#sendAppends(message.from, progress)
     this.#maybeHandOver()
@@ -162,8 +170,17 @@ export class Leader {
 
   #heardOf(id: MemberId): Progress | undefined {
     const progress = this.#progress.get(id)
-    if (progress !== undefined) progress.active = true
+    if (progress === undefined) return undefined
+    progress.active = true
+    progress.heardAt = this.#now
     return progress
+  }
+
+  describeProgress(): PeerProgress[] {
+    return [...this.#progress].map(([member, { match, heardAt, snapshot }]) => {
+      const silentTicks = heardAt === null ? null : this.#now - heardAt
+      return { member, match, silentTicks, snapshot: snapshot !== null }
+    })
   }
 
   // ── replication ────────────────────────────────────────────────────────────────────────────────────
@@ -189,7 +206,7 @@ export class Leader {
       : []
     const bytes = entries.reduce((total, entry) => total + entry.bytes.length, 0)
     const commit = this.#log.committed
-    this.#send(to, { type: 'append', previousIndex, previousTerm, entries, commit })
+    this.#send(to, { type: 'append', previousIndex, previousTerm, entries, commit, attempt: progress.attempt })
     progress.commitTold = Math.max(progress.commitTold, Math.min(commit, previousIndex + entries.length))
     progress.sent(previousIndex + entries.length, bytes)
     return true
@@ -199,7 +216,8 @@ export class Leader {
   #sendHeartbeat(to: MemberId, progress: Progress): void {
     const commit = Math.min(this.#log.committed, progress.match)
     progress.commitTold = Math.max(progress.commitTold, commit)
-    this.#send(to, { type: 'heartbeat', commit, read: this.#reads.round })
+    const electionTicks = this.#parts.timer.base
+    this.#send(to, { type: 'heartbeat', commit, read: this.#reads.round, electionTicks })
   }
 
   maybeCommit(): void {
@@ -319,9 +337,13 @@ export class Leader {
 
   /** A removed leader names an heir, so that nobody has to wait for an election timeout. */
   nameHeir(): void {
+    const best = this.bestHeir()
+    if (best !== null) this.#send(best, { type: 'timeout-now' })
+  }
+
+  bestHeir(): MemberId | null {
     const heirs = this.#peers().filter(id => isVoter(this.#configuration, id))
-    const best = heirs.sort((a, b) => this.#matchOf(b) - this.#matchOf(a))[0]
-    if (best !== undefined) this.#send(best, { type: 'timeout-now' })
+    return heirs.sort((a, b) => this.#matchOf(b) - this.#matchOf(a))[0] ?? null
   }
 
   #matchOf(id: MemberId): number {
@@ -335,10 +357,22 @@ export class Leader {
     this.#send(transfer.target, { type: 'timeout-now' })
   }
 
-  #tickTransfer(count: number): void {
-    if (this.#transfer === null) return
+  /** Hands over to whoever can take over best, and goes anyhow after an election timeout; nobody alone can. */
+  abdicate(): void {
+    const heir = this.bestHeir()
+    if (this.#abdicates || heir === null) return
+    this.#abdicates = true
+    this.#transfer = null
+    this.transferTo(heir)
+  }
+
+  /** False when an abdication has not worked in time. */
+  #tickTransfer(count: number): boolean {
+    if (this.#transfer === null) return true
     this.#transfer.elapsed += count
-    if (this.#transfer.elapsed >= this.#parts.electionTicks) this.#transfer = null
+    if (this.#transfer.elapsed < this.#parts.timer.base) return true
+    this.#transfer = null
+    return !this.#abdicates
   }
 
   // ── reads ──────────────────────────────────────────────────────────────────────────────────────────
@@ -346,15 +380,19 @@ export class Leader {
   read(read: PendingRead): void {
     if (this.#log.termAt(this.#log.committed) !== this.#parts.term) {
       if (this.#earlyReads.length < EARLY_READS_MAX) this.#earlyReads.push(read)
+      else this.#parts.refuseRead(read)
       return
     }
     const asked = { ...read, index: this.#log.committed }
     if (isOnlyVoter(this.#configuration, this.#parts.id) || !this.#parts.rules.mustConfirmReads()) {
       this.#answerRead(asked)
-    } else {
-      this.#reads.add(asked)
-      this.#heartbeatDue = true
-    }
+    } else if (this.#reads.add(asked)) this.#heartbeatDue = true
+    else this.#parts.refuseRead(read)
+  }
+
+  /** The reads that are not answered. */
+  takeReads(): PendingRead[] {
+    return [...this.#earlyReads.splice(0), ...this.#reads.takeAll()]
   }
 
   #releaseEarlyReads(): void {

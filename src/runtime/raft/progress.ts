@@ -7,6 +7,12 @@ export const APPEND_BYTES_MAX = 1024 * 1024
 const INFLIGHT_BYTES_MAX = 8 * 1024 * 1024
 const INFLIGHT_MESSAGES_MAX = 512
 
+/** What an answer says of the append that it refuses. */
+export interface RefusedAppend {
+  readonly previousIndex: number
+  readonly attempt: number
+}
+
 /** A snapshot on its way, one piece at a time. */
 export interface OutgoingSnapshot {
   /** 0 until the driver has said which. */
@@ -26,6 +32,8 @@ export class Progress {
   next: number
   /** Something was heard since the last quorum check. */
   active = true
+  /** Tick of the reign at which it was last heard of; null for never. */
+  heardAt: number | null = null
   snapshot: OutgoingSnapshot | null = null
   /** The commit index that it was last told, as far as it can use it. */
   commitTold = 0
@@ -37,9 +45,15 @@ export class Progress {
   #waiting = false
   #inflight: { readonly index: number; readonly bytes: number }[] = []
   #inflightBytes = 0
+  #attempt = 1
 
   constructor(next: number) {
     this.next = next
+  }
+
+  /** Counts the times that logs had to be compared anew: the answer to an append of an earlier attempt is old. */
+  get attempt(): number {
+    return this.#attempt
   }
 
   get probing(): boolean {
@@ -86,11 +100,11 @@ export class Progress {
 
   /**
    * The follower's log does not match at `previousIndex`, and may up to `hint`: probe from there. An answer to
-   * another append than the last probe, or about what is known to match, is old; heeding it would send
-   * everything again, and again for each of its kind.
+   * another append than the last probe, of an earlier attempt, or about what is known to match, is old; heeding it
+   * would send everything again, and again for each of its kind.
    */
-  rejected(previousIndex: number, hint: number): void {
-    if (this.snapshot !== null || previousIndex <= this.match) return
+  rejected({ previousIndex, attempt }: RefusedAppend, hint: number): void {
+    if (this.snapshot !== null || previousIndex <= this.match || attempt !== this.#attempt) return
     if (this.#probing && previousIndex !== this.next - 1) return
     this.next = this.#probing ? Math.max(this.match + 1, Math.min(previousIndex, hint + 1)) : this.match + 1
     this.#probe()
@@ -114,6 +128,7 @@ export class Progress {
   }
 
   #probe(): void {
+    this.#attempt++
     this.#probing = true
     this.#waiting = false
     this.#inflight = []

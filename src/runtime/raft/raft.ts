@@ -8,8 +8,8 @@
  * each of `snapshotChunks` with `snapshotStored`, once it is durable.
  */
 import { assert } from '../../base/assert.ts'
-import type { Random } from '../../base/random.ts'
-import { IncomingSnapshot } from './incoming-snapshot.ts'
+import { ElectionTimer } from './election-timer.ts'
+import { Follower } from './follower.ts'
 import { KEPT_BYTES_MAX, Leader } from './leader.ts'
 import type { Membership } from './membership.ts'
 import type { MemberId, Message, MessageBody, SnapshotChunk } from './messages.ts'
@@ -17,15 +17,21 @@ import { Outbox } from './outbox.ts'
 import { APPEND_BYTES_MAX } from './progress.ts'
 import { type Configuration, countVotes, isAlone, isOnlyVoter, isVoter, membersOf } from './quorum.ts'
 import { RaftLog } from './raft-log.ts'
-import type { ChangeOutcome, HardState, ProposeOutcome, RaftParts, Ready, Role } from './ready.ts'
+import type {
+  ChangeOutcome,
+  HardState,
+  PeerProgress,
+  ProposeOutcome,
+  RaftParts,
+  Ready,
+  Role,
+} from './ready.ts'
 import { type SafetyRules, soundRules } from './rules.ts'
-import { ELECTION_TICKS_MAX, ELECTION_TICKS_MIN, LINK_CLOSED_TICKS_MAX } from './timing.ts'
 
 type OtherMessage = Exclude<Message, { type: 'pre-vote' | 'pre-vote-reply' }>
 
 export class Raft {
   readonly id: MemberId
-  readonly #random: Random
   readonly #rules: SafetyRules
   readonly #keptBytes: number
   readonly #appendBytes: number
@@ -36,17 +42,16 @@ export class Raft {
   #term: number
   #vote: MemberId
   #leader: MemberId = 0
-  #elapsed = 0
-  #electionTimeout = ELECTION_TICKS_MIN
+  readonly #timer: ElectionTimer
   #votes = new Map<MemberId, boolean>()
-  #incoming = new IncomingSnapshot()
   readonly #outbox = new Outbox()
+  readonly #follower: Follower
+  #diskStalls = false
   #readyNumber = 1
   #written: HardState
 
   constructor(parts: RaftParts) {
     this.id = parts.id
-    this.#random = parts.random
     this.#rules = parts.rules ?? soundRules
     this.#keptBytes = parts.keptBytes ?? KEPT_BYTES_MAX
     this.#appendBytes = parts.appendBytes ?? APPEND_BYTES_MAX
@@ -54,7 +59,14 @@ export class Raft {
     this.#term = parts.hardState.term
     this.#vote = parts.hardState.vote
     this.#written = { ...parts.hardState, commit: this.#log.committed }
-    this.#drawElectionTimeout()
+    this.#timer = new ElectionTimer(parts.random)
+    this.#follower = new Follower({
+      log: this.#log,
+      outbox: this.#outbox,
+      rules: this.#rules,
+      send: (to, body) => this.#send(to, body),
+      sendAfterPersist: (to, body) => this.#sendAfterPersist(to, body),
+    })
   }
 
   get role(): Role {
@@ -90,6 +102,16 @@ export class Raft {
     return this.#log.configurationIndex
   }
 
+  /** It leads, and is handing that over: nothing is accepted meanwhile. */
+  get transferring(): boolean {
+    return this.#reign?.transferring ?? false
+  }
+
+  /** What a leader knows of the others; empty on a member that does not lead. */
+  get progress(): readonly PeerProgress[] {
+    return this.#reign?.describeProgress() ?? []
+  }
+
   get #onlyVoter(): boolean {
     return isOnlyVoter(this.configuration, this.id)
   }
@@ -99,6 +121,7 @@ export class Raft {
    * may be the only one that is complete enough to win.
    */
   get #mayStand(): boolean {
+    if (this.#diskStalls) return false
     if (isVoter(this.configuration, this.id)) return true
     const { configurationIndex, committed } = this.#log
     if (configurationIndex <= committed) return false
@@ -115,16 +138,16 @@ export class Raft {
     if (this.#role !== 'follower' && isAlone(this.configuration, this.id)) return null
     if (this.#reign !== null) return this.#reign.ticksUntilNextDeadline()
     if (!this.#mayStand) return null
-    return Math.max(1, this.#electionTimeout - this.#elapsed)
+    return this.#timer.left
   }
 
   /** `count` ticks have passed. */
   tick(count = 1): void {
-    this.#elapsed += count
+    this.#timer.tick(count)
     if (this.#role !== 'follower' && isAlone(this.configuration, this.id)) return
     if (this.#reign !== null) {
       if (!this.#reign.tick(count)) this.#becomeFollower(this.#term, 0)
-    } else if (this.#elapsed >= this.#electionTimeout && this.#mayStand) {
+    } else if (this.#timer.isDue && this.#mayStand) {
       this.#preCampaign()
     }
   }
@@ -133,8 +156,26 @@ export class Raft {
   linkClosed(peer: MemberId): void {
     if (peer !== this.#leader || this.#reign !== null) return
     this.#leader = 0
-    this.#elapsed = 0
-    this.#electionTimeout = 1 + Math.floor(this.#random.float() * LINK_CLOSED_TICKS_MAX)
+    this.#timer.hurry()
+  }
+
+  /** In ticks: the shortest wait for a leader, as measured by the driver; a leader tells it to the others. */
+  setElectionTimeout(ticks: number): void {
+    this.#timer.setOwn(ticks)
+  }
+
+  /** The shortest wait in force here, in ticks: this member's own or the leader's. */
+  get electionTimeout(): number {
+    return this.#timer.base
+  }
+
+  /**
+   * Nothing becomes durable here for longer than an election timeout. Such a member cannot vote, acknowledge or
+   * apply, so it does not stand for election, and hands over when it leads and anybody else may.
+   */
+  setDiskStalls(stalls: boolean): void {
+    this.#diskStalls = stalls
+    if (stalls) this.#reign?.abdicate()
   }
 
   /** Appends proposals (bytes with index and term 0) on the leader; `term` is a fence. */
@@ -156,6 +197,11 @@ export class Raft {
   /** Hands leadership to another voter; false when that cannot be tried. */
   transferLeadership(target: MemberId): boolean {
     return this.#reign?.transferTo(target) ?? false
+  }
+
+  /** The other voter that has most of the log; null when there is none or this member does not lead. */
+  bestHeir(): MemberId | null {
+    return this.#reign?.bestHeir() ?? null
   }
 
   /** Asks for the index that must be applied before a read is linearizable; false when nobody leads. */
@@ -201,14 +247,7 @@ export class Raft {
 
   /** A piece that arrived is durable. When it was the last, the log begins anew behind the snapshot. */
   snapshotStored(id: number, end: number): void {
-    const outcome = this.#incoming.stored(id, end)
-    if (outcome === null) return
-    if ('next' in outcome) {
-      if (this.#leader !== 0) this.#send(this.#leader, { type: 'snapshot-reply', id, next: outcome.next })
-      return
-    }
-    if (outcome.index > this.#log.committed) this.#log.restore(outcome)
-    if (this.#leader !== 0 && this.#reign === null) this.#acknowledge(this.#leader, this.#log.committed)
+    this.#follower.snapshotStored(id, end, this.#reign === null ? this.#leader : 0)
   }
 
   get hasReady(): boolean {
@@ -259,17 +298,23 @@ export class Raft {
     this.#term = term
     this.#role = 'follower'
     this.#leader = leader
-    this.#elapsed = 0
+    this.#timer.restart()
+    const reign = this.#reign
     this.#reign = null
-    this.#drawElectionTimeout()
+    // Who waits asks again, whoever leads then.
+    for (const read of reign?.takeReads() ?? []) this.#refuseRead(read.from, read.context)
+  }
+
+  #refuseRead(from: MemberId, context: number): void {
+    if (from === this.id) this.#outbox.refuse(context)
+    else this.#send(from, { type: 'read-index-refusal', context })
   }
 
   #preCampaign(): void {
     this.#role = 'pre-candidate'
     this.#leader = 0
-    this.#elapsed = 0
+    this.#timer.restart()
     this.#votes = new Map([[this.id, true]])
-    this.#drawElectionTimeout()
     if (countVotes(this.configuration, this.#votes) === 'won') {
       this.#campaign(false)
       return
@@ -286,9 +331,8 @@ export class Raft {
     this.#leader = 0
     this.#term++
     this.#vote = this.id
-    this.#elapsed = 0
+    this.#timer.restart()
     this.#votes = new Map()
-    this.#drawElectionTimeout()
     // Its own vote counts only once it is durable, like everybody's.
     this.#sendAfterPersist(this.id, { type: 'vote-reply', granted: true })
     const { lastIndex, lastTerm } = this.#log
@@ -298,7 +342,8 @@ export class Raft {
   #becomeLeader(): void {
     this.#role = 'leader'
     this.#leader = this.id
-    this.#elapsed = 0
+    // From here on it is this member's own timeout that counts.
+    this.#timer.setTold(0)
     this.#reign = new Leader({
       id: this.id,
       term: this.#term,
@@ -307,7 +352,8 @@ export class Raft {
       rules: this.#rules,
       keptBytes: this.#keptBytes,
       appendBytes: this.#appendBytes,
-      electionTicks: this.#electionTimeout,
+      timer: this.#timer,
+      refuseRead: read => this.#refuseRead(read.from, read.context),
     })
   }
 
@@ -323,7 +369,7 @@ export class Raft {
   /** A member that hears a leader helps nobody to unseat it. */
   #hearsLeader(candidate: MemberId): boolean {
     if (this.#reign !== null) return true
-    return this.#leader !== 0 && this.#leader !== candidate && this.#elapsed < ELECTION_TICKS_MIN
+    return this.#leader !== 0 && this.#leader !== candidate && this.#timer.heardLately
   }
 
   #answerPreVote(message: Extract<Message, { type: 'pre-vote' }>): void {
@@ -349,7 +395,7 @@ export class Raft {
     const granted = free && this.#log.isUpToDate(message.lastIndex, message.lastTerm)
     if (granted) {
       this.#vote = message.from
-      this.#elapsed = 0
+      this.#timer.reset()
     }
     this.#sendAfterPersist(message.from, { type: 'vote-reply', granted })
   }
@@ -374,14 +420,15 @@ export class Raft {
         this.#takeVote(message)
         break
       case 'append':
-        this.#answerAppend(message)
+        this.#follower.takeAppend(message)
         break
       case 'heartbeat':
+        this.#timer.setTold(message.electionTicks)
         this.#log.commitTo(Math.min(message.commit, this.#log.lastIndex))
         this.#send(message.from, { type: 'heartbeat-reply', read: message.read })
         break
       case 'snapshot':
-        this.#takeSnapshot(message.from, message.chunk)
+        this.#follower.takeSnapshot(message.from, message.chunk)
         break
       case 'append-reply':
         this.#reign?.takeAppendReply(message)
@@ -393,7 +440,10 @@ export class Raft {
         this.#reign?.takeSnapshotReply(message)
         break
       case 'read-index':
-        this.#reign?.read({ from: message.from, context: message.context, index: 0 })
+        this.#takeRead(message.from, message.context)
+        break
+      case 'read-index-refusal':
+        this.#outbox.refuse(message.context)
         break
       case 'read-index-reply':
         this.#outbox.answer({ context: message.context, index: message.index })
@@ -405,53 +455,20 @@ export class Raft {
 
   #follow(leader: MemberId): void {
     assert(this.#reign === null, 'a term has one leader')
-    if (this.#electionTimeout < ELECTION_TICKS_MIN) this.#drawElectionTimeout()
     this.#role = 'follower'
     this.#leader = leader
-    this.#elapsed = 0
+    this.#timer.calm()
   }
 
-  /** A leader of an earlier term learns from the answer that it is over. */
+  #takeRead(from: MemberId, context: number): void {
+    if (this.#reign !== null) this.#reign.read({ from, context, index: 0 })
+    else this.#refuseRead(from, context)
+  }
+
+  /** A leader of an earlier term learns from the answer that it is over, and who reads that it has to ask again. */
   #answerStale(message: Message): void {
-    if (isFromLeader(message)) this.#reject(message.from, 0, 0)
-  }
-
-  #answerAppend(message: Extract<Message, { type: 'append' }>): void {
-    const { from, previousIndex, previousTerm, entries, commit } = message
-    if (previousIndex < this.#log.committed) {
-      this.#acknowledge(from, this.#log.committed)
-      return
-    }
-    if (this.#log.termAt(previousIndex) !== previousTerm) {
-      this.#reject(from, this.#log.lastNotAbove(previousIndex - 1, previousTerm), previousIndex)
-      return
-    }
-    this.#log.merge(entries, this.#rules)
-    const last = previousIndex + entries.length
-    this.#log.commitTo(Math.min(commit, last))
-    this.#acknowledge(from, last)
-  }
-
-  #takeSnapshot(from: MemberId, chunk: SnapshotChunk): void {
-    const { id, index, term } = chunk.snapshot
-    if (this.#log.termAt(index) === term) this.#log.commitTo(index)
-    if (index <= this.#log.committed) {
-      this.#acknowledge(from, this.#log.committed)
-      return
-    }
-    const outcome = this.#incoming.take(chunk)
-    if (outcome === 'store') this.#outbox.storeChunk(chunk)
-    else if (outcome !== 'wait') this.#send(from, { type: 'snapshot-reply', id, next: outcome.next })
-  }
-
-  /** Says, once it is true on disk, that this member has the leader's log up to `index`. */
-  #acknowledge(leader: MemberId, index: number): void {
-    this.#sendAfterPersist(leader, { type: 'append-reply', index, rejected: false })
-  }
-
-  #reject(leader: MemberId, index: number, previousIndex: number): void {
-    const indexTerm = this.#log.termAt(index) ?? 0
-    this.#send(leader, { type: 'append-reply', index, rejected: true, indexTerm, previousIndex })
+    if (isFromLeader(message)) this.#follower.refuse(message.from)
+    else if (message.type === 'read-index') this.#refuseRead(message.from, message.context)
   }
 
   // ── out ────────────────────────────────────────────────────────────────────────────────────────────
@@ -468,11 +485,6 @@ export class Raft {
   /** Held back until everything this member knows now is durable: the write of the next Ready. */
   #sendAfterPersist(to: MemberId, body: MessageBody): void {
     this.#outbox.hold(this.#readyNumber, { from: this.id, to, term: this.#term, ...body })
-  }
-
-  #drawElectionTimeout(): void {
-    const spread = ELECTION_TICKS_MAX - ELECTION_TICKS_MIN
-    this.#electionTimeout = ELECTION_TICKS_MIN + Math.floor(this.#random.float() * (spread + 1))
   }
 }
 

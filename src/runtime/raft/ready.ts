@@ -51,9 +51,22 @@ export interface Ready {
   readonly messages: readonly Message[]
   readonly committed: readonly Entry[]
   readonly reads: readonly ReadState[]
+  /** Contexts of reads that nobody answers: whoever asked has to ask again. */
+  readonly refusedReads: readonly number[]
   readonly snapshotReads: readonly SnapshotRead[]
   /** Pieces of an arriving snapshot to store; each is answered with `snapshotStored`. */
   readonly snapshotChunks: readonly SnapshotChunk[]
+}
+
+/** What a leader knows of another member. */
+export interface PeerProgress {
+  readonly member: MemberId
+  /** Last index known to be durable there. */
+  readonly match: number
+  /** Since it was heard of; null when never in this term. */
+  readonly silentTicks: number | null
+  /** A snapshot is on its way to it. */
+  readonly snapshot: boolean
 }
 
 export type ProposeOutcome =

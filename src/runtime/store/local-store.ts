@@ -269,6 +269,6 @@ function unansweredError(outcome: CommandResult): Mk8sError {
   return new Mk8sError('store/outcome-unknown', 'the write was applied before, and its result is not known')
 }
 
-function noLeaseError(lease: number): Mk8sError {
+export function noLeaseError(lease: number): Mk8sError {
   return new Mk8sError('store/no-lease', `lease ${lease} does not exist`)
 }

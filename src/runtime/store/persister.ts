@@ -17,7 +17,6 @@ export const PERSIST_BACKLOG_BYTES_MAX = 64 * 1024 * 1024
 export interface PersisterParts {
   readonly clock: Clock
   readonly post: (batch: StoreBatch, transfer: ArrayBuffer[]) => void
-  readonly proposers: () => number[]
 }
 
 export class Persister {
@@ -117,14 +116,23 @@ export class Persister {
       granted: pending.flatMap(({ granted }) => (granted ? [granted.lease, granted.ttlMs] : [])),
       revoked: pending.flatMap(({ revoked }) => (revoked === null ? [] : [revoked])),
       compactSequence,
-      results: pending.flatMap(({ remembered }) =>
-        remembered
-          ? [remembered.proposer, remembered.request, remembered.revision, remembered.succeeded ? 1 : 0]
-          : [],
-      ),
-      proposers: this.#parts.proposers(),
+      ...encodeResults(pending),
     }
   }
+}
+
+/** Results of a proposer that was forgotten after them, in the same batch, need not be written. */
+function encodeResults(pending: readonly Applied[]): Pick<StoreBatch, 'forgotten' | 'results'> {
+  const forgottenAt = new Map<number, number>()
+  for (const { index, forgotten } of pending)
+    for (const proposer of forgotten) forgottenAt.set(proposer, index)
+  const results: number[] = []
+  for (const { remembered } of pending) {
+    if (remembered === null || remembered.index <= (forgottenAt.get(remembered.proposer) ?? 0)) continue
+    const { index, proposer, request, revision, succeeded } = remembered
+    results.push(index, proposer, request, revision, succeeded ? 1 : 0)
+  }
+  return { forgotten: [...forgottenAt.keys()], results }
 }
 
 function encodeRows(events: readonly AppliedEvent[]): { rows: RowColumns; values: ArrayBuffer } {

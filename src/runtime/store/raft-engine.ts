@@ -4,22 +4,44 @@ import { assert } from '../../base/assert.ts'
 import { sleep } from '../../base/clock.ts'
 import { Mk8sError } from '../../base/errors.ts'
 import { ENTRY_HEADER_BYTES, type EntryHeader, entryTypes, readEntryHeader } from '../raft/entry.ts'
-import { LocalStore } from './local-store.ts'
+import type { Membership } from '../raft/membership.ts'
+import type { MemberId } from '../raft/messages.ts'
+import { isOnlyVoter, isVoter, membersOf } from '../raft/quorum.ts'
+import type { ChangeOutcome } from '../raft/ready.ts'
+import { Barriers } from './barriers.ts'
+import { LocalStore, noLeaseError } from './local-store.ts'
 import { readCommand } from './mvcc/codec.ts'
 import type { Command, CommandResult } from './mvcc/command.ts'
+import { StateMachine } from './mvcc/state-machine.ts'
+import type { PeerCredentials } from './peers/links.ts'
 import { PERSIST_BACKLOG_BYTES_MAX, Persister } from './persister.ts'
-import type { RaftStore, RaftStoreParts, StoreCheck, StoreStatus } from './raft-store.ts'
-import { RequestQueue } from './request-queue.ts'
+import { Questions } from './questions.ts'
+import type { PeerLocation, RaftStore, RaftStoreParts, StoreCheck, StoreStatus } from './raft-store.ts'
+import { ANSWER_TIMEOUT_MS, RequestQueue } from './request-queue.ts'
 import type { DirectoryLock } from './sqlite/directory-lock.ts'
 import { StateLoader } from './state-loader.ts'
 import type { TransactionOptions } from './store.ts'
 import { StoreThreads } from './store-threads.ts'
-import type { FromRaft, FromStore, LoadedState, MemberIdentity, RaftThreadStatus } from './thread-messages.ts'
+import type {
+  FromRaft,
+  FromStore,
+  LeaseOutcome,
+  MemberIdentity,
+  PeerEntry,
+  RaftThreadDetails,
+  RaftThreadStatus,
+  ThreadPeers,
+} from './thread-messages.ts'
 
 /** A checkpoint is asked for when so many full log segments wait for it. */
 const FULL_SEGMENTS_MAX = 1
 /** How long a close waits for writes under way. */
 const CLOSE_TIMEOUT_MS = 5_000
+/** How long a hand-over of leadership is waited for. */
+const TRANSFER_TIMEOUT_MS = 2_000
+/** The leader may be gone: it is asked again, or another one is. */
+const LEASE_ASK_TIMEOUT_MS = 2_000
+const LEASE_ASK_PAUSE_MS = 50
 
 export interface RaftEngineParts extends RaftStoreParts {
   readonly lock: DirectoryLock
@@ -29,30 +51,52 @@ export interface RaftEngineParts extends RaftStoreParts {
   readonly freshIdentity: MemberIdentity
 }
 
+const noDetails: RaftThreadDetails = {
+  configuration: { voters: [], outgoing: [], learners: [] },
+  progress: [],
+  timing: { flushMedianMs: 0, flushWorstMs: 0, roundTripMs: 0, heartbeatMs: 0, electionMs: 0 },
+}
+
 export class RaftEngine extends LocalStore implements RaftStore {
   readonly #parts: RaftEngineParts
   readonly #threads: StoreThreads
   readonly #requests: RequestQueue
+  readonly #barriers: Barriers
+  readonly #changes: Questions<ChangeOutcome>
+  readonly #transfers: Questions<boolean>
+  readonly #leaseAnswers: Questions<LeaseOutcome>
   readonly #proposer: number
   readonly #opened = Promise.withResolvers<void>()
-  readonly #loader: StateLoader
+  /** State that is being read out of SQLite: at the start, and when a snapshot arrived. */
+  #loader: StateLoader
   #persister: Persister | null = null
   #identity: MemberIdentity
-  /** What the raft thread said before the state was loaded. */
+  #peers: readonly PeerLocation[]
+  #credentials: PeerCredentials | null
+  /** What the raft thread said while the state was being loaded. */
   #early: FromRaft[] = []
   #raftStatus: RaftThreadStatus | null = null
+  #details = noDetails
+  readonly #membershipListeners = new Set<() => void>()
   #noOpTerm = 0
+  #raftOpened = false
   #durable = 0
   #checkpointing = false
-  #phase: 'opening' | 'open' | 'closed' = 'opening'
+  #phase: 'opening' | 'open' | 'closing' | 'closed' = 'opening'
   #checks: ((check: StoreCheck) => void)[] = []
-  #barriers: { readonly index: number; readonly resolve: () => void }[] = []
+  #defragmented: ((sizes: { before: number; after: number }) => void)[] = []
 
   constructor(parts: RaftEngineParts) {
     super(parts)
     this.#parts = parts
     this.#identity = parts.freshIdentity
+    this.#peers = parts.peers?.known ?? []
+    this.#credentials = parts.peers?.credentials ?? null
     this.#loader = new StateLoader(this.state)
+    this.#barriers = new Barriers(parts.clock)
+    this.#changes = new Questions(parts.clock)
+    this.#transfers = new Questions(parts.clock)
+    this.#leaseAnswers = new Questions(parts.clock)
     this.#proposer = Buffer.from(parts.random.bytes(6)).readUIntLE(0, 6) || 1
     this.#threads = new StoreThreads({
       log: parts.log,
@@ -69,20 +113,20 @@ export class RaftEngine extends LocalStore implements RaftStore {
 
   open(): Promise<void> {
     const { databasePath: path, bootId, freshIdentity: identity } = this.#parts
-    this.#threads.toStore({ type: 'open', path, bootId, identity })
+    this.#threads.openStore({ type: 'open', path, bootId, identity })
     return this.#opened.promise
   }
 
   async barrier(signal?: AbortSignal): Promise<void> {
     signal?.throwIfAborted()
     const index = await this.#requests.readIndex()
-    if (this.state.applied < index)
-      await new Promise<void>(resolve => this.#barriers.push({ index, resolve }))
+    if (this.state.applied < index) await this.#barriers.wait(index, ANSWER_TIMEOUT_MS)
     signal?.throwIfAborted()
   }
 
   status(): StoreStatus {
     const raft = this.#raftStatus
+    const { configuration: membership, progress, timing } = this.#details
     return {
       leader: this.leadership.leader,
       term: raft?.term ?? 0,
@@ -97,21 +141,34 @@ export class RaftEngine extends LocalStore implements RaftStore {
       revision: this.state.revision,
       compactedRevision: this.state.compactedRevision,
       keys: this.state.size,
+      membership,
+      progress,
+      timing,
     }
   }
 
   check(): Promise<StoreCheck> {
-    if (this.#phase === 'closed') return Promise.reject(closedError())
+    if (this.#isClosed) return Promise.reject(closedError())
     const logDirectory = join(this.#parts.directory, 'wal')
     this.#threads.toStore({ type: 'check', logDirectory })
     return new Promise(resolve => this.#checks.push(resolve))
   }
 
+  async defragment(): Promise<{ readonly before: number; readonly after: number }> {
+    await this.#persister?.drain()
+    if (this.#isClosed) throw closedError()
+    this.#threads.toStore({ type: 'defragment' })
+    return await new Promise(resolve => this.#defragmented.push(resolve))
+  }
+
   async close(): Promise<void> {
-    if (this.#phase === 'closed') return
-    this.#phase = 'closed'
+    if (this.#isClosed) return
+    this.#phase = 'closing'
     await Promise.race([this.#requests.drain(), sleep(this.#parts.clock, CLOSE_TIMEOUT_MS)])
-    this.#requests.end(closedError())
+    if (this.#raftStatus?.leader && this.#otherVoters.length > 0) await this.#handOver(null)
+    if (this.#hasEnded) return
+    this.#phase = 'closed'
+    this.#end(closedError())
     this.becomeLeadership({ leader: false, term: this.leadership.term })
     this.closeLocal(closedError())
     await this.#persister?.drain()
@@ -119,8 +176,17 @@ export class RaftEngine extends LocalStore implements RaftStore {
     this.#parts.lock.release()
   }
 
+  /** A method's answer, because the phase may change while somebody waits. */
+  get #hasEnded(): boolean {
+    return this.#phase === 'closed'
+  }
+
+  get #isClosed(): boolean {
+    return this.#phase === 'closed' || this.#phase === 'closing'
+  }
+
   protected propose(command: Command, options: TransactionOptions): Promise<CommandResult> {
-    if (this.#phase === 'closed') return Promise.reject(closedError())
+    if (this.#isClosed) return Promise.reject(closedError())
     const backlog = this.#persister?.backlogBytes ?? 0
     if (backlog > PERSIST_BACKLOG_BYTES_MAX) {
       const why = `${backlog} bytes wait to be written`
@@ -129,34 +195,147 @@ export class RaftEngine extends LocalStore implements RaftStore {
     return this.#requests.propose(command, options)
   }
 
+  // ── members ────────────────────────────────────────────────────────────────────────────────────────
+
+  setPeers(peers: readonly PeerLocation[]): void {
+    this.#peers = peers
+    if (this.#phase === 'open') this.#tellPeers()
+  }
+
+  useCredentials(credentials: PeerCredentials): void {
+    this.#credentials = credentials
+    if (this.#raftOpened && !this.#isClosed) this.#threads.toRaft({ type: 'credentials', credentials })
+  }
+
+  async changeMembership(target: Membership): Promise<ChangeOutcome> {
+    if (this.#isClosed) throw closedError()
+    const post = (question: number) => this.#threads.toRaft({ type: 'change', question, target })
+    const outcome = await this.#changes.ask(ANSWER_TIMEOUT_MS, post)
+    if (outcome === null) throw new Mk8sError('store/outcome-unknown', 'the change was not answered in time')
+    return outcome
+  }
+
+  async transferLeadership(target?: MemberId): Promise<boolean> {
+    if (this.#isClosed || !this.#raftStatus?.leader) return false
+    return await this.#handOver(target ?? null)
+  }
+
+  onMembership(listener: () => void): () => void {
+    this.#membershipListeners.add(listener)
+    return () => void this.#membershipListeners.delete(listener)
+  }
+
+  get #otherVoters(): MemberId[] {
+    const { configuration } = this.#details
+    const { member } = this.#identity
+    return membersOf(configuration).filter(id => id !== member && isVoter(configuration, id))
+  }
+
+  /** True once another member leads. */
+  async #handOver(target: MemberId | null): Promise<boolean> {
+    const { member } = this.#identity
+    const moved = Promise.withResolvers<boolean>()
+    const unsubscribe = this.onMembership(() => {
+      const leader = this.#raftStatus?.leaderMember ?? 0
+      if (leader !== 0 && leader !== member) moved.resolve(true)
+    })
+    try {
+      const post = (question: number) => this.#threads.toRaft({ type: 'transfer', question, target })
+      const begun = await this.#transfers.ask(TRANSFER_TIMEOUT_MS, post)
+      if (!begun) return false
+      const late = sleep(this.#parts.clock, TRANSFER_TIMEOUT_MS).then(() => false)
+      return await Promise.race([moved.promise, late])
+    } finally {
+      unsubscribe()
+    }
+  }
+
+  /** Only the leader counts; another member asks it. */
+  override async keepLeaseAlive(lease: number): Promise<number> {
+    const { clock } = this.#parts
+    const deadline = clock.monotonic() + ANSWER_TIMEOUT_MS
+    while (clock.monotonic() < deadline && !this.#isClosed) {
+      const outcome = await this.#tryToKeepLease(lease)
+      if (outcome?.kind === 'kept') return outcome.ttlMs
+      if (outcome?.kind === 'no-lease') throw noLeaseError(lease)
+      await sleep(clock, LEASE_ASK_PAUSE_MS)
+    }
+    throw new Mk8sError('store/no-leader', 'no member of the datastore leads')
+  }
+
+  async #tryToKeepLease(lease: number): Promise<LeaseOutcome | null> {
+    if (this.leadership.leader) return await this.#keepLeaseHere(lease)
+    const { leaderMember = 0 } = this.#raftStatus ?? {}
+    if (leaderMember === 0 || leaderMember === this.#identity.member) return null
+    const post = (question: number) => this.#threads.toRaft({ type: 'keep-lease', question, lease })
+    return await this.#leaseAnswers.ask(LEASE_ASK_TIMEOUT_MS, post)
+  }
+
+  async #keepLeaseHere(lease: number): Promise<LeaseOutcome> {
+    try {
+      return { kind: 'kept', ttlMs: await super.keepLeaseAlive(lease) }
+    } catch (error) {
+      if (!(error instanceof Mk8sError)) throw error
+      return { kind: error.code === 'store/no-lease' ? 'no-lease' : 'no-leader' }
+    }
+  }
+
+  #answerKeepLease({ from, question, lease }: Extract<FromRaft, { type: 'keep-lease' }>): void {
+    const answer = (outcome: LeaseOutcome) => {
+      if (!this.#isClosed) this.#threads.toRaft({ type: 'lease-kept', to: from, question, outcome })
+    }
+    if (!this.leadership.leader) answer({ kind: 'no-leader' })
+    else void this.#keepLeaseHere(lease).then(answer)
+  }
+
   // ── store thread ───────────────────────────────────────────────────────────────────────────────────
 
   #onStore(message: FromStore): void {
-    if (message.type === 'opened') this.#onDatabaseOpened(message.state)
-    else if (message.type === 'rows') this.#loader.addRows(message.rows, message.values)
-    else if (message.type === 'loaded') this.#onLoaded(message)
-    else if (message.type === 'written') this.#persister?.written()
-    else if (message.type === 'durable') this.#onDurable(message.applied)
-    else if (message.type === 'checked') this.#checks.shift()?.(message)
+    switch (message.type) {
+      case 'opened':
+        this.#onDatabaseOpened(message)
+        break
+      case 'rows':
+        this.#loader.addRows(message.rows, message.values)
+        break
+      case 'loaded':
+        this.#onLoaded(message)
+        break
+      case 'written':
+        this.#persister?.written()
+        break
+      case 'persist':
+        this.#persistUpTo(message.index)
+        break
+      case 'durable':
+        this.#onDurable(message.applied)
+        break
+      case 'checked':
+        this.#checks.shift()?.(message)
+        break
+      case 'defragmented':
+        this.#defragmented.shift()?.(message)
+    }
   }
 
-  #onDatabaseOpened(state: LoadedState): void {
+  #onDatabaseOpened({ state, received }: Extract<FromStore, { type: 'opened' }>): void {
     this.#identity = state.identity
     this.#loader.begin(state)
-    const { directory } = this.#parts
-    this.#threads.toRaft({ type: 'open', directory, applied: state.applied, identity: state.identity })
+    if (this.#raftOpened) return
+    this.#raftOpened = true
+    const { directory, joins = false } = this.#parts
+    const { applied, identity } = state
+    const peers = this.#threadPeers()
+    this.#threads.openRaft({ type: 'open', directory, applied, identity, received, joins, peers })
   }
 
   #onLoaded(message: Extract<FromStore, { type: 'loaded' }>): void {
-    const state = this.#loader.finish(message)
+    const start = this.#loader.finish(message)
     this.#persister = new Persister(
-      {
-        clock: this.#parts.clock,
-        post: (batch, transfer) => this.#threads.toStore(batch, transfer),
-        proposers: () => this.state.proposers(),
-      },
-      state,
+      { clock: this.#parts.clock, post: (batch, transfer) => this.#threads.toStore(batch, transfer) },
+      start,
     )
+    if (this.#loader.state !== this.state) this.#onInstalled(this.#loader.state)
     for (const early of this.#early.splice(0)) this.#onRaft(early)
   }
 
@@ -166,23 +345,114 @@ export class RaftEngine extends LocalStore implements RaftStore {
     this.#threads.toRaft({ type: 'drop', index: applied })
   }
 
+  /** A snapshot is to be made that reaches as far as possible. */
+  #persistUpTo(index: number): void {
+    const waited = this.state.applied >= index ? null : this.#barriers.wait(index, ANSWER_TIMEOUT_MS)
+    const persisted = Promise.resolve(waited).then(() => this.#persister?.drain())
+    void persisted.then(
+      () => this.#hasEnded || this.#threads.toStore({ type: 'persisted' }),
+      // The store thread does not wait longer than this either.
+      () => {},
+    )
+  }
+
+  /** A snapshot that another member sent takes the place of the state. */
+  #install(index: number): void {
+    this.#persister?.stop()
+    this.#persister = null
+    this.#checkpointing = false
+    this.#loader = new StateLoader(new StateMachine())
+    this.#threads.toStore({ type: 'install', index })
+  }
+
+  /** Writes of this process may be in the snapshot: they are asked again, and the state remembers them. */
+  #onInstalled(state: StateMachine): void {
+    this.log.info('took over a snapshot of another member', { applied: state.applied })
+    this.replaceState(state)
+    this.#barriers.applied(state.applied)
+    this.#requests.leaderChanged()
+  }
+
   // ── raft thread ────────────────────────────────────────────────────────────────────────────────────
 
+  #threadPeers(): ThreadPeers | null {
+    const { peers } = this.#parts
+    if (peers === undefined || this.#credentials === null) return null
+    return { credentials: this.#credentials, listen: peers.listen, table: this.#peerTable() }
+  }
+
+  /** Members that the log names may be listened to before anybody has said where they are. */
+  #peerTable(): PeerEntry[] {
+    const { peers } = this.#parts
+    if (peers === undefined) return []
+    const addresses = new Map(this.#peers.map(({ member, addresses }) => [member, addresses]))
+    const members = new Set([...addresses.keys(), ...membersOf(this.#details.configuration)])
+    members.delete(this.#identity.member)
+    return [...members].map(member => ({
+      member,
+      identity: peers.identityOf(member),
+      addresses: addresses.get(member) ?? [],
+    }))
+  }
+
+  #tellPeers(): void {
+    if (this.#parts.peers !== undefined) this.#threads.toRaft({ type: 'peers', table: this.#peerTable() })
+  }
+
+  /** Answers may come while the state is loaded; everything else is about the state. */
   #onRaft(message: FromRaft): void {
-    if (this.#persister === null) {
-      this.#early.push(message)
-      return
-    }
-    if (message.type !== 'progress') return
+    if (message.type === 'changed') this.#changes.answer(message.question, message.outcome)
+    else if (message.type === 'transferring') this.#transfers.answer(message.question, message.begun)
+    else if (message.type === 'lease-kept') this.#leaseAnswers.answer(message.question, message.outcome)
+    else if (message.type === 'keep-lease') this.#answerKeepLease(message)
+    else if (this.#persister === null) this.#early.push(message)
+    else if (message.type === 'opened') this.#onRaftOpened(message)
+    else if (message.type === 'restored') this.#install(message.index)
+    else if (message.type === 'progress') this.#onProgress(message)
+  }
+
+  /** A lone voter is open when it leads; with others, or none yet, nobody knows when that will be. */
+  #onRaftOpened({ details, mustInstall, received }: Extract<FromRaft, { type: 'opened' }>): void {
+    this.#takeDetails(details)
+    if (mustInstall) this.#install(received)
+    else if (received > 0) this.#threads.toStore({ type: 'discard' })
+    if (!isOnlyVoter(details.configuration, this.#identity.member)) this.#becomeOpen()
+  }
+
+  #becomeOpen(): void {
+    if (this.#phase !== 'opening') return
+    this.#phase = 'open'
+    this.#tellPeers()
+    this.#opened.resolve()
+  }
+
+  #onProgress(message: Extract<FromRaft, { type: 'progress' }>): void {
     const before = this.#raftStatus
-    this.#raftStatus = message.status
+    const { status } = message
+    this.#raftStatus = status
     if (message.committed !== null && !this.#applyAll(Buffer.from(message.committed))) return
     for (const { context, index } of message.reads) this.#requests.readAnswered(context, index)
     for (const refused of message.refused) this.#requests.refused(refused)
-    this.#releaseBarriers()
-    if (isNewLeader(before, message.status)) this.#requests.leaderChanged()
-    this.#maybeChangeLeadership(message.status)
-    this.#maybeCheckpoint(message.status)
+    this.#barriers.applied(this.state.applied)
+    const newLeader = isNewLeader(before, status)
+    if (newLeader || (status.accepts && !before?.accepts)) this.#requests.leaderChanged()
+    const newMembership = message.details !== null && this.#takeDetails(message.details)
+    this.#maybeChangeLeadership(status)
+    if (newMembership || before?.leaderMember !== status.leaderMember) this.#tellMembershipListeners()
+    this.#maybeCheckpoint(status)
+  }
+
+  /** Returns whether the membership has changed. */
+  #takeDetails(details: RaftThreadDetails): boolean {
+    const before = JSON.stringify(this.#details.configuration)
+    this.#details = details
+    if (JSON.stringify(details.configuration) === before) return false
+    if (this.#phase === 'open') this.#tellPeers()
+    return true
+  }
+
+  #tellMembershipListeners(): void {
+    for (const listener of [...this.#membershipListeners]) listener()
   }
 
   /** False when an entry cannot be understood: the store has failed then. */
@@ -226,20 +496,11 @@ export class RaftEngine extends LocalStore implements RaftStore {
     this.#requests.termApplied(term)
   }
 
-  #releaseBarriers(): void {
-    if (this.#barriers.length === 0) return
-    const { applied } = this.state
-    for (const barrier of this.#barriers) if (barrier.index <= applied) barrier.resolve()
-    this.#barriers = this.#barriers.filter(barrier => barrier.index > applied)
-  }
-
   /** Leadership counts from the applied no-op of its term on. */
   #maybeChangeLeadership({ leader, term }: RaftThreadStatus): void {
     if (leader && this.#noOpTerm !== term) return
     this.becomeLeadership({ leader, term })
-    if (!leader || this.#phase !== 'opening') return
-    this.#phase = 'open'
-    this.#opened.resolve()
+    if (leader) this.#becomeOpen()
   }
 
   #maybeCheckpoint({ fullSegments }: RaftThreadStatus): void {
@@ -249,11 +510,20 @@ export class RaftEngine extends LocalStore implements RaftStore {
     this.#threads.toStore({ type: 'checkpoint' })
   }
 
+  /** Whoever waits for an answer gets this one. */
+  #end(error: Error): void {
+    this.#requests.end(error)
+    this.#barriers.end(error)
+    this.#changes.end()
+    this.#transfers.end()
+    this.#leaseAnswers.end()
+  }
+
   #fail(error: Error): void {
     const wasOpening = this.#phase === 'opening'
-    if (this.#phase === 'closed') return
+    if (this.#hasEnded) return
     this.#phase = 'closed'
-    this.#requests.end(error)
+    this.#end(error)
     this.#persister?.stop()
     this.becomeLeadership({ leader: false, term: this.leadership.term })
     this.closeLocal(error)

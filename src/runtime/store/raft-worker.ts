@@ -1,22 +1,38 @@
-/** The raft thread: opens the write-ahead log, starts the core on it and carries messages to and fro. */
+/**
+ * The raft thread: opens the write-ahead log, starts the core on it and carries messages to and fro, between the
+ * main thread, the other members and the store thread.
+ */
 import { join } from 'node:path'
 import { parentPort } from 'node:worker_threads'
 import { must } from '../../base/assert.ts'
 import { systemClock } from '../../base/clock.ts'
+import { Mk8sError, systemCodeOf } from '../../base/errors.ts'
 import { systemRandom } from '../../base/random.ts'
+import type { MemberId } from '../raft/messages.ts'
 import { createDirectoryDisk } from './log/disk.ts'
-import type { WriteAheadLog, WriteAheadLogParts } from './log/write-ahead-log.ts'
-import { Replica } from './replica.ts'
-import { startCore } from './start-core.ts'
+import type { WriteAheadLog } from './log/write-ahead-log.ts'
+import { PeerLinks } from './peers/links.ts'
+import { type PeerMessage, Replica } from './replica.ts'
+import { SnapshotChannel } from './snapshot-channel.ts'
+import { type StartedCore, startCore } from './start-core.ts'
 import { reportFailure, threadLog } from './thread-failure.ts'
-import type { FromRaft, ToRaft } from './thread-messages.ts'
+import type { FromRaft, PeerEntry, ThreadPeers, ToRaft } from './thread-messages.ts'
 
 const port = must(parentPort, 'the port to the main thread')
 const post = (message: FromRaft, transfer: ArrayBuffer[] = []) => port.postMessage(message, transfer)
 const log = threadLog(line => post(line))
 const fail = (error: unknown) => reportFailure(error, post)
 
-let opened: { readonly wal: WriteAheadLog; readonly replica: Replica } | null = null
+interface Opened {
+  readonly wal: WriteAheadLog
+  readonly replica: Replica
+  readonly links: PeerLinks | null
+  readonly snapshots: SnapshotChannel
+  /** Where the other members are, and what proves that they are. */
+  readonly table: Map<MemberId, PeerEntry>
+}
+
+let opened: Opened | null = null
 
 port.on('message', (message: ToRaft) => {
   handle(message).catch(fail)
@@ -24,30 +40,139 @@ port.on('message', (message: ToRaft) => {
 
 async function handle(message: ToRaft): Promise<void> {
   if (message.type === 'open') return open(message)
-  const { wal, replica } = must(opened, 'an open log')
-  if (message.type === 'requests') replica.request(message)
-  else if (message.type === 'drop') replica.drop(message.index)
-  else {
-    replica.stop()
-    await wal.close()
-    post({ type: 'closed' })
-    port.close()
+  const { replica, links, table } = must(opened, 'an open log')
+  switch (message.type) {
+    case 'requests':
+      replica.request(message)
+      break
+    case 'drop':
+      replica.drop(message.index)
+      break
+    case 'peers':
+      setTable(table, message.table)
+      break
+    case 'credentials':
+      links?.useCredentials(message.credentials)
+      break
+    case 'change': {
+      const outcome = replica.changeMembership(message.target)
+      post({ type: 'changed', question: message.question, outcome })
+      break
+    }
+    case 'transfer': {
+      const begun = replica.transferLeadership(message.target)
+      post({ type: 'transferring', question: message.question, begun })
+      break
+    }
+    case 'keep-lease':
+      if (replica.leader !== 0) links?.send(replica.leader, message)
+      break
+    case 'lease-kept': {
+      const { type, question, outcome } = message
+      links?.send(message.to, { type, question, outcome })
+      break
+    }
+    case 'close':
+      await close(must(opened, 'an open log'))
   }
 }
 
-async function open({ directory, applied, identity }: Extract<ToRaft, { type: 'open' }>): Promise<void> {
-  const disk = createDirectoryDisk(join(directory, 'wal'))
-  const cluster = Buffer.from(identity.cluster.replaceAll('-', ''), 'hex')
-  const parts: WriteAheadLogParts = {
-    disk,
-    random: systemRandom,
-    log,
-    identity: { member: identity.member, cluster },
-    onFailed: fail,
-  }
-  const { wal, raft } = await startCore({ log: parts, member: identity.member, applied })
-  const replica = new Replica({ raft, wal, clock: systemClock, post })
-  opened = { wal, replica }
-  post({ type: 'opened', identity, lastIndex: raft.log.lastIndex })
+async function close({ wal, replica, links, snapshots }: Opened): Promise<void> {
+  replica.stop()
+  await links?.close()
+  snapshots.close()
+  await wal.close()
+  post({ type: 'closed' })
+  port.close()
+}
+
+async function open(message: Extract<ToRaft, { type: 'open' }>): Promise<void> {
+  const started = await start(message)
+  const { raft, wal, mustInstall } = started
+  const { peers } = message
+  const table = new Map<MemberId, PeerEntry>()
+  if (peers !== null) setTable(table, peers.table)
+  const links = peers === null ? null : createLinks(started, peers, table)
+  const snapshots = new SnapshotChannel({ port: message.snapshots, needed: () => raft.log.firstIndex - 1 })
+  const replica = new Replica({
+    raft,
+    wal,
+    clock: systemClock,
+    post,
+    ...(links && { network: links }),
+    snapshots,
+  })
+  opened = { wal, replica, links, snapshots, table }
+  await links?.listen().catch((error: unknown) => Promise.reject(listenError(error, peers)))
+  post({ type: 'opened', details: replica.details(), mustInstall, received: message.received })
   replica.start()
+}
+
+function start({ directory, applied, identity, received, joins }: Extract<ToRaft, { type: 'open' }>) {
+  const cluster = Buffer.from(identity.cluster.replaceAll('-', ''), 'hex')
+  return startCore({
+    log: {
+      disk: createDirectoryDisk(join(directory, 'wal')),
+      random: systemRandom,
+      log,
+      identity: { member: identity.member, cluster },
+      onFailed: failLog,
+    },
+    member: identity.member,
+    applied,
+    received,
+    joins,
+  })
+}
+
+/** The log calls back when something is durable; what goes wrong there is no failure of the disk but a bug. */
+function failLog(error: Mk8sError): void {
+  const isBug = error.cause instanceof Error && systemCodeOf(error.cause) === undefined
+  fail(isBug && !(error.cause instanceof Mk8sError) ? error.cause : error)
+}
+
+function createLinks({ raft }: StartedCore, peers: ThreadPeers, table: ReadonlyMap<MemberId, PeerEntry>) {
+  return new PeerLinks({
+    member: raft.id,
+    credentials: peers.credentials,
+    listen: peers.listen,
+    addressesOf: member => table.get(member)?.addresses ?? [],
+    identityOf: member => {
+      const entry = table.get(member)
+      if (entry === undefined) throw new Mk8sError('refused', `member ${member} is not known here`)
+      return entry.identity
+    },
+    clock: systemClock,
+    log,
+    onMessage: (from, message) => guarded(() => receive(from, message)),
+    onClosed: peer => guarded(() => opened?.replica.linkClosed(peer)),
+  })
+}
+
+/** The links take an error for a damaged message; here it would be a bug. */
+function guarded(act: () => void): void {
+  try {
+    act()
+  } catch (error) {
+    fail(error)
+  }
+}
+
+function receive(from: MemberId, message: PeerMessage): void {
+  if (message.type === 'keep-lease') post({ ...message, from })
+  else if (message.type === 'lease-kept') post(message)
+  else opened?.replica.receive(message)
+}
+
+function setTable(table: Map<MemberId, PeerEntry>, entries: readonly PeerEntry[]): void {
+  table.clear()
+  for (const entry of entries) table.set(entry.member, entry)
+}
+
+function listenError(error: unknown, peers: ThreadPeers | null): unknown {
+  if (systemCodeOf(error) !== 'EADDRINUSE' || peers === null) return error
+  const { host, port: number } = peers.listen
+  return new Mk8sError('host/port-taken', `port ${number} of ${host} is in use`, {
+    why: 'the datastore listens there for the other members',
+  })
 }

@@ -10,14 +10,27 @@ import type { MemberId, Message, Snapshot, SnapshotChunk } from '../raft/message
 import { type Configuration, membersOf } from '../raft/quorum.ts'
 import type { Raft } from '../raft/raft.ts'
 import type { ChangeOutcome, Ready, SnapshotRead } from '../raft/ready.ts'
-import { TICK_MS } from '../raft/timing.ts'
+import { HEARTBEAT_TICKS, TICK_MS } from '../raft/timing.ts'
 import type { WriteAheadLog } from './log/write-ahead-log.ts'
-import type { FromRaft, RaftRequests, RaftThreadStatus, RefusedRequest } from './thread-messages.ts'
+import type {
+  FromRaft,
+  LeaseOutcome,
+  RaftRequests,
+  RaftThreadDetails,
+  RaftThreadStatus,
+  RefusedRequest,
+} from './thread-messages.ts'
 
-/** What members say to each other: the core's messages, and proposals on their way to the leader. */
+/** What changes all the time, like progress and the commit index, is told so often at least. */
+const STATUS_MS = 500
+
+/** What members say to each other: the core's messages, and what only the leader can do. */
 export type PeerMessage =
   | { readonly type: 'raft'; readonly message: Message }
   | { readonly type: 'forward'; readonly proposals: readonly Buffer[] }
+  /** Not for the replica: the leader's main thread counts leases. */
+  | { readonly type: 'keep-lease'; readonly question: number; readonly lease: number }
+  | { readonly type: 'lease-kept'; readonly question: number; readonly outcome: LeaseOutcome }
 
 /** Sends without waiting; what cannot be sent is lost. */
 export interface PeerNetwork {
@@ -65,12 +78,19 @@ export class Replica {
   #timer: Timer | null = null
   #tickedAt: number
   #posted = ''
+  #postedAt = Number.NEGATIVE_INFINITY
+  #postedConfiguration: Configuration | null = null
   #configuration: Configuration | null = null
   #stopped = false
 
   constructor(parts: ReplicaParts) {
     this.#parts = parts
     this.#tickedAt = parts.clock.monotonic()
+  }
+
+  /** As far as known; 0 for nobody. */
+  get leader(): MemberId {
+    return this.#parts.raft.leader
   }
 
   start(): void {
@@ -118,7 +138,8 @@ export class Replica {
     this.#catchUpTicks()
     if (message.type === 'raft') this.#parts.raft.step(message.message)
     // What a member forwards to one that does not lead any more is asked again by it.
-    else this.#parts.raft.propose(message.proposals.map(proposal => Buffer.from(proposal)))
+    else if (message.type === 'forward')
+      this.#parts.raft.propose(message.proposals.map(proposal => Buffer.from(proposal)))
     this.#advance()
   }
 
@@ -135,8 +156,11 @@ export class Replica {
     return outcome
   }
 
-  transferLeadership(target: MemberId): boolean {
-    const begun = this.#parts.raft.transferLeadership(target)
+  /** Without a target: to the voter that has most of the log. */
+  transferLeadership(target: MemberId | null): boolean {
+    const { raft } = this.#parts
+    const heir = target ?? raft.bestHeir()
+    const begun = heir !== null && raft.transferLeadership(heir)
     this.#advance()
     return begun
   }
@@ -223,18 +247,29 @@ export class Replica {
   // ── to the main thread ─────────────────────────────────────────────────────────────────────────────
 
   #post(): void {
-    const status = this.#status()
-    const statusKey = `${status.leader} ${status.leaderMember} ${status.term} ${status.fullSegments}`
     const nothing = this.#committed.length + this.#reads.length + this.#refused.length === 0
-    if (nothing && statusKey === this.#posted) return
-    this.#posted = statusKey
+    const hasNews = this.#hasNews()
+    if (nothing && !hasNews) return
+    const [status, details] = [this.#status(), hasNews ? this.details() : null]
     const committed = this.#committed.length > 0 ? this.#gather(this.#committed) : null
     const [reads, refused] = [this.#reads, this.#refused]
     this.#committed = []
     this.#reads = []
     this.#refused = []
-    const message: FromRaft = { type: 'progress', committed, reads, refused, status }
+    const message: FromRaft = { type: 'progress', committed, reads, refused, status, details }
     this.#parts.post(message, committed ? [committed] : [])
+  }
+
+  #hasNews(): boolean {
+    const { raft, wal, clock } = this.#parts
+    const key = `${raft.role === 'leader'} ${raft.leader} ${raft.term} ${raft.transferring} ${wal.fullSegments}`
+    const now = clock.monotonic()
+    const settled = key === this.#posted && raft.configuration === this.#postedConfiguration
+    if (settled && now < this.#postedAt + STATUS_MS) return false
+    this.#posted = key
+    this.#postedAt = now
+    this.#postedConfiguration = raft.configuration
+    return true
   }
 
   #gather(entries: readonly Entry[]): ArrayBuffer {
@@ -268,6 +303,24 @@ export class Replica {
       lastIndex: raft.log.lastIndex,
       logBytes: wal.bytes,
       fullSegments: wal.fullSegments,
+      accepts: raft.leader !== 0 && !raft.transferring,
+    }
+  }
+
+  details(): RaftThreadDetails {
+    const { raft } = this.#parts
+    return {
+      configuration: raft.configuration,
+      progress: raft.progress.map(({ silentTicks, ...rest }) => {
+        return { ...rest, silentMs: silentTicks === null ? null : silentTicks * TICK_MS }
+      }),
+      timing: {
+        flushMedianMs: 0,
+        flushWorstMs: 0,
+        roundTripMs: 0,
+        heartbeatMs: HEARTBEAT_TICKS * TICK_MS,
+        electionMs: 30 * TICK_MS,
+      },
     }
   }
 

@@ -15,7 +15,7 @@ import type { ProposalPlace, RaftRequests, RefusedRequest } from './thread-messa
 const IN_FLIGHT_MAX = REQUESTS_REMEMBERED_MAX / 2
 const IN_FLIGHT_BYTES_MAX = 32 * 1024 * 1024
 /** An answer later than this is not waited for; the write may still happen. */
-const ANSWER_TIMEOUT_MS = 10_000
+export const ANSWER_TIMEOUT_MS = 10_000
 const SWEEP_MS = 1_000
 
 export interface RequestQueueParts {
@@ -35,6 +35,8 @@ interface PendingProposal extends Waiting<CommandResult> {
   readonly command: Command
   readonly bytes: number
   readonly term: number | null
+  /** How often it was handed to the raft thread and not handed back: only then may it happen. */
+  left: number
 }
 
 export class RequestQueue {
@@ -70,7 +72,7 @@ export class RequestQueue {
     const request = ++this.#lastRequest
     const { promise, resolve, reject } = Promise.withResolvers<CommandResult>()
     const askedAt = this.#parts.clock.monotonic()
-    const proposal = { command, bytes, term: options.term ?? null, resolve, reject, askedAt }
+    const proposal = { command, bytes, term: options.term ?? null, left: 0, resolve, reject, askedAt }
     this.#proposals.set(request, proposal)
     this.#bytes += bytes
     this.#unsent.push({ request, proposal })
@@ -127,7 +129,9 @@ export class RequestQueue {
 
   /** Without a leader there is nobody to ask; `leaderChanged` asks again. */
   refused({ kind, request, reason, term }: RefusedRequest): void {
-    const fenced = kind === 'proposal' && this.#proposals.get(request)?.term !== null
+    const proposal = kind === 'proposal' ? this.#proposals.get(request) : undefined
+    if (proposal !== undefined) proposal.left--
+    const fenced = kind === 'proposal' && proposal?.term !== null
     if (reason === 'no-leader' && !fenced) return
     const waiting = kind === 'proposal' ? this.#remove(request) : this.#reads.get(request)
     if (kind === 'read') this.#reads.delete(request)
@@ -148,7 +152,9 @@ export class RequestQueue {
     if (this.#ended !== null) return
     this.#ended = error
     this.#sweep?.cancel()
-    for (const proposal of this.#proposals.values()) proposal.reject(unknownOutcomeError())
+    for (const proposal of this.#proposals.values()) {
+      proposal.reject(proposal.left > 0 ? unknownOutcomeError() : error)
+    }
     for (const read of this.#reads.values()) read.reject(error)
     this.#proposals.clear()
     this.#reads.clear()
@@ -194,6 +200,7 @@ export class RequestQueue {
         request,
       })
       writeCommand(bytes, offset + ENTRY_HEADER_BYTES, command)
+      proposal.left++
       proposals.push({ request, offset, length, term })
       offset += length
     }
@@ -212,12 +219,14 @@ export class RequestQueue {
     })
   }
 
-  /** Late proposals are answered; their commands stay, because their entries may still be applied. */
+  /** Late proposals are answered; the commands of those that left stay: their entries may still be applied. */
   #giveUpOn(before: number): void {
-    for (const proposal of this.#proposals.values()) {
+    for (const [request, proposal] of this.#proposals) {
       if (proposal.askedAt > before) break
-      proposal.reject(unknownOutcomeError())
+      if (proposal.left > 0) proposal.reject(unknownOutcomeError())
+      else this.#remove(request)?.reject(noLeaderError())
     }
+    this.#unsent = this.#unsent.filter(({ request }) => this.#proposals.has(request))
     for (const [context, read] of this.#reads) {
       if (read.askedAt > before) break
       this.#reads.delete(context)
@@ -232,6 +241,10 @@ function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
     signal.addEventListener('abort', onAbort, { once: true })
     promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort))
   })
+}
+
+function noLeaderError(): Mk8sError {
+  return new Mk8sError('store/no-leader', 'no member of the datastore leads')
 }
 
 function fencedError(term: number): Mk8sError {

@@ -1,21 +1,21 @@
 /** Rebuilds the state machine from what the store thread reads out of SQLite. */
 import { must } from '../../base/assert.ts'
 import type { StateMachine } from './mvcc/state-machine.ts'
-import type { FromStore, LoadedState, RowColumns } from './thread-messages.ts'
+import { type FromStore, type LoadedState, RESULT_NUMBERS, type RowColumns } from './thread-messages.ts'
 
 export class StateLoader {
-  readonly #state: StateMachine
+  readonly state: StateMachine
   #loaded: LoadedState | null = null
 
   constructor(state: StateMachine) {
-    this.#state = state
+    this.state = state
   }
 
   begin(loaded: LoadedState): void {
     this.#loaded = loaded
     const { leases } = loaded
     for (let at = 0; at < leases.length; at += 2) {
-      this.#state.restoreLease(leases[at] as number, leases[at + 1] as number)
+      this.state.restoreLease(leases[at] as number, leases[at + 1] as number)
     }
   }
 
@@ -26,7 +26,7 @@ export class StateLoader {
     let offset = 0
     for (const [at, sequence] of rows.sequences.entries()) {
       const length = rows.lengths[at] as number
-      this.#state.restoreRow(
+      this.state.restoreRow(
         {
           sequence,
           revision: rows.revisions[at] as number,
@@ -44,16 +44,17 @@ export class StateLoader {
 
   finish({ results }: Extract<FromStore, { type: 'loaded' }>): LoadedState {
     const loaded = must(this.#loaded, 'the loaded state')
-    for (let at = 0; at < results.length; at += 4) {
-      const [proposer, request, revision, succeeded] = results.slice(at, at + 4) as [
+    for (let at = 0; at < results.length; at += RESULT_NUMBERS) {
+      const [index, proposer, request, revision, succeeded] = results.slice(at, at + RESULT_NUMBERS) as [
+        number,
         number,
         number,
         number,
         number,
       ]
-      this.#state.restoreRemembered({ proposer, request, revision, succeeded: succeeded === 1 })
+      this.state.restoreRemembered({ index, proposer, request, revision, succeeded: succeeded === 1 })
     }
-    this.#state.restored(loaded)
+    this.state.restored(loaded)
     return loaded
   }
 }

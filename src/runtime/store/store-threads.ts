@@ -1,5 +1,5 @@
 /** The raft thread and the store thread as the main thread sees them: started, spoken to, and watched. */
-import type { Worker } from 'node:worker_threads'
+import { MessageChannel, type Worker } from 'node:worker_threads'
 import { Mk8sError } from '../../base/errors.ts'
 import type { Log } from '../../base/log.ts'
 import { startWorker } from '../../host/worker.ts'
@@ -22,6 +22,8 @@ export class StoreThreads {
   readonly #parts: StoreThreadsParts
   readonly #raft: Worker
   readonly #store: Worker
+  /** Between the two, for snapshots: a busy main thread must not delay them. */
+  readonly #snapshots = new MessageChannel()
   #ending = false
 
   constructor(parts: StoreThreadsParts) {
@@ -30,6 +32,16 @@ export class StoreThreads {
     this.#store = startWorker('store', { resourceLimits: STORE_LIMITS })
     this.#listen(this.#raft, 'raft', message => this.#parts.onRaft(message as FromRaft))
     this.#listen(this.#store, 'store', message => this.#parts.onStore(message as FromStore))
+  }
+
+  openStore(message: Omit<Extract<ToStore, { type: 'open' }>, 'snapshots'>): void {
+    const { port1: snapshots } = this.#snapshots
+    this.#store.postMessage({ ...message, snapshots }, [snapshots])
+  }
+
+  openRaft(message: Omit<Extract<ToRaft, { type: 'open' }>, 'snapshots'>): void {
+    const { port2: snapshots } = this.#snapshots
+    this.#raft.postMessage({ ...message, snapshots }, [snapshots])
   }
 
   toRaft(message: ToRaft, transfer: ArrayBuffer[] = []): void {

@@ -57,7 +57,7 @@ function handle(message: ToStore): void {
 
 function load({ path, bootId, identity }: Extract<ToStore, { type: 'open' }>): void {
   database = new StateDatabase({ path, bootId, identity, resultsMax: REQUESTS_REMEMBERED_MAX })
-  post({ type: 'opened', state: database.state })
+  post({ type: 'opened', state: database.state, received: 0 })
   for (const slab of database.slabs()) post({ type: 'rows', ...slab }, [slab.values])
   post({ type: 'loaded', results: database.results() })
 }

@@ -1,7 +1,14 @@
 /** What the main thread, the raft thread and the store thread say to each other: batches of plain data. */
+import type { MessagePort } from 'node:worker_threads'
 import type { ErrorCode } from '../../base/errors.ts'
 import type { LogLevel } from '../../base/log.ts'
+import type { Membership } from '../raft/membership.ts'
+import type { MemberId, Snapshot } from '../raft/messages.ts'
+import type { Configuration } from '../raft/quorum.ts'
+import type { ChangeOutcome } from '../raft/ready.ts'
 import type { LogCheck } from './check.ts'
+import type { PeerAddress, PeerCredentials } from './peers/links.ts'
+import type { MemberProgress, StoreTiming } from './raft-store.ts'
 
 export interface MemberIdentity {
   readonly member: number
@@ -39,10 +46,50 @@ export type ToRaft =
       readonly applied: number
       /** For a log that has yet to be created; an existing one must carry the same. */
       readonly identity: MemberIdentity
+      /** Index of a snapshot that was received whole but is not the state yet; 0 for none. */
+      readonly received: number
+      readonly joins: boolean
+      readonly peers: ThreadPeers | null
+      /** To the store thread, for snapshots. */
+      readonly snapshots: MessagePort
     }
   | RaftRequests
   | { readonly type: 'drop'; readonly index: number }
+  | { readonly type: 'peers'; readonly table: readonly PeerEntry[] }
+  /** Secret. */
+  | { readonly type: 'credentials'; readonly credentials: PeerCredentials }
+  /** For new links from now on. */
+  | { readonly type: 'credentials'; readonly credentials: PeerCredentials }
+  | { readonly type: 'change'; readonly question: number; readonly target: Membership }
+  | { readonly type: 'transfer'; readonly question: number; readonly target: MemberId | null }
+  | { readonly type: 'keep-lease'; readonly question: number; readonly lease: number }
+  /** What came of another member's question. */
+  | {
+      readonly type: 'lease-kept'
+      readonly to: MemberId
+      readonly question: number
+      readonly outcome: LeaseOutcome
+    }
   | { readonly type: 'close' }
+
+/** How this member speaks to the others. The credentials are secret. */
+export interface ThreadPeers {
+  readonly credentials: PeerCredentials
+  readonly listen: PeerAddress
+  readonly table: readonly PeerEntry[]
+}
+
+export interface PeerEntry {
+  readonly member: MemberId
+  /** The URI that its certificate must carry. */
+  readonly identity: string
+  readonly addresses: readonly PeerAddress[]
+}
+
+export type LeaseOutcome =
+  | { readonly kind: 'kept'; readonly ttlMs: number }
+  | { readonly kind: 'no-lease' }
+  | { readonly kind: 'no-leader' }
 
 /** Everything one turn of the main thread asks for. */
 export interface RaftRequests {
@@ -70,10 +117,25 @@ export interface RaftThreadStatus {
   readonly logBytes: number
   /** Full log segments that wait for a checkpoint. */
   readonly fullSegments: number
+  /** Proposals of this member find a leader that takes them. */
+  readonly accepts: boolean
+}
+
+/** What is told only when it is news, or now and then. */
+export interface RaftThreadDetails {
+  readonly configuration: Configuration
+  readonly progress: readonly MemberProgress[]
+  readonly timing: StoreTiming
 }
 
 export type FromRaft =
-  | { readonly type: 'opened'; readonly identity: MemberIdentity; readonly lastIndex: number }
+  | {
+      readonly type: 'opened'
+      readonly details: RaftThreadDetails
+      /** The log begins behind the received snapshot: it has to become the state before anything is applied. */
+      readonly mustInstall: boolean
+      readonly received: number
+    }
   | {
       readonly type: 'progress'
       /** Committed entries, one behind the other; own ones, the first time they come, are headers without payload. */
@@ -81,9 +143,20 @@ export type FromRaft =
       readonly reads: readonly { readonly context: number; readonly index: number }[]
       readonly refused: readonly RefusedRequest[]
       readonly status: RaftThreadStatus
+      readonly details: RaftThreadDetails | null
     }
   /** A received snapshot takes the place of the state; what follows is applied on top of it. */
   | { readonly type: 'restored'; readonly index: number }
+  | { readonly type: 'changed'; readonly question: number; readonly outcome: ChangeOutcome }
+  | { readonly type: 'transferring'; readonly question: number; readonly begun: boolean }
+  | { readonly type: 'lease-kept'; readonly question: number; readonly outcome: LeaseOutcome }
+  /** Another member asks this one, which it believes to lead. */
+  | {
+      readonly type: 'keep-lease'
+      readonly from: MemberId
+      readonly question: number
+      readonly lease: number
+    }
   | { readonly type: 'closed' }
   | LogLine
   | Failed
@@ -105,8 +178,17 @@ export type ToStore =
       /** Tells whether the machine has been restarted since the data was written. */
       readonly bootId: string
       readonly identity: MemberIdentity
+      /** To the raft thread. */
+      readonly snapshots: MessagePort
     }
   | StoreBatch
+  /** Everything that was applied up to here was sent to be written. */
+  | { readonly type: 'persisted' }
+  /** The received snapshot takes the place of the database, which is loaded anew. */
+  | { readonly type: 'install'; readonly index: number }
+  /** Nobody needs the received snapshot. */
+  | { readonly type: 'discard' }
+  | { readonly type: 'defragment' }
   | { readonly type: 'checkpoint' }
   /** Read everything that is on disk. */
   | { readonly type: 'check'; readonly logDirectory: string }
@@ -138,11 +220,14 @@ export interface StoreBatch {
   readonly revoked: readonly number[]
   /** The history up to this sequence number goes, except what is the latest; 0 for none. */
   readonly compactSequence: number
-  /** Fours of proposer, request, revision and 1 for succeeded. */
+  /** Proposers that are remembered no more; `results` may have later ones of theirs. */
+  readonly forgotten: readonly number[]
+  /** Fives of index, proposer, request, revision and 1 for succeeded. */
   readonly results: readonly number[]
-  /** The proposers that are still remembered. */
-  readonly proposers: readonly number[]
 }
+
+/** How many numbers a remembered result is. */
+export const RESULT_NUMBERS = 5
 
 export interface LoadedState {
   readonly applied: number
@@ -155,7 +240,11 @@ export interface LoadedState {
 }
 
 export type FromStore =
-  | { readonly type: 'opened'; readonly state: LoadedState }
+  /** `received` is the index of a whole snapshot that lies beyond the state; 0 for none. */
+  | { readonly type: 'opened'; readonly state: LoadedState; readonly received: number }
+  /** A snapshot is to be made of the state: answered with `persisted` once it has this index and all is sent. */
+  | { readonly type: 'persist'; readonly index: number }
+  | { readonly type: 'defragmented'; readonly before: number; readonly after: number }
   | { readonly type: 'rows'; readonly rows: RowColumns; readonly values: ArrayBuffer }
   | { readonly type: 'loaded'; readonly results: readonly number[] }
   | { readonly type: 'written'; readonly applied: number }
@@ -165,3 +254,37 @@ export type FromStore =
   | { readonly type: 'closed' }
   | LogLine
   | Failed
+
+// ── raft ⇄ store: snapshots, past the main thread, which may be busy ─────────────────────────────────
+
+export type SnapshotQuestion =
+  /** A piece of snapshot `id`, or the first one of a snapshot that reaches to `index` at least. */
+  | {
+      readonly type: 'read'
+      readonly question: number
+      readonly id: number
+      readonly offset: number
+      readonly index: number
+    }
+  /** A piece of a snapshot that another member sends. */
+  | {
+      readonly type: 'store'
+      readonly question: number
+      readonly snapshot: Pick<Snapshot, 'id' | 'index'>
+      readonly offset: number
+      readonly data: ArrayBuffer
+      readonly last: boolean
+    }
+
+export type SnapshotAnswer =
+  | { readonly type: 'piece'; readonly question: number; readonly piece: SnapshotPiece | null }
+  /** It is durable; the last one has made the snapshot whole. */
+  | { readonly type: 'stored'; readonly question: number }
+
+export interface SnapshotPiece {
+  readonly id: number
+  readonly index: number
+  readonly offset: number
+  readonly data: ArrayBuffer
+  readonly last: boolean
+}

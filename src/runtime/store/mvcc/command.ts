@@ -41,6 +41,8 @@ export type CommandResult =
   | { readonly kind: 'forgotten' }
 
 export interface RememberedResult {
+  /** Of the log entry: the order in which proposers were last heard of is that of these. */
+  readonly index: number
   readonly proposer: number
   readonly request: number
   readonly revision: Revision
@@ -60,4 +62,6 @@ export interface Applied {
   readonly revoked: number | null
   readonly compacted: { readonly revision: Revision; readonly sequence: number } | null
   readonly remembered: RememberedResult | null
+  /** Proposers whose earlier results are forgotten with this entry. */
+  readonly forgotten: readonly number[]
 }

@@ -1,12 +1,15 @@
 /**
- * Each proposer's last results, so that a write sent again over a leader change applies once.
- * Bounded in both directions, by rules that depend on the log alone.
+ * Each proposer's last results, so that a write sent again over a leader change applies once. Bounded by rules that
+ * depend on the log alone: what one member forgets, all forget with the same entry, restarted or not.
  */
 import type { RememberedResult } from './command.ts'
 
 /** How far a request may lie behind its proposer's newest one; a proposer never has more in flight. */
 export const REQUESTS_REMEMBERED_MAX = 4096
-const PROPOSERS_REMEMBERED_MAX = 64
+/** Each life of each member is a proposer: nine that restart in a loop do not push a living one out. */
+export const PROPOSERS_REMEMBERED_MAX = 256
+/** Results of all proposers together; whoever was not heard of longest goes first. */
+const RESULTS_REMEMBERED_MAX = 64 * REQUESTS_REMEMBERED_MAX
 
 interface Proposer {
   newest: number
@@ -14,8 +17,9 @@ interface Proposer {
 }
 
 export class RememberedRequests {
-  /** In the order of last use: the first is forgotten first. */
+  /** In the order of their last results: the first is forgotten first. */
   readonly #proposers = new Map<number, Proposer>()
+  #size = 0
 
   find(proposer: number, request: number): RememberedResult | 'forgotten' | null {
     const known = this.#proposers.get(proposer)
@@ -25,23 +29,45 @@ export class RememberedRequests {
     return request <= known.newest - REQUESTS_REMEMBERED_MAX ? 'forgotten' : null
   }
 
-  remember(result: RememberedResult): void {
-    const known = this.#proposers.get(result.proposer) ?? { newest: 0, results: new Map() }
-    this.#proposers.delete(result.proposer)
-    this.#proposers.set(result.proposer, known)
-    known.results.set(result.request, result)
-    known.newest = Math.max(known.newest, result.request)
-    for (const request of known.results.keys()) {
-      if (known.results.size <= REQUESTS_REMEMBERED_MAX) break
-      known.results.delete(request)
-    }
-    for (const proposer of this.#proposers.keys()) {
-      if (this.#proposers.size <= PROPOSERS_REMEMBERED_MAX) break
-      this.#proposers.delete(proposer)
+  /** Returns the proposers that are forgotten for it. */
+  remember(result: RememberedResult): number[] {
+    const { proposer, request } = result
+    const known = this.#proposers.get(proposer) ?? { newest: 0, results: new Map() }
+    this.#proposers.delete(proposer)
+    this.#proposers.set(proposer, known)
+    known.results.set(request, result)
+    this.#size++
+    if (request > known.newest) this.#moveWindow(known, request)
+    return this.#forgetProposers()
+  }
+
+  /** The number decides which results go, not the order in which they came. */
+  #moveWindow(known: Proposer, newest: number): void {
+    const before = Math.max(0, known.newest - REQUESTS_REMEMBERED_MAX)
+    const after = newest - REQUESTS_REMEMBERED_MAX
+    known.newest = newest
+    if (after - before > known.results.size) {
+      for (const request of [...known.results.keys()]) if (request <= after) this.#forget(known, request)
+    } else {
+      for (let request = before + 1; request <= after; request++) this.#forget(known, request)
     }
   }
 
-  /** The proposers still remembered; persistence drops the others. */
+  #forget(known: Proposer, request: number): void {
+    if (known.results.delete(request)) this.#size--
+  }
+
+  #forgetProposers(): number[] {
+    const forgotten: number[] = []
+    for (const [proposer, { results }] of this.#proposers) {
+      if (this.#proposers.size <= PROPOSERS_REMEMBERED_MAX && this.#size <= RESULTS_REMEMBERED_MAX) break
+      this.#proposers.delete(proposer)
+      this.#size -= results.size
+      forgotten.push(proposer)
+    }
+    return forgotten
+  }
+
   proposers(): number[] {
     return [...this.#proposers.keys()]
   }

@@ -108,6 +108,7 @@ export class StateMachine {
     return { succeeded: branch.succeeded, revision: this.#revision, results }
   }
 
+  /** The proposers that are remembered, the one that is forgotten first at the front. */
   proposers(): number[] {
     return this.#requests.proposers()
   }
@@ -160,8 +161,9 @@ export class StateMachine {
     if (known === 'forgotten') return this.#outcome({ kind: 'forgotten' })
     if (known !== null) return this.#outcome({ kind: 'duplicate', remembered: known })
     const applied = this.#perform(entry)
-    if (applied.remembered !== null) this.#requests.remember(applied.remembered)
-    return applied
+    if (applied.remembered === null) return applied
+    const forgotten = this.#requests.remember(applied.remembered)
+    return forgotten.length === 0 ? applied : { ...applied, forgotten }
   }
 
   #perform(entry: CommittedCommand): Applied {
@@ -325,8 +327,8 @@ export class StateMachine {
   }
 
   #memory(entry: CommittedCommand, succeeded: boolean): RememberedResult | null {
-    const { proposer, request } = entry
-    return proposer === 0 ? null : { proposer, request, revision: this.#revision, succeeded }
+    const { index, proposer, request } = entry
+    return proposer === 0 ? null : { index, proposer, request, revision: this.#revision, succeeded }
   }
 
   #outcome(result: CommandResult, more: Partial<Applied> = {}): Applied {
@@ -339,6 +341,7 @@ export class StateMachine {
       revoked: null,
       compacted: null,
       remembered: null,
+      forgotten: [],
       ...more,
     }
   }

@@ -9,6 +9,7 @@ import { ENTRY_HEADER_BYTES, type Entry, readEntryHeader, readNumber, writeNumbe
 import { decodeConfiguration, encodeConfiguration } from '../../raft/membership.ts'
 import type { Message, MessageBody } from '../../raft/messages.ts'
 import type { PeerMessage } from '../replica.ts'
+import type { LeaseOutcome } from '../thread-messages.ts'
 
 /** Version of this format; peers that have none in common do not talk. */
 export const WIRE_VERSION = 1
@@ -33,8 +34,15 @@ const kinds: readonly PeerKind[] = [
   'snapshot',
   'snapshot-reply',
   'timeout-now',
+  'read-index-refusal',
+  'forward-refusal',
+  'keep-lease',
+  'lease-kept',
 ]
-type PeerKind = 'forward' | 'append-refusal' | Message['type']
+type RaftKind = 'append-refusal' | Message['type']
+type PeerKind = RaftKind | Exclude<PeerMessage['type'], 'raft'>
+
+const leaseOutcomes = ['kept', 'no-lease', 'no-leader'] as const
 
 /** A message taken apart: its numbers, and the buffers behind them. */
 interface Parts {
@@ -61,6 +69,14 @@ export function encodeMessage(message: PeerMessage): Buffer {
 
 function takeApart(message: PeerMessage): Parts {
   if (message.type === 'forward') return { kind: 'forward', numbers: [], rest: message.proposals }
+  if (message.type === 'keep-lease') {
+    return { kind: message.type, numbers: [message.question, message.lease], rest: [] }
+  }
+  if (message.type === 'lease-kept') {
+    const { type: kind, question, outcome } = message
+    const ttlMs = outcome.kind === 'kept' ? outcome.ttlMs : 0
+    return { kind, numbers: [question, leaseOutcomes.indexOf(outcome.kind), ttlMs], rest: [] }
+  }
   const { from, to, term } = message.message
   const { kind, numbers, rest } = takeBodyApart(message.message)
   return { kind, numbers: [from, to, term, ...numbers], rest }
@@ -79,16 +95,20 @@ function takeBodyApart(body: MessageBody): Parts {
       return plain(body.granted ? 1 : 0)
     case 'append': {
       const rest = body.entries.map(entry => entry.bytes)
-      return { kind, numbers: [body.previousIndex, body.previousTerm, body.commit], rest }
+      return { kind, numbers: [body.previousIndex, body.previousTerm, body.commit, body.attempt], rest }
     }
     case 'append-reply':
       if (!body.rejected) return plain(body.index)
-      return { ...plain(body.index, body.indexTerm, body.previousIndex), kind: 'append-refusal' }
+      return {
+        ...plain(body.index, body.indexTerm, body.previousIndex, body.attempt),
+        kind: 'append-refusal',
+      }
     case 'heartbeat':
-      return plain(body.commit, body.read)
+      return plain(body.commit, body.read, body.electionTicks)
     case 'heartbeat-reply':
       return plain(body.read)
     case 'read-index':
+    case 'read-index-refusal':
       return plain(body.context)
     case 'read-index-reply':
       return plain(body.context, body.index)
@@ -139,12 +159,21 @@ function decodeMessage(bytes: Buffer): PeerMessage {
     if (offset > bytes.length) throw malformed('it is too short')
     return readNumber(bytes, offset - 8)
   }
+  if (kind === 'keep-lease') return { type: kind, question: number(), lease: number() }
+  if (kind === 'lease-kept') return { type: kind, question: number(), outcome: readOutcome(number) }
   const envelope = { from: number(), to: number(), term: number() }
   const body = readBody(kind, number, () => bytes.subarray(offset))
   return { type: 'raft', message: { ...envelope, ...body } }
 }
 
-function readBody(kind: Exclude<PeerKind, 'forward'>, number: () => number, rest: () => Buffer): MessageBody {
+function readOutcome(number: () => number): LeaseOutcome {
+  const kind = leaseOutcomes[number()]
+  const ttlMs = number()
+  if (kind === undefined) throw malformed('it has an unknown outcome')
+  return kind === 'kept' ? { kind, ttlMs } : { kind }
+}
+
+function readBody(kind: RaftKind, number: () => number, rest: () => Buffer): MessageBody {
   switch (kind) {
     case 'pre-vote':
       return { type: kind, lastIndex: number(), lastTerm: number() }
@@ -154,20 +183,26 @@ function readBody(kind: Exclude<PeerKind, 'forward'>, number: () => number, rest
     case 'vote-reply':
       return { type: kind, granted: number() === 1 }
     case 'append': {
-      const place = { previousIndex: number(), previousTerm: number(), commit: number() }
+      const place = {
+        previousIndex: number(),
+        previousTerm: number(),
+        commit: number(),
+        attempt: number(),
+      }
       return { type: kind, ...place, entries: splitEntries(rest()).map(entryOf) }
     }
     case 'append-reply':
       return { type: kind, index: number(), rejected: false }
     case 'append-refusal': {
-      const place = { index: number(), indexTerm: number(), previousIndex: number() }
+      const place = { index: number(), indexTerm: number(), previousIndex: number(), attempt: number() }
       return { type: 'append-reply', rejected: true, ...place }
     }
     case 'heartbeat':
-      return { type: kind, commit: number(), read: number() }
+      return { type: kind, commit: number(), read: number(), electionTicks: number() }
     case 'heartbeat-reply':
       return { type: kind, read: number() }
     case 'read-index':
+    case 'read-index-refusal':
       return { type: kind, context: number() }
     case 'read-index-reply':
       return { type: kind, context: number(), index: number() }

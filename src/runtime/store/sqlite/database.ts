@@ -5,10 +5,16 @@
  */
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import { Mk8sError, messageOf } from '../../../base/errors.ts'
-import type { LoadedState, MemberIdentity, RowColumns, StoreBatch } from '../thread-messages.ts'
+import {
+  type LoadedState,
+  type MemberIdentity,
+  RESULT_NUMBERS,
+  type RowColumns,
+  type StoreBatch,
+} from '../thread-messages.ts'
 import { createPrivateFile, withSqliteErrors } from './sqlite-files.ts'
 
-export const DATABASE_FORMAT_VERSION = 1
+export const DATABASE_FORMAT_VERSION = 2
 /** "mk8s" in ASCII: tells `file` and people whose database this is. */
 const APPLICATION_ID = 0x6d6b3873
 const SLAB_BYTES_MAX = 256 * 1024
@@ -24,8 +30,13 @@ const SCHEMA = `
   CREATE TABLE leases (lease INTEGER PRIMARY KEY, ttl_ms INTEGER NOT NULL) STRICT;
   CREATE TABLE results (
     proposer INTEGER NOT NULL, request INTEGER NOT NULL, revision INTEGER NOT NULL,
-    succeeded INTEGER NOT NULL, PRIMARY KEY (proposer, request)
+    succeeded INTEGER NOT NULL, entry INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (proposer, request)
   ) STRICT, WITHOUT ROWID;
+`
+
+/** Version 1 did not know in which order proposers were heard of. */
+const UPGRADE_1 = `
+  BEGIN; ALTER TABLE results ADD COLUMN entry INTEGER NOT NULL DEFAULT 0; PRAGMA user_version = 2; COMMIT;
 `
 
 export interface DatabaseParts {
@@ -79,9 +90,10 @@ export class StateDatabase {
   }
 
   results(): number[] {
-    const sql = 'SELECT proposer, request, revision, succeeded FROM results ORDER BY revision, request'
+    const columns = 'entry, proposer, request, revision, succeeded'
+    const sql = `SELECT ${columns} FROM results ORDER BY entry, revision, request`
     const all = this.#database.prepare(sql).all()
-    return all.flatMap(row => [row.proposer, row.request, row.revision, row.succeeded].map(Number))
+    return all.flatMap(row => [row.entry, row.proposer, row.request, row.revision, row.succeeded].map(Number))
   }
 
   write(batch: StoreBatch): void {
@@ -168,21 +180,22 @@ export class StateDatabase {
     for (const lease of revoked) this.#statements.revoke.run(lease)
   }
 
-  #writeResults({ results, proposers }: StoreBatch): void {
+  #writeResults({ forgotten, results }: StoreBatch): void {
+    for (const proposer of forgotten) this.#statements.forget.run(proposer)
     const newest = new Map<number, number>()
-    for (let at = 0; at < results.length; at += 4) {
-      const [proposer, request, revision, succeeded] = results.slice(at, at + 4) as [
+    for (let at = 0; at < results.length; at += RESULT_NUMBERS) {
+      const [entry, proposer, request, revision, succeeded] = results.slice(at, at + RESULT_NUMBERS) as [
+        number,
         number,
         number,
         number,
         number,
       ]
-      this.#statements.result.run(proposer, request, revision, succeeded)
+      this.#statements.result.run(proposer, request, revision, succeeded, entry)
       newest.set(proposer, Math.max(newest.get(proposer) ?? 0, request))
     }
     for (const [proposer, request] of newest)
       this.#statements.oldResults.run(proposer, request - this.#resultsMax)
-    if (newest.size > 0) this.#statements.oldProposers.run(JSON.stringify(proposers))
   }
 
   /** Drops the rows that were replaced up to `sequence`, and the deletions. */
@@ -248,7 +261,7 @@ interface Statements {
   readonly revoke: StatementSync
   readonly result: StatementSync
   readonly oldResults: StatementSync
-  readonly oldProposers: StatementSync
+  readonly forget: StatementSync
   readonly replaced: StatementSync
   readonly deletions: StatementSync
 }
@@ -262,11 +275,9 @@ function prepareStatements(database: DatabaseSync): Statements {
     notLatest: database.prepare('DELETE FROM latest WHERE key = ?'),
     grant: database.prepare('INSERT OR REPLACE INTO leases VALUES (?, ?)'),
     revoke: database.prepare('DELETE FROM leases WHERE lease = ?'),
-    result: database.prepare('INSERT OR REPLACE INTO results VALUES (?, ?, ?, ?)'),
+    result: database.prepare('INSERT OR REPLACE INTO results VALUES (?, ?, ?, ?, ?)'),
     oldResults: database.prepare('DELETE FROM results WHERE proposer = ? AND request <= ?'),
-    oldProposers: database.prepare(
-      'DELETE FROM results WHERE proposer NOT IN (SELECT value FROM json_each(?))',
-    ),
+    forget: database.prepare('DELETE FROM results WHERE proposer = ?'),
     replaced: database.prepare(
       `DELETE FROM rows WHERE sequence IN (SELECT previous FROM rows WHERE ${inWindow} AND previous > 0)`,
     ),
@@ -283,6 +294,7 @@ function openDatabase(parts: DatabaseParts) {
     }
     if (version > DATABASE_FORMAT_VERSION) throw newerVersionError(version)
     if (version === 0) createSchema(database, parts)
+    if (version === 1) database.exec(UPGRADE_1)
     configure(database)
     const meta = readMeta(database)
     if (meta.get('clean') !== 1 && meta.get('bootId') !== parts.bootId) quickCheck(database)
