@@ -4,7 +4,6 @@
  */
 import { resolve } from 'node:path'
 import { must } from '../base/assert.ts'
-import { bracketed } from '../base/bracketed.ts'
 import type { Clock } from '../base/clock.ts'
 import { Mk8sError } from '../base/errors.ts'
 import type { Random } from '../base/random.ts'
@@ -20,7 +19,7 @@ import type { ConfigDocuments } from '../config/documents.ts'
 import type { ClusterConfig, NodeConfig } from '../config/node-config.ts'
 import { options } from '../config/options.ts'
 import { invalidConfig, type OptionValue, resolveConfig } from '../config/resolve.ts'
-import { firstAddress, loopbackAddress } from '../config/values.ts'
+import { loopbackAddress } from '../config/values.ts'
 import { lookAtPresent } from '../host/carry-out.ts'
 import { CONTAINER_PACKAGES } from '../host/container-programs.ts'
 import { collectFacts, type FactsWanted, type HostFacts, machineDefaults } from '../host/facts.ts'
@@ -29,8 +28,6 @@ import { nodePaths } from '../host/node-files.ts'
 import { type InstallStep, planInstall, type WantedFile } from '../host/plan.ts'
 import { decideRuntime, type Finding, preflight } from '../host/preflight.ts'
 import type { Service } from '../host/service.ts'
-import { renderKubeconfig } from '../runtime/pki/kubeconfig.ts'
-import type { PkiParts } from '../runtime/pki/pki.ts'
 
 export interface InstallationParts {
   readonly dataDir: string
@@ -229,33 +226,4 @@ function planSteps(
     },
     present,
   )
-}
-
-/** What `ensurePki` has to know; the daemon renews with the same. */
-export function pkiParts(
-  { node, cluster }: Pick<Installation, 'node' | 'cluster'>,
-  { clock, random }: { clock: Clock; random: Random },
-): PkiParts {
-  return {
-    directory: nodePaths(node.dataDir).pki,
-    nodeName: node.nodeName,
-    addresses: [node.bindAddress],
-    serviceIp: firstAddress(cluster.serviceCidr),
-    extraSans: [],
-    clusterDomain: cluster.clusterDomain,
-    clusterId: node.clusterId,
-    memberId: node.memberId.toString(16),
-    clock,
-    random,
-  }
-}
-
-export interface AdminIdentity {
-  readonly authority: string
-  readonly certificate: string
-  readonly key: string
-}
-
-export function adminKubeconfig({ bindAddress, ports }: NodeConfig, identity: AdminIdentity): string {
-  return renderKubeconfig({ server: `https://${bracketed(bindAddress)}:${ports.api}`, ...identity })
 }

@@ -145,17 +145,18 @@ async function undo({ node, service }: Installation): Promise<void> {
 
 async function actionsFor(installation: Installation): Promise<InstallActions> {
   const { node, service } = installation
-  const [{ adminKubeconfig, pkiParts }, { ensurePki, loadPki }, lifecycle] = await Promise.all([
-    import('../cli/installation.ts'),
+  const [{ adminKubeconfig, pkiPartsOf }, { ensurePki, loadPki }, lifecycle] = await Promise.all([
+    import('../runtime/pki/node-facts.ts'),
     import('../runtime/pki/pki.ts'),
     import('../client/lifecycle.ts'),
   ])
   const parts = { ...(await lifecycleOf(node.dataDir)), service }
+  const means = { clock: systemClock, random: systemRandom }
   let started = false
   let outdated = installation.steps.some(step => step.kind === 'file')
   return {
     async ensureKeys() {
-      const report = await ensurePki(pkiParts(installation, { clock: systemClock, random: systemRandom }))
+      const report = await ensurePki(pkiPartsOf(node, installation.cluster, means))
       const changed = report.created.length + report.renewed.length > 0
       outdated ||= changed
       return changed

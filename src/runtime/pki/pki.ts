@@ -49,11 +49,22 @@ const PUBLIC = 0o644
 
 /** Makes what is missing and renews what must be; doing it again changes nothing. */
 export async function ensurePki(parts: PkiParts): Promise<PkiReport> {
+  return ensureLeaves(parts, planLeaves(parts))
+}
+
+/** As `ensurePki`, for the certificate of the links to other members only. */
+export async function ensurePeerCertificate(parts: PkiParts): Promise<PkiReport> {
+  return ensureLeaves(
+    parts,
+    planLeaves(parts).filter(({ name }) => name === 'peer'),
+  )
+}
+
+async function ensureLeaves(parts: PkiParts, plans: readonly LeafPlan[]): Promise<PkiReport> {
   await makePrivateDirectory(parts.directory)
   const report = { created: [] as string[], renewed: [] as string[], kept: [] as string[] }
   const files: FileToWrite[] = []
   const authorities = await ensureAuthorities(parts, report, files)
-  const plans = planLeaves(parts)
   await Promise.all(
     plans.map(plan => ensureLeaf(plan, { parts, report, files, authority: authorities[plan.authority] })),
   )
