@@ -33,6 +33,7 @@ export function problemWith(type: OptionType, text: string): string | undefined 
       return /^(unix:\/\/)?\/|^$/.test(text) ? undefined : `${quote(text)} is not a unix socket: unix:///path`
     case 'runtime':
     case 'log-level':
+    case 'voters':
       return choiceProblem(text, choices[type])
     default:
       return unreachable(type)
@@ -149,9 +150,3 @@ export const mirrorCidr = (cidr: Cidr): Cidr => ({
   base: (cidr.base % 2 ** 24) + 127 * 2 ** 24,
   prefix: cidr.prefix,
 })
-
-/** The first address of a network behind its own: what the Service `kubernetes` gets. */
-export function firstAddress(cidr: string): string {
-  const base = (parseCidr(cidr)?.base ?? 0) + 1
-  return [24, 16, 8, 0].map(shift => Math.floor(base / 2 ** shift) % 256).join('.')
-}
