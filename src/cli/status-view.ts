@@ -11,6 +11,8 @@ import type { Paint } from './report-error.ts'
 
 /** Problems shown to people; JSON and YAML have all. */
 const PROBLEMS_SHOWN = 5
+/** A busy leader is always some entries ahead. */
+const LAG_SHOWN_MIN = 100
 
 export const statusFormats = ['pretty', 'short', 'yaml', 'json'] as const
 export type StatusFormat = (typeof statusFormats)[number]
@@ -34,22 +36,53 @@ function renderPretty(status: NodeStatus, paint: Paint): string {
   const { node, datastore, runtime, addons } = status
   const head = status.ready ? paint.good('mk8s is running') : paint.bad('mk8s is running but not ready')
   const reasons = reasonsNotReady(status).map(reason => `  ${reason}`)
-  const standby = datastore.members.filter(member => member.role !== 'voter')
+  const { members, highAvailability } = datastore
   return lines([
     head,
     ...reasons,
     `node: ${node.name} (${node.address}) is ${node.ready ? 'Ready' : 'not Ready'}`,
     `runtime: ${runtime.name} (${runtime.why})`,
-    `high-availability: ${datastore.highAvailability.enabled ? 'yes' : 'no'}`,
-    `  ${paint.dim(datastore.highAvailability.why)}`,
-    `  datastore master nodes: ${addresses(datastore.members.filter(member => member.role === 'voter'))}`,
-    `  datastore standby nodes: ${addresses(standby)}`,
-    ...(datastore.healthy ? [] : [paint.bad('  the datastore has no leader that a majority follows')]),
+    `high-availability: ${highAvailability.state}`,
+    `  ${datastore.healthy ? paint.dim(highAvailability.why) : paint.bad(highAvailability.why)}`,
+    `  datastore master nodes: ${addresses(members.filter(({ role }) => role === 'voter'))}`,
+    `  datastore standby nodes: ${addresses(members.filter(({ role }) => role === 'standby'))}`,
+    ...memberLines(members, paint),
     ...problemLines(status, paint),
     'addons:',
     ...addonLines(addons, true),
     ...addonLines(addons, false),
   ])
+}
+
+/** MicroK8s shows no more than addresses; from two servers on there is more to tell. */
+function memberLines(members: readonly DatastoreMember[], paint: Paint): string[] {
+  if (members.length < 2) return []
+  const [names, roles] = [columnOf(members.map(({ name }) => name)), columnOf(members.map(partOf))]
+  return [
+    '  datastore members:',
+    ...members.map((member, at) => {
+      const state = stateOf(member)
+      return `    ${names[at]}  ${roles[at]}  ${member.alive ? state : paint.bad(state)}`
+    }),
+  ]
+}
+
+function columnOf(texts: readonly string[]): readonly string[] {
+  const width = Math.max(...texts.map(({ length }) => length))
+  return texts.map(text => text.padEnd(width))
+}
+
+const partOf = ({ role, leader, leaving }: DatastoreMember): string =>
+  [role, ...(leader ? ['leader'] : []), ...(leaving ? ['leaving'] : [])].join(', ')
+
+function stateOf({ alive, silentMs, lag, failureDomain, version }: DatastoreMember): string {
+  const silence = silentMs === null ? 'does not answer' : `silent for ${Math.round(silentMs / 1_000)} s`
+  return [
+    alive ? 'alive' : silence,
+    ...(lag !== null && lag >= LAG_SHOWN_MIN ? [`${lag} entries behind`] : []),
+    ...(failureDomain === '' ? [] : [`failure domain ${failureDomain}`]),
+    ...(version === null ? [] : [`v${version}`]),
+  ].join(', ')
 }
 
 /** Without those that the head of the output has told already. */
@@ -108,8 +141,9 @@ function microk8sDocument(status: NodeStatus): object {
     mk8s: { running: true, ready: status.ready, version: status.version },
     'high-availability': {
       enabled: datastore.highAvailability.enabled,
+      state: datastore.highAvailability.state,
       reason: datastore.highAvailability.why,
-      nodes: datastore.members.map(({ address, role, leader, alive }) => ({ address, role, leader, alive })),
+      nodes: datastore.members.map(({ address, role, ...member }) => ({ address, role, ...member })),
     },
     addons: addons.map(({ enabled, ...addon }) => ({ ...addon, status: enabled ? 'enabled' : 'disabled' })),
     node: { ...node },

@@ -8,13 +8,30 @@ export interface ComponentHealth {
 }
 
 export interface DatastoreMember {
+  /** In hexadecimal. */
+  readonly id: string
+  /** Of its Node. */
+  readonly name: string
   /** `address:port` of the member's Raft listener. */
   readonly address: string
   readonly role: 'voter' | 'standby' | 'spare'
   readonly leader: boolean
   /** Whether the member has been heard of lately; always true for the one that answers. */
   readonly alive: boolean
+  /** Milliseconds since the leader heard of it; null when nobody knows. */
+  readonly silentMs: number | null
+  /** Entries that the leader has and it lacks; null when nobody knows. */
+  readonly lag: number | null
+  /** Empty: it fails by itself. */
+  readonly failureDomain: string
+  /** Of mk8s; null when it did not say. */
+  readonly version: string | null
+  /** It is on its way out of the cluster. */
+  readonly leaving: boolean
 }
+
+/** `degraded`: it was, and would be again with those that are silent. */
+export type HighAvailabilityState = 'yes' | 'no' | 'degraded'
 
 export interface DatastoreStatus {
   /** The part that this member plays now. */
@@ -27,7 +44,12 @@ export interface DatastoreStatus {
   readonly members: readonly DatastoreMember[]
   /** Whether writes are possible: a leader, and a majority of the voters alive. */
   readonly healthy: boolean
-  readonly highAvailability: { readonly enabled: boolean; readonly why: string }
+  readonly highAvailability: {
+    /** Any one server may be lost now. */
+    readonly enabled: boolean
+    readonly state: HighAvailabilityState
+    readonly why: string
+  }
 }
 
 export interface AddonStatus {

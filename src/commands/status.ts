@@ -14,7 +14,8 @@ const EXIT_NOT_READY = 1
 export class Status extends NodeCommand {
   static override summary = 'Show whether the node runs and what is wrong if it does not.'
   static override description =
-    'Exit codes: 0 ready · 1 running but not ready · 4 not running · 5 --wait-ready ran out of time.'
+    'Exit codes: 0 ready · 1 running but not ready · 3 the datastore has no leader · 4 not running · ' +
+    '5 --wait-ready ran out of time.'
   static override examples = [
     '<%= config.bin %> status',
     '<%= config.bin %> status --wait-ready --timeout 60',
@@ -65,6 +66,7 @@ export class Status extends NodeCommand {
   ): Promise<number> {
     if (addon !== undefined) print(addonState(status, addon))
     else print(renderStatus(status, format, await paintFor(process.stdout)))
+    if (!status.datastore.healthy) return errorCodes['store/no-leader'].exit
     return status.ready ? EXIT_OK : EXIT_NOT_READY
   }
 }

@@ -105,9 +105,9 @@ export function renderNodeConfig(config: NodeConfig): string {
 }
 
 export function renderClusterInit({ cluster, manifests }: ClusterInit): string {
-  const { serviceCidr, podCidr, clusterDomain, nodePortRange } = cluster
+  const { serviceCidr, podCidr, clusterDomain, nodePortRange, voters } = cluster
   const range = `${nodePortRange.first}-${nodePortRange.last}`
-  const fields = { serviceCidr, podCidr, clusterDomain, nodePortRange: range }
+  const fields = { serviceCidr, podCidr, clusterDomain, nodePortRange: range, voters: String(voters) }
   return renderDocuments([{ apiVersion: CONFIG_API_VERSION, kind: 'ClusterConfig', ...fields }, ...manifests])
 }
 

@@ -41,6 +41,8 @@ export interface ClusterConfig {
   readonly podCidr: string
   readonly clusterDomain: string
   readonly nodePortRange: { readonly first: number; readonly last: number }
+  /** How many servers vote once there are that many: 3 or 5. */
+  readonly voters: number
   /** How soon silent nodes count as dead; `normal` unless given. */
   readonly failover?: Failover
 }

@@ -16,6 +16,7 @@ export type OptionType =
   | 'port-range'
   | 'runtime'
   | 'socket'
+  | 'voters'
 
 export interface OptionInfo {
   /** The key in its file; a dot stands for nesting. */
@@ -38,6 +39,7 @@ export const DATA_DIR_ENV = 'MK8S_DATA_DIR'
 export const choices = {
   runtime: ['auto', 'containerd', 'process', 'simulated'],
   'log-level': ['debug', 'info', 'warn', 'error'],
+  voters: ['3', '5'],
 } as const
 
 const port = (name: string, value: number, help: string): OptionInfo => ({
@@ -159,6 +161,17 @@ export const options: readonly OptionInfo[] = [
     type: 'port-range',
     default: '30000-32767',
     help: 'The ports that Services of type NodePort get, first-last. Cannot be changed later.',
+  },
+  {
+    key: 'voters',
+    kind: 'ClusterConfig',
+    flag: 'voters',
+    env: 'MK8S_VOTERS',
+    type: 'voters',
+    default: '3',
+    help:
+      'How many servers vote on each write once there are that many: with 3 any one of them may be lost, with 5 any ' +
+      'two, at the price of slower writes. Cannot be changed later.',
   },
 ]
 

@@ -180,5 +180,6 @@ function toCluster(values: Values): ClusterConfig {
     nodePortRange: Object.freeze(
       must(parsePortRange(textOf(values, 'nodePortRange')), 'range of node ports'),
     ),
+    voters: Number(textOf(values, 'voters')),
   })
 }

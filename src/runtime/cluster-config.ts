@@ -8,6 +8,8 @@ const FIRST_START_KEY = '/mk8s/first-start'
 const API_VERSION = 'mk8s.io/v1'
 /** Plain JSON, see ARCHITECTURE, "Values". */
 const FORMAT_PLAIN = 1
+/** What clusters have that are older than the setting. */
+const ABSENT = { voters: 3 } as const
 
 /** The cluster's configuration: what the store holds, or `initial()` written there when the cluster is new. */
 export async function settleClusterConfig(
@@ -15,7 +17,7 @@ export async function settleClusterConfig(
   initial: () => ClusterConfig,
 ): Promise<ClusterConfig> {
   const found = store.get(CONFIG_KEY)
-  if (found !== null) return decode(found.value) as unknown as ClusterConfig
+  if (found !== null) return { ...ABSENT, ...(decode(found.value) as unknown as ClusterConfig) }
   const config = initial()
   const value = encode({ apiVersion: API_VERSION, kind: 'ClusterConfig', ...config })
   const written = await store.transact({

@@ -122,7 +122,8 @@ function reportFailure(dataDir: string, log: Log, error: unknown): number {
     log.error(error.message, { code: error.code, why: error.why, hint: error.hint, cause: error.cause })
     // Another daemon's directory is not ours to write into.
     if (error.code !== 'store/locked' && error.code !== 'node/not-installed') recordFailure(dataDir, error)
-    return error.info.exit
+    // Starting again would not bring it back into its cluster.
+    return error.code === 'node/removed' ? EXIT_OK : error.info.exit
   }
   log.error('a bug ends the daemon', { error })
   recordFailure(dataDir, error)

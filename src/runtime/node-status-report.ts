@@ -1,5 +1,4 @@
 /** Puts together what `mk8s status` shows, from what the parts say of themselves. Pure. */
-import { bracketed } from '../base/bracketed.ts'
 import type { Health } from '../base/component.ts'
 import type { ComponentHealth, DatastoreStatus, NodeStatus, Problem } from '../client/node-status.ts'
 import type { NodeConfig } from '../config/node-config.ts'
@@ -11,8 +10,8 @@ export interface NodeStatusFacts {
   readonly processId: number
   readonly startedAtMs: number
   readonly nowMs: number
-  readonly leadership: { readonly leader: boolean; readonly term: number }
-  readonly revision: number
+  /** What is known of the datastore and its members; see members/member-status.ts. */
+  readonly datastore: DatastoreStatus
   readonly components: readonly (Health & { readonly name: string })[]
   /** The Node object, once there is one. */
   readonly node: KubeObject | null
@@ -48,7 +47,7 @@ export function reportNodeStatus(facts: NodeStatusFacts): NodeStatus {
       ready: nodeReady,
       reason: nodeReady ? '' : nodeReason,
     },
-    datastore: datastoreStatus(facts),
+    datastore: facts.datastore,
     components,
     addons: [],
     runtime: { name: config.runtime, why: config.runtimeReason },
@@ -60,20 +59,4 @@ function componentProblems({ name, ok, reason }: ComponentHealth): Problem[] {
   if (ok) return []
   const next = 'mk8s inspect'
   return [{ object: `component/${name}`, reason: 'NotHealthy', message: reason, next }]
-}
-
-function datastoreStatus({ config, leadership, revision }: NodeStatusFacts): DatastoreStatus {
-  const address = `${bracketed(config.bindAddress)}:${config.ports.raft}`
-  return {
-    role: leadership.leader ? 'leader' : 'candidate',
-    leader: leadership.leader ? address : null,
-    term: leadership.term,
-    revision,
-    members: [{ address, role: 'voter', leader: leadership.leader, alive: true }],
-    healthy: leadership.leader,
-    highAvailability: {
-      enabled: false,
-      why: 'the datastore has one member; it survives the loss of a machine from three on',
-    },
-  }
 }

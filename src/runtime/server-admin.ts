@@ -9,9 +9,9 @@ import { nodePaths } from '../host/node-files.ts'
 import type { Node, Pod } from '../kube/types.ts'
 import { createAdminServer, type DatastoreHandlers } from './admin/admin.ts'
 import { findProblems } from './cluster-problems.ts'
+import type { MemberStatus } from './members/member-status.ts'
 import { reportNodeStatus } from './node-status-report.ts'
 import type { Api } from './server-api.ts'
-import type { RaftStore } from './store/raft-store.ts'
 import type { Supervisor } from './supervisor/supervisor.ts'
 
 /** What there is once the node knows its cluster. */
@@ -23,7 +23,7 @@ export interface RunningParts {
 
 export interface AdminNeeds {
   readonly config: NodeConfig
-  readonly store: RaftStore
+  readonly members: Pick<MemberStatus, 'brief' | 'collect'>
   readonly datastore: DatastoreHandlers
   /** Null while the node waits for its cluster. */
   readonly running: () => RunningParts | null
@@ -33,7 +33,7 @@ export interface AdminNeeds {
 }
 
 export function buildAdmin(needs: AdminNeeds): Component {
-  const { config, store, running, clock } = needs
+  const { config, members, running, clock } = needs
   const log = needs.log.child({ component: 'admin' })
   const startedAtMs = clock.now()
   const adminGroup = groupId(ADMIN_GROUP)
@@ -50,8 +50,7 @@ export function buildAdmin(needs: AdminNeeds): Component {
           processId: process.pid,
           startedAtMs,
           nowMs: clock.now(),
-          leadership: store.leadership,
-          revision: store.revision,
+          datastore: brief ? members.brief() : await members.collect(),
           components: parts?.supervisor.health() ?? [WAITING],
           node: parts?.api.server.objects.get('', 'nodes', '', config.nodeName) ?? null,
           problems: brief || parts === null ? [] : problemsOf(parts.api, clock),

@@ -24,6 +24,7 @@ import { buildAdmin, type RunningParts } from './server-admin.ts'
 import { type Api, buildApi, type Shared } from './server-api.ts'
 import { buildDatastore, type Datastore } from './server-datastore.ts'
 import { leaderDutiesOf } from './server-leader.ts'
+import { buildMembers, type Members } from './server-members.ts'
 import { buildNode, serverNodeParts } from './server-node.ts'
 import { openRaftStore, type PeerOptions, type RaftStore } from './store/raft-store.ts'
 import { createSupervisor } from './supervisor/supervisor.ts'
@@ -85,19 +86,22 @@ function peersOf({ bindAddress, ports, clusterId }: NodeConfig, pki: Pki): PeerO
 async function startOn(store: RaftStore, pki: Pki, parts: ServerParts): Promise<Server> {
   const { config, clock, log } = parts
   const datastore = buildDatastore({ config, store, pki, clock, log })
+  const members = buildMembers({ config, store, pki: () => pki, clock, log, onRemoved: parts.onFatal })
   let running: RunningParts | null = null
   const admin = buildAdmin({
     ...parts,
-    store,
+    members: members.status,
     datastore: datastore.handlers,
     running: () => running,
   })
   await admin.start(parts.signal)
+  await members.directory.start(parts.signal)
   try {
     await waitUntilCaughtUp(store, parts)
-    running = await buildNodeParts(store, pki, datastore, parts)
+    running = await buildNodeParts(store, pki, { datastore, members }, parts)
     await running.supervisor.start(parts.signal)
   } catch (error) {
+    await members.directory.stop()
     await admin.stop()
     throw error
   }
@@ -106,6 +110,7 @@ async function startOn(store: RaftStore, pki: Pki, parts: ServerParts): Promise<
   return {
     async stop() {
       await supervisor.stop()
+      await members.directory.stop()
       await admin.stop()
       await store.close()
     },
@@ -127,7 +132,7 @@ async function waitUntilCaughtUp(store: RaftStore, { signal, log }: ServerParts)
 async function buildNodeParts(
   store: RaftStore,
   pki: Pki,
-  datastore: Datastore,
+  { datastore, members }: { readonly datastore: Datastore; readonly members: Members },
   parts: ServerParts,
 ): Promise<RunningParts> {
   const { config, clock, random, log } = parts
@@ -138,7 +143,10 @@ async function buildNodeParts(
   const node = buildNode(serverNodeParts(shared, api.server))
   const duties = createLeaderDuties({
     store,
-    dutiesOf: term => leaderDutiesOf(shared, api.server, term),
+    dutiesOf: term => [
+      members.keeperOf(term, { cluster, server: api.server }),
+      ...leaderDutiesOf(shared, api.server, term),
+    ],
     log: log.child({ component: 'leader' }),
   })
   const manifests = isFirstStart(store) ? [firstManifests(parts, store, api, shared)] : []

@@ -1,5 +1,5 @@
 /** A status as a healthy node of one member gives it. */
-import type { NodeStatus } from '../../src/client/node-status.ts'
+import type { DatastoreMember, NodeStatus } from '../../src/client/node-status.ts'
 
 export function nodeStatus(over: Partial<NodeStatus> = {}): NodeStatus {
   return {
@@ -16,14 +16,31 @@ export function nodeStatus(over: Partial<NodeStatus> = {}): NodeStatus {
       leader: '10.0.0.1:19001',
       term: 1,
       revision: 7,
-      members: [{ address: '10.0.0.1:19001', role: 'voter', leader: true, alive: true }],
+      members: [datastoreMember()],
       healthy: true,
-      highAvailability: { enabled: false, why: 'one member' },
+      highAvailability: { enabled: false, state: 'no', why: 'one member' },
     },
     components: [{ name: 'store', ok: true, reason: '' }],
     addons: [{ name: 'dns', repository: 'core', description: 'CoreDNS', version: '1', enabled: true }],
     runtime: { name: 'process', why: 'chosen' },
     problems: [],
+    ...over,
+  }
+}
+
+export function datastoreMember(over: Partial<DatastoreMember> = {}): DatastoreMember {
+  return {
+    id: 'a1',
+    name: 'a',
+    address: '10.0.0.1:19001',
+    role: 'voter',
+    leader: true,
+    alive: true,
+    silentMs: 0,
+    lag: 0,
+    failureDomain: '',
+    version: '0.1.0',
+    leaving: false,
     ...over,
   }
 }

@@ -37,6 +37,7 @@ const cluster = {
   podCidr: '10.1.0.0/16',
   clusterDomain: 'cluster.local',
   nodePortRange: { first: 30000, last: 32767 },
+  voters: 3,
 }
 
 test('what is written is what is read', () => {

@@ -1,0 +1,102 @@
+/**
+ * Builds what makes a server one of several: the directory of its peers, what it knows of them, and the duty that
+ * gives each its role. Works from the first moment on, before the datastore has a leader.
+ */
+import { existsSync } from 'node:fs'
+import type { Clock } from '../base/clock.ts'
+import type { Component } from '../base/component.ts'
+import type { Log } from '../base/log.ts'
+import { isNotFound, KubeClient } from '../client/kube-client.ts'
+import { NODES } from '../client/resources.ts'
+import { clusterInitPath } from '../config/config-files.ts'
+import type { ClusterConfig, NodeConfig } from '../config/node-config.ts'
+import { MK8S_VERSION } from '../config/version.ts'
+import type { ApiServer } from './apiserver/apiserver.ts'
+import { createMemberClient } from './members/member-client.ts'
+import { createMemberStatus, type MemberStatus } from './members/member-status.ts'
+import { createPeerDirectory, type OwnMember, type PeerDirectory } from './members/peer-directory.ts'
+import { createRoleKeeper, type RoleKeeper } from './members/role-keeper.ts'
+import type { Pki } from './pki/pki.ts'
+import { ENTRY_FORMAT_VERSION } from './raft/entry.ts'
+import type { RaftStore } from './store/raft-store.ts'
+
+export interface MembersNeeds {
+  readonly config: NodeConfig
+  readonly store: RaftStore
+  readonly pki: () => Pki
+  readonly clock: Clock
+  readonly log: Log
+  /** This server was taken out of the cluster; the daemon says so and stays down. */
+  readonly onRemoved: (error: Error) => void
+}
+
+export interface Members {
+  /** Started before the node waits for its cluster. */
+  readonly directory: PeerDirectory
+  readonly status: MemberStatus
+  /** The leader's first duty of a term. */
+  keeperOf(term: number, needs: KeeperNeeds): Component
+}
+
+export interface KeeperNeeds {
+  readonly cluster: ClusterConfig
+  readonly server: ApiServer
+}
+
+/** Who removes the Nodes of servers that have left. */
+const MEMBERS_USER = { username: 'mk8s:members', groups: ['system:masters', 'system:authenticated'] }
+
+export function buildMembers(needs: MembersNeeds): Members {
+  const { config, store, pki, clock } = needs
+  const log = needs.log.child({ component: 'members' })
+  const own = ownMember(config)
+  let keeper: RoleKeeper | null = null
+  const client = createMemberClient(() => {
+    const { certificate, key } = pki().leaves['apiserver-kubelet-client']
+    const caPem = pki().authorities['cluster-ca'].certificate
+    return { caPem, certificatePem: certificate, keyPem: key }
+  })
+  const status = createMemberStatus({
+    store,
+    own,
+    version: MK8S_VERSION,
+    client,
+    settled: () => keeper?.settled ?? null,
+    clock,
+  })
+  const directory = createPeerDirectory({
+    store,
+    own,
+    founding: existsSync(clusterInitPath(config.dataDir)),
+    isForgotten: (records, signal) => status.isForgotten(records, signal),
+    onRemoved: needs.onRemoved,
+    clock,
+    log,
+  })
+  return {
+    directory,
+    status,
+    keeperOf(term, { cluster, server }) {
+      const kube = new KubeClient(server.transportFor(MEMBERS_USER), { userAgent: 'mk8s/members', term })
+      const deleteNode = (name: string) =>
+        kube.delete(NODES, { name }).catch(error => {
+          if (!isNotFound(error)) throw error
+        })
+      keeper = createRoleKeeper({ store, term, votersWanted: cluster.voters, deleteNode, clock, log })
+      return keeper
+    },
+  }
+}
+
+function ownMember({ memberId, nodeName, bindAddress, ports, failureDomain }: NodeConfig): OwnMember {
+  const at = (port: number) => ({ host: bindAddress, port })
+  return {
+    id: memberId,
+    nodeName,
+    peerAddresses: [at(ports.raft)],
+    apiAddress: at(ports.api),
+    joinAddress: at(ports.join),
+    failureDomain,
+    entryVersion: ENTRY_FORMAT_VERSION,
+  }
+}
