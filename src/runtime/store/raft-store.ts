@@ -133,7 +133,7 @@ export async function openRaftStore(parts: RaftStoreParts): Promise<RaftStore> {
     bootId: readBootId(),
     databasePath: join(parts.directory, 'state.sqlite'),
     freshIdentity: {
-      member: Buffer.from(parts.random.bytes(6)).readUIntLE(0, 6) || 1,
+      member: parts.memberId ?? (Buffer.from(parts.random.bytes(6)).readUIntLE(0, 6) || 1),
       cluster: parts.clusterId ?? parts.random.uuid(),
     },
   })
