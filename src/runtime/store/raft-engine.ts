@@ -55,6 +55,7 @@ const noDetails: RaftThreadDetails = {
   configuration: { voters: [], outgoing: [], learners: [] },
   progress: [],
   timing: { flushMedianMs: 0, flushWorstMs: 0, roundTripMs: 0, heartbeatMs: 0, electionMs: 0 },
+  flushes: { counts: [], sumSeconds: 0 },
 }
 
 export class RaftEngine extends LocalStore implements RaftStore {
@@ -108,6 +109,7 @@ export class RaftEngine extends LocalStore implements RaftStore {
       clock: parts.clock,
       proposer: this.#proposer,
       post: (requests, transfer) => this.#threads.toRaft(requests, transfer),
+      isLed: () => this.#raftStatus?.accepts ?? false,
     })
   }
 

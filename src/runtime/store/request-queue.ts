@@ -17,12 +17,16 @@ const IN_FLIGHT_BYTES_MAX = 32 * 1024 * 1024
 /** An answer later than this is not waited for; the write may still happen. */
 export const ANSWER_TIMEOUT_MS = 10_000
 const SWEEP_MS = 1_000
+/** A leader that takes nothing for a moment, because it hands over, is asked again after this. */
+const ASK_AGAIN_MS = 100
 
 export interface RequestQueueParts {
   readonly clock: Clock
   /** Identifies this life of this process among all that ever propose. */
   readonly proposer: number
   readonly post: (requests: RaftRequests, transfer: ArrayBuffer[]) => void
+  /** Whether somebody is believed to take requests. While nobody does, `leaderChanged` says when to ask again. */
+  readonly isLed?: () => boolean
 }
 
 interface Waiting<T> {
@@ -51,6 +55,7 @@ export class RequestQueue {
   #bytes = 0
   #scheduled = false
   #sweep: Timer | null = null
+  #again: Timer | null = null
   #ended: Error | null = null
   #idle: (() => void)[] = []
 
@@ -132,7 +137,10 @@ export class RequestQueue {
     const proposal = kind === 'proposal' ? this.#proposals.get(request) : undefined
     if (proposal !== undefined) proposal.left--
     const fenced = kind === 'proposal' && proposal?.term !== null
-    if (reason === 'no-leader' && !fenced) return
+    if (reason === 'no-leader' && !fenced) {
+      this.#askAgainLater()
+      return
+    }
     const waiting = kind === 'proposal' ? this.#remove(request) : this.#reads.get(request)
     if (kind === 'read') this.#reads.delete(request)
     waiting?.reject(
@@ -140,6 +148,13 @@ export class RequestQueue {
         ? fencedError(term)
         : new Mk8sError('store/no-leader', 'no member of the datastore leads'),
     )
+  }
+
+  #askAgainLater(): void {
+    this.#again ??= this.#parts.clock.after(ASK_AGAIN_MS, () => {
+      this.#again = null
+      if (this.#ended === null && this.#parts.isLed?.()) this.leaderChanged()
+    })
   }
 
   /** Resolves when nothing is under way any more. */
@@ -152,6 +167,7 @@ export class RequestQueue {
     if (this.#ended !== null) return
     this.#ended = error
     this.#sweep?.cancel()
+    this.#again?.cancel()
     for (const proposal of this.#proposals.values()) {
       proposal.reject(proposal.left > 0 ? unknownOutcomeError() : error)
     }

@@ -1,13 +1,22 @@
-/** The store thread: loads the state from SQLite, then writes it there in batches and checkpoints it. */
-import { parentPort } from 'node:worker_threads'
+/**
+ * The store thread: loads the state from SQLite, then writes it there in batches and checkpoints it; makes snapshots
+ * of it for other members, and takes those that they send.
+ */
+import { statSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { type MessagePort, parentPort } from 'node:worker_threads'
 import { must } from '../../base/assert.ts'
+import { systemClock } from '../../base/clock.ts'
+import { systemRandom } from '../../base/random.ts'
 import { checkLog } from './check.ts'
 import { createDirectoryDisk } from './log/disk.ts'
 import { REQUESTS_REMEMBERED_MAX } from './mvcc/remembered-requests.ts'
 import { StateDatabase } from './sqlite/database.ts'
+import { SnapshotSink } from './sqlite/snapshot-sink.ts'
+import { SnapshotSource } from './sqlite/snapshot-source.ts'
 import { withSqliteErrors } from './sqlite/sqlite-files.ts'
-import { reportFailure } from './thread-failure.ts'
-import type { FromStore, ToStore } from './thread-messages.ts'
+import { reportFailure, threadLog } from './thread-failure.ts'
+import type { FromStore, SnapshotAnswer, SnapshotQuestion, ToStore } from './thread-messages.ts'
 
 /** A checkpoint copies SQLite's own log into the database file; these keep that log small. */
 const CHECKPOINT_BATCHES = 64
@@ -15,57 +24,156 @@ const CHECKPOINT_VALUE_BYTES = 8 * 1024 * 1024
 
 const port = must(parentPort, 'the port to the main thread')
 const post = (message: FromStore, transfer: ArrayBuffer[] = []) => port.postMessage(message, transfer)
+const log = threadLog(line => post(line))
+const fail = (error: unknown) => reportFailure(error, post)
 
-let database: StateDatabase | null = null
+type Opening = Extract<ToStore, { type: 'open' }>
+
+interface Opened {
+  database: StateDatabase
+  readonly opening: Opening
+  readonly source: SnapshotSource
+  readonly sink: SnapshotSink
+}
+
+let opened: Opened | null = null
 let batches = 0
 let valueBytes = 0
 let durable = 0
 
 port.on('message', (message: ToStore) => {
   try {
-    handle(message)
+    if (message.type === 'open') withSqliteErrors('load the database', () => open(message))
+    else handle(message, must(opened, 'an open database'))
   } catch (error) {
-    reportFailure(error, post)
+    fail(error)
   }
 })
 
-function handle(message: ToStore): void {
-  if (message.type === 'open') {
-    withSqliteErrors('load the database', () => load(message))
-    return
-  }
-  const opened = must(database, 'an open database')
-  if (message.type === 'batch') {
-    opened.write(message)
-    post({ type: 'written', applied: message.applied })
-    batches++
-    valueBytes += message.values.byteLength
-    if (batches >= CHECKPOINT_BATCHES || valueBytes >= CHECKPOINT_VALUE_BYTES) checkpoint(opened)
-  } else if (message.type === 'checkpoint') {
-    checkpoint(opened)
-  } else if (message.type === 'check') {
-    const databaseFindings = opened.findings()
-    void checkLog(createDirectoryDisk(message.logDirectory)).then(log =>
-      post({ type: 'checked', log, databaseFindings }),
-    )
-  } else {
-    opened.close()
-    post({ type: 'closed' })
-    port.close()
+function handle(message: Exclude<ToStore, { type: 'open' }>, store: Opened): void {
+  switch (message.type) {
+    case 'batch':
+      store.database.write(message)
+      post({ type: 'written', applied: message.applied })
+      batches++
+      valueBytes += message.values.byteLength
+      if (batches >= CHECKPOINT_BATCHES || valueBytes >= CHECKPOINT_VALUE_BYTES) checkpoint(store)
+      break
+    case 'checkpoint':
+      checkpoint(store)
+      break
+    case 'check': {
+      const databaseFindings = store.database.findings()
+      void checkLog(createDirectoryDisk(message.logDirectory)).then(
+        log => post({ type: 'checked', log, databaseFindings }),
+        fail,
+      )
+      break
+    }
+    case 'defragment':
+      defragment(store)
+      break
+    case 'persisted':
+      store.source.persisted()
+      break
+    case 'install':
+      withSqliteErrors('take over a snapshot', () => install(store, message.index))
+      break
+    case 'discard':
+      store.sink.discard()
+      break
+    case 'close':
+      close(store)
   }
 }
 
-function load({ path, bootId, identity }: Extract<ToStore, { type: 'open' }>): void {
-  database = new StateDatabase({ path, bootId, identity, resultsMax: REQUESTS_REMEMBERED_MAX })
-  post({ type: 'opened', state: database.state, received: 0 })
+function open(opening: Opening): void {
+  const database = openDatabase(opening)
+  const directory = dirname(opening.path)
+  const sink = new SnapshotSink(directory, database.state.identity)
+  const source = new SnapshotSource({
+    directory,
+    databasePath: opening.path,
+    clock: systemClock,
+    random: systemRandom,
+    log,
+    applied: () => opened?.database.applied ?? 0,
+    persist: index => post({ type: 'persist', index }),
+  })
+  opened = { database, opening, source, sink }
+  const { received } = sink
+  const { applied } = database.state
+  if (received <= applied) sink.discard()
+  post({ type: 'opened', state: database.state, received: received > applied ? received : 0 })
+  postRows(database)
+  listen(opening.snapshots, opened)
+}
+
+function openDatabase({ path, bootId, identity }: Opening): StateDatabase {
+  return new StateDatabase({ path, bootId, identity, resultsMax: REQUESTS_REMEMBERED_MAX })
+}
+
+function postRows(database: StateDatabase): void {
   for (const slab of database.slabs()) post({ type: 'rows', ...slab }, [slab.values])
   post({ type: 'loaded', results: database.results() })
 }
 
-/** Answers in any case: an incomplete checkpoint, which a reader may cause, has made nothing new durable. */
-function checkpoint(opened: StateDatabase): void {
+/** A received snapshot takes the place of the database; it was flushed whole before. */
+function install(store: Opened, index: number): void {
+  const { opening, sink } = store
+  store.database.close()
+  sink.install(opening.path, index)
+  store.database = openDatabase(opening)
   batches = 0
   valueBytes = 0
-  durable = opened.checkpoint() ?? durable
+  durable = store.database.state.applied
+  post({ type: 'opened', state: store.database.state, received: 0 })
+  postRows(store.database)
   post({ type: 'durable', applied: durable })
+}
+
+/** Answers in any case: an incomplete checkpoint, which a reader may cause, has made nothing new durable. */
+function checkpoint({ database }: Opened): void {
+  batches = 0
+  valueBytes = 0
+  durable = database.checkpoint() ?? durable
+  post({ type: 'durable', applied: durable })
+}
+
+function defragment({ database, opening }: Opened): void {
+  const before = statSync(opening.path).size
+  database.defragment()
+  post({ type: 'defragmented', before, after: statSync(opening.path).size })
+}
+
+function close({ database, opening, source, sink }: Opened): void {
+  source.close()
+  sink.close()
+  opening.snapshots.close()
+  database.close()
+  post({ type: 'closed' })
+  port.close()
+}
+
+// ── raft thread ──────────────────────────────────────────────────────────────────────────────────────
+
+function listen(snapshots: MessagePort, store: Opened): void {
+  const answer = (message: SnapshotAnswer, transfer: ArrayBuffer[] = []) =>
+    snapshots.postMessage(message, transfer)
+  snapshots.on('message', (message: SnapshotQuestion) => {
+    const { question } = message
+    if (message.type === 'read') {
+      const { id, offset, index } = message
+      store.source.read(id, offset, index).then(piece => {
+        answer({ type: 'piece', question, piece }, piece ? [piece.data] : [])
+      }, fail)
+      return
+    }
+    try {
+      const stored = store.sink.store({ ...message, data: new Uint8Array(message.data) })
+      if (stored) answer({ type: 'stored', question })
+    } catch (error) {
+      fail(error)
+    }
+  })
 }

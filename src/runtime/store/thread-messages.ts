@@ -7,6 +7,7 @@ import type { MemberId, Snapshot } from '../raft/messages.ts'
 import type { Configuration } from '../raft/quorum.ts'
 import type { ChangeOutcome } from '../raft/ready.ts'
 import type { LogCheck } from './check.ts'
+import type { FlushHistogram } from './log/flush-times.ts'
 import type { PeerAddress, PeerCredentials } from './peers/links.ts'
 import type { MemberProgress, StoreTiming } from './raft-store.ts'
 
@@ -56,9 +57,7 @@ export type ToRaft =
   | RaftRequests
   | { readonly type: 'drop'; readonly index: number }
   | { readonly type: 'peers'; readonly table: readonly PeerEntry[] }
-  /** Secret. */
-  | { readonly type: 'credentials'; readonly credentials: PeerCredentials }
-  /** For new links from now on. */
+  /** For new links from now on. Secret. */
   | { readonly type: 'credentials'; readonly credentials: PeerCredentials }
   | { readonly type: 'change'; readonly question: number; readonly target: Membership }
   | { readonly type: 'transfer'; readonly question: number; readonly target: MemberId | null }
@@ -126,6 +125,7 @@ export interface RaftThreadDetails {
   readonly configuration: Configuration
   readonly progress: readonly MemberProgress[]
   readonly timing: StoreTiming
+  readonly flushes: FlushHistogram
 }
 
 export type FromRaft =

@@ -16,7 +16,7 @@ import { createPrivateFile, withSqliteErrors } from './sqlite-files.ts'
 
 export const DATABASE_FORMAT_VERSION = 2
 /** "mk8s" in ASCII: tells `file` and people whose database this is. */
-const APPLICATION_ID = 0x6d6b3873
+export const APPLICATION_ID = 0x6d6b3873
 const SLAB_BYTES_MAX = 256 * 1024
 const SLAB_ROWS_MAX = 1000
 
@@ -73,6 +73,11 @@ export class StateDatabase {
     this.#statements = prepareStatements(opened.database)
   }
 
+  /** The last entry of what was written, durable or not. */
+  get applied(): number {
+    return this.#applied
+  }
+
   /** All rows in order, in slabs. */
   *slabs(): Generator<RowSlab> {
     const statement = this.#database.prepare(
@@ -123,6 +128,12 @@ export class StateDatabase {
       const complete = row?.busy === 0 && (mode === 'TRUNCATE' || row.log === row.checkpointed)
       return complete ? this.#applied : null
     })
+  }
+
+  /** Writes the file anew, without the space of what was deleted. */
+  defragment(): void {
+    withSqliteErrors('defragment the database', () => this.#database.exec('VACUUM'))
+    this.checkpoint('TRUNCATE')
   }
 
   /** What SQLite finds wrong with the file: it is read whole, by a reader that remembers none of it. */
@@ -344,7 +355,7 @@ function readLeases(database: DatabaseSync): number[] {
   return all.flatMap(({ lease, ttl }) => [Number(lease), Number(ttl)])
 }
 
-function findingsOf(database: DatabaseSync): string[] {
+export function findingsOf(database: DatabaseSync): string[] {
   const rows = database.prepare('PRAGMA quick_check(5)').all()
   return rows.map(row => String(row.quick_check)).filter(finding => finding !== 'ok')
 }
@@ -358,7 +369,7 @@ function quickCheck(database: DatabaseSync): void {
   })
 }
 
-function newerVersionError(version: number): Mk8sError {
+export function newerVersionError(version: number): Mk8sError {
   return new Mk8sError('store/version', `the data has format ${version}`, {
     why: `this version of mk8s understands formats up to ${DATABASE_FORMAT_VERSION}`,
     hint: 'use the version of mk8s that wrote it, or a later one',
