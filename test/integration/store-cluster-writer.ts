@@ -42,6 +42,7 @@ const { raft, wal } = await startCore({
   log: {
     disk: createDirectoryDisk(join(directory, 'wal')),
     random: systemRandom,
+    clock: systemClock,
     log: silentLog,
     identity: { member, cluster: Buffer.alloc(16, 5) },
     onFailed: error => {
@@ -68,7 +69,7 @@ const links = new PeerLinks({
   identityOf: id => identities[id] ?? '',
   clock: systemClock,
   log: silentLog,
-  onMessage: (_from, message) => replica.receive(message),
+  onMessage: (from, message) => replica.receive(message, from),
   onClosed: peer => replica.linkClosed(peer),
 })
 let told = ''
@@ -77,6 +78,7 @@ const replica = new Replica({
   raft,
   wal,
   clock: systemClock,
+  log: silentLog,
   network: links,
   // The entries that made the state, in one piece: it is small here.
   snapshots: {

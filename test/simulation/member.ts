@@ -59,7 +59,9 @@ export class Member {
     this.disk = new SimulatedDisk(parts.world, parts.options, id)
     const { drift } = parts.options
     this.#rate = parts.world.between('drift', 1 - drift, 1 + drift)
-    parts.network.attach(id, (_from, message) => this.whenAwake(() => this.life?.replica?.receive(message)))
+    parts.network.attach(id, (from, message) =>
+      this.whenAwake(() => this.life?.replica?.receive(message, from)),
+    )
   }
 
   get running(): boolean {
@@ -190,6 +192,7 @@ class Life {
           delay => this.#wait(delay),
         ),
         random: world.random(`log ${id}`),
+        clock: this.clock,
         log: silentLog,
         identity: { member: id, cluster: CLUSTER },
         onFailed: error => this.#onFailed(error),
@@ -209,6 +212,7 @@ class Life {
       raft: started.raft,
       wal: started.wal,
       clock: this.clock,
+      log: silentLog,
       // Another thread hears of it a little later.
       post: message => void world.after(0.05, () => this.#member.whenAwake(() => this.#onRaft(message))),
       network: { connectTo: () => {}, send: (to, message) => network.send(id, to, message) },

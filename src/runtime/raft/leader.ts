@@ -4,8 +4,8 @@
  * proposed in between travels in one append.
  */
 import { assert } from '../../base/assert.ts'
-import { createEntry, type Entry, entryTypes, placeEntry } from './entry.ts'
 import type { ElectionTimer } from './election-timer.ts'
+import { createEntry, type Entry, entryTypes, placeEntry } from './entry.ts'
 import { encodeConfiguration, firstStep, lastStep, type Membership, membershipProblem } from './membership.ts'
 import type { MemberId, Message, MessageBody, SnapshotChunk } from './messages.ts'
 import type { Outbox } from './outbox.ts'
@@ -206,7 +206,14 @@ export class Leader {
       : []
     const bytes = entries.reduce((total, entry) => total + entry.bytes.length, 0)
     const commit = this.#log.committed
-    this.#send(to, { type: 'append', previousIndex, previousTerm, entries, commit, attempt: progress.attempt })
+    this.#send(to, {
+      type: 'append',
+      previousIndex,
+      previousTerm,
+      entries,
+      commit,
+      attempt: progress.attempt,
+    })
     progress.commitTold = Math.max(progress.commitTold, Math.min(commit, previousIndex + entries.length))
     progress.sent(previousIndex + entries.length, bytes)
     return true

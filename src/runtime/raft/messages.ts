@@ -47,6 +47,8 @@ export type MessageBody =
       readonly previousTerm: number
       readonly entries: readonly Entry[]
       readonly commit: number
+      /** Echoed when it is refused, so that a late answer is told from one that counts. */
+      readonly attempt: number
     }
   /** The log matches up to `index`. */
   | { readonly type: 'append-reply'; readonly index: number; readonly rejected: false }
@@ -57,11 +59,20 @@ export type MessageBody =
       readonly rejected: true
       readonly indexTerm: number
       readonly previousIndex: number
+      readonly attempt: number
     }
-  | { readonly type: 'heartbeat'; readonly commit: number; readonly read: number }
+  /** `electionTicks`: how long the leader wants to be missed before anybody stands for election. */
+  | {
+      readonly type: 'heartbeat'
+      readonly commit: number
+      readonly read: number
+      readonly electionTicks: number
+    }
   | { readonly type: 'heartbeat-reply'; readonly read: number }
   | { readonly type: 'read-index'; readonly context: number }
   | { readonly type: 'read-index-reply'; readonly context: number; readonly index: number }
+  /** It does not lead, or not any more: the read has to be asked again. */
+  | { readonly type: 'read-index-refusal'; readonly context: number }
   | { readonly type: 'snapshot'; readonly chunk: SnapshotChunk }
   /** `next` is the offset that is wanted next of snapshot `id`. */
   | { readonly type: 'snapshot-reply'; readonly id: number; readonly next: number }

@@ -6,6 +6,7 @@ export class Outbox {
   #messages: Message[] = []
   #held: { readonly number: number; readonly message: Message }[] = []
   #reads: ReadState[] = []
+  #refusedReads: number[] = []
   #snapshotReads: SnapshotRead[] = []
   #snapshotChunks: SnapshotChunk[] = []
 
@@ -22,6 +23,11 @@ export class Outbox {
     this.#reads.push(read)
   }
 
+  /** A read has to be asked again. */
+  refuse(context: number): void {
+    this.#refusedReads.push(context)
+  }
+
   readSnapshot(read: SnapshotRead): void {
     this.#snapshotReads.push(read)
   }
@@ -35,6 +41,7 @@ export class Outbox {
     return (
       this.#messages.length > 0 ||
       this.#reads.length > 0 ||
+      this.#refusedReads.length > 0 ||
       this.#snapshotReads.length > 0 ||
       this.#snapshotChunks.length > 0 ||
       this.#held.at(-1)?.number === number
@@ -52,11 +59,13 @@ export class Outbox {
     const taken = {
       messages: this.#messages,
       reads: this.#reads,
+      refusedReads: this.#refusedReads,
       snapshotReads: this.#snapshotReads,
       snapshotChunks: this.#snapshotChunks,
     }
     this.#messages = []
     this.#reads = []
+    if (this.#refusedReads.length > 0) this.#refusedReads = []
     if (this.#snapshotReads.length > 0) this.#snapshotReads = []
     if (this.#snapshotChunks.length > 0) this.#snapshotChunks = []
     return taken

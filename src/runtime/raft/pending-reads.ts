@@ -10,7 +10,7 @@ export interface PendingRead {
   readonly index: number
 }
 
-/** Reads that may wait at a time; more are dropped, and asked again by whoever gives up waiting. */
+/** Reads that may wait at a time. */
 const READS_WAITING_MAX = 10_000
 
 export class PendingReads {
@@ -23,9 +23,15 @@ export class PendingReads {
     return this.#round
   }
 
-  add(read: PendingRead): void {
-    if (this.#waiting.length >= READS_WAITING_MAX) return
+  /** False when too many wait. */
+  add(read: PendingRead): boolean {
+    if (this.#waiting.length >= READS_WAITING_MAX) return false
     this.#waiting.push({ round: ++this.#round, read })
+    return true
+  }
+
+  takeAll(): PendingRead[] {
+    return this.#waiting.splice(0).map(({ read }) => read)
   }
 
   /** A member confirmed the leader in `round`; returns the reads that a quorum has confirmed now. */

@@ -98,6 +98,7 @@ async function open(message: Extract<ToRaft, { type: 'open' }>): Promise<void> {
     raft,
     wal,
     clock: systemClock,
+    log,
     post,
     ...(links && { network: links }),
     snapshots,
@@ -114,6 +115,7 @@ function start({ directory, applied, identity, received, joins }: Extract<ToRaft
     log: {
       disk: createDirectoryDisk(join(directory, 'wal')),
       random: systemRandom,
+      clock: systemClock,
       log,
       identity: { member: identity.member, cluster },
       onFailed: failLog,
@@ -161,7 +163,7 @@ function guarded(act: () => void): void {
 function receive(from: MemberId, message: PeerMessage): void {
   if (message.type === 'keep-lease') post({ ...message, from })
   else if (message.type === 'lease-kept') post(message)
-  else opened?.replica.receive(message)
+  else opened?.replica.receive(message, from)
 }
 
 function setTable(table: Map<MemberId, PeerEntry>, entries: readonly PeerEntry[]): void {

@@ -240,6 +240,7 @@ async function writeLog(parts: RecoverStoreParts, found: StoreFound, lastIndex: 
     {
       disk,
       random: parts.random,
+      clock: parts.clock,
       log: parts.log,
       identity: { member: found.member, cluster: clusterBytes(parts.clusterId) },
       onFailed: failed.reject,

@@ -4,14 +4,16 @@
  * core → apply. Time, disk, network and snapshots are arguments.
  */
 import type { Clock, Timer } from '../../base/clock.ts'
+import type { Log } from '../../base/log.ts'
 import { ENTRY_HEADER_BYTES, type Entry, readEntryHeader } from '../raft/entry.ts'
 import type { Membership } from '../raft/membership.ts'
 import type { MemberId, Message, Snapshot, SnapshotChunk } from '../raft/messages.ts'
 import { type Configuration, membersOf } from '../raft/quorum.ts'
 import type { Raft } from '../raft/raft.ts'
 import type { ChangeOutcome, Ready, SnapshotRead } from '../raft/ready.ts'
-import { HEARTBEAT_TICKS, TICK_MS } from '../raft/timing.ts'
+import { TICK_MS } from '../raft/timing.ts'
 import type { WriteAheadLog } from './log/write-ahead-log.ts'
+import { ReplicaTiming } from './replica-timing.ts'
 import type {
   FromRaft,
   LeaseOutcome,
@@ -23,14 +25,26 @@ import type {
 
 /** What changes all the time, like progress and the commit index, is told so often at least. */
 const STATUS_MS = 500
+/** A deadline that is missed by more ticks says that the thread did not run, not that nobody spoke. */
+const LATE_TICKS_MAX = 3
+/** Then it is put off by so many, in which the sockets are read; but not for ever. */
+const GRACE_TICKS = 2
+const PUT_OFFS_MAX = 5
 
 /** What members say to each other: the core's messages, and what only the leader can do. */
 export type PeerMessage =
   | { readonly type: 'raft'; readonly message: Message }
   | { readonly type: 'forward'; readonly proposals: readonly Buffer[] }
+  /** Whoever was believed to lead takes none of these now. */
+  | { readonly type: 'forward-refusal'; readonly requests: readonly ProposerRequest[] }
   /** Not for the replica: the leader's main thread counts leases. */
   | { readonly type: 'keep-lease'; readonly question: number; readonly lease: number }
   | { readonly type: 'lease-kept'; readonly question: number; readonly outcome: LeaseOutcome }
+
+export interface ProposerRequest {
+  readonly proposer: number
+  readonly request: number
+}
 
 /** Sends without waiting; what cannot be sent is lost. */
 export interface PeerNetwork {
@@ -60,6 +74,7 @@ export interface ReplicaParts {
   readonly raft: Raft
   readonly wal: WriteAheadLog
   readonly clock: Clock
+  readonly log: Log
   readonly post: (message: FromRaft, transfer: ArrayBuffer[]) => void
   /** Absent while the cluster has one member. */
   readonly network?: PeerNetwork
@@ -75,7 +90,10 @@ export class Replica {
   #refused: RefusedRequest[] = []
   /** The snapshot being sent to a member; its place is remembered, because the log may forget it meanwhile. */
   readonly #sending = new Map<MemberId, Snapshot>()
+  readonly #timing: ReplicaTiming
   #timer: Timer | null = null
+  /** Times in a row that a deadline was put off, because the thread woke late. */
+  #putOffs = 0
   #tickedAt: number
   #posted = ''
   #postedAt = Number.NEGATIVE_INFINITY
@@ -86,6 +104,7 @@ export class Replica {
   constructor(parts: ReplicaParts) {
     this.#parts = parts
     this.#tickedAt = parts.clock.monotonic()
+    this.#timing = new ReplicaTiming(parts)
   }
 
   /** As far as known; 0 for nobody. */
@@ -133,19 +152,38 @@ export class Replica {
   }
 
   /** A message of another member. */
-  receive(message: PeerMessage): void {
+  receive(message: PeerMessage, from: MemberId): void {
     if (this.#stopped) return
     this.#catchUpTicks()
-    if (message.type === 'raft') this.#parts.raft.step(message.message)
-    // What a member forwards to one that does not lead any more is asked again by it.
-    else if (message.type === 'forward')
-      this.#parts.raft.propose(message.proposals.map(proposal => Buffer.from(proposal)))
+    if (message.type === 'raft') this.#step(message.message)
+    else if (message.type === 'forward') this.#takeForwarded(message.proposals, from)
+    else if (message.type === 'forward-refusal') this.#takeRefusal(message.requests)
     this.#advance()
+  }
+
+  #step(message: Message): void {
+    if (message.type === 'heartbeat-reply') this.#timing.heartbeatAnswered(message.from)
+    this.#parts.raft.step(message)
+  }
+
+  /** Whoever sent them to a member that does not lead, or hands over, has to know at once. */
+  #takeForwarded(proposals: readonly Buffer[], from: MemberId): void {
+    const outcome = this.#parts.raft.propose(proposals.map(proposal => Buffer.from(proposal)))
+    if (outcome.kind === 'accepted') return
+    const requests = proposals.flatMap(proposal => readEntryHeader(proposal) ?? [])
+    this.#parts.network?.send(from, { type: 'forward-refusal', requests })
+  }
+
+  #takeRefusal(requests: readonly ProposerRequest[]): void {
+    for (const { proposer, request } of requests) {
+      if (this.#own.has(proposer)) this.#refuse('proposal', request, 'no-leader')
+    }
   }
 
   /** The link to a member is closed. */
   linkClosed(peer: MemberId): void {
     this.#catchUpTicks()
+    this.#timing.linkClosed(peer)
     this.#parts.raft.linkClosed(peer)
     this.#advance()
   }
@@ -173,6 +211,7 @@ export class Replica {
 
   #advance(): void {
     const { raft } = this.#parts
+    this.#timing.update()
     while (raft.hasReady && !this.#stopped) this.#carryOut(raft.takeReady())
     this.#connect()
     this.#post()
@@ -188,9 +227,13 @@ export class Replica {
 
   #carryOut(ready: Ready): void {
     const { raft, wal, network } = this.#parts
-    for (const message of ready.messages) network?.send(message.to, { type: 'raft', message })
+    for (const message of ready.messages) {
+      if (message.type === 'heartbeat') this.#timing.heartbeatLeaves(message.to)
+      network?.send(message.to, { type: 'raft', message })
+    }
     for (const entry of ready.committed) this.#committed.push(entry)
     this.#reads.push(...ready.reads)
+    for (const context of ready.refusedReads) this.#refuse('read', context, 'no-leader')
     const { restore } = ready
     const done = () => {
       if (this.#stopped) return
@@ -314,13 +357,8 @@ export class Replica {
       progress: raft.progress.map(({ silentTicks, ...rest }) => {
         return { ...rest, silentMs: silentTicks === null ? null : silentTicks * TICK_MS }
       }),
-      timing: {
-        flushMedianMs: 0,
-        flushWorstMs: 0,
-        roundTripMs: 0,
-        heartbeatMs: HEARTBEAT_TICKS * TICK_MS,
-        electionMs: 30 * TICK_MS,
-      },
+      timing: this.#timing.describe(),
+      flushes: this.#parts.wal.flushTimes.histogram,
     }
   }
 
@@ -340,9 +378,24 @@ export class Replica {
     })
   }
 
+  /**
+   * Lets the core know of the time that passed. A thread that was not scheduled, or a process that hung, wakes long
+   * after its deadline: then what waits in the sockets has to be read before it counts as silence.
+   */
   #catchUpTicks(): void {
-    const ticks = Math.floor((this.#parts.clock.monotonic() - this.#tickedAt) / TICK_MS)
-    this.#tickedAt += ticks * TICK_MS
-    if (ticks > 0) this.#parts.raft.tick(ticks)
+    const { raft, clock } = this.#parts
+    const now = clock.monotonic()
+    const ticks = Math.floor((now - this.#tickedAt) / TICK_MS)
+    if (ticks <= 0) return
+    const due = raft.ticksUntilNextDeadline()
+    if (due === null || ticks <= due + LATE_TICKS_MAX) {
+      this.#putOffs = 0
+      this.#tickedAt += ticks * TICK_MS
+      raft.tick(ticks)
+      return
+    }
+    const expires = raft.role === 'leader' || ++this.#putOffs > PUT_OFFS_MAX
+    this.#tickedAt = now
+    raft.tick(expires ? due : Math.max(0, due - GRACE_TICKS))
   }
 }

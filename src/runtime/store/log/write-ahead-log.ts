@@ -4,12 +4,14 @@
  * more what the disk holds.
  */
 import { must } from '../../../base/assert.ts'
+import type { Clock } from '../../../base/clock.ts'
 import { Mk8sError, messageOf } from '../../../base/errors.ts'
 import type { Log } from '../../../base/log.ts'
 import type { Random } from '../../../base/random.ts'
 import type { Entry } from '../../raft/entry.ts'
 import type { HardState } from '../../raft/ready.ts'
 import type { Disk } from './disk.ts'
+import { FlushTimes } from './flush-times.ts'
 import {
   encodeSegmentHeader,
   FRAME_BYTES_MAX,
@@ -40,6 +42,7 @@ export interface LogIdentity {
 export interface WriteAheadLogParts {
   readonly disk: Disk
   readonly random: Random
+  readonly clock: Pick<Clock, 'monotonic'>
   readonly log: Log
   readonly identity: LogIdentity
   /** A write or a flush failed: the log is dead and nothing of it was acknowledged. */
@@ -56,6 +59,7 @@ export interface LogWrite {
 }
 
 export class WriteAheadLog {
+  readonly flushTimes = new FlushTimes()
   readonly #parts: WriteAheadLogParts
   readonly #segmentBytes: number
   readonly #segments: Segment[]
@@ -178,6 +182,7 @@ export class WriteAheadLog {
     const hardState = this.#hardState
     if (hardState !== this.#hardStateWritten) records.unshift(encodeHardState(hardState))
     const bytes = records.reduce((total, record) => total + record.length, FRAME_HEADER_BYTES)
+    this.flushTimes.begin(this.#parts.clock.monotonic())
     const segment = this.#segments.at(-1)
     if (segment === undefined || this.#end + bytes > segment.file.size) await this.#roll(this.#segmentBytes)
     const first = this.#end === SEGMENT_HEADER_BYTES
@@ -189,6 +194,7 @@ export class WriteAheadLog {
     sealFrame(frame, current.header.salt, this.#nextSequence)
     current.file.write(frame, this.#end)
     await current.file.flush()
+    this.flushTimes.end(this.#parts.clock.monotonic())
     this.#end += frame.length
     this.#nextSequence++
     this.#hardStateWritten = hardState

@@ -8,7 +8,7 @@ import { Mk8sError } from '../../../base/errors.ts'
 import { ENTRY_HEADER_BYTES, type Entry, readEntryHeader, readNumber, writeNumber } from '../../raft/entry.ts'
 import { decodeConfiguration, encodeConfiguration } from '../../raft/membership.ts'
 import type { Message, MessageBody } from '../../raft/messages.ts'
-import type { PeerMessage } from '../replica.ts'
+import type { PeerMessage, ProposerRequest } from '../replica.ts'
 import type { LeaseOutcome } from '../thread-messages.ts'
 
 /** Version of this format; peers that have none in common do not talk. */
@@ -69,6 +69,10 @@ export function encodeMessage(message: PeerMessage): Buffer {
 
 function takeApart(message: PeerMessage): Parts {
   if (message.type === 'forward') return { kind: 'forward', numbers: [], rest: message.proposals }
+  if (message.type === 'forward-refusal') {
+    const numbers = message.requests.flatMap(({ proposer, request }) => [proposer, request])
+    return { kind: message.type, numbers, rest: [] }
+  }
   if (message.type === 'keep-lease') {
     return { kind: message.type, numbers: [message.question, message.lease], rest: [] }
   }
@@ -159,11 +163,17 @@ function decodeMessage(bytes: Buffer): PeerMessage {
     if (offset > bytes.length) throw malformed('it is too short')
     return readNumber(bytes, offset - 8)
   }
+  if (kind === 'forward-refusal')
+    return { type: kind, requests: readRequests(number, (bytes.length - offset) / 16) }
   if (kind === 'keep-lease') return { type: kind, question: number(), lease: number() }
   if (kind === 'lease-kept') return { type: kind, question: number(), outcome: readOutcome(number) }
   const envelope = { from: number(), to: number(), term: number() }
   const body = readBody(kind, number, () => bytes.subarray(offset))
   return { type: 'raft', message: { ...envelope, ...body } }
+}
+
+function readRequests(number: () => number, count: number): ProposerRequest[] {
+  return Array.from({ length: count }, () => ({ proposer: number(), request: number() }))
 }
 
 function readOutcome(number: () => number): LeaseOutcome {

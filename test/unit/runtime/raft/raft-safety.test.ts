@@ -223,6 +223,7 @@ test('an entry written twice at one place is durable only when the second write 
       previousTerm: 0,
       entries: [entry(entryTerm)],
       commit: 0,
+      attempt: 1,
     })
   append(2, 1, 1)
   const first = raft.takeReady()

@@ -84,6 +84,7 @@ export class TranscriptMember {
     said.push(...ready.messages)
     if (ready.committed.length > 0) said.push(`applies ${ready.committed.map(textOf).join(' ')}`)
     for (const read of ready.reads) said.push(`may read ${read.context} at ${read.index}`)
+    for (const context of ready.refusedReads) said.push(`must ask again for read ${context}`)
     this.#applied = Math.max(this.#applied, restore?.index ?? 0, ready.committed.at(-1)?.index ?? 0)
     this.#write(() => this.#makeDurable(ready))
     for (const { to, offset } of ready.snapshotReads) this.#readSnapshot(to, offset)

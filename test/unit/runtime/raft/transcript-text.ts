@@ -3,6 +3,7 @@ import { type Entry, entryTypes, payloadOf } from '../../../../src/runtime/raft/
 import { decodeConfiguration } from '../../../../src/runtime/raft/membership.ts'
 import type { Message } from '../../../../src/runtime/raft/messages.ts'
 import type { Configuration } from '../../../../src/runtime/raft/quorum.ts'
+import { ELECTION_TICKS } from '../../../../src/runtime/raft/timing.ts'
 
 export function textOf(entry: Entry): string {
   const place = `${entry.index}/${entry.term}`
@@ -38,10 +39,11 @@ export function describe(message: Message): string {
       if (!message.rejected) return `${head} has ${message.index}`
       return `${head} rejected, try ${message.index}/${message.indexTerm}`
     case 'heartbeat':
-      return `${head} commit ${message.commit} read ${message.read}`
+      return `${head} commit ${message.commit} read ${message.read}${timeoutOf(message)}`
     case 'heartbeat-reply':
       return `${head} read ${message.read}`
     case 'read-index':
+    case 'read-index-refusal':
       return `${head} context ${message.context}`
     case 'read-index-reply':
       return `${head} context ${message.context} at ${message.index}`
@@ -55,4 +57,9 @@ export function describe(message: Message): string {
     case 'timeout-now':
       return head
   }
+}
+
+/** Only where it is not the usual one. */
+function timeoutOf({ electionTicks }: { readonly electionTicks: number }): string {
+  return electionTicks === ELECTION_TICKS ? '' : ` timeout ${electionTicks}`
 }

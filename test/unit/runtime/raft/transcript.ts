@@ -11,6 +11,8 @@
  *   change 1 voters 1 2 learners 3   member 1 is asked for this membership
  *   transfer 1 2                  member 1 is asked to hand leadership to member 2
  *   close 2 1                     member 2 sees its link to member 1 closed
+ *   timeout 1 60                  the shortest wait for a leader, as measured at member 1
+ *   stalls 1, flushes 1           the disk of member 1 does not answer; answers again
  *   deliver [1>2 …]               one round: every message under way (or those of these links) arrives
  *   reverse, repeat               what is under way arrives in the opposite order; twice
  *   lose                          what is under way is lost
@@ -64,6 +66,9 @@ class World {
       read: () => this.#with(id, raft => this.#read(raft, Number(words[1]))),
       change: () => this.#with(id, raft => this.#change(raft, words.slice(1))),
       transfer: () => this.#with(id, raft => this.#transfer(raft, Number(words[1]))),
+      timeout: () => this.#with(id, raft => raft.setElectionTimeout(Number(words[1]))),
+      stalls: () => this.#with(id, raft => raft.setDiskStalls(true)),
+      flushes: () => this.#with(id, raft => raft.setDiskStalls(false)),
       close: () => this.#with(id, raft => raft.linkClosed(Number(words[1]))),
       slow: () => this.#member(id).beSlow(),
       persist: () => this.#drain(this.#member(id).persist(), id),
@@ -191,6 +196,7 @@ class World {
       previousTerm,
       entries: entries.map(entryOf),
       commit: 0,
+      attempt: 1,
     } as const
     this.#with(to, raft => raft.step({ from, to, term: Number(term), ...body }))
   }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { crc32 } from 'node:zlib'
+import { systemClock } from '../../../../../src/base/clock.ts'
 import { Mk8sError } from '../../../../../src/base/errors.ts'
 import { createLog, silentLog } from '../../../../../src/base/log.ts'
 import { seededRandom } from '../../../../../src/base/random.ts'
@@ -23,7 +24,15 @@ function partsOf(
   onFailed: (error: Error) => void = error => assert.fail(error),
 ): WriteAheadLogParts {
   const identity = { member: 7, cluster: Buffer.alloc(16, 1) }
-  return { disk, random: seededRandom(1), log: silentLog, identity, onFailed, segmentBytes: SEGMENT_BYTES }
+  return {
+    disk,
+    random: seededRandom(1),
+    clock: systemClock,
+    log: silentLog,
+    identity,
+    onFailed,
+    segmentBytes: SEGMENT_BYTES,
+  }
 }
 
 function entryAt(index: number, text = `entry ${index}`, term = 1): Entry {

@@ -14,13 +14,14 @@ const bodies: readonly MessageBody[] = [
   { type: 'pre-vote-reply', granted: true },
   { type: 'vote', lastIndex: 7, lastTerm: 3, transfer: true },
   { type: 'vote-reply', granted: false },
-  { type: 'append', previousIndex: 6, previousTerm: 3, commit: 5, entries: [entry(7), entry(8)] },
-  { type: 'append', previousIndex: 6, previousTerm: 3, commit: 5, entries: [] },
+  { type: 'append', previousIndex: 6, previousTerm: 3, commit: 5, attempt: 2, entries: [entry(7), entry(8)] },
+  { type: 'append', previousIndex: 6, previousTerm: 3, commit: 5, attempt: 3, entries: [] },
   { type: 'append-reply', index: 8, rejected: false },
-  { type: 'append-reply', index: 4, rejected: true, indexTerm: 2, previousIndex: 6 },
-  { type: 'heartbeat', commit: 5, read: 9 },
+  { type: 'append-reply', index: 4, rejected: true, indexTerm: 2, previousIndex: 6, attempt: 3 },
+  { type: 'heartbeat', commit: 5, read: 9, electionTicks: 45 },
   { type: 'heartbeat-reply', read: 9 },
   { type: 'read-index', context: 11 },
+  { type: 'read-index-refusal', context: 11 },
   { type: 'read-index-reply', context: 11, index: 8 },
   {
     type: 'snapshot',
@@ -36,6 +37,13 @@ const bodies: readonly MessageBody[] = [
 ]
 const messages: readonly PeerMessage[] = [
   { type: 'forward', proposals: [entry(1).bytes, entry(2).bytes] },
+  {
+    type: 'forward-refusal',
+    requests: [
+      { proposer: 2 ** 47, request: 3 },
+      { proposer: 5, request: 6 },
+    ],
+  },
   ...bodies.map(body => ({ type: 'raft', message: { from: 1, to: 2, term: 2 ** 41, ...body } }) as const),
 ]
 
