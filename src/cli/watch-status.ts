@@ -43,8 +43,11 @@ function lineOf({ format }: WatchParts, status: NodeStatus | undefined): string 
   if (format !== 'json') return status === undefined ? 'not running' : summaryLine(status)
   if (status === undefined) return JSON.stringify({ running: false, ready: false })
   const { uptimeSeconds: _uptime, datastore, ...rest } = status
-  const { revision: _revision, ...store } = datastore
-  return JSON.stringify({ running: true, ...rest, datastore: store })
+  const { revision: _revision, highAvailability, ...store } = datastore
+  const { why: _why, ...availability } = highAvailability
+  const members = store.members.map(({ silentMs: _silentMs, lag: _lag, ...member }) => member)
+  const steady = { ...store, members, highAvailability: availability }
+  return JSON.stringify({ running: true, ...rest, datastore: steady })
 }
 
 function stamped({ format, clock }: WatchParts, text: string): string {
