@@ -1,8 +1,9 @@
 /** One gRPC call on an HTTP/2 stream: its messages in order, one answer or many, and exactly one status at the end. */
-import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2'
 import type { Clock, Timer } from '../../../base/clock.ts'
 import { WireError } from '../../../base/wire-reader.ts'
 import { WireWriter } from '../../../base/wire-writer.ts'
+import { encodeHeaders } from '../http2/hpack.ts'
+import type { ServerStream } from '../http2/stream.ts'
 import { MESSAGE_PREFIX_BYTES, MessageReader } from './message-reader.ts'
 import { encodeGrpcMessage, GrpcError, grpcCodes, parseGrpcTimeout } from './status.ts'
 
@@ -11,8 +12,13 @@ const WAITING_MESSAGES_MAX = 32
 /** Timers take at most so much. */
 const TIMEOUT_MS_MAX = 2 ** 31 - 1
 
-const HEADERS = { ':status': 200, 'content-type': 'application/grpc' } as const
+/** A message in an error is cut behind so many characters, because headers have to fit into one frame. */
+const ERROR_MESSAGE_MAX = 2_048
+
+const HEADERS = { ':status': '200', 'content-type': 'application/grpc' } as const
 const OK_TRAILERS = { 'grpc-status': '0' } as const
+const HEADER_BLOCK = encodeHeaders(HEADERS)
+const OK_TRAILER_BLOCK = encodeHeaders(OK_TRAILERS)
 
 /** A method with one request and one answer. */
 export type UnaryMethod = (request: Buffer) => Promise<WireWriter> | WireWriter
@@ -54,8 +60,7 @@ function frameOf(message: WireWriter): Buffer {
 }
 
 export interface CallParts {
-  readonly stream: ServerHttp2Stream
-  readonly headers: IncomingHttpHeaders
+  readonly stream: ServerStream
   readonly messageBytesMax: number
   readonly clock: Clock
   /** Turns what a method threw into what the client is told. */
@@ -69,22 +74,11 @@ export class Call implements StreamCall {
   #ended = false
   #waiting: Buffer[] = []
   #busy = false
-  #inputEnded = false
+  #onDrain: () => void = () => {}
 
   constructor(parts: CallParts) {
     this.#parts = parts
     this.#reader = new MessageReader(parts.messageBytesMax)
-    // A reset is the client's affair; 'close' follows in any case.
-    parts.stream.on('error', () => {})
-    parts.stream.on('end', () => {
-      this.#inputEnded = true
-    })
-  }
-
-  /** Ends the call with this error and nothing else. */
-  refuse(error: GrpcError): void {
-    this.#parts.stream.resume()
-    this.end(error)
   }
 
   run(method: Method): void {
@@ -94,111 +88,85 @@ export class Call implements StreamCall {
   }
 
   get unsentBytes(): number {
-    return this.#parts.stream.writableLength
+    return this.#parts.stream.unsentBytes
   }
 
   onDrain(listener: () => void): void {
-    this.#parts.stream.on('drain', listener)
+    this.#onDrain = listener
   }
 
   send(message: WireWriter): void {
-    const { stream } = this.#parts
-    if (this.#ended || stream.destroyed) return
-    this.#respond()
-    stream.write(frameOf(message))
+    if (this.#ended) return
+    this.#parts.stream.respond(HEADER_BLOCK, { end: false })
+    this.#parts.stream.write(frameOf(message))
   }
 
+  /** Ends the call with this status behind everything that was sent. */
   end(error?: GrpcError): void {
-    const { stream } = this.#parts
     if (this.#ended) return
+    this.#close()
+    const { stream } = this.#parts
+    const status = error === undefined ? OK_TRAILERS : trailersOf(error)
+    if (stream.answered) stream.end(null, encodeHeaders(status))
+    else stream.respond(encodeHeaders({ ...HEADERS, ...status }), { end: true })
+  }
+
+  #close(): void {
     this.#ended = true
     this.#deadline?.cancel()
-    if (stream.destroyed) return
-    const status = error === undefined ? OK_TRAILERS : trailersOf(error)
-    if (!stream.headersSent) {
-      stream.respond({ ...HEADERS, ...status }, { endStream: true })
-      this.#hangUp()
-    } else {
-      this.#sendTrailersAtEnd(status)
-      stream.end()
-    }
-  }
-
-  #sendTrailersAtEnd(trailers: Record<string, string>): void {
-    const { stream } = this.#parts
-    stream.once('wantTrailers', () => {
-      stream.sendTrailers(trailers)
-      this.#hangUp()
-    })
-  }
-
-  /** A client that has more to say is told that nobody listens any more. */
-  #hangUp(): void {
-    const { stream } = this.#parts
-    if (this.#inputEnded) return
-    setImmediate(() => {
-      if (!this.#inputEnded && !stream.closed) stream.close(constants.NGHTTP2_NO_ERROR)
-    })
-  }
-
-  #respond(): void {
-    const { stream } = this.#parts
-    if (!stream.headersSent) stream.respond(HEADERS, { waitForTrailers: true })
   }
 
   #runUnary(handle: UnaryMethod): void {
-    const { stream } = this.#parts
     let started = false
-    stream.on('data', (chunk: Buffer) => {
-      if (started) return
-      const [request] = this.#messages(chunk)
-      if (request === undefined) return
-      started = true
-      void this.#answer(handle, request)
-    })
-    stream.on('end', () => {
-      if (!started) this.end(new GrpcError(grpcCodes.internal, 'unexpected EOF'))
-    })
+    this.#parts.stream.listener = {
+      onData: chunk => {
+        if (started) return
+        const [request] = this.#messages(chunk)
+        if (request === undefined) return
+        started = true
+        void this.#answer(handle, request)
+      },
+      onEnd: () => {
+        if (!started) this.end(new GrpcError(grpcCodes.internal, 'unexpected EOF'))
+      },
+      onDrain() {},
+      onClosed: () => this.#close(),
+    }
   }
 
+  /** The one answer of a unary call. */
   async #answer(handle: UnaryMethod, request: Buffer): Promise<void> {
     try {
       const answered = handle(request)
       const message = answered instanceof Promise ? await answered : answered
-      this.#finish(message)
+      if (this.#ended) return
+      this.#close()
+      const { stream } = this.#parts
+      stream.respond(HEADER_BLOCK, { end: false })
+      stream.end(frameOf(message), OK_TRAILER_BLOCK)
     } catch (error) {
       this.end(this.#describe(error))
     }
   }
 
-  /** The one answer of a unary call: headers, message and status in one go. */
-  #finish(message: WireWriter): void {
-    const { stream } = this.#parts
-    if (this.#ended) return
-    this.#ended = true
-    this.#deadline?.cancel()
-    if (stream.destroyed) return
-    this.#sendTrailersAtEnd(OK_TRAILERS)
-    stream.respond(HEADERS, { waitForTrailers: true })
-    stream.end(frameOf(message))
-  }
-
   #runStream(open: StreamMethod): void {
     const { stream } = this.#parts
     const handler = open(this)
-    stream.on('data', (chunk: Buffer) => {
-      this.#waiting.push(...this.#messages(chunk))
-      if (this.#waiting.length > WAITING_MESSAGES_MAX) stream.pause()
-      void this.#work(handler)
-    })
-    stream.on('end', () => void this.#work(handler))
-    stream.on('close', () => {
-      this.#ended = true
-      this.#deadline?.cancel()
-      handler.onClosed()
-    })
+    stream.listener = {
+      onData: chunk => {
+        this.#waiting.push(...this.#messages(chunk))
+        if (this.#waiting.length > WAITING_MESSAGES_MAX) stream.pause()
+        void this.#work(handler)
+      },
+      onEnd: () => void this.#work(handler),
+      onDrain: () => this.#onDrain(),
+      onClosed: () => {
+        this.#close()
+        handler.onClosed()
+      },
+    }
     // Clients wait for the headers before they count the stream as open.
-    this.#respond()
+    stream.respond(HEADER_BLOCK, { end: false })
   }
 
   async #work(handler: StreamHandler): Promise<void> {
@@ -209,7 +177,7 @@ export class Call implements StreamCall {
         if (this.#ended) return
         await handler.onMessage(next)
       }
-      if (this.#inputEnded) {
+      if (this.#parts.stream.inputEnded) {
         this.end(this.#reader.isPartial ? new GrpcError(grpcCodes.internal, 'unexpected EOF') : undefined)
       }
     } catch (error) {
@@ -240,18 +208,19 @@ export class Call implements StreamCall {
   }
 
   #armDeadline(): void {
-    const { headers, clock, stream } = this.#parts
-    const text = headers['grpc-timeout']
-    if (typeof text !== 'string') return
-    const timeoutMs = parseGrpcTimeout(text)
+    const { clock, stream } = this.#parts
+    const text = stream.headers.get('grpc-timeout')
+    const timeoutMs = text === undefined ? null : parseGrpcTimeout(text)
     if (timeoutMs === null || timeoutMs > TIMEOUT_MS_MAX) return
-    stream.once('close', () => this.#deadline?.cancel())
     this.#deadline = clock.after(timeoutMs, () => {
       this.end(new GrpcError(grpcCodes.deadlineExceeded, 'context deadline exceeded'))
     })
   }
 }
 
-function trailersOf(error: GrpcError): Record<string, string> {
-  return { 'grpc-status': String(error.code), 'grpc-message': encodeGrpcMessage(error.message) }
+function trailersOf({ code, message }: GrpcError): Record<string, string> {
+  return {
+    'grpc-status': String(code),
+    'grpc-message': encodeGrpcMessage(message.slice(0, ERROR_MESSAGE_MAX)),
+  }
 }
