@@ -22,19 +22,24 @@ import { createAuthenticationHandlers } from './apiserver/authn/reviews.ts'
 import { createTokenHandler, createTokenIssuer } from './apiserver/authn/service-account-tokens.ts'
 import { createAuthorizer } from './apiserver/authz/authz.ts'
 import { createAuthorizationHandlers } from './apiserver/authz/reviews.ts'
-import { bootstrapObjects, nodeRules, reconcileBootstrap } from './apiserver/bootstrap/bootstrap.ts'
+import {
+  bootstrapObjects,
+  createServerPresence,
+  nodeRules,
+  reconcileBootstrap,
+} from './apiserver/bootstrap/bootstrap.ts'
 import { createHttpsListener, type HttpsListener } from './apiserver/http/listener.ts'
 import type { ObjectReader } from './apiserver/ports.ts'
 import { strategies } from './apiserver/registry/registry.ts'
 import { createObjectReader } from './apiserver/storage/object-reader.ts'
 import type { Pki } from './pki/pki.ts'
-import type { Store } from './store/store.ts'
+import type { RaftStore } from './store/raft-store.ts'
 
 /** What every part of a node is built from. */
 export interface Shared {
   readonly config: NodeConfig
   readonly cluster: ClusterConfig
-  readonly store: Store
+  readonly store: RaftStore
   readonly model: Model
   readonly pki: Pki
   readonly clock: Clock
@@ -111,7 +116,15 @@ export function buildApi(shared: Shared, onFatal: (error: Error) => void): Api {
   )
   return {
     server,
-    components: [listenerComponent(listeners, server), bootstrapComponent(shared, server, bootstrapped)],
+    components: [
+      listenerComponent(listeners, server),
+      createServerPresence({
+        ...{ store, clock, log },
+        memberId: config.memberId,
+        server: { address: config.bindAddress, port: config.ports.api },
+      }),
+      bootstrapComponent(shared, server, bootstrapped),
+    ],
   }
 }
 
@@ -150,7 +163,6 @@ function bootstrapComponent(shared: Shared, server: ApiServer, state: { done: bo
           serviceIp: serviceIpOf(cluster),
           serviceCidr: cluster.serviceCidr,
           apiPort: config.ports.api,
-          apiAddresses: [config.bindAddress],
           clientCa: pki.authorities['cluster-ca'].certificate,
           frontProxyCa: pki.authorities['front-proxy-ca'].certificate,
         }),

@@ -2,7 +2,9 @@
 import type { Component } from '../base/component.ts'
 import { InformerSet } from '../client/informer-set.ts'
 import { KubeClient } from '../client/kube-client.ts'
+import { failoverTimes } from '../config/failover.ts'
 import type { ApiServer } from './apiserver/apiserver.ts'
+import { createEndpointKeeper } from './apiserver/bootstrap/bootstrap.ts'
 import type { UserInfo } from './apiserver/user.ts'
 import { createControllers, DEFAULT_SETTINGS } from './controllers/controllers.ts'
 import { createScheduler } from './scheduler/scheduler.ts'
@@ -29,6 +31,7 @@ export function leaderDutiesOf(shared: Shared, server: ApiServer, term: number):
       ...DEFAULT_SETTINGS,
       podCidr: cluster.podCidr,
       serviceCidr: cluster.serviceCidr,
+      nodeMonitorGraceMs: failoverTimes(cluster.failover).nodeMonitorGraceMs,
       clusterCaPem: pki.authorities['cluster-ca'].certificate,
     },
     term,
@@ -42,5 +45,10 @@ export function leaderDutiesOf(shared: Shared, server: ApiServer, term: number):
     log: shared.log.child({ component: 'scheduler' }),
     term,
   })
-  return [scheduler, controllers]
+  const endpoints = createEndpointKeeper({
+    ...{ store: shared.store, objects: server.objects, clock, term },
+    transport: server.transportFor({ username: 'system:apiserver', groups: ['system:masters'] }),
+    log: shared.log.child({ component: 'kubernetes-endpoints' }),
+  })
+  return [endpoints, scheduler, controllers]
 }

@@ -86,7 +86,6 @@ export async function startInProcessCluster(
     serviceIp: '10.152.183.1',
     serviceCidr: SETTINGS.serviceCidr,
     apiPort: 16_443,
-    apiAddresses: ['127.0.0.1'],
   }
   const wanted = bootstrapObjects(facts)
   const report = await reconcileBootstrap({ transport: server.transportFor(ADMIN), objects, wanted })

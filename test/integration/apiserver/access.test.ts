@@ -124,7 +124,6 @@ test('bootstrap writes everything once and nothing the second time', async () =>
     serviceIp: '10.152.183.1',
     serviceCidr: '10.152.183.0/24',
     apiPort: 16443,
-    apiAddresses: ['192.0.2.1'],
     clientCa: 'PEM',
     frontProxyCa: 'PEM',
   })

@@ -10,7 +10,10 @@ import { namespacedBindings, namespacedRoles } from './namespaced-roles.ts'
 import { userBindings, userRoles } from './user-roles.ts'
 
 export { nodeRules } from './component-roles.ts'
+export { createEndpointKeeper } from './endpoint-keeper.ts'
+export { kubernetesEndpoints } from './kubernetes-endpoints.ts'
 export { type BootstrapReport, reconcileBootstrap } from './reconcile.ts'
+export { createServerPresence } from './server-presence.ts'
 
 export interface BootstrapFacts {
   /** The first address of the service network. */
@@ -18,8 +21,6 @@ export interface BootstrapFacts {
   /** `10.152.183.0/24`. */
   readonly serviceCidr: string
   readonly apiPort: number
-  /** Where the API servers of this cluster are reached: the endpoints of the service `kubernetes`. */
-  readonly apiAddresses: readonly string[]
   /** PEM of the cluster authority, which extension API servers trust clients by. */
   readonly clientCa?: string
   /** PEM of the front-proxy authority. */
@@ -79,13 +80,11 @@ function priorityClasses(): readonly KubeObject[] {
   ]
 }
 
-/** The service `kubernetes`, whose endpoints the API server keeps itself. */
+/** The service `kubernetes`, whose endpoints the leader keeps (see endpoint-keeper.ts). */
 function kubernetesService(facts: BootstrapFacts): readonly KubeObject[] {
-  const metadata = (labels: Record<string, string>) => ({ name: 'kubernetes', namespace: 'default', labels })
-  const { serviceIp, apiPort, apiAddresses } = facts
+  const { serviceIp, apiPort } = facts
+  const labels = { component: 'apiserver', provider: 'kubernetes' }
   const family = serviceIp.includes(':') ? 'IPv6' : 'IPv4'
-  const addresses = apiAddresses.filter(isEndpointAddress).sort()
-  const port = { name: 'https', port: apiPort, protocol: 'TCP' }
   return [
     {
       apiVersion: 'networking.k8s.io/v1',
@@ -93,34 +92,24 @@ function kubernetesService(facts: BootstrapFacts): readonly KubeObject[] {
       metadata: { name: 'kubernetes' },
       spec: { cidrs: [facts.serviceCidr] },
     },
-    core('Service', metadata({ component: 'apiserver', provider: 'kubernetes' }), {
-      spec: {
-        type: 'ClusterIP',
-        clusterIP: serviceIp,
-        clusterIPs: [serviceIp],
-        ipFamilies: [family],
-        ipFamilyPolicy: 'SingleStack',
-        sessionAffinity: 'None',
-        internalTrafficPolicy: 'Cluster',
-        ports: [{ name: 'https', port: 443, targetPort: apiPort, protocol: 'TCP' }],
+    core(
+      'Service',
+      { name: 'kubernetes', namespace: 'default', labels },
+      {
+        spec: {
+          type: 'ClusterIP',
+          clusterIP: serviceIp,
+          clusterIPs: [serviceIp],
+          ipFamilies: [family],
+          ipFamilyPolicy: 'SingleStack',
+          sessionAffinity: 'None',
+          internalTrafficPolicy: 'Cluster',
+          ports: [{ name: 'https', port: 443, targetPort: apiPort, protocol: 'TCP' }],
+        },
       },
-    }),
-    core('Endpoints', metadata({ 'endpointslice.kubernetes.io/skip-mirror': 'true' }), {
-      subsets: addresses.length === 0 ? [] : [{ addresses: addresses.map(ip => ({ ip })), ports: [port] }],
-    }),
-    {
-      apiVersion: 'discovery.k8s.io/v1',
-      kind: 'EndpointSlice',
-      metadata: metadata({ 'kubernetes.io/service-name': 'kubernetes' }),
-      addressType: addresses[0]?.includes(':') ? 'IPv6' : 'IPv4',
-      endpoints: addresses.map(address => ({ addresses: [address], conditions: { ready: true } })),
-      ports: [port],
-    },
+    ),
   ]
 }
-
-/** What validation accepts as an endpoint; a cluster that listens on "any address" has none to tell. */
-const isEndpointAddress = (address: string): boolean => !['', '0.0.0.0', '::', '::1'].includes(address)
 
 /** How extension API servers find out whom to trust. */
 function authenticationConfigMap(facts: BootstrapFacts): readonly KubeObject[] {

@@ -7,6 +7,7 @@ import type { PolicyRule } from '../../../../../src/kube/types.ts'
 import { createAuthorizer } from '../../../../../src/runtime/apiserver/authz/authz.ts'
 import {
   bootstrapObjects,
+  kubernetesEndpoints,
   nodeRules,
   reconcileBootstrap,
 } from '../../../../../src/runtime/apiserver/bootstrap/bootstrap.ts'
@@ -17,7 +18,6 @@ const facts = {
   serviceIp: '10.152.183.1',
   serviceCidr: '10.152.183.0/24',
   apiPort: 16443,
-  apiAddresses: ['192.0.2.1'],
   clientCa: 'PEM',
   frontProxyCa: 'PEM',
 }
@@ -87,8 +87,6 @@ test('the first start makes everything, namespaces first; the second writes noth
   const before = performance.now()
   assert.deepEqual(await reconcileBootstrap({ ...api, wanted }), { created: 0, updated: 0, problems: [] })
   assert.ok(performance.now() - before < 50)
-  const moved = bootstrapObjects({ ...facts, apiAddresses: ['192.0.2.2'] })
-  assert.equal((await reconcileBootstrap({ ...api, wanted: moved })).updated, 2)
 })
 
 test('missing rules and subjects come back, additions stay, and autoupdate can be turned off', () => {
@@ -107,38 +105,63 @@ test('missing rules and subjects come back, additions stay, and autoupdate can b
 })
 
 test('a changed address or port of the API server is published anew', () => {
-  const kinds = ['Service', 'Endpoints', 'EndpointSlice']
-  const ofService = (over: object) =>
-    bootstrapObjects({ ...facts, ...over }).filter(object => kinds.includes(object.kind))
-  const before = ofService({ apiAddresses: ['127.0.0.1'] })
-  for (const [index, wanted] of ofService({ apiAddresses: ['192.0.2.7'], apiPort: 7443 }).entries()) {
+  const at = (address: string, port: number) => kubernetesEndpoints([{ address, port }])
+  const before = at('127.0.0.1', 16443)
+  for (const [index, wanted] of at('192.0.2.7', 7443).entries()) {
     const present = before[index] ?? null
     const action = planBootstrap(wanted, present)
     assert.ok(action.kind === 'update', wanted.kind)
     assert.deepEqual(planBootstrap(wanted, action.object), { kind: 'none' }, wanted.kind)
     assert.deepEqual(planBootstrap(present ?? wanted, present), { kind: 'none' }, wanted.kind)
   }
-  const [, , slice] = ofService({ apiAddresses: ['2001:db8::7'] })
-  assert.equal(planBootstrap(slice ?? (before[0] as KubeObject), before[2] ?? null).kind, 'replace')
+  const [, slice] = at('2001:db8::7', 16443)
+  assert.equal(planBootstrap(slice ?? (before[0] as KubeObject), before[1] ?? null).kind, 'replace')
 })
 
 test('an address that cannot be an endpoint is left out', () => {
-  const objects = bootstrapObjects({ ...facts, apiAddresses: ['::1', '0.0.0.0'] })
-  assert.deepEqual(objects.find(object => object.kind === 'Endpoints')?.['subsets'], [])
-  assert.deepEqual(objects.find(object => object.kind === 'EndpointSlice')?.['endpoints'], [])
+  const servers = ['::1', '0.0.0.0'].map(address => ({ address, port: 16443 }))
+  const objects = kubernetesEndpoints(servers)
+  assert.deepEqual(
+    objects.map(({ kind, ...rest }) => [kind, rest['subsets']]),
+    [['Endpoints', []]],
+  )
+})
+
+test('servers on several ports and of both families have a slice for each', () => {
+  const servers = [
+    { address: '10.0.0.2', port: 16443 },
+    { address: '10.0.0.1', port: 16443 },
+    { address: '10.0.0.3', port: 16444 },
+    { address: 'fd00::1', port: 16444 },
+  ]
+  const [endpoints, ...slices] = kubernetesEndpoints(servers)
+  const subsets = endpoints?.['subsets'] as unknown[] | undefined
+  assert.equal(subsets?.length, 3)
+  assert.deepEqual(
+    slices.map(slice => [
+      slice.metadata.name,
+      slice['addressType'],
+      (slice['endpoints'] as unknown[]).length,
+    ]),
+    [
+      ['kubernetes', 'IPv4', 2],
+      ['kubernetes-ipv4-16444', 'IPv4', 1],
+      ['kubernetes-ipv6-16444', 'IPv6', 1],
+    ],
+  )
 })
 
 test('an object that cannot be written is reported and the others are made', async () => {
   const api = memoryApi()
   const transport = {
     request: async (request: KubeRequest) =>
-      request.path.endsWith('/endpoints')
+      request.path.endsWith('/services')
         ? { status: 422, headers: {}, body: Buffer.from('{"message":"no"}') }
         : await api.transport.request(request),
   }
   const wanted = bootstrapObjects(facts)
   const report = await reconcileBootstrap({ transport, objects: api.objects, wanted })
-  assert.deepEqual([report.created, report.problems], [wanted.length - 1, ['Endpoints kubernetes: no']])
+  assert.deepEqual([report.created, report.problems], [wanted.length - 1, ['Service kubernetes: no']])
 })
 
 test('with these roles the usual users may do the usual things', async () => {
