@@ -12,6 +12,7 @@ export const commands: CommandMap = {
   helm: async () => (await import('./helm.ts')).Helm,
   reset: async () => (await import('./reset.ts')).Reset,
   uninstall: async () => (await import('./uninstall.ts')).Uninstall,
+  recover: async () => (await import('./recover.ts')).Recover,
   version: async () => (await import('./version.ts')).Version,
   daemon: async () => (await import('./daemon.ts')).Daemon,
   'images:import': async () => (await import('./images/import.ts')).ImagesImport,

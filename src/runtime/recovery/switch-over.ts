@@ -1,0 +1,139 @@
+/**
+ * Puts what a recovery prepared in the place of what was there. From the moment that the journal is on disk it is
+ * finished, whatever happens; every step finds out by itself whether it has been done.
+ */
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  linkSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+} from 'node:fs'
+import { dirname, join } from 'node:path'
+import { Mk8sError, messageOf } from '../../base/errors.ts'
+import { diskFailure, writeFileDurably } from '../../host/files.ts'
+
+export const recoveryDirectory = (dataDir: string): string => join(dataDir, 'recovery')
+const journalPath = (dataDir: string): string => join(recoveryDirectory(dataDir), 'journal.json')
+
+/** Files that a recovery replaces; they lie under the same names in `recovery/`. */
+export const REPLACED_FILES = [
+  'pki/peer-ca.key',
+  'pki/peer-ca.crt',
+  'pki/peer.key',
+  'pki/peer.crt',
+  'config.yaml',
+] as const
+/** Files that only the old generation needs. */
+const OBSOLETE_FILES = ['join.json', 'peer-addresses.json']
+
+export interface RecoveryJournal {
+  readonly newClusterId: string
+  /** Name of the directory, in the node's, that keeps what is replaced. */
+  readonly keptIn: string
+}
+
+/** A recovery that was begun and has to be finished. */
+export function readJournal(dataDir: string): RecoveryJournal | undefined {
+  const path = journalPath(dataDir)
+  if (!existsSync(path)) return undefined
+  try {
+    return JSON.parse(readFileSync(path, 'utf8')) as RecoveryJournal
+  } catch (error) {
+    throw new Mk8sError('config/unreadable', `${path} cannot be read`, {
+      why: messageOf(error),
+      cause: error,
+    })
+  }
+}
+
+/** What the daemon asks before it touches anything. */
+export function refuseInterruptedRecovery(dataDir: string): void {
+  if (readJournal(dataDir) === undefined) return
+  throw new Mk8sError('refused', 'a recovery of this node was interrupted', {
+    why: 'what it prepared is only partly in place',
+    hint: 'mk8s recover finishes it',
+  })
+}
+
+/** The point of no return. */
+export function writeJournal(dataDir: string, journal: RecoveryJournal): void {
+  syncDirectory(recoveryDirectory(dataDir))
+  syncDirectory(join(recoveryDirectory(dataDir), 'pki'))
+  writeFileDurably(journalPath(dataDir), `${JSON.stringify(journal)}\n`, 0o600)
+  syncDirectory(recoveryDirectory(dataDir))
+}
+
+/** `onStep` is called before each step, with its name. */
+export function switchOver(
+  dataDir: string,
+  { keptIn }: RecoveryJournal,
+  onStep: (name: string) => void = () => {},
+): void {
+  const kept = join(dataDir, keptIn)
+  try {
+    onStep('directory')
+    mkdirSync(join(kept, 'pki'), { recursive: true, mode: 0o700 })
+    syncDirectory(kept)
+    syncDirectory(dataDir)
+    switchDatastore(dataDir, kept, onStep)
+    for (const name of REPLACED_FILES) {
+      onStep(name)
+      switchFile(dataDir, kept, name)
+    }
+    for (const name of OBSOLETE_FILES) {
+      onStep(name)
+      if (existsSync(join(dataDir, name))) renameSync(join(dataDir, name), join(kept, name))
+    }
+    for (const directory of [kept, join(kept, 'pki'), join(dataDir, 'pki'), dataDir]) syncDirectory(directory)
+    onStep('journal')
+    rmSync(journalPath(dataDir))
+    syncDirectory(recoveryDirectory(dataDir))
+    onStep('rest')
+    discardPrepared(dataDir)
+  } catch (error) {
+    throw error instanceof Mk8sError ? error : diskFailure(dataDir, error)
+  }
+}
+
+export function discardPrepared(dataDir: string): void {
+  rmSync(recoveryDirectory(dataDir), { recursive: true, force: true })
+}
+
+/** Two renames; what is where tells which of them have been done. */
+function switchDatastore(dataDir: string, kept: string, onStep: (name: string) => void): void {
+  const [present, prepared] = [join(dataDir, 'datastore'), join(recoveryDirectory(dataDir), 'datastore')]
+  onStep('datastore away')
+  if (existsSync(prepared) && existsSync(present)) {
+    renameSync(present, join(kept, 'datastore'))
+    syncDirectory(kept)
+    syncDirectory(dataDir)
+  }
+  onStep('datastore in place')
+  if (existsSync(prepared)) {
+    renameSync(prepared, present)
+    syncDirectory(dataDir)
+  }
+}
+
+/** The old file gets a second name before the new one takes its first. */
+function switchFile(dataDir: string, kept: string, name: string): void {
+  const [present, prepared] = [join(dataDir, name), join(recoveryDirectory(dataDir), name)]
+  if (!existsSync(prepared)) return
+  if (existsSync(present) && !existsSync(join(kept, name))) linkSync(present, join(kept, name))
+  renameSync(prepared, present)
+  syncDirectory(dirname(present))
+}
+
+function syncDirectory(path: string): void {
+  const descriptor = openSync(path, 'r')
+  try {
+    fsyncSync(descriptor)
+  } finally {
+    closeSync(descriptor)
+  }
+}
