@@ -13,6 +13,8 @@ export interface InformerSetParts {
   readonly clock: Clock
   readonly random: Random
   readonly log: Log
+  /** See `InformerParts`. */
+  readonly fromMemory?: boolean | undefined
 }
 
 export class InformerSet {

@@ -23,6 +23,11 @@ export interface InformerParts<T extends KubeObject> {
   readonly fieldSelector?: string | undefined
   /** Ask for PartialObjectMetadata. */
   readonly metadataOnly?: boolean | undefined
+  /**
+   * Lists take what the server has in memory, without asking the cluster whether that is the latest. For those who
+   * know that it is recent enough.
+   */
+  readonly fromMemory?: boolean | undefined
   /** Drops what nobody reads, before the object is kept. May change and return its argument. */
   readonly transform?: ((object: T) => T) | undefined
 }
@@ -169,10 +174,11 @@ export class Informer<T extends KubeObject> {
   async #relist(signal: AbortSignal): Promise<void> {
     const { client, resource, namespace, labelSelector, fieldSelector, metadataOnly } = this.#parts
     const found = new Map<string, T>()
+    const anyVersion = this.#parts.fromMemory ? { resourceVersion: '0' } : {}
     let token: string | undefined
     let resourceVersion = ''
     do {
-      const selection = { namespace, labelSelector, fieldSelector, metadataOnly, signal }
+      const selection = { namespace, labelSelector, fieldSelector, metadataOnly, signal, ...anyVersion }
       const page = await client.list<T>(resource, { ...selection, limit: LIST_PAGE_ITEMS, continue: token })
       for (const item of page.items) found.set(keyOf(item), this.#trim(item))
       resourceVersion = page.resourceVersion

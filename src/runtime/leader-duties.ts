@@ -1,7 +1,10 @@
 /**
- * What only the leader does: controllers and scheduler, started for each term this member leads and stopped when
- * it does not. Their writes carry the term, so a late one is refused by the store, not merely unlikely.
+ * What only the leader does: controllers and scheduler, made anew for each term this member leads and ended at once
+ * when it does not. Their writes carry the term, so a late one is refused by the store, not merely unlikely; that is
+ * why a new term need not wait until the last one's duties have come to an end.
  */
+import { type BackoffConfig, backoffMs } from '../base/backoff.ts'
+import { type Clock, sleep } from '../base/clock.ts'
 import type { Component, Health } from '../base/component.ts'
 import type { Log } from '../base/log.ts'
 import type { Leadership, Store } from './store/store.ts'
@@ -10,65 +13,111 @@ export interface LeaderDutiesParts {
   readonly store: Pick<Store, 'leadership' | 'onLeadership'>
   /** The components of one term, in the order of starting. */
   readonly dutiesOf: (term: number) => readonly Component[]
+  readonly clock: Clock
   readonly log: Log
 }
 
-export function createLeaderDuties(parts: LeaderDutiesParts): Component {
-  let running: readonly Component[] = []
-  let runningTerm = 0
-  let failure = ''
-  let stopped = false
-  let unsubscribe = () => {}
-  /** Changes of leadership are followed one at a time. */
-  let turn: Promise<void> = Promise.resolve()
+/** A leader whose duties do not start would be worse than none. */
+const RETRY: BackoffConfig = { baseMs: 200, maxMs: 5_000 }
 
-  const stopRunning = async () => {
-    const stopping = running.toReversed()
-    running = []
-    for (const duty of stopping) await duty.stop()
+export function createLeaderDuties(parts: LeaderDutiesParts): Component {
+  let reign: Reign | null = null
+  let unsubscribe = () => {}
+  const ending = new Set<Promise<void>>()
+
+  const end = () => {
+    if (reign === null) return
+    const ended = reign.end().finally(() => ending.delete(ended))
+    ending.add(ended)
+    reign = null
   }
   const follow = async ({ leader, term }: Leadership) => {
-    if (leader && term === runningTerm && running.length > 0) return
-    await stopRunning()
-    if (!leader || stopped) return
-    parts.log.info('leading: starting the controllers and the scheduler', { term })
-    runningTerm = term
-    running = parts.dutiesOf(term)
-    const signal = new AbortController().signal
-    for (const duty of running) {
-      await duty.prepare(signal)
-      await duty.start(signal)
-    }
-    failure = ''
-  }
-  const onChange = (leadership: Leadership) => {
-    turn = turn
-      .then(() => follow(leadership))
-      .catch(error => {
-        failure = 'the controllers did not start; the daemon log says why'
-        parts.log.error('the leader could not start its duties', { error })
-      })
-    return turn
+    if (leader && reign?.term === term) return
+    end()
+    if (!leader) return
+    reign = new Reign(term, parts)
+    await reign.begin()
   }
   return {
     name: 'controllers',
     async prepare() {},
     async start() {
-      unsubscribe = parts.store.onLeadership(leadership => void onChange(leadership))
-      await onChange(parts.store.leadership)
+      unsubscribe = parts.store.onLeadership(leadership => void follow(leadership))
+      await follow(parts.store.leadership)
     },
     async stop() {
-      stopped = true
       unsubscribe()
-      await turn
-      await stopRunning()
+      end()
+      await Promise.all(ending)
     },
-    health: () => healthOf(failure, running),
+    health: () => reign?.health() ?? { ok: true, reason: '' },
   }
 }
 
-function healthOf(failure: string, running: readonly Component[]): Health {
-  if (failure !== '') return { ok: false, reason: failure }
-  const bad = running.map(duty => ({ name: duty.name, ...duty.health() })).find(({ ok }) => !ok)
-  return bad ? { ok: false, reason: `${bad.name}: ${bad.reason}` } : { ok: true, reason: '' }
+/** One term of this member's. */
+class Reign {
+  readonly term: number
+  readonly #parts: LeaderDutiesParts
+  readonly #aborter = new AbortController()
+  #duties: readonly Component[] = []
+  #failure = ''
+
+  constructor(term: number, parts: LeaderDutiesParts) {
+    this.term = term
+    this.#parts = parts
+  }
+
+  /** Resolves once the duties run, or the term is over. */
+  async begin(): Promise<void> {
+    const { clock, log } = this.#parts
+    const { signal } = this.#aborter
+    const begunMs = clock.monotonic()
+    for (let failures = 0; !signal.aborted; ) {
+      try {
+        await this.#start(signal)
+        const ms = Math.round(clock.monotonic() - begunMs)
+        log.info('leading: the controllers and the scheduler run', { term: this.term, ms })
+        return
+      } catch (error) {
+        if (signal.aborted) return
+        failures += 1
+        this.#failure = 'the controllers did not start; the daemon log says why'
+        log.error('the leader could not start its duties', { error, failures })
+        await this.#stopAll()
+        await sleep(clock, backoffMs(RETRY, failures), signal).catch(() => {})
+      }
+    }
+  }
+
+  /** Nothing new is begun from here on; resolves once what was under way has ended. */
+  async end(): Promise<void> {
+    this.#aborter.abort()
+    await this.#stopAll()
+  }
+
+  health(): Health {
+    if (this.#failure !== '') return { ok: false, reason: this.#failure }
+    const bad = this.#duties.map(duty => ({ name: duty.name, ...duty.health() })).find(({ ok }) => !ok)
+    return bad ? { ok: false, reason: `${bad.name}: ${bad.reason}` } : { ok: true, reason: '' }
+  }
+
+  async #start(signal: AbortSignal): Promise<void> {
+    this.#duties = this.#parts.dutiesOf(this.term)
+    for (const duty of this.#duties) {
+      await duty.prepare(signal)
+      signal.throwIfAborted()
+      await duty.start(signal)
+      signal.throwIfAborted()
+    }
+    this.#failure = ''
+  }
+
+  /** All at once: each one alone may wait for answers that do not come. */
+  async #stopAll(): Promise<void> {
+    const outcomes = await Promise.allSettled(this.#duties.toReversed().map(duty => duty.stop()))
+    for (const outcome of outcomes) {
+      if (outcome.status === 'rejected')
+        this.#parts.log.warn('a duty of the leader did not end well', { error: outcome.reason })
+    }
+  }
 }

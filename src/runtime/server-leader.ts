@@ -20,7 +20,8 @@ export function leaderDutiesOf(shared: Shared, server: ApiServer, term: number):
   const { clock, random, cluster, pki, model } = shared
   const log = shared.log.child({ component: 'controllers' })
   const client = new KubeClient(server.transportFor(CONTROLLER_MANAGER), { userAgent: 'mk8s/informers' })
-  const informers = new InformerSet({ client, clock, random, log })
+  // A leader has applied everything that was written before its term; it need not ask the others.
+  const informers = new InformerSet({ client, clock, random, log, fromMemory: true })
   const controllers = createControllers({
     transport: user => server.transportFor(user),
     informers,

@@ -143,6 +143,7 @@ async function buildNodeParts(
   const node = buildNode(serverNodeParts(shared, api.server))
   const duties = createLeaderDuties({
     store,
+    clock,
     dutiesOf: term => [
       members.keeperOf(term, { cluster, server: api.server }),
       ...leaderDutiesOf(shared, api.server, term),
