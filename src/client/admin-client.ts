@@ -1,6 +1,7 @@
 /** The client of the admin socket: what `status`, `start`, `stop` and `install` ask a running daemon. */
 import { request as httpRequest } from 'node:http'
 import { type ErrorCode, errorCodes, Mk8sError, messageOf, systemCodeOf } from '../base/errors.ts'
+import type { AddNodeAnswer, AddNodeRequest } from './add-node.ts'
 import type { DatastoreCheck, DatastoreCompaction, DatastoreDetails } from './datastore-details.ts'
 import type { NodeStatus } from './node-status.ts'
 
@@ -18,6 +19,8 @@ export interface AdminClient {
   datastore(): Promise<DatastoreDetails>
   checkDatastore(): Promise<DatastoreCheck>
   compactDatastore(): Promise<DatastoreCompaction>
+  /** Has a join token made. */
+  addNode(request: AddNodeRequest): Promise<AddNodeAnswer>
 }
 
 /** Errors: `node/not-running` when nobody listens, `host/not-root` without permission, else the daemon's own. */
@@ -42,10 +45,19 @@ export function createAdminClient(socketPath: string): AdminClient {
     async compactDatastore() {
       return (await ask(socketPath, 'POST', '/v1/datastore/compact', ANSWER_MS_MAX)) as DatastoreCompaction
     },
+    async addNode(request) {
+      return (await ask(socketPath, 'POST', '/v1/join-tokens', ANSWER_MS_MAX, request)) as AddNodeAnswer
+    },
   }
 }
 
-function ask(socketPath: string, method: string, path: string, timeoutMs: number): Promise<unknown> {
+function ask(
+  socketPath: string,
+  method: string,
+  path: string,
+  timeoutMs: number,
+  body?: object,
+): Promise<unknown> {
   return new Promise((resolve, reject) => {
     const request = httpRequest({ socketPath, method, path, agent: false }, response => {
       const chunks: Buffer[] = []
@@ -67,7 +79,7 @@ function ask(socketPath: string, method: string, path: string, timeoutMs: number
     const timer = setTimeout(() => request.destroy(slow(timeoutMs)), timeoutMs)
     request.on('close', () => clearTimeout(timer))
     request.on('error', error => reject(error instanceof Mk8sError ? error : unreachable(socketPath, error)))
-    request.end()
+    request.end(body === undefined ? undefined : JSON.stringify(body))
   })
 }
 

@@ -8,8 +8,10 @@ import { type Clock, sleep } from '../../base/clock.ts'
 import type { Component, Health } from '../../base/component.ts'
 import { Mk8sError, messageOf, systemCodeOf } from '../../base/errors.ts'
 import type { Log } from '../../base/log.ts'
+import type { AddNodeAnswer, AddNodeRequest } from '../../client/add-node.ts'
 import type { DatastoreCheck, DatastoreCompaction, DatastoreDetails } from '../../client/datastore-details.ts'
 import type { NodeStatus } from '../../client/node-status.ts'
+import { isMap } from '../../kube/json-map.ts'
 
 /** How often readiness is looked at while a client waits for it. */
 const READY_POLL_MS = 20
@@ -19,6 +21,7 @@ const READY_WAIT_MS_MAX = 60_000
 const DRAIN_MS = 1_000
 const HEADERS_BYTES_MAX = 8_192
 const CONNECTIONS_MAX = 64
+const BODY_BYTES_MAX = 16 * 1024
 
 export interface AdminHandlers {
   /** Brief ones leave out what takes a look at the whole cluster. */
@@ -29,6 +32,8 @@ export interface AdminHandlers {
    */
   stop(options: { readonly workloads: boolean }): Promise<void>
   readonly datastore: DatastoreHandlers
+  /** Absent on a node that cannot make tokens: a worker, or one that still waits for its cluster. */
+  readonly addNode?: (request: AddNodeRequest) => Promise<AddNodeAnswer>
 }
 
 export interface DatastoreHandlers {
@@ -108,7 +113,11 @@ async function answer(parts: AdminParts, request: IncomingMessage, response: Ser
   response.on('close', () => gone.abort())
   try {
     const url = new URL(request.url ?? '/', 'http://mk8s')
-    const body = await route(parts, `${request.method} ${url.pathname}`, url.searchParams, gone.signal)
+    const path = `${request.method} ${url.pathname}`
+    const body =
+      path === 'POST /v1/join-tokens'
+        ? await makeToken(parts.handlers, request)
+        : await route(parts, path, url.searchParams, gone.signal)
     reply(response, body === undefined ? 404 : 200, body ?? { error: { message: 'no such path' } })
   } catch (error) {
     if (gone.signal.aborted) return
@@ -141,6 +150,41 @@ async function route(
     return { stopping: true }
   }
   return routeDatastore(handlers.datastore, path)
+}
+
+async function makeToken(handlers: AdminHandlers, request: IncomingMessage): Promise<AddNodeAnswer> {
+  if (handlers.addNode === undefined)
+    throw new Mk8sError('refused', 'this node cannot add others to the cluster', {
+      why: 'it is a worker, or still waits for the datastore',
+      hint: 'run mk8s add-node on a server that is ready',
+    })
+  return handlers.addNode(parseAddNode(await readJson(request)))
+}
+
+function parseAddNode(body: unknown): AddNodeRequest {
+  const { token, worker = false, uses = 1, ttlSeconds } = isMap(body) ? body : {}
+  const good =
+    (token === undefined || typeof token === 'string') &&
+    typeof worker === 'boolean' &&
+    (uses === null || typeof uses === 'number') &&
+    typeof ttlSeconds === 'number'
+  if (!good) throw new Mk8sError('usage', 'the request for a join token is not valid')
+  return { worker, uses, ttlSeconds, ...(token !== undefined && { token }) }
+}
+
+async function readJson(request: IncomingMessage): Promise<unknown> {
+  const chunks: Buffer[] = []
+  let size = 0
+  for await (const chunk of request) {
+    size += (chunk as Buffer).length
+    if (size > BODY_BYTES_MAX) throw new Mk8sError('usage', 'the request is too large')
+    chunks.push(chunk as Buffer)
+  }
+  try {
+    return JSON.parse(Buffer.concat(chunks).toString('utf8'))
+  } catch (error) {
+    throw new Mk8sError('usage', 'the request is not JSON', { cause: error })
+  }
 }
 
 async function routeDatastore(datastore: DatastoreHandlers, path: string): Promise<object | undefined> {

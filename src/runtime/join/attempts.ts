@@ -46,7 +46,6 @@ export interface AttemptParts {
   readonly store: LedgerStore
   /** Raft's membership as this member's log has it. */
   readonly membership: () => Configuration
-  readonly votersWanted: number
   readonly clusterId: string
   readonly cluster: ClusterConfig
   readonly bindAddress: string
@@ -233,13 +232,13 @@ export class Attempts {
   }
 
   state(attempt: JoinAttempt): AttemptState {
-    const { membership, votersWanted, nodes } = this.#parts
+    const { membership, cluster, nodes } = this.#parts
     const members = this.#ledger.members()
     const record = members.find(({ id }) => id === attempt.memberId)
     return {
       state: attempt.state,
       role: record?.role ?? null,
-      ...placeOf(record, members, membership(), votersWanted),
+      ...placeOf(record, members, membership(), cluster.voters),
       nodeReady: nodes.presence(attempt.node.name) === 'ready',
     }
   }
