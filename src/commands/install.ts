@@ -17,6 +17,7 @@ interface Outcome {
 interface InstallFlags {
   readonly 'data-dir': string
   readonly 'dry-run': boolean
+  readonly 'fast-failover': boolean
   readonly json: boolean
   readonly timeout: number
   readonly config?: string | undefined
@@ -39,6 +40,7 @@ export class Install extends NodeCommand {
       helpValue: 'FILE',
     }),
     'dry-run': Flags.boolean({ description: 'Say what would be done, and do nothing.' }),
+    'fast-failover': Flags.boolean({ description: 'The same as --failover fast.' }),
     timeout: timeoutFlag('How long to wait until the node is Ready.'),
     ...optionFlags(),
   }
@@ -66,7 +68,7 @@ export class Install extends NodeCommand {
     ])
     const installation = await prepareInstallation({
       dataDir,
-      flags: textsOf({ ...flags }),
+      flags: textsOf({ ...flags, ...(flags['fast-failover'] && { failover: 'fast' }) }),
       env: process.env,
       ...(flags.config !== undefined && { configFile: flags.config }),
       readyTimeoutMs: flags.timeout * 1000,

@@ -105,9 +105,16 @@ export function renderNodeConfig(config: NodeConfig): string {
 }
 
 export function renderClusterInit({ cluster, manifests }: ClusterInit): string {
-  const { serviceCidr, podCidr, clusterDomain, nodePortRange, voters } = cluster
+  const { serviceCidr, podCidr, clusterDomain, nodePortRange, failover, voters } = cluster
   const range = `${nodePortRange.first}-${nodePortRange.last}`
-  const fields = { serviceCidr, podCidr, clusterDomain, nodePortRange: range, voters: String(voters) }
+  const fields = {
+    serviceCidr,
+    podCidr,
+    clusterDomain,
+    nodePortRange: range,
+    failover,
+    voters: String(voters),
+  }
   return renderDocuments([{ apiVersion: CONFIG_API_VERSION, kind: 'ClusterConfig', ...fields }, ...manifests])
 }
 

@@ -3,8 +3,7 @@
  * because kubelets, controllers and admission have to agree.
  */
 
-export const FAILOVERS = ['normal', 'fast'] as const
-export type Failover = (typeof FAILOVERS)[number]
+export type Failover = 'normal' | 'fast'
 
 export interface FailoverTimes {
   /** How long a node's lease holds; its kubelet renews it four times as often. */
@@ -20,7 +19,6 @@ const TIMES: Readonly<Record<Failover, FailoverTimes>> = {
   fast: { leaseSeconds: 4, nodeMonitorGraceMs: 4_000, tolerationSeconds: 20 },
 }
 
-/** A cluster that was made before there was a choice is `normal`. */
-export function failoverTimes(failover: Failover = 'normal'): FailoverTimes {
+export function failoverTimes(failover: Failover): FailoverTimes {
   return TIMES[failover]
 }

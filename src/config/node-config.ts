@@ -43,6 +43,6 @@ export interface ClusterConfig {
   readonly nodePortRange: { readonly first: number; readonly last: number }
   /** How many servers vote once there are that many: 3 or 5. */
   readonly voters: number
-  /** How soon silent nodes count as dead; `normal` unless given. */
-  readonly failover?: Failover
+  /** How soon silent nodes count as dead. */
+  readonly failover: Failover
 }

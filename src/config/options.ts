@@ -16,6 +16,7 @@ export type OptionType =
   | 'port-range'
   | 'runtime'
   | 'socket'
+  | 'failover'
   | 'voters'
 
 export interface OptionInfo {
@@ -39,6 +40,7 @@ export const DATA_DIR_ENV = 'MK8S_DATA_DIR'
 export const choices = {
   runtime: ['auto', 'containerd', 'process', 'simulated'],
   'log-level': ['debug', 'info', 'warn', 'error'],
+  failover: ['normal', 'fast'],
   voters: ['3', '5'],
 } as const
 
@@ -161,6 +163,17 @@ export const options: readonly OptionInfo[] = [
     type: 'port-range',
     default: '30000-32767',
     help: 'The ports that Services of type NodePort get, first-last. Cannot be changed later.',
+  },
+  {
+    key: 'failover',
+    kind: 'ClusterConfig',
+    flag: 'failover',
+    env: 'MK8S_FAILOVER',
+    type: 'failover',
+    default: 'normal',
+    help:
+      'How soon a silent node counts as dead: after 9 s, its pods replaced 300 s later (normal), or after 4 s and 20 s ' +
+      '(fast): then a pause of a few seconds, of a busy machine or a network, moves pods. Cannot be changed later.',
   },
   {
     key: 'voters',

@@ -3,6 +3,7 @@ import { must } from '../base/assert.ts'
 import { Mk8sError } from '../base/errors.ts'
 import { nearest } from '../base/nearest.ts'
 import type { ConfigDocuments } from './documents.ts'
+import type { Failover } from './failover.ts'
 import type { ClusterConfig, NodeConfig } from './node-config.ts'
 import { DATA_DIR_ENV, options } from './options.ts'
 import { mirrorCidr, overlap, parseCidr, parsePortRange, problemWith } from './values.ts'
@@ -180,6 +181,7 @@ function toCluster(values: Values): ClusterConfig {
     nodePortRange: Object.freeze(
       must(parsePortRange(textOf(values, 'nodePortRange')), 'range of node ports'),
     ),
+    failover: textOf(values, 'failover') as Failover,
     voters: Number(textOf(values, 'voters')),
   })
 }

@@ -33,6 +33,7 @@ export function problemWith(type: OptionType, text: string): string | undefined 
       return /^(unix:\/\/)?\/|^$/.test(text) ? undefined : `${quote(text)} is not a unix socket: unix:///path`
     case 'runtime':
     case 'log-level':
+    case 'failover':
     case 'voters':
       return choiceProblem(text, choices[type])
     default:

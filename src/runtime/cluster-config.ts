@@ -9,7 +9,7 @@ const API_VERSION = 'mk8s.io/v1'
 /** Plain JSON, see ARCHITECTURE, "Values". */
 const FORMAT_PLAIN = 1
 /** What clusters have that are older than the setting. */
-const ABSENT = { voters: 3 } as const
+const ABSENT = { voters: 3, failover: 'normal' } as const
 
 /** The cluster's configuration: what the store holds, or `initial()` written there when the cluster is new. */
 export async function settleClusterConfig(

@@ -8,6 +8,7 @@ import type { Log } from '../base/log.ts'
 import type { Random } from '../base/random.ts'
 import { HttpsTransport } from '../client/https-transport.ts'
 import type { Transport } from '../client/transport.ts'
+import { failoverTimes } from '../config/failover.ts'
 import type { ClusterConfig, NodeConfig } from '../config/node-config.ts'
 import { loopbackAddress } from '../config/values.ts'
 import { GIT_VERSION, KUBERNETES_MAJOR, KUBERNETES_MINOR } from '../config/version.ts'
@@ -76,7 +77,10 @@ export function buildApi(shared: Shared, onFatal: (error: Error) => void): Api {
     protobuf: () => JSON.parse(readAsset('protobuf.json')),
     strategies,
     authorizer,
-    admission: createAdmission({ objects, authorizer, clock, random }),
+    admission: createAdmission({
+      ...{ objects, authorizer, clock, random },
+      tolerationSeconds: failoverTimes(cluster.failover).tolerationSeconds,
+    }),
     virtualHandlers: [
       createTokenHandler(tokenIssuer, clock),
       ...createAuthenticationHandlers(authenticator.reviewToken, clock),
@@ -104,7 +108,7 @@ export function buildApi(shared: Shared, onFatal: (error: Error) => void): Api {
     random,
     log,
     isReady: () => [
-      ...(store.leadership.leader ? [] : ['datastore']),
+      ...(isCaughtUp(store) ? [] : ['datastore']),
       ...(bootstrapped.done ? [] : ['poststarthook/rbac/bootstrap-roles']),
     ],
     onFatal,
@@ -126,6 +130,15 @@ export function buildApi(shared: Shared, onFatal: (error: Error) => void): Api {
       bootstrapComponent(shared, server, bootstrapped),
     ],
   }
+}
+
+/** Entries that a member may have yet to apply and be fit to serve. */
+const LAG_MAX = 1_000
+
+/** Leading or not: somebody leads, and this member has applied nearly all that it knows to be committed. */
+function isCaughtUp(store: Pick<RaftStore, 'status'>): boolean {
+  const { leaderMemberId, commit, applied } = store.status()
+  return leaderMemberId !== 0 && commit - applied <= LAG_MAX
 }
 
 /** The API is reached on loopback too, so that what runs on this machine need not know its address. */

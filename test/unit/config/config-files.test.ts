@@ -35,6 +35,7 @@ const node: NodeConfig = {
 const cluster = {
   serviceCidr: '10.152.183.0/24',
   podCidr: '10.1.0.0/16',
+  failover: 'fast' as const,
   clusterDomain: 'cluster.local',
   nodePortRange: { first: 30000, last: 32767 },
   voters: 3,

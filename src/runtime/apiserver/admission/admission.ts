@@ -22,9 +22,13 @@ export interface AdmissionParts {
   readonly authorizer: RbacAuthorizer
   readonly clock: Clock
   readonly random: Random
+  /** How long pods that say nothing else stay on a node that is gone; 300 s unless given. */
+  readonly tolerationSeconds?: number
   /** Set once controllers run that take the protection finalizers away; without them nothing could be deleted. */
   readonly protectStorageInUse?: boolean
 }
+
+const TOLERATION_SECONDS = 300
 
 export function createAdmission(parts: AdmissionParts): readonly AdmissionPlugin[] {
   const { objects } = parts
@@ -36,7 +40,7 @@ export function createAdmission(parts: AdmissionParts): readonly AdmissionPlugin
     taintNodesByCondition(),
     podSecurity(objects),
     priority(objects),
-    defaultTolerationSeconds(),
+    defaultTolerationSeconds(parts.tolerationSeconds ?? TOLERATION_SECONDS),
     defaultStorageClass(objects),
     ...(parts.protectStorageInUse === true ? [storageObjectInUseProtection()] : []),
     persistentVolumeClaimResize(objects),

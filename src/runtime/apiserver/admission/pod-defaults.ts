@@ -67,10 +67,10 @@ function byDefault(classes: readonly PriorityClass[]): PriorityClass | undefined
     .sort((a, b) => (a.value ?? 0) - (b.value ?? 0))[0]
 }
 
-const TOLERATION_SECONDS = 300
 const GONE = ['node.kubernetes.io/not-ready', 'node.kubernetes.io/unreachable']
 
-export function defaultTolerationSeconds(): AdmissionPlugin {
+/** `seconds`: how long a pod stays on a node that is gone, unless it says so itself. */
+export function defaultTolerationSeconds(seconds: number): AdmissionPlugin {
   return {
     name: 'DefaultTolerationSeconds',
     admit(request) {
@@ -85,7 +85,7 @@ export function defaultTolerationSeconds(): AdmissionPlugin {
         key,
         operator: 'Exists',
         effect: 'NoExecute',
-        tolerationSeconds: TOLERATION_SECONDS,
+        tolerationSeconds: seconds,
       }))
       spec.tolerations = [...present, ...added]
     },
