@@ -27,6 +27,7 @@ export class SimulatedDisk {
   #durableNames = new Map<string, StoredFile>()
   #pendingNames: ((names: Map<string, StoredFile>) => void)[] = []
   #slowUntil = 0
+  #stalledUntil = 0
   #faulty = true
 
   constructor(world: World, options: SimulationOptions, owner: number) {
@@ -39,9 +40,15 @@ export class SimulatedDisk {
     this.#slowUntil = this.#world.now + duration
   }
 
+  /** Nothing becomes durable until then. */
+  stall(duration: number): void {
+    this.#stalledUntil = this.#world.now + duration
+  }
+
   becomeSound(): void {
     this.#faulty = false
     this.#slowUntil = 0
+    this.#stalledUntil = 0
   }
 
   /** Only what was flushed is left, and of the rest whatever sectors happened to be written. */
@@ -159,7 +166,8 @@ export class SimulatedDisk {
     const { flush, flushSpread } = this.#options
     const slow = this.#world.now < this.#slowUntil ? 150 : 0
     const random = this.#world.random(this.#stream)
-    return flush + random.float() ** 4 * (this.#faulty ? flushSpread : 0) + slow * random.float()
+    const stall = Math.max(0, this.#stalledUntil - this.#world.now)
+    return stall + flush + random.float() ** 4 * (this.#faulty ? flushSpread : 0) + slow * random.float()
   }
 }
 

@@ -30,6 +30,8 @@ export class Faults {
     this.#nowAndThen('spite', options.spiteEvery, () => this.#spite())
     this.#nowAndThen('slow disk', options.slowDiskEvery, () => this.#any('slow disk')?.disk.slowDown(2000))
     this.#nowAndThen('pause', options.pauseEvery, () => this.#pause())
+    this.#nowAndThen('freeze', options.freezeEvery, () => this.#freeze())
+    this.#nowAndThen('stall', options.stallEvery, () => this.#stall())
     this.#nowAndThen('churn', options.churnEvery, () => this.#parts.operator.churn())
     this.#nowAndThen('transfer', options.transferEvery, () => this.#transfer())
     this.#restartWhoIsDown()
@@ -146,6 +148,20 @@ export class Faults {
   #pause(): void {
     const { world } = this.#parts
     this.#any('pause')?.pause(world.between('pause', 20, 3000))
+  }
+
+  #freeze(): void {
+    const { world, members } = this.#parts
+    const duration = world.between('freeze', 100, 1500)
+    for (const member of members.values()) member.pause(duration * world.between('freeze', 0.8, 1))
+  }
+
+  #stall(): void {
+    const { world } = this.#parts
+    const duration = world.between('stall', 200, 5000)
+    const victim = this.#any('stall')
+    world.trace(() => `the disk of ${victim?.id} stalls for ${duration.toFixed(0)} ms`)
+    victim?.disk.stall(duration)
   }
 
   #transfer(): void {

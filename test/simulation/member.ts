@@ -6,7 +6,7 @@
 import { AssertionFailure } from '../../src/base/assert.ts'
 import type { Clock } from '../../src/base/clock.ts'
 import { Mk8sError } from '../../src/base/errors.ts'
-import { silentLog } from '../../src/base/log.ts'
+import { type Log, silentLog } from '../../src/base/log.ts'
 import type { MemberId, SnapshotChunk } from '../../src/runtime/raft/messages.ts'
 import type { Raft } from '../../src/runtime/raft/raft.ts'
 import type { SnapshotRead } from '../../src/runtime/raft/ready.ts'
@@ -182,6 +182,14 @@ class Life {
     })
   }
 
+  /** Into the trace. */
+  get #log(): Log {
+    const { world } = this.#parts
+    const trace = (message: string, fields = {}) =>
+      world.trace(() => `member ${this.#member.id}: ${message} ${JSON.stringify(fields)}`)
+    return { ...silentLog, info: trace, warn: trace, error: trace }
+  }
+
   async open(received: Saved | null): Promise<Saved | null> {
     const { options, world, network, joins } = this.#parts
     const { id, disk } = this.#member
@@ -193,7 +201,7 @@ class Life {
         ),
         random: world.random(`log ${id}`),
         clock: this.clock,
-        log: silentLog,
+        log: this.#log,
         identity: { member: id, cluster: CLUSTER },
         onFailed: error => this.#onFailed(error),
         segmentBytes: options.segmentBytes,
@@ -212,10 +220,14 @@ class Life {
       raft: started.raft,
       wal: started.wal,
       clock: this.clock,
-      log: silentLog,
+      log: this.#log,
       // Another thread hears of it a little later.
       post: message => void world.after(0.05, () => this.#member.whenAwake(() => this.#onRaft(message))),
-      network: { connectTo: () => {}, send: (to, message) => network.send(id, to, message) },
+      network: {
+        connectTo: () => {},
+        reaches: () => true,
+        send: (to, message) => network.send(id, to, message),
+      },
       snapshots: {
         read: (read, done) => void world.after(1, () => this.#guard(() => done(this.#readSnapshot(read)))),
         store: (chunk, done) =>

@@ -30,14 +30,16 @@ export class Network {
     if (lost || this.#blocked.has(`${from}>${to}`)) return
     const bytes = encodeMessage(message)
     this.#deliver(from, to, bytes)
-    if (this.#faulty && this.#world.chance('network', duplicates)) this.#deliver(from, to, bytes)
+    // What members say beside Raft rests on links that repeat nothing.
+    const repeats = message.type === 'raft' && this.#world.chance('network', duplicates)
+    if (this.#faulty && repeats) this.#deliver(from, to, bytes)
   }
 
   #deliver(from: MemberId, to: MemberId, bytes: Buffer): void {
-    const { latency, latencySpread, inOrder } = this.#options
+    const { latency, latencyFloor, latencySpread, inOrder } = this.#options
     const spread = this.#world.random('network').float() ** 3 * (this.#faulty ? latencySpread : 1)
     const link = `${from}>${to}`
-    let arrival = this.#world.now + latency + spread
+    let arrival = this.#world.now + latency + latencyFloor + spread
     if (inOrder) arrival = Math.max(arrival, this.#lastArrival.get(link) ?? 0)
     this.#lastArrival.set(link, arrival)
     this.#world.after(arrival - this.#world.now, () => {

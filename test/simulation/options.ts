@@ -18,6 +18,8 @@ export interface SimulationOptions {
   readonly clients: number
   readonly keys: number
   readonly latency: number
+  /** Comes on top: members far apart, so that timeouts have to grow. */
+  readonly latencyFloor: number
   readonly latencySpread: number
   readonly loss: number
   readonly duplicates: number
@@ -39,6 +41,10 @@ export interface SimulationOptions {
   readonly spiteEvery: number
   readonly slowDiskEvery: number
   readonly pauseEvery: number
+  /** All processes hang at once, as on a host that is out of processors. */
+  readonly freezeEvery: number
+  /** A disk takes a flush and does not answer for seconds. */
+  readonly stallEvery: number
   readonly churnEvery: number
   readonly transferEvery: number
   readonly rotShare: number
@@ -78,6 +84,9 @@ export function drawOptions(world: World, bugs: PlantedBugs): SimulationOptions 
     transferEvery: sometimes(0.4, 800, 6000),
     rotShare: sometimes(0.25, 0.05, 0.3),
     noticesClosedLinks: world.chance('options', 0.7),
+    freezeEvery: sometimes(0.25, 1000, 8000),
+    stallEvery: sometimes(0.3, 1500, 8000),
+    latencyFloor: sometimes(0.15, 20, 120),
     ...bugs.world,
   }
 }

@@ -51,6 +51,7 @@ export class Leader {
   #now = 0
   #quorumElapsed = 0
   #heartbeatElapsed = 0
+  #heartbeats = 0
   #heartbeatDue = false
   #transfer: { readonly target: MemberId; elapsed: number; asked: boolean } | null = null
   /** It goes, whether or not the transfer works. */
@@ -224,7 +225,8 @@ export class Leader {
     const commit = Math.min(this.#log.committed, progress.match)
     progress.commitTold = Math.max(progress.commitTold, commit)
     const electionTicks = this.#parts.timer.base
-    this.#send(to, { type: 'heartbeat', commit, read: this.#reads.round, electionTicks })
+    const sequence = ++this.#heartbeats
+    this.#send(to, { type: 'heartbeat', commit, read: this.#reads.round, electionTicks, sequence })
   }
 
   maybeCommit(): void {
@@ -348,9 +350,16 @@ export class Leader {
     if (best !== null) this.#send(best, { type: 'timeout-now' })
   }
 
+  /** The voter that has most of the log, of those that were heard of lately if there are any. */
   bestHeir(): MemberId | null {
     const heirs = this.#peers().filter(id => isVoter(this.#configuration, id))
-    return heirs.sort((a, b) => this.#matchOf(b) - this.#matchOf(a))[0] ?? null
+    const merit = (id: MemberId) => (this.#isAlive(id) ? Number.MAX_SAFE_INTEGER / 2 : 0) + this.#matchOf(id)
+    return heirs.sort((a, b) => merit(b) - merit(a))[0] ?? null
+  }
+
+  #isAlive(id: MemberId): boolean {
+    const heardAt = this.#progress.get(id)?.heardAt ?? null
+    return heardAt !== null && this.#now - heardAt < this.#parts.timer.base
   }
 
   #matchOf(id: MemberId): number {

@@ -67,8 +67,10 @@ export type MessageBody =
       readonly commit: number
       readonly read: number
       readonly electionTicks: number
+      /** Counts the heartbeats of a term; echoed, so that round trips can be measured. */
+      readonly sequence: number
     }
-  | { readonly type: 'heartbeat-reply'; readonly read: number }
+  | { readonly type: 'heartbeat-reply'; readonly read: number; readonly sequence: number }
   | { readonly type: 'read-index'; readonly context: number }
   | { readonly type: 'read-index-reply'; readonly context: number; readonly index: number }
   /** It does not lead, or not any more: the read has to be asked again. */

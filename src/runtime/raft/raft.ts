@@ -425,7 +425,7 @@ export class Raft {
       case 'heartbeat':
         this.#timer.setTold(message.electionTicks)
         this.#log.commitTo(Math.min(message.commit, this.#log.lastIndex))
-        this.#send(message.from, { type: 'heartbeat-reply', read: message.read })
+        this.#send(message.from, { type: 'heartbeat-reply', read: message.read, sequence: message.sequence })
         break
       case 'snapshot':
         this.#follower.takeSnapshot(message.from, message.chunk)

@@ -23,8 +23,8 @@ export interface ReplicaTimingParts {
 
 interface RoundTrip {
   readonly slow: SlowDelay
-  /** When the oldest heartbeat left that is not answered; null when all are. */
-  sentAt: number | null
+  /** The heartbeat whose answer is waited for. */
+  waiting: { readonly sequence: number; readonly sentAt: number } | null
 }
 
 export class ReplicaTiming {
@@ -41,17 +41,19 @@ export class ReplicaTiming {
     this.#adaptedAt = now
   }
 
-  heartbeatLeaves(to: MemberId): void {
-    const roundTrip = this.#roundTrips.get(to) ?? { slow: new SlowDelay(), sentAt: null }
+  heartbeatLeaves(to: MemberId, sequence: number): void {
+    const roundTrip = this.#roundTrips.get(to) ?? { slow: new SlowDelay(), waiting: null }
     this.#roundTrips.set(to, roundTrip)
-    roundTrip.sentAt ??= this.#parts.clock.monotonic()
+    roundTrip.waiting ??= { sequence, sentAt: this.#parts.clock.monotonic() }
   }
 
-  heartbeatAnswered(from: MemberId): void {
+  /** The answer to a later heartbeat shows that the one waited for is lost. */
+  heartbeatAnswered(from: MemberId, sequence: number): void {
     const roundTrip = this.#roundTrips.get(from)
-    if (roundTrip === undefined || roundTrip.sentAt === null) return
-    roundTrip.slow.add(this.#parts.clock.monotonic() - roundTrip.sentAt)
-    roundTrip.sentAt = null
+    const waiting = roundTrip?.waiting ?? null
+    if (roundTrip === undefined || waiting === null || sequence < waiting.sequence) return
+    roundTrip.waiting = null
+    if (sequence === waiting.sequence) roundTrip.slow.add(this.#parts.clock.monotonic() - waiting.sentAt)
   }
 
   /** What was on its way there is lost. */
@@ -79,10 +81,12 @@ export class ReplicaTiming {
     const { electionMs } = this.#pace
     if (electionMs === before.electionMs) return
     raft.setElectionTimeout(Math.round(electionMs / TICK_MS))
-    const what = measured.flushMs >= measured.roundTripMs ? "the disk's flushes" : 'round trips'
-    const took = Math.round(Math.max(measured.flushMs, measured.roundTripMs))
-    if (electionMs < before.electionMs) log.info(`the election timeout is lowered to ${electionMs} ms`)
-    else log.warn(`${what} take ${took} ms, the election timeout is raised to ${electionMs} ms`)
+    const flushMs = Math.round(measured.flushMs)
+    const fields = { flushMs, roundTripMs: Math.round(measured.roundTripMs), electionMs }
+    if (electionMs < before.electionMs) log.info('the election timeout is lowered', fields)
+    else if (measured.flushMs < measured.roundTripMs) {
+      log.warn('other members answer slowly, the election timeout is raised', fields)
+    } else log.warn("the disk's flushes are slow, the election timeout is raised", fields)
   }
 
   /** Of the slowest member of the fastest quorum: one that is slower harms nobody but itself. */
@@ -107,7 +111,7 @@ export class ReplicaTiming {
     const leads = raft.role === 'leader'
     raft.setDiskStalls(stalls)
     if (!stalls) log.info('the disk answers again')
-    else log.warn(`the disk has not answered for ${Math.round(stalledMs)} ms`, { handsOver: leads })
+    else log.warn('the disk does not answer', { flushMs: Math.round(stalledMs), handsOver: leads })
   }
 
   describe(): StoreTiming {

@@ -50,6 +50,8 @@ export interface ProposerRequest {
 export interface PeerNetwork {
   /** Who else is a member: links to all of them should stand before they are needed. */
   connectTo(members: readonly MemberId[]): void
+  /** The link stands, as far as known here. */
+  reaches(member: MemberId): boolean
   send(to: MemberId, message: PeerMessage): void
 }
 
@@ -162,7 +164,7 @@ export class Replica {
   }
 
   #step(message: Message): void {
-    if (message.type === 'heartbeat-reply') this.#timing.heartbeatAnswered(message.from)
+    if (message.type === 'heartbeat-reply') this.#timing.heartbeatAnswered(message.from, message.sequence)
     this.#parts.raft.step(message)
   }
 
@@ -186,6 +188,11 @@ export class Replica {
     this.#timing.linkClosed(peer)
     this.#parts.raft.linkClosed(peer)
     this.#advance()
+  }
+
+  /** The link to a member stands: what the leader did not get while it was down is asked again. */
+  linkOpened(): void {
+    if (!this.#stopped) this.#post()
   }
 
   changeMembership(target: Membership): ChangeOutcome {
@@ -228,7 +235,7 @@ export class Replica {
   #carryOut(ready: Ready): void {
     const { raft, wal, network } = this.#parts
     for (const message of ready.messages) {
-      if (message.type === 'heartbeat') this.#timing.heartbeatLeaves(message.to)
+      if (message.type === 'heartbeat') this.#timing.heartbeatLeaves(message.to, message.sequence)
       network?.send(message.to, { type: 'raft', message })
     }
     for (const entry of ready.committed) this.#committed.push(entry)
@@ -305,7 +312,8 @@ export class Replica {
 
   #hasNews(): boolean {
     const { raft, wal, clock } = this.#parts
-    const key = `${raft.role === 'leader'} ${raft.leader} ${raft.term} ${raft.transferring} ${wal.fullSegments}`
+    const role = raft.role === 'leader'
+    const key = `${role} ${raft.leader} ${raft.term} ${this.#accepts} ${wal.fullSegments}`
     const now = clock.monotonic()
     const settled = key === this.#posted && raft.configuration === this.#postedConfiguration
     if (settled && now < this.#postedAt + STATUS_MS) return false
@@ -346,8 +354,14 @@ export class Replica {
       lastIndex: raft.log.lastIndex,
       logBytes: wal.bytes,
       fullSegments: wal.fullSegments,
-      accepts: raft.leader !== 0 && !raft.transferring,
+      accepts: this.#accepts,
     }
+  }
+
+  get #accepts(): boolean {
+    const { raft, network } = this.#parts
+    if (raft.leader === 0 || raft.transferring) return false
+    return raft.leader === raft.id || (network?.reaches(raft.leader) ?? false)
   }
 
   details(): RaftThreadDetails {

@@ -43,6 +43,8 @@ export interface PeerLinksParts {
   readonly clock: Clock
   readonly log: Log
   readonly onMessage: (from: MemberId, message: PeerMessage) => void
+  /** The link to a member stands. */
+  readonly onOpened: (peer: MemberId) => void
   /** The link from a member is closed: it may be dead. */
   readonly onClosed: (peer: MemberId) => void
 }
@@ -98,6 +100,10 @@ export class PeerLinks implements PeerNetwork {
       link.finish()
       this.#outgoing.delete(id)
     }
+  }
+
+  reaches(member: MemberId): boolean {
+    return this.#outgoing.get(member)?.ready ?? false
   }
 
   send(to: MemberId, message: PeerMessage): void {
@@ -190,6 +196,10 @@ class OutgoingLink {
     this.#dial()
   }
 
+  get ready(): boolean {
+    return this.#ready
+  }
+
   send(message: PeerMessage): void {
     if (!this.#ready || this.#socket === null || this.#socket.writableLength > QUEUE_BYTES_MAX) return
     this.#socket.write(encodeMessage(message))
@@ -234,6 +244,7 @@ class OutgoingLink {
       socket.setTimeout(0)
       this.#ready = true
       this.#attempts = 0
+      this.#parts.onOpened(this.#to)
     })
     socket.on('error', error => {
       this.#parts.log.debug('a peer cannot be reached', { member: this.#to, why: error.message })

@@ -108,9 +108,9 @@ function takeBodyApart(body: MessageBody): Parts {
         kind: 'append-refusal',
       }
     case 'heartbeat':
-      return plain(body.commit, body.read, body.electionTicks)
+      return plain(body.commit, body.read, body.electionTicks, body.sequence)
     case 'heartbeat-reply':
-      return plain(body.read)
+      return plain(body.read, body.sequence)
     case 'read-index':
     case 'read-index-refusal':
       return plain(body.context)
@@ -208,9 +208,9 @@ function readBody(kind: RaftKind, number: () => number, rest: () => Buffer): Mes
       return { type: 'append-reply', rejected: true, ...place }
     }
     case 'heartbeat':
-      return { type: kind, commit: number(), read: number(), electionTicks: number() }
+      return { type: kind, commit: number(), read: number(), electionTicks: number(), sequence: number() }
     case 'heartbeat-reply':
-      return { type: kind, read: number() }
+      return { type: kind, read: number(), sequence: number() }
     case 'read-index':
     case 'read-index-refusal':
       return { type: kind, context: number() }

@@ -12,7 +12,7 @@ import { createPeerAuthority, identityOf, issuePeer } from './peer-credentials.t
 
 const heartbeat = (from: number, to: number): PeerMessage => ({
   type: 'raft',
-  message: { type: 'heartbeat', from, to, term: 1, commit: 2, read: 3, electionTicks: 30 },
+  message: { type: 'heartbeat', from, to, term: 1, commit: 2, read: 3, electionTicks: 30, sequence: 1 },
 })
 
 class Peer {
@@ -38,6 +38,7 @@ class Peer {
         this.received.push({ from, message })
         notice()
       },
+      onOpened: () => {},
       onClosed: peer => {
         this.closed.push(peer)
         notice()
