@@ -8,7 +8,7 @@ const benchmarks = {
 }
 
 const names = Object.keys(benchmarks)
-const [name] = process.argv.slice(2).filter(argument => !argument.startsWith('--'))
+const [name] = process.argv.slice(2)
 if (name === undefined || !Object.hasOwn(benchmarks, name)) {
   process.stderr.write(`usage: npm run bench -- NAME [--json]\nNAME is one of: ${names.join(', ')}\n`)
   process.exit(2)

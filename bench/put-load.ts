@@ -1,6 +1,4 @@
-/** Writers that put one key after the other, in process or over etcd's API, and how long each put took. */
-
-import type { Store } from '../src/runtime/store/store.ts'
+/** Writers that put one key after the other over etcd's API, and how long each put took. */
 import { frame, GrpcClient } from '../test/support/grpc-client.ts'
 
 const PUT = '/etcdserverpb.KV/Put'
@@ -15,49 +13,35 @@ export interface Load {
 export interface Outcome {
   readonly puts: number
   readonly putsPerSecond: number
+  readonly p50Ms: number
   readonly p99Ms: number
 }
 
-async function run(load: Load, put: (writer: number, count: number) => Promise<void>): Promise<Outcome> {
+/** Against the unix socket at `path`. */
+export async function loadEndpoint(path: string, load: Load): Promise<Outcome> {
+  const connections = Math.min(load.writers, CONNECTIONS_MAX)
+  const clients = Array.from({ length: connections }, () => new GrpcClient({ path }))
+  const value = Buffer.alloc(load.valueBytes, 'x')
   const took: number[] = []
   const start = performance.now()
   const end = start + load.milliseconds
   const write = async (writer: number) => {
     for (let count = 0; performance.now() < end; count++) {
       const before = performance.now()
-      await put(writer, count)
+      const key = `/load/${String(writer).padStart(4, '0')}/${count % 1000}`
+      await putOver(clients[writer % connections] as GrpcClient, key, value)
       took.push(performance.now() - before)
     }
   }
-  await Promise.all(Array.from({ length: load.writers }, (_, writer) => write(writer)))
-  const seconds = (performance.now() - start) / 1000
-  took.sort((a, b) => a - b)
-  const p99Ms = took[Math.floor(took.length * 0.99)] ?? 0
-  return { puts: took.length, putsPerSecond: took.length / seconds, p99Ms }
-}
-
-const keyOf = (writer: number, count: number) => `/load/${String(writer).padStart(4, '0')}/${count % 1000}`
-
-export function loadStore(store: Store, load: Load): Promise<Outcome> {
-  return run(load, async (writer, count) => {
-    const value = Buffer.alloc(load.valueBytes, count & 0xff)
-    const operations = [{ type: 'put' as const, key: keyOf(writer, count), value }]
-    await store.transact({ compares: [], operations })
-  })
-}
-
-export async function loadEndpoint(path: string, load: Load): Promise<Outcome> {
-  const connections = Math.min(load.writers, CONNECTIONS_MAX)
-  const clients = Array.from({ length: connections }, () => new GrpcClient({ path }))
-  const value = Buffer.alloc(load.valueBytes, 'x')
   try {
-    return await run(load, async (writer, count) => {
-      const client = clients[writer % connections] as GrpcClient
-      await putOver(client, keyOf(writer, count), value)
-    })
+    await Promise.all(Array.from({ length: load.writers }, (_, writer) => write(writer)))
   } finally {
     for (const client of clients) client.close()
   }
+  const seconds = (performance.now() - start) / 1000
+  took.sort((a, b) => a - b)
+  const at = (share: number) => took[Math.floor(took.length * share)] ?? 0
+  return { puts: took.length, putsPerSecond: took.length / seconds, p50Ms: at(0.5), p99Ms: at(0.99) }
 }
 
 /** Rejects unless the server said that it is done. */
