@@ -48,6 +48,9 @@ async function handle(message: ToRaft): Promise<void> {
     case 'drop':
       replica.drop(message.index)
       break
+    case 'cluster-version':
+      replica.setClusterVersion(message.version)
+      break
     case 'peers':
       setTable(table, message.table)
       break
@@ -147,6 +150,7 @@ function createLinks({ raft }: StartedCore, peers: ThreadPeers, table: ReadonlyM
     clock: systemClock,
     log,
     onMessage: (from, message) => guarded(() => receive(from, message)),
+    onOpened: () => guarded(() => opened?.replica.linkOpened()),
     onClosed: peer => guarded(() => opened?.replica.linkClosed(peer)),
   })
 }
