@@ -3,6 +3,7 @@ import { request as httpRequest } from 'node:http'
 import { type ErrorCode, errorCodes, Mk8sError, messageOf, systemCodeOf } from '../base/errors.ts'
 import type { AddNodeAnswer, AddNodeRequest } from './add-node.ts'
 import type { DatastoreCheck, DatastoreCompaction, DatastoreDetails } from './datastore-details.ts'
+import type { RemovalOutcome, RemovalRequest } from './node-removal.ts'
 import type { NodeStatus } from './node-status.ts'
 
 const ANSWER_BYTES_MAX = 4 * 1024 * 1024
@@ -10,6 +11,8 @@ const ANSWER_BYTES_MAX = 4 * 1024 * 1024
 const ANSWER_MS_MAX = 10_000
 /** How long it may take to read a whole datastore. */
 const CHECK_MS_MAX = 10 * 60_000
+/** How long a node may take to leave, beside the time for its pods. */
+const REMOVAL_MS_MAX = 3 * 60_000
 
 export interface AdminClient {
   /** With `waitReadyMs`, the answer comes once the node is ready or that time is over, whichever is first; `answerMs` is for the answer itself. */
@@ -19,6 +22,7 @@ export interface AdminClient {
   datastore(): Promise<DatastoreDetails>
   checkDatastore(): Promise<DatastoreCheck>
   compactDatastore(): Promise<DatastoreCompaction>
+  removeNode(request: RemovalRequest): Promise<RemovalOutcome>
   /** Has a join token made. */
   addNode(request: AddNodeRequest): Promise<AddNodeAnswer>
 }
@@ -44,6 +48,15 @@ export function createAdminClient(socketPath: string): AdminClient {
     },
     async compactDatastore() {
       return (await ask(socketPath, 'POST', '/v1/datastore/compact', ANSWER_MS_MAX)) as DatastoreCompaction
+    },
+    async removeNode({ name, force, drainMs }) {
+      const query = new URLSearchParams({
+        force: String(force),
+        drain: String(drainMs),
+        ...(name && { name }),
+      })
+      const path = `/v1/remove-node?${query}`
+      return (await ask(socketPath, 'POST', path, drainMs + REMOVAL_MS_MAX)) as RemovalOutcome
     },
     async addNode(request) {
       return (await ask(socketPath, 'POST', '/v1/join-tokens', ANSWER_MS_MAX, request)) as AddNodeAnswer

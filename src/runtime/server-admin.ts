@@ -1,7 +1,9 @@
 /** Builds the admin socket of a node: what it tells and does while the node waits for its cluster, and after. */
 import type { Clock } from '../base/clock.ts'
 import type { Component } from '../base/component.ts'
+import { Mk8sError } from '../base/errors.ts'
 import type { Log } from '../base/log.ts'
+import type { RemovalOutcome, RemovalRequest } from '../client/node-removal.ts'
 import type { Problem } from '../client/node-status.ts'
 import type { NodeConfig } from '../config/node-config.ts'
 import { ADMIN_GROUP, groupId } from '../host/groups.ts'
@@ -19,6 +21,7 @@ export interface RunningParts {
   readonly supervisor: Supervisor
   readonly api: Api
   readonly stopWorkloads: () => Promise<void>
+  readonly removeNode: (request: RemovalRequest) => Promise<RemovalOutcome>
 }
 
 export interface AdminNeeds {
@@ -36,6 +39,11 @@ export function buildAdmin(needs: AdminNeeds): Component {
   const { config, members, running, clock } = needs
   const log = needs.log.child({ component: 'admin' })
   const startedAtMs = clock.now()
+  const removeNode = (request: RemovalRequest) => {
+    const parts = running()
+    if (parts === null) throw waiting()
+    return parts.removeNode(request)
+  }
   const adminGroup = groupId(ADMIN_GROUP)
   return createAdminServer({
     socketPath: nodePaths(config.dataDir).adminSocket,
@@ -65,6 +73,7 @@ export function buildAdmin(needs: AdminNeeds): Component {
         needs.onStopRequested()
       },
       datastore: needs.datastore,
+      removeNode,
     },
   })
 }
@@ -74,6 +83,15 @@ const WAITING = {
   ok: false,
   reason: 'it waits for a leader, and to catch up with it',
 }
+
+const waiting = (): Mk8sError =>
+  new Mk8sError(
+    'store/no-leader',
+    'the datastore has no leader, so no node can be taken out of the cluster',
+    {
+      hint: 'start the other servers; or, when too many are lost for good: mk8s recover',
+    },
+  )
 
 function problemsOf(api: Api, clock: Clock): Problem[] {
   const { objects } = api.server

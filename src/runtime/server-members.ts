@@ -7,6 +7,7 @@ import type { Clock } from '../base/clock.ts'
 import type { Component } from '../base/component.ts'
 import type { Log } from '../base/log.ts'
 import { isNotFound, KubeClient } from '../client/kube-client.ts'
+import type { RemovalOutcome, RemovalRequest } from '../client/node-removal.ts'
 import { NODES } from '../client/resources.ts'
 import { clusterInitPath } from '../config/config-files.ts'
 import type { ClusterConfig, NodeConfig } from '../config/node-config.ts'
@@ -15,9 +16,11 @@ import type { ApiServer } from './apiserver/apiserver.ts'
 import { createMemberClient } from './members/member-client.ts'
 import { createMemberStatus, type MemberStatus } from './members/member-status.ts'
 import { createPeerDirectory, type OwnMember, type PeerDirectory } from './members/peer-directory.ts'
+import { removeNode } from './members/removal.ts'
 import { createRoleKeeper, type RoleKeeper } from './members/role-keeper.ts'
 import type { Pki } from './pki/pki.ts'
 import { ENTRY_FORMAT_VERSION } from './raft/entry.ts'
+import type { PeerCredentials } from './store/peers/links.ts'
 import type { RaftStore } from './store/raft-store.ts'
 
 export interface MembersNeeds {
@@ -35,15 +38,21 @@ export interface Members {
   readonly directory: PeerDirectory
   readonly status: MemberStatus
   /** The leader's first duty of a term. */
-  keeperOf(term: number, needs: KeeperNeeds): Component
+  keeperOf(term: number, needs: ApiNeeds): Component
+  /** `mk8s remove-node` and `mk8s leave`. */
+  removeNode(request: RemovalRequest, needs: RemovalNeeds): Promise<RemovalOutcome>
 }
 
-export interface KeeperNeeds {
+interface ApiNeeds {
   readonly cluster: ClusterConfig
   readonly server: ApiServer
 }
 
-/** Who removes the Nodes of servers that have left. */
+interface RemovalNeeds extends ApiNeeds {
+  readonly stopWorkloads: () => Promise<void>
+}
+
+/** Who drains nodes and removes those that have left. */
 const MEMBERS_USER = { username: 'mk8s:members', groups: ['system:masters', 'system:authenticated'] }
 
 export function buildMembers(needs: MembersNeeds): Members {
@@ -85,7 +94,27 @@ export function buildMembers(needs: MembersNeeds): Members {
       keeper = createRoleKeeper({ store, term, votersWanted: cluster.voters, deleteNode, clock, log })
       return keeper
     },
+    removeNode(request, { cluster, server, stopWorkloads }) {
+      const kube = new KubeClient(server.transportFor(MEMBERS_USER), { userAgent: 'mk8s/members' })
+      const { nodeName } = config
+      const parts = {
+        store,
+        status,
+        client: kube,
+        nodeName,
+        votersWanted: cluster.voters,
+        stopWorkloads,
+        clock,
+        log,
+      }
+      return removeNode(parts, request)
+    },
   }
+}
+
+export function peerCredentialsOf({ authorities, leaves }: Pki): PeerCredentials {
+  const { certificate, key } = leaves.peer
+  return { certificate, key, authority: authorities['peer-ca'].certificate }
 }
 
 function ownMember({ memberId, nodeName, bindAddress, ports, failureDomain }: NodeConfig): OwnMember {

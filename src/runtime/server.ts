@@ -153,7 +153,11 @@ async function buildNodeParts(
   const manifests = isFirstStart(store) ? [firstManifests(parts, store, api, shared)] : []
   const components = [...api.components, ...datastore.components, ...node.components, duties, ...manifests]
   const supervisor = createSupervisor({ components, clock, log: log.child({ component: 'supervisor' }) })
-  return { supervisor, api, stopWorkloads: node.stopWorkloads }
+  const { stopWorkloads } = node
+  return {
+    ...{ supervisor, api, stopWorkloads },
+    removeNode: request => members.removeNode(request, { cluster, server: api.server, stopWorkloads }),
+  }
 }
 
 function firstManifests(parts: ServerParts, store: RaftStore, api: Api, shared: Shared): Component {

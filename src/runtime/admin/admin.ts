@@ -10,6 +10,7 @@ import { Mk8sError, messageOf, systemCodeOf } from '../../base/errors.ts'
 import type { Log } from '../../base/log.ts'
 import type { AddNodeAnswer, AddNodeRequest } from '../../client/add-node.ts'
 import type { DatastoreCheck, DatastoreCompaction, DatastoreDetails } from '../../client/datastore-details.ts'
+import type { RemovalOutcome, RemovalRequest } from '../../client/node-removal.ts'
 import type { NodeStatus } from '../../client/node-status.ts'
 import { isMap } from '../../kube/json-map.ts'
 
@@ -34,6 +35,8 @@ export interface AdminHandlers {
   readonly datastore: DatastoreHandlers
   /** Absent on a node that cannot make tokens: a worker, or one that still waits for its cluster. */
   readonly addNode?: (request: AddNodeRequest) => Promise<AddNodeAnswer>
+  /** Takes a node out of the cluster; when it is this one, it has left once this resolves. Absent as `addNode` is. */
+  readonly removeNode?: (request: RemovalRequest) => Promise<RemovalOutcome>
 }
 
 export interface DatastoreHandlers {
@@ -149,7 +152,23 @@ async function route(
     await handlers.stop({ workloads })
     return { stopping: true }
   }
+  if (path === 'POST /v1/remove-node') return removeNode(handlers, query)
   return routeDatastore(handlers.datastore, path)
+}
+
+async function removeNode(handlers: AdminHandlers, query: URLSearchParams): Promise<RemovalOutcome> {
+  if (handlers.removeNode === undefined)
+    throw new Mk8sError('refused', 'this node cannot take a node out of the cluster now', {
+      why: 'it is a worker, or still waits for the datastore',
+      hint: 'run mk8s remove-node on a server that is ready; for what is missing here: mk8s status',
+    })
+  const name = query.get('name')
+  const drainMs = Number(query.get('drain')) || 0
+  return handlers.removeNode({
+    ...(name !== null && { name }),
+    force: query.get('force') === 'true',
+    drainMs,
+  })
 }
 
 async function makeToken(handlers: AdminHandlers, request: IncomingMessage): Promise<AddNodeAnswer> {

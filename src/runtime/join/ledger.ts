@@ -11,6 +11,7 @@ import {
   type MemberRecord,
   memberKey,
 } from '../members/member-record.ts'
+import { removedNodeKey } from '../members/removed-nodes.ts'
 import type { Compare, Operation, Store } from '../store/store.ts'
 import { hashSecret, sameHash } from './token-text.ts'
 import {
@@ -138,6 +139,8 @@ export class Ledger {
       const operations: Operation[] = [
         { type: 'put', key: SERIAL_KEY, value: encodeRecord({ attempt: attemptId }) },
         put(commit(found.token, attemptId, nowMs)),
+        // A node of this name may have been taken out before.
+        { type: 'delete', key: removedNodeKey(found.attempt.node.name) },
       ]
       if (record !== null)
         operations.push({ type: 'put', key: memberKey(record.id), value: encodeMember(record) })

@@ -11,6 +11,7 @@ export interface AuthorizerParts {
   readonly objects: ObjectReader
   /** The rules of the ClusterRole system:node (`bootstrap/node-rules.ts`). */
   readonly nodeRules: readonly PolicyRule[]
+  readonly isRemoved?: (node: string) => boolean
 }
 
 export interface RbacAuthorizer extends Authorizer {

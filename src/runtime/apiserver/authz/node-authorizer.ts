@@ -23,10 +23,13 @@ const READS = ['get', 'list', 'watch']
 export function createNodeAuthorizer(parts: {
   readonly objects: ObjectReader
   readonly nodeRules: readonly PolicyRule[]
+  /** Whether a node of this name was taken out of the cluster, although its certificate is still valid. */
+  readonly isRemoved?: (node: string) => boolean
 }): (attributes: RequestAttributes) => Decision {
   return attributes => {
     const node = nodeNameOf(attributes.user)
     if (node === null) return noOpinion('')
+    if (parts.isRemoved?.(node)) return noOpinion(`the node ${node} was taken out of the cluster`)
     if (attributes.isResource) {
       const special = decideSpecial(node, attributes, parts.objects)
       if (special !== null) return special
