@@ -1,142 +1,147 @@
-/** Three members in three processes, over TLS and real disks: the leader is killed, and writing goes on. */
+/**
+ * Members in processes of their own, over TLS and real disks, under load from clients of every member: killed and
+ * started again, standing still, behind slow and silent links. Afterwards everything that any client was told is
+ * checked: no acknowledged write is lost, registers are linearizable, watches are complete and in order.
+ */
 import assert from 'node:assert/strict'
-import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { createPeerAuthority, identityOf, issuePeer } from '../unit/runtime/store/peers/peer-credentials.ts'
-import type { FromMember, MemberConfig, ToMember } from './store-cluster-writer.ts'
+import { must } from '../../src/base/assert.ts'
+import { seededRandom } from '../../src/base/random.ts'
+import { type HistoryFigures, StoreClients } from '../support/store-clients.ts'
+import { type ClusterOptions, StoreCluster } from '../support/store-cluster.ts'
+import { acknowledged, describeTimes, failover, timesOf } from '../support/store-failover.ts'
+import type { StoreMember } from '../support/store-member.ts'
+import { StoreRelays } from '../support/store-relays.ts'
+import { until } from '../support/until.ts'
 
-const KILLS = 5
-/** Generous, because the machine may be busy; the median on an idle one is in the datastore's notes. */
-const FAILOVER_MAX_MS = 3000
+/** Generous, because the machine may be busy; the figures are what `node scripts/faults.ts` says on an idle one. */
+const FAILOVER_MAX_MS = 5_000
 
-class MemberProcess {
-  readonly id: number
-  readonly process: ChildProcess
-  readonly said: FromMember[] = []
-  #changed = Promise.withResolvers<void>()
-
-  constructor(config: MemberConfig) {
-    this.id = config.member
-    const script = join(import.meta.dirname, 'store-cluster-writer.ts')
-    const stdio = ['ignore', 'inherit', 'inherit', 'ipc'] as const
-    this.process = spawn(process.execPath, [script, JSON.stringify(config)], { stdio: [...stdio] })
-    this.process.on('message', message => {
-      this.said.push(message as FromMember)
-      this.#changed.resolve()
-      this.#changed = Promise.withResolvers()
-    })
-  }
-
-  get leader(): number {
-    const status = this.said.findLast(message => message.type === 'status')
-    return status?.leader ?? 0
-  }
-
-  get voters(): readonly number[] {
-    return this.said.findLast(message => message.type === 'status')?.voters ?? []
-  }
-
-  send(message: ToMember): void {
-    this.process.send(message)
-  }
-
-  async until<T>(find: () => T | undefined | false | null): Promise<T> {
-    for (;;) {
-      const found = find()
-      if (found) return found
-      await this.#changed.promise
-    }
-  }
-
-  async put(key: string, value: string): Promise<string | null> {
-    this.send({ type: 'put', key, value })
-    const found = () => this.said.find(message => message.type === 'written' && message.value === value)
-    const written = await this.until(found)
-    return written.type === 'written' ? written.error : null
-  }
-
-  async get(key: string): Promise<string | null> {
-    const before = this.said.length
-    this.send({ type: 'get', key })
-    const got = await this.until(() => this.said.slice(before).find(message => message.type === 'got'))
-    return got.type === 'got' ? got.value : null
-  }
-
-  kill(): Promise<void> {
-    return new Promise(resolve => {
-      this.process.once('exit', () => resolve())
-      this.process.kill('SIGKILL')
-    })
-  }
+async function started(t: TestContext, options: ClusterOptions, voters?: number): Promise<StoreCluster> {
+  const cluster = await StoreCluster.start(options, voters)
+  t.after(() => cluster.close())
+  return cluster
 }
 
-async function startCluster(t: TestContext): Promise<MemberProcess[]> {
-  const directory = mkdtempSync(join(tmpdir(), 'mk8s-cluster-'))
-  const authority = await createPeerAuthority()
-  const identities = { 1: identityOf(1), 2: identityOf(2), 3: identityOf(3) }
-  const members: MemberProcess[] = []
-  t.after(async () => {
-    await Promise.all(
-      members.map(async member => member.process.exitCode ?? member.process.signalCode ?? member.kill()),
-    )
-    rmSync(directory, { recursive: true, force: true })
-  })
-  for (const member of [1, 2, 3]) {
-    const credentials = await issuePeer(authority, member)
-    members.push(
-      new MemberProcess({ member, directory: join(directory, `${member}`), identities, credentials }),
-    )
-  }
-  const ports = await Promise.all(
-    members.map(member => member.until(() => member.said.find(message => message.type === 'listening'))),
-  )
-  const addresses = Object.fromEntries(
-    ports.map((said, at) => [at + 1, { host: '127.0.0.1', port: said.type === 'listening' ? said.port : 0 }]),
-  )
-  for (const member of members) member.send({ type: 'peers', addresses })
-  return members
+function tell(t: TestContext, figures: HistoryFigures): void {
+  const said = Object.entries(figures).map(([name, count]) => `${count} ${name}`)
+  t.diagnostic(said.join(', '))
+  assert.equal(figures.undecided, 0)
+  assert.ok(figures.acknowledged > 100, `${figures.acknowledged} writes were acknowledged`)
 }
 
-/** Member 1 begins alone; the others learn, and then all three vote, in one change. */
-async function formCluster(members: readonly MemberProcess[]): Promise<void> {
-  const [one] = members as [MemberProcess]
-  await one.until(() => one.leader === 1)
-  assert.equal(await one.put('first', 'alone'), null)
-  const change = async (voters: number[], learners: number[]) => {
-    for (let outcome = ''; outcome !== 'accepted'; ) {
-      const before = one.said.length
-      one.send({ type: 'change', voters, learners })
-      const said = await one.until(() => one.said.slice(before).find(message => message.type === 'changed'))
-      outcome = said.type === 'changed' ? said.outcome : ''
-      await new Promise(resolve => setImmediate(resolve))
-    }
-  }
-  await change([1], [2, 3])
-  await change([1, 2, 3], [])
-  await Promise.all(
-    members.map(member => member.until(() => member.voters.length === 3 && member.leader === 1)),
-  )
-}
-
-test('a killed leader is replaced, and nothing that was acknowledged is lost', async t => {
+test('members that are killed and start again lose nothing, and the leader is replaced at once', async t => {
+  const cluster = await started(t, { size: 3 })
+  const clients = new StoreClients({ cluster, random: seededRandom(1) })
   const times: number[] = []
-  for (let round = 0; round < KILLS; round++) {
-    const members = await startCluster(t)
-    await formCluster(members)
-    const [one, two, three] = members as [MemberProcess, MemberProcess, MemberProcess]
-    for (let n = 0; n < 20; n++) assert.equal(await two.put(`key${n}`, `value${n}`), null)
-    const killed = performance.now()
-    await one.kill()
-    assert.equal(await two.put('after', 'the kill'), null)
-    times.push(performance.now() - killed)
-    for (let n = 0; n < 20; n++) assert.equal(await three.get(`key${n}`), `value${n}`)
-    assert.equal(await three.get('after'), 'the kill')
-    await Promise.all([two.kill(), three.kill()])
+  for (let round = 0; round < 3; round++) {
+    const { leader, milliseconds } = await failover(cluster, struck => struck.kill())
+    times.push(milliseconds)
+    await leader.start()
+    await acknowledged(leader)
+    await clients.worked()
+    const follower = must((await cluster.followers())[0], 'a follower')
+    await follower.kill()
+    await clients.worked()
+    await follower.start()
+    await acknowledged(follower)
   }
-  times.sort((a, b) => a - b)
-  t.diagnostic(`until the next acknowledged write, ms: ${times.map(time => time.toFixed(0)).join(' ')}`)
-  assert.ok((times.at(-1) ?? 0) < FAILOVER_MAX_MS, `${times}`)
+  tell(t, await clients.check())
+  t.diagnostic(`until a write was acknowledged after SIGKILL of the leader, ${describeTimes(timesOf(times))}`)
+  assert.ok(timesOf(times).worst < FAILOVER_MAX_MS)
+})
+
+test('members that stand still hold nobody up, and know nothing better when they go on', async t => {
+  const cluster = await started(t, { size: 3 })
+  const clients = new StoreClients({ cluster, random: seededRandom(2) })
+  const times: number[] = []
+  for (let round = 0; round < 2; round++) {
+    const { leader, milliseconds } = await failover(cluster, struck => struck.freeze())
+    times.push(milliseconds)
+    await clients.worked()
+    leader.thaw()
+    await acknowledged(leader)
+    const follower = must((await cluster.followers())[0], 'a follower')
+    follower.freeze()
+    await clients.worked()
+    follower.thaw()
+    await acknowledged(follower)
+  }
+  tell(t, await clients.check())
+  t.diagnostic(`until a write was acknowledged after SIGSTOP of the leader, ${describeTimes(timesOf(times))}`)
+  assert.ok(timesOf(times).worst < FAILOVER_MAX_MS)
+})
+
+test('slow, lossy and silent links delay a cluster and break none of its promises', async t => {
+  const random = seededRandom(3)
+  const relays = new StoreRelays(random)
+  const cluster = await StoreCluster.create({ size: 3, route: relays.route })
+  t.after(async () => {
+    await cluster.close()
+    relays.close()
+  })
+  await relays.open()
+  await cluster.form(3)
+  const clients = new StoreClients({ cluster, random })
+  relays.disturb({ delayMs: 100, loss: 0.1 })
+  for (const member of cluster.members) await acknowledged(member)
+  await clients.worked(20)
+  relays.heal()
+  await clients.worked()
+  for (let round = 0; round < 3; round++) {
+    const { id } = await cluster.leader()
+    const others = [1, 2, 3].filter(other => other !== id)
+    // What the leader sends is lost, what it is sent is not; then the other way round; then both.
+    if (round !== 1) relays.disturb({ silent: true }, [id], others)
+    if (round !== 0) relays.disturb({ silent: true }, others, [id])
+    await acknowledged(cluster.member(must(others[0], 'another member')))
+    await clients.worked()
+    relays.heal()
+    await acknowledged(cluster.member(id))
+  }
+  tell(t, await clients.check())
+})
+
+test('five members go on without two, and wait without three', async t => {
+  const cluster = await started(t, { size: 5 })
+  const clients = new StoreClients({ cluster, random: seededRandom(4), clients: 4 })
+  const { leader } = await failover(cluster, struck => struck.kill())
+  const second = must((await cluster.followers())[0], 'a follower')
+  await second.kill()
+  await clients.worked(60)
+  const last = await cluster.leader()
+  const [third, rest] = cluster.serving.filter(member => member !== last) as [StoreMember, StoreMember]
+  await third.kill()
+  let done = false
+  const waits = rest.put('waits', 'for a third').finally(() => {
+    done = true
+  })
+  await until('the leader knows that it leads nobody', async () => !(await last.call('status')).leader)
+  assert.equal(done, false, 'two of five wrote')
+  await Promise.all([leader, second, third].map(member => member.start()))
+  await waits
+  await clients.worked()
+  tell(t, await clients.check())
+})
+
+test('leadership is handed over, and members come and go, while everybody writes', async t => {
+  const cluster = await started(t, { size: 4 }, 3)
+  const clients = new StoreClients({ cluster, random: seededRandom(5) })
+  for (let round = 0; round < 3; round++) {
+    const leader = await cluster.leader()
+    const { membership } = await leader.call('status')
+    const target = must(
+      membership.voters.find(id => id !== leader.id),
+      'another voter',
+    )
+    await leader.call('transferLeadership', target)
+    await acknowledged(leader)
+    // The learner takes the place of the one that led.
+    const learner = must(membership.learners[0], 'a learner')
+    const voters = [...membership.voters.filter(id => id !== leader.id), learner]
+    await cluster.changeMembership({ voters, learners: [leader.id] })
+    await acknowledged(leader)
+    await clients.worked()
+  }
+  tell(t, await clients.check())
 })

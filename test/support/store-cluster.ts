@@ -92,8 +92,14 @@ export class StoreCluster {
     return found
   }
 
+  /** Whose process is there. */
   get alive(): readonly StoreMember[] {
     return this.members.filter(({ alive }) => alive)
+  }
+
+  /** Whose store is open, too; some of them may stand still. */
+  get serving(): readonly StoreMember[] {
+    return this.members.filter(({ serving }) => serving)
   }
 
   addressOf(id: number): string {
@@ -125,7 +131,7 @@ export class StoreCluster {
   /** Whoever leads, as soon as a majority of those that run and answer say so of the same one. */
   leader(deadlineMs?: number): Promise<StoreMember> {
     const find = async () => {
-      const statuses = await Promise.all(this.alive.map(member => quickStatus(member)))
+      const statuses = await Promise.all(this.serving.map(member => quickStatus(member)))
       const known = statuses.filter(status => status !== null)
       const leading = known.filter(status => status.leader).sort((a, b) => b.term - a.term)[0]
       if (leading === undefined) return null
@@ -139,16 +145,16 @@ export class StoreCluster {
 
   async followers(): Promise<StoreMember[]> {
     const leader = await this.leader()
-    return this.alive.filter(member => member !== leader)
+    return this.serving.filter(member => member !== leader)
   }
 
-  /** Every member that runs has applied what the others have. */
+  /** Every member that serves has applied what the others have. */
   async settle(deadlineMs?: number): Promise<void> {
     await until(
       'all members have the same state',
       async () => {
-        await Promise.all(this.alive.map(member => member.call('barrier')))
-        const statuses = await Promise.all(this.alive.map(member => member.call('status')))
+        await Promise.all(this.serving.map(member => member.call('barrier')))
+        const statuses = await Promise.all(this.serving.map(member => member.call('status')))
         return new Set(statuses.map(({ applied }) => applied)).size === 1
       },
       deadlineMs,

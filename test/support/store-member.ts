@@ -81,6 +81,11 @@ export class StoreMember {
     return this.#child?.pid ?? null
   }
 
+  /** The store is open; the process may be stopped nevertheless. */
+  get serving(): boolean {
+    return this.#child !== null && this.#status !== null
+  }
+
   /** As last told without being asked. */
   get lastStatus(): StoreStatus | null {
     return this.#status
