@@ -26,6 +26,32 @@ before(async () => {
 })
 after(() => cluster.stop())
 
+const leaseOf = (name: string) => ({
+  apiVersion: 'coordination.k8s.io/v1',
+  kind: 'Lease',
+  metadata: { name, namespace: 'kube-node-lease' },
+  spec: {},
+})
+
+/** A node that goes on renewing its lease until it is told to stop. */
+async function addLivingNode(name: string): Promise<() => Promise<void>> {
+  await addNode(client, name)
+  await client.create(LEASES, leaseOf(name))
+  let isOver = false
+  const renewing = (async () => {
+    while (!isOver) {
+      const patch = { spec: { renewTime: new Date().toISOString().replace('Z', '000Z') } }
+      await client.patch(LEASES, { name, namespace: 'kube-node-lease', type: 'merge', patch })
+      await new Promise(resolve => setTimeout(resolve, GRACE_MS / 10))
+    }
+  })()
+  return async () => {
+    isOver = true
+    await renewing
+  }
+}
+let endOther: () => Promise<void>
+
 const getPod = (name: string) => client.get<Pod>(PODS, { namespace: NAMESPACE, name })
 const getNode = () => client.get<Node>(NODES, { name: 'node-1' })
 const readyOf = (object: Node | Pod) =>
@@ -45,6 +71,7 @@ async function runPod(name: string, tolerations: object[]): Promise<void> {
 }
 
 test('a silent node becomes unknown, its pods unready, and those that do not tolerate it leave', async () => {
+  endOther = await addLivingNode('node-2')
   await addNode(client, 'node-1')
   const key = 'node.kubernetes.io/unreachable'
   await runPod('leaving', [{ key, operator: 'Exists', effect: 'NoExecute', tolerationSeconds: 0 }])
@@ -98,11 +125,25 @@ test('a silent node becomes unknown, its pods unready, and those that do not tol
 })
 
 test('a node that returns and renews its lease loses the taints', async () => {
-  const metadata = { name: 'node-1', namespace: 'kube-node-lease' }
   const time = '2026-01-01T00:00:00Z'
   const ready = { type: 'Ready', status: 'True', reason: 'KubeletReady', lastHeartbeatTime: time }
-  await client.create(LEASES, { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', metadata, spec: {} })
+  await client.create(LEASES, leaseOf('node-1'))
   const patch = { status: { conditions: [ready] } }
   await client.patch(NODES, { name: 'node-1', subresource: 'status', type: 'strategic', patch })
   await until('no taints', async () => ((await getNode()).spec?.taints ?? []).length === 0, WAIT_MS)
+})
+
+test('when no node is heard of any more, nobody has to leave', async () => {
+  const key = 'node.kubernetes.io/unreachable'
+  const effects = async () => {
+    const { items } = await client.list<Node>(NODES)
+    return items.map(node =>
+      node.spec?.taints?.filter(taint => taint.key === key).map(({ effect }) => effect),
+    )
+  }
+  await until('node-1 to be told to leave again', async () => (await effects())[0]?.includes('NoExecute'))
+  await endOther()
+  await until('both tainted, none evicted', async () =>
+    (await effects()).every(each => each?.join() === 'NoSchedule'),
+  )
 })

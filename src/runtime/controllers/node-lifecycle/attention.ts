@@ -4,9 +4,9 @@
  */
 import type { Clock, Timer } from '../../../base/clock.ts'
 
-const TICK_MS = 2_000
+const TICK_MS = 500
 /** A tick that is later than this is no busy moment. */
-const STALL_MS = 10_000
+const STALL_MS = 2_500
 
 export class Attention {
   readonly #clock: Clock

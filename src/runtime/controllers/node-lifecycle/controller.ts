@@ -9,11 +9,14 @@ import type { Controller, ControllerContext } from '../shared/context.ts'
 import { keyedController, keysFrom } from '../shared/keyed-controller.ts'
 import { isReady, podCondition } from '../shared/pods.ts'
 import { Attention } from './attention.ts'
-import { nodeCondition, planTaints, planUnknown } from './plan.ts'
+import { evictionFor, zoneOf } from './disruption.ts'
+import { type EvictionWill, evicts, nodeCondition, planTaints, planUnknown } from './plan.ts'
 
 const SERVICE_ACCOUNT = 'node-controller'
 const LEASE_NAMESPACE = 'kube-node-lease'
 const NODE_INDEX = 'node'
+/** How soon a node that may not be evicted yet is looked at again. */
+const LOOK_AGAIN_MS = 500
 
 interface Heartbeat {
   /** What the node last wrote; a change of it is a sign of life, whatever its own clock says. */
@@ -32,6 +35,10 @@ interface Parts {
   readonly events: EventRecorder
   /** Nodes that the events have told of. */
   readonly registered: Map<string, ObjectReference>
+  /** When a node of a zone was evicted last. */
+  readonly evicted: Map<string, number>
+  /** No node was ready when it was last looked. */
+  disruption: { isEverythingDown: boolean }
 }
 
 export function createNodeLifecycleController(context: ControllerContext): Controller {
@@ -43,7 +50,12 @@ export function createNodeLifecycleController(context: ControllerContext): Contr
   const events = context.events({ component: SERVICE_ACCOUNT, serviceAccount: SERVICE_ACCOUNT })
   const watched = { nodes, leases, pods }
   const attention = new Attention(context.clock)
-  const known = { heartbeats: new Map(), registered: new Map() }
+  const known = {
+    heartbeats: new Map(),
+    registered: new Map(),
+    evicted: new Map(),
+    disruption: { isEverythingDown: false },
+  }
   const parts: Parts = { context, client, events, attention, ...watched, ...known }
   const controller = keyedController({
     name: 'node-lifecycle-controller',
@@ -51,6 +63,7 @@ export function createNodeLifecycleController(context: ControllerContext): Contr
     sources: [
       keysFrom(nodes, node => [keyOf(node)]),
       { subscribe: add => leases.onChange((_key, next) => onLease(parts, next, add)) },
+      { subscribe: add => nodes.onChange(() => onDisruption(parts, add)) },
     ],
     reconcile: name => reconcile(parts, name),
   })
@@ -75,6 +88,16 @@ function onLease(parts: Parts, lease: Lease | null, add: (key: string) => void):
   if (node === undefined) return
   observe(parts, name, node)
   if (nodeCondition(node, 'Ready')?.status === 'Unknown') add(name)
+}
+
+/** When everything goes down or something comes up, all nodes are looked at again. */
+function onDisruption({ nodes, disruption }: Parts, add: (key: string) => void): void {
+  const [first] = nodes.list()
+  if (first === undefined) return
+  const { isEverythingDown } = evictionFor(first, nodes.list())
+  if (isEverythingDown === disruption.isEverythingDown) return
+  disruption.isEverythingDown = isEverythingDown
+  for (const node of nodes.list()) add(keyOf(node))
 }
 
 /** Milliseconds since the last sign of life, as far as this process could hear one. */
@@ -108,11 +131,41 @@ async function reconcile(parts: Parts, name: string): Promise<number | undefined
     const reason = 'NodeNotReady'
     parts.events.record(current, 'Normal', reason, `Node ${name} status is now: ${reason}`)
   }
-  const taints = planTaints(current, clock.now())
+  const { will, againMs } = decideEviction(parts, current)
+  const taints = planTaints(current, clock.now(), will)
   if (taints !== null) await writeTaints(parts, current, taints)
   const ready = nodeCondition(current, 'Ready')?.status
   if (ready !== 'True' && ready !== undefined) await markPodsNotReady(parts, name)
+  if (againMs !== undefined) return againMs
   return silentMs >= graceMs ? undefined : graceMs - silentMs
+}
+
+interface EvictionDecision {
+  readonly will: EvictionWill
+  /** It is this node's turn later. */
+  readonly againMs?: number
+}
+
+/** One node of a zone after the other, and none while too many are silent. */
+function decideEviction(parts: Parts, node: Node): EvictionDecision {
+  const ready = nodeCondition(node, 'Ready')?.status
+  if (ready === undefined || ready === 'True' || evicts(node.spec?.taints ?? [])) {
+    const { isEverythingDown } = evictionFor(node, seenWith(parts, node))
+    return { will: isEverythingDown ? 'stop' : 'evict' }
+  }
+  const { isOn, isEverythingDown, intervalMs } = evictionFor(node, seenWith(parts, node))
+  if (isEverythingDown) return { will: 'stop' }
+  const nowMs = parts.context.clock.monotonic()
+  const zone = zoneOf(node)
+  const dueMs = (parts.evicted.get(zone) ?? Number.NEGATIVE_INFINITY) + intervalMs
+  if (!isOn || nowMs < dueMs) return { will: 'keep', againMs: Math.max(dueMs - nowMs, LOOK_AGAIN_MS) }
+  parts.evicted.set(zone, nowMs)
+  return { will: 'evict' }
+}
+
+/** All nodes, this one as it is now. */
+function seenWith({ nodes }: Parts, node: Node): readonly Node[] {
+  return nodes.list().map(other => (other.metadata.name === node.metadata.name ? node : other))
 }
 
 /** A node is told of when it is first seen, as another one, and when it is gone. */

@@ -66,14 +66,19 @@ function unknownCondition(
   }
 }
 
+/** `keep`: pods that leave may go on leaving, but no further node's are told to. */
+export type EvictionWill = 'evict' | 'keep' | 'stop'
+
 /** All taints as they should be, those of others untouched; null when they are so already. */
-export function planTaints(node: Node, nowMs: number): Taint[] | null {
+export function planTaints(node: Node, nowMs: number, will: EvictionWill = 'evict'): Taint[] | null {
   const current = node.spec?.taints ?? []
-  const wanted = wantedTaints(node)
+  const wanted = wantedTaints(node).filter(
+    taint => taint.effect !== 'NoExecute' || will === 'evict' || (will === 'keep' && evicts(current)),
+  )
   const isOurs = (taint: Taint) =>
     (taint.effect === 'NoSchedule' &&
       (taint.key === UNSCHEDULABLE || SCHEDULING_TAINTS.some(each => each.key === taint.key))) ||
-    (taint.effect === 'NoExecute' && (taint.key === NOT_READY || taint.key === UNREACHABLE))
+    (taint.effect === 'NoExecute' && isGoneKey(taint.key))
   const isWanted = (taint: Taint) => wanted.some(each => isSameTaint(each, taint))
   const kept = current.filter(taint => !isOurs(taint) || isWanted(taint))
   const added = wanted
@@ -92,5 +97,11 @@ function wantedTaints(node: Node): Taint[] {
   if (ready === 'Unknown') taints.push({ key: UNREACHABLE, effect: 'NoExecute' })
   return taints
 }
+
+const isGoneKey = (key: string): boolean => key === NOT_READY || key === UNREACHABLE
+
+/** Its pods are told to leave, or were. */
+export const evicts = (taints: readonly Taint[]): boolean =>
+  taints.some(({ key, effect }) => effect === 'NoExecute' && isGoneKey(key))
 
 const isSameTaint = (a: Taint, b: Taint): boolean => a.key === b.key && a.effect === b.effect

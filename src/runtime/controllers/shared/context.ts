@@ -21,7 +21,7 @@ export interface ControllerSettings {
 }
 
 export const DEFAULT_SETTINGS = {
-  nodeMonitorGraceMs: 40_000,
+  nodeMonitorGraceMs: 9_000,
   nodeStartupGraceMs: 60_000,
   terminatedPodsMax: 12_500,
 } as const

@@ -6,6 +6,7 @@ import { planSlices } from '../../../../src/runtime/controllers/endpoint-slice/p
 import { planEndpoints } from '../../../../src/runtime/controllers/endpoints/plan.ts'
 import { planGarbage } from '../../../../src/runtime/controllers/garbage-collector/plan.ts'
 import { planPodCidr } from '../../../../src/runtime/controllers/node-ipam/plan.ts'
+import { evictionFor } from '../../../../src/runtime/controllers/node-lifecycle/disruption.ts'
 import { planTaints, planUnknown } from '../../../../src/runtime/controllers/node-lifecycle/plan.ts'
 import { planReplicaSetStatus, planReplicas } from '../../../../src/runtime/controllers/replica-set/plan.ts'
 import { planClaims } from '../../../../src/runtime/controllers/shared/owners.ts'
@@ -207,6 +208,31 @@ test('a silent node is unknown and gets taints, which leave with its return', ()
   const own = { key: 'dedicated', effect: 'NoSchedule' }
   assert.deepEqual(planTaints(node('True', { taints: [...(taints ?? []), own] }), NOW_MS), [own])
   assert.equal(planTaints(node('True'), NOW_MS), null)
+})
+
+test('nobody is evicted while most nodes of a zone, or all nodes of the cluster, are silent', () => {
+  const nodes = (...states: string[]): Node[] =>
+    states.map((state, index) => ({ ...node(state), metadata: { name: `n${index}`, uid: `n${index}` } }))
+  const inZone = (zone: string, list: Node[]): Node[] =>
+    list.map(each => ({
+      ...each,
+      metadata: { ...each.metadata, labels: { 'topology.kubernetes.io/zone': zone } },
+    }))
+  const isOn = (list: Node[]) => evictionFor(list[0] ?? node('Unknown'), list).isOn
+  assert.equal(isOn(nodes('Unknown')), false)
+  assert.equal(isOn(nodes('Unknown', 'True')), true)
+  assert.equal(isOn(nodes('Unknown', 'False', 'True')), true)
+  assert.equal(isOn(nodes('Unknown', 'Unknown', 'False', 'True', 'True')), false)
+  // A zone that is gone as a whole, while others are there.
+  const zones = [...inZone('a', nodes('Unknown', 'Unknown', 'Unknown')), ...inZone('b', nodes('True'))]
+  assert.equal(isOn(zones), true)
+  const down = node('Unknown')
+  const keys = (will: 'evict' | 'keep' | 'stop', each = down) =>
+    planTaints(each, NOW_MS, will)?.map(taint => taint.effect)
+  assert.deepEqual(keys('keep'), ['NoSchedule'])
+  const evicted = { ...down, spec: { taints: planTaints(down, NOW_MS) ?? [] } }
+  assert.equal(keys('keep', evicted), undefined)
+  assert.deepEqual(keys('stop', evicted), ['NoSchedule'])
 })
 
 test('a pod stays on a tainted node as long as it tolerates', () => {
