@@ -35,6 +35,10 @@ export interface InstallationParts {
   readonly env: Readonly<Record<string, string | undefined>>
   readonly configFile?: string
   readonly readyTimeoutMs: number
+  /** It is to join a cluster that exists, which decides what a founder would. */
+  readonly joinsAs?: NodeConfig['role']
+  /** Settings of a node that was here before, when it makes way for the one that joins. */
+  readonly former?: ConfigDocuments
   readonly service: Service
   readonly clock: Clock
   readonly random: Random
@@ -46,19 +50,24 @@ export interface Installation {
   /** A configuration was there before. */
   readonly installed: boolean
   readonly findings: readonly Finding[]
+  readonly packages: readonly string[]
   readonly steps: readonly InstallStep[]
   readonly service: Service
 }
 
 /** The longest path that the kernel takes for a unix socket. */
 const SOCKET_PATH_BYTES_MAX = 107
+/** A worker listens on none of these. */
+const SERVER_PORTS = ['join', 'raft']
 
 /** Changes nothing. Throws `config/invalid` and `node/already-installed`; findings are for the caller to judge. */
 export async function prepareInstallation(parts: InstallationParts): Promise<Installation> {
   const { dataDir, clock, random, service } = parts
   checkDataDir(dataDir)
   const file = parts.configFile === undefined ? undefined : readConfigFile(resolve(parts.configFile))
-  const recorded = readInstalled(dataDir)
+  const recorded = parts.former ?? readInstalled(dataDir)
+  const role = parts.joinsAs ?? 'server'
+  if (parts.joinsAs !== undefined) refuseClusterSettings(file)
   const resolved = resolveConfig({
     flags: parts.flags,
     env: parts.env,
@@ -66,11 +75,12 @@ export async function prepareInstallation(parts: InstallationParts): Promise<Ins
     ...(file !== undefined && { file }),
     ...(recorded !== undefined && { recorded }),
   })
-  if (recorded !== undefined) refuseDifferences(resolved.values, recorded, dataDir)
-  const ports = service.isActive() ? [] : portsOf(resolved.node)
+  if (recorded !== undefined && parts.former === undefined)
+    refuseDifferences(resolved.values, recorded, dataDir)
+  const ports = service.isActive() || parts.former !== undefined ? [] : portsOf(resolved.node, role)
   const mayInstall = ['auto', 'containerd'].includes(resolved.node.runtime)
   const facts = await collectFacts({ dataDir, ports, mayInstall, clock })
-  const node = completeNode({ dataDir, resolved: resolved.node, recorded, facts, random })
+  const node = completeNode({ dataDir, role, resolved: resolved.node, recorded, facts, random })
   const { cluster } = resolved
   const manifests = file?.manifests ?? []
   const installed = recorded !== undefined
@@ -83,15 +93,38 @@ export async function prepareInstallation(parts: InstallationParts): Promise<Ins
     hasCriSocket: criSocket !== '',
   })
   const files = wantedFiles({ node, cluster, manifests, service })
-  const steps = planSteps(parts, files, packagesFor(node, facts))
-  return { node, cluster, installed, findings, steps, service }
+  const packages = packagesFor(node, facts)
+  const steps = planSteps(parts, files, packages)
+  return { node, cluster, installed, findings, packages, steps, service }
+}
+
+/** What a node that joins makes on its disk, once the cluster has given it an identity; `files` come on top. */
+export function planJoin(
+  parts: InstallationParts,
+  node: NodeConfig,
+  files: readonly WantedFile[],
+): readonly InstallStep[] {
+  const wanted = [...files, ...serviceFiles(parts.service), configFile(node)]
+  const steps = planSteps(parts, wanted, [])
+  // A worker has no credentials of an administrator.
+  return node.role === 'worker' ? steps.filter(({ kind }) => kind !== 'kubeconfig') : steps
+}
+
+function refuseClusterSettings(file: ConfigDocuments | undefined): void {
+  const keys = options.filter(({ kind, key }) => kind === 'ClusterConfig' && file?.values.has(key))
+  if (keys.length === 0) return
+  throw invalidConfig(keys.map(({ key }) => `${key} is decided by the cluster that the node joins`))
 }
 
 /** Everything that the node will listen on: the API on loopback too. */
-function portsOf({ bindAddress, ports }: Pick<NodeConfig, 'bindAddress' | 'ports'>): FactsWanted['ports'] {
+function portsOf(
+  { bindAddress, ports }: Pick<NodeConfig, 'bindAddress' | 'ports'>,
+  role: NodeConfig['role'],
+): FactsWanted['ports'] {
   const loopback = loopbackAddress(bindAddress)
+  const used = Object.entries(ports).filter(([name]) => role === 'server' || !SERVER_PORTS.includes(name))
   return [
-    ...Object.entries(ports).map(([name, port]) => ({ name, address: bindAddress, port })),
+    ...used.map(([name, port]) => ({ name, address: bindAddress, port })),
     ...(loopback === bindAddress ? [] : [{ name: 'api', address: loopback, port: ports.api }]),
   ]
 }
@@ -138,19 +171,20 @@ function refuseDifferences(
 
 interface NodeParts {
   readonly dataDir: string
+  readonly role: NodeConfig['role']
   readonly resolved: Awaited<ReturnType<typeof resolveConfig>>['node']
   readonly recorded: ConfigDocuments | undefined
   readonly facts: HostFacts
   readonly random: Random
 }
 
-function completeNode({ dataDir, resolved, recorded, facts, random }: NodeParts): NodeConfig {
+function completeNode({ dataDir, role, resolved, recorded, facts, random }: NodeParts): NodeConfig {
   const runtime = decideRuntime(resolved.runtime, facts)
   return Object.freeze({
     dataDir,
     clusterId: recorded?.recorded['clusterId'] ?? random.uuid(),
     memberId: Number.parseInt(recorded?.recorded['memberId'] ?? drawMemberId(random), 16),
-    role: 'server' as const,
+    role,
     ...resolved,
     runtime: runtime.name,
     runtimeReason: recorded?.recorded['runtimeReason'] ?? runtime.reason,
@@ -174,11 +208,7 @@ function wantedFiles({
 }): WantedFile[] {
   const { dataDir } = node
   return [
-    ...service.files.map(file => ({
-      ...file,
-      keep: false,
-      purpose: service.manager === 'systemd' ? 'the unit' : 'the script that keeps the daemon running',
-    })),
+    ...serviceFiles(service),
     {
       path: clusterInitPath(dataDir),
       mode: 0o600,
@@ -186,15 +216,22 @@ function wantedFiles({
       purpose: "the cluster's configuration",
       keep: true,
     },
-    {
-      path: nodeConfigPath(dataDir),
-      mode: 0o600,
-      content: renderNodeConfig(node),
-      purpose: "the node's configuration",
-      keep: true,
-    },
+    configFile(node),
   ]
 }
+
+function serviceFiles({ files, manager }: Service): WantedFile[] {
+  const purpose = manager === 'systemd' ? 'the unit' : 'the script that keeps the daemon running'
+  return files.map(file => ({ ...file, keep: false, purpose }))
+}
+
+const configFile = (node: NodeConfig): WantedFile => ({
+  path: nodeConfigPath(node.dataDir),
+  mode: 0o600,
+  content: renderNodeConfig(node),
+  purpose: "the node's configuration",
+  keep: true,
+})
 
 /** What is missing on this machine for the runtime that was chosen. */
 function packagesFor({ runtime, criSocket }: NodeConfig, { containers }: HostFacts): readonly string[] {

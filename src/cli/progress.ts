@@ -30,5 +30,9 @@ async function runOnTerminal(steps: readonly ProgressStep[]): Promise<void> {
   const { Listr } = await import('listr2')
   const tasks = steps.map(step => ({ title: step.title, task: () => step.run() }))
   // The error is shown once, by report-error.
-  await new Listr(tasks, { rendererOptions: { showErrorMessage: false, collapseErrors: false } }).run()
+  // Signals are the command's own affair.
+  await new Listr(tasks, {
+    registerSignalListeners: false,
+    rendererOptions: { showErrorMessage: false, collapseErrors: false },
+  }).run()
 }

@@ -41,7 +41,7 @@ export interface ResolvedConfig {
 }
 
 /** Variables with our prefix that are no options. */
-const otherVariables = [DATA_DIR_ENV, 'MK8S_DEBUG', 'MK8S_CONFIG']
+const otherVariables = [DATA_DIR_ENV, 'MK8S_DEBUG', 'MK8S_CONFIG', 'MK8S_JOIN_TOKEN']
 
 /** Throws `config/invalid` with every problem there is. */
 export function resolveConfig(sources: ConfigSources): ResolvedConfig {

@@ -56,7 +56,7 @@ export function preflightError(findings: readonly Finding[]): Mk8sError | undefi
   if (errors.length === 1) return new Mk8sError(first.code, first.message, { hint: first.hint })
   return new Mk8sError(first.code, `this machine cannot be a node yet: ${errors.length} checks failed`, {
     why: errors.map(finding => `${finding.message} (${finding.hint})`).join('\n'),
-    hint: 'correct these and run mk8s install again; nothing was changed',
+    hint: 'correct these and run the command again; nothing was changed',
     fields: { findings: errors },
   })
 }
