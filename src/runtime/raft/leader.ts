@@ -10,7 +10,7 @@ import { encodeConfiguration, firstStep, lastStep, type Membership, membershipPr
 import type { MemberId, Message, MessageBody, SnapshotChunk } from './messages.ts'
 import type { Outbox } from './outbox.ts'
 import { type PendingRead, PendingReads } from './pending-reads.ts'
-import { Progress } from './progress.ts'
+import { PATIENCE_MAX, PATIENCE_MIN, Progress } from './progress.ts'
 import { type Configuration, isOnlyVoter, isVoter, membersOf, quorumValue } from './quorum.ts'
 import type { RaftLog } from './raft-log.ts'
 import type { ChangeOutcome, PeerProgress } from './ready.ts'
@@ -21,6 +21,8 @@ import { HEARTBEAT_TICKS } from './timing.ts'
 export const PROMOTION_LAG_MAX = 1000
 /** Entries kept in memory for followers that lag; whoever lags further gets a snapshot. */
 export const KEPT_BYTES_MAX = 16 * 1024 * 1024
+/** Times as much, while a member that got a snapshot has not caught up: otherwise it might never, under load. */
+const RESCUE_FACTOR = 8
 /** Reads that may wait for the first commit of the term. */
 const EARLY_READS_MAX = 10_000
 
@@ -247,10 +249,14 @@ export class Leader {
    */
   dropLog(applied: number): void {
     let needed = applied
-    for (const { match, snapshot } of this.#progress.values()) {
+    let { keptBytes } = this.#parts
+    for (const [id, progress] of this.#progress) {
+      const { match, snapshot } = progress
       needed = Math.min(needed, Math.max(match, snapshot?.index ?? 0))
+      if (match >= applied) progress.rescued = false
+      else if (progress.rescued && this.#isAlive(id)) keptBytes = RESCUE_FACTOR * this.#parts.keptBytes
     }
-    this.#log.dropTo(Math.min(applied, Math.max(needed, this.#log.lastBeyond(this.#parts.keptBytes))))
+    this.#log.dropTo(Math.min(applied, Math.max(needed, this.#log.lastBeyond(keptBytes))))
   }
 
   // ── snapshots ──────────────────────────────────────────────────────────────────────────────────────
@@ -266,7 +272,8 @@ export class Leader {
     }
     assert(chunk.snapshot.id === outgoing.id || chunk.offset === 0, 'another snapshot is sent from its start')
     const { id, index } = chunk.snapshot
-    progress.snapshot = { id, index, offset: chunk.offset, reading: false, quiet: false }
+    const { patience } = outgoing
+    progress.snapshot = { id, index, offset: chunk.offset, reading: false, quiet: 0, patience }
     this.#send(to, { type: 'snapshot', chunk })
   }
 
@@ -275,20 +282,21 @@ export class Leader {
     // What it asks for is on its way already: an answer to a piece that was sent twice.
     if (!outgoing || outgoing.reading || outgoing.id !== id || outgoing.offset === next) return
     outgoing.offset = next
+    outgoing.patience = PATIENCE_MIN
     this.#readSnapshot(from, outgoing)
   }
 
-  /** Heard of twice without an answer to the piece: it is lost, so it is sent again. */
+  /** Heard of again and again without an answer to the piece: it is lost, or late, and is sent again. */
   #retrySnapshot(from: MemberId, progress: Progress): void {
     const outgoing = progress.snapshot
     if (outgoing === null || outgoing.reading) return
-    if (outgoing.quiet) this.#readSnapshot(from, outgoing)
-    else outgoing.quiet = true
+    if (++outgoing.quiet < outgoing.patience) return
+    outgoing.patience = Math.min(PATIENCE_MAX, 2 * outgoing.patience)
+    this.#readSnapshot(from, outgoing)
   }
 
   #readSnapshot(to: MemberId, outgoing: NonNullable<Progress['snapshot']>): void {
     outgoing.reading = true
-    outgoing.quiet = false
     this.#parts.outbox.readSnapshot({ to, id: outgoing.id, offset: outgoing.offset })
   }
 

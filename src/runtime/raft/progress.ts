@@ -13,6 +13,10 @@ export interface RefusedAppend {
   readonly attempt: number
 }
 
+/** A piece that is not answered is sent again when the member was heard of so often; less eagerly each time. */
+export const PATIENCE_MIN = 2
+export const PATIENCE_MAX = 64
+
 /** A snapshot on its way, one piece at a time. */
 export interface OutgoingSnapshot {
   /** 0 until the driver has said which. */
@@ -21,8 +25,9 @@ export interface OutgoingSnapshot {
   offset: number
   /** The driver is reading the piece at `offset`. */
   reading: boolean
-  /** The member was heard of since the piece left, but did not answer it. */
-  quiet: boolean
+  /** Times that the member was heard of since the piece left, without answering it; so often is borne. */
+  quiet: number
+  patience: number
 }
 
 export class Progress {
@@ -35,6 +40,8 @@ export class Progress {
   /** Tick of the reign at which it was last heard of; null for never. */
   heardAt: number | null = null
   snapshot: OutgoingSnapshot | null = null
+  /** It needed a snapshot and has not caught up since. */
+  rescued = false
   /** The commit index that it was last told, as far as it can use it. */
   commitTold = 0
   /** Its next answer to a heartbeat shows whether it has got further since the last check. */
@@ -117,7 +124,8 @@ export class Progress {
 
   beginSnapshot(): void {
     assert(this.snapshot === null, 'one snapshot at a time is on its way to a member')
-    this.snapshot = { id: 0, index: 0, offset: 0, reading: true, quiet: false }
+    this.rescued = true
+    this.snapshot = { id: 0, index: 0, offset: 0, reading: true, quiet: 0, patience: PATIENCE_MIN }
     this.#probe()
   }
 

@@ -79,6 +79,7 @@ export class RaftEngine extends LocalStore implements RaftStore {
   #raftStatus: RaftThreadStatus | null = null
   #details = noDetails
   readonly #membershipListeners = new Set<() => void>()
+  readonly #statusListeners = new Set<(status: RaftThreadStatus) => void>()
   #noOpTerm = 0
   #raftOpened = false
   #durable = 0
@@ -110,6 +111,7 @@ export class RaftEngine extends LocalStore implements RaftStore {
       proposer: this.#proposer,
       post: (requests, transfer) => this.#threads.toRaft(requests, transfer),
       isLed: () => this.#raftStatus?.accepts ?? false,
+      mayLose: () => this.#raftStatus?.accepts === true && !this.#raftStatus.leader,
     })
   }
 
@@ -233,23 +235,21 @@ export class RaftEngine extends LocalStore implements RaftStore {
     return membersOf(configuration).filter(id => id !== member && isVoter(configuration, id))
   }
 
-  /** True once another member leads. */
+  /** True once another member leads; false as soon as this one goes on leading. */
   async #handOver(target: MemberId | null): Promise<boolean> {
-    const { member } = this.#identity
-    const moved = Promise.withResolvers<boolean>()
-    const unsubscribe = this.onMembership(() => {
-      const leader = this.#raftStatus?.leaderMember ?? 0
-      if (leader !== 0 && leader !== member) moved.resolve(true)
-    })
-    try {
-      const post = (question: number) => this.#threads.toRaft({ type: 'transfer', question, target })
-      const begun = await this.#transfers.ask(TRANSFER_TIMEOUT_MS, post)
-      if (!begun) return false
-      const late = sleep(this.#parts.clock, TRANSFER_TIMEOUT_MS).then(() => false)
-      return await Promise.race([moved.promise, late])
-    } finally {
-      unsubscribe()
+    const post = (question: number) => this.#threads.toRaft({ type: 'transfer', question, target })
+    if (!(await this.#transfers.ask(TRANSFER_TIMEOUT_MS, post))) return false
+    const { promise, resolve } = Promise.withResolvers<boolean>()
+    const look = ({ leaderMember, leader, accepts }: RaftThreadStatus) => {
+      if (leaderMember !== 0 && leaderMember !== this.#identity.member) resolve(true)
+      else if (leader && accepts) resolve(false)
     }
+    this.#statusListeners.add(look)
+    if (this.#raftStatus !== null) look(this.#raftStatus)
+    const late = sleep(this.#parts.clock, TRANSFER_TIMEOUT_MS).then(() => false)
+    const handedOver = await Promise.race([promise, late])
+    this.#statusListeners.delete(look)
+    return handedOver
   }
 
   /** Only the leader counts; another member asks it. */
@@ -371,6 +371,7 @@ export class RaftEngine extends LocalStore implements RaftStore {
   #onInstalled(state: StateMachine): void {
     this.log.info('took over a snapshot of another member', { applied: state.applied })
     this.replaceState(state)
+    this.#threads.toRaft({ type: 'installed' })
     this.#barriers.applied(state.applied)
     this.#requests.leaderChanged()
   }
@@ -441,6 +442,7 @@ export class RaftEngine extends LocalStore implements RaftStore {
     const newMembership = message.details !== null && this.#takeDetails(message.details)
     this.#maybeChangeLeadership(status)
     if (newMembership || before?.leaderMember !== status.leaderMember) this.#tellMembershipListeners()
+    for (const listener of this.#statusListeners) listener(status)
     this.#maybeCheckpoint(status)
   }
 

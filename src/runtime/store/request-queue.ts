@@ -17,6 +17,8 @@ const IN_FLIGHT_BYTES_MAX = 32 * 1024 * 1024
 /** An answer later than this is not waited for; the write may still happen. */
 export const ANSWER_TIMEOUT_MS = 10_000
 const SWEEP_MS = 1_000
+/** What travelled to another member and is not answered after this is asked again. */
+const LOST_AFTER_MS = 1_000
 /** A leader that takes nothing for a moment, because it hands over, is asked again after this. */
 const ASK_AGAIN_MS = 100
 
@@ -27,6 +29,8 @@ export interface RequestQueueParts {
   readonly post: (requests: RaftRequests, transfer: ArrayBuffer[]) => void
   /** Whether somebody is believed to take requests. While nobody does, `leaderChanged` says when to ask again. */
   readonly isLed?: () => boolean
+  /** Whether requests travel to another member, on links that may lose them. */
+  readonly mayLose?: () => boolean
 }
 
 interface Waiting<T> {
@@ -41,6 +45,7 @@ interface PendingProposal extends Waiting<CommandResult> {
   readonly term: number | null
   /** How often it was handed to the raft thread and not handed back: only then may it happen. */
   left: number
+  sentAt: number
 }
 
 export class RequestQueue {
@@ -77,7 +82,8 @@ export class RequestQueue {
     const request = ++this.#lastRequest
     const { promise, resolve, reject } = Promise.withResolvers<CommandResult>()
     const askedAt = this.#parts.clock.monotonic()
-    const proposal = { command, bytes, term: options.term ?? null, left: 0, resolve, reject, askedAt }
+    const term = options.term ?? null
+    const proposal = { command, bytes, term, left: 0, sentAt: askedAt, resolve, reject, askedAt }
     this.#proposals.set(request, proposal)
     this.#bytes += bytes
     this.#unsent.push({ request, proposal })
@@ -116,11 +122,18 @@ export class RequestQueue {
    * committed meanwhile applies once nevertheless, because the state machine remembers it.
    */
   leaderChanged(): void {
+    this.#askAgain(Number.POSITIVE_INFINITY)
+  }
+
+  /** What was sent up to this time is sent again. */
+  #askAgain(sentBefore: number): void {
     const unsent = new Set(this.#unsent.map(({ request }) => request))
     for (const [request, proposal] of this.#proposals) {
-      if (proposal.term === null && !unsent.has(request)) this.#unsent.push({ request, proposal })
+      if (proposal.term !== null || proposal.sentAt > sentBefore || unsent.has(request)) continue
+      this.#unsent.push({ request, proposal })
     }
-    this.#readsAgain = this.#reads.size > 0
+    const [oldestRead] = this.#reads.values()
+    this.#readsAgain ||= oldestRead !== undefined && oldestRead.askedAt <= sentBefore
     if (this.#unsent.length > 0 || this.#readsAgain) this.#schedule()
   }
 
@@ -143,11 +156,7 @@ export class RequestQueue {
     }
     const waiting = kind === 'proposal' ? this.#remove(request) : this.#reads.get(request)
     if (kind === 'read') this.#reads.delete(request)
-    waiting?.reject(
-      reason === 'fenced'
-        ? fencedError(term)
-        : new Mk8sError('store/no-leader', 'no member of the datastore leads'),
-    )
+    waiting?.reject(refusalError(reason, term))
   }
 
   #askAgainLater(): void {
@@ -205,6 +214,7 @@ export class RequestQueue {
     const entries = new ArrayBuffer(total)
     const bytes = Buffer.from(entries)
     const proposals: ProposalPlace[] = []
+    const now = this.#parts.clock.monotonic()
     let offset = 0
     for (const { request, proposal } of unsent) {
       const { command, bytes: length, term } = proposal
@@ -217,6 +227,7 @@ export class RequestQueue {
       })
       writeCommand(bytes, offset + ENTRY_HEADER_BYTES, command)
       proposal.left++
+      proposal.sentAt = now
       proposals.push({ request, offset, length, term })
       offset += length
     }
@@ -230,7 +241,9 @@ export class RequestQueue {
   #armSweep(): void {
     this.#sweep ??= this.#parts.clock.after(SWEEP_MS, () => {
       this.#sweep = null
-      this.#giveUpOn(this.#parts.clock.monotonic() - ANSWER_TIMEOUT_MS)
+      const now = this.#parts.clock.monotonic()
+      this.#giveUpOn(now - ANSWER_TIMEOUT_MS)
+      if (this.#parts.mayLose?.()) this.#askAgain(now - LOST_AFTER_MS)
       if (this.#proposals.size + this.#reads.size > 0) this.#armSweep()
     })
   }
@@ -261,6 +274,14 @@ function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
 
 function noLeaderError(): Mk8sError {
   return new Mk8sError('store/no-leader', 'no member of the datastore leads')
+}
+
+function refusalError(reason: RefusedRequest['reason'], term: number): Mk8sError {
+  if (reason === 'fenced') return fencedError(term)
+  if (reason === 'no-leader') return new Mk8sError('store/no-leader', 'no member of the datastore leads')
+  return new Mk8sError('store/version', 'not every member of the cluster understands such a write yet', {
+    hint: 'bring all members to the same version of mk8s',
+  })
 }
 
 function fencedError(term: number): Mk8sError {
