@@ -11,6 +11,9 @@ const FORMAT_PLAIN = 1
 /** What clusters have that are older than the setting. */
 const ABSENT = { voters: 3, failover: 'normal' } as const
 
+/** False for a cluster that begins, and for a member that has not heard of it yet. */
+export const hasClusterConfig = (store: Store): boolean => store.get(CONFIG_KEY) !== null
+
 /** The cluster's configuration: what the store holds, or `initial()` written there when the cluster is new. */
 export async function settleClusterConfig(
   store: Store,

@@ -3,6 +3,7 @@ import type { Clock } from '../base/clock.ts'
 import type { Component } from '../base/component.ts'
 import { Mk8sError } from '../base/errors.ts'
 import type { Log } from '../base/log.ts'
+import type { AddNodeAnswer, AddNodeRequest } from '../client/add-node.ts'
 import type { RemovalOutcome, RemovalRequest } from '../client/node-removal.ts'
 import type { Problem } from '../client/node-status.ts'
 import type { NodeConfig } from '../config/node-config.ts'
@@ -21,6 +22,7 @@ export interface RunningParts {
   readonly supervisor: Supervisor
   readonly api: Api
   readonly stopWorkloads: () => Promise<void>
+  readonly addNode: (request: AddNodeRequest) => Promise<AddNodeAnswer>
   readonly removeNode: (request: RemovalRequest) => Promise<RemovalOutcome>
 }
 
@@ -39,10 +41,10 @@ export function buildAdmin(needs: AdminNeeds): Component {
   const { config, members, running, clock } = needs
   const log = needs.log.child({ component: 'admin' })
   const startedAtMs = clock.now()
-  const removeNode = (request: RemovalRequest) => {
+  const ready = (): RunningParts => {
     const parts = running()
     if (parts === null) throw waiting()
-    return parts.removeNode(request)
+    return parts
   }
   const adminGroup = groupId(ADMIN_GROUP)
   return createAdminServer({
@@ -73,7 +75,8 @@ export function buildAdmin(needs: AdminNeeds): Component {
         needs.onStopRequested()
       },
       datastore: needs.datastore,
-      removeNode,
+      addNode: async request => ready().addNode(request),
+      removeNode: async request => ready().removeNode(request),
     },
   })
 }
@@ -85,13 +88,9 @@ const WAITING = {
 }
 
 const waiting = (): Mk8sError =>
-  new Mk8sError(
-    'store/no-leader',
-    'the datastore has no leader, so no node can be taken out of the cluster',
-    {
-      hint: 'start the other servers; or, when too many are lost for good: mk8s recover',
-    },
-  )
+  new Mk8sError('store/no-leader', 'the datastore has no leader, so the cluster cannot be changed now', {
+    hint: 'start the other servers; or, when too many are lost for good: mk8s recover',
+  })
 
 function problemsOf(api: Api, clock: Clock): Problem[] {
   const { objects } = api.server

@@ -2,6 +2,7 @@
  * The composition of a node: builds the parts, hands each what it needs, starts them in order. Decides nothing.
  * Order: store → API server → the objects a cluster begins with → node → controllers and scheduler.
  */
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { abortable } from '../base/abortable.ts'
 import type { Clock } from '../base/clock.ts'
@@ -9,22 +10,25 @@ import type { Component } from '../base/component.ts'
 import { Mk8sError } from '../base/errors.ts'
 import type { Log } from '../base/log.ts'
 import type { Random } from '../base/random.ts'
-import type { ClusterInit } from '../config/config-files.ts'
+import { type ClusterInit, clusterInitPath } from '../config/config-files.ts'
 import type { NodeConfig } from '../config/node-config.ts'
 import { readAsset } from '../host/assets.ts'
 import { nodePaths } from '../host/node-files.ts'
 import { parseModel } from '../kube/model.ts'
-import { isFirstStart, recordFirstStart, settleClusterConfig } from './cluster-config.ts'
+import { hasClusterConfig, isFirstStart, recordFirstStart, settleClusterConfig } from './cluster-config.ts'
 import { createFirstManifests } from './first-manifests.ts'
+import { knownPeers, readJoinFile } from './join/join-file.ts'
 import { createLeaderDuties } from './leader-duties.ts'
 import { refuseMissingDatastore } from './missing-datastore.ts'
 import { peerIdentity } from './pki/authorities.ts'
+import { LiveCertificates } from './pki/live-pki.ts'
 import { loadPki, type Pki } from './pki/pki.ts'
 import { buildAdmin, type RunningParts } from './server-admin.ts'
 import { type Api, buildApi, type Shared } from './server-api.ts'
 import { buildDatastore, type Datastore } from './server-datastore.ts'
+import { buildJoin } from './server-join.ts'
 import { leaderDutiesOf } from './server-leader.ts'
-import { buildMembers, type Members } from './server-members.ts'
+import { buildMembers, type Members, peerCredentialsOf } from './server-members.ts'
 import { buildNode, serverNodeParts } from './server-node.ts'
 import { openRaftStore, type PeerOptions, type RaftStore } from './store/raft-store.ts'
 import { createSupervisor } from './supervisor/supervisor.ts'
@@ -53,7 +57,8 @@ export interface Server {
 export async function startServer(parts: ServerParts): Promise<Server> {
   const { config, clock, random, log } = parts
   refuseMissingDatastore(config.dataDir)
-  const pki = await loadPki(nodePaths(config.dataDir).pki)
+  const live = new LiveCertificates(await loadPki(nodePaths(config.dataDir).pki))
+  const joined = readJoinFile(config.dataDir)
   const store = await openRaftStore({
     directory: join(config.dataDir, 'datastore'),
     clock,
@@ -61,32 +66,39 @@ export async function startServer(parts: ServerParts): Promise<Server> {
     log: log.child({ component: 'store' }),
     clusterId: config.clusterId,
     memberId: config.memberId,
-    peers: peersOf(config, pki),
+    peers: { ...peersOf(config, live.current), known: knownPeers(joined) },
+    joins: joined !== undefined,
     onFatal: parts.onFatal,
   })
+  live.onChange(current => store.useCredentials(peerCredentialsOf(current)))
   try {
-    return await startOn(store, pki, parts)
+    return await startOn(store, live, parts)
   } catch (error) {
     await store.close()
     throw error
   }
 }
 
-function peersOf({ bindAddress, ports, clusterId }: NodeConfig, pki: Pki): PeerOptions {
-  const { certificate, key } = pki.leaves.peer
+function peersOf({ bindAddress, ports, clusterId }: NodeConfig, pki: Pki): Omit<PeerOptions, 'known'> {
   return {
-    credentials: { certificate, key, authority: pki.authorities['peer-ca'].certificate },
+    credentials: peerCredentialsOf(pki),
     listen: { host: bindAddress, port: ports.raft },
     identityOf: member => peerIdentity(clusterId, member.toString(16)),
-    known: [],
   }
 }
 
 /** The admin socket answers from the first moment on, so that a node which waits for its cluster can say so. */
-async function startOn(store: RaftStore, pki: Pki, parts: ServerParts): Promise<Server> {
+async function startOn(store: RaftStore, live: LiveCertificates<Pki>, parts: ServerParts): Promise<Server> {
   const { config, clock, log } = parts
-  const datastore = buildDatastore({ config, store, pki, clock, log })
-  const members = buildMembers({ config, store, pki: () => pki, clock, log, onRemoved: parts.onFatal })
+  const datastore = buildDatastore({ config, store, pki: live.current, clock, log })
+  const members = buildMembers({
+    config,
+    store,
+    pki: () => live.current,
+    clock,
+    log,
+    onRemoved: parts.onFatal,
+  })
   let running: RunningParts | null = null
   const admin = buildAdmin({
     ...parts,
@@ -96,11 +108,18 @@ async function startOn(store: RaftStore, pki: Pki, parts: ServerParts): Promise<
   })
   await admin.start(parts.signal)
   await members.directory.start(parts.signal)
+  let listener: Component | null = null
   try {
+    if (!hasClusterConfig(store)) await waitUntilCaughtUp(store, parts)
+    const built = await buildNodeParts(store, live, { datastore, members }, parts)
+    // What other servers ask is answered without a leader too.
+    listener = built.listener
+    await listener.start(parts.signal)
     await waitUntilCaughtUp(store, parts)
-    running = await buildNodeParts(store, pki, { datastore, members }, parts)
-    await running.supervisor.start(parts.signal)
+    running = built
+    await built.supervisor.start(parts.signal)
   } catch (error) {
+    await listener?.stop()
     await members.directory.stop()
     await admin.stop()
     throw error
@@ -110,6 +129,7 @@ async function startOn(store: RaftStore, pki: Pki, parts: ServerParts): Promise<
   return {
     async stop() {
       await supervisor.stop()
+      await listener?.stop()
       await members.directory.stop()
       await admin.stop()
       await store.close()
@@ -129,34 +149,43 @@ async function waitUntilCaughtUp(store: RaftStore, { signal, log }: ServerParts)
   }
 }
 
+interface NodeSurroundings {
+  readonly datastore: Datastore
+  readonly members: Members
+}
+
 async function buildNodeParts(
   store: RaftStore,
-  pki: Pki,
-  { datastore, members }: { readonly datastore: Datastore; readonly members: Members },
+  live: LiveCertificates<Pki>,
+  { datastore, members }: NodeSurroundings,
   parts: ServerParts,
-): Promise<RunningParts> {
+): Promise<RunningParts & { readonly listener: Component }> {
   const { config, clock, random, log } = parts
   const model = parseModel(readAsset('model.json'))
   const cluster = await settleClusterConfig(store, () => parts.clusterInit().cluster)
-  const shared = { config, cluster, store, model, pki, clock, random, log }
+  const shared = { config, cluster, store, model, pki: live.current, clock, random, log }
   const api = buildApi(shared, parts.onFatal)
-  const node = buildNode(serverNodeParts(shared, api.server))
+  const { server } = api
+  const node = buildNode(serverNodeParts(shared, server))
+  const joining = buildJoin({ ...shared, server, members, live })
   const duties = createLeaderDuties({
     store,
     clock,
     dutiesOf: term => [
-      members.keeperOf(term, { cluster, server: api.server }),
-      ...leaderDutiesOf(shared, api.server, term),
+      members.keeperOf(term, { cluster, server }),
+      joining.keeperOf(term),
+      ...leaderDutiesOf(shared, server, term),
     ],
     log: log.child({ component: 'leader' }),
   })
-  const manifests = isFirstStart(store) ? [firstManifests(parts, store, api, shared)] : []
+  const isFounding = existsSync(clusterInitPath(config.dataDir))
+  const manifests = isFounding && isFirstStart(store) ? [firstManifests(parts, store, api, shared)] : []
   const components = [...api.components, ...datastore.components, ...node.components, duties, ...manifests]
   const supervisor = createSupervisor({ components, clock, log: log.child({ component: 'supervisor' }) })
   const { stopWorkloads } = node
   return {
-    ...{ supervisor, api, stopWorkloads },
-    removeNode: request => members.removeNode(request, { cluster, server: api.server, stopWorkloads }),
+    ...{ supervisor, api, stopWorkloads, listener: joining.listener, addNode: joining.addNode },
+    removeNode: request => members.removeNode(request, { cluster, server, stopWorkloads }),
   }
 }
 
