@@ -1,9 +1,11 @@
 /** Runs the admission plugins over one object, in their order. */
 import type { KubeObject } from '../../../kube/object.ts'
+import { StatusError } from '../../../kube/status.ts'
 import type { ApiContext } from '../context.ts'
 import type { AdmissionRequest } from '../ports.ts'
 import type { ServedResource } from '../storage/served-resource.ts'
 import type { UserInfo } from '../user.ts'
+import { fellBehind } from './fell-behind.ts'
 
 export interface AdmissionSubject {
   readonly operation: AdmissionRequest['operation']
@@ -25,11 +27,21 @@ const requestOf = (subject: AdmissionSubject): AdmissionRequest => ({
 /** The mutating half: plugins change `subject.object` in place. */
 export async function admitMutating(context: ApiContext, subject: AdmissionSubject): Promise<void> {
   const request = requestOf(subject)
-  for (const plugin of context.admission) await plugin.admit?.(request)
+  for (const plugin of context.admission) await twice(context, () => plugin.admit?.(request))
 }
 
 /** The validating half: plugins see what will be stored. */
 export async function admitValidating(context: ApiContext, subject: AdmissionSubject): Promise<void> {
   const request = requestOf(subject)
-  for (const plugin of context.admission) await plugin.validate?.(request)
+  for (const plugin of context.admission) await twice(context, () => plugin.validate?.(request))
+}
+
+/** What a plugin looks for, such as a namespace, may have been made through another server a moment ago. */
+async function twice(context: ApiContext, run: () => void | Promise<void>): Promise<void> {
+  try {
+    await run()
+  } catch (error) {
+    if (!(error instanceof StatusError) || !(await fellBehind(context.store, undefined))) throw error
+    await run()
+  }
 }

@@ -7,6 +7,7 @@ import type { ApiContext } from '../context.ts'
 import { objectKey, type ServedResource } from '../storage/served-resource.ts'
 import { admitMutating, admitValidating } from './admit.ts'
 import { type Caller, commit, type Written } from './commit.ts'
+import { fellBehind } from './fell-behind.ts'
 import { type FieldTracker, setManagers } from './field-tracking.ts'
 import { validateNew } from './validate.ts'
 
@@ -72,12 +73,19 @@ async function createOnce(
   await admitValidating(context, { ...subject, name, object })
   const key = objectKey(resource, object.metadata.namespace ?? '', name)
   for (let attempt = 0; attempt < CLAIM_TRIES_MAX; attempt++) {
-    if (context.store.get(key) !== null) return 'exists'
+    if (await isTaken(context, key, caller)) return 'exists'
     const candidate = resource.strategy.claim === undefined ? object : cloneJson(object)
     const written = await commit(context, { resource, key, previous: null, object: candidate }, caller)
     if (written !== 'lost') return written
   }
   throw conflict(resource.info, name)
+}
+
+/** An object that was deleted through another server a moment ago may still be in this one's memory. */
+async function isTaken({ store }: ApiContext, key: string, { signal }: Caller): Promise<boolean> {
+  if (store.get(key) === null) return false
+  await fellBehind(store, signal)
+  return store.get(key) !== null
 }
 
 function fillSystemFields(context: ApiContext, object: KubeObject): void {

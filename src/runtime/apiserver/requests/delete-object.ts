@@ -12,6 +12,7 @@ import { objectKey, type ServedResource } from '../storage/served-resource.ts'
 import { admitMutating, admitValidating } from './admit.ts'
 import { type Caller, commit, readCurrent, type Written } from './commit.ts'
 import type { DeleteOptions } from './delete-options.ts'
+import { fellBehind } from './fell-behind.ts'
 
 /** From the second attempt on writers of the same object take turns. */
 const TRIES_MAX = 50
@@ -66,7 +67,12 @@ async function attemptDelete(
     current = readCurrent(context, resource, key)
   }
   if (current === null) throw notFound(resource.info, request.name)
-  checkPreconditions(request, current.object)
+  try {
+    checkPreconditions(request, current.object)
+  } catch (error) {
+    if (isFirst && (await fellBehind(context.store, caller.signal))) return 'lost'
+    throw error
+  }
   await admit(context, request, current.object)
   return deleteOnce(context, request, key, current)
 }

@@ -36,7 +36,7 @@ export async function selectEntries(scope: RequestScope, options: ListOptions): 
   const { resource, context } = scope
   const prefix = collectionPrefix(resource, scope.info.namespace)
   const matcher = context.selection.matcher(resource, options)
-  if (options.continueToken !== '') return continueList(context.store, resource, prefix, matcher, options)
+  if (options.continueToken !== '') return continueList(scope, prefix, matcher, options)
   await makeFresh(scope, options)
   const exact = options.match === 'Exact' || (options.match === '' && options.limit > 0)
   const version = options.resourceVersion ?? 0
@@ -65,14 +65,15 @@ function expiredOr(error: unknown, expired: () => StatusError): unknown {
   return error instanceof Mk8sError && error.code === 'store/compacted' ? expired() : error
 }
 
-function continueList(
-  store: Store,
-  resource: ServedResource,
+async function continueList(
+  { resource, context: { store, clock } }: RequestScope,
   prefix: string,
   matcher: Matcher | null,
   options: ListOptions,
-): ListResult {
+): Promise<ListResult> {
   const token = decodeContinue(resource, options.continueToken, prefix)
+  // The first part may have come from another server, which is a moment ahead.
+  await waitForRevision(store, clock, token.revision)
   const revision = token.revision === -1 ? undefined : token.revision
   const { limit } = options
   try {
