@@ -224,6 +224,29 @@ test('a member that was away catches up, with the log and with a snapshot', asyn
   assert.equal(await read(await members.open(3), '/small/own'), 'written by it')
 })
 
+test('a member that lags catches up while others write as fast as they can', async t => {
+  const members = await grow(t)
+  await members.close(3)
+  const value = 'x'.repeat(1024)
+  let [written, stopping] = [0, false]
+  const write = async (writer: number) => {
+    while (!stopping) {
+      await put(members.get(1), `/load/${writer}/${written % 500}`, value)
+      written++
+    }
+  }
+  const writers = Array.from({ length: 32 }, (_, writer) => write(writer))
+  await until('more than the log keeps', () => written > 20_000)
+  const three = await members.open(3)
+  const caughtUp = () => three.status().applied + 2_000 > members.get(1).status().applied
+  await until('member 3 has caught up', () => three.status().applied > 20_000 && caughtUp())
+  t.diagnostic(`${written} writes when member 3 had caught up`)
+  stopping = true
+  await Promise.all(writers)
+  await three.barrier()
+  assert.equal(three.revision, members.get(1).revision)
+})
+
 test('a watch on a follower goes on over a change of leader, without gap, duplicate or disorder', async t => {
   const members = await grow(t)
   const watcher = members.get(3)
