@@ -13,6 +13,8 @@ const ANSWER_MS_MAX = 10_000
 const CHECK_MS_MAX = 10 * 60_000
 /** How long a node may take to leave, beside the time for its pods. */
 const REMOVAL_MS_MAX = 3 * 60_000
+/** A worker asks one server after the other. */
+const RENEWAL_MS_MAX = 60_000
 
 export interface AdminClient {
   /** With `waitReadyMs`, the answer comes once the node is ready or that time is over, whichever is first; `answerMs` is for the answer itself. */
@@ -23,6 +25,11 @@ export interface AdminClient {
   checkDatastore(): Promise<DatastoreCheck>
   compactDatastore(): Promise<DatastoreCompaction>
   removeNode(request: RemovalRequest): Promise<RemovalOutcome>
+  /** Renews these leaves and whatever is due; the names of what is new. */
+  renewCertificates(names: readonly string[]): Promise<readonly string[]>
+  replaceAuthority(): Promise<void>
+  /** False when there was none. */
+  dropEarlierAuthority(): Promise<boolean>
   /** Has a join token made. */
   addNode(request: AddNodeRequest): Promise<AddNodeAnswer>
 }
@@ -57,6 +64,18 @@ export function createAdminClient(socketPath: string): AdminClient {
       })
       const path = `/v1/remove-node?${query}`
       return (await ask(socketPath, 'POST', path, drainMs + REMOVAL_MS_MAX)) as RemovalOutcome
+    },
+    async renewCertificates(names) {
+      const query = new URLSearchParams(names.map(name => ['name', name]))
+      const answer = await ask(socketPath, 'POST', `/v1/certificates/renew?${query}`, RENEWAL_MS_MAX)
+      return (answer as { renewed: readonly string[] }).renewed
+    },
+    async replaceAuthority() {
+      await ask(socketPath, 'POST', '/v1/certificates/authority', RENEWAL_MS_MAX)
+    },
+    async dropEarlierAuthority() {
+      const answer = await ask(socketPath, 'POST', '/v1/certificates/drop-earlier', RENEWAL_MS_MAX)
+      return (answer as { dropped: boolean }).dropped
     },
     async addNode(request) {
       return (await ask(socketPath, 'POST', '/v1/join-tokens', ANSWER_MS_MAX, request)) as AddNodeAnswer

@@ -53,7 +53,7 @@ export function loadWorkerPki(dataDir: string): WorkerPki {
     authority: mustRead(join(pki, 'cluster-ca.crt')),
     kubelet: pair('kubelet'),
     kubeletClient: pair('kubelet-client'),
-    proxyClient: pair('kube-proxy'),
+    proxyClient: pair('proxy-client'),
   }
 }
 

@@ -90,6 +90,7 @@ export async function startJoinCluster(
     listen: { host: '127.0.0.1', port: 0 },
     credentials: { ...pki.leaves.apiserver, authority: pki.authorities['cluster-ca'].certificate },
     peerRoutes: options.peerRoutes ?? [],
+    nodeAddresses: { isNode: () => true, ownerOf: () => undefined },
     membership: () => ({ voters: [FOUNDER], outgoing: [], learners: [] }),
     clusterId: CLUSTER_ID,
     cluster: CLUSTER,

@@ -33,10 +33,20 @@ export interface AdminHandlers {
    */
   stop(options: { readonly workloads: boolean }): Promise<void>
   readonly datastore: DatastoreHandlers
+  /** Absent while the node waits for its cluster. */
+  readonly certificates?: CertificateHandlers | undefined
   /** Absent on a node that cannot make tokens: a worker, or one that still waits for its cluster. */
   readonly addNode?: (request: AddNodeRequest) => Promise<AddNodeAnswer>
   /** Takes a node out of the cluster; when it is this one, it has left once this resolves. Absent as `addNode` is. */
   readonly removeNode?: (request: RemovalRequest) => Promise<RemovalOutcome>
+}
+
+export interface CertificateHandlers {
+  /** Renews these leaves, and whatever else is due; resolves to the names of what is new and in use. */
+  renew(names: readonly string[]): Promise<readonly string[]>
+  /** What it changes is in use after a restart. Absent on a worker. */
+  replaceAuthority?(): Promise<void>
+  dropEarlierAuthority?(): Promise<boolean>
 }
 
 export interface DatastoreHandlers {
@@ -153,7 +163,31 @@ async function route(
     return { stopping: true }
   }
   if (path === 'POST /v1/remove-node') return removeNode(handlers, query)
+  if (path.startsWith('POST /v1/certificates/')) return routeCertificates(handlers.certificates, path, query)
   return routeDatastore(handlers.datastore, path)
+}
+
+async function routeCertificates(
+  certificates: CertificateHandlers | undefined,
+  path: string,
+  query: URLSearchParams,
+): Promise<object | undefined> {
+  if (certificates === undefined)
+    throw new Mk8sError('refused', 'this node cannot renew certificates now', {
+      why: 'it still waits for the datastore; what is due is renewed as soon as it has it',
+      hint: 'mk8s status',
+    })
+  if (path === 'POST /v1/certificates/renew')
+    return { renewed: await certificates.renew(query.getAll('name')) }
+  const { replaceAuthority, dropEarlierAuthority } = certificates
+  if (replaceAuthority === undefined || dropEarlierAuthority === undefined)
+    throw new Mk8sError('refused', 'a worker holds no authority', { hint: 'run the command on a server' })
+  if (path === 'POST /v1/certificates/authority') {
+    await replaceAuthority()
+    return { replaced: true }
+  }
+  if (path === 'POST /v1/certificates/drop-earlier') return { dropped: await dropEarlierAuthority() }
+  return undefined
 }
 
 async function removeNode(handlers: AdminHandlers, query: URLSearchParams): Promise<RemovalOutcome> {

@@ -17,6 +17,7 @@ import {
   parseJoinRequest,
   tokenOf,
 } from './protocol.ts'
+import { type NodeAddresses, nodeOf, RENEW_PATH, renewWorker } from './renewals.ts'
 import { WrongTokens } from './wrong-tokens.ts'
 
 export interface ServerCredentials {
@@ -39,6 +40,8 @@ export interface JoinServerParts extends AttemptParts {
   readonly listen: MemberAddress
   readonly credentials: ServerCredentials
   readonly peerRoutes: readonly PeerRoute[]
+  /** Who the cluster's nodes are: their certificates are renewed here. */
+  readonly nodeAddresses: NodeAddresses
 }
 
 export interface JoinServer extends Component {
@@ -169,11 +172,24 @@ class Listener implements JoinServer {
       const body = request.method === 'POST' ? await readJson(request) : null
       return { status: 200, body: await route.handle({ query: url.searchParams, body }) }
     }
+    if (request.method === 'POST' && path === RENEW_PATH) return this.#renew(request)
     if (request.method === 'POST' && path === JOIN_PATH) return this.#begin(request)
     const [, id, action = ''] = /^\/v1\/join\/([0-9a-f]{1,64})(?:\/(commit|done|abort))?$/.exec(path) ?? []
     const method = action === '' ? 'GET' : 'POST'
     if (id !== undefined && request.method === method) return this.#proceed(request, id, action)
     return unauthorized
+  }
+
+  async #renew(request: IncomingMessage): Promise<Answer> {
+    const name = nodeOf(request.socket as TLSSocket)
+    if (name === undefined) return unauthorized
+    const { keys, clock, random, log, nodeAddresses: nodes, store } = this.#parts
+    const body = await readJson(request)
+    await store.barrier()
+    const authority = keys().authorities['cluster-ca']
+    const answer = await renewWorker(name, body, { nodes, authority, clock, random })
+    log.info("renewed a worker's certificates", { node: name })
+    return { status: 200, body: answer }
   }
 
   async #begin(request: IncomingMessage): Promise<Answer> {

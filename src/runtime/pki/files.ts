@@ -62,7 +62,7 @@ async function writeTemporary(file: FileToWrite): Promise<void> {
   }
 }
 
-async function flushDirectory(path: string): Promise<void> {
+export async function flushDirectory(path: string): Promise<void> {
   const handle = await open(path, 'r')
   await handle.sync().finally(() => handle.close())
 }

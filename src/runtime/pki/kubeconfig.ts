@@ -40,3 +40,19 @@ export function renderKubeconfig(parts: KubeconfigParts): string {
 }
 
 const base64 = (text: string): string => Buffer.from(text, 'utf8').toString('base64')
+
+/** The same kubeconfig with another identity, and everything else as it was. */
+export function updateKubeconfig(
+  text: string,
+  identity: Pick<KubeconfigParts, 'authority' | 'certificate' | 'key'>,
+): string {
+  const data = {
+    'certificate-authority-data': base64(identity.authority),
+    'client-certificate-data': base64(identity.certificate),
+    'client-key-data': base64(identity.key),
+  }
+  return Object.entries(data).reduce(
+    (result, [name, value]) => result.replaceAll(new RegExp(`(\\b${name}: *)\\S+`, 'g'), `$1${value}`),
+    text,
+  )
+}

@@ -18,6 +18,7 @@ import {
 } from './authorities.ts'
 import { type FileToWrite, makePrivateDirectory, pairPaths, readIfThere, writeFilesDurably } from './files.ts'
 import { generateKey, issueAuthority, issueLeaf, type PemPair } from './issue.ts'
+import { finishReplacement } from './refresh-authority.ts'
 import { AUTHORITY_DAYS, endOf, isDue, LEAF_DAYS, signerOf, validityFrom } from './validity.ts'
 
 export type { PemPair } from './issue.ts'
@@ -62,6 +63,7 @@ export async function ensurePeerCertificate(parts: PkiParts): Promise<PkiReport>
 
 async function ensureLeaves(parts: PkiParts, plans: readonly LeafPlan[]): Promise<PkiReport> {
   await makePrivateDirectory(parts.directory)
+  await finishReplacement(parts.directory)
   const report = { created: [] as string[], renewed: [] as string[], kept: [] as string[] }
   const files: FileToWrite[] = []
   const authorities = await ensureAuthorities(parts, report, files)

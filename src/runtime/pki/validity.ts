@@ -14,7 +14,7 @@ const RENEW_BEFORE_MS = 120 * DAY_MS
 /** `mk8s status` speaks of certificates that end sooner: their renewal must have failed again and again. */
 export const WARN_BEFORE_MS = 14 * DAY_MS
 /** Certificates are valid from an hour before their issue, for machines whose clocks are behind. */
-const BACKDATE_MS = 60 * 60 * 1000
+export const BACKDATE_MS = 60 * 60 * 1000
 /** A certificate that would not live longer than so much more is not worth renewing. */
 const GAIN_MS = DAY_MS
 

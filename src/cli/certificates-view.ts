@@ -1,0 +1,42 @@
+/** What `mk8s refresh-certs` shows. Pure. */
+
+export interface ShownDates {
+  readonly name: string
+  readonly isAuthority: boolean
+  readonly startMs: number
+  readonly endMs: number
+}
+
+const DAY_MS = 24 * 60 * 60 * 1000
+/** The sentences that scripts around MicroK8s look for. */
+const SENTENCES: readonly (readonly [name: string, called: string])[] = [
+  ['cluster-ca', 'CA'],
+  ['apiserver', 'server'],
+  ['front-proxy-client', 'front proxy client'],
+]
+
+export function renderDates(dates: readonly ShownDates[], nowMs: number): string {
+  const days = ({ endMs }: ShownDates) => Math.floor((endMs - nowMs) / DAY_MS)
+  const sentences = SENTENCES.flatMap(([name, called]) => {
+    const found = dates.find(each => each.name === name)
+    if (found === undefined) return []
+    if (found.endMs <= nowMs) return [`The ${called} certificate has expired.`]
+    return [`The ${called} certificate will expire in ${days(found)} days.`]
+  })
+  const width = Math.max(...dates.map(({ name }) => name.length))
+  const date = (ms: number) => new Date(ms).toISOString().slice(0, 10)
+  const rows = dates.map(each => {
+    const remark = each.endMs <= nowMs ? 'expired' : `${days(each)} days left`
+    return `${each.name.padEnd(width)}  ${date(each.startMs)} to ${date(each.endMs)}  ${remark}`
+  })
+  return [...sentences, '', ...rows].join('\n')
+}
+
+export const AUTHORITY_QUESTION = 'Replace the authority of this cluster by a new one?'
+
+/** What users have to do; said before and after. */
+export const AUTHORITY_ADVICE = [
+  'Kubeconfigs that were copied from this node do not know the new authority: get new ones with mk8s config.',
+  'Pods learn of it by themselves; service account tokens are not affected.',
+  'What the earlier authority signed stays valid for a week, or until mk8s refresh-certs --drop-earlier.',
+].join('\n')
