@@ -235,6 +235,7 @@ class Life {
       },
     })
     this.replica.start()
+    if (installed !== null) this.replica.installed()
     return installed
   }
 
@@ -323,5 +324,6 @@ class Life {
     this.store.install(received.entries)
     this.#member.save(received)
     this.#parts.checkers.installed(this.#member.id, this.store)
+    this.replica?.installed()
   }
 }

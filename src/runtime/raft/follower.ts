@@ -18,10 +18,16 @@ export class Follower {
   readonly #parts: FollowerParts
   readonly #log: RaftLog
   #incoming = new IncomingSnapshot()
+  /** A snapshot was received whole and is not the state yet: another one must not take its place meanwhile. */
+  #installing = false
 
   constructor(parts: FollowerParts) {
     this.#parts = parts
     this.#log = parts.log
+  }
+
+  setInstalling(installing: boolean): void {
+    this.#installing = installing
   }
 
   takeAppend(message: Extract<Message, { type: 'append' }>): void {
@@ -56,6 +62,7 @@ export class Follower {
       this.#acknowledge(from, this.#log.committed)
       return
     }
+    if (this.#installing) return
     const outcome = this.#incoming.take(chunk)
     if (outcome === 'store') this.#parts.outbox.storeChunk(chunk)
     else if (outcome !== 'wait') this.#parts.send(from, { type: 'snapshot-reply', id, next: outcome.next })
@@ -69,7 +76,10 @@ export class Follower {
       if (leader !== 0) this.#parts.send(leader, { type: 'snapshot-reply', id, next: outcome.next })
       return
     }
-    if (outcome.index > this.#log.committed) this.#log.restore(outcome)
+    if (outcome.index > this.#log.committed) {
+      this.#log.restore(outcome)
+      this.#installing = true
+    }
     if (leader !== 0) this.#acknowledge(leader, this.#log.committed)
   }
 

@@ -82,3 +82,8 @@ export type MessageBody =
   | { readonly type: 'timeout-now' }
 
 export type Message = Envelope & MessageBody
+
+/** Only the leader of a term sends these. */
+export function isFromLeader({ type }: Message): boolean {
+  return type === 'append' || type === 'heartbeat' || type === 'snapshot' || type === 'timeout-now'
+}

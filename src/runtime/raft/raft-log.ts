@@ -250,3 +250,9 @@ export class RaftLog {
     while (must(this.#configurations.at(-1), 'a configuration').index >= index) this.#configurations.pop()
   }
 }
+
+/** What others may see of it. */
+export type RaftLogView = Pick<
+  RaftLog,
+  'firstIndex' | 'lastIndex' | 'lastTerm' | 'committed' | 'stable' | 'bytes' | 'termAt' | 'configurationAt'
+>

@@ -9,14 +9,21 @@
  */
 import { assert } from '../../base/assert.ts'
 import { ElectionTimer } from './election-timer.ts'
+import { EntryGate } from './entry-gate.ts'
 import { Follower } from './follower.ts'
 import { KEPT_BYTES_MAX, Leader } from './leader.ts'
 import type { Membership } from './membership.ts'
-import type { MemberId, Message, MessageBody, SnapshotChunk } from './messages.ts'
+import {
+  isFromLeader,
+  type MemberId,
+  type Message,
+  type MessageBody,
+  type SnapshotChunk,
+} from './messages.ts'
 import { Outbox } from './outbox.ts'
 import { APPEND_BYTES_MAX } from './progress.ts'
 import { type Configuration, countVotes, isAlone, isOnlyVoter, isVoter, membersOf } from './quorum.ts'
-import { RaftLog } from './raft-log.ts'
+import { RaftLog, type RaftLogView } from './raft-log.ts'
 import type {
   ChangeOutcome,
   HardState,
@@ -32,6 +39,8 @@ type OtherMessage = Exclude<Message, { type: 'pre-vote' | 'pre-vote-reply' }>
 
 export class Raft {
   readonly id: MemberId
+  /** Opened further by the driver, as the cluster version rises. */
+  readonly entryGate: EntryGate
   readonly #rules: SafetyRules
   readonly #keptBytes: number
   readonly #appendBytes: number
@@ -52,6 +61,7 @@ export class Raft {
 
   constructor(parts: RaftParts) {
     this.id = parts.id
+    this.entryGate = new EntryGate(parts.entryVersions)
     this.#rules = parts.rules ?? soundRules
     this.#keptBytes = parts.keptBytes ?? KEPT_BYTES_MAX
     this.#appendBytes = parts.appendBytes ?? APPEND_BYTES_MAX
@@ -86,10 +96,7 @@ export class Raft {
     return this.#vote
   }
 
-  get log(): Pick<
-    RaftLog,
-    'firstIndex' | 'lastIndex' | 'lastTerm' | 'committed' | 'stable' | 'bytes' | 'termAt' | 'configurationAt'
-  > {
+  get log(): RaftLogView {
     return this.#log
   }
 
@@ -180,6 +187,8 @@ export class Raft {
 
   /** Appends proposals (bytes with index and term 0) on the leader; `term` is a fence. */
   propose(proposals: readonly Buffer[], term?: number): ProposeOutcome {
+    const refusal = this.entryGate.refuse(proposals)
+    if (refusal !== null) return refusal
     if (term !== undefined && (this.#reign === null || this.#term !== term)) {
       return { kind: 'fenced', term: this.#term }
     }
@@ -248,6 +257,11 @@ export class Raft {
   /** A piece that arrived is durable. When it was the last, the log begins anew behind the snapshot. */
   snapshotStored(id: number, end: number): void {
     this.#follower.snapshotStored(id, end, this.#reign === null ? this.#leader : 0)
+  }
+
+  /** The received snapshot has yet to become the state, or has: until then no other is received. */
+  setInstalling(installing: boolean): void {
+    this.#follower.setInstalling(installing)
   }
 
   get hasReady(): boolean {
@@ -440,7 +454,8 @@ export class Raft {
         this.#reign?.takeSnapshotReply(message)
         break
       case 'read-index':
-        this.#takeRead(message.from, message.context)
+        if (this.#reign === null) this.#refuseRead(message.from, message.context)
+        else this.#reign.read({ from: message.from, context: message.context, index: 0 })
         break
       case 'read-index-refusal':
         this.#outbox.refuse(message.context)
@@ -458,11 +473,6 @@ export class Raft {
     this.#role = 'follower'
     this.#leader = leader
     this.#timer.calm()
-  }
-
-  #takeRead(from: MemberId, context: number): void {
-    if (this.#reign !== null) this.#reign.read({ from, context, index: 0 })
-    else this.#refuseRead(from, context)
   }
 
   /** A leader of an earlier term learns from the answer that it is over, and who reads that it has to ask again. */
@@ -486,9 +496,4 @@ export class Raft {
   #sendAfterPersist(to: MemberId, body: MessageBody): void {
     this.#outbox.hold(this.#readyNumber, { from: this.id, to, term: this.#term, ...body })
   }
-}
-
-/** Only the leader of a term sends these. */
-function isFromLeader({ type }: Message): boolean {
-  return type === 'append' || type === 'heartbeat' || type === 'snapshot' || type === 'timeout-now'
 }

@@ -1,6 +1,7 @@
 /** What goes into a core at its start and what comes out of it: the types of its contract with the driver. */
 import type { Random } from '../../base/random.ts'
 import type { Entry } from './entry.ts'
+import type { EntryVersions } from './entry-gate.ts'
 import type { MemberId, Message, SnapshotChunk, SnapshotPlace } from './messages.ts'
 import type { RaftLogStart } from './raft-log.ts'
 import type { SafetyRules } from './rules.ts'
@@ -21,6 +22,8 @@ export interface RaftParts {
   readonly log: RaftLogStart
   /** The sound ones, unless a test means to break one. */
   readonly rules?: SafetyRules
+  /** Which entries each cluster version allows; those of this program, unless a test has others. */
+  readonly entryVersions?: EntryVersions
   /** Bytes of entries that a leader keeps in memory for members that lag. */
   readonly keptBytes?: number
   /** Bytes of entries that one append carries at most, unless one entry alone is larger. */
@@ -73,6 +76,8 @@ export type ProposeOutcome =
   | { readonly kind: 'accepted'; readonly firstIndex: number; readonly term: number }
   | { readonly kind: 'not-leader'; readonly leader: MemberId }
   | { readonly kind: 'fenced'; readonly term: number }
+  /** The cluster version does not allow such an entry yet. */
+  | { readonly kind: 'too-new'; readonly needs: number }
 
 export type ChangeOutcome =
   | ProposeOutcome

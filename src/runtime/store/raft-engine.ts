@@ -130,7 +130,7 @@ export class RaftEngine extends LocalStore implements RaftStore {
 
   status(): StoreStatus {
     const raft = this.#raftStatus
-    const { configuration: membership, progress, timing } = this.#details
+    const { configuration: membership, progress, timing, flushes } = this.#details
     return {
       leader: this.leadership.leader,
       term: raft?.term ?? 0,
@@ -148,6 +148,7 @@ export class RaftEngine extends LocalStore implements RaftStore {
       membership,
       progress,
       timing,
+      flushes,
     }
   }
 

@@ -48,6 +48,9 @@ async function handle(message: ToRaft): Promise<void> {
     case 'drop':
       replica.drop(message.index)
       break
+    case 'installed':
+      replica.installed()
+      break
     case 'cluster-version':
       replica.setClusterVersion(message.version)
       break

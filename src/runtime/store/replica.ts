@@ -135,7 +135,7 @@ export class Replica {
       const outcome = raft.propose([proposal], term ?? undefined)
       if (outcome.kind === 'accepted') continue
       if (outcome.kind === 'not-leader' && this.#canForward) forwarded.push(proposal)
-      else this.#refuse('proposal', request, outcome.kind === 'fenced' ? 'fenced' : 'no-leader')
+      else this.#refuse('proposal', request, outcome.kind === 'not-leader' ? 'no-leader' : outcome.kind)
     }
     if (forwarded.length > 0) {
       this.#parts.network?.send(raft.leader, { type: 'forward', proposals: forwarded })
@@ -170,9 +170,10 @@ export class Replica {
 
   /** Whoever sent them to a member that does not lead, or hands over, has to know at once. */
   #takeForwarded(proposals: readonly Buffer[], from: MemberId): void {
-    const outcome = this.#parts.raft.propose(proposals.map(proposal => Buffer.from(proposal)))
-    if (outcome.kind === 'accepted') return
-    const requests = proposals.flatMap(proposal => readEntryHeader(proposal) ?? [])
+    const { raft } = this.#parts
+    const refused = proposals.filter(proposal => raft.propose([Buffer.from(proposal)]).kind !== 'accepted')
+    if (refused.length === 0) return
+    const requests = refused.flatMap(proposal => readEntryHeader(proposal) ?? [])
     this.#parts.network?.send(from, { type: 'forward-refusal', requests })
   }
 
@@ -201,7 +202,16 @@ export class Replica {
     return outcome
   }
 
-  /** Without a target: to the voter that has most of the log. */
+  /** The snapshot behind which the log begins has become the state. */
+  installed(): void {
+    this.#parts.raft.setInstalling(false)
+  }
+
+  /** What the applied state says. */
+  setClusterVersion(version: number): void {
+    this.#parts.raft.entryGate.raise(version)
+  }
+
   transferLeadership(target: MemberId | null): boolean {
     const { raft } = this.#parts
     const heir = target ?? raft.bestHeir()

@@ -78,7 +78,9 @@ async function resume(parts: StartParts, recovered: RecoveredLog): Promise<Start
     commit: Math.min(hardState.commit, last),
   }
   const wal = await WriteAheadLog.resume(parts.log, recovered)
-  return { wal, raft: createRaft(parts, { hardState, log }), mustInstall }
+  const raft = createRaft(parts, { hardState, log })
+  raft.setInstalling(mustInstall)
+  return { wal, raft, mustInstall }
 }
 
 function checkFit({ log, member, applied }: StartParts, recovered: RecoveredLog, mustInstall: boolean): void {

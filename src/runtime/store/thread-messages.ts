@@ -56,6 +56,9 @@ export type ToRaft =
     }
   | RaftRequests
   | { readonly type: 'drop'; readonly index: number }
+  | { readonly type: 'cluster-version'; readonly version: number }
+  /** The received snapshot has become the state. */
+  | { readonly type: 'installed' }
   | { readonly type: 'peers'; readonly table: readonly PeerEntry[] }
   /** For new links from now on. Secret. */
   | { readonly type: 'credentials'; readonly credentials: PeerCredentials }
@@ -165,7 +168,7 @@ export interface RefusedRequest {
   /** A proposal's request number or a read's context. */
   readonly kind: 'proposal' | 'read'
   readonly request: number
-  readonly reason: 'no-leader' | 'fenced'
+  readonly reason: 'no-leader' | 'fenced' | 'too-new'
   readonly term: number
 }
 

@@ -238,3 +238,59 @@ test('an entry written twice at one place is durable only when the second write 
   raft.persisted(third.number)
   assert.equal(raft.log.stable, 1)
 })
+
+test('a snapshot that was received whole is not replaced by another one before it is the state', () => {
+  const configuration = { voters: [1, 2, 3], outgoing: [], learners: [] }
+  const log = { previousIndex: 0, previousTerm: 0, configuration, entries: [], commit: 0 }
+  const raft = new Raft({ id: 3, random: seededRandom(1), hardState: { term: 1, vote: 0, commit: 0 }, log })
+  const send = (id: number, index: number) => {
+    const snapshot = { id, index, term: 1, configuration }
+    const chunk = { snapshot, offset: 0, data: Buffer.from('all of it'), last: true }
+    raft.step({ type: 'snapshot', from: 1, to: 3, term: 1, chunk })
+    const ready = raft.takeReady()
+    raft.persisted(ready.number)
+    return ready.snapshotChunks.length
+  }
+  assert.equal(send(7, 10), 1)
+  raft.snapshotStored(7, 9)
+  assert.equal(raft.takeReady().restore?.index, 10)
+  assert.equal(send(8, 20), 0)
+  raft.setInstalling(false)
+  assert.equal(send(8, 20), 1)
+})
+
+test('an entry of a type or format beyond the cluster version is not proposed, until that is raised', () => {
+  const configuration = { voters: [1], outgoing: [], learners: [] }
+  const log = { previousIndex: 0, previousTerm: 0, configuration, entries: [], commit: 0 }
+  const entryVersions = new Map([
+    [entryTypes.transaction, [1, 2]],
+    [entryTypes.decision, [3]],
+  ])
+  const start = { id: 1, random: seededRandom(1), hardState: { term: 1, vote: 0, commit: 0 }, log }
+  const raft = new Raft({ ...start, entryVersions })
+  raft.start()
+  raft.persisted(raft.takeReady().number)
+  const propose = (type: number, format = 1) => {
+    const bytes = Buffer.from(createEntry(entryTypes.noOp, Buffer.alloc(0), { index: 0, term: 0 }).bytes)
+    bytes.writeUInt8(type, 0)
+    bytes.writeUInt8(format, 1)
+    return raft.propose([bytes])
+  }
+  assert.equal(propose(entryTypes.transaction).kind, 'accepted')
+  assert.deepEqual(propose(entryTypes.transaction, 2), { kind: 'too-new', needs: 2 })
+  assert.deepEqual(propose(entryTypes.decision), { kind: 'too-new', needs: 3 })
+  raft.entryGate.raise(2)
+  assert.equal(propose(entryTypes.transaction, 2).kind, 'accepted')
+  assert.deepEqual(propose(entryTypes.decision), { kind: 'too-new', needs: 3 })
+  raft.entryGate.raise(3)
+  raft.entryGate.raise(1)
+  assert.equal(propose(entryTypes.decision).kind, 'accepted')
+  assert.deepEqual(propose(99), { kind: 'too-new', needs: Number.POSITIVE_INFINITY })
+})
+
+test('everything that this program writes may be proposed in a new cluster', () => {
+  const gate = new EntryGate()
+  for (const type of Object.values(entryTypes)) {
+    assert.equal(gate.refuse([createEntry(type, Buffer.alloc(0), { index: 0, term: 0 }).bytes]), null)
+  }
+})

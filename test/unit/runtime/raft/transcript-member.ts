@@ -105,6 +105,7 @@ export class TranscriptMember {
     if (restore) {
       this.#position = restore
       this.#entries = []
+      this.raft.setInstalling(false)
     }
     for (const entry of entries) {
       this.#entries.length = entry.index - 1 - this.#position.index
