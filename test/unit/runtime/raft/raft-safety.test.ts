@@ -13,6 +13,7 @@ import {
   entryTypes,
   writeEntryHeader,
 } from '../../../../src/runtime/raft/entry.ts'
+import { EntryGate } from '../../../../src/runtime/raft/entry-gate.ts'
 import type { Message } from '../../../../src/runtime/raft/messages.ts'
 import { Raft } from '../../../../src/runtime/raft/raft.ts'
 import type { HardState, Ready } from '../../../../src/runtime/raft/ready.ts'
