@@ -4,6 +4,7 @@ import { report } from './figure.ts'
 const benchmarks = {
   'first-cluster': async () => (await import('./first-cluster.ts')).measure(),
   everyday: async () => (await import('./everyday.ts')).measure(),
+  cluster: async () => (await import('./cluster.ts')).measure(),
   raft: async () => (await import('./raft.ts')).measure(),
 }
 
