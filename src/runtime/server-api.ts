@@ -33,7 +33,7 @@ import { createHttpsListener, type HttpsListener } from './apiserver/http/listen
 import type { ObjectReader } from './apiserver/ports.ts'
 import { strategies } from './apiserver/registry/registry.ts'
 import { createObjectReader } from './apiserver/storage/object-reader.ts'
-import { removedNodeKey } from './members/removed-nodes.ts'
+import { removedNodes } from './members/removed-nodes.ts'
 import type { Pki } from './pki/pki.ts'
 import type { RaftStore } from './store/raft-store.ts'
 
@@ -69,8 +69,10 @@ export function buildApi(shared: Shared, onFatal: (error: Error) => void): Api {
   const publicKeys = [pki.serviceAccount.publicKey]
   const authenticator = createAuthenticator({ serviceAccounts: { issuer, publicKeys }, objects, clock })
   const authorizer = createAuthorizer({
-    ...{ store, objects, nodeRules: nodeRules() },
-    isRemoved: node => store.get(removedNodeKey(node)) !== null,
+    store,
+    objects,
+    nodeRules: nodeRules(),
+    isRemoved: removedNodes(store),
   })
   const tokenIssuer = createTokenIssuer({ issuer, privateKey: pki.serviceAccount.privateKey, clock, random })
   const bootstrapped = { done: false }

@@ -9,7 +9,7 @@ import type { Log } from '../../base/log.ts'
 import { membersOf } from '../raft/quorum.ts'
 import type { RaftStore } from '../store/raft-store.ts'
 import type { Watch } from '../store/store.ts'
-import { encodeMember, MEMBERS_RANGE, type MemberRecord, memberKey, memberName } from './member-record.ts'
+import { encodeMember, MEMBERS_RANGE, type MemberAddress, type MemberRecord, memberKey, memberName } from './member-record.ts'
 import { readMembers } from './member-table.ts'
 
 /** Between attempts to put the own record right, and between looks whether the others still know this server. */
@@ -35,6 +35,8 @@ export interface PeerDirectoryParts {
   readonly founding: boolean
   /** Whether another server that has a leader says that `own` is not in the cluster any more. */
   readonly isForgotten: (records: readonly MemberRecord[], signal: AbortSignal) => Promise<boolean>
+  /** Where its record does not say yet that it has moved. */
+  readonly movedTo?: (record: MemberRecord) => readonly MemberAddress[]
   /** Called once; the daemon says so and stays down. */
   readonly onRemoved: (error: Mk8sError) => void
   readonly clock: Clock
@@ -115,10 +117,17 @@ class Directory implements PeerDirectory {
 
   #changed(): void {
     const { store, own } = this.#parts
-    const others = this.members().filter(({ id }) => id !== own.id)
-    store.setPeers(others.map(({ id, peerAddresses }) => ({ member: id, addresses: peerAddresses })))
+    const members = this.members()
+    const others = members.filter(({ id }) => id !== own.id)
+    // A server that joins has heard of the others from elsewhere, and here of nobody yet.
+    if (others.length < members.length)
+      store.setPeers(others.map(record => ({ member: record.id, addresses: this.#addressesOf(record) })))
     for (const listener of this.#listeners) listener()
     this.#look()
+  }
+
+  #addressesOf(record: MemberRecord): readonly MemberAddress[] {
+    return [...(this.#parts.movedTo?.(record) ?? []), ...record.peerAddresses]
   }
 
   #look(): void {

@@ -22,8 +22,8 @@ export interface RoleFacts {
   readonly leader: number
   readonly lastIndex: number
   readonly progress: readonly MemberProgress[]
-  /** Since when it leads. */
-  readonly leadingMs: number
+  /** For how long it has led with this member in the membership: before, its silence says nothing. */
+  readonly watchedMs: (id: number) => number
   readonly votersWanted: number
 }
 
@@ -71,12 +71,12 @@ function candidateOf(record: MemberRecord, facts: RoleFacts): Candidate {
 
 export function livenessOf(
   id: number,
-  { leader, progress, leadingMs }: Pick<RoleFacts, 'leader' | 'progress' | 'leadingMs'>,
+  { leader, progress, watchedMs }: Pick<RoleFacts, 'leader' | 'progress' | 'watchedMs'>,
 ): Liveness {
   if (id === leader) return 'alive'
   const silentMs = progress.find(({ member }) => member === id)?.silentMs ?? null
   if (silentMs !== null) return silentMs <= SILENT_MS_MAX ? 'alive' : 'silent'
-  return leadingMs <= SILENT_MS_MAX ? 'unknown' : 'silent'
+  return watchedMs(id) <= SILENT_MS_MAX ? 'unknown' : 'silent'
 }
 
 /** Members that have no record, or are leaving, and vote no longer go; records that are no members yet come. */

@@ -10,6 +10,12 @@ const FORMAT_PLAIN = 1
 
 export const removedNodeKey = (nodeName: string): string => `${PREFIX}${nodeName}`
 
+/** Whether a node of this name was taken out. */
+export const removedNodes =
+  (store: Pick<Store, 'get'>) =>
+  (nodeName: string): boolean =>
+    store.get(removedNodeKey(nodeName)) !== null
+
 export async function banNode(
   store: Pick<Store, 'transact'>,
   nodeName: string,

@@ -6,6 +6,7 @@ import type { Clock, Timer } from '../../base/clock.ts'
 import type { Component, Health } from '../../base/component.ts'
 import { Mk8sError, messageOf } from '../../base/errors.ts'
 import type { Log } from '../../base/log.ts'
+import { membersOf } from '../raft/quorum.ts'
 import type { RaftStore } from '../store/raft-store.ts'
 import type { Operation, Watch } from '../store/store.ts'
 import { encodeMember, MEMBERS_RANGE, type MemberRecord, memberKey, memberName } from './member-record.ts'
@@ -57,7 +58,8 @@ class Keeper implements RoleKeeper {
   readonly name = 'role-keeper'
   settled = false
   readonly #parts: RoleKeeperParts
-  readonly #sinceMs: number
+  /** When each member was first seen in the membership. */
+  readonly #seenMs = new Map<number, number>()
   #timer: Timer | null = null
   #watch: Watch | null = null
   #unsubscribe = () => {}
@@ -70,7 +72,6 @@ class Keeper implements RoleKeeper {
 
   constructor(parts: RoleKeeperParts) {
     this.#parts = parts
-    this.#sinceMs = parts.clock.monotonic()
   }
 
   async prepare(): Promise<void> {}
@@ -147,13 +148,17 @@ class Keeper implements RoleKeeper {
   #factsOf(entries: readonly MemberEntry[]): RoleFacts {
     const { store, clock, votersWanted } = this.#parts
     const { membership, memberId, lastIndex, progress } = store.status()
+    const nowMs = clock.monotonic()
+    const members = membersOf(membership)
+    for (const id of members) if (!this.#seenMs.has(id)) this.#seenMs.set(id, nowMs)
+    for (const id of this.#seenMs.keys()) if (!members.includes(id)) this.#seenMs.delete(id)
     return {
       records: entries.map(({ record }) => record),
       configuration: membership,
       leader: memberId,
       lastIndex,
       progress,
-      leadingMs: clock.monotonic() - this.#sinceMs,
+      watchedMs: id => nowMs - (this.#seenMs.get(id) ?? nowMs),
       votersWanted,
     }
   }

@@ -49,7 +49,7 @@ class Cluster {
       leader: this.raft.leader,
       lastIndex: this.raft.lastIndex,
       progress: this.raft.progress,
-      leadingMs: 60_000,
+      watchedMs: () => 60_000,
       votersWanted: this.votersWanted,
     }
   }
@@ -193,7 +193,7 @@ test('nobody is promoted before it has the log, nor while it is too early to tel
   assert.deepEqual(step, { type: 'none', settled: false })
   made.raft.lag.set(3, 0)
   const unheard = made.raft.progress.map(progress => ({ ...progress, silentMs: null }))
-  const early = planRoles({ ...made.facts(), progress: unheard, leadingMs: 100 })
+  const early = planRoles({ ...made.facts(), progress: unheard, watchedMs: () => 100 })
   assert.deepEqual(early, { type: 'none', settled: false })
   assert.equal(planRoles(made.facts()).type, 'change-membership')
 })

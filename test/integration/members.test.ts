@@ -1,0 +1,191 @@
+/** Real engines with links: the roles that servers get, lose and get back, what the status says, and how they leave. */
+import assert from 'node:assert/strict'
+import test from 'node:test'
+import { MemberCluster, type MemberNode } from '../support/member-node.ts'
+import { until } from '../support/until.ts'
+
+async function withCluster(servers: number, use: (cluster: MemberCluster) => Promise<void>): Promise<void> {
+  const cluster = new MemberCluster()
+  try {
+    for (let id = 1; id <= servers; id++) await cluster.add(id)
+    await use(cluster)
+  } finally {
+    await cluster.close()
+  }
+}
+
+const node = (cluster: MemberCluster, id: number): MemberNode => {
+  const found = cluster.nodes.get(id)
+  assert.ok(found)
+  return found
+}
+
+const settled = (
+  cluster: MemberCluster,
+  what: string,
+  isSo: (roles: string) => boolean,
+  deadlineMs = 20_000,
+) => until(what, () => isSo(cluster.roles()) && cluster.leader?.status.self().settled, deadlineMs)
+
+const roles = (cluster: MemberCluster, wanted: string, deadlineMs?: number) =>
+  settled(cluster, `the roles are ${wanted}`, found => found === wanted, deadlineMs)
+
+const availability = async (one: MemberNode) => (await one.status.collect()).highAvailability
+
+async function leave(cluster: MemberCluster, id: number): Promise<void> {
+  const some = cluster.someNode()
+  const record = some.records().find(each => each.id === id)
+  assert.ok(record)
+  await some.writeRecord({ ...record, leaving: true })
+}
+
+test('servers get their roles as they come: one voter of two, three of three, then standbys and a spare', async () => {
+  await withCluster(1, async cluster => {
+    await roles(cluster, '1 |  | ')
+    assert.match((await availability(node(cluster, 1))).why, /one member/)
+    await cluster.add(2)
+    await roles(cluster, '1 | 2 | ')
+    assert.deepEqual(await availability(node(cluster, 2)), {
+      enabled: false,
+      state: 'no',
+      why: '2 servers: losing n1, the only voter, stops writes; add a third',
+    })
+    await cluster.add(3)
+    await roles(cluster, '1,2,3 |  | ')
+    for (const each of cluster.nodes.values()) {
+      const { highAvailability, members, healthy } = await each.status.collect()
+      assert.deepEqual([highAvailability.state, healthy], ['yes', true])
+      assert.deepEqual(
+        members.map(({ name, role, leader, alive, lag }) => [name, role, leader, alive, (lag ?? 0) < 10]),
+        [1, 2, 3].map(id => [`n${id}`, 'voter', id === cluster.leader?.id, true, true]),
+      )
+    }
+    for (const id of [4, 5, 6, 7]) await cluster.add(id)
+    await roles(cluster, '1,2,3 | 4,5,6 | 7')
+  })
+})
+
+test('of seven servers two at a time are lost, and it ends in three voters, three standbys and a spare', async () => {
+  await withCluster(7, async cluster => {
+    await roles(cluster, '1,2,3 | 4,5,6 | 7')
+    await Promise.all([node(cluster, 2).stop(), node(cluster, 5).stop()])
+    const lostAt = performance.now()
+    await settled(cluster, 'a standby has taken the place of the voter', found => /^1,3,[46] \| /.test(found))
+    assert.ok(performance.now() - lostAt < 8_000, 'within five seconds after it is declared dead')
+    const shown = await node(cluster, 1).status.collect()
+    assert.equal(shown.highAvailability.state, 'yes')
+    assert.match(shown.highAvailability.why, /n2 has not been heard of for \d+ s/)
+    for (const id of [2, 5]) await node(cluster, id).start()
+    await settled(
+      cluster,
+      'all live',
+      found =>
+        found
+          .split(' | ')
+          .map(each => each.split(',').length)
+          .join() === '3,3,1',
+    )
+    const leader = cluster.leader
+    assert.ok(leader)
+    const standby = leader.records().find(({ role }) => role === 'standby')
+    assert.ok(standby)
+    await Promise.all([leader.stop(), node(cluster, standby.id).stop()])
+    await settled(cluster, 'three voters live', found => {
+      const voters = (found.split(' | ')[0] ?? '').split(',').map(Number)
+      return voters.length === 3 && voters.every(id => node(cluster, id).running)
+    })
+    await leader.start()
+    await node(cluster, standby.id).start()
+    await settled(
+      cluster,
+      'all live',
+      found =>
+        found
+          .split(' | ')
+          .map(each => each.split(',').length)
+          .join() === '3,3,1',
+    )
+  })
+})
+
+test('the status is true with one lost, with the quorum lost, and on the one that is left', async () => {
+  await withCluster(3, async cluster => {
+    await roles(cluster, '1,2,3 |  | ')
+    await node(cluster, 3).stop()
+    const degraded = await until('the loss is known', async () => {
+      const found = await availability(node(cluster, 2))
+      return found.state === 'degraded' && found
+    })
+    assert.match(degraded.why, /^n3 .*; losing one more voter stops writes$/)
+    assert.equal(degraded.enabled, false)
+    await node(cluster, 2).stop()
+    const alone = await until('the quorum is gone', async () => {
+      const found = await node(cluster, 1).status.collect()
+      return !found.healthy && found
+    })
+    assert.equal(
+      alone.highAvailability.why,
+      '1 voter answers of 3: no writes until another one is back (silent: n2 and n3)',
+    )
+    assert.deepEqual(
+      alone.members.map(({ alive }) => alive),
+      [true, false, false],
+    )
+    await node(cluster, 3).start()
+    await until('writes are possible again', async () => (await node(cluster, 1).status.collect()).healthy)
+  })
+})
+
+test('the leader leaves: it hands over, is demoted, is taken out, knows it, and no ghost is left', async () => {
+  await withCluster(4, async cluster => {
+    await roles(cluster, '1,2,3 | 4 | ')
+    await leave(cluster, 1)
+    await until('it knows that it is out', () => node(cluster, 1).removed)
+    await node(cluster, 1).stop()
+    await roles(cluster, '2,3,4 |  | ')
+    assert.deepEqual(cluster.deletedNodes, ['n1'])
+    assert.deepEqual(cluster.leader?.store.status().membership.learners, [])
+    assert.equal(cluster.leader?.records().length, 3)
+  })
+})
+
+test('of two servers the voter leaves, and the standby has everything', async () => {
+  await withCluster(2, async cluster => {
+    await roles(cluster, '1 | 2 | ')
+    await node(cluster, 1).store.transact({
+      compares: [],
+      operations: [{ type: 'put', key: '/a', value: Buffer.from('kept') }],
+    })
+    await leave(cluster, 1)
+    await until('it knows that it is out', () => node(cluster, 1).removed)
+    await node(cluster, 1).stop()
+    await roles(cluster, '2 |  | ')
+    assert.equal(node(cluster, 2).store.get('/a')?.value.toString(), 'kept')
+  })
+})
+
+test('one that was removed while it was down finds out from the others, and stays out', async () => {
+  await withCluster(4, async cluster => {
+    await roles(cluster, '1,2,3 | 4 | ')
+    await node(cluster, 3).stop()
+    await leave(cluster, 3)
+    await roles(cluster, '1,2,4 |  | ')
+    await node(cluster, 3).start()
+    await until('it knows that it was removed', () => node(cluster, 3).removed)
+    assert.deepEqual(cluster.roles(), '1,2,4 |  | ')
+  })
+})
+
+test('an address that has changed is put right at the start', async () => {
+  await withCluster(1, async cluster => {
+    const [one] = [node(cluster, 1)]
+    await roles(cluster, '1 |  | ')
+    await one.writeRecord({ ...one.record, role: 'voter', joinAddress: { host: '10.9.9.9', port: 1 } })
+    await one.stop()
+    await one.start()
+    await until(
+      'the record is true',
+      () => one.records()[0]?.joinAddress.host === one.record.joinAddress.host,
+    )
+  })
+})
