@@ -30,6 +30,7 @@ import { SimulatedRuntime } from './kubelet/runtime/simulated/simulated-runtime.
 import { createServiceProxy } from './network/network.ts'
 import { createNftablesProxy } from './network/nftables-proxy.ts'
 import { createNodeRoutes } from './network/node-routes.ts'
+import type { Pki } from './pki/pki.ts'
 import type { Shared } from './server-api.ts'
 
 export interface NodeParts {
@@ -54,6 +55,8 @@ export interface Node {
   readonly components: readonly Component[]
   /** Ends every pod's containers on this node, as `mk8s stop` does. */
   readonly stopWorkloads: () => Promise<void>
+  /** Renewed ones of the kubelet's own port, for connections from now on. */
+  readonly useCertificates: (certificates: KubeletCertificates) => void
 }
 
 /** Index of the cluster DNS in the service network, as in MicroK8s. */
@@ -66,16 +69,16 @@ export function serverNodeParts(shared: Shared, server: ApiServer): NodeParts {
   const username = `system:node:${config.nodeName}`
   return {
     ...{ config, cluster, clock, random, log },
-    certificates: {
-      certificate: pki.leaves.kubelet.certificate,
-      key: pki.leaves.kubelet.key,
-      clientAuthority: pki.authorities['cluster-ca'].certificate,
-    },
+    certificates: kubeletCertificates(pki),
     transports: {
       kubelet: server.transportFor({ username, groups: ['system:nodes', ...groups] }),
       proxy: server.transportFor({ username: 'system:kube-proxy', groups }),
     },
   }
+}
+
+export function kubeletCertificates({ leaves, authorities }: Pki): KubeletCertificates {
+  return { ...leaves.kubelet, clientAuthority: authorities['cluster-ca'].certificate }
 }
 
 export function buildNode(parts: NodeParts): Node {
@@ -112,6 +115,7 @@ export function buildNode(parts: NodeParts): Node {
     // The proxy takes part in starting pods: what they ask for first is often the API server.
     components: [...containers.components, kubelet, ...createNetwork(parts, serviceAddress)],
     stopWorkloads: () => kubelet.stopWorkloads(),
+    useCertificates: certificates => kubelet.useCertificates(certificates),
   }
 }
 
