@@ -3,7 +3,7 @@
  * files shrink, a disk is full, a member loses everything or is so far behind that it needs a snapshot.
  */
 import assert from 'node:assert/strict'
-import { rmSync } from 'node:fs'
+import { cpSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { must } from '../../src/base/assert.ts'
@@ -27,7 +27,8 @@ import { until } from '../support/until.ts'
 
 const MEBIBYTE = 1024 * 1024
 /** More than a leader keeps in memory for members that lag. */
-const BIG_LOAD = { writers: 16, valueBytes: 128 * 1024, bytes: 48 * MEBIBYTE }
+const BIG_BYTES = 48 * MEBIBYTE
+const BIG_LOAD = { writers: 16, valueBytes: 128 * 1024 }
 
 async function started(t: TestContext): Promise<StoreCluster> {
   const cluster = await StoreCluster.start({ size: 3 })
@@ -35,16 +36,16 @@ async function started(t: TestContext): Promise<StoreCluster> {
   return cluster
 }
 
-/** Writes more than any log keeps. */
-async function fill(member: StoreMember): Promise<void> {
-  for (let written = 0; written < BIG_LOAD.bytes; ) {
+/** Writes so many bytes. */
+async function fill(member: StoreMember, bytes: number): Promise<void> {
+  for (let written = 0; written < bytes; ) {
     const { puts, failed } = await member.load({ ...BIG_LOAD, milliseconds: 300 })
     assert.equal(failed, 0)
     written += puts * BIG_LOAD.valueBytes
   }
 }
 
-async function refusal(member: StoreMember): Promise<MemberError> {
+async function refusal(member: StoreMember, what = 'this'): Promise<MemberError> {
   try {
     await member.start()
   } catch (error) {
@@ -52,7 +53,7 @@ async function refusal(member: StoreMember): Promise<MemberError> {
     await member.exited
     return error
   }
-  return assert.fail('the store was opened')
+  return assert.fail(`the store was opened with ${what}`)
 }
 
 /** The member's data is gone, so it stops being one, and begins again as one that learns. */
@@ -88,27 +89,33 @@ test('a power cut that tears the frames under way loses nothing that was acknowl
 test('a member whose files are damaged says so and stays down, and rejoins without them', async t => {
   const cluster = await started(t)
   const clients = new StoreClients({ cluster, random: seededRandom(22), thinkMs: 20 })
-  await fill(await cluster.leader())
+  await fill(await cluster.leader(), 8 * MEBIBYTE)
   const member = must((await cluster.followers())[0], 'a follower')
   const { directory } = member.options
   const database = join(directory, 'state.sqlite')
+  await member.kill()
+  forgetBoot(directory)
+  const intact = join(cluster.directory, 'intact')
+  cpSync(directory, intact, { recursive: true })
   const damages: readonly (readonly [string, () => void])[] = [
     ['a flipped bit in the log', () => flipBit(must(segmentsOf(directory).at(-1), 'a segment'), 6_000, 3)],
     ['a last frame that is whole behind one that is not', () => breakBeforeLast(directory)],
     ['a missing log', () => rmSync(join(directory, 'wal'), { recursive: true })],
+    ['a log without its last segment', () => rmSync(must(segmentsOf(directory).at(-1), 'a segment'))],
     ['half a database', () => truncateDatabase(directory)],
     ['a database without its first page', () => overwrite(database, 0, Buffer.alloc(4096))],
     ['a missing database', () => rmSync(database)],
   ]
   for (const [what, damage] of damages) {
-    await member.kill()
-    forgetBoot(directory)
+    rmSync(directory, { recursive: true })
+    cpSync(intact, directory, { recursive: true })
     damage()
-    const error = await refusal(member)
+    const error = await refusal(member, what)
     assert.equal(error.code, 'store/corrupt', `${what}: ${error.message}`)
     assert.notEqual(error.hint, '', what)
-    await replace(cluster, member)
   }
+  await replace(cluster, member)
+  await clients.worked()
   t.diagnostic(JSON.stringify(await clients.check()))
 })
 
@@ -122,7 +129,7 @@ test('a member that is far behind gets a snapshot, while leaders change', async 
   const clients = new StoreClients({ cluster, random: seededRandom(23), thinkMs: 20 })
   const lagging = must((await cluster.followers())[0], 'a follower')
   await lagging.kill()
-  await fill(await cluster.leader())
+  await fill(await cluster.leader(), BIG_BYTES)
   const { lastIndex } = await (await cluster.leader()).call('status')
   await lagging.start()
   const sees = await until('a snapshot is on its way', async () => {

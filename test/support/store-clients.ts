@@ -19,12 +19,13 @@ import { MemberError, MemberGone, type StoreMember } from './store-member.ts'
 import { until } from './until.ts'
 
 const ABSENT = '-'
-const PREFIX = 'r/'
+/** Each load has registers of its own. */
+let loads = 0
 /** A client waits so long for one member; then it goes on at another, and the answer may still come. */
 const PATIENCE_MS = 300
 const KEYS = 8
 /** New registers are begun after so many operations, so that histories stay short enough to be decided. */
-const OPERATIONS_PER_GENERATION = 1_200
+const OPERATIONS_PER_GENERATION = 300
 const WATCH_MAX_MS = 3_000
 /** The write did not happen, if these are the answer; any other error leaves that open. */
 const REFUSALS = ['store/no-leader', 'store/overloaded', 'store/fenced']
@@ -59,6 +60,7 @@ export class StoreClients {
   readonly #cluster: StoreCluster
   readonly #random: Random
   readonly #thinkMs: number
+  readonly #prefix = `r${loads++}/`
   readonly #histories = new Map<string, HistoryEntry[]>()
   readonly #acknowledged: AcknowledgedWrite[] = []
   readonly #watchers: Delivery[][] = []
@@ -114,8 +116,8 @@ export class StoreClients {
   async #checkMembers(): Promise<readonly StoreEvent[]> {
     let all: readonly StoreEvent[] | null = null
     for (const member of this.#cluster.serving) {
-      const events = await historyOf(member)
-      const { entries } = await member.call('range', { start: PREFIX, end: prefixEnd(PREFIX) })
+      const events = await historyOf(member, this.#prefix)
+      const { entries } = await member.call('range', { start: this.#prefix, end: prefixEnd(this.#prefix) })
       const state = entries.map(({ key, value, modRevision }) => `${key}=${value}@${modRevision}`)
       const expected = [...stateOf(events)].map(([key, { value, at }]) => `${key}=${value}@${at}`).sort()
       if (state.join() !== expected.join())
@@ -130,7 +132,7 @@ export class StoreClients {
   #checkWatchers(events: readonly StoreEvent[]): number {
     let delivered = 0
     for (const deliveries of this.#watchers) {
-      const checker = new WatchChecker({ events }, PREFIX, 1)
+      const checker = new WatchChecker({ events }, this.#prefix, 1)
       for (const delivery of deliveries) checker.take(delivery.events, delivery.revision)
       delivered += checker.delivered
     }
@@ -176,7 +178,7 @@ export class StoreClients {
       const member = this.#pick()
       if (member === undefined || this.#stopping.signal.aborted) continue
       const generation = Math.floor(this.#operations++ / OPERATIONS_PER_GENERATION)
-      const key = `${PREFIX}${generation}/${Math.floor(this.#random.float() * KEYS)}`
+      const key = `${this.#prefix}${generation}/${Math.floor(this.#random.float() * KEYS)}`
       const dice = this.#random.float()
       const operation =
         dice < 0.35
@@ -271,7 +273,7 @@ export class StoreClients {
     while (!this.#stopping.signal.aborted) {
       const { promise, resolve } = Promise.withResolvers<void>()
       const end = this.#pick()?.watch(
-        { start: PREFIX, end: prefixEnd(PREFIX), after: seen },
+        { start: this.#prefix, end: prefixEnd(this.#prefix), after: seen },
         {
           onEvents: (events, revision) => {
             deliveries.push({ events, revision })
@@ -296,7 +298,7 @@ function isExpected(error: unknown): boolean {
 }
 
 /** Everything that happened to the registers, as this member tells it. */
-async function historyOf(member: StoreMember): Promise<readonly StoreEvent[]> {
+async function historyOf(member: StoreMember, prefix: string): Promise<readonly StoreEvent[]> {
   const { revision } = await member.call('status')
   const events: StoreEvent[] = []
   const { promise, resolve, reject } = Promise.withResolvers<void>()
@@ -306,7 +308,7 @@ async function historyOf(member: StoreMember): Promise<readonly StoreEvent[]> {
     { start: '', end: '\uffff', after: 1 },
     {
       onEvents: (delivered, at) => {
-        events.push(...delivered.filter(event => keyOf(event).startsWith(PREFIX)))
+        events.push(...delivered.filter(event => keyOf(event).startsWith(prefix)))
         if (at >= last) resolve()
       },
       onClosed: reject,

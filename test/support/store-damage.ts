@@ -10,9 +10,10 @@ import {
   truncateSync,
   writeSync,
 } from 'node:fs'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { must } from '../../src/base/assert.ts'
+import type { Random } from '../../src/base/random.ts'
 import type { DiskFile } from '../../src/runtime/store/log/disk.ts'
 import {
   decodeSegmentHeader,
@@ -141,4 +142,18 @@ export class SmallFileSystem {
 
 export function whyNoFileSystems(): string | null {
   return process.platform === 'linux' && process.getuid?.() === 0 ? null : 'mounting a file system needs root'
+}
+
+/** Every file of the store that holds data. */
+export function filesOf(store: string): string[] {
+  return [...segmentsOf(store), join(store, 'state.sqlite')]
+}
+
+/** Somewhere in the part of the file that is in use; returns where. */
+export function flipRandomBit(files: readonly string[], random: Random): string {
+  const path = must(files[Math.floor(random.float() * files.length)], 'a file')
+  const size = path.endsWith('.wal') ? scan(path).end : statSync(path).size
+  const [position, bit] = [Math.floor(random.float() * size), Math.floor(random.float() * 8)]
+  flipBit(path, position, bit)
+  return `bit ${bit} of byte ${position} of ${basename(path)}`
 }
