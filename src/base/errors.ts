@@ -89,6 +89,7 @@ export const errorCodes = {
   'host/not-root': failed('The command needs root.', { exit: 6 }),
   'host/unsupported': failed('This machine cannot do what was asked.', { exit: 6 }),
   'host/port-taken': failed('A port that mk8s needs is in use.', { exit: 6 }),
+  'host/address-gone': failed('The address of the node is on none of its network interfaces.', { exit: 6 }),
   'host/disk': failed('A directory cannot be written, or the disk is full.'),
   'host/program-failed': failed('A program that mk8s started failed.'),
   'host/program-missing': failed('A program that the command needs is not installed.'),

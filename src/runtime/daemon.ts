@@ -14,6 +14,8 @@ import { acquireLock } from '../host/lock.ts'
 import { boundLog } from '../host/log-bound.ts'
 import { nodePaths, recordFailure, recordReady } from '../host/node-files.ts'
 import { removePidFile, writePidFile } from '../host/processes.ts'
+import { waitForOwnAddress } from './own-address.ts'
+import { refuseInterruptedRecovery } from './recovery/switch-over.ts'
 import { startServer } from './server.ts'
 
 export interface DaemonArguments {
@@ -51,6 +53,7 @@ async function runLocked(config: NodeConfig, log: Log): Promise<number> {
   const paths = nodePaths(config.dataDir)
   mkdirSync(paths.run, { recursive: true, mode: 0o700 })
   const lock = acquireLock(paths.lock, config.dataDir)
+  refuseInterruptedRecovery(config.dataDir)
   writePidFile(paths.daemonPid, process.pid)
   const logBound = boundLog(paths.log, { clock: systemClock })
   try {
@@ -81,20 +84,23 @@ async function runServer(config: NodeConfig, log: Log): Promise<number> {
     node: config.nodeName,
     pid: process.pid,
   })
-  const starting = startServer({
-    config,
-    clusterInit: () => readClusterInit(config.dataDir),
-    clock: systemClock,
-    random: systemRandom,
-    log,
-    signal: interrupted.signal,
-    onFatal: fail,
-    onStopRequested: () => {
-      interrupted.abort()
-      ended.resolve(EXIT_OK)
-    },
-  })
-  const server = await starting.catch(error => {
+  const { signal } = interrupted
+  const addressed = waitForOwnAddress({ config, clock: systemClock, log, signal })
+  const start = () =>
+    startServer({
+      config,
+      clusterInit: () => readClusterInit(config.dataDir),
+      clock: systemClock,
+      random: systemRandom,
+      log,
+      signal,
+      onFatal: fail,
+      onStopRequested: () => {
+        interrupted.abort()
+        ended.resolve(EXIT_OK)
+      },
+    })
+  const server = await addressed.then(start).catch(error => {
     if (interrupted.signal.aborted) return undefined
     throw error
   })

@@ -11,6 +11,7 @@ import type { RemovalOutcome, RemovalRequest } from '../client/node-removal.ts'
 import { NODES } from '../client/resources.ts'
 import { clusterInitPath } from '../config/config-files.ts'
 import type { ClusterConfig, NodeConfig } from '../config/node-config.ts'
+import { movedTo, readPeerAddresses } from '../config/peer-addresses.ts'
 import { MK8S_VERSION } from '../config/version.ts'
 import type { ApiServer } from './apiserver/apiserver.ts'
 import { createMemberClient } from './members/member-client.ts'
@@ -59,6 +60,7 @@ export function buildMembers(needs: MembersNeeds): Members {
   const { config, store, pki, clock } = needs
   const log = needs.log.child({ component: 'members' })
   const own = ownMember(config)
+  const moved = readPeerAddresses(config.dataDir)
   let keeper: RoleKeeper | null = null
   const client = createMemberClient(() => {
     const { certificate, key } = pki().leaves['apiserver-kubelet-client']
@@ -77,6 +79,7 @@ export function buildMembers(needs: MembersNeeds): Members {
     store,
     own,
     founding: existsSync(clusterInitPath(config.dataDir)),
+    movedTo: record => movedTo(moved, record),
     isForgotten: (records, signal) => status.isForgotten(records, signal),
     onRemoved: needs.onRemoved,
     clock,
