@@ -2,14 +2,19 @@
 import { request as httpRequest } from 'node:http'
 import { type ErrorCode, errorCodes, Mk8sError, messageOf, systemCodeOf } from '../base/errors.ts'
 import type { AddNodeAnswer, AddNodeRequest } from './add-node.ts'
-import type { DatastoreCheck, DatastoreCompaction, DatastoreDetails } from './datastore-details.ts'
+import type {
+  DatastoreCheck,
+  DatastoreCompaction,
+  DatastoreDefragmentation,
+  DatastoreDetails,
+} from './datastore-details.ts'
 import type { RemovalOutcome, RemovalRequest } from './node-removal.ts'
 import type { NodeStatus } from './node-status.ts'
 
 const ANSWER_BYTES_MAX = 4 * 1024 * 1024
 /** How long the daemon may take for an answer that involves no waiting. */
 const ANSWER_MS_MAX = 10_000
-/** How long it may take to read a whole datastore. */
+/** How long it may take to read or to rewrite a whole datastore. */
 const CHECK_MS_MAX = 10 * 60_000
 /** How long a node may take to leave, beside the time for its pods. */
 const REMOVAL_MS_MAX = 3 * 60_000
@@ -24,6 +29,7 @@ export interface AdminClient {
   datastore(): Promise<DatastoreDetails>
   checkDatastore(): Promise<DatastoreCheck>
   compactDatastore(): Promise<DatastoreCompaction>
+  defragmentDatastore(): Promise<DatastoreDefragmentation>
   removeNode(request: RemovalRequest): Promise<RemovalOutcome>
   /** Renews these leaves and whatever is due; the names of what is new. */
   renewCertificates(names: readonly string[]): Promise<readonly string[]>
@@ -52,6 +58,10 @@ export function createAdminClient(socketPath: string): AdminClient {
     },
     async checkDatastore() {
       return (await ask(socketPath, 'POST', '/v1/datastore/check', CHECK_MS_MAX)) as DatastoreCheck
+    },
+    async defragmentDatastore() {
+      const path = '/v1/datastore/defrag'
+      return (await ask(socketPath, 'POST', path, CHECK_MS_MAX)) as DatastoreDefragmentation
     },
     async compactDatastore() {
       return (await ask(socketPath, 'POST', '/v1/datastore/compact', ANSWER_MS_MAX)) as DatastoreCompaction

@@ -16,18 +16,37 @@ export interface DatastoreDetails {
   readonly leases: number
   readonly logBytes: number
   readonly databaseBytes: number
+  readonly timing: DatastoreTiming
   /** Where etcd's clients reach it; null when the endpoint is off. */
   readonly etcdEndpoint: string | null
   readonly members: readonly DatastoreMemberDetails[]
 }
 
+/** Measured lately, and the timers that follow from it; milliseconds. */
+export interface DatastoreTiming {
+  readonly flushMedianMs: number
+  readonly flushWorstMs: number
+  /** 0 on a member that does not lead, or leads alone. */
+  readonly roundTripMs: number
+  readonly heartbeatMs: number
+  readonly electionMs: number
+}
+
 export interface DatastoreMemberDetails {
   /** In hexadecimal. */
   readonly id: string
+  /** Empty when it has no record. */
   readonly name: string
   readonly address: string
-  readonly role: 'voter' | 'standby' | 'spare'
+  /** What it is meant to be; null when it has no record. */
+  readonly role: 'voter' | 'standby' | 'spare' | 'leaving' | null
   readonly leader: boolean
+  /** Its part in Raft as this member's log has it. */
+  readonly raft: 'voter' | 'learner' | 'none'
+  /** Entries that it has yet to make durable; null where that is not known: only a leader knows it of others. */
+  readonly lag: number | null
+  /** Since it was last heard of; null where that is not known. */
+  readonly silentMs: number | null
 }
 
 export interface DatastoreCheck {
@@ -42,4 +61,11 @@ export interface DatastoreCheck {
 export interface DatastoreCompaction {
   /** History at and below it is forgotten, except what is the latest. */
   readonly revision: number
+}
+
+/** Sizes of the database in bytes. */
+export interface DatastoreDefragmentation {
+  readonly beforeBytes: number
+  readonly afterBytes: number
+  readonly durationMs: number
 }

@@ -6,6 +6,10 @@ import { NodeCommand } from '../base-command.ts'
 
 export class DatastoreMembers extends NodeCommand {
   static override summary = 'List the members of the datastore.'
+  static override description =
+    'The role is what a member is meant to be, RAFT its part right now. LAG is the number of log entries that a ' +
+    'member has yet to make durable, and SILENT how long nothing was heard of it; the leader knows both, so ask ' +
+    'there.'
   static override examples = ['<%= config.bin %> datastore members']
 
   async run(): Promise<number> {
@@ -16,13 +20,16 @@ export class DatastoreMembers extends NodeCommand {
       return 0
     }
     const table = [
-      ['ID', 'NAME', 'ADDRESS', 'ROLE', 'LEADER'],
-      ...members.map(({ id, name, address, role, leader }) => [
+      ['ID', 'NAME', 'ADDRESS', 'ROLE', 'RAFT', 'LEADER', 'LAG', 'SILENT'],
+      ...members.map(({ id, name, address, role, raft, leader, lag, silentMs }) => [
         id,
-        name,
-        address,
-        role,
+        name === '' ? '-' : name,
+        address === '' ? '-' : address,
+        role ?? '-',
+        raft,
         leader ? 'yes' : 'no',
+        lag === null ? '-' : String(lag),
+        silentMs === null ? '-' : `${Math.round(silentMs)} ms`,
       ]),
     ]
     const widths = table[0]?.map((_, column) => Math.max(...table.map(row => row[column]?.length ?? 0))) ?? []

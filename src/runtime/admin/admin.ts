@@ -9,7 +9,12 @@ import type { Component, Health } from '../../base/component.ts'
 import { Mk8sError, messageOf, systemCodeOf } from '../../base/errors.ts'
 import type { Log } from '../../base/log.ts'
 import type { AddNodeAnswer, AddNodeRequest } from '../../client/add-node.ts'
-import type { DatastoreCheck, DatastoreCompaction, DatastoreDetails } from '../../client/datastore-details.ts'
+import type {
+  DatastoreCheck,
+  DatastoreCompaction,
+  DatastoreDefragmentation,
+  DatastoreDetails,
+} from '../../client/datastore-details.ts'
 import type { RemovalOutcome, RemovalRequest } from '../../client/node-removal.ts'
 import type { NodeStatus } from '../../client/node-status.ts'
 import { isMap } from '../../kube/json-map.ts'
@@ -53,6 +58,7 @@ export interface DatastoreHandlers {
   details(): Promise<DatastoreDetails>
   check(): Promise<DatastoreCheck>
   compact(): Promise<DatastoreCompaction>
+  defragment(): Promise<DatastoreDefragmentation>
 }
 
 export interface AdminParts {
@@ -243,6 +249,7 @@ async function readJson(request: IncomingMessage): Promise<unknown> {
 async function routeDatastore(datastore: DatastoreHandlers, path: string): Promise<object | undefined> {
   if (path === 'GET /v1/datastore') return datastore.details()
   if (path === 'POST /v1/datastore/check') return datastore.check()
+  if (path === 'POST /v1/datastore/defrag') return datastore.defragment()
   if (path === 'POST /v1/datastore/compact') return datastore.compact()
   return undefined
 }

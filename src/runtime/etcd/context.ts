@@ -2,6 +2,8 @@
 import type { Clock } from '../../base/clock.ts'
 import type { Log } from '../../base/log.ts'
 import type { WireWriter } from '../../base/wire-writer.ts'
+import type { Configuration } from '../raft/quorum.ts'
+import type { RaftStore } from '../store/raft-store.ts'
 import type { Revision, Store } from '../store/store.ts'
 import { newMessage } from './grpc/call.ts'
 
@@ -14,7 +16,8 @@ export interface MemberStatus {
   readonly term: number
   readonly commit: number
   readonly applied: number
-  /** Of the database and the log on disk. */
+  readonly membership: Pick<Configuration, 'voters' | 'learners'>
+  /** Of the database and its own log on disk. */
   readonly databaseBytes: number
 }
 
@@ -26,8 +29,11 @@ export interface Member {
   readonly learner: boolean
 }
 
+/** What the endpoint serves. */
+export type EtcdStore = Store & Pick<RaftStore, 'defragment' | 'transferLeadership'>
+
 export interface EtcdContext {
-  readonly store: Store
+  readonly store: EtcdStore
   readonly status: () => MemberStatus
   readonly members: () => readonly Member[]
   readonly clock: Clock

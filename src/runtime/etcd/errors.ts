@@ -23,10 +23,18 @@ export const etcdErrors = {
   leaseTtlTooLarge: etcd(outOfRange, 'too large lease TTL'),
   authNotEnabled: etcd(failedPrecondition, 'authentication is not enabled'),
   tooManyRequests: etcd(resourceExhausted, 'too many requests'),
+  notLeader: etcd(failedPrecondition, 'not leader'),
+  badTransferee: etcd(failedPrecondition, 'bad leader transferee'),
+  transferTimeout: etcd(unavailable, 'request timed out, leader transfer took too long'),
   noLeader: etcd(unavailable, 'no leader'),
   timeout: etcd(unavailable, 'request timed out'),
   stopped: etcd(unavailable, 'server stopped'),
 } as const
+
+/** Something that is done in another way here. */
+export function elsewhereError(message: string): GrpcError {
+  return new GrpcError(failedPrecondition, `mk8s: ${message}`)
+}
 
 /** A limit of this store that etcd does not have. */
 export function limitError(message: string): GrpcError {

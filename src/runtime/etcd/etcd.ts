@@ -6,10 +6,10 @@ import type { Component, Health } from '../../base/component.ts'
 import { Mk8sError, messageOf, systemCodeOf } from '../../base/errors.ts'
 import type { Log } from '../../base/log.ts'
 import { TRANSACTION_BYTES_MAX } from '../store/local-store.ts'
-import type { Store } from '../store/store.ts'
-import { type EtcdContext, identityOf, type Member, type MemberStatus } from './context.ts'
+import { type EtcdContext, type EtcdStore, identityOf, type Member, type MemberStatus } from './context.ts'
 import { toGrpcError } from './errors.ts'
 import { GrpcServer, type Page, type TlsSubject } from './grpc/grpc-server.ts'
+import { clusterMethods } from './services/cluster.ts'
 import { kvMethods } from './services/kv.ts'
 import { leaseMethods } from './services/lease.ts'
 import { maintenanceMethods, PROTOCOL_VERSION } from './services/maintenance.ts'
@@ -31,7 +31,7 @@ export type EtcdListen =
 
 export interface EtcdParts {
   readonly listen: EtcdListen
-  readonly store: Store
+  readonly store: EtcdStore
   readonly status: () => MemberStatus
   readonly members: () => readonly Member[]
   /** In Prometheus' text format. */
@@ -56,6 +56,7 @@ export function createEtcdEndpoint(parts: EtcdParts): EtcdEndpoint {
       ...watchMethods(context),
       ...leaseMethods(context),
       ...maintenanceMethods(context),
+      ...clusterMethods(context),
     ]),
     pages: pagesOf(parts),
     messageBytesMax: TRANSACTION_BYTES_MAX + OVERHEAD_BYTES,

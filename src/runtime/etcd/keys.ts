@@ -8,6 +8,7 @@ import { etcdErrors, limitError } from './errors.ts'
 
 /** Behind every key. */
 const END_OF_KEYS = '\uffff'
+export const ALL_KEYS = { start: '', end: END_OF_KEYS } as const
 const BEYOND_BYTES = /[\u0100-\uffff]/
 
 export function keyToBytes(key: string): Buffer {

@@ -13,6 +13,7 @@ import type { MemberId } from '../raft/messages.ts'
 import type { Configuration } from '../raft/quorum.ts'
 import type { ChangeOutcome } from '../raft/ready.ts'
 import type { LogCheck } from './check.ts'
+import type { FlushHistogram } from './log/flush-times.ts'
 import type { PeerAddress, PeerCredentials } from './peers/links.ts'
 import { RaftEngine } from './raft-engine.ts'
 import { type DirectoryLock, lockDirectory } from './sqlite/directory-lock.ts'
@@ -94,6 +95,8 @@ export interface StoreStatus {
   /** Of every other member; empty on a member that does not lead. */
   readonly progress: readonly MemberProgress[]
   readonly timing: StoreTiming
+  /** Of the log, since it was opened. */
+  readonly flushes: FlushHistogram
 }
 
 export interface RaftStore extends Store {

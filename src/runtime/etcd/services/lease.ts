@@ -70,7 +70,8 @@ async function timeToLive(context: EtcdContext, bytes: Buffer): Promise<WireWrit
     answer.int64(3, -1)
     return answer
   }
-  if (found.remainingMs === null) throw etcdErrors.noLeader()
+  // Only the leader counts.
+  if (found.remainingMs === null) throw etcdErrors.notLeader()
   answer.int64(3, Math.floor(found.remainingMs / 1_000))
   answer.int64(4, Math.round(found.ttlMs / 1_000))
   if (withKeys) for (const key of found.keys) answer.repeatedBytes(5, keyToBytes(key))

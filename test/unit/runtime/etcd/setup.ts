@@ -29,11 +29,16 @@ export async function withEndpoint(use: (setup: Setup) => Promise<void>): Promis
     commit: 5,
     applied: 5,
     databaseBytes: 4096,
+    membership: { voters: [0xabc, 0xdef], learners: [] },
   }
+  const served = Object.assign(store, {
+    defragment: async () => ({ before: 2, after: 1 }),
+    transferLeadership: async (target?: number) => target === 0xdef,
+  })
   const member = { id: 0xabc, name: 'n1', peerAddresses: [], clientAddresses: [], learner: false }
   const endpoint = createEtcdEndpoint({
     listen: { type: 'unix', path },
-    store,
+    store: served,
     status: () => status,
     members: () => [member],
     metrics: () => 'up 1\n',

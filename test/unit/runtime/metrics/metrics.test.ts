@@ -25,15 +25,38 @@ test('each figure of the datastore has its own name and value', () => {
     memberId: 0xabc,
     leaderMemberId: 0,
     leader: false,
+    lastIndex: 110,
+    membership: { voters: [1, 2], learners: [0xabc] },
+    progress: [
+      { member: 1, match: 90, silentMs: 50 },
+      { member: 2, match: 110, silentMs: null },
+    ],
+    timing: { roundTripMs: 2, heartbeatMs: 50, electionMs: 300 },
+    flushes: { bounds: [0.001, 0.002], counts: [3, 2, 1], sum: 0.02 },
     leaderChanges: 3,
     leases: 4,
     logBytes: 5,
     databaseBytes: 6,
     residentBytes: 7,
   })
-  assert.equal(new Set(metrics.map(({ name }) => name)).size, metrics.length)
-  const of = (name: string) => metrics.find(metric => metric.name === name)?.value
-  assert.equal(of('etcd_server_has_leader'), 0)
-  assert.equal(of('etcd_server_proposals_committed_total'), 101)
-  assert.equal(of('etcd_debugging_mvcc_keys_total'), 106)
+  const keyOf = ({ name, labels = {} }: (typeof metrics)[number]) => JSON.stringify([name, labels])
+  assert.equal(new Set(metrics.map(keyOf)).size, metrics.length)
+  const lines = renderMetrics(metrics).split('\n')
+  const holds = (line: string) => assert.ok(lines.includes(line), line)
+  holds('etcd_server_has_leader 0')
+  holds('etcd_server_is_learner 1')
+  holds('etcd_server_proposals_committed_total 101')
+  holds('etcd_server_proposals_pending 9')
+  holds('etcd_debugging_mvcc_keys_total 106')
+  holds('etcd_disk_wal_fsync_duration_seconds_bucket{le="0.001"} 3')
+  holds('etcd_disk_wal_fsync_duration_seconds_bucket{le="0.002"} 5')
+  holds('etcd_disk_wal_fsync_duration_seconds_bucket{le="+Inf"} 6')
+  holds('etcd_disk_wal_fsync_duration_seconds_count 6')
+  holds('etcd_disk_wal_fsync_duration_seconds_sum 0.02')
+  holds('mk8s_datastore_election_timeout_seconds 0.3')
+  holds('mk8s_datastore_member_lag_entries{member="1"} 20')
+  holds('mk8s_datastore_member_lag_entries{member="2"} 0')
+  holds('mk8s_datastore_member_silent_seconds{member="1"} 0.05')
+  const types = lines.filter(line => line.startsWith('# TYPE '))
+  assert.equal(new Set(types).size, types.length, 'each name is introduced once')
 })
