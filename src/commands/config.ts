@@ -16,21 +16,31 @@ export class Config extends NodeCommand {
     'The output holds a private key: whoever has it may do everything in the cluster.'
   static override examples = ['<%= config.bin %> config > ~/.kube/config']
   static override flags = {
+    'all-servers': Flags.boolean({
+      description:
+        'With a cluster and a context for every API server that serves now; kubectl --context chooses.',
+    }),
     'use-loopback': Flags.boolean({ char: 'l', description: 'With a loopback address of the server.' }),
   }
 
   async run(): Promise<number> {
     const { flags } = await this.parse(Config)
     const kubeconfig = readKubeconfig(flags['data-dir'])
-    const text = flags['use-loopback']
+    const file = flags['use-loopback']
       ? kubeconfig.replace(SERVER, (_all, head: string, host: string) => `${head}${onLoopback(host)}`)
       : kubeconfig
+    const text = flags['all-servers'] ? await addServers(file) : file
     if (flags.json) {
       const { parseYamlDocuments } = await import('../kube/yaml.ts')
       printJson(parseYamlDocuments(text)[0])
     } else print(text)
     return 0
   }
+}
+
+async function addServers(kubeconfig: string): Promise<string> {
+  const { withAllServers } = await import('../cli/all-servers.ts')
+  return withAllServers(kubeconfig)
 }
 
 function onLoopback(host: string): string {

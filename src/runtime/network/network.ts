@@ -5,7 +5,7 @@
 import { type BackoffConfig, backoffMs } from '../../base/backoff.ts'
 import type { Clock, Timer } from '../../base/clock.ts'
 import type { Component, Health } from '../../base/component.ts'
-import { messageOf } from '../../base/errors.ts'
+import { messageOf, systemCodeOf } from '../../base/errors.ts'
 import type { Log } from '../../base/log.ts'
 import type { Random } from '../../base/random.ts'
 import { EventRecorder } from '../../client/event-recorder.ts'
@@ -47,6 +47,8 @@ interface Waiting {
 /** Changes that come together are looked at together. */
 const SETTLE_MS = 5
 const RETRY: BackoffConfig = { baseMs: 500, maxMs: 60_000 }
+/** Addresses of loopback are shared by all nodes of a machine: one of them listens, and may die. */
+const SHARED_RETRY: BackoffConfig = { baseMs: 250, maxMs: 1_000 }
 
 class ServiceProxy implements Component {
   readonly name = 'service-proxy'
@@ -146,14 +148,15 @@ class ServiceProxy implements Component {
   #onTaken(rule: ProxyRule, failures: number, error: unknown): void {
     const { log, clock } = this.#parts
     const message = `cannot listen on ${rule.key}: ${messageOf(error)}`
-    if (failures === 1) {
+    const isShared = systemCodeOf(error) === 'EADDRINUSE' && rule.address.startsWith('127.')
+    if (failures === 1 && !isShared) {
       log.warn('a service address cannot be listened on', { service: rule.service, address: rule.key, error })
       const service = this.#feed.services.get(rule.serviceKey)
       if (service !== undefined) this.#recorder.record(service, 'Warning', 'PortTaken', message)
     }
     // However long another program holds the port: once a minute is little, and the port may become free.
     if (this.#aborter.signal.aborted) return
-    const timer = clock.after(backoffMs(RETRY, failures), () => {
+    const timer = clock.after(backoffMs(isShared ? SHARED_RETRY : RETRY, failures), () => {
       this.#waiting.delete(rule.key)
       const current = this.#rules.get(rule.key)
       if (current !== undefined) void this.#open(current, failures)
