@@ -20,7 +20,7 @@ import { createPeerDirectory, type OwnMember, type PeerDirectory } from './membe
 import { removeNode } from './members/removal.ts'
 import { createRoleKeeper, type RoleKeeper } from './members/role-keeper.ts'
 import type { Pki } from './pki/pki.ts'
-import { ENTRY_FORMAT_VERSION } from './raft/entry.ts'
+import { CLUSTER_VERSION_MAX } from './raft/entry-gate.ts'
 import type { PeerCredentials } from './store/peers/links.ts'
 import type { RaftStore } from './store/raft-store.ts'
 
@@ -129,6 +129,6 @@ function ownMember({ memberId, nodeName, bindAddress, ports, failureDomain }: No
     apiAddress: at(ports.api),
     joinAddress: at(ports.join),
     failureDomain,
-    entryVersion: ENTRY_FORMAT_VERSION,
+    entryVersion: CLUSTER_VERSION_MAX,
   }
 }

@@ -9,7 +9,14 @@ import type { Log } from '../../base/log.ts'
 import { membersOf } from '../raft/quorum.ts'
 import type { RaftStore } from '../store/raft-store.ts'
 import type { Watch } from '../store/store.ts'
-import { encodeMember, MEMBERS_RANGE, type MemberAddress, type MemberRecord, memberKey, memberName } from './member-record.ts'
+import {
+  encodeMember,
+  MEMBERS_RANGE,
+  type MemberAddress,
+  type MemberRecord,
+  memberKey,
+  memberName,
+} from './member-record.ts'
 import { readMembers } from './member-table.ts'
 
 /** Between attempts to put the own record right, and between looks whether the others still know this server. */

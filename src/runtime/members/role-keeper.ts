@@ -6,7 +6,9 @@ import type { Clock, Timer } from '../../base/clock.ts'
 import type { Component, Health } from '../../base/component.ts'
 import { Mk8sError, messageOf } from '../../base/errors.ts'
 import type { Log } from '../../base/log.ts'
+import { CLUSTER_VERSION_MAX } from '../raft/entry-gate.ts'
 import { membersOf } from '../raft/quorum.ts'
+import { clusterVersionOf, raiseClusterVersion } from '../store/cluster-version.ts'
 import type { RaftStore } from '../store/raft-store.ts'
 import type { Operation, Watch } from '../store/store.ts'
 import { encodeMember, MEMBERS_RANGE, type MemberRecord, memberKey, memberName } from './member-record.ts'
@@ -27,6 +29,7 @@ export type KeeperStore = Pick<
   | 'changeMembership'
   | 'transferLeadership'
   | 'onMembership'
+  | 'get'
   | 'range'
   | 'watch'
   | 'transact'
@@ -168,7 +171,7 @@ class Keeper implements RoleKeeper {
     const { store, log } = this.#parts
     switch (step.type) {
       case 'none':
-        return false
+        return this.#raiseVersion(entries)
       case 'change-membership': {
         const outcome = await store.changeMembership(step.target)
         if (outcome.kind === 'accepted') log.info('the membership changes', { why: step.why })
@@ -184,6 +187,16 @@ class Keeper implements RoleKeeper {
       case 'forget':
         return this.#forget(step.record)
     }
+  }
+
+  /** What every server understands may be written from now on. */
+  async #raiseVersion(entries: readonly MemberEntry[]): Promise<boolean> {
+    const { store, log } = this.#parts
+    const version = Math.min(...entries.map(({ record }) => record.entryVersion), CLUSTER_VERSION_MAX)
+    if (entries.length === 0 || version <= clusterVersionOf(store)) return false
+    const raised = await raiseClusterVersion(store, version)
+    if (raised) log.info('every server understands it: the cluster version is raised', { version })
+    return raised
   }
 
   /** All of them or, when a record has changed meanwhile, none: then the next look decides anew. */
