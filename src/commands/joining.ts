@@ -269,15 +269,18 @@ export class Joining {
   }
 
   async #tellCluster({ attempt }: JoinAnswer): Promise<void> {
-    const late = sleepAlive(systemClock, ABORT_MS_MAX).then(() => {
-      throw new Error(`no answer within ${ABORT_MS_MAX / 1000} s`)
-    })
+    const late = new AbortController()
+    const timer = systemClock.after(ABORT_MS_MAX, () =>
+      late.abort(new Error(`no answer within ${ABORT_MS_MAX / 1000} s`)),
+    )
     try {
-      await Promise.race([this.#parts.client.abort(attempt), late])
+      await abortable(this.#parts.client.abort(attempt), late.signal)
     } catch (error) {
       remark(
         `the cluster could not be told (${messageOf(error)}); it takes the place back by itself in some minutes`,
       )
+    } finally {
+      timer.cancel()
     }
   }
 }
