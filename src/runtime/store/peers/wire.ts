@@ -11,8 +11,9 @@ import type { Message, MessageBody } from '../../raft/messages.ts'
 import type { PeerMessage, ProposerRequest } from '../replica.ts'
 import type { LeaseOutcome } from '../thread-messages.ts'
 
-/** Version of this format; peers that have none in common do not talk. */
+/** The latest version of this format, and the earliest that is still spoken; peers with none in common do not talk. */
 export const WIRE_VERSION = 1
+export const WIRE_VERSION_MIN = 1
 /** An append of full size and the largest transaction behind it fit well. */
 export const MESSAGE_BYTES_MAX = 8 * 1024 * 1024
 const PREFIX_BYTES = 8
