@@ -9,9 +9,11 @@ import type { MemberId } from '../raft/messages.ts'
 import { isOnlyVoter, isVoter, membersOf } from '../raft/quorum.ts'
 import type { ChangeOutcome } from '../raft/ready.ts'
 import { Barriers } from './barriers.ts'
+import { CLUSTER_VERSION_KEY, clusterVersionOf } from './cluster-version.ts'
 import { LocalStore, noLeaseError } from './local-store.ts'
 import { readCommand } from './mvcc/codec.ts'
 import type { Command, CommandResult } from './mvcc/command.ts'
+import { keyOf } from './mvcc/history.ts'
 import { StateMachine } from './mvcc/state-machine.ts'
 import type { PeerCredentials } from './peers/links.ts'
 import { PERSIST_BACKLOG_BYTES_MAX, Persister } from './persister.ts'
@@ -339,6 +341,7 @@ export class RaftEngine extends LocalStore implements RaftStore {
       start,
     )
     if (this.#loader.state !== this.state) this.#onInstalled(this.#loader.state)
+    if (!this.#tellClusterVersion()) return
     for (const early of this.#early.splice(0)) this.#onRaft(early)
   }
 
@@ -375,6 +378,7 @@ export class RaftEngine extends LocalStore implements RaftStore {
     this.#threads.toRaft({ type: 'installed' })
     this.#barriers.applied(state.applied)
     this.#requests.leaderChanged()
+    this.#maybeOpen()
   }
 
   // ── raft thread ────────────────────────────────────────────────────────────────────────────────────
@@ -418,9 +422,16 @@ export class RaftEngine extends LocalStore implements RaftStore {
   /** A lone voter is open when it leads; with others, or none yet, nobody knows when that will be. */
   #onRaftOpened({ details, mustInstall, received }: Extract<FromRaft, { type: 'opened' }>): void {
     this.#takeDetails(details)
-    if (mustInstall) this.#install(received)
-    else if (received > 0) this.#threads.toStore({ type: 'discard' })
-    if (!isOnlyVoter(details.configuration, this.#identity.member)) this.#becomeOpen()
+    if (mustInstall) {
+      this.#install(received)
+      return
+    }
+    if (received > 0) this.#threads.toStore({ type: 'discard' })
+    this.#maybeOpen()
+  }
+
+  #maybeOpen(): void {
+    if (!isOnlyVoter(this.#details.configuration, this.#identity.member)) this.#becomeOpen()
   }
 
   #becomeOpen(): void {
@@ -493,7 +504,20 @@ export class RaftEngine extends LocalStore implements RaftStore {
     const applied = this.applyCommand({ index, proposer, request, command })
     this.#persister?.add(applied)
     if (own) this.#requests.applied(request, applied.result)
-    return true
+    const raised = applied.events.some(event => keyOf(event) === CLUSTER_VERSION_KEY)
+    return !raised || this.#tellClusterVersion()
+  }
+
+  /** False when it is beyond this program: the store has failed then. */
+  #tellClusterVersion(): boolean {
+    try {
+      this.#threads.toRaft({ type: 'cluster-version', version: clusterVersionOf(this) })
+      return true
+    } catch (error) {
+      if (!(error instanceof Mk8sError)) throw error
+      this.#fail(error)
+      return false
+    }
   }
 
   #noOpApplied(term: number): void {

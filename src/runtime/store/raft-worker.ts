@@ -33,13 +33,16 @@ interface Opened {
 }
 
 let opened: Opened | null = null
+/** What was said before the log was open. */
+const early: ToRaft[] = []
 
 port.on('message', (message: ToRaft) => {
-  handle(message).catch(fail)
+  if (message.type === 'open') open(message).catch(fail)
+  else if (opened === null) early.push(message)
+  else handle(message).catch(fail)
 })
 
 async function handle(message: ToRaft): Promise<void> {
-  if (message.type === 'open') return open(message)
   const { replica, links, table } = must(opened, 'an open log')
   switch (message.type) {
     case 'requests':
@@ -110,6 +113,7 @@ async function open(message: Extract<ToRaft, { type: 'open' }>): Promise<void> {
     snapshots,
   })
   opened = { wal, replica, links, snapshots, table }
+  for (const said of early.splice(0)) await handle(said)
   await links?.listen().catch((error: unknown) => Promise.reject(listenError(error, peers)))
   post({ type: 'opened', details: replica.details(), mustInstall, received: message.received })
   replica.start()
