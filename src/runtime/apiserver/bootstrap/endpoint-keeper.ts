@@ -40,19 +40,34 @@ const ELECTIONS = 2
 const LOOK_TURNS = 25
 const RETRY: BackoffConfig = { baseMs: 100, maxMs: 5_000 }
 
-/** Members that have been silent for too long; `ledMs`: since when this member leads. Pure. */
-export function findSilent(
-  servers: readonly PresentServer[],
-  status: Pick<StoreStatus, 'memberId' | 'progress' | 'timing'>,
-  ledMs: number,
-): PresentServer[] {
-  const limitMs = Math.max(SILENT_MS_MIN, ELECTIONS * status.timing.electionMs)
-  return servers.filter(({ member }) => {
-    if (member === status.memberId) return false
-    const silentMs = status.progress.find(each => each.member === member)?.silentMs ?? null
-    // Not heard of in this term yet: it has had as long as this leader leads.
-    return (silentMs ?? ledMs) > limitMs
-  })
+type Heard = Pick<StoreStatus, 'memberId' | 'progress' | 'timing'>
+
+/** Members that have been silent for too long. Pure. */
+export class Silence {
+  /** When those that this leader has not heard of in its term were first missed. */
+  readonly #missed = new Map<number, number>()
+
+  find(servers: readonly PresentServer[], status: Heard, nowMs: number): PresentServer[] {
+    const limitMs = Math.max(SILENT_MS_MIN, ELECTIONS * status.timing.electionMs)
+    for (const member of this.#missed.keys()) {
+      if (!servers.some(server => server.member === member)) this.#missed.delete(member)
+    }
+    return servers.filter(({ member }) => {
+      if (member === status.memberId) return false
+      return this.#silentMs(member, status, nowMs) > limitMs
+    })
+  }
+
+  #silentMs(member: number, { progress }: Heard, nowMs: number): number {
+    const silentMs = progress.find(each => each.member === member)?.silentMs ?? null
+    if (silentMs !== null) {
+      this.#missed.delete(member)
+      return silentMs
+    }
+    const missedMs = this.#missed.get(member) ?? nowMs
+    this.#missed.set(member, missedMs)
+    return nowMs - missedMs
+  }
 }
 
 export function createEndpointKeeper(parts: EndpointKeeperParts): Component {
@@ -63,7 +78,7 @@ class EndpointKeeper implements Component {
   readonly name = 'kubernetes-endpoints'
   readonly #parts: EndpointKeeperParts
   readonly #aborter = new AbortController()
-  readonly #startedMs: number
+  readonly #silence = new Silence()
   #watch: Watch | null = null
   #timer: Timer | null = null
   #turn = 0
@@ -75,7 +90,6 @@ class EndpointKeeper implements Component {
 
   constructor(parts: EndpointKeeperParts) {
     this.#parts = parts
-    this.#startedMs = parts.clock.monotonic()
   }
 
   async prepare(): Promise<void> {}
@@ -108,8 +122,7 @@ class EndpointKeeper implements Component {
   #listen(): void {
     const { store, clock, log } = this.#parts
     this.#timer = clock.after(LISTEN_MS, () => {
-      const ledMs = clock.monotonic() - this.#startedMs
-      for (const server of findSilent(this.#servers(), store.status(), ledMs)) {
+      for (const server of this.#silence.find(this.#servers(), store.status(), clock.monotonic())) {
         void this.#remove(server).catch(error => log.debug('a silent API server is still listed', { error }))
       }
       this.#turn = (this.#turn + 1) % LOOK_TURNS

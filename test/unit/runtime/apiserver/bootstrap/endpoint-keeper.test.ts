@@ -5,7 +5,7 @@ import { systemClock } from '../../../../../src/base/clock.ts'
 import { silentLog } from '../../../../../src/base/log.ts'
 import {
   createEndpointKeeper,
-  findSilent,
+  Silence,
 } from '../../../../../src/runtime/apiserver/bootstrap/endpoint-keeper.ts'
 import {
   createServerPresence,
@@ -33,15 +33,19 @@ const heard = (member: number, silentMs: number | null): MemberProgress => ({
 })
 const serverOf = (member: number) => ({ member, address: `10.0.0.${member}`, port: 16443 })
 
-test('a server is silent after a second, or when this leader has led for one without hearing of it', () => {
+test('a server is silent after a second, or when it has been missed for one in this term', () => {
   const servers = [1, 2, 3, 4].map(serverOf)
   const status = { memberId: 1, timing, progress: [heard(2, 50), heard(3, 1_500), heard(4, null)] }
-  const silent = (ledMs: number, over: Partial<StoreTiming> = {}) =>
-    findSilent(servers, { ...status, timing: { ...timing, ...over } }, ledMs).map(({ member }) => member)
+  const silence = new Silence()
+  const silent = (nowMs: number, over: Partial<StoreTiming> = {}) =>
+    silence.find(servers, { ...status, timing: { ...timing, ...over } }, nowMs).map(({ member }) => member)
   assert.deepEqual(silent(100), [3])
-  assert.deepEqual(silent(1_100), [3, 4])
+  assert.deepEqual(silent(1_200), [3, 4])
   // Links so slow that elections take longer.
-  assert.deepEqual(silent(1_100, { electionMs: 1_000 }), [])
+  assert.deepEqual(silent(1_200, { electionMs: 1_000 }), [])
+  // One that serves anew is missed from then on.
+  silence.find([serverOf(1)], status, 1_300)
+  assert.deepEqual(silent(1_400), [3])
 })
 
 test('a dead server leaves the endpoints, one that lives comes back, and one that stops says goodbye', async () => {
