@@ -32,6 +32,11 @@ export class ManualClock implements Clock {
     return this.#timers.length === 0
   }
 
+  /** Time passes in which nothing runs, as in a process that hangs. */
+  skip(ms: number): void {
+    this.#nowMs += ms
+  }
+
   /** Moves on and calls what is due, in order. */
   advance(ms: number): void {
     const end = this.#nowMs + ms

@@ -12,6 +12,8 @@ export class SimulatedDisk implements Disk {
   readonly files = new Map<string, StoredFile>()
   /** Flushes fail from now on. */
   failing: Error | null = null
+  /** Flushes wait for this. */
+  hang: Promise<void> | null = null
   flushes = 0
 
   async list(): Promise<string[]> {
@@ -33,6 +35,7 @@ export class SimulatedDisk implements Disk {
       },
       flush: async () => {
         this.#check()
+        await this.hang
         this.flushes++
         file.durable = Buffer.from(file.bytes)
       },
