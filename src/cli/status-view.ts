@@ -154,9 +154,9 @@ function microk8sDocument(status: NodeStatus): object {
 }
 
 /** What stands in for a status when nobody answers. */
-export function renderNotRunning(format: StatusFormat, why: string): string {
+export function renderNotRunning(format: StatusFormat, why: string, next = 'mk8s start'): string {
   if (format === 'json') return `${JSON.stringify({ running: false, ready: false, reason: why }, null, 2)}\n`
   if (format === 'yaml') return renderYaml({ mk8s: { running: false, ready: false, reason: why } })
   const reason = format === 'pretty' && why !== '' ? why.split('\n').map(line => `  ${line}`) : []
-  return lines(['mk8s is not running', ...reason, ...(format === 'pretty' ? ['  next: mk8s start'] : [])])
+  return lines(['mk8s is not running', ...reason, ...(format === 'pretty' ? [`  next: ${next}`] : [])])
 }

@@ -80,7 +80,7 @@ export interface NodeStatus {
   readonly processId: number
   readonly startedAt: string
   readonly uptimeSeconds: number
-  /** True once the API server serves, every component is well and the node's Ready condition is True. */
+  /** True once the API server serves, writes are possible, every component is well and the node's Ready condition is True. */
   readonly ready: boolean
   readonly node: {
     readonly name: string
@@ -100,5 +100,7 @@ export interface NodeStatus {
 export function reasonsNotReady(status: NodeStatus): readonly string[] {
   const components = status.components.filter(part => !part.ok).map(part => `${part.name}: ${part.reason}`)
   const node = status.node.ready ? [] : [`node ${status.node.name}: ${status.node.reason || 'not Ready yet'}`]
-  return [...components, ...node]
+  const { healthy, highAvailability } = status.datastore
+  const datastore = healthy ? [] : [`datastore: ${highAvailability.why}`]
+  return [...components, ...datastore, ...node]
 }

@@ -55,7 +55,10 @@ export class Status extends NodeCommand {
     if (flags.watch) return watch(dataDir, format)
     const status = await currentStatus(dataDir)
     if (status !== undefined) return this.#show(status, format, flags)
-    print(renderNotRunning(format, reasonOf(readFailure(dataDir))))
+    const failure = readFailure(dataDir)
+    // To start a node that was taken out of its cluster leads nowhere.
+    const next = failure?.code === 'node/removed' ? failure.hint : undefined
+    print(renderNotRunning(format, reasonOf(failure), next))
     return errorCodes['node/not-running'].exit
   }
 

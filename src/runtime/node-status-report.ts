@@ -40,7 +40,7 @@ export function reportNodeStatus(facts: NodeStatusFacts): NodeStatus {
     processId: facts.processId,
     startedAt: new Date(facts.startedAtMs).toISOString(),
     uptimeSeconds: Math.floor((facts.nowMs - facts.startedAtMs) / 1000),
-    ready: nodeReady && components.every(({ ok }) => ok),
+    ready: nodeReady && facts.datastore.healthy && components.every(({ ok }) => ok),
     node: {
       name: config.nodeName,
       address: config.bindAddress,

@@ -72,15 +72,6 @@ async function cordon(client: KubeClient, name: string): Promise<boolean> {
   }
 }
 
-/** For a removal that was given up. */
-export async function uncordon(client: KubeClient, name: string): Promise<void> {
-  await client
-    .patch(NODES, { name, type: 'merge', patch: { spec: { unschedulable: null } } })
-    .catch(error => {
-      if (!isNotFound(error)) throw error
-    })
-}
-
 /** Those that somebody else has to run; a DaemonSet's would come back at once and go with the node. */
 async function podsOf(client: KubeClient, nodeName: string): Promise<readonly Pod[]> {
   const { items } = await client.list<Pod>(PODS, { fieldSelector: `spec.nodeName=${nodeName}` })
