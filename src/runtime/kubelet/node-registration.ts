@@ -159,7 +159,8 @@ export class NodeRegistration {
         // Somebody may have deleted the node: it comes back as a new one, before its pods are collected.
         this.#node = await client.get<Node>(NODES, { name: facts.nodeName })
         await this.#renew(this.#node)
-        if (clock.monotonic() - this.#statusMs >= STATUS_MS) this.#node = await this.#writeStatus()
+        const isDue = clock.monotonic() - this.#statusMs >= STATUS_MS
+        if (isDue || !saysReady(this.#node, this.#problem === '')) this.#node = await this.#writeStatus()
         failures = 0
       } catch (error) {
         failures += 1
@@ -169,4 +170,10 @@ export class NodeRegistration {
       }
     }
   }
+}
+
+/** The cluster may have given the node up for dead in the meantime. */
+function saysReady({ status }: Node, isReady: boolean): boolean {
+  const condition = status?.conditions?.find(({ type }) => type === 'Ready')
+  return condition?.status === (isReady ? 'True' : 'False')
 }
