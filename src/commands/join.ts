@@ -11,9 +11,8 @@ import { print, printJson, remark } from '../cli/terminal.ts'
 import type { ConfigDocuments } from '../config/documents.ts'
 import type { Authority, JoinClient } from '../runtime/join/join-client.ts'
 import { checkedToken, type JoinUrl, parseJoinUrl } from '../runtime/join/join-url.ts'
-import { lifecycleOf, mustBeRoot, NodeCommand, timeoutFlag } from './base-command.ts'
+import { lifecycleOf, mustBeRoot, NodeCommand, timeoutFlag, yesFlag } from './base-command.ts'
 import type { Joined, Joining } from './joining.ts'
-import type { SafetyCopy } from './present-node.ts'
 
 interface JoinFlags {
   readonly 'data-dir': string
@@ -21,6 +20,7 @@ interface JoinFlags {
   readonly 'skip-verify': boolean
   readonly 'token-file'?: string | undefined
   readonly force: boolean
+  readonly yes: boolean
   readonly json: boolean
   readonly debug: boolean
   readonly timeout: number
@@ -55,6 +55,7 @@ export class Join extends NodeCommand {
       description: 'Trust whoever answers. Somebody in between learns the token and can become your cluster.',
     }),
     force: Flags.boolean({ description: 'Replace a node with an empty cluster of its own without asking.' }),
+    yes: yesFlag,
     config: Flags.string({ char: 'c', description: 'A file with a NodeConfig.', helpValue: 'FILE' }),
     timeout: timeoutFlag('How long the whole join may take.'),
     ...optionFlags('NodeConfig'),
@@ -103,7 +104,7 @@ export class Join extends NodeCommand {
     client: JoinClient,
     { flags, texts, signal }: { flags: JoinFlags; texts: Record<string, string>; signal: AbortSignal },
   ): Promise<number> {
-    const { lookAtPresentNode, makeWay } = await import('./present-node.ts')
+    const { confirmReplacement, lookAtPresentNode, makeWay } = await import('./present-node.ts')
     const dataDir = flags['data-dir']
     const timeoutMs = flags.timeout * 1000
     if (!flags.json) remark(`- check that ${url.server.host} is a server of the cluster`)
@@ -124,14 +125,15 @@ export class Join extends NodeCommand {
       readStandardInput,
     })
     const token = { ...found, text: checkedToken(found.text) }
-    const copy = former === undefined ? undefined : await makeWay(dataDir, flags)
+    if (former !== undefined) await confirmReplacement(dataDir, { yes: flags.force || flags.yes })
     const { Joining } = await import('./joining.ts')
     const joining = new Joining({
       ...{ installation, installationParts: parts, client, server: url.server },
       ...{ authority, token, timeoutMs, signal },
+      makeWay: former === undefined ? undefined : () => makeWay(dataDir),
     })
-    const joined = await carryOut(joining, authority, copy, flags)
-    return showJoined(joined, copy, flags)
+    const joined = await carryOut(joining, authority, flags)
+    return showJoined(joined, flags)
   }
 }
 
@@ -155,27 +157,20 @@ async function installationParts(
   }
 }
 
-async function carryOut(
-  joining: Joining,
-  authority: Authority,
-  copy: SafetyCopy | undefined,
-  { json }: JoinFlags,
-): Promise<Joined> {
+async function carryOut(joining: Joining, authority: Authority, { json }: JoinFlags): Promise<Joined> {
   try {
     if (!json) remark(`- its authority has the fingerprint ${authority.fingerprint}`)
     await runSteps(joining.steps(), { quiet: json })
     return joining.joined
   } catch (error) {
     await joining.undo()
-    await copy?.restore()
     throw error
   }
 }
 
-function showJoined({ node, role }: Joined, copy: SafetyCopy | undefined, { json }: JoinFlags): number {
+function showJoined({ node, role, safetyCopy }: Joined, { json }: JoinFlags): number {
   const { nodeName, bindAddress, clusterId, dataDir } = node
   if (json) {
-    const safetyCopy = copy?.path ?? null
     printJson({
       result: 'joined',
       nodeName,
@@ -187,7 +182,7 @@ function showJoined({ node, role }: Joined, copy: SafetyCopy | undefined, { json
     })
     return EXIT_OK
   }
-  if (copy !== undefined) remark(`what was here before is kept in ${copy.path}`)
+  if (safetyCopy !== null) remark(`what was here before is kept in ${safetyCopy}`)
   const what = role === null ? 'as a worker' : `as a ${role} of the datastore`
   print(`The node ${nodeName} has joined the cluster ${what}, and is Ready.`)
   return EXIT_OK

@@ -30,6 +30,7 @@ import { adminKubeconfig, pkiPartsOf } from '../runtime/pki/node-facts.ts'
 import { ensurePki, loadPki } from '../runtime/pki/pki.ts'
 import { ENTRY_FORMAT_VERSION } from '../runtime/raft/entry.ts'
 import { lifecycleOf, type NodeLifecycle } from './base-command.ts'
+import type { SafetyCopy } from './present-node.ts'
 
 export interface JoiningParts {
   readonly installation: Installation
@@ -38,6 +39,8 @@ export interface JoiningParts {
   readonly server: MemberAddress
   readonly authority: Authority
   readonly token: FoundToken
+  /** Moves a node away that was here before; asked for once the token has proven good. */
+  readonly makeWay: (() => Promise<SafetyCopy>) | undefined
   readonly timeoutMs: number
   readonly signal: AbortSignal
 }
@@ -46,6 +49,8 @@ export interface Joined {
   readonly node: NodeConfig
   /** Null for a worker. */
   readonly role: MemberRole | null
+  /** Where what was here before is kept. */
+  readonly safetyCopy: string | null
 }
 
 const POLL_MS = 20
@@ -59,6 +64,7 @@ export class Joining {
   readonly #deadline: number
   readonly #hadDirectory: boolean
   #answer: JoinAnswer | undefined
+  #copy: SafetyCopy | undefined
   #lifecycle: NodeLifecycle | undefined
   #wrote = false
   #started = false
@@ -67,15 +73,16 @@ export class Joining {
   constructor(parts: JoiningParts) {
     this.#parts = parts
     this.#deadline = systemClock.monotonic() + parts.timeoutMs
-    this.#hadDirectory = existsSync(parts.installation.node.dataDir)
+    this.#hadDirectory = parts.makeWay === undefined && existsSync(parts.installation.node.dataDir)
   }
 
   get joined(): Joined {
-    return { node: this.#node(), role: this.#role }
+    return { node: this.#node(), role: this.#role, safetyCopy: this.#copy?.path ?? null }
   }
 
   steps(): readonly ProgressStep[] {
-    const { packages, node } = this.#parts.installation
+    const { makeWay, installation } = this.#parts
+    const { packages, node } = installation
     const step = (title: string, run: () => Promise<void>): ProgressStep => ({
       title,
       run: async () => {
@@ -88,6 +95,9 @@ export class Joining {
         ? []
         : [step(`install the packages ${packages.join(', ')}`, () => installPackages(packages))]),
       step('show the token, and get a place in the cluster', () => this.#begin()),
+      ...(makeWay === undefined
+        ? []
+        : [step('move the node away that was here before', () => this.#makeWay(makeWay))]),
       ...(node.role === 'worker'
         ? [step('become a worker of the cluster', () => this.#certify())]
         : [step('make certificates and keys', () => this.#makeKeys())]),
@@ -127,7 +137,10 @@ export class Joining {
       node: { name, role, address, ports, failureDomain },
     })
     client.alsoAsk(this.#answer.members.map(({ joinAddress }) => joinAddress))
-    this.#writeAttempt('reserved')
+  }
+
+  async #makeWay(makeWay: () => Promise<SafetyCopy>): Promise<void> {
+    this.#copy = await makeWay()
   }
 
   /** Before anything else, so that whoever finds this directory knows what became of it. */
@@ -143,6 +156,7 @@ export class Joining {
   }
 
   async #makeKeys(): Promise<void> {
+    this.#writeAttempt('reserved')
     const { keys, cluster } = this.#answered()
     const node = this.#node()
     await writeServerKeys(nodePaths(node.dataDir).pki, must(keys, 'keys in the answer to a server'))
@@ -263,6 +277,7 @@ export class Joining {
       await installation.service.remove()
       if (this.#wrote) removeNodeDirectory(dataDir)
       if (this.#wrote && this.#hadDirectory) makeDirectory(dataDir, 0o700)
+      await this.#copy?.restore()
     } catch (error) {
       remark(`what was made in ${dataDir} could not be removed: ${messageOf(error)}`)
     }

@@ -201,11 +201,13 @@ export interface SafetyCopy {
   restore(): Promise<void>
 }
 
-export async function makeWay(dataDir: string, { force }: { force: boolean }): Promise<SafetyCopy> {
-  await confirm(
-    `The node in ${dataDir} has an empty cluster of its own. Replace it (a copy is kept beside it)?`,
-    { yes: force },
-  )
+/** Throws `refused` unless a person, or `--force`, wants it. */
+export function confirmReplacement(dataDir: string, options: { readonly yes: boolean }): Promise<void> {
+  const question = `The node in ${dataDir} has an empty cluster of its own. Replace it (a copy is kept beside it)?`
+  return confirm(question, options)
+}
+
+export async function makeWay(dataDir: string): Promise<SafetyCopy> {
   const lifecycle = await lifecycleOf(dataDir)
   await stopNode(lifecycle, { workloads: true })
   await lifecycle.forgetContainers()
