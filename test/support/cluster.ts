@@ -42,7 +42,7 @@ export function freeAddress(): string {
 }
 
 /** Networks that no other test file uses at the same time: a `process` runtime's pods listen on this very machine. */
-export function freeNetworks(): string[] {
+function freeNetworks(): string[] {
   const id = process.pid % (90 * 256)
   const [block, row] = [id >> 8, id & 255]
   return ['--pod-cidr', `10.${1 + block}.${row}.0/24`, '--service-cidr', `10.${100 + block}.${row}.0/24`]

@@ -1,7 +1,7 @@
 /** Real clusters of several nodes for a test: `mk8s install`, then `mk8s join`, on loopback addresses of one machine. */
 import { readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { freeAddress, freeNetworks, MK8S, temporaryDirectory } from './cluster.ts'
+import { freeAddress, MK8S, temporaryDirectory } from './cluster.ts'
 import { KUBECTL, type Kubectl, kubectlFor, type Ran, type RunOptions, run } from './kubectl.ts'
 import { until } from './until.ts'
 
@@ -46,6 +46,12 @@ export interface ServersOptions extends NodeOptions {
   readonly count: number
   readonly program?: string
   readonly runtime?: 'simulated' | 'process'
+}
+
+/** Networks with room for many nodes, which hardly any other test file uses at the same time. */
+function freeNetworks(): string[] {
+  const block = process.pid % 90
+  return ['--pod-cidr', `10.${1 + block}.0.0/16`, '--service-cidr', `10.${100 + block}.0.0/24`]
 }
 
 /** Installs one node and joins the others, one after the other. */
