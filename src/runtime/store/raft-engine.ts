@@ -6,7 +6,6 @@ import { Mk8sError } from '../../base/errors.ts'
 import { ENTRY_HEADER_BYTES, type EntryHeader, entryTypes, readEntryHeader } from '../raft/entry.ts'
 import type { Membership } from '../raft/membership.ts'
 import type { MemberId } from '../raft/messages.ts'
-import { isOnlyVoter, isVoter, membersOf } from '../raft/quorum.ts'
 import type { ChangeOutcome } from '../raft/ready.ts'
 import { Barriers } from './barriers.ts'
 import { CLUSTER_VERSION_KEY, clusterVersionOf } from './cluster-version.ts'
@@ -17,7 +16,7 @@ import { keyOf } from './mvcc/history.ts'
 import { StateMachine } from './mvcc/state-machine.ts'
 import type { PeerCredentials } from './peers/links.ts'
 import { PERSIST_BACKLOG_BYTES_MAX, Persister } from './persister.ts'
-import { Questions } from './questions.ts'
+import { RaftMembers } from './raft-members.ts'
 import type { PeerLocation, RaftStore, RaftStoreParts, StoreCheck, StoreStatus } from './raft-store.ts'
 import { ANSWER_TIMEOUT_MS, RequestQueue } from './request-queue.ts'
 import type { DirectoryLock } from './sqlite/directory-lock.ts'
@@ -29,20 +28,14 @@ import type {
   FromStore,
   LeaseOutcome,
   MemberIdentity,
-  PeerEntry,
-  RaftThreadDetails,
   RaftThreadStatus,
-  ThreadPeers,
 } from './thread-messages.ts'
 
 /** A checkpoint is asked for when so many full log segments wait for it. */
 const FULL_SEGMENTS_MAX = 1
 /** How long a close waits for writes under way. */
 const CLOSE_TIMEOUT_MS = 5_000
-/** How long a hand-over of leadership is waited for. */
-const TRANSFER_TIMEOUT_MS = 2_000
-/** The leader may be gone: it is asked again, or another one is. */
-const LEASE_ASK_TIMEOUT_MS = 2_000
+/** Between two tries to reach whoever leads. */
 const LEASE_ASK_PAUSE_MS = 50
 
 export interface RaftEngineParts extends RaftStoreParts {
@@ -53,54 +46,41 @@ export interface RaftEngineParts extends RaftStoreParts {
   readonly freshIdentity: MemberIdentity
 }
 
-const noDetails: RaftThreadDetails = {
-  configuration: { voters: [], outgoing: [], learners: [] },
-  progress: [],
-  timing: { flushMedianMs: 0, flushWorstMs: 0, roundTripMs: 0, heartbeatMs: 0, electionMs: 0 },
-  flushes: { counts: [], sumSeconds: 0 },
-}
-
 export class RaftEngine extends LocalStore implements RaftStore {
   readonly #parts: RaftEngineParts
   readonly #threads: StoreThreads
   readonly #requests: RequestQueue
   readonly #barriers: Barriers
-  readonly #changes: Questions<ChangeOutcome>
-  readonly #transfers: Questions<boolean>
-  readonly #leaseAnswers: Questions<LeaseOutcome>
+  readonly #members: RaftMembers
   readonly #proposer: number
   readonly #opened = Promise.withResolvers<void>()
   /** State that is being read out of SQLite: at the start, and when a snapshot arrived. */
   #loader: StateLoader
   #persister: Persister | null = null
   #identity: MemberIdentity
-  #peers: readonly PeerLocation[]
-  #credentials: PeerCredentials | null
   /** What the raft thread said while the state was being loaded. */
   #early: FromRaft[] = []
   #raftStatus: RaftThreadStatus | null = null
-  #details = noDetails
-  readonly #membershipListeners = new Set<() => void>()
-  readonly #statusListeners = new Set<(status: RaftThreadStatus) => void>()
   #noOpTerm = 0
   #raftOpened = false
   #durable = 0
   #checkpointing = false
   #phase: 'opening' | 'open' | 'closing' | 'closed' = 'opening'
-  #checks: ((check: StoreCheck) => void)[] = []
-  #defragmented: ((sizes: { before: number; after: number }) => void)[] = []
+  #checks: PromiseWithResolvers<StoreCheck>[] = []
+  #defragmented: PromiseWithResolvers<{ before: number; after: number }>[] = []
 
   constructor(parts: RaftEngineParts) {
     super(parts)
     this.#parts = parts
     this.#identity = parts.freshIdentity
-    this.#peers = parts.peers?.known ?? []
-    this.#credentials = parts.peers?.credentials ?? null
     this.#loader = new StateLoader(this.state)
     this.#barriers = new Barriers(parts.clock)
-    this.#changes = new Questions(parts.clock)
-    this.#transfers = new Questions(parts.clock)
-    this.#leaseAnswers = new Questions(parts.clock)
+    this.#members = new RaftMembers({
+      clock: parts.clock,
+      peers: parts.peers,
+      self: () => this.#identity.member,
+      post: message => this.#threads.toRaft(message),
+    })
     this.#proposer = Buffer.from(parts.random.bytes(6)).readUIntLE(0, 6) || 1
     this.#threads = new StoreThreads({
       log: parts.log,
@@ -132,7 +112,7 @@ export class RaftEngine extends LocalStore implements RaftStore {
 
   status(): StoreStatus {
     const raft = this.#raftStatus
-    const { configuration: membership, progress, timing, flushes } = this.#details
+    const { configuration: membership, progress, timing, flushes } = this.#members.details
     return {
       leader: this.leadership.leader,
       term: raft?.term ?? 0,
@@ -158,21 +138,25 @@ export class RaftEngine extends LocalStore implements RaftStore {
     if (this.#isClosed) return Promise.reject(closedError())
     const logDirectory = join(this.#parts.directory, 'wal')
     this.#threads.toStore({ type: 'check', logDirectory })
-    return new Promise(resolve => this.#checks.push(resolve))
+    const waiting = Promise.withResolvers<StoreCheck>()
+    this.#checks.push(waiting)
+    return waiting.promise
   }
 
   async defragment(): Promise<{ readonly before: number; readonly after: number }> {
     await this.#persister?.drain()
     if (this.#isClosed) throw closedError()
     this.#threads.toStore({ type: 'defragment' })
-    return await new Promise(resolve => this.#defragmented.push(resolve))
+    const waiting = Promise.withResolvers<{ before: number; after: number }>()
+    this.#defragmented.push(waiting)
+    return await waiting.promise
   }
 
   async close(): Promise<void> {
     if (this.#isClosed) return
     this.#phase = 'closing'
     await Promise.race([this.#requests.drain(), sleep(this.#parts.clock, CLOSE_TIMEOUT_MS)])
-    if (this.#raftStatus?.leader && this.#otherVoters.length > 0) await this.#handOver(null)
+    if (this.#members.hasOtherVoters) await this.#members.handOver(null)
     if (this.#hasEnded) return
     this.#phase = 'closed'
     this.#end(closedError())
@@ -205,54 +189,24 @@ export class RaftEngine extends LocalStore implements RaftStore {
   // ── members ────────────────────────────────────────────────────────────────────────────────────────
 
   setPeers(peers: readonly PeerLocation[]): void {
-    this.#peers = peers
-    if (this.#phase === 'open') this.#tellPeers()
+    this.#members.locate(peers)
   }
 
   useCredentials(credentials: PeerCredentials): void {
-    this.#credentials = credentials
-    if (this.#raftOpened && !this.#isClosed) this.#threads.toRaft({ type: 'credentials', credentials })
+    this.#members.useCredentials(credentials)
   }
 
   async changeMembership(target: Membership): Promise<ChangeOutcome> {
     if (this.#isClosed) throw closedError()
-    const post = (question: number) => this.#threads.toRaft({ type: 'change', question, target })
-    const outcome = await this.#changes.ask(ANSWER_TIMEOUT_MS, post)
-    if (outcome === null) throw new Mk8sError('store/outcome-unknown', 'the change was not answered in time')
-    return outcome
+    return await this.#members.change(target)
   }
 
   async transferLeadership(target?: MemberId): Promise<boolean> {
-    if (this.#isClosed || !this.#raftStatus?.leader) return false
-    return await this.#handOver(target ?? null)
+    return !this.#isClosed && (await this.#members.handOver(target ?? null))
   }
 
   onMembership(listener: () => void): () => void {
-    this.#membershipListeners.add(listener)
-    return () => void this.#membershipListeners.delete(listener)
-  }
-
-  get #otherVoters(): MemberId[] {
-    const { configuration } = this.#details
-    const { member } = this.#identity
-    return membersOf(configuration).filter(id => id !== member && isVoter(configuration, id))
-  }
-
-  /** True once another member leads; false as soon as this one goes on leading. */
-  async #handOver(target: MemberId | null): Promise<boolean> {
-    const post = (question: number) => this.#threads.toRaft({ type: 'transfer', question, target })
-    if (!(await this.#transfers.ask(TRANSFER_TIMEOUT_MS, post))) return false
-    const { promise, resolve } = Promise.withResolvers<boolean>()
-    const look = ({ leaderMember, leader, accepts }: RaftThreadStatus) => {
-      if (leaderMember !== 0 && leaderMember !== this.#identity.member) resolve(true)
-      else if (leader && accepts) resolve(false)
-    }
-    this.#statusListeners.add(look)
-    if (this.#raftStatus !== null) look(this.#raftStatus)
-    const late = sleep(this.#parts.clock, TRANSFER_TIMEOUT_MS).then(() => false)
-    const handedOver = await Promise.race([promise, late])
-    this.#statusListeners.delete(look)
-    return handedOver
+    return this.#members.subscribe(listener)
   }
 
   /** Only the leader counts; another member asks it. */
@@ -270,10 +224,7 @@ export class RaftEngine extends LocalStore implements RaftStore {
 
   async #tryToKeepLease(lease: number): Promise<LeaseOutcome | null> {
     if (this.leadership.leader) return await this.#keepLeaseHere(lease)
-    const { leaderMember = 0 } = this.#raftStatus ?? {}
-    if (leaderMember === 0 || leaderMember === this.#identity.member) return null
-    const post = (question: number) => this.#threads.toRaft({ type: 'keep-lease', question, lease })
-    return await this.#leaseAnswers.ask(LEASE_ASK_TIMEOUT_MS, post)
+    return await this.#members.keepLease(lease)
   }
 
   async #keepLeaseHere(lease: number): Promise<LeaseOutcome> {
@@ -316,10 +267,10 @@ export class RaftEngine extends LocalStore implements RaftStore {
         this.#onDurable(message.applied)
         break
       case 'checked':
-        this.#checks.shift()?.(message)
+        this.#checks.shift()?.resolve(message)
         break
       case 'defragmented':
-        this.#defragmented.shift()?.(message)
+        this.#defragmented.shift()?.resolve(message)
     }
   }
 
@@ -330,7 +281,7 @@ export class RaftEngine extends LocalStore implements RaftStore {
     this.#raftOpened = true
     const { directory, joins = false } = this.#parts
     const { applied, identity } = state
-    const peers = this.#threadPeers()
+    const peers = this.#members.begin()
     this.#threads.openRaft({ type: 'open', directory, applied, identity, received, joins, peers })
   }
 
@@ -383,36 +334,10 @@ export class RaftEngine extends LocalStore implements RaftStore {
 
   // ── raft thread ────────────────────────────────────────────────────────────────────────────────────
 
-  #threadPeers(): ThreadPeers | null {
-    const { peers } = this.#parts
-    if (peers === undefined || this.#credentials === null) return null
-    return { credentials: this.#credentials, listen: peers.listen, table: this.#peerTable() }
-  }
-
-  /** Members that the log names may be listened to before anybody has said where they are. */
-  #peerTable(): PeerEntry[] {
-    const { peers } = this.#parts
-    if (peers === undefined) return []
-    const addresses = new Map(this.#peers.map(({ member, addresses }) => [member, addresses]))
-    const members = new Set([...addresses.keys(), ...membersOf(this.#details.configuration)])
-    members.delete(this.#identity.member)
-    return [...members].map(member => ({
-      member,
-      identity: peers.identityOf(member),
-      addresses: addresses.get(member) ?? [],
-    }))
-  }
-
-  #tellPeers(): void {
-    if (this.#parts.peers !== undefined) this.#threads.toRaft({ type: 'peers', table: this.#peerTable() })
-  }
-
   /** Answers may come while the state is loaded; everything else is about the state. */
   #onRaft(message: FromRaft): void {
-    if (message.type === 'changed') this.#changes.answer(message.question, message.outcome)
-    else if (message.type === 'transferring') this.#transfers.answer(message.question, message.begun)
-    else if (message.type === 'lease-kept') this.#leaseAnswers.answer(message.question, message.outcome)
-    else if (message.type === 'keep-lease') this.#answerKeepLease(message)
+    if (this.#members.take(message)) return
+    if (message.type === 'keep-lease') this.#answerKeepLease(message)
     else if (this.#persister === null) this.#early.push(message)
     else if (message.type === 'opened') this.#onRaftOpened(message)
     else if (message.type === 'restored') this.#install(message.index)
@@ -421,7 +346,7 @@ export class RaftEngine extends LocalStore implements RaftStore {
 
   /** A lone voter is open when it leads; with others, or none yet, nobody knows when that will be. */
   #onRaftOpened({ details, mustInstall, received }: Extract<FromRaft, { type: 'opened' }>): void {
-    this.#takeDetails(details)
+    this.#members.describe(details)
     if (mustInstall) {
       this.#install(received)
       return
@@ -431,13 +356,12 @@ export class RaftEngine extends LocalStore implements RaftStore {
   }
 
   #maybeOpen(): void {
-    if (!isOnlyVoter(this.#details.configuration, this.#identity.member)) this.#becomeOpen()
+    if (!this.#members.isOnlyVoter) this.#becomeOpen()
   }
 
   #becomeOpen(): void {
     if (this.#phase !== 'opening') return
     this.#phase = 'open'
-    this.#tellPeers()
     this.#opened.resolve()
   }
 
@@ -451,24 +375,10 @@ export class RaftEngine extends LocalStore implements RaftStore {
     this.#barriers.applied(this.state.applied)
     const newLeader = isNewLeader(before, status)
     if (newLeader || (status.accepts && !before?.accepts)) this.#requests.leaderChanged()
-    const newMembership = message.details !== null && this.#takeDetails(message.details)
     this.#maybeChangeLeadership(status)
-    if (newMembership || before?.leaderMember !== status.leaderMember) this.#tellMembershipListeners()
-    for (const listener of this.#statusListeners) listener(status)
+    if (message.details !== null) this.#members.describe(message.details)
+    this.#members.become(status)
     this.#maybeCheckpoint(status)
-  }
-
-  /** Returns whether the membership has changed. */
-  #takeDetails(details: RaftThreadDetails): boolean {
-    const before = JSON.stringify(this.#details.configuration)
-    this.#details = details
-    if (JSON.stringify(details.configuration) === before) return false
-    if (this.#phase === 'open') this.#tellPeers()
-    return true
-  }
-
-  #tellMembershipListeners(): void {
-    for (const listener of [...this.#membershipListeners]) listener()
   }
 
   /** False when an entry cannot be understood: the store has failed then. */
@@ -543,9 +453,8 @@ export class RaftEngine extends LocalStore implements RaftStore {
   #end(error: Error): void {
     this.#requests.end(error)
     this.#barriers.end(error)
-    this.#changes.end()
-    this.#transfers.end()
-    this.#leaseAnswers.end()
+    this.#members.end()
+    for (const waiting of [...this.#checks.splice(0), ...this.#defragmented.splice(0)]) waiting.reject(error)
   }
 
   #fail(error: Error): void {
