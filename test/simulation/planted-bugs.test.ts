@@ -36,8 +36,26 @@ const figure8: NonNullable<PlantedBugs['world']> = {
   rotShare: 0,
 }
 
+/** Leaders fall often, everybody notices at once, and messages take long enough for two to stand at a time. */
+const crowded: NonNullable<PlantedBugs['world']> = {
+  ...figure8,
+  appendBytes: 1024 * 1024,
+  latency: 10,
+  latencySpread: 5,
+  latencyFloor: 20,
+  inOrder: false,
+  spiteEvery: 0,
+  crashEvery: 700,
+  powerCutShare: 0,
+  noticesClosedLinks: true,
+}
+
 const bugs: readonly (readonly [name: string, bugs: PlantedBugs, seen: RegExp, ticks?: number])[] = [
-  ['a member that votes twice in a term', { rules: { mayVote: () => true } }, /one leader|two leaders/],
+  [
+    'a member that votes twice in a term',
+    { rules: { mayVote: () => true }, world: crowded },
+    /one leader|two leaders/,
+  ],
   [
     'a leader that commits an entry of an earlier term by counting',
     { rules: { mayCommitByCounting: entryTerm => entryTerm !== null }, world: figure8 },
