@@ -12,9 +12,19 @@ import {
   type RowColumns,
   type StoreBatch,
 } from '../thread-messages.ts'
-import { createPrivateFile, withSqliteErrors } from './sqlite-files.ts'
+import {
+  checkMeta,
+  checkRows,
+  checksumOf,
+  RowsSeal,
+  readRowsSeal,
+  type SealedRow,
+  sealMeta,
+  sealRows,
+} from './seal.ts'
+import { CORRUPT_HINT, createPrivateFile, withSqliteErrors } from './sqlite-files.ts'
 
-export const DATABASE_FORMAT_VERSION = 2
+export const DATABASE_FORMAT_VERSION = 3
 /** "mk8s" in ASCII: tells `file` and people whose database this is. */
 export const APPLICATION_ID = 0x6d6b3873
 const SLAB_BYTES_MAX = 256 * 1024
@@ -24,7 +34,8 @@ const SCHEMA = `
   CREATE TABLE meta (name TEXT PRIMARY KEY, value ANY) STRICT, WITHOUT ROWID;
   CREATE TABLE rows (
     sequence INTEGER PRIMARY KEY, revision INTEGER NOT NULL, previous INTEGER NOT NULL, key TEXT NOT NULL,
-    create_revision INTEGER NOT NULL, version INTEGER NOT NULL, lease INTEGER NOT NULL, value BLOB
+    create_revision INTEGER NOT NULL, version INTEGER NOT NULL, lease INTEGER NOT NULL, value BLOB,
+    checksum INTEGER NOT NULL
   ) STRICT;
   CREATE TABLE latest (key TEXT PRIMARY KEY, sequence INTEGER NOT NULL) STRICT, WITHOUT ROWID;
   CREATE TABLE leases (lease INTEGER PRIMARY KEY, ttl_ms INTEGER NOT NULL) STRICT;
@@ -35,9 +46,7 @@ const SCHEMA = `
 `
 
 /** Version 1 did not know in which order proposers were heard of. */
-const UPGRADE_1 = `
-  BEGIN; ALTER TABLE results ADD COLUMN entry INTEGER NOT NULL DEFAULT 0; PRAGMA user_version = 2; COMMIT;
-`
+const UPGRADE_1 = 'ALTER TABLE results ADD COLUMN entry INTEGER NOT NULL DEFAULT 0'
 
 export interface DatabaseParts {
   readonly path: string
@@ -61,6 +70,7 @@ export class StateDatabase {
   readonly #resultsMax: number
   readonly #statements: Statements
   readonly #compacted: { sequence: number }
+  readonly #seal: RowsSeal
 
   constructor(parts: DatabaseParts) {
     this.#path = parts.path
@@ -71,6 +81,7 @@ export class StateDatabase {
     this.#compacted = { sequence: opened.compactedSequence }
     this.#applied = opened.state.applied
     this.#statements = prepareStatements(opened.database)
+    this.#seal = readRowsSeal(opened.database)
   }
 
   /** The last entry of what was written, durable or not. */
@@ -78,19 +89,23 @@ export class StateDatabase {
     return this.#applied
   }
 
-  /** All rows in order, in slabs. */
+  /** All rows in order, in slabs. Throws `store/corrupt` when they are not those that were written. */
   *slabs(): Generator<RowSlab> {
-    const statement = this.#database.prepare(
-      'SELECT sequence, revision, key, create_revision, version, lease, value FROM rows ORDER BY sequence',
-    )
+    const columns = 'sequence, revision, previous, key, create_revision, version, lease, value, checksum'
+    const statement = this.#database.prepare(`SELECT ${columns} FROM rows ORDER BY sequence`)
     statement.setReturnArrays(true)
     let slab = new SlabBuilder()
+    const seal = new RowsSeal()
     for (const row of statement.iterate() as unknown as Iterable<RowArray>) {
-      slab.add(row)
+      const [sequence, revision, previous, key, createRevision, version, lease, value, checksum] = row
+      const sealed = [sequence, revision, previous, key, createRevision, version, lease, value] as const
+      seal.read(sealed, checksum)
+      slab.add(sealed)
       if (!slab.isFull) continue
       yield slab.build()
       slab = new SlabBuilder()
     }
+    seal.compare(this.#seal)
     yield slab.build()
   }
 
@@ -112,6 +127,9 @@ export class StateDatabase {
         const meta = { applied: batch.applied, revision: batch.revision, compacted: batch.compacted }
         for (const [name, value] of Object.entries(meta)) this.#statements.meta.run(name, value)
         this.#statements.meta.run('sequence', batch.sequence)
+        this.#statements.meta.run('rows', this.#seal.rows)
+        this.#statements.meta.run('rowsSum', this.#seal.sum)
+        sealMeta(this.#database)
         this.#database.exec('COMMIT')
       } catch (error) {
         if (this.#database.isTransaction) this.#database.exec('ROLLBACK')
@@ -140,9 +158,12 @@ export class StateDatabase {
   findings(): string[] {
     const reader = new DatabaseSync(this.#path, { readOnly: true })
     try {
-      return findingsOf(reader)
+      const findings = findingsOf(reader)
+      checkMeta(reader)
+      checkRows(reader)
+      return findings
     } catch (error) {
-      return [messageOf(error)]
+      return [error instanceof Mk8sError ? `${error.message}: ${error.why}` : messageOf(error)]
     } finally {
       reader.close()
     }
@@ -166,7 +187,7 @@ export class StateDatabase {
       const length = rows.lengths[at] as number
       const value = length < 0 ? null : bytes.subarray(offset, offset + length)
       offset += Math.max(0, length)
-      this.#statements.row.run(
+      const row: SealedRow = [
         sequence,
         rows.revisions[at] as number,
         rows.previous[at] as number,
@@ -175,7 +196,10 @@ export class StateDatabase {
         rows.versions[at] as number,
         rows.leases[at] as number,
         value,
-      )
+      ]
+      const checksum = checksumOf(row)
+      this.#statements.row.run(...row, checksum)
+      this.#seal.add(checksum)
       latest.set(key, value === null ? 0 : sequence)
     }
     for (const [key, sequence] of latest) {
@@ -212,14 +236,16 @@ export class StateDatabase {
   /** Drops the rows that were replaced up to `sequence`, and the deletions. */
   #compact(sequence: number): void {
     if (sequence <= this.#compacted.sequence) return
-    this.#statements.replaced.run(this.#compacted.sequence, sequence)
-    this.#statements.deletions.run(this.#compacted.sequence, sequence)
+    for (const statement of [this.#statements.replaced, this.#statements.deletions]) {
+      const gone = statement.all(this.#compacted.sequence, sequence)
+      for (const { checksum } of gone) this.#seal.remove(Number(checksum))
+    }
     this.#statements.meta.run('compactedSequence', sequence)
     this.#compacted.sequence = sequence
   }
 }
 
-type RowArray = [number, number, string, number, number, number, Uint8Array | null]
+type RowArray = [...SealedRow, number]
 
 class SlabBuilder {
   readonly #values: Uint8Array[] = []
@@ -239,9 +265,10 @@ class SlabBuilder {
     return this.#bytes >= SLAB_BYTES_MAX || this.#rows.keys.length >= SLAB_ROWS_MAX
   }
 
-  add([sequence, revision, key, createRevision, version, lease, value]: RowArray): void {
+  add([sequence, revision, previous, key, createRevision, version, lease, value]: SealedRow): void {
     this.#rows.sequences.push(sequence)
     this.#rows.revisions.push(revision)
+    this.#rows.previous.push(previous)
     this.#rows.keys.push(key)
     this.#rows.createRevisions.push(createRevision)
     this.#rows.versions.push(version)
@@ -281,7 +308,7 @@ function prepareStatements(database: DatabaseSync): Statements {
   const inWindow = 'sequence > ?1 AND sequence <= ?2'
   return {
     meta: database.prepare('INSERT OR REPLACE INTO meta VALUES (?, ?)'),
-    row: database.prepare('INSERT INTO rows VALUES (?, ?, ?, ?, ?, ?, ?, ?)'),
+    row: database.prepare('INSERT INTO rows VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)'),
     latest: database.prepare('INSERT OR REPLACE INTO latest VALUES (?, ?)'),
     notLatest: database.prepare('DELETE FROM latest WHERE key = ?'),
     grant: database.prepare('INSERT OR REPLACE INTO leases VALUES (?, ?)'),
@@ -290,9 +317,9 @@ function prepareStatements(database: DatabaseSync): Statements {
     oldResults: database.prepare('DELETE FROM results WHERE proposer = ? AND request <= ?'),
     forget: database.prepare('DELETE FROM results WHERE proposer = ?'),
     replaced: database.prepare(
-      `DELETE FROM rows WHERE sequence IN (SELECT previous FROM rows WHERE ${inWindow} AND previous > 0)`,
+      `DELETE FROM rows WHERE sequence IN (SELECT previous FROM rows WHERE ${inWindow} AND previous > 0) RETURNING checksum`,
     ),
-    deletions: database.prepare(`DELETE FROM rows WHERE ${inWindow} AND value IS NULL`),
+    deletions: database.prepare(`DELETE FROM rows WHERE ${inWindow} AND value IS NULL RETURNING checksum`),
   }
 }
 
@@ -305,10 +332,11 @@ function openDatabase(parts: DatabaseParts) {
     }
     if (version > DATABASE_FORMAT_VERSION) throw newerVersionError(version)
     if (version === 0) createSchema(database, parts)
-    if (version === 1) database.exec(UPGRADE_1)
+    if (version < DATABASE_FORMAT_VERSION && version > 0) upgrade(database, version)
     configure(database)
     const meta = readMeta(database)
     if (meta.get('clean') !== 1 && meta.get('bootId') !== parts.bootId) quickCheck(database)
+    checkMeta(database)
     database.exec("UPDATE meta SET value = 0 WHERE name = 'clean'")
     database.prepare("UPDATE meta SET value = ? WHERE name = 'bootId'").run(parts.bootId)
     const number = (name: string) => Number(meta.get(name) ?? 0)
@@ -333,8 +361,16 @@ function createSchema(database: DatabaseSync, { bootId, identity }: DatabasePart
   const insert = database.prepare('INSERT INTO meta VALUES (?, ?)')
   const meta = { clean: 1, bootId, member: identity.member, cluster: identity.cluster, revision: 1 }
   for (const [name, value] of Object.entries(meta)) insert.run(name, value)
+  sealMeta(database)
   database.exec(`PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${DATABASE_FORMAT_VERSION}`)
   database.exec('COMMIT')
+}
+
+function upgrade(database: DatabaseSync, version: number): void {
+  database.exec('BEGIN')
+  if (version < 2) database.exec(UPGRADE_1)
+  sealRows(database)
+  database.exec(`PRAGMA user_version = ${DATABASE_FORMAT_VERSION}; COMMIT`)
 }
 
 /** Automatic checkpoints are off: a checkpoint's end is what the log waits for, so it is asked for. */
@@ -365,7 +401,7 @@ function quickCheck(database: DatabaseSync): void {
   if (findings.length === 0) return
   throw new Mk8sError('store/corrupt', 'the database is damaged', {
     why: findings.join('; '),
-    hint: 'keep a copy of the data directory; restore a backup, or reset this node and let it join again',
+    hint: CORRUPT_HINT,
   })
 }
 

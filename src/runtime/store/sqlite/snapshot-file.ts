@@ -6,6 +6,7 @@ import { pathToFileURL } from 'node:url'
 import { Mk8sError } from '../../../base/errors.ts'
 import type { MemberIdentity } from '../thread-messages.ts'
 import { APPLICATION_ID, DATABASE_FORMAT_VERSION, findingsOf, newerVersionError } from './database.ts'
+import { checkMeta, checkRows } from './seal.ts'
 import { createPrivateFile, withSqliteErrors } from './sqlite-files.ts'
 
 /** All pages in one step, so that the copy is of one moment however much is written meanwhile. */
@@ -62,6 +63,8 @@ function checkSnapshot(database: DatabaseSync, index: number, identity: MemberId
   if (version < DATABASE_FORMAT_VERSION) throw wrongSnapshot(`it has the old format ${version}`)
   const findings = findingsOf(database)
   if (findings.length > 0) throw wrongSnapshot(findings.join('; '))
+  checkMeta(database)
+  checkRows(database)
   const found = Number(readMeta(database, 'applied'))
   if (found !== index) throw wrongSnapshot(`it ends at entry ${found}, not ${index}`)
   const cluster = readMeta(database, 'cluster')

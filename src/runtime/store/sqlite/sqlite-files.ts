@@ -6,7 +6,7 @@ const CORRUPT = 11
 const NOT_A_DATABASE = 26
 const diskCodes = new Set([8, 10, 13, 14])
 
-const CORRUPT_HINT =
+export const CORRUPT_HINT =
   'keep a copy of the data directory; restore a backup, or reset this node and let it join again'
 
 /** Runs `work`; damage becomes `store/corrupt`, a refusing disk `store/disk`, the rest stays as it is. */

@@ -1,0 +1,129 @@
+/** A database that is not what was written is refused, whatever was changed in it. */
+import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { test } from 'node:test'
+import { Mk8sError } from '../../../../../src/base/errors.ts'
+import { StateDatabase } from '../../../../../src/runtime/store/sqlite/database.ts'
+import type { StoreBatch } from '../../../../../src/runtime/store/thread-messages.ts'
+
+const identity = { member: 1, cluster: '00000000-0000-4000-8000-000000000001' }
+const openAt = (path: string) => new StateDatabase({ path, bootId: 'boot', identity, resultsMax: 10 })
+
+/** Three rows; the second replaces the first, and the third deletes another key. */
+function batch(over: Partial<StoreBatch> = {}): StoreBatch {
+  const rows = {
+    sequences: [1, 2, 3],
+    revisions: [2, 3, 4],
+    previous: [0, 1, 0],
+    keys: ['/a', '/a', '/b'],
+    createRevisions: [2, 2, 4],
+    versions: [1, 2, 0],
+    leases: [0, 0, 0],
+    lengths: [3, 3, -1],
+  }
+  const values = Uint8Array.from(Buffer.from('onetwo')).buffer
+  const numbers = { applied: 5, revision: 4, compacted: 0, sequence: 3, compactSequence: 0 }
+  const nothing = { granted: [], revoked: [], forgotten: [], results: [] }
+  return { type: 'batch', rows, values, ...numbers, ...nothing, ...over }
+}
+
+const noRows = {
+  rows: {
+    sequences: [],
+    revisions: [],
+    previous: [],
+    keys: [],
+    createRevisions: [],
+    versions: [],
+    leases: [],
+    lengths: [],
+  },
+  values: new ArrayBuffer(0),
+}
+
+function inDirectory(act: (path: string) => void): void {
+  const directory = mkdtempSync(join(tmpdir(), 'mk8s-seal-'))
+  try {
+    act(join(directory, 'state.sqlite'))
+  } finally {
+    rmSync(directory, { recursive: true })
+  }
+}
+
+function keysOf(database: StateDatabase): string[] {
+  return [...database.slabs()].flatMap(({ rows }) => rows.keys)
+}
+
+function change(path: string, sql: string): void {
+  const database = new DatabaseSync(path)
+  database.exec(sql)
+  database.close()
+}
+
+test('what was written is read, also after a compaction', () =>
+  inDirectory(path => {
+    const database = openAt(path)
+    database.write(batch())
+    assert.deepEqual(keysOf(database), ['/a', '/a', '/b'])
+    database.write(batch({ ...noRows, compacted: 4, compactSequence: 3 }))
+    database.close()
+    const again = openAt(path)
+    assert.deepEqual(keysOf(again), ['/a'])
+    assert.deepEqual(again.findings(), [])
+    again.close()
+  }))
+
+const changes = {
+  'a value': "UPDATE rows SET value = x'747776' WHERE sequence = 2",
+  'a key': "UPDATE rows SET key = '/c' WHERE sequence = 2",
+  'a revision': 'UPDATE rows SET revision = 9 WHERE sequence = 2',
+  'a deletion made a value': "UPDATE rows SET value = x'' WHERE sequence = 3",
+  'a row that is gone': 'DELETE FROM rows WHERE sequence = 3',
+  'the applied index': "UPDATE meta SET value = 6 WHERE name = 'applied'",
+  'the revision of the whole': "UPDATE meta SET value = 3 WHERE name = 'revision'",
+  'a number that is gone': "DELETE FROM meta WHERE name = 'applied'",
+}
+
+for (const [what, sql] of Object.entries(changes)) {
+  test(`a change is noticed: ${what}`, () =>
+    inDirectory(path => {
+      const database = openAt(path)
+      database.write(batch())
+      database.close()
+      change(path, sql)
+      assert.throws(
+        () => {
+          const damaged = openAt(path)
+          try {
+            assert.equal(damaged.findings().length, 1)
+            keysOf(damaged)
+          } finally {
+            damaged.close()
+          }
+        },
+        (error: unknown) => error instanceof Mk8sError && error.code === 'store/corrupt',
+      )
+    }))
+}
+
+test('a database of the first format gets its checksums when it is opened', () =>
+  inDirectory(path => {
+    const database = openAt(path)
+    database.write(batch())
+    database.close()
+    change(
+      path,
+      `ALTER TABLE rows DROP COLUMN checksum; ALTER TABLE results DROP COLUMN entry;
+       DELETE FROM meta WHERE name IN ('checksum', 'rows', 'rowsSum'); PRAGMA user_version = 1`,
+    )
+    const upgraded = openAt(path)
+    assert.deepEqual(keysOf(upgraded), ['/a', '/a', '/b'])
+    upgraded.write(batch({ ...noRows, compacted: 4, compactSequence: 3 }))
+    upgraded.close()
+    const again = openAt(path)
+    assert.deepEqual(keysOf(again), ['/a'])
+    again.close()
+  }))
