@@ -15,12 +15,14 @@ import { findProblems } from './cluster-problems.ts'
 import type { MemberStatus } from './members/member-status.ts'
 import { reportNodeStatus } from './node-status-report.ts'
 import type { Api } from './server-api.ts'
+import type { ServerCertificates } from './server-certificates.ts'
 import type { Supervisor } from './supervisor/supervisor.ts'
 
 /** What there is once the node knows its cluster. */
 export interface RunningParts {
   readonly supervisor: Supervisor
   readonly api: Api
+  readonly certificates: ServerCertificates
   readonly stopWorkloads: () => Promise<void>
   readonly addNode: (request: AddNodeRequest) => Promise<AddNodeAnswer>
   readonly removeNode: (request: RemovalRequest) => Promise<RemovalOutcome>
@@ -63,7 +65,7 @@ export function buildAdmin(needs: AdminNeeds): Component {
           datastore: brief ? members.brief() : await members.collect(),
           components: parts?.supervisor.health() ?? [WAITING],
           node: parts?.api.server.objects.get('', 'nodes', '', config.nodeName) ?? null,
-          problems: brief || parts === null ? [] : problemsOf(parts.api, clock),
+          problems: brief || parts === null ? [] : await problemsOf(parts, clock),
         })
       },
       async stop({ workloads }) {
@@ -75,6 +77,11 @@ export function buildAdmin(needs: AdminNeeds): Component {
         needs.onStopRequested()
       },
       datastore: needs.datastore,
+      certificates: {
+        renew: async names => ready().certificates.renewal.renewNow(names),
+        replaceAuthority: async () => ready().certificates.replaceAuthority(nodeNames(ready().api)),
+        dropEarlierAuthority: async () => ready().certificates.dropEarlierAuthority(),
+      },
       addNode: async request => ready().addNode(request),
       removeNode: async request => ready().removeNode(request),
     },
@@ -92,8 +99,11 @@ const waiting = (): Mk8sError =>
     hint: 'start the other servers; or, when too many are lost for good: mk8s recover',
   })
 
-function problemsOf(api: Api, clock: Clock): Problem[] {
+const nodeNames = ({ server }: Api): string[] =>
+  server.objects.list('', 'nodes').map(({ metadata }) => metadata.name ?? '')
+
+async function problemsOf({ api, certificates }: RunningParts, clock: Clock): Promise<Problem[]> {
   const { objects } = api.server
   const [nodes, pods] = [objects.list('', 'nodes') as Node[], objects.list('', 'pods') as Pod[]]
-  return findProblems({ nodes, pods, nowMs: clock.now() })
+  return [...findProblems({ nodes, pods, nowMs: clock.now() }), ...(await certificates.problems())]
 }

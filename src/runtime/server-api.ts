@@ -53,6 +53,8 @@ export interface Api {
   readonly server: ApiServer
   /** The listener, then the bootstrap of the objects that a cluster begins with. */
   readonly components: readonly Component[]
+  /** New connections, of clients and to kubelets, use these from now on. */
+  useCertificates(pki: Pki): void
 }
 
 /** The first address of the service network, where the API server itself is reached. */
@@ -75,6 +77,7 @@ export function buildApi(shared: Shared, onFatal: (error: Error) => void): Api {
     isRemoved: removedNodes(store),
   })
   const tokenIssuer = createTokenIssuer({ issuer, privateKey: pki.serviceAccount.privateKey, clock, random })
+  const kubelets = createKubeletConnections(objects, pki)
   const bootstrapped = { done: false }
   const server = createApiServer({
     store,
@@ -98,7 +101,7 @@ export function buildApi(shared: Shared, onFatal: (error: Error) => void): Api {
       podCidr: cluster.podCidr,
       nodePorts: cluster.nodePortRange,
     },
-    kubelets: { connect: createKubeletConnections(objects, pki) },
+    kubelets,
     oidc: createOidcDocuments({
       issuer,
       jwksUri: `https://${bracketed(config.bindAddress)}:${config.ports.api}/openid/v1/jwks`,
@@ -119,8 +122,7 @@ export function buildApi(shared: Shared, onFatal: (error: Error) => void): Api {
     ],
     onFatal,
   })
-  const { certificate: cert, key } = pki.leaves.apiserver
-  const tls = { cert, key, clientCa: pki.authorities['cluster-ca'].certificate }
+  const tls = listenerCertificates(pki)
   const listeners = apiAddresses(config).map(host =>
     createHttpsListener({ apiServer: server, authenticator, host, port: config.ports.api, tls, clock, log }),
   )
@@ -135,6 +137,10 @@ export function buildApi(shared: Shared, onFatal: (error: Error) => void): Api {
       }),
       bootstrapComponent(shared, server, bootstrapped),
     ],
+    useCertificates(current) {
+      for (const listener of listeners) listener.useCertificates(listenerCertificates(current))
+      kubelets.useCertificates(current)
+    },
   }
 }
 
@@ -145,6 +151,11 @@ const LAG_MAX = 1_000
 function isCaughtUp(store: Pick<RaftStore, 'status'>): boolean {
   const { leaderMemberId, commit, applied } = store.status()
   return leaderMemberId !== 0 && commit - applied <= LAG_MAX
+}
+
+function listenerCertificates({ leaves, authorities }: Pki): Parameters<HttpsListener['useCertificates']>[0] {
+  const { certificate: cert, key } = leaves.apiserver
+  return { cert, key, clientCa: authorities['cluster-ca'].certificate }
 }
 
 /** The API is reached on loopback too, so that what runs on this machine need not know its address. */
@@ -202,21 +213,32 @@ function bootstrapComponent(shared: Shared, server: ApiServer, state: { done: bo
 }
 
 /** One kept-alive transport per kubelet, by the address that its Node gives. */
-function createKubeletConnections(objects: ObjectReader, pki: Pki): (nodeName: string) => Transport {
-  const known = new Map<string, Transport>()
-  return nodeName => {
-    const address = kubeletAddress(objects, nodeName)
-    const transport =
-      known.get(address) ??
-      new HttpsTransport({
-        server: `https://${address}`,
-        caPem: pki.authorities['cluster-ca'].certificate,
-        certificatePem: pki.leaves['apiserver-kubelet-client'].certificate,
-        keyPem: pki.leaves['apiserver-kubelet-client'].key,
-      })
-    known.set(address, transport)
-    return transport
+function createKubeletConnections(objects: ObjectReader, pki: Pki): KubeletConnections {
+  const known = new Map<string, HttpsTransport>()
+  let credentials = kubeletCredentials(pki)
+  return {
+    connect(nodeName) {
+      const address = kubeletAddress(objects, nodeName)
+      const transport =
+        known.get(address) ?? new HttpsTransport({ server: `https://${address}`, ...credentials })
+      known.set(address, transport)
+      return transport
+    },
+    useCertificates(current) {
+      credentials = kubeletCredentials(current)
+      for (const transport of known.values()) transport.useCertificates(credentials)
+    },
   }
+}
+
+interface KubeletConnections {
+  connect(nodeName: string): Transport
+  useCertificates(pki: Pki): void
+}
+
+function kubeletCredentials({ authorities, leaves }: Pki) {
+  const { certificate: certificatePem, key: keyPem } = leaves['apiserver-kubelet-client']
+  return { caPem: authorities['cluster-ca'].certificate, certificatePem, keyPem }
 }
 
 interface NodeStatusPart {

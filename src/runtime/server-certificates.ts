@@ -38,8 +38,8 @@ export interface ServerCertificates {
   readonly renewal: CertificateRenewal
   /** For `mk8s status`. */
   problems(): Promise<readonly Problem[]>
-  /** Replaces the cluster authority; in use after a restart of the daemon. */
-  replaceAuthority(): Promise<void>
+  /** Replaces the cluster authority of a cluster of one node; in use after a restart of the daemon. */
+  replaceAuthority(nodeNames: readonly string[]): Promise<void>
   /** Ends the trust in the authority before it; in use after a restart. False when there is none. */
   dropEarlierAuthority(): Promise<boolean>
 }
@@ -49,8 +49,6 @@ export async function buildCertificates(
   parts: CertificateParts & {
     readonly cluster: ClusterConfig
     readonly live: LiveCertificates<Pki>
-    /** All nodes of the cluster, by name. */
-    readonly nodeNames: () => readonly string[]
   },
 ): Promise<ServerCertificates> {
   const { config, cluster, live, clock } = parts
@@ -75,8 +73,8 @@ export async function buildCertificates(
   return {
     renewal,
     problems: () => certificateProblems(directory, clock.now()),
-    async replaceAuthority() {
-      refuseWithOthers(config, parts.nodeNames())
+    async replaceAuthority(nodeNames) {
+      refuseWithOthers(config, nodeNames)
       await replaceClusterAuthority({ ...parts, directory })
       await ensurePki(pkiPartsOf(config, cluster, parts))
       writeKubeconfig(config, await loadPki(directory))

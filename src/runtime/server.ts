@@ -13,7 +13,6 @@ import type { Random } from '../base/random.ts'
 import { type ClusterInit, clusterInitPath } from '../config/config-files.ts'
 import type { NodeConfig } from '../config/node-config.ts'
 import { readAsset } from '../host/assets.ts'
-import { nodePaths } from '../host/node-files.ts'
 import { parseModel } from '../kube/model.ts'
 import { hasClusterConfig, isFirstStart, recordFirstStart, settleClusterConfig } from './cluster-config.ts'
 import { createFirstManifests } from './first-manifests.ts'
@@ -21,15 +20,16 @@ import { knownPeers, readJoinFile } from './join/join-file.ts'
 import { createLeaderDuties } from './leader-duties.ts'
 import { refuseMissingDatastore } from './missing-datastore.ts'
 import { peerIdentity } from './pki/authorities.ts'
-import { LiveCertificates } from './pki/live-pki.ts'
-import { loadPki, type Pki } from './pki/pki.ts'
+import type { LiveCertificates } from './pki/live-pki.ts'
+import type { Pki } from './pki/pki.ts'
 import { buildAdmin, type RunningParts } from './server-admin.ts'
 import { type Api, buildApi, type Shared } from './server-api.ts'
+import { buildCertificates, loadCertificates } from './server-certificates.ts'
 import { buildDatastore, type Datastore } from './server-datastore.ts'
 import { buildJoin } from './server-join.ts'
 import { leaderDutiesOf } from './server-leader.ts'
 import { buildMembers, type Members, peerCredentialsOf } from './server-members.ts'
-import { buildNode, serverNodeParts } from './server-node.ts'
+import { buildNode, kubeletCertificates, serverNodeParts } from './server-node.ts'
 import { openRaftStore, type PeerOptions, type RaftStore } from './store/raft-store.ts'
 import { createSupervisor } from './supervisor/supervisor.ts'
 
@@ -57,7 +57,7 @@ export interface Server {
 export async function startServer(parts: ServerParts): Promise<Server> {
   const { config, clock, random, log } = parts
   refuseMissingDatastore(config.dataDir)
-  const live = new LiveCertificates(await loadPki(nodePaths(config.dataDir).pki))
+  const live = await loadCertificates(parts)
   const joined = readJoinFile(config.dataDir)
   const store = await openRaftStore({
     directory: join(config.dataDir, 'datastore'),
@@ -163,10 +163,17 @@ async function buildNodeParts(
   const { config, clock, random, log } = parts
   const model = parseModel(readAsset('model.json'))
   const cluster = await settleClusterConfig(store, () => parts.clusterInit().cluster)
+  const certificates = await buildCertificates({ ...parts, cluster, live })
   const shared = { config, cluster, store, model, pki: live.current, clock, random, log }
   const api = buildApi(shared, parts.onFatal)
   const { server } = api
   const node = buildNode(serverNodeParts(shared, server))
+  datastore.useCertificates(live.current)
+  live.onChange(current => {
+    api.useCertificates(current)
+    datastore.useCertificates(current)
+    node.useCertificates(kubeletCertificates(current))
+  })
   const joining = buildJoin({ ...shared, server, members, live })
   const duties = createLeaderDuties({
     store,
@@ -180,11 +187,14 @@ async function buildNodeParts(
   })
   const isFounding = existsSync(clusterInitPath(config.dataDir))
   const manifests = isFounding && isFirstStart(store) ? [firstManifests(parts, store, api, shared)] : []
-  const components = [...api.components, ...datastore.components, ...node.components, duties, ...manifests]
+  const components = [
+    ...[...api.components, ...datastore.components, ...node.components, duties, ...manifests],
+    certificates.renewal,
+  ]
   const supervisor = createSupervisor({ components, clock, log: log.child({ component: 'supervisor' }) })
   const { stopWorkloads } = node
   return {
-    ...{ supervisor, api, stopWorkloads, listener: joining.listener, addNode: joining.addNode },
+    ...{ supervisor, api, certificates, stopWorkloads, listener: joining.listener, addNode: joining.addNode },
     removeNode: request => members.removeNode(request, { cluster, server, stopWorkloads }),
   }
 }

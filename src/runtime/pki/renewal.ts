@@ -33,11 +33,13 @@ export function createCertificateRenewal<T extends object>(parts: RenewalParts<T
   const { live, clock, log } = parts
   let timer: Timer | null = null
   let stopped = false
+  let looked = false
   /** One renewal at a time: both would write the same files. */
   let turn: Promise<unknown> = Promise.resolve()
 
   const renewOnce = async (forced: readonly string[]) => {
     const names = await parts.renew(forced)
+    looked = true
     if (names.length === 0) return names
     live.replace(await parts.load())
     parts.onRenewed?.(live.current)
@@ -57,6 +59,9 @@ export function createCertificateRenewal<T extends object>(parts: RenewalParts<T
       log.error('certificates could not be renewed', { error })
       delayMs = RETRY_MS
     }
+    lookAfter(delayMs)
+  }
+  const lookAfter = (delayMs: number) => {
     if (!stopped) timer = clock.after(delayMs, () => void look())
   }
   return {
@@ -64,7 +69,8 @@ export function createCertificateRenewal<T extends object>(parts: RenewalParts<T
     async prepare() {},
     async start() {
       // A start does not wait for it: whoever certifies a worker may be down.
-      void look()
+      if (looked) lookAfter(DAY_MS)
+      else void look()
     },
     async stop() {
       stopped = true
