@@ -44,29 +44,31 @@ type Heard = Pick<StoreStatus, 'memberId' | 'progress' | 'timing'>
 
 /** Members that have been silent for too long. Pure. */
 export class Silence {
-  /** When those that this leader has not heard of in its term were first missed. */
-  readonly #missed = new Map<number, number>()
+  /** By member: the key that it put last, and since when this leader knows of it. */
+  readonly #known = new Map<number, { readonly revision: number; readonly sinceMs: number }>()
 
-  find(servers: readonly PresentServer[], status: Heard, nowMs: number): PresentServer[] {
-    const limitMs = Math.max(SILENT_MS_MIN, ELECTIONS * status.timing.electionMs)
-    for (const member of this.#missed.keys()) {
-      if (!servers.some(server => server.member === member)) this.#missed.delete(member)
+  find(
+    servers: readonly PresentServer[],
+    { memberId, timing, progress }: Heard,
+    nowMs: number,
+  ): PresentServer[] {
+    const limitMs = Math.max(SILENT_MS_MIN, ELECTIONS * timing.electionMs)
+    for (const member of this.#known.keys()) {
+      if (!servers.some(server => server.member === member)) this.#known.delete(member)
     }
-    return servers.filter(({ member }) => {
-      if (member === status.memberId) return false
-      return this.#silentMs(member, status, nowMs) > limitMs
+    return servers.filter(server => {
+      const { member } = server
+      const silentMs = progress.find(each => each.member === member)?.silentMs ?? Number.POSITIVE_INFINITY
+      // Whoever has just put its key, or was just found by a new leader, may yet be heard of.
+      return member !== memberId && Math.min(silentMs, nowMs - this.#sinceMs(server, nowMs)) > limitMs
     })
   }
 
-  #silentMs(member: number, { progress }: Heard, nowMs: number): number {
-    const silentMs = progress.find(each => each.member === member)?.silentMs ?? null
-    if (silentMs !== null) {
-      this.#missed.delete(member)
-      return silentMs
-    }
-    const missedMs = this.#missed.get(member) ?? nowMs
-    this.#missed.set(member, missedMs)
-    return nowMs - missedMs
+  #sinceMs({ member, revision }: PresentServer, nowMs: number): number {
+    const known = this.#known.get(member)
+    if (known?.revision === revision) return known.sinceMs
+    this.#known.set(member, { revision, sinceMs: nowMs })
+    return nowMs
   }
 }
 

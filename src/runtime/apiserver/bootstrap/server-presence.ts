@@ -19,6 +19,8 @@ const FORMAT_PLAIN = 1
 export interface PresentServer extends ServerAddress {
   /** As the datastore calls it. */
   readonly member: number
+  /** Of the key. */
+  readonly revision: number
 }
 
 export const presenceKey = (member: number): string => `${PRESENCE_PREFIX}${member.toString(16)}`
@@ -27,9 +29,10 @@ export function encodePresence({ address, port }: ServerAddress): Buffer {
   return Buffer.concat([Buffer.of(FORMAT_PLAIN), Buffer.from(JSON.stringify({ address, port }))])
 }
 
-export function decodePresence({ key, value }: Pick<KeyValue, 'key' | 'value'>): PresentServer {
+export function decodePresence({ key, value, modRevision }: KeyValue): PresentServer {
   const { address, port } = JSON.parse(value.toString('utf8', 1)) as ServerAddress
-  return { member: Number.parseInt(key.slice(PRESENCE_PREFIX.length), 16), address, port }
+  const member = Number.parseInt(key.slice(PRESENCE_PREFIX.length), 16)
+  return { member, address, port, revision: modRevision }
 }
 
 export interface ServerPresenceParts {
