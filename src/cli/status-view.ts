@@ -2,6 +2,7 @@
 import { unreachable } from '../base/assert.ts'
 import {
   type DatastoreMember,
+  type DatastoreStatus,
   type NodeStatus,
   type Problem,
   reasonsNotReady,
@@ -36,22 +37,29 @@ function renderPretty(status: NodeStatus, paint: Paint): string {
   const { node, datastore, runtime, addons } = status
   const head = status.ready ? paint.good('mk8s is running') : paint.bad('mk8s is running but not ready')
   const reasons = reasonsNotReady(status).map(reason => `  ${reason}`)
-  const { members, highAvailability } = datastore
   return lines([
     head,
     ...reasons,
     `node: ${node.name} (${node.address}) is ${node.ready ? 'Ready' : 'not Ready'}`,
     `runtime: ${runtime.name} (${runtime.why})`,
-    `high-availability: ${highAvailability.state}`,
-    `  ${datastore.healthy ? paint.dim(highAvailability.why) : paint.bad(highAvailability.why)}`,
-    `  datastore master nodes: ${addresses(members.filter(({ role }) => role === 'voter'))}`,
-    `  datastore standby nodes: ${addresses(members.filter(({ role }) => role === 'standby'))}`,
-    ...memberLines(members, paint),
+    ...(datastore === null ? [WORKER_LINE] : datastoreLines(datastore, paint)),
     ...problemLines(status, paint),
     'addons:',
     ...addonLines(addons, true),
     ...addonLines(addons, false),
   ])
+}
+
+const WORKER_LINE = 'role: worker, without a datastore; mk8s status on a server shows the cluster'
+
+function datastoreLines({ members, highAvailability, healthy }: DatastoreStatus, paint: Paint): string[] {
+  return [
+    `high-availability: ${highAvailability.state}`,
+    `  ${healthy ? paint.dim(highAvailability.why) : paint.bad(highAvailability.why)}`,
+    `  datastore master nodes: ${addresses(members.filter(({ role }) => role === 'voter'))}`,
+    `  datastore standby nodes: ${addresses(members.filter(({ role }) => role === 'standby'))}`,
+    ...memberLines(members, paint),
+  ]
 }
 
 /** MicroK8s shows no more than addresses; from two servers on there is more to tell. */
@@ -139,12 +147,7 @@ function microk8sDocument(status: NodeStatus): object {
   const { datastore, addons, node, runtime, components } = status
   return {
     mk8s: { running: true, ready: status.ready, version: status.version },
-    'high-availability': {
-      enabled: datastore.highAvailability.enabled,
-      state: datastore.highAvailability.state,
-      reason: datastore.highAvailability.why,
-      nodes: datastore.members.map(({ address, role, ...member }) => ({ address, role, ...member })),
-    },
+    ...(datastore && { 'high-availability': highAvailabilityOf(datastore) }),
     addons: addons.map(({ enabled, ...addon }) => ({ ...addon, status: enabled ? 'enabled' : 'disabled' })),
     node: { ...node },
     runtime: { ...runtime },
@@ -152,6 +155,13 @@ function microk8sDocument(status: NodeStatus): object {
     problems: status.problems.map(problem => ({ ...problem })),
   }
 }
+
+const highAvailabilityOf = ({ members, highAvailability }: DatastoreStatus): object => ({
+  enabled: highAvailability.enabled,
+  state: highAvailability.state,
+  reason: highAvailability.why,
+  nodes: members.map(({ address, role, ...member }) => ({ address, role, ...member })),
+})
 
 /** What stands in for a status when nobody answers. */
 export function renderNotRunning(format: StatusFormat, why: string, next = 'mk8s start'): string {

@@ -1,7 +1,7 @@
 /** `mk8s status --watch`: on a terminal the whole picture again and again, in a pipe a line when it changes. */
 import { type Clock, sleepAlive } from '../base/clock.ts'
 import { EXIT_INTERRUPTED } from '../base/errors.ts'
-import type { NodeStatus } from '../client/node-status.ts'
+import type { DatastoreStatus, NodeStatus } from '../client/node-status.ts'
 import type { Paint } from './report-error.ts'
 import { renderNotRunning, renderStatus, type StatusFormat, summaryLine } from './status-view.ts'
 
@@ -43,11 +43,13 @@ function lineOf({ format }: WatchParts, status: NodeStatus | undefined): string 
   if (format !== 'json') return status === undefined ? 'not running' : summaryLine(status)
   if (status === undefined) return JSON.stringify({ running: false, ready: false })
   const { uptimeSeconds: _uptime, datastore, ...rest } = status
-  const { revision: _revision, highAvailability, ...store } = datastore
+  return JSON.stringify({ running: true, ...rest, datastore: datastore && steadyDatastore(datastore) })
+}
+
+function steadyDatastore({ revision: _revision, highAvailability, ...store }: DatastoreStatus): object {
   const { why: _why, ...availability } = highAvailability
   const members = store.members.map(({ silentMs: _silentMs, lag: _lag, ...member }) => member)
-  const steady = { ...store, members, highAvailability: availability }
-  return JSON.stringify({ running: true, ...rest, datastore: steady })
+  return { ...store, members, highAvailability: availability }
 }
 
 function stamped({ format, clock }: WatchParts, text: string): string {

@@ -88,7 +88,8 @@ export interface NodeStatus {
     readonly ready: boolean
     readonly reason: string
   }
-  readonly datastore: DatastoreStatus
+  /** Null on a worker, which holds no data. */
+  readonly datastore: DatastoreStatus | null
   readonly components: readonly ComponentHealth[]
   readonly addons: readonly AddonStatus[]
   readonly runtime: { readonly name: string; readonly why: string }
@@ -100,7 +101,9 @@ export interface NodeStatus {
 export function reasonsNotReady(status: NodeStatus): readonly string[] {
   const components = status.components.filter(part => !part.ok).map(part => `${part.name}: ${part.reason}`)
   const node = status.node.ready ? [] : [`node ${status.node.name}: ${status.node.reason || 'not Ready yet'}`]
-  const { healthy, highAvailability } = status.datastore
-  const datastore = healthy ? [] : [`datastore: ${highAvailability.why}`]
+  const datastore =
+    status.datastore === null || status.datastore.healthy
+      ? []
+      : [`datastore: ${status.datastore.highAvailability.why}`]
   return [...components, ...datastore, ...node]
 }

@@ -142,7 +142,7 @@ const COUNT_MAX = 500
 
 async function mustBeAloneAndEmpty(dataDir: string): Promise<void> {
   const status = await statusOf(dataDir)
-  if (status.datastore.members.length > 1)
+  if (status.datastore === null || status.datastore.members.length > 1)
     throw new Mk8sError('refused', `the node in ${dataDir} is a member of another cluster`, {
       hint: 'mk8s leave, then mk8s join again',
     })

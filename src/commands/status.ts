@@ -69,7 +69,7 @@ export class Status extends NodeCommand {
   ): Promise<number> {
     if (addon !== undefined) print(addonState(status, addon))
     else print(renderStatus(status, format, await paintFor(process.stdout)))
-    if (!status.datastore.healthy) return errorCodes['store/no-leader'].exit
+    if (status.datastore?.healthy === false) return errorCodes['store/no-leader'].exit
     return status.ready ? EXIT_OK : EXIT_NOT_READY
   }
 }

@@ -16,7 +16,8 @@ import { nodePaths, recordFailure, recordReady } from '../host/node-files.ts'
 import { removePidFile, writePidFile } from '../host/processes.ts'
 import { waitForOwnAddress } from './own-address.ts'
 import { refuseInterruptedRecovery } from './recovery/switch-over.ts'
-import { startServer } from './server.ts'
+import { type Server, type ServerParts, startServer } from './server.ts'
+import { startWorkerNode } from './worker.ts'
 
 export interface DaemonArguments {
   readonly dataDir: string
@@ -87,9 +88,8 @@ async function runServer(config: NodeConfig, log: Log): Promise<number> {
   const { signal } = interrupted
   const addressed = waitForOwnAddress({ config, clock: systemClock, log, signal })
   const start = () =>
-    startServer({
+    startNode({
       config,
-      clusterInit: () => readClusterInit(config.dataDir),
       clock: systemClock,
       random: systemRandom,
       log,
@@ -112,8 +112,14 @@ async function runServer(config: NodeConfig, log: Log): Promise<number> {
   return code
 }
 
+function startNode(parts: Omit<ServerParts, 'clusterInit'>): Promise<Server> {
+  const { config } = parts
+  if (config.role === 'worker') return startWorkerNode(parts)
+  return startServer({ ...parts, clusterInit: () => readClusterInit(config.dataDir) })
+}
+
 /** Waits for the server's stop, but not for ever. */
-async function stopInTime(server: { stop(): Promise<void> }, log: Log): Promise<void> {
+async function stopInTime(server: Server, log: Log): Promise<void> {
   const late = Promise.withResolvers<void>()
   const timer = setTimeout(() => {
     log.error('the shutdown took too long and is cut short', { limitMs: SHUTDOWN_MS_MAX })

@@ -11,10 +11,12 @@ export interface NodeStatusFacts {
   readonly startedAtMs: number
   readonly nowMs: number
   /** What is known of the datastore and its members; see members/member-status.ts. */
-  readonly datastore: DatastoreStatus
+  readonly datastore: DatastoreStatus | null
   readonly components: readonly (Health & { readonly name: string })[]
   /** The Node object, once there is one. */
   readonly node: KubeObject | null
+  /** Why nothing is known of it. */
+  readonly unknown?: string
   /** Of the cluster's nodes and pods. */
   readonly problems: readonly Problem[]
 }
@@ -31,7 +33,8 @@ export function reportNodeStatus(facts: NodeStatusFacts): NodeStatus {
     (node?.['status'] as { conditions?: readonly NodeCondition[] } | undefined)?.conditions ?? []
   const condition = conditions.find(({ type }) => type === 'Ready')
   const nodeReady = condition?.status === 'True'
-  const nodeReason = node === null ? 'the node has not registered yet' : (condition?.message ?? '')
+  const nodeReason =
+    node === null ? (facts.unknown ?? 'the node has not registered yet') : (condition?.message ?? '')
   const components: ComponentHealth[] = facts.components.map(({ name, ok, reason }) => ({ name, ok, reason }))
   return {
     version: MK8S_VERSION,
@@ -40,7 +43,7 @@ export function reportNodeStatus(facts: NodeStatusFacts): NodeStatus {
     processId: facts.processId,
     startedAt: new Date(facts.startedAtMs).toISOString(),
     uptimeSeconds: Math.floor((facts.nowMs - facts.startedAtMs) / 1000),
-    ready: nodeReady && facts.datastore.healthy && components.every(({ ok }) => ok),
+    ready: nodeReady && (facts.datastore?.healthy ?? true) && components.every(({ ok }) => ok),
     node: {
       name: config.nodeName,
       address: config.bindAddress,

@@ -5,6 +5,7 @@ import type { Clock } from '../base/clock.ts'
 import type { Log } from '../base/log.ts'
 import type { Random } from '../base/random.ts'
 import { HttpsTransport } from '../client/https-transport.ts'
+import type { Transport } from '../client/transport.ts'
 import type { ClusterConfig, NodeConfig } from '../config/node-config.ts'
 import { loopbackAddress } from '../config/values.ts'
 import type { KubeletCertificates } from './kubelet/kubelet-parts.ts'
@@ -29,6 +30,8 @@ export interface WorkerNodeParts {
 export interface WorkerNode extends Node {
   /** Where the API servers are, as the worker knows it now. */
   readonly servers: ApiServers
+  /** As this node, over the local proxy. */
+  readonly kubeletTransport: Transport
 }
 
 /** A name that every API server's certificate bears, wherever the connection goes. */
@@ -51,6 +54,7 @@ export function buildWorkerNode(parts: WorkerNodeParts): WorkerNode {
   return {
     ...node,
     servers,
+    kubeletTransport: transports.kubelet,
     components: [
       createApiProxy({ ...shared, listen, probe: createProbe(live) }),
       createApiServerFeed({ ...shared, transport: transports.proxy }),

@@ -100,9 +100,10 @@ function statusFindings({ status }: InspectFacts): InspectFinding[] {
     .map(({ object, reason, message, next }) =>
       make(levelOf(object), object, message === '' ? reason : `${reason}: ${message}`, next),
     )
-  const store = datastore.healthy
-    ? []
-    : [make('error', 'datastore', 'it has no leader that a majority follows', 'mk8s status')]
+  const store =
+    (datastore?.healthy ?? true)
+      ? []
+      : [make('error', 'datastore', 'it has no leader that a majority follows', 'mk8s status')]
   return [...unready, ...store, ...others]
 }
 

@@ -1,0 +1,115 @@
+/** The composition of a worker: no datastore and no API server, only what runs pods and finds the servers. */
+import type { Component } from '../base/component.ts'
+import { Mk8sError } from '../base/errors.ts'
+import { isNotFound, KubeClient } from '../client/kube-client.ts'
+import { NODES } from '../client/resources.ts'
+import type { NodeConfig } from '../config/node-config.ts'
+import { ADMIN_GROUP, groupId } from '../host/groups.ts'
+import { nodePaths } from '../host/node-files.ts'
+import type { Node } from '../kube/types.ts'
+import { createAdminServer, type DatastoreHandlers } from './admin/admin.ts'
+import { type JoinFile, readJoinFile } from './join/join-file.ts'
+import { reportNodeStatus } from './node-status-report.ts'
+import type { Server, ServerParts } from './server.ts'
+import { createSupervisor, type Supervisor } from './supervisor/supervisor.ts'
+import { buildWorkerCertificates } from './worker-certificates.ts'
+import { buildWorkerNode, type WorkerNode } from './worker-node.ts'
+
+type WorkerParts = Omit<ServerParts, 'clusterInit'>
+
+/** The longest that a status waits for what a server says of this node. */
+const ASK_MS_MAX = 1_000
+
+/** Resolves once everything runs; the node becomes Ready as soon as a server answers. */
+export async function startWorkerNode(parts: WorkerParts): Promise<Server> {
+  const { config, clock, random, log, signal } = parts
+  const joined = mustReadJoinFile(config)
+  const { live, renewal } = await buildWorkerCertificates({
+    config,
+    servers: () => joined.members.map(({ joinAddress }) => joinAddress),
+    clock,
+    log,
+  })
+  const node = buildWorkerNode({ config, cluster: joined.cluster, live, clock, random, log })
+  const supervisor = createSupervisor({
+    components: [...node.components, renewal],
+    clock,
+    log: log.child({ component: 'supervisor' }),
+  })
+  const admin = buildWorkerAdmin(parts, node, supervisor)
+  await admin.start(signal)
+  try {
+    await supervisor.start(signal)
+  } catch (error) {
+    await admin.stop()
+    throw error
+  }
+  log.info('working', { address: config.bindAddress, servers: node.servers.current.length })
+  return {
+    async stop() {
+      await supervisor.stop()
+      await admin.stop()
+    },
+  }
+}
+
+function mustReadJoinFile({ dataDir }: NodeConfig): JoinFile {
+  const joined = readJoinFile(dataDir)
+  if (joined !== undefined) return joined
+  throw new Mk8sError('config/unreadable', `${dataDir}/join.json is missing`, {
+    why: 'a worker knows its cluster from it',
+    hint: 'restore it, or: mk8s uninstall, then mk8s join again',
+  })
+}
+
+function buildWorkerAdmin(parts: WorkerParts, node: WorkerNode, supervisor: Supervisor): Component {
+  const { config, clock } = parts
+  const log = parts.log.child({ component: 'admin' })
+  const startedAtMs = clock.now()
+  const adminGroup = groupId(ADMIN_GROUP)
+  const client = new KubeClient(node.kubeletTransport, { userAgent: 'mk8s/status' })
+  return createAdminServer({
+    socketPath: nodePaths(config.dataDir).adminSocket,
+    ...(adminGroup === undefined ? {} : { groupId: adminGroup }),
+    clock,
+    log,
+    handlers: {
+      status: async () =>
+        reportNodeStatus({
+          config,
+          processId: process.pid,
+          startedAtMs,
+          nowMs: clock.now(),
+          datastore: null,
+          components: supervisor.health(),
+          ...(await askForNode(client, config.nodeName)),
+          problems: [],
+        }),
+      async stop({ workloads }) {
+        if (workloads)
+          await node.stopWorkloads().catch(error => log.warn('the pods could not be ended', { error }))
+        parts.onStopRequested()
+      },
+      datastore: noDatastore,
+    },
+  })
+}
+
+/** What the servers think of this node, which is what counts. */
+async function askForNode(
+  client: KubeClient,
+  name: string,
+): Promise<{ readonly node: Node | null; readonly unknown?: string }> {
+  try {
+    return { node: await client.get<Node>(NODES, { name, signal: AbortSignal.timeout(ASK_MS_MAX) }) }
+  } catch (error) {
+    if (isNotFound(error)) return { node: null }
+    return { node: null, unknown: 'no server of the cluster answers' }
+  }
+}
+
+const refuse = async (): Promise<never> => {
+  throw new Mk8sError('refused', 'a worker has no datastore', { hint: 'run this on a server of the cluster' })
+}
+
+const noDatastore: DatastoreHandlers = { details: refuse, check: refuse, compact: refuse, defragment: refuse }
