@@ -18,7 +18,7 @@ import type { PeerCredentials } from './peers/links.ts'
 import { PERSIST_BACKLOG_BYTES_MAX, Persister } from './persister.ts'
 import { RaftMembers } from './raft-members.ts'
 import type { PeerLocation, RaftStore, RaftStoreParts, StoreCheck, StoreStatus } from './raft-store.ts'
-import { ANSWER_TIMEOUT_MS, RequestQueue } from './request-queue.ts'
+import { ANSWER_TIMEOUT_MS, abortable, RequestQueue } from './request-queue.ts'
 import type { DirectoryLock } from './sqlite/directory-lock.ts'
 import { StateLoader } from './state-loader.ts'
 import type { TransactionOptions } from './store.ts'
@@ -105,9 +105,13 @@ export class RaftEngine extends LocalStore implements RaftStore {
 
   async barrier(signal?: AbortSignal): Promise<void> {
     signal?.throwIfAborted()
+    const reached = this.#reachBarrier()
+    await (signal ? abortable(reached, signal) : reached)
+  }
+
+  async #reachBarrier(): Promise<void> {
     const index = await this.#requests.readIndex()
     if (this.state.applied < index) await this.#barriers.wait(index, ANSWER_TIMEOUT_MS)
-    signal?.throwIfAborted()
   }
 
   status(): StoreStatus {

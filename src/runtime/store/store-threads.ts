@@ -1,6 +1,5 @@
 /** The raft thread and the store thread as the main thread sees them: started, spoken to, and watched. */
 import { MessageChannel, type Worker } from 'node:worker_threads'
-import { Mk8sError } from '../../base/errors.ts'
 import type { Log } from '../../base/log.ts'
 import { startWorker } from '../../host/worker.ts'
 import { errorOf } from './thread-failure.ts'
@@ -79,7 +78,8 @@ export class StoreThreads {
     })
     worker.on('error', error => this.#fail(error instanceof Error ? error : new Error(String(error))))
     worker.on('exit', code => {
-      if (!this.#ending) this.#fail(new Mk8sError('store/disk', `the ${name} thread ended with code ${code}`))
+      // Failures are said before; a thread that just ends is a bug.
+      if (!this.#ending) this.#fail(new Error(`the ${name} thread ended with code ${code}`))
     })
   }
 
