@@ -1,4 +1,5 @@
 /** The composition of a worker: no datastore and no API server, only what runs pods and finds the servers. */
+import { existsSync } from 'node:fs'
 import type { Component } from '../base/component.ts'
 import { Mk8sError } from '../base/errors.ts'
 import { isNotFound, KubeClient } from '../client/kube-client.ts'
@@ -9,11 +10,12 @@ import { nodePaths } from '../host/node-files.ts'
 import type { Node } from '../kube/types.ts'
 import { createAdminServer, type DatastoreHandlers } from './admin/admin.ts'
 import { type JoinFile, readJoinFile } from './join/join-file.ts'
+import { writeServers } from './network/api-servers.ts'
 import { reportNodeStatus } from './node-status-report.ts'
 import type { Server, ServerParts } from './server.ts'
 import { createSupervisor, type Supervisor } from './supervisor/supervisor.ts'
 import { buildWorkerCertificates } from './worker-certificates.ts'
-import { buildWorkerNode, type WorkerNode } from './worker-node.ts'
+import { buildWorkerNode, serversPath, type WorkerNode } from './worker-node.ts'
 
 type WorkerParts = Omit<ServerParts, 'clusterInit'>
 
@@ -30,6 +32,7 @@ export async function startWorkerNode(parts: WorkerParts): Promise<Server> {
     clock,
     log,
   })
+  rememberServers(config, joined)
   const node = buildWorkerNode({ config, cluster: joined.cluster, live, clock, random, log })
   const supervisor = createSupervisor({
     components: [...node.components, renewal],
@@ -51,6 +54,14 @@ export async function startWorkerNode(parts: WorkerParts): Promise<Server> {
       await admin.stop()
     },
   }
+}
+
+/** The list from the join is where a worker begins; from then on it keeps its own. */
+function rememberServers({ dataDir }: NodeConfig, { members }: JoinFile): void {
+  const path = serversPath(dataDir)
+  if (existsSync(path)) return
+  const servers = members.map(({ apiAddress: { host, port } }) => ({ address: host, port }))
+  writeServers(path, servers)
 }
 
 function mustReadJoinFile({ dataDir }: NodeConfig): JoinFile {
