@@ -3,6 +3,7 @@
  * In words that are true on every node, also on one that is cut off. Pure.
  */
 import { bracketed } from '../../base/bracketed.ts'
+import { compareTexts } from '../../base/compare-texts.ts'
 import type { DatastoreMember, DatastoreStatus } from '../../client/node-status.ts'
 import { leaderAmong, type MemberAnswer } from './member-answer.ts'
 import { type MemberRecord, memberName } from './member-record.ts'
@@ -24,9 +25,9 @@ export function judgeCluster(facts: ClusterFacts): DatastoreStatus {
   const leading = leaderAmong(all)
   const leader = leading?.id ?? latest(all.filter(answer => answer.leader !== 0))?.leader ?? 0
   const best = leading ?? latest(all) ?? self
-  const members = recordsOf(best, self).map(record =>
-    memberOf(record, { ...facts, all, leading, leader, best }),
-  )
+  const members = recordsOf(best, self)
+    .toSorted((a, b) => compareTexts(a.nodeName, b.nodeName))
+    .map(record => memberOf(record, { ...facts, all, leading, leader, best }))
   const leads = members.find(member => member.leader)
   return {
     role: self.leader === self.id ? 'leader' : self.leader === 0 ? 'candidate' : 'follower',
