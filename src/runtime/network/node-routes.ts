@@ -21,6 +21,8 @@ import { changesOf, type NodeRoute, planRoutes } from './plan-routes.ts'
 export interface NodeRoutesParts {
   readonly transport: Transport
   readonly nodeName: string
+  /** Runs `ip` where the routes belong; on this machine unless given. */
+  readonly run?: typeof runProgram
   readonly clock: Clock
   readonly random: Random
   readonly log: Log
@@ -46,6 +48,7 @@ class NodeRoutes implements Component {
   readonly name = 'node-routes'
   readonly #parts: NodeRoutesParts
   readonly #nodes: Informer<Node>
+  readonly #run: typeof runProgram
   readonly #aborter = new AbortController()
   #timer: Timer | null = null
   #applying: Promise<void> = Promise.resolve()
@@ -54,6 +57,7 @@ class NodeRoutes implements Component {
 
   constructor(parts: NodeRoutesParts) {
     this.#parts = parts
+    this.#run = parts.run ?? runProgram
     const { transport, clock, random, log } = parts
     const client = new KubeClient(transport, { userAgent: 'mk8s-node-routes' })
     this.#nodes = new Informer<Node>({ client, clock, random, log, resource: NODES })
@@ -103,7 +107,7 @@ class NodeRoutes implements Component {
         nodeName: this.#parts.nodeName,
         localAddresses: localAddresses(),
       })
-      const { add, remove } = changesOf(await readRoutes(), wanted)
+      const { add, remove } = changesOf(await readRoutes(this.#run), wanted)
       for (const route of add) problems.push(...(await this.#set(route)))
       for (const { range, via } of remove) await this.#remove(range, via)
     } catch (error) {
@@ -114,7 +118,7 @@ class NodeRoutes implements Component {
 
   async #set({ range, via }: NodeRoute): Promise<string[]> {
     const args = ['route', 'replace', range, 'via', via, 'proto', PROTOCOL]
-    const { exitCode, stderr } = await runProgram('ip', args, { accept: 'any' })
+    const { exitCode, stderr } = await this.#run('ip', args, { accept: 'any' })
     if (exitCode === 0) {
       this.#parts.log.info('pods of another node are reached', { range, via })
       return []
@@ -123,7 +127,7 @@ class NodeRoutes implements Component {
   }
 
   async #remove(range: string, via: string): Promise<void> {
-    await runProgram('ip', ['route', 'del', range, 'via', via, 'proto', PROTOCOL], { accept: 'any' })
+    await this.#run('ip', ['route', 'del', range, 'via', via, 'proto', PROTOCOL], { accept: 'any' })
     this.#parts.log.info('the pods of a node that is gone are not reached any more', { range, via })
   }
 
@@ -150,8 +154,8 @@ interface ListedRoute {
   readonly gateway?: string
 }
 
-async function readRoutes(): Promise<NodeRoute[]> {
-  const { stdout } = await runProgram('ip', ['-j', 'route', 'show', 'proto', PROTOCOL])
+async function readRoutes(run: typeof runProgram): Promise<NodeRoute[]> {
+  const { stdout } = await run('ip', ['-j', 'route', 'show', 'proto', PROTOCOL])
   const listed = JSON.parse(stdout.trim() || '[]') as ListedRoute[]
   return listed.flatMap(({ dst, gateway }) => (gateway === undefined ? [] : [{ range: dst, via: gateway }]))
 }
