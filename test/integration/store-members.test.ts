@@ -15,7 +15,7 @@ import { openRaftStore, type PeerLocation, type RaftStore } from '../../src/runt
 import { prefixEnd, type StoreEvent } from '../../src/runtime/store/store.ts'
 import { createPeerAuthority, identityOf, issuePeer } from '../unit/runtime/store/peers/peer-credentials.ts'
 
-const WAIT_MS = 15_000
+const WAIT_MS = 60_000
 const CLUSTER = '0b8f4f5e-6f0e-4f0c-9f58-1f6b1f5f9c11'
 
 const stderrLog: Log = {
