@@ -172,6 +172,7 @@ async function damage(): Promise<void> {
       const member = cluster.member(1)
       await clients.worked(300)
       await member.kill()
+      await clients.stop()
       const { directory } = member.options
       forgetBoot(directory)
       const intact = join(cluster.directory, 'intact')
