@@ -54,6 +54,7 @@ export interface Joined {
 }
 
 const POLL_MS = 20
+const RETRY_MS = 100
 /** A role that is held for so long is kept, although a better one would be free: nobody is fit for it. */
 const STEADY_MS = 4_000
 /** How long the cluster may take to hear that it is over. */
@@ -168,7 +169,8 @@ export class Joining {
     const { client, authority, installation } = this.#parts
     const { keys, publicKeys } = makeWorkerKeys()
     this.#writeAttempt('committing')
-    const { certificates } = await client.commit(this.#answered().attempt, { publicKeys })
+    const { attempt } = this.#answered()
+    const { certificates } = await this.#insist(() => client.commit(attempt, { publicKeys }))
     const directory = nodePaths(installation.node.dataDir).pki
     await writeWorkerPki(directory, { authority: authority.certificate, keys, certificates })
   }
@@ -209,7 +211,8 @@ export class Joining {
 
   async #commit(): Promise<void> {
     this.#writeAttempt('committing')
-    await this.#parts.client.commit(this.#answered().attempt, { publicKeys: null })
+    const { attempt } = this.#answered()
+    await this.#insist(() => this.#parts.client.commit(attempt, { publicKeys: null }))
   }
 
   async #wait(): Promise<void> {
@@ -219,7 +222,7 @@ export class Joining {
     const ready = waitUntilReady({ dataDir, clock: systemClock }, { timeoutMs, failFast: true })
     const settled = role === 'server' ? this.#waitForRole() : Promise.resolve()
     await abortable(Promise.all([ready, settled]), signal)
-    await client.confirm(this.#answered().attempt)
+    await this.#insist(() => client.confirm(this.#answered().attempt))
     rmSync(attemptFilePath(dataDir), { force: true })
     client.close()
   }
@@ -250,6 +253,20 @@ export class Joining {
       why: 'the join took too long, or another attempt for the same node took its place',
       hint: 'run mk8s join again',
     })
+  }
+
+  /** A server dies, another leads: what can be asked again without harm is, until the time is over. */
+  async #insist<T>(ask: () => Promise<T>, signal = this.#parts.signal): Promise<T> {
+    for (;;) {
+      try {
+        return await ask()
+      } catch (error) {
+        const isPassing =
+          error instanceof Mk8sError && (error.info.retry || error.code === 'store/outcome-unknown')
+        if (!isPassing || systemClock.monotonic() >= this.#deadline) throw error
+        await sleepAlive(systemClock, RETRY_MS, signal)
+      }
+    }
   }
 
   async #pause(why: string): Promise<void> {
@@ -289,7 +306,10 @@ export class Joining {
       late.abort(new Error(`no answer within ${ABORT_MS_MAX / 1000} s`)),
     )
     try {
-      await abortable(this.#parts.client.abort(attempt), late.signal)
+      await abortable(
+        this.#insist(() => this.#parts.client.abort(attempt), late.signal),
+        late.signal,
+      )
     } catch (error) {
       remark(
         `the cluster could not be told (${messageOf(error)}); it takes the place back by itself in some minutes`,
