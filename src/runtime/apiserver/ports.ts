@@ -33,6 +33,8 @@ export interface RequestAttributes {
   readonly subresource: string
   readonly namespace: string
   readonly name: string
+  /** A list or watch of the pods of this node only. */
+  readonly nodeName?: string
 }
 
 export interface Decision {

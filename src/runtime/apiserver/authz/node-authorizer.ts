@@ -184,6 +184,10 @@ function decideNode(node: string, request: RequestAttributes): Decision | null {
 }
 
 function decidePod(node: string, request: RequestAttributes, objects: ObjectReader): Decision | null {
+  if (request.verb === 'list' || request.verb === 'watch') {
+    if (request.nodeName === node) return allowed
+    return noOpinion('can only list/watch pods with spec.nodeName field selector')
+  }
   if (request.verb !== 'get' || request.subresource !== '' || request.name === '') return null
   const pod = objects.get('', 'pods', request.namespace, request.name) as unknown as Pod | null
   if (pod === null || pod.spec?.nodeName === node) return allowed

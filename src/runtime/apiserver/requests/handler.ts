@@ -28,6 +28,7 @@ import { createResourceRoutes } from './routes.ts'
 
 const REQUEST_TIMEOUT_MAX_MS = 60_000
 const NAME_FIELD = 'metadata.name'
+const NODE_FIELD = 'spec.nodeName'
 const MASTERS = 'system:masters'
 const LONG_RUNNING_SUBRESOURCES = new Set(['log', 'proxy', 'exec', 'attach', 'portforward'])
 const DEPRECATED: Readonly<Record<string, string>> = {
@@ -161,18 +162,19 @@ async function authorize(
     resource: info.resource,
     subresource: info.subresource,
     namespace: info.namespace,
-    name: info.name === '' ? selectedName(info, query) : info.name,
+    name: info.name === '' ? selected(info, query, NAME_FIELD) : info.name,
+    nodeName: selected(info, query, NODE_FIELD),
   }
   const decision = await context.authorizer.authorize(attributes)
   if (!decision.allowed) throw forbiddenRequest(attributes, decision.reason)
 }
 
 /** A list or watch of the one object that the field selector names counts as a request for that name. */
-function selectedName(info: RequestInfo, query: URLSearchParams): string {
+function selected(info: RequestInfo, query: URLSearchParams, field: string): string {
   if (!info.isResource || info.verb === 'create') return ''
   const selector = query.get('fieldSelector') ?? ''
-  if (!selector.includes(NAME_FIELD)) return ''
-  return requiredField(parseFieldSelector(selector), NAME_FIELD) ?? ''
+  if (!selector.includes(field)) return ''
+  return requiredField(parseFieldSelector(selector), field) ?? ''
 }
 
 function failureResponse(context: ApiContext, request: AuthenticatedRequest, error: unknown): KubeResponse {
