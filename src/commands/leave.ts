@@ -7,7 +7,6 @@ import { createAdminClient } from '../client/admin-client.ts'
 import { stopNode } from '../client/lifecycle.ts'
 import type { RemovalOutcome } from '../client/node-removal.ts'
 import { readNodeConfig } from '../config/config-files.ts'
-import type { NodeConfig } from '../config/node-config.ts'
 import { nodePaths, readFailure } from '../host/node-files.ts'
 import { removeNodeDirectory } from '../host/remove.ts'
 import { lifecycleOf, mustBeRoot, NodeCommand, yesFlag } from './base-command.ts'
@@ -52,9 +51,7 @@ export class Leave extends NodeCommand {
   async run(): Promise<number> {
     const { flags } = await this.parse(Leave)
     mustBeRoot('leave')
-    const config = readNodeConfig(flags['data-dir'])
-    if (config.role === 'worker') throw workerError(config)
-    const { dataDir, nodeName } = config
+    const { dataDir, nodeName } = readNodeConfig(flags['data-dir'])
     await confirm(`Take ${nodeName} out of its cluster, and delete ${dataDir}?`, flags)
     let outcome: RemovalOutcome | undefined
     const drainMs = flags['drain-timeout'] * 1_000
@@ -109,10 +106,4 @@ const notRunning = (cause: Error): Mk8sError =>
   new Mk8sError('node/not-running', 'the node cannot leave while its daemon does not run', {
     hint: 'mk8s start; or mk8s remove-node on another server, and then mk8s uninstall here',
     cause,
-  })
-
-const workerError = ({ nodeName }: NodeConfig): Mk8sError =>
-  new Mk8sError('refused', `${nodeName} is a worker, which may not change the cluster`, {
-    why: 'its certificates are good for its own pods only',
-    hint: `mk8s remove-node ${nodeName} on a server, then mk8s uninstall here`,
   })

@@ -2,6 +2,7 @@
 import type { Component } from '../base/component.ts'
 import type { AddNodeAnswer, AddNodeRequest } from '../client/add-node.ts'
 import { isNotFound, KubeClient } from '../client/kube-client.ts'
+import type { RemovalOutcome, RemovalRequest } from '../client/node-removal.ts'
 import { NODES } from '../client/resources.ts'
 import { GIT_VERSION } from '../config/version.ts'
 import type { Node } from '../kube/types.ts'
@@ -23,6 +24,7 @@ export interface JoinNeeds extends Shared {
   readonly server: ApiServer
   readonly members: Members
   readonly live: LiveCertificates<Pki>
+  readonly removeNode: (request: RemovalRequest) => Promise<RemovalOutcome>
 }
 
 export interface Join {
@@ -44,6 +46,7 @@ export function buildJoin(needs: JoinNeeds): Join {
     credentials: serverCredentials(live.current),
     peerRoutes: [{ method: 'GET', path: MEMBER_PATH, handle: async () => needs.members.status.self() }],
     nodeAddresses: nodeAddresses(needs),
+    removeNode: needs.removeNode,
     store,
     membership: () => store.status().membership,
     clusterId: config.clusterId,

@@ -10,6 +10,7 @@ import type { Component } from '../base/component.ts'
 import { Mk8sError } from '../base/errors.ts'
 import type { Log } from '../base/log.ts'
 import type { Random } from '../base/random.ts'
+import type { RemovalRequest } from '../client/node-removal.ts'
 import { type ClusterInit, clusterInitPath } from '../config/config-files.ts'
 import type { NodeConfig } from '../config/node-config.ts'
 import { readAsset } from '../host/assets.ts'
@@ -174,7 +175,10 @@ async function buildNodeParts(
     datastore.useCertificates(current)
     node.useCertificates(kubeletCertificates(current))
   })
-  const joining = buildJoin({ ...shared, server, members, live })
+  const { stopWorkloads } = node
+  const removeNode = (request: RemovalRequest) =>
+    members.removeNode(request, { cluster, server, stopWorkloads })
+  const joining = buildJoin({ ...shared, server, members, live, removeNode })
   const duties = createLeaderDuties({
     store,
     clock,
@@ -192,10 +196,9 @@ async function buildNodeParts(
     certificates.renewal,
   ]
   const supervisor = createSupervisor({ components, clock, log: log.child({ component: 'supervisor' }) })
-  const { stopWorkloads } = node
   return {
     ...{ supervisor, api, certificates, stopWorkloads, listener: joining.listener, addNode: joining.addNode },
-    removeNode: request => members.removeNode(request, { cluster, server, stopWorkloads }),
+    removeNode,
   }
 }
 

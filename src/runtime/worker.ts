@@ -12,9 +12,12 @@ import { createAdminServer, type DatastoreHandlers } from './admin/admin.ts'
 import { type JoinFile, readJoinFile } from './join/join-file.ts'
 import { writeServers } from './network/api-servers.ts'
 import { reportNodeStatus } from './node-status-report.ts'
+import type { LiveCertificates } from './pki/live-pki.ts'
+import type { WorkerPki } from './pki/worker-certificates.ts'
 import type { Server, ServerParts } from './server.ts'
 import { createSupervisor, type Supervisor } from './supervisor/supervisor.ts'
 import { buildWorkerCertificates } from './worker-certificates.ts'
+import { leaveAsWorker, type WorkerLeaveParts } from './worker-leave.ts'
 import { buildWorkerNode, serversPath, type WorkerNode } from './worker-node.ts'
 
 type WorkerParts = Omit<ServerParts, 'clusterInit'>
@@ -39,7 +42,7 @@ export async function startWorkerNode(parts: WorkerParts): Promise<Server> {
     clock,
     log: log.child({ component: 'supervisor' }),
   })
-  const admin = buildWorkerAdmin(parts, node, supervisor)
+  const admin = buildWorkerAdmin(parts, node, supervisor, live)
   await admin.start(signal)
   try {
     await supervisor.start(signal)
@@ -73,7 +76,12 @@ function mustReadJoinFile({ dataDir }: NodeConfig): JoinFile {
   })
 }
 
-function buildWorkerAdmin(parts: WorkerParts, node: WorkerNode, supervisor: Supervisor): Component {
+function buildWorkerAdmin(
+  parts: WorkerParts,
+  node: WorkerNode,
+  supervisor: Supervisor,
+  live: LiveCertificates<WorkerPki>,
+): Component {
   const { config, clock } = parts
   const log = parts.log.child({ component: 'admin' })
   const startedAtMs = clock.now()
@@ -102,8 +110,18 @@ function buildWorkerAdmin(parts: WorkerParts, node: WorkerNode, supervisor: Supe
         parts.onStopRequested()
       },
       datastore: noDatastore,
+      removeNode: request => leaveAsWorker({ ...leaveParts(config, node), pki: live.current }, request),
     },
   })
+}
+
+/** Those of the join, and where API servers are by now: all servers of a cluster tend to use the same port. */
+function leaveParts(config: NodeConfig, { servers }: WorkerNode): Omit<WorkerLeaveParts, 'pki'> {
+  const known = mustReadJoinFile(config).members.map(({ joinAddress }) => joinAddress)
+  const port = known[0]?.port ?? config.ports.join
+  const others = servers.current.map(({ address }) => ({ host: address, port }))
+  const news = others.filter(other => !known.some(({ host }) => host === other.host))
+  return { servers: [...known, ...news], nodeName: config.nodeName }
 }
 
 /** What the servers think of this node, which is what counts. */

@@ -1,4 +1,5 @@
 /** A cluster that can be joined, without daemons: the real listener, tokens and certificates over the memory store. */
+import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -91,6 +92,7 @@ export async function startJoinCluster(
     credentials: { ...pki.leaves.apiserver, authority: pki.authorities['cluster-ca'].certificate },
     peerRoutes: options.peerRoutes ?? [],
     nodeAddresses: { isNode: () => true, ownerOf: () => undefined },
+    removeNode: async () => assert.fail('nobody leaves'),
     membership: () => ({ voters: [FOUNDER], outgoing: [], learners: [] }),
     clusterId: CLUSTER_ID,
     cluster: CLUSTER,

@@ -8,6 +8,7 @@ import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import type { Component, Health } from '../../base/component.ts'
 import { Mk8sError, messageOf } from '../../base/errors.ts'
+import type { RemovalOutcome, RemovalRequest } from '../../client/node-removal.ts'
 import type { MemberAddress } from '../members/member-record.ts'
 import { type AttemptParts, Attempts } from './attempts.ts'
 import {
@@ -36,10 +37,14 @@ export interface PeerRoute {
   handle(request: { readonly query: URLSearchParams; readonly body: unknown }): Promise<object>
 }
 
+/** `POST`, by a worker about itself. */
+export const LEAVE_PATH = '/v1/leave'
+
 export interface JoinServerParts extends AttemptParts {
   readonly listen: MemberAddress
   readonly credentials: ServerCredentials
   readonly peerRoutes: readonly PeerRoute[]
+  readonly removeNode: (request: RemovalRequest) => Promise<RemovalOutcome>
   /** Who the cluster's nodes are: their certificates are renewed here. */
   readonly nodeAddresses: NodeAddresses
 }
@@ -173,6 +178,7 @@ class Listener implements JoinServer {
       return { status: 200, body: await route.handle({ query: url.searchParams, body }) }
     }
     if (request.method === 'POST' && path === RENEW_PATH) return this.#renew(request)
+    if (request.method === 'POST' && path === LEAVE_PATH) return this.#leave(request, url.searchParams)
     if (request.method === 'POST' && path === JOIN_PATH) return this.#begin(request)
     const [, id, action = ''] = /^\/v1\/join\/([0-9a-f]{1,64})(?:\/(commit|done|abort))?$/.exec(path) ?? []
     const method = action === '' ? 'GET' : 'POST'
@@ -190,6 +196,15 @@ class Listener implements JoinServer {
     const answer = await renewWorker(name, body, { nodes, authority, clock, random })
     log.info("renewed a worker's certificates", { node: name })
     return { status: 200, body: answer }
+  }
+
+  /** A worker that may not change the cluster itself asks to be taken out of it. */
+  async #leave(request: IncomingMessage, query: URLSearchParams): Promise<Answer> {
+    const name = nodeOf(request.socket as TLSSocket)
+    if (name === undefined) return unauthorized
+    const drainMs = Number(query.get('drain')) || 0
+    const force = query.get('force') === 'true'
+    return { status: 200, body: await this.#parts.removeNode({ name, force, drainMs }) }
   }
 
   async #begin(request: IncomingMessage): Promise<Answer> {
