@@ -1,0 +1,75 @@
+/** What becomes of requests while leaders change, hand over, or are not there. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { RequestQueue } from '../../../../src/runtime/store/request-queue.ts'
+import type { RaftRequests } from '../../../../src/runtime/store/thread-messages.ts'
+import { ManualClock } from '../../../support/manual-clock.ts'
+
+const command = { type: 'compaction', revision: 1 } as const
+const turn = () => new Promise<void>(resolve => setImmediate(() => setImmediate(resolve)))
+
+function createQueue(led: { isLed: boolean; mayLose: boolean }) {
+  const clock = new ManualClock()
+  const posted: RaftRequests[] = []
+  const queue = new RequestQueue({
+    clock,
+    proposer: 7,
+    post: requests => posted.push(requests),
+    isLed: () => led.isLed,
+    mayLose: () => led.mayLose,
+  })
+  const asked = () => posted.splice(0).flatMap(({ proposals }) => proposals.map(({ request }) => request))
+  return { clock, queue, posted, asked }
+}
+
+const outcome = (promise: Promise<unknown>) =>
+  promise.then(
+    () => 'done',
+    (error: { code?: string }) => error.code,
+  )
+
+const refusal = (request: number) => ({ kind: 'proposal', request, reason: 'no-leader', term: 1 }) as const
+
+test('a write that nobody took did not happen; one that left may have', async () => {
+  const { clock, queue } = createQueue({ isLed: false, mayLose: false })
+  const [stayed, left] = [outcome(queue.propose(command, {})), outcome(queue.propose(command, {}))]
+  await turn()
+  queue.refused(refusal(1))
+  for (let second = 0; second < 12; second++) clock.advance(1_000)
+  assert.equal(await stayed, 'store/no-leader')
+  assert.equal(await left, 'store/outcome-unknown')
+  assert.equal(queue.commandOf(1), null)
+  assert.notEqual(queue.commandOf(2), null)
+})
+
+test('what a leader does not take while it hands over is asked again soon', async () => {
+  const { clock, queue, asked } = createQueue({ isLed: true, mayLose: false })
+  const done = outcome(queue.propose(command, {}))
+  await turn()
+  assert.deepEqual(asked(), [1])
+  queue.refused(refusal(1))
+  clock.advance(100)
+  await turn()
+  assert.deepEqual(asked(), [1])
+  queue.applied(1, { kind: 'compacted' })
+  assert.equal(await done, 'done')
+})
+
+test('what another member does not answer is asked again, but not what a local leader has', async () => {
+  const led = { isLed: true, mayLose: true }
+  const { clock, queue, asked, posted } = createQueue(led)
+  const done = [outcome(queue.propose(command, {})), outcome(queue.readIndex())]
+  await turn()
+  posted.splice(0)
+  clock.advance(1_000)
+  await turn()
+  const [again] = posted.splice(0)
+  assert.deepEqual([again?.proposals.map(({ request }) => request), again?.reads], [[1], [1]])
+  led.mayLose = false
+  clock.advance(3_000)
+  await turn()
+  assert.deepEqual(asked(), [])
+  queue.applied(1, { kind: 'compacted' })
+  queue.readAnswered(1, 5)
+  assert.deepEqual(await Promise.all(done), ['done', 'done'])
+})
