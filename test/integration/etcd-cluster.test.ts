@@ -1,10 +1,16 @@
 /** etcd's API on each of three members: whoever is asked answers for all of them. */
 import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
 import { after, before, describe, test } from 'node:test'
 import { bytesIn, fieldsOf, GrpcClient, GrpcStream, numberIn } from '../support/grpc-client.ts'
+import { run } from '../support/kubectl.ts'
 import { StoreCluster } from '../support/store-cluster.ts'
 import type { StoreMember } from '../support/store-member.ts'
 import { until } from '../support/until.ts'
+
+const environment = { ETCDCTL_API: '3' }
+const hasEtcdctl = spawnSync('etcdctl', ['version'], { env: { ...process.env, ...environment } }).status === 0
+const skip = hasEtcdctl ? false : 'etcdctl is not installed (Debian: apt-get install etcd-client)'
 
 const kv = (name: string) => `/etcdserverpb.KV/${name}`
 const maintenance = (name: string) => `/etcdserverpb.Maintenance/${name}`
@@ -62,6 +68,32 @@ describe("etcd's API on three members", () => {
     const answers = await Promise.all(cluster.members.map(member => ask(member, maintenance('HashKV'))))
     const hashes = new Set(answers.map(({ answer }) => `${numberIn(answer, 2)} at ${numberIn(answer, 4)}`))
     assert.equal(hashes.size, 1, [...hashes].join(', '))
+  })
+
+  test('etcdctl compares the members over their unix sockets', { skip }, async () => {
+    const endpoints = cluster.members.map(({ options }) => `unix://${options.etcdSocket}`).join(',')
+    const etcdctl = (...args: string[]) =>
+      run('etcdctl', ['--endpoints', endpoints, ...args], { env: environment })
+    await cluster.settle()
+    const { stdout } = await etcdctl('endpoint', 'hashkv')
+    const hashes = stdout
+      .trim()
+      .split('\n')
+      .map(line => line.split(', ')[1])
+    assert.deepEqual([hashes.length, new Set(hashes).size], [3, 1], stdout)
+    const statuses: { Status: { leader: number } }[] = JSON.parse(
+      (await etcdctl('endpoint', 'status', '-w', 'json')).stdout,
+    )
+    const { id } = await cluster.leader()
+    assert.deepEqual(
+      statuses.map(({ Status }) => Status.leader),
+      [id, id, id],
+    )
+    assert.match((await etcdctl('defrag')).stdout, /(Finished.*\s*){3}/)
+    assert.match(
+      (await etcdctl('member', 'add', 'x', '--peer-urls', 'http://10.0.0.1:1')).stderr,
+      /mk8s join/,
+    )
   })
 
   test('a watch on a follower shows what is written through another', async () => {

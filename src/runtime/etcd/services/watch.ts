@@ -176,7 +176,8 @@ class WatchStream implements StreamHandler {
     watch.seen = revision
     if (this.#flushScheduled) return
     this.#flushScheduled = true
-    setImmediate(() => {
+    // Behind everything that is applied together, and in one write with the answers to it.
+    queueMicrotask(() => {
       this.#flushScheduled = false
       this.#flush()
     })
