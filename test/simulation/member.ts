@@ -47,6 +47,8 @@ export class Member {
   /** A snapshot that was received whole but is not the database yet. */
   #received: Saved | null = null
   #pausedUntil = 0
+  /** What waits until it goes on. */
+  #missed: (() => void)[] = []
   life: Life | null = null
   /** It found its disk damaged and stays down. */
   broken = false
@@ -115,18 +117,31 @@ export class Member {
   pause(duration: number): void {
     const { world } = this.#parts
     world.trace(() => `member ${this.id} hangs for ${duration.toFixed(0)} ms`)
-    this.#pausedUntil = world.now + duration
+    this.#pausedUntil = Math.max(this.#pausedUntil, world.now + duration)
   }
 
   wake(): void {
     this.#pausedUntil = 0
+    this.#goOn()
   }
 
-  /** Nothing happens in a process that hangs; it happens as soon as it goes on. */
+  /** Nothing happens in a process that hangs; it happens, in the same order, as soon as it goes on. */
   whenAwake(act: () => void): void {
+    if (this.#parts.world.now >= this.#pausedUntil && this.#missed.length === 0) act()
+    else if (this.#missed.push(act) === 1) this.#goOnLater()
+  }
+
+  #goOnLater(): void {
+    this.#parts.world.at(this.#pausedUntil, () => this.#goOn())
+  }
+
+  #goOn(): void {
     const { world } = this.#parts
-    if (world.now >= this.#pausedUntil) act()
-    else world.after(this.#pausedUntil - world.now + 0.001, () => this.whenAwake(act))
+    for (let act = this.#missed[0]; act !== undefined; act = this.#missed[0]) {
+      if (world.now < this.#pausedUntil) return this.#goOnLater()
+      act()
+      this.#missed.shift()
+    }
   }
 
   save(saved: Saved): void {

@@ -57,7 +57,12 @@ export class World {
   }
 
   after(delay: number, run: () => void): Timer {
-    const event: Event = { time: this.now + Math.max(0, delay), order: this.#order++, run }
+    return this.at(this.now + Math.max(0, delay), run)
+  }
+
+  /** What is planned for the same instant happens in the order of the planning. */
+  at(time: number, run: () => void): Timer {
+    const event: Event = { time, order: this.#order++, run }
     this.#push(event)
     return {
       cancel: () => {

@@ -32,6 +32,9 @@ export class ReplicaTiming {
   #roundTrips = new Map<MemberId, RoundTrip>()
   #pace: Pace
   #adaptedAt: number
+  /** The write under way, and for how long this thread has waited for it while it ran. */
+  #writeBegunAt: number | null = null
+  #writeWaitedMs = 0
   #stalls = false
 
   constructor(parts: ReplicaTimingParts) {
@@ -61,12 +64,12 @@ export class ReplicaTiming {
     this.#roundTrips.delete(peer)
   }
 
-  /** Called at every turn. */
-  update(): void {
+  /** Called at every turn; `passedMs` is what passed since, without the time in which this thread did not run. */
+  update(passedMs: number): void {
     const { raft, clock } = this.#parts
     if (isAlone(raft.configuration, raft.id)) return
     const now = clock.monotonic()
-    this.#watchDisk(now)
+    this.#watchDisk(passedMs)
     if (now < this.#adaptedAt + ADAPT_EVERY_MS) return
     this.#adaptedAt = now
     if (raft.role !== 'leader' && this.#roundTrips.size > 0) this.#roundTrips.clear()
@@ -101,17 +104,19 @@ export class ReplicaTiming {
   }
 
   /** A write that is under way for longer than an election timeout: others should lead. */
-  #watchDisk(now: number): void {
+  #watchDisk(passedMs: number): void {
     const { raft, wal, log } = this.#parts
     const { begunAt } = wal.flushTimes
-    const stalledMs = begunAt === null ? 0 : now - begunAt
-    const stalls = stalledMs > raft.electionTimeout * TICK_MS
+    this.#writeWaitedMs =
+      begunAt === null || begunAt !== this.#writeBegunAt ? 0 : this.#writeWaitedMs + passedMs
+    this.#writeBegunAt = begunAt
+    const stalls = this.#writeWaitedMs > raft.electionTimeout * TICK_MS
     if (stalls === this.#stalls) return
     this.#stalls = stalls
     const leads = raft.role === 'leader'
     raft.setDiskStalls(stalls)
     if (!stalls) log.info('the disk answers again')
-    else log.warn('the disk does not answer', { flushMs: Math.round(stalledMs), handsOver: leads })
+    else log.warn('the disk does not answer', { flushMs: this.#writeWaitedMs, handsOver: leads })
   }
 
   describe(): StoreTiming {

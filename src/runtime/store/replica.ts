@@ -11,7 +11,7 @@ import type { MemberId, Message, Snapshot, SnapshotChunk } from '../raft/message
 import { type Configuration, membersOf } from '../raft/quorum.ts'
 import type { Raft } from '../raft/raft.ts'
 import type { ChangeOutcome, Ready, SnapshotRead } from '../raft/ready.ts'
-import { TICK_MS } from '../raft/timing.ts'
+import { HEARTBEAT_TICKS, TICK_MS } from '../raft/timing.ts'
 import type { WriteAheadLog } from './log/write-ahead-log.ts'
 import { ReplicaTiming } from './replica-timing.ts'
 import type {
@@ -25,9 +25,11 @@ import type {
 
 /** What changes all the time, like progress and the commit index, is told so often at least. */
 const STATUS_MS = 500
-/** A deadline that is missed by more ticks says that the thread did not run, not that nobody spoke. */
+/** The thread wakes so often at least, to see whether it runs; heartbeats wake it as often. */
+const PULSE_TICKS = HEARTBEAT_TICKS
+/** Waking by more ticks late says that the thread did not run, not that nobody spoke. */
 const LATE_TICKS_MAX = 3
-/** Then it is put off by so many, in which the sockets are read; but not for ever. */
+/** Then a deadline is put off by so many, in which the sockets are read; but not for ever. */
 const GRACE_TICKS = 2
 const PUT_OFFS_MAX = 5
 
@@ -96,6 +98,8 @@ export class Replica {
   #timer: Timer | null = null
   /** Times in a row that a deadline was put off, because the thread woke late. */
   #putOffs = 0
+  /** Ticks since the last turn. */
+  #passedTicks = 0
   #tickedAt: number
   #posted = ''
   #postedAt = Number.NEGATIVE_INFINITY
@@ -228,7 +232,8 @@ export class Replica {
 
   #advance(): void {
     const { raft } = this.#parts
-    this.#timing.update()
+    this.#timing.update(this.#passedTicks * TICK_MS)
+    this.#passedTicks = 0
     while (raft.hasReady && !this.#stopped) this.#carryOut(raft.takeReady())
     this.#connect()
     this.#post()
@@ -395,7 +400,8 @@ export class Replica {
       this.#timer = null
       return
     }
-    const due = this.#tickedAt + ticks * TICK_MS - this.#parts.clock.monotonic()
+    const pulse = Math.min(ticks, PULSE_TICKS)
+    const due = this.#tickedAt + pulse * TICK_MS - this.#parts.clock.monotonic()
     this.#timer = this.#parts.clock.after(Math.max(1, due), () => {
       this.#catchUpTicks()
       this.#advance()
@@ -404,22 +410,29 @@ export class Replica {
 
   /**
    * Lets the core know of the time that passed. A thread that was not scheduled, or a process that hung, wakes long
-   * after its deadline: then what waits in the sockets has to be read before it counts as silence.
+   * after it meant to: that time does not count, and what waits in the sockets is read before anything counts as
+   * silence.
    */
   #catchUpTicks(): void {
     const { raft, clock } = this.#parts
     const now = clock.monotonic()
     const ticks = Math.floor((now - this.#tickedAt) / TICK_MS)
     if (ticks <= 0) return
-    const due = raft.ticksUntilNextDeadline()
-    if (due === null || ticks <= due + LATE_TICKS_MAX) {
+    const due = raft.ticksUntilNextDeadline() ?? Number.POSITIVE_INFINITY
+    const meant = Math.min(due, PULSE_TICKS)
+    if (due === Number.POSITIVE_INFINITY || ticks <= meant + LATE_TICKS_MAX) {
       this.#putOffs = 0
       this.#tickedAt += ticks * TICK_MS
-      raft.tick(ticks)
+      this.#tick(ticks)
       return
     }
-    const expires = raft.role === 'leader' || ++this.#putOffs > PUT_OFFS_MAX
     this.#tickedAt = now
-    raft.tick(expires ? due : Math.max(0, due - GRACE_TICKS))
+    const mayExpire = due > meant || raft.role === 'leader' || ++this.#putOffs > PUT_OFFS_MAX
+    this.#tick(mayExpire ? meant : Math.max(0, due - GRACE_TICKS))
+  }
+
+  #tick(count: number): void {
+    this.#passedTicks += count
+    this.#parts.raft.tick(count)
   }
 }
