@@ -16,6 +16,8 @@ const PIECE_BYTES = 1024 * 1024
 /** Within this, a second member gets the same copy. */
 const SHARED_MS = 5_000
 const IDLE_MS = 60_000
+/** The one that was not read from longest goes for another; whoever still needed it begins anew. */
+const COPIES_MAX = 2
 /** How long the main thread may take to hand over what it has applied. */
 const PERSIST_TIMEOUT_MS = 5_000
 export const COPY_NAME = 'snapshot.sqlite'
@@ -86,6 +88,8 @@ export class SnapshotSource {
     await this.#persistAll(atLeast)
     if (applied() < atLeast) return null
     const path = join(directory, COPY_NAME)
+    const [oldest] = [...this.#copies.values()].sort((a, b) => a.usedAt - b.usedAt)
+    if (oldest !== undefined && this.#copies.size >= COPIES_MAX) this.#drop(oldest)
     try {
       const index = await copyDatabase(databasePath, path)
       const file = openSync(path, 'r')
