@@ -39,7 +39,7 @@ export async function startNode({ dataDir, service }: LifecycleParts): Promise<b
  */
 export async function waitUntilReady(
   parts: Pick<LifecycleParts, 'dataDir' | 'clock'>,
-  { timeoutMs, failFast }: { timeoutMs: number; failFast: boolean },
+  { timeoutMs, failFast, signal }: { timeoutMs: number; failFast: boolean; signal?: AbortSignal },
 ): Promise<NodeStatus> {
   const { dataDir, clock } = parts
   const client = createAdminClient(nodePaths(dataDir).adminSocket)
@@ -55,7 +55,7 @@ export async function waitUntilReady(
     const lost = findLostSocket(dataDir)
     if (lost !== undefined) throw lost
     if (remaining <= 0) throw notReady(last, timeoutMs)
-    await sleepAlive(clock, SOCKET_POLL_MS)
+    await sleepAlive(clock, SOCKET_POLL_MS, signal)
   }
 }
 

@@ -219,7 +219,7 @@ export class Joining {
     const { signal, client, installation } = this.#parts
     const { dataDir, role } = installation.node
     const timeoutMs = Math.max(0, this.#deadline - systemClock.monotonic())
-    const ready = waitUntilReady({ dataDir, clock: systemClock }, { timeoutMs, failFast: true })
+    const ready = waitUntilReady({ dataDir, clock: systemClock }, { timeoutMs, failFast: true, signal })
     const settled = role === 'server' ? this.#waitForRole() : Promise.resolve()
     await abortable(Promise.all([ready, settled]), signal)
     await this.#insist(() => client.confirm(this.#answered().attempt))
