@@ -69,7 +69,11 @@ async function runLocked(config: NodeConfig, log: Log): Promise<number> {
 async function runServer(config: NodeConfig, log: Log): Promise<number> {
   const ended = Promise.withResolvers<number>()
   const interrupted = new AbortController()
-  const fail = (error: unknown) => ended.resolve(reportFailure(config.dataDir, log, error))
+  const fail = (error: unknown) => {
+    ended.resolve(reportFailure(config.dataDir, log, error))
+    // A start that still waits, for a leader or for the network, waits in vain.
+    interrupted.abort(error)
+  }
   const onSignal = (signal: NodeJS.Signals) => {
     log.info('asked to stop', { signal })
     interrupted.abort()
@@ -104,7 +108,7 @@ async function runServer(config: NodeConfig, log: Log): Promise<number> {
     if (interrupted.signal.aborted) return undefined
     throw error
   })
-  if (server === undefined) return EXIT_OK
+  if (server === undefined) return ended.promise
   recordReady(config.dataDir)
   const code = await ended.promise
   await stopInTime(server, log)
