@@ -71,8 +71,11 @@ export function createMemberStatus(parts: MemberStatusParts): MemberStatus {
       const here = store.status()
       const answers = await askAll(records, signal)
       return answers.some(
-        ({ leader, applied, records: theirs, configuration }) =>
-          leader !== 0 && applied >= here.applied && isWithout(own.id, theirs, configuration.voters),
+        ({ clusterId, leader, applied, records: theirs, configuration }) =>
+          leader !== 0 &&
+          // After a recovery the cluster has another id, and its log may have begun behind what is known here.
+          (clusterId !== here.clusterId || applied >= here.applied) &&
+          isWithout(own.id, theirs, configuration.voters),
       )
     },
     async rolesSettled(signal) {
