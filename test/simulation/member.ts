@@ -138,7 +138,10 @@ export class Member {
   #goOn(): void {
     const { world } = this.#parts
     for (let act = this.#missed[0]; act !== undefined; act = this.#missed[0]) {
-      if (world.now < this.#pausedUntil) return this.#goOnLater()
+      if (world.now < this.#pausedUntil) {
+        this.#goOnLater()
+        return
+      }
       act()
       this.#missed.shift()
     }
