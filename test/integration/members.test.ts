@@ -61,50 +61,39 @@ test('servers get their roles as they come: one voter of two, three of three, th
       )
     }
     for (const id of [4, 5, 6, 7]) await cluster.add(id)
-    await roles(cluster, '1,2,3 | 4,5,6 | 7')
+    await allSeven(cluster)
   })
 })
 
+/** Who is a spare depends on who came up in time; on a busy machine that is not always the last one. */
+const allSeven = (cluster: MemberCluster) =>
+  settled(cluster, 'three voters, three standbys and a spare', found =>
+    /^\d,\d,\d \| \d,\d,\d \| \d$/.test(found),
+  )
+
+const idsOf = (cluster: MemberCluster, role: string): number[] =>
+  (cluster.leader?.records() ?? []).filter(each => each.role === role).map(({ id }) => id)
+
 test('of seven servers two at a time are lost, and it ends in three voters, three standbys and a spare', async () => {
   await withCluster(7, async cluster => {
-    await roles(cluster, '1,2,3 | 4,5,6 | 7')
-    await Promise.all([node(cluster, 2).stop(), node(cluster, 5).stop()])
-    const lostAt = performance.now()
-    await settled(cluster, 'a standby has taken the place of the voter', found => /^1,3,[46] \| /.test(found))
-    assert.ok(performance.now() - lostAt < 8_000, 'within five seconds after it is declared dead')
-    const shown = await node(cluster, 1).status.collect()
-    assert.equal(shown.highAvailability.state, 'yes')
-    assert.match(shown.highAvailability.why, /n2 has not been heard of for \d+ s/)
-    for (const id of [2, 5]) await node(cluster, id).start()
-    await settled(
-      cluster,
-      'all live',
-      found =>
-        found
-          .split(' | ')
-          .map(each => each.split(',').length)
-          .join() === '3,3,1',
-    )
-    const leader = cluster.leader
-    assert.ok(leader)
-    const standby = leader.records().find(({ role }) => role === 'standby')
-    assert.ok(standby)
-    await Promise.all([leader.stop(), node(cluster, standby.id).stop()])
-    await settled(cluster, 'three voters live', found => {
-      const voters = (found.split(' | ')[0] ?? '').split(',').map(Number)
-      return voters.length === 3 && voters.every(id => node(cluster, id).running)
-    })
-    await leader.start()
-    await node(cluster, standby.id).start()
-    await settled(
-      cluster,
-      'all live',
-      found =>
-        found
-          .split(' | ')
-          .map(each => each.split(',').length)
-          .join() === '3,3,1',
-    )
+    await allSeven(cluster)
+    for (const losesLeader of [false, true]) {
+      const leader = cluster.leader?.id ?? 0
+      const voter = losesLeader ? leader : (idsOf(cluster, 'voter').find(id => id !== leader) ?? 0)
+      const lost = [voter, idsOf(cluster, 'standby')[0] ?? 0]
+      await Promise.all(lost.map(id => node(cluster, id).stop()))
+      const lostAt = performance.now()
+      await settled(cluster, 'three that live vote', () => {
+        const voters = idsOf(cluster, 'voter')
+        return voters.length === 3 && !voters.some(id => lost.includes(id))
+      })
+      assert.ok(performance.now() - lostAt < 8_000, 'within five seconds after it is declared dead')
+      const { highAvailability } = await cluster.someNode().status.collect()
+      assert.equal(highAvailability.state, 'yes')
+      assert.match(highAvailability.why, new RegExp(`n${voter} (has not been heard of for|does not answer)`))
+      await Promise.all(lost.map(id => node(cluster, id).start()))
+      await allSeven(cluster)
+    }
   })
 })
 
