@@ -155,6 +155,9 @@ test('a node reads what its pods use and nothing more', () => {
   assert.equal(as('n1', { resource: 'nodes', namespace: '', name: 'n2' }), false)
   assert.equal(as('n1', { resource: 'nodes', namespace: '', verb: 'list' }), false)
   assert.equal(as('n1', { resource: 'nodes', namespace: '', verb: 'watch', name: 'n1' }), true)
+  assert.equal(as('n1', { resource: 'pods', namespace: '', verb: 'list', nodeName: 'n1' }), true)
+  assert.equal(as('n1', { resource: 'pods', namespace: '', verb: 'watch', nodeName: 'n2' }), false)
+  assert.equal(as('n1', { resource: 'pods', namespace: '', verb: 'list' }), false)
   const lease = { group: 'coordination.k8s.io', resource: 'leases', verb: 'update', name: 'n1' }
   assert.equal(as('n1', { ...lease, namespace: 'kube-node-lease' }), true)
   assert.equal(as('n2', { ...lease, namespace: 'kube-node-lease' }), false)
