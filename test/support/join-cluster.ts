@@ -101,9 +101,6 @@ export async function startJoinCluster(
     entryVersion: 1,
     keys: () => ({ authorities: pki.authorities, serviceAccount: pki.serviceAccount }),
     peerCredentials: () => ({ ...pki.leaves.peer, authority: pki.authorities['peer-ca'].certificate }),
-    removeNode: async () => {
-      throw new Error('nobody is removed here')
-    },
     nodes: {
       presence: name => nodes.get(name) ?? 'absent',
       remove: async name => void nodes.delete(name),
