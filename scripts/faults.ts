@@ -1,6 +1,6 @@
 /**
  * Clusters of real processes under faults, for as long as asked: `node scripts/faults.ts --rounds 50`, with
- * `--only kill|freeze|cut|mixed|damage` for a part of it and `--seed` for other random numbers. Every client's history
+ * `--only kill|freeze|cut|mixed|churn|damage` for a part of it and `--seed` for other random numbers. Every client's history
  * is checked; how long writing stopped after each blow to the leader is said at the end. Ends with 1 at a failure.
  */
 import { cpSync, rmSync } from 'node:fs'
@@ -14,7 +14,7 @@ import { acknowledged, describeTimes, failover, timesOf } from '../test/support/
 import { MemberError, type StoreMember } from '../test/support/store-member.ts'
 import { StoreNetwork, whyNoNetworks } from '../test/support/store-network.ts'
 
-const PARTS = ['kill', 'freeze', 'cut', 'mixed', 'damage'] as const
+const PARTS = ['kill', 'freeze', 'cut', 'mixed', 'churn', 'damage'] as const
 type Part = (typeof PARTS)[number]
 /** A cluster lives for so many rounds: history is compacted after minutes, and the check wants all of it. */
 const ROUNDS_PER_CLUSTER = 10
@@ -163,6 +163,37 @@ async function strike(
   }
 }
 
+/** Voters and learners change places while one member is struck; now and then one has lost everything it had. */
+async function churn(stage: Stage): Promise<number> {
+  const { cluster, random } = stage
+  const ids = cluster.members.map(({ id }) => id).sort(() => random.float() - 0.5)
+  const target = { voters: ids.slice(0, 3), learners: ids.slice(3) }
+  const struck = cluster.member(ids[Math.floor(random.float() * ids.length)] ?? 1)
+  if (random.float() < 0.3) await startAfresh(cluster, struck)
+  const leader = await cluster.leader()
+  const before = performance.now()
+  // Only begun: the blow falls while the change is under way.
+  leader.call('changeMembership', target).catch(() => {})
+  const cure = await strike(stage, struck)
+  await stage.clients.worked(10)
+  await cure()
+  await cluster.changeMembership(target)
+  for (const member of cluster.members) await acknowledged(member)
+  return performance.now() - before
+}
+
+/** Its data is gone, so it stops being a member before it is one again. */
+async function startAfresh(cluster: StoreCluster, member: StoreMember): Promise<void> {
+  const others = cluster.members.map(({ id }) => id).filter(id => id !== member.id)
+  await member.kill()
+  await cluster.changeMembership({ voters: others.slice(0, 3), learners: others.slice(3) })
+  rmSync(member.options.directory, { recursive: true })
+  const learners = [...others.slice(3), member.id]
+  await cluster.changeMembership({ voters: others.slice(0, 3), learners })
+  await member.start({ joins: true })
+  await acknowledged(member)
+}
+
 /** Bits flip in the files of a member that was killed while it wrote: it must refuse them, or lose nothing. */
 async function damage(): Promise<void> {
   const random = seededRandom(Number(values.seed))
@@ -230,6 +261,7 @@ async function run(part: Part, isolated: boolean): Promise<void> {
   else if (part === 'freeze') await play('SIGSTOP of the leader of three', 3, false, freeze)
   else if (part === 'cut' && isolated) await play('the leader of three cut off', 3, true, cut)
   else if (part === 'mixed') await play('one or two of five struck somehow', 5, isolated, mixed)
+  else if (part === 'churn') await play('members of four that come and go', 4, isolated, churn)
   else if (part === 'damage') await damage()
 }
 
