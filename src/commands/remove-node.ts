@@ -1,5 +1,6 @@
 /** `mk8s remove-node NAME`: takes another node out of the cluster, alive or dead. */
 import * as Args from '@oclif/core/args'
+import { Mk8sError } from '../base/errors.ts'
 import { Flags } from '../cli/flags.ts'
 import { print, printJson } from '../cli/terminal.ts'
 import { createAdminClient } from '../client/admin-client.ts'
@@ -31,7 +32,9 @@ export class RemoveNode extends NodeCommand {
   async run(): Promise<number> {
     const { flags, args } = await this.parse(RemoveNode)
     mustBeRoot('remove-node')
-    readNodeConfig(flags['data-dir'])
+    const { nodeName } = readNodeConfig(flags['data-dir'])
+    if (args.name === nodeName)
+      throw new Mk8sError('refused', `${nodeName} is this node itself`, { hint: 'mk8s leave' })
     const client = createAdminClient(nodePaths(flags['data-dir']).adminSocket)
     const { name } = args
     const drainMs = flags['drain-timeout'] * 1_000

@@ -1,9 +1,12 @@
 /** `mk8s reset`: an empty cluster with the same settings. */
-import { rmSync } from 'node:fs'
+import { existsSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { Mk8sError } from '../base/errors.ts'
 import { confirm, print, printJson } from '../cli/terminal.ts'
 import { startNode, stopNode, waitForStart } from '../client/lifecycle.ts'
-import { readNodeConfig } from '../config/config-files.ts'
+import { clusterInitPath, readNodeConfig } from '../config/config-files.ts'
+import { readKnownMembers } from '../config/known-members.ts'
+import type { NodeConfig } from '../config/node-config.ts'
 import { diskFailure } from '../host/files.ts'
 import { lifecycleOf, mustBeRoot, NodeCommand, timeoutFlag, yesFlag } from './base-command.ts'
 
@@ -15,6 +18,8 @@ const STATE = ['pods', 'containers', 'logs', 'datastore']
 
 export class Reset extends NodeCommand {
   static override summary = 'Delete everything in the cluster; keep its settings and certificates.'
+  static override description =
+    'Only for a cluster of one server. A node of several leaves its cluster instead: mk8s leave.'
   static override flags = {
     yes: yesFlag,
     timeout: timeoutFlag('How long to wait until the node is Ready again.'),
@@ -23,7 +28,9 @@ export class Reset extends NodeCommand {
   async run(): Promise<number> {
     const { flags } = await this.parse(Reset)
     mustBeRoot('reset')
-    const { dataDir, nodeName } = readNodeConfig(flags['data-dir'])
+    const config = readNodeConfig(flags['data-dir'])
+    refuseInCluster(config)
+    const { dataDir, nodeName } = config
     await confirm(`Delete everything in the cluster of ${dataDir}?`, flags)
     const parts = await lifecycleOf(dataDir)
     await stopNode(parts, { workloads: true })
@@ -34,6 +41,21 @@ export class Reset extends NodeCommand {
     else print(`The cluster is empty: the node ${nodeName} is Ready.`)
     return 0
   }
+}
+
+/**
+ * A server of several that came back empty under its old name would break the promises that it has given to the
+ * others; and a node that joined never had what a cluster begins with.
+ */
+function refuseInCluster({ dataDir, nodeName, role }: NodeConfig): void {
+  const others = readKnownMembers(dataDir).filter(name => name !== nodeName)
+  if (role === 'server' && others.length === 0 && existsSync(clusterInitPath(dataDir))) return
+  const why =
+    others.length > 0 ? `the cluster has other servers: ${others.join(', ')}` : 'it has joined a cluster'
+  throw new Mk8sError('refused', `${nodeName} cannot be emptied by itself`, {
+    why,
+    hint: 'mk8s leave takes it out of the cluster and clears it; then mk8s install, or mk8s join',
+  })
 }
 
 function remove(path: string): void {

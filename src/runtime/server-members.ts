@@ -10,6 +10,7 @@ import { isNotFound, KubeClient } from '../client/kube-client.ts'
 import type { RemovalOutcome, RemovalRequest } from '../client/node-removal.ts'
 import { NODES } from '../client/resources.ts'
 import { clusterInitPath } from '../config/config-files.ts'
+import { recordKnownMembers } from '../config/known-members.ts'
 import type { ClusterConfig, NodeConfig } from '../config/node-config.ts'
 import { movedTo, readPeerAddresses } from '../config/peer-addresses.ts'
 import { MK8S_VERSION } from '../config/version.ts'
@@ -85,6 +86,8 @@ export function buildMembers(needs: MembersNeeds): Members {
     clock,
     log,
   })
+  // Should it not be written, commands know no more than before.
+  directory.onChange(() => rememberMembers(config, directory, log))
   return {
     directory,
     status,
@@ -118,6 +121,20 @@ export function buildMembers(needs: MembersNeeds): Members {
 export function peerCredentialsOf({ authorities, leaves }: Pki): PeerCredentials {
   const { certificate, key } = leaves.peer
   return { certificate, key, authority: authorities['peer-ca'].certificate }
+}
+
+function rememberMembers({ dataDir }: NodeConfig, directory: PeerDirectory, log: Log): void {
+  try {
+    recordKnownMembers(
+      dataDir,
+      directory
+        .members()
+        .map(({ nodeName }) => nodeName)
+        .sort(),
+    )
+  } catch (error) {
+    log.warn('the names of the servers could not be written down', { error })
+  }
 }
 
 function ownMember({ memberId, nodeName, bindAddress, ports, failureDomain }: NodeConfig): OwnMember {
