@@ -5,7 +5,7 @@ import { type OptionInfo, options } from '../config/options.ts'
 
 export { Flags }
 
-/** One flag per option, of one kind or of both; values stay text here and are checked, all of them together, by config/resolve.ts. */
+/** One flag per option, of one kind or of both; the text is checked, with all others, by config/resolve.ts. */
 export function optionFlags(kind?: OptionInfo['kind']): Record<string, OptionFlag<string | undefined>> {
   const wanted = options.filter(option => kind === undefined || option.kind === kind)
   const flags = wanted.map(option => {

@@ -58,7 +58,7 @@ function joinUntil(
   node: TestNode,
   url: string,
   step: string,
-  signal: NodeJS.Signals,
+  signal: NodeJS.Signals | (() => void),
   args = settings(node),
 ): Promise<Ended> {
   return new Promise((resolve, reject) => {
@@ -72,7 +72,8 @@ function joinUntil(
       text += chunk
       if (shown !== '' || !text.includes(`- ${step}`)) return
       shown = readFileSync(`/proc/${child.pid}/cmdline`, 'utf8')
-      child.kill(signal)
+      if (typeof signal === 'string') child.kill(signal)
+      else signal()
     }
     child.stdout.setEncoding('utf8').on('data', take)
     child.stderr.setEncoding('utf8').on('data', take)
@@ -186,9 +187,19 @@ test('five nodes join at once with one token, and the roles are those of six ser
     const roles = await rolesSeenBy(first())
     return roles.join() === 'standby,standby,standby,voter,voter,voter'
   })
-  const [down] = nodes
-  down?.powerOff()
+  const [contact] = nodes
+  assert.ok(contact)
+  await outliveContact(contact)
   const late = servers.blank()
   const joined = await late.mk8s(['join', await servers.invite(), ...settings(late)])
   assert.equal(joined.code, 0, joined.stderr)
 })
+
+/** The server that a join began with loses its power half-way; another one goes on with it. */
+async function outliveContact(contact: TestNode): Promise<void> {
+  const made = await contact.mk8s(['add-node', '--format', 'json'])
+  const { urls } = JSON.parse(made.stdout) as { urls: string[] }
+  const node = servers.blank()
+  const { code, text } = await joinUntil(node, urls[0] ?? '', 'start the daemon', () => contact.powerOff())
+  assert.equal(code, 0, text)
+}

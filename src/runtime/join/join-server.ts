@@ -29,7 +29,7 @@ export interface ServerCredentials {
   readonly authority: string
 }
 
-/** Something that servers ask each other; only a client certificate of the cluster authority for system:masters gets here. */
+/** Something that servers ask each other, by a client certificate of the cluster authority for system:masters. */
 export interface PeerRoute {
   readonly method: 'GET' | 'POST'
   readonly path: string
