@@ -16,7 +16,7 @@ import { measurePuts } from './raft-puts.ts'
 import { hasEtcd } from './raft-served.ts'
 
 const root = join(import.meta.dirname, '..')
-const PUT_ROUNDS = 3
+const PUT_ROUNDS = 5
 /** etcd is struck once for so many times that we are. */
 const ETCD_SHARE = 4
 
