@@ -14,6 +14,7 @@ import type { NodeAddresses } from './join/renewals.ts'
 import { createTokenKeeper } from './join/token-keeper.ts'
 import { MEMBER_PATH } from './members/member-answer.ts'
 import { readMembers } from './members/member-table.ts'
+import { MOVED_PATH, takeMove } from './members/moved-member.ts'
 import type { LiveCertificates } from './pki/live-pki.ts'
 import type { Pki } from './pki/pki.ts'
 import { ENTRY_FORMAT_VERSION } from './raft/entry.ts'
@@ -44,7 +45,10 @@ export function buildJoin(needs: JoinNeeds): Join {
   const listener = createJoinServer({
     listen: { host: config.bindAddress, port: config.ports.join },
     credentials: serverCredentials(live.current),
-    peerRoutes: [{ method: 'GET', path: MEMBER_PATH, handle: async () => needs.members.status.self() }],
+    peerRoutes: [
+      { method: 'GET', path: MEMBER_PATH, handle: async () => needs.members.status.self() },
+      { method: 'POST', path: MOVED_PATH, handle: ({ body }) => takeMove(store, body) },
+    ],
     nodeAddresses: nodeAddresses(needs),
     removeNode: needs.removeNode,
     store,

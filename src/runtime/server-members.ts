@@ -17,6 +17,7 @@ import { MK8S_VERSION } from '../config/version.ts'
 import type { ApiServer } from './apiserver/apiserver.ts'
 import { createMemberClient } from './members/member-client.ts'
 import { createMemberStatus, type MemberStatus } from './members/member-status.ts'
+import { moveOf } from './members/moved-member.ts'
 import { createPeerDirectory, type OwnMember, type PeerDirectory } from './members/peer-directory.ts'
 import { removeNode } from './members/removal.ts'
 import { createRoleKeeper, type RoleKeeper } from './members/role-keeper.ts'
@@ -54,6 +55,9 @@ interface RemovalNeeds extends ApiNeeds {
   readonly stopWorkloads: () => Promise<void>
 }
 
+/** How long another server may take to write down where this one is. */
+const TELL_MS_MAX = 2_000
+
 /** Who drains nodes and removes those that have left. */
 const MEMBERS_USER = { username: 'mk8s:members', groups: ['system:masters', 'system:authenticated'] }
 
@@ -81,6 +85,11 @@ export function buildMembers(needs: MembersNeeds): Members {
     own,
     founding: existsSync(clusterInitPath(config.dataDir)),
     movedTo: record => movedTo(moved, record),
+    async tellMove(records, signal) {
+      const others = records.filter(({ id }) => id !== own.id)
+      const limit = AbortSignal.any([signal, AbortSignal.timeout(TELL_MS_MAX)])
+      await Promise.allSettled(others.map(other => client.tellMove(other, moveOf(own), limit)))
+    },
     isForgotten: (records, signal) => status.isForgotten(records, signal),
     onRemoved: needs.onRemoved,
     clock,

@@ -18,6 +18,7 @@ import {
   memberName,
 } from './member-record.ts'
 import { readMembers } from './member-table.ts'
+import { hasMoved } from './moved-member.ts'
 
 /** Between attempts to put the own record right, and between looks whether the others still know this server. */
 const RETRY_MS = 1_000
@@ -44,6 +45,8 @@ export interface PeerDirectoryParts {
   readonly isForgotten: (records: readonly MemberRecord[], signal: AbortSignal) => Promise<boolean>
   /** Where its record does not say yet that it has moved. */
   readonly movedTo?: (record: MemberRecord) => readonly MemberAddress[]
+  /** Tells the others where this server is now, when it has moved and they cannot find it. */
+  readonly tellMove?: (records: readonly MemberRecord[], signal: AbortSignal) => Promise<void>
   /** Called once; the daemon says so and stays down. */
   readonly onRemoved: (error: Mk8sError) => void
   readonly clock: Clock
@@ -167,6 +170,8 @@ class Directory implements PeerDirectory {
     if (this.#hasLeader()) {
       if (!this.#isTrue || before === undefined) await this.#putRight()
     } else if (this.#isLeaderless() && this.#wasThere) {
+      if (before !== undefined && hasMoved(before, own))
+        await this.#parts.tellMove?.(this.members(), this.#ended.signal)
       const forgotten = await this.#parts.isForgotten(this.members(), this.#ended.signal)
       if (forgotten) this.#declareRemoved()
     }
