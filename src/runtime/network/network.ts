@@ -13,7 +13,7 @@ import { KubeClient } from '../../client/kube-client.ts'
 import type { Transport } from '../../client/transport.ts'
 import { mirrorOf } from '../../kube/mirror-address.ts'
 import { Balancer } from './balancer.ts'
-import { type ProxyRule, planProxyRules } from './proxy-rules.ts'
+import { endsWithBackend, type ProxyRule, planProxyRules } from './proxy-rules.ts'
 import { ServiceFeed, USER_AGENT } from './service-feed.ts'
 import { TcpProxy } from './tcp-proxy.ts'
 import { UdpProxy } from './udp-proxy.ts'
@@ -49,6 +49,11 @@ const SETTLE_MS = 5
 const RETRY: BackoffConfig = { baseMs: 500, maxMs: 60_000 }
 /** Addresses of loopback are shared by all nodes of a machine: one of them listens, and may die. */
 const SHARED_RETRY: BackoffConfig = { baseMs: 250, maxMs: 1_000 }
+
+function follow({ balancer, proxy }: Served, rule: ProxyRule): void {
+  balancer.rule = rule
+  if (proxy instanceof TcpProxy && endsWithBackend(rule)) proxy.dropGone()
+}
 
 class ServiceProxy implements Component {
   readonly name = 'service-proxy'
@@ -122,7 +127,7 @@ class ServiceProxy implements Component {
     }
     for (const [key, rule] of this.#rules) {
       const served = this.#served.get(key)
-      if (served !== undefined) served.balancer.rule = rule
+      if (served !== undefined) follow(served, rule)
       else if (!this.#waiting.has(key) && !this.#opening.has(key)) void this.#open(rule, 0)
     }
   }

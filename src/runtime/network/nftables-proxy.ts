@@ -13,7 +13,7 @@ import { KubeClient } from '../../client/kube-client.ts'
 import type { Transport } from '../../client/transport.ts'
 import { runProgram } from '../../host/programs.ts'
 import { ANY_NODE_ADDRESS, type Ruleset, renderRuleset } from './nftables-ruleset.ts'
-import { type ProxyRule, planProxyRules } from './proxy-rules.ts'
+import { endsWithBackend, type ProxyRule, planProxyRules } from './proxy-rules.ts'
 import { ServiceFeed, USER_AGENT } from './service-feed.ts'
 
 export interface NftablesProxyParts {
@@ -156,13 +156,17 @@ class NftablesProxy implements Component {
     }
   }
 
-  /** Datagrams of one sender count as a connection, which would go on to an endpoint that has gone. */
+  /**
+   * Datagrams of one sender count as a connection, which would go on to an endpoint that has gone. A connection to an
+   * API server that is forgotten meets another one with its next packet, which refuses it.
+   */
   async #forgetConnections(
     before: ReadonlyMap<string, ProxyRule>,
     now: ReadonlyMap<string, ProxyRule>,
   ): Promise<void> {
-    for (const [key, { protocol, address, port, backends }] of before) {
-      if (protocol !== 'UDP') continue
+    for (const [key, rule] of before) {
+      const { protocol, address, port, backends } = rule
+      if (protocol !== 'UDP' && !endsWithBackend(rule)) continue
       const kept = now.get(key)?.backends ?? []
       const gone = backends.filter(each => !kept.some(other => other.address === each.address))
       const target = address === ANY_NODE_ADDRESS ? [] : ['--orig-dst', address]
@@ -170,7 +174,7 @@ class NftablesProxy implements Component {
         const args = [
           '-D',
           '-p',
-          'udp',
+          protocol.toLowerCase(),
           ...target,
           '--orig-port-dst',
           String(port),

@@ -34,6 +34,10 @@ export interface ProxyInput {
   readonly keepsEmpty?: boolean
 }
 
+/** Whoever is connected to a dead API server is told at once, so that its watches go on elsewhere. */
+export const endsWithBackend = ({ serviceKey, protocol }: ProxyRule): boolean =>
+  serviceKey === 'default/kubernetes' && protocol === 'TCP'
+
 const SERVICE_LABEL = 'kubernetes.io/service-name'
 const DEFAULT_AFFINITY_SECONDS = 10_800
 

@@ -18,6 +18,7 @@ export class TcpProxy implements Listener {
   readonly #balancer: Balancer
   readonly #server: Server
   readonly #sockets = new Set<Socket>()
+  readonly #backends = new WeakMap<Socket, Backend>()
 
   constructor(balancer: Balancer) {
     this.#balancer = balancer
@@ -50,6 +51,14 @@ export class TcpProxy implements Listener {
     for (const socket of this.#sockets) socket.destroy()
   }
 
+  /** Ends the connections to backends that are there no more. */
+  dropGone(): void {
+    for (const socket of this.#sockets) {
+      const backend = this.#backends.get(socket)
+      if (backend !== undefined && !this.#balancer.has(backend)) socket.resetAndDestroy()
+    }
+  }
+
   async #carry(client: Socket): Promise<void> {
     this.#track(client)
     const name = client.remoteAddress ?? ''
@@ -61,6 +70,7 @@ export class TcpProxy implements Listener {
       if (client.destroyed) return void upstream.destroy()
       this.#balancer.remember(name, backend)
       this.#track(upstream)
+      this.#backends.set(upstream, backend)
       return joinSockets(client, upstream)
     }
     client.resetAndDestroy()

@@ -158,3 +158,43 @@ test('UDP: only the backend answers the client', async () => {
   for (const socket of [client, stranger, backend]) socket.close()
   proxy.close()
 })
+
+test('TCP: connections to a backend that is gone can be ended, and the others go on', async () => {
+  const backends = await Promise.all(
+    ['a', 'b'].map(async name => {
+      const server = createServer(socket => {
+        socket.on('error', () => {})
+        socket.write(name)
+      }).listen(0, '127.0.0.1')
+      await once(server, 'listening')
+      return { name, server, backend: { address: '127.0.0.1', port: (server.address() as AddressInfo).port } }
+    }),
+  )
+  const port = await freePort()
+  const rule = ruleOf(
+    'TCP',
+    port,
+    backends.map(({ backend }) => backend),
+  )
+  const balancer = new Balancer(rule, systemClock)
+  const proxy = new TcpProxy(balancer)
+  await proxy.open()
+  const open = async () => {
+    const socket = createConnection({ port, host: '127.0.0.1' })
+    socket.on('error', () => {})
+    const [chunk] = (await once(socket, 'data')) as [Buffer]
+    return { name: chunk.toString(), socket }
+  }
+  const clients = [await open(), await open()]
+  const gone = clients.find(({ name }) => name === 'a')
+  const kept = clients.find(({ name }) => name === 'b')
+  assert.ok(gone && kept)
+  const closed = once(gone.socket, 'close')
+  balancer.rule = { ...rule, backends: backends.slice(1).map(({ backend }) => backend) }
+  proxy.dropGone()
+  await closed
+  assert.equal(kept.socket.destroyed, false)
+  kept.socket.destroy()
+  proxy.destroy()
+  for (const { server } of backends) server.close()
+})
