@@ -54,7 +54,9 @@ export class Join extends NodeCommand {
     'skip-verify': Flags.boolean({
       description: 'Trust whoever answers. Somebody in between learns the token and can become your cluster.',
     }),
-    force: Flags.boolean({ description: 'Replace a node with an empty cluster of its own without asking.' }),
+    force: Flags.boolean({
+      description: 'Replace a node that is alone, or was taken out of the cluster, without asking.',
+    }),
     yes: yesFlag,
     config: Flags.string({ char: 'c', description: 'A file with a NodeConfig.', helpValue: 'FILE' }),
     timeout: timeoutFlag('How long the whole join may take.'),
@@ -111,7 +113,7 @@ export class Join extends NodeCommand {
     const authority = await client.connect(signal)
     const present = await lookAtPresentNode({ dataDir, fingerprint: authority.fingerprint, timeoutMs })
     if (present.kind === 'member') return showMember(flags)
-    const former = present.kind === 'lone' ? present.former : undefined
+    const former = present.kind === 'replaceable' ? present.former : undefined
     const parts = await installationParts(flags, texts, former)
     const { prepareInstallation } = await import('../cli/installation.ts')
     const installation = await prepareInstallation(parts)
@@ -125,7 +127,8 @@ export class Join extends NodeCommand {
       readStandardInput,
     })
     const token = { ...found, text: checkedToken(found.text) }
-    if (former !== undefined) await confirmReplacement(dataDir, { yes: flags.force || flags.yes })
+    if (present.kind === 'replaceable')
+      await confirmReplacement(dataDir, { what: present.what, yes: flags.force || flags.yes })
     const { Joining } = await import('./joining.ts')
     const joining = new Joining({
       ...{ installation, installationParts: parts, client, server: url.server },

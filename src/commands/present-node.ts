@@ -1,7 +1,7 @@
 /**
  * What `mk8s join` does about a node that is here already: one that is in the cluster is left alone, what an
- * interrupted join left is taken back, and a node that founded a cluster of its own makes way, with a copy kept,
- * if there is nothing in that cluster but what every cluster begins with.
+ * interrupted join left is taken back, and a node that was taken out of the cluster, or that founded one of its own
+ * with nothing in it but what every cluster begins with, makes way, with a copy kept.
  */
 import { existsSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
@@ -32,7 +32,8 @@ import { nodeConfigPath, readNodeConfig, readRecorded } from '../config/config-f
 import type { ConfigDocuments } from '../config/documents.ts'
 import { loopbackAddress } from '../config/values.ts'
 import { writeFileDurably } from '../host/files.ts'
-import { nodePaths } from '../host/node-files.ts'
+import { nodePaths, readFailure } from '../host/node-files.ts'
+import { readPidFile } from '../host/processes.ts'
 import { removeNodeDirectory } from '../host/remove.ts'
 import { fingerprintOf } from '../runtime/join/fingerprint.ts'
 import { createJoinClient } from '../runtime/join/join-client.ts'
@@ -45,7 +46,8 @@ export type PresentNode =
   | { readonly kind: 'none' }
   /** It is in the cluster that it is to join. */
   | { readonly kind: 'member' }
-  | { readonly kind: 'lone'; readonly former: ConfigDocuments }
+  /** It may make way: `what` says why nothing is lost with it. */
+  | { readonly kind: 'replaceable'; readonly former: ConfigDocuments; readonly what: string }
 
 export interface PresentParts {
   readonly dataDir: string
@@ -61,16 +63,26 @@ export async function lookAtPresentNode(parts: PresentParts): Promise<PresentNod
   if (readRecorded(nodeConfigPath(dataDir)) === undefined) return { kind: 'none' }
   const config = readNodeConfig(dataDir)
   const own = ownFingerprint(dataDir)
-  if (own === fingerprint) {
-    await waitUntilReady({ dataDir, clock: systemClock }, { timeoutMs: parts.timeoutMs, failFast: true })
-    return { kind: 'member' }
-  }
+  if (own === fingerprint) return judgeMember(parts)
   if (config.role === 'worker' || existsSync(joinFilePath(dataDir)))
     throw new Mk8sError('refused', `the node in ${dataDir} belongs to another cluster`, {
       hint: 'mk8s leave, then mk8s join again',
     })
   await mustBeAloneAndEmpty(dataDir)
-  return { kind: 'lone', former: formerSettings(dataDir) }
+  return { kind: 'replaceable', former: formerSettings(dataDir), what: 'has an empty cluster of its own' }
+}
+
+/** It was given to this very cluster at some time. */
+async function judgeMember({ dataDir, timeoutMs }: PresentParts): Promise<PresentNode> {
+  const failure = readFailure(dataDir)
+  if (failure?.code === 'node/removed')
+    return { kind: 'replaceable', former: formerSettings(dataDir), what: 'was taken out of this cluster' }
+  if (readPidFile(nodePaths(dataDir).daemonPid) === undefined)
+    throw new Mk8sError('refused', `the node in ${dataDir} is in this cluster already, but does not run`, {
+      hint: 'mk8s start',
+    })
+  await waitUntilReady({ dataDir, clock: systemClock }, { timeoutMs, failFast: true })
+  return { kind: 'member' }
 }
 
 function ownFingerprint(dataDir: string): string | undefined {
@@ -202,9 +214,12 @@ export interface SafetyCopy {
 }
 
 /** Throws `refused` unless a person, or `--force`, wants it. */
-export function confirmReplacement(dataDir: string, options: { readonly yes: boolean }): Promise<void> {
-  const question = `The node in ${dataDir} has an empty cluster of its own. Replace it (a copy is kept beside it)?`
-  return confirm(question, options)
+export function confirmReplacement(
+  dataDir: string,
+  { what, yes }: { readonly what: string; readonly yes: boolean },
+): Promise<void> {
+  const question = `The node in ${dataDir} ${what}. Replace it (a copy is kept beside it)?`
+  return confirm(question, { yes })
 }
 
 export async function makeWay(dataDir: string): Promise<SafetyCopy> {

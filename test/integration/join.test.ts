@@ -166,6 +166,13 @@ test('a node with an empty cluster of its own makes way, and is back if the join
   assert.equal(joined.code, 0, joined.stderr)
   const { safetyCopy } = JSON.parse(joined.stdout) as { safetyCopy: string }
   assert.ok(existsSync(`${safetyCopy}/config.yaml`))
+  const removed = await first().mk8s(['remove-node', node.name])
+  assert.equal(removed.code, 0, removed.stderr)
+  await until('the node knows that it was taken out', async () =>
+    /not in the cluster any more/.test((await node.mk8s(['status'])).stdout),
+  )
+  const again = await node.mk8s(['join', await servers.invite(), '--force'])
+  assert.equal(again.code, 0, again.stderr)
   const left = await node.mk8s(['leave', '--yes'])
   assert.equal(left.code, 0, left.stderr)
 })

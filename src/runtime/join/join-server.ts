@@ -223,7 +223,7 @@ class Listener implements JoinServer {
     const from = request.socket.remoteAddress ?? ''
     if (this.#wrong.isBlocked(from)) return tooMany
     const credentials = credentialsOf(request, id)
-    await this.#parts.store.barrier()
+    if (credentials !== undefined) await this.#parts.store.barrier()
     const attempt = credentials === undefined ? undefined : this.#attempts.find(credentials)
     if (attempt === undefined) {
       // Whoever was in an attempt asks a few times more after its end; whoever guesses asks more often.
