@@ -122,12 +122,25 @@ export function buildApi(shared: Shared, onFatal: (error: Error) => void): Api {
     ],
     onFatal,
   })
+  return { server, ...openTo({ ...shared, log }, { server, authenticator, kubelets, bootstrapped }) }
+}
+
+interface ApiParts {
+  readonly server: ApiServer
+  readonly authenticator: ReturnType<typeof createAuthenticator>
+  readonly kubelets: KubeletConnections
+  readonly bootstrapped: { done: boolean }
+}
+
+/** What makes the API server reachable, and what has to be there before it is. */
+function openTo(shared: Shared, parts: ApiParts): Omit<Api, 'server'> {
+  const { config, store, pki, clock, log } = shared
+  const { server, authenticator, kubelets, bootstrapped } = parts
   const tls = listenerCertificates(pki)
   const listeners = apiAddresses(config).map(host =>
     createHttpsListener({ apiServer: server, authenticator, host, port: config.ports.api, tls, clock, log }),
   )
   return {
-    server,
     components: [
       listenerComponent(listeners, server),
       createServerPresence({
