@@ -1,6 +1,7 @@
 /** What becomes of a node that falls silent, and of its pods. */
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
+import { sleepAlive, systemClock } from '../../src/base/clock.ts'
 import { isNotFound, type KubeClient } from '../../src/client/kube-client.ts'
 import { EVENTS, LEASES, NAMESPACES, NODES, PODS, SERVICE_ACCOUNTS } from '../../src/client/resources.ts'
 import type { Event, Node, Pod } from '../../src/kube/types.ts'
@@ -37,16 +38,16 @@ const leaseOf = (name: string) => ({
 async function addLivingNode(name: string): Promise<() => Promise<void>> {
   await addNode(client, name)
   await client.create(LEASES, leaseOf(name))
-  let isOver = false
+  const over = new AbortController()
   const renewing = (async () => {
-    while (!isOver) {
+    while (!over.signal.aborted) {
       const patch = { spec: { renewTime: new Date().toISOString().replace('Z', '000Z') } }
       await client.patch(LEASES, { name, namespace: 'kube-node-lease', type: 'merge', patch })
-      await new Promise(resolve => setTimeout(resolve, GRACE_MS / 10))
+      await sleepAlive(systemClock, GRACE_MS / 10, over.signal).catch(() => {})
     }
   })()
   return async () => {
-    isOver = true
+    over.abort()
     await renewing
   }
 }

@@ -1,6 +1,7 @@
 /** A client of one server's API, with the administrator's certificate out of that server's directory. */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { sleepAlive, systemClock } from '../../src/base/clock.ts'
 import { HttpsTransport } from '../../src/client/https-transport.ts'
 import { KubeClient } from '../../src/client/kube-client.ts'
 import type { ResourceRef } from '../../src/client/resources.ts'
@@ -8,6 +9,7 @@ import type { KubeObject } from '../../src/kube/object.ts'
 import type { TestNode } from './servers.ts'
 
 const API_PORT = 16_443
+const RETRY_MS = 50
 
 export function apiClient({ address, dataDir }: TestNode): KubeClient {
   const read = (name: string) => readFileSync(join(dataDir, 'pki', name), 'utf8')
@@ -48,7 +50,7 @@ export async function follow<T extends KubeObject>(
           if (type !== 'BOOKMARK') events.push({ type, object, atMs: performance.now() })
         }
       } catch {
-        await new Promise(resolve => setTimeout(resolve, 50))
+        await sleepAlive(systemClock, RETRY_MS, aborter.signal).catch(() => {})
       }
       interruptions += 1
     }
