@@ -33,8 +33,8 @@ export function renderRecoveryPlan(facts: RecoveryFacts, dataDir: string): strin
     facts.uncertain === 0
       ? ['Every entry of its log is known to be committed.']
       : [
-          `The last ${facts.uncertain} entries of its log were never known here to be committed; they are kept,`,
-          'because whoever may have acknowledged them is gone.',
+          `Entries at the end of its log that were never known here to be committed: ${facts.uncertain}. They are`,
+          'kept, because nobody is left who could say whether they were acknowledged.',
         ]
   return [
     `This makes ${nodeName} a cluster of one server, with the data that it has:`,

@@ -84,7 +84,7 @@ async function replaceAuthority(
   admin: AdminClient,
   flags: RefreshFlags,
 ): Promise<number> {
-  if (!flags.json) remark(AUTHORITY_ADVICE)
+  if (!flags.json && !flags.yes) remark(AUTHORITY_ADVICE)
   await confirm(AUTHORITY_QUESTION, flags)
   await admin.replaceAuthority()
   await restart(config, flags)

@@ -13,6 +13,7 @@ import { type JoinFile, readJoinFile } from './join/join-file.ts'
 import { writeServers } from './network/api-servers.ts'
 import { reportNodeStatus } from './node-status-report.ts'
 import type { LiveCertificates } from './pki/live-pki.ts'
+import { type CertificateRenewal, certificateProblems } from './pki/renewal.ts'
 import type { WorkerPki } from './pki/worker-certificates.ts'
 import type { Server, ServerParts } from './server.ts'
 import { createSupervisor, type Supervisor } from './supervisor/supervisor.ts'
@@ -31,7 +32,7 @@ export async function startWorkerNode(parts: WorkerParts): Promise<Server> {
   const joined = mustReadJoinFile(config)
   const { live, renewal } = await buildWorkerCertificates({
     config,
-    servers: () => joined.members.map(({ joinAddress }) => joinAddress),
+    servers: () => leaveParts(config, node).servers,
     clock,
     log,
   })
@@ -42,7 +43,7 @@ export async function startWorkerNode(parts: WorkerParts): Promise<Server> {
     clock,
     log: log.child({ component: 'supervisor' }),
   })
-  const admin = buildWorkerAdmin(parts, node, supervisor, live)
+  const admin = buildWorkerAdmin(parts, { node, supervisor, live, renewal })
   await admin.start(signal)
   try {
     await supervisor.start(signal)
@@ -76,12 +77,14 @@ function mustReadJoinFile({ dataDir }: NodeConfig): JoinFile {
   })
 }
 
-function buildWorkerAdmin(
-  parts: WorkerParts,
-  node: WorkerNode,
-  supervisor: Supervisor,
-  live: LiveCertificates<WorkerPki>,
-): Component {
+interface Running {
+  readonly node: WorkerNode
+  readonly supervisor: Supervisor
+  readonly live: LiveCertificates<WorkerPki>
+  readonly renewal: CertificateRenewal
+}
+
+function buildWorkerAdmin(parts: WorkerParts, { node, supervisor, live, renewal }: Running): Component {
   const { config, clock } = parts
   const log = parts.log.child({ component: 'admin' })
   const startedAtMs = clock.now()
@@ -102,7 +105,7 @@ function buildWorkerAdmin(
           datastore: null,
           components: supervisor.health(),
           ...(await askForNode(client, config.nodeName)),
-          problems: [],
+          problems: await certificateProblems(nodePaths(config.dataDir).pki, clock.now()),
         }),
       async stop({ workloads }) {
         if (workloads)
@@ -110,6 +113,7 @@ function buildWorkerAdmin(
         parts.onStopRequested()
       },
       datastore: noDatastore,
+      certificates: { renew: names => renewal.renewNow(names) },
       removeNode: request => leaveAsWorker({ ...leaveParts(config, node), pki: live.current }, request),
     },
   })
