@@ -25,7 +25,7 @@ export function report(figures: readonly Figure[], json: boolean): boolean {
     all &&= holds
     const line = json
       ? JSON.stringify({ figure, us, peer, unit, ratio, goal, holds })
-      : `${holds ? 'holds' : 'MISSED'}  ${figure}: ${us.toFixed(2)} ${unit}${described(peer, ratio, unit)}${goalOf(goal, unit)}`
+      : `${holds ? 'holds' : 'MISSED'}  ${figure}: ${`${us.toFixed(2)} ${unit}`.trim()}${described(peer, ratio, unit)}${goalOf(goal, unit)}`
     process.stdout.write(`${line}\n`)
   }
   return all
@@ -36,5 +36,5 @@ function described(peer: number | null, ratio: number | null, unit: string): str
 }
 
 function goalOf(goal: number, unit: string): string {
-  return Number.isFinite(goal) ? ` (goal ${Number(goal.toFixed(2))} ${unit})` : ''
+  return Number.isFinite(goal) ? ` (goal ${`${Number(goal.toFixed(2))} ${unit}`.trim()})` : ''
 }
