@@ -39,6 +39,7 @@ const layers: readonly (readonly [prefix: string, layer: number])[] = [
   ['src/runtime/admin/', 3],
   ['src/runtime/members/', 3],
   ['src/runtime/join/', 3.5],
+  ['src/runtime/backup/', 3.5],
   ['src/runtime/supervisor/', 3],
   ['src/cli/', 3],
   ['src/runtime/', 4],

@@ -107,6 +107,11 @@ export const errorCodes = {
     retry: true,
   }),
   'api/refused': failed('The API server refused the request.', { exit: 1 }),
+  'backup/foreign': failed('The file is not a backup that mk8s made.'),
+  'backup/truncated': failed('The backup ends too early: a part of the file is missing.'),
+  'backup/damaged': failed('The backup does not hold what was written into it.'),
+  'backup/version': failed('The backup has a format that this version does not understand.', { exit: 6 }),
+  'backup/key': failed('The backup cannot be opened with the passphrase or key that was given.', { exit: 6 }),
   timeout: failed('The command did not finish in the time it was given.', {
     exit: 5,
     status: 504,

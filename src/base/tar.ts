@@ -6,7 +6,9 @@ export type TarEntry =
   | { readonly type: 'link'; readonly name: string; readonly target: string }
   | { readonly type: 'symlink'; readonly name: string; readonly target: string }
 
-const BLOCK = 512
+export const TAR_BLOCK = 512
+/** Eleven octal digits. */
+export const TAR_SIZE_MAX = 8 ** 11 - 1
 const NAME_LENGTH_MAX = 100
 const TYPE_FLAGS = { file: '0', link: '1', symlink: '2', directory: '5' } as const
 
@@ -25,10 +27,23 @@ export function renderTar(entries: readonly TarEntry[], options: TarOptions = {}
     parts.push(
       renderHeader(entry, content.length, options),
       content,
-      Buffer.alloc((BLOCK - (content.length % BLOCK)) % BLOCK),
+      Buffer.alloc(tarPadding(content.length)),
     )
   }
-  return Buffer.concat([...parts, Buffer.alloc(2 * BLOCK)])
+  return Buffer.concat([...parts, Buffer.alloc(2 * TAR_BLOCK)])
+}
+
+/** What fills the last block of a file of this size. */
+export const tarPadding = (size: number): number => (TAR_BLOCK - (size % TAR_BLOCK)) % TAR_BLOCK
+
+/** The block before a file's bytes, for archives that are written piece by piece. */
+export function renderFileHeader(
+  file: { readonly name: string; readonly mode: number; readonly size: number },
+  options: TarOptions = {},
+): Buffer {
+  if (file.size > TAR_SIZE_MAX) throw new RangeError(`${file.name} is too large for an archive`)
+  const { name, mode } = file
+  return renderHeader({ type: 'file', name, mode, content: Buffer.alloc(0) }, file.size, options)
 }
 
 function renderHeader(entry: TarEntry, size: number, { modifiedMs = 0, owner = '' }: TarOptions): Buffer {
@@ -37,7 +52,7 @@ function renderHeader(entry: TarEntry, size: number, { modifiedMs = 0, owner = '
   if (Buffer.byteLength(name) > NAME_LENGTH_MAX || Buffer.byteLength(target) > NAME_LENGTH_MAX) {
     throw new RangeError(`the name ${name} is too long for an archive`)
   }
-  const header = Buffer.alloc(BLOCK)
+  const header = Buffer.alloc(TAR_BLOCK)
   const octal = (value: number, at: number, length: number) =>
     header.write(value.toString(8).padStart(length - 1, '0'), at, 'latin1')
   header.write(name, 0)
