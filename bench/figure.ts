@@ -25,16 +25,18 @@ export function report(figures: readonly Figure[], json: boolean): boolean {
     all &&= holds
     const line = json
       ? JSON.stringify({ figure, us, peer, unit, ratio, goal, holds })
-      : `${holds ? 'holds' : 'MISSED'}  ${figure}: ${`${us.toFixed(2)} ${unit}`.trim()}${described(peer, ratio, unit)}${goalOf(goal, unit)}`
+      : `${holds ? 'holds' : 'MISSED'}  ${figure}: ${amount(us, unit)}${described(peer, ratio, unit)}${goalOf(goal, unit)}`
     process.stdout.write(`${line}\n`)
   }
   return all
 }
 
+const amount = (value: number, unit: string): string => `${value.toFixed(2)} ${unit}`.trimEnd()
+
 function described(peer: number | null, ratio: number | null, unit: string): string {
-  return peer === null || ratio === null ? '' : `, peer ${peer.toFixed(2)} ${unit}, ratio ${ratio.toFixed(2)}`
+  return peer === null || ratio === null ? '' : `, peer ${amount(peer, unit)}, ratio ${ratio.toFixed(2)}`
 }
 
 function goalOf(goal: number, unit: string): string {
-  return Number.isFinite(goal) ? ` (goal ${`${Number(goal.toFixed(2))} ${unit}`.trim()})` : ''
+  return Number.isFinite(goal) ? ` (goal ${Number(goal.toFixed(2))} ${unit}`.trimEnd() + ')' : ''
 }
