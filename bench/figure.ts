@@ -23,9 +23,10 @@ export function report(figures: readonly Figure[], json: boolean): boolean {
     const holds = us <= goal
     const ratio = peer === null ? null : us / peer
     all &&= holds
+    const against = `${beside(peer, unit, ratio)}${wanted(goal, unit)}`
     const line = json
       ? JSON.stringify({ figure, us, peer, unit, ratio, goal, holds })
-      : `${holds ? 'holds' : 'MISSED'}  ${figure}: ${amount(us, unit)}${described(peer, ratio, unit)}${goalOf(goal, unit)}`
+      : `${holds ? 'holds' : 'MISSED'}  ${figure}: ${amount(us, unit)}${against}`
     process.stdout.write(`${line}\n`)
   }
   return all
@@ -33,10 +34,10 @@ export function report(figures: readonly Figure[], json: boolean): boolean {
 
 const amount = (value: number, unit: string): string => `${value.toFixed(2)} ${unit}`.trimEnd()
 
-function described(peer: number | null, ratio: number | null, unit: string): string {
+function beside(peer: number | null, unit: string, ratio: number | null): string {
   return peer === null || ratio === null ? '' : `, peer ${amount(peer, unit)}, ratio ${ratio.toFixed(2)}`
 }
 
-function goalOf(goal: number, unit: string): string {
-  return Number.isFinite(goal) ? ` (goal ${Number(goal.toFixed(2))} ${unit}`.trimEnd() + ')' : ''
+function wanted(goal: number, unit: string): string {
+  return Number.isFinite(goal) ? ` (goal ${amount(goal, unit)})` : ''
 }

@@ -17,6 +17,8 @@ import { hasEtcd } from './raft-served.ts'
 
 const root = join(import.meta.dirname, '..')
 const PUT_ROUNDS = 5
+/** When nothing else is asked for. */
+const ELECTION_MINUTES = 10
 /** etcd is struck once for so many times that we are. */
 const ETCD_SHARE = 4
 
@@ -31,7 +33,7 @@ export async function measure(): Promise<Figure[]> {
     allowPositionals: true,
   })
   const rounds = Number(values.rounds)
-  const minutes = Number(values.minutes)
+  const minutes = Number(values.minutes) || (values.only === 'elections' ? ELECTION_MINUTES : 0)
   // On the same disk as the sources: /tmp is memory on many machines, which has no flush to measure.
   const directory = mkdtempSync(join(root, 'build', 'bench-raft-'))
   const etcdRounds = Math.ceil(rounds / ETCD_SHARE)
@@ -44,6 +46,9 @@ export async function measure(): Promise<Figure[]> {
   }
   const figures: Figure[] = []
   try {
+    if (values.only !== '' && !Object.hasOwn(parts, values.only)) {
+      throw new Error(`--only takes one of: ${Object.keys(parts).join(', ')}`)
+    }
     for (const [name, part] of Object.entries(parts)) {
       if (values.only === '' || values.only === name) figures.push(...(await part()))
     }
