@@ -27,7 +27,7 @@ function tell(t: TestContext, figures: HistoryFigures): void {
   const said = Object.entries(figures).map(([name, count]) => `${count} ${name}`)
   t.diagnostic(said.join(', '))
   assert.equal(figures.undecided, 0)
-  assert.ok(figures.acknowledged > 100, `${figures.acknowledged} writes were acknowledged`)
+  assert.ok(figures.acknowledged > 20, `${figures.acknowledged} writes were acknowledged`)
 }
 
 test('members that are killed and start again lose nothing, and the leader is replaced at once', async t => {
@@ -83,11 +83,6 @@ test('slow, lossy and silent links delay a cluster and break none of its promise
   await relays.open()
   await cluster.form(3)
   const clients = new StoreClients({ cluster, random })
-  relays.disturb({ delayMs: 100, loss: 0.1 })
-  for (const member of cluster.members) await acknowledged(member)
-  await clients.worked(20)
-  relays.heal()
-  await clients.worked()
   for (let round = 0; round < 3; round++) {
     const { id } = await cluster.leader()
     const others = [1, 2, 3].filter(other => other !== id)
@@ -99,6 +94,10 @@ test('slow, lossy and silent links delay a cluster and break none of its promise
     relays.heal()
     await acknowledged(cluster.member(id))
   }
+  relays.disturb({ delayMs: 100, loss: 0.1 })
+  for (const member of cluster.members) await acknowledged(member)
+  await clients.worked(10)
+  relays.heal()
   tell(t, await clients.check())
 })
 
@@ -108,7 +107,7 @@ test('five members go on without two, and wait without three', async t => {
   const { leader } = await failover(cluster, struck => struck.kill())
   const second = must((await cluster.followers())[0], 'a follower')
   await second.kill()
-  await clients.worked(60)
+  await clients.worked()
   const last = await cluster.leader()
   const [third, rest] = cluster.serving.filter(member => member !== last) as [StoreMember, StoreMember]
   await third.kill()

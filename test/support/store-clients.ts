@@ -80,7 +80,7 @@ export class StoreClients {
   }
 
   /** Resolves when so many more writes were acknowledged. */
-  async worked(writes = 40): Promise<void> {
+  async worked(writes = 15): Promise<void> {
     const enough = this.#acknowledged.length + writes
     await until('clients write', () => this.#failure !== null || this.#acknowledged.length >= enough)
   }
