@@ -15,6 +15,7 @@ import {
   forgetBoot,
   logEnd,
   overwrite,
+  PoweredFileSystem,
   SmallFileSystem,
   segmentsOf,
   tearNextFrame,
@@ -82,6 +83,35 @@ test('a power cut that tears the frames under way loses nothing that was acknowl
     for (const { log } of cluster.members) {
       assert.equal(log.filter(line => /"level":"warn".*torn tail/.test(line)).length, cut + 1)
     }
+  }
+  t.diagnostic(JSON.stringify(await clients.check()))
+})
+
+test('a power cut of all members at once loses what was never flushed, and nothing that was acknowledged', {
+  skip: whyNoFileSystems() ?? false,
+}, async t => {
+  const cluster = await StoreCluster.create({ size: 3 })
+  const disks = cluster.members.map(
+    ({ id }) => new PoweredFileSystem(cluster.directory, `${id}`, 96 * MEBIBYTE),
+  )
+  t.after(async () => {
+    await Promise.all(cluster.members.map(member => member.kill()))
+    for (const disk of disks) disk.remove()
+    await cluster.close()
+  })
+  await cluster.form(3)
+  const clients = new StoreClients({ cluster, random: seededRandom(25) })
+  // Enough for a checkpoint, and for the log to forget what that made durable.
+  await fill(await cluster.leader(), 24 * MEBIBYTE)
+  for (let cut = 0; cut < 2; cut++) {
+    await clients.worked()
+    for (const member of cluster.members) member.freeze()
+    for (const disk of disks) disk.cut()
+    await Promise.all(cluster.members.map(member => member.kill()))
+    for (const disk of disks) disk.restore()
+    for (const { options } of cluster.members) forgetBoot(options.directory)
+    await Promise.all(cluster.members.map(member => member.start()))
+    await acknowledged(cluster.member(2))
   }
   t.diagnostic(JSON.stringify(await clients.check()))
 })

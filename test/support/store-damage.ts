@@ -6,8 +6,10 @@ import {
   openSync,
   readdirSync,
   readSync,
+  renameSync,
   statSync,
   truncateSync,
+  writeFileSync,
   writeSync,
 } from 'node:fs'
 import { basename, join } from 'node:path'
@@ -137,6 +139,48 @@ export class SmallFileSystem {
   remove(): void {
     if (this.#mounted) execFileSync('umount', ['-l', this.path], { stdio: 'pipe' })
     this.#mounted = false
+  }
+}
+
+/**
+ * A file system on a file, whose power can be cut: what reached the file by then is all that there is afterwards, so
+ * that whatever was written and not flushed is gone.
+ */
+export class PoweredFileSystem {
+  readonly path: string
+  readonly #image: string
+  #mounted = false
+
+  constructor(directory: string, name: string, bytes: number) {
+    this.path = join(directory, name)
+    this.#image = join(directory, `${name}.image`)
+    mkdirSync(this.path, { recursive: true })
+    writeFileSync(this.#image, '')
+    truncateSync(this.#image, bytes)
+    execFileSync('mkfs.ext4', ['-q', '-F', this.#image], { stdio: 'pipe' })
+    this.#mount()
+  }
+
+  /** This is the moment; programs may still hold their files, and have to end before the power is back. */
+  cut(): void {
+    execFileSync('cp', ['--sparse=always', this.#image, `${this.#image}.cut`], { stdio: 'pipe' })
+  }
+
+  /** The power is back. */
+  restore(): void {
+    this.remove()
+    renameSync(`${this.#image}.cut`, this.#image)
+    this.#mount()
+  }
+
+  remove(): void {
+    if (this.#mounted) execFileSync('umount', [this.path], { stdio: 'pipe' })
+    this.#mounted = false
+  }
+
+  #mount(): void {
+    execFileSync('mount', ['-o', 'loop', this.#image, this.path], { stdio: 'pipe' })
+    this.#mounted = true
   }
 }
 
