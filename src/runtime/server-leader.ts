@@ -2,17 +2,25 @@
 import type { Component } from '../base/component.ts'
 import { InformerSet } from '../client/informer-set.ts'
 import { KubeClient } from '../client/kube-client.ts'
+import { NODES } from '../client/resources.ts'
 import { failoverTimes } from '../config/failover.ts'
+import type { Node } from '../kube/types.ts'
 import type { ApiServer } from './apiserver/apiserver.ts'
 import { createEndpointKeeper } from './apiserver/bootstrap/bootstrap.ts'
 import type { UserInfo } from './apiserver/user.ts'
 import { createControllers, DEFAULT_SETTINGS } from './controllers/controllers.ts'
+import { createServerLabels } from './members/server-labels.ts'
 import { createScheduler } from './scheduler/scheduler.ts'
 import type { Shared } from './server-api.ts'
 
 const CONTROLLER_MANAGER: UserInfo = {
   username: 'system:kube-controller-manager',
   groups: ['system:authenticated'],
+}
+/** Who marks the servers among the nodes. */
+const MEMBERS: UserInfo = {
+  username: 'mk8s:members',
+  groups: ['system:masters', 'system:authenticated'],
 }
 const SCHEDULER: UserInfo = { username: 'system:kube-scheduler', groups: ['system:authenticated'] }
 
@@ -51,5 +59,12 @@ export function leaderDutiesOf(shared: Shared, server: ApiServer, term: number):
     transport: server.transportFor({ username: 'system:apiserver', groups: ['system:masters'] }),
     log: shared.log.child({ component: 'kubernetes-endpoints' }),
   })
-  return [endpoints, scheduler, controllers]
+  const labels = createServerLabels({
+    store: shared.store,
+    nodes: informers.informer<Node>(NODES),
+    client: new KubeClient(server.transportFor(MEMBERS), { userAgent: 'mk8s/members', term }),
+    clock,
+    log: shared.log.child({ component: 'members' }),
+  })
+  return [endpoints, scheduler, controllers, labels]
 }

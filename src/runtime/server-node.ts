@@ -123,6 +123,8 @@ function createNetwork(
   { config, cluster, transports, clock, random, log }: NodeParts,
   serviceAddress: (address: string) => string,
 ): readonly Component[] {
+  // Simulated pods ask for nothing and answer nobody.
+  if (config.runtime === 'simulated') return []
   const shared = { transport: transports.proxy, nodeName: config.nodeName, clock, random }
   const proxy = { ...shared, log: log.child({ component: 'service-proxy' }) }
   if (config.runtime !== 'containerd') {

@@ -65,6 +65,24 @@ function momentOf<T>(followed: Followed<T>, holds: (object: T) => boolean): Prom
   return until('the event', () => followed.events.find(({ object }) => holds(object))?.atMs)
 }
 
+test('the servers among the nodes are marked as the control plane, also after their Node was deleted', async () => {
+  const [one, two] = serversOf()
+  assert.ok(one && two)
+  const client = apiClient(one)
+  const names = () => serversOf().map(({ name }) => name)
+  const untilMarked = () =>
+    until('the servers are marked, and nobody else', async () => {
+      const { items } = await client.list<Node>(NODES)
+      const marked = items.filter(
+        ({ metadata: { labels = {} } }) => 'node-role.kubernetes.io/control-plane' in labels,
+      )
+      return marked.map(({ metadata }) => metadata.name).join() === names().join()
+    })
+  await untilMarked()
+  await client.delete(NODES, { name: two.name })
+  await untilMarked()
+})
+
 test('every node has a range of pod addresses of its own, and the service leads to every server', async () => {
   const [one] = serversOf()
   assert.ok(one)
