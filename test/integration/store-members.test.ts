@@ -5,7 +5,6 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { systemClock } from '../../src/base/clock.ts'
 import { Mk8sError } from '../../src/base/errors.ts'
 import { type Log, silentLog } from '../../src/base/log.ts'
@@ -13,9 +12,9 @@ import { systemRandom } from '../../src/base/random.ts'
 import type { PeerAddress } from '../../src/runtime/store/peers/links.ts'
 import { openRaftStore, type PeerLocation, type RaftStore } from '../../src/runtime/store/raft-store.ts'
 import { prefixEnd, type StoreEvent } from '../../src/runtime/store/store.ts'
+import { until } from '../support/until.ts'
 import { createPeerAuthority, identityOf, issuePeer } from '../unit/runtime/store/peers/peer-credentials.ts'
 
-const WAIT_MS = 60_000
 const CLUSTER = '0b8f4f5e-6f0e-4f0c-9f58-1f6b1f5f9c11'
 
 const stderrLog: Log = {
@@ -26,16 +25,6 @@ const stderrLog: Log = {
   child: () => stderrLog,
 }
 const log = process.env.MK8S_TEST_LOG ? stderrLog : silentLog
-
-async function until<T>(what: string, find: () => T | undefined | false | null): Promise<T> {
-  const deadline = Date.now() + WAIT_MS
-  for (;;) {
-    const found = find()
-    if (found) return found
-    assert.ok(Date.now() < deadline, `in time: ${what}`)
-    await sleep(5)
-  }
-}
 
 async function freePort(): Promise<number> {
   const server = createServer()
@@ -105,13 +94,12 @@ class Members {
   }
 
   async change(voters: number[], learners: number[]): Promise<void> {
-    for (const deadline = Date.now() + WAIT_MS; ; ) {
+    await until('the change is accepted', async () => {
       const leader = await this.leader()
       const outcome = await leader.changeMembership({ voters, learners })
-      if (outcome.kind === 'accepted') break
-      assert.ok(Date.now() < deadline && outcome.kind !== 'invalid', JSON.stringify(outcome))
-      await sleep(10)
-    }
+      assert.notEqual(outcome.kind, 'invalid', JSON.stringify(outcome))
+      return outcome.kind === 'accepted'
+    })
     const settled = (store: RaftStore) => {
       const { membership } = store.status()
       return membership.outgoing.length === 0 && `${membership.voters}` === `${voters}`
@@ -282,10 +270,11 @@ test('a lease is kept alive through a follower, and ends when nobody does', asyn
   const two = members.get(2)
   const lease = await two.grantLease(1_500)
   await put(two, '/leased', 'alive', lease)
-  for (let n = 0; n < 12; n++) {
+  const begun = performance.now()
+  await until('its time has passed', async () => {
     assert.equal(await two.keepLeaseAlive(lease), 1_500)
-    await sleep(200)
-  }
+    return performance.now() - begun > 2_400
+  })
   assert.equal(await read(members.get(3), '/leased'), 'alive')
   assert.equal(two.lease(lease)?.remainingMs, null)
   await until('the end of the lease', () => two.lease(lease) === null && two.get('/leased') === null)

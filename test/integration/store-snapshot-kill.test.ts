@@ -1,19 +1,23 @@
 /** A member is killed again and again while it takes over a snapshot: each start goes on from what the last left. */
 import assert from 'node:assert/strict'
-import { existsSync, rmSync } from 'node:fs'
+import { existsSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { StoreCluster } from '../support/store-cluster.ts'
 
 const KILLS = 6
-/** After the first piece arrived: until after the state is taken over, on machines fast and slow. */
-const STEP_MS = 40
+/** More of the snapshot has come each time. */
+const STEP_BYTES = 3 * 1024 * 1024
 const FILES = ['received.sqlite.part', 'received.sqlite', 'state.sqlite']
 
 /** Looks all the time, because what comes next comes at once. */
-async function soon(path: string): Promise<void> {
-  for (const deadline = Date.now() + 60_000; !existsSync(path); ) {
+async function soon(path: string, bytes = 0): Promise<void> {
+  let size = -1
+  for (const deadline = Date.now() + 60_000; size < bytes; ) {
+    const now = statSync(path, { throwIfNoEntry: false })?.size
+    // It was renamed, so it was whole.
+    if (now === undefined && size >= 0) return
+    size = now ?? -1
     assert.ok(Date.now() < deadline, `in time: ${path}`)
     await new Promise(resolve => setImmediate(resolve))
   }
@@ -34,9 +38,8 @@ test('a member that is killed while it takes over a snapshot gets there in the e
     const part = join(directory, 'received.sqlite.part')
     rmSync(part, { force: true })
     const started = three.start().catch(() => null)
-    await soon(part)
-    if (round % 2 === 0) await sleep(round * STEP_MS)
-    else await soon(join(directory, 'received.sqlite'))
+    await soon(part, round % 2 === 0 ? round * STEP_BYTES : 0)
+    if (round % 2 === 1) await soon(join(directory, 'received.sqlite'))
     await three.kill()
     await started
     seen.push(FILES.filter(name => existsSync(join(directory, name))).join(' '))
