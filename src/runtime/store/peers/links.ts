@@ -167,5 +167,6 @@ export class PeerLinks implements PeerNetwork {
     const earlier = this.#incoming.get(member)
     this.#incoming.set(member, link)
     earlier?.socket.destroy()
+    this.#outgoing.get(member)?.wake()
   }
 }

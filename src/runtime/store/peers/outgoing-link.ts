@@ -72,6 +72,14 @@ export class OutgoingLink {
     return this.#purpose === 'snapshots' ? 0 : QUEUE_BYTES_MAX
   }
 
+  /** The peer has just shown that it lives: no use in waiting any longer. */
+  wake(): void {
+    if (this.#closed || this.#socket !== null || this.#timer === null) return
+    this.#timer.cancel()
+    this.#attempts = 0
+    this.#dial()
+  }
+
   close(): void {
     this.finish()
     this.#socket?.destroy()
@@ -85,6 +93,7 @@ export class OutgoingLink {
   }
 
   #dial(): void {
+    this.#timer = null
     const addresses = this.#parts.addressesOf(this.#to)
     const address = addresses[this.#turn % Math.max(1, addresses.length)]
     if (address === undefined) {
