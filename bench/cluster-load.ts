@@ -183,7 +183,7 @@ async function handle(message: ToLoad): Promise<void> {
   if (message === 'end') {
     ended.abort()
     transport.close()
-    process.disconnect()
+    process.disconnect?.()
     return
   }
   if (message === 'report') {
