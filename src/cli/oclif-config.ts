@@ -24,6 +24,7 @@ const pjson = {
     dirname: NAME,
     topicSeparator: ' ',
     topics: {
+      backup: { description: 'What can be done with a backup, without a cluster.' },
       images: { description: 'Images of containers on this node.' },
       options: { description: 'What can be configured.' },
     },

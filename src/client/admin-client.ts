@@ -5,6 +5,7 @@ import type { AddNodeAnswer, AddNodeRequest } from './add-node.ts'
 import type {
   DatastoreCheck,
   DatastoreCompaction,
+  DatastoreCopy,
   DatastoreDefragmentation,
   DatastoreDetails,
 } from './datastore-details.ts'
@@ -30,6 +31,7 @@ export interface AdminClient {
   checkDatastore(): Promise<DatastoreCheck>
   compactDatastore(): Promise<DatastoreCompaction>
   defragmentDatastore(): Promise<DatastoreDefragmentation>
+  copyDatastore(): Promise<DatastoreCopy>
   removeNode(request: RemovalRequest): Promise<RemovalOutcome>
   /** Renews these leaves and whatever is due; the names of what is new. */
   renewCertificates(names: readonly string[]): Promise<readonly string[]>
@@ -65,6 +67,9 @@ export function createAdminClient(socketPath: string): AdminClient {
     },
     async compactDatastore() {
       return (await ask(socketPath, 'POST', '/v1/datastore/compact', ANSWER_MS_MAX)) as DatastoreCompaction
+    },
+    async copyDatastore() {
+      return (await ask(socketPath, 'POST', '/v1/backup', CHECK_MS_MAX)) as DatastoreCopy
     },
     async removeNode({ name, force, drainMs }) {
       const query = new URLSearchParams({

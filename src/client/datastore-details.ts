@@ -22,6 +22,13 @@ export interface DatastoreDetails {
   readonly members: readonly DatastoreMemberDetails[]
 }
 
+/** A copy of the database for a backup, on the node's own disk; whoever asked for it removes it. */
+export interface DatastoreCopy {
+  readonly path: string
+  readonly bytes: number
+  readonly nodeName: string
+}
+
 /** Measured lately, and the timers that follow from it; milliseconds. */
 export interface DatastoreTiming {
   readonly flushMedianMs: number

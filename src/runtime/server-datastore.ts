@@ -67,6 +67,10 @@ function datastoreHandlers(needs: Needs, listen: EtcdListen | null): DatastoreHa
         durationMs: Math.round(clock.monotonic() - startedAt),
       }
     },
+    async copy() {
+      const { path, bytes } = await store.copyForBackup()
+      return { path, bytes, nodeName: needs.config.nodeName }
+    },
   }
 }
 

@@ -145,4 +145,10 @@ const refuse = async (): Promise<never> => {
   throw new Mk8sError('refused', 'a worker has no datastore', { hint: 'run this on a server of the cluster' })
 }
 
-const noDatastore: DatastoreHandlers = { details: refuse, check: refuse, compact: refuse, defragment: refuse }
+const noDatastore: DatastoreHandlers = {
+  details: refuse,
+  check: refuse,
+  compact: refuse,
+  defragment: refuse,
+  copy: refuse,
+}

@@ -12,6 +12,7 @@ import type { AddNodeAnswer, AddNodeRequest } from '../../client/add-node.ts'
 import type {
   DatastoreCheck,
   DatastoreCompaction,
+  DatastoreCopy,
   DatastoreDefragmentation,
   DatastoreDetails,
 } from '../../client/datastore-details.ts'
@@ -59,6 +60,8 @@ export interface DatastoreHandlers {
   check(): Promise<DatastoreCheck>
   compact(): Promise<DatastoreCompaction>
   defragment(): Promise<DatastoreDefragmentation>
+  /** For a backup: the caller removes the file. */
+  copy(): Promise<DatastoreCopy>
 }
 
 export interface AdminParts {
@@ -251,6 +254,7 @@ async function routeDatastore(datastore: DatastoreHandlers, path: string): Promi
   if (path === 'POST /v1/datastore/check') return datastore.check()
   if (path === 'POST /v1/datastore/defrag') return datastore.defragment()
   if (path === 'POST /v1/datastore/compact') return datastore.compact()
+  if (path === 'POST /v1/backup') return datastore.copy()
   return undefined
 }
 

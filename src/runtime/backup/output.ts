@@ -8,7 +8,8 @@ import { Mk8sError, messageOf, systemCodeOf } from '../../base/errors.ts'
 export interface OutputOptions {
   /** An existing file is replaced. */
   readonly force: boolean
-  readonly signal?: AbortSignal | undefined
+  /** What has to go when the process ends before its time. */
+  readonly leftovers?: Set<string> | undefined
 }
 
 const reasons: Readonly<Record<string, string>> = {
@@ -26,16 +27,19 @@ const reasons: Readonly<Record<string, string>> = {
 export async function writeFileWhole(
   path: string,
   bytes: AsyncIterable<Buffer>,
-  { force, signal }: OutputOptions,
+  { force, leftovers }: OutputOptions,
 ): Promise<void> {
   refuseExisting(path, force)
   const part = `${path}.${process.pid}.part`
+  leftovers?.add(part)
   try {
-    await writePart(part, bytes, signal)
+    await writePart(part, bytes)
     await giveName(part, path, force)
   } catch (error) {
     await rm(part, { force: true }).catch(() => {})
-    throw error instanceof Mk8sError || signal?.aborted ? error : writeFailure(path, error)
+    throw error instanceof Mk8sError ? error : writeFailure(path, error)
+  } finally {
+    leftovers?.delete(part)
   }
 }
 
@@ -49,12 +53,11 @@ const alreadyThere = (path: string): Mk8sError =>
     hint: 'give another name, or --force to replace it',
   })
 
-async function writePart(part: string, bytes: AsyncIterable<Buffer>, signal?: AbortSignal): Promise<void> {
+async function writePart(part: string, bytes: AsyncIterable<Buffer>): Promise<void> {
   await rm(part, { force: true })
   const file = await open(part, 'wx', 0o600)
   try {
     for await (const piece of bytes) {
-      signal?.throwIfAborted()
       await writeAll(file, piece)
     }
     await file.sync()
@@ -92,13 +95,8 @@ export function writeFailure(path: string, error: unknown): Mk8sError {
 }
 
 /** No faster than the reader takes it. Throws `host/disk` when the reader goes away. */
-export async function writeToStream(
-  stream: Writable,
-  bytes: AsyncIterable<Buffer>,
-  signal?: AbortSignal,
-): Promise<void> {
+export async function writeToStream(stream: Writable, bytes: AsyncIterable<Buffer>): Promise<void> {
   for await (const piece of bytes) {
-    signal?.throwIfAborted()
     await new Promise<void>((resolve, reject) => {
       stream.write(piece, error => (error ? reject(writeFailure('standard output', error)) : resolve()))
     })

@@ -22,7 +22,7 @@ import { fingerprintOf, type OpeningKey, type SealingKey } from './keys.ts'
 import { BACKUP_FORMAT_VERSION } from './manifest.ts'
 import { damaged, newerFormat, truncated, wrongKey } from './refusals.ts'
 
-const MAGIC = 'mk8s encrypted backup\n'
+export const SEALED_MAGIC = 'mk8s encrypted backup\n'
 const HEADER_BYTES_MAX = 4096
 const CHUNK_BYTES = 64 * 1024
 const TAG_BYTES = 16
@@ -66,7 +66,7 @@ export async function* seal(
     check: checkOf(master),
   }
   const line = Buffer.from(`${JSON.stringify(header)}\n`)
-  yield Buffer.concat([Buffer.from(MAGIC), line, Buffer.from(`${checksumOf(line)}\n`)])
+  yield Buffer.concat([Buffer.from(SEALED_MAGIC), line, Buffer.from(`${checksumOf(line)}\n`)])
   const fileKey = fileKeyOf(master, line)
   let waiting: Buffer = Buffer.alloc(0)
   let chunk = 0
@@ -151,16 +151,17 @@ export interface SealedFile {
 
 /** Null for a file that is not encrypted. Throws for an encrypted one that is not whole. */
 export function readSealed(file: FileSource): SealedFile | null {
-  const head = file.read(0, MAGIC.length + HEADER_BYTES_MAX)
-  const start = head.subarray(0, MAGIC.length)
-  if (!start.equals(Buffer.from(MAGIC).subarray(0, start.length))) return null
-  const lineEnd = head.indexOf('\n', MAGIC.length) + 1
+  const head = file.read(0, SEALED_MAGIC.length + HEADER_BYTES_MAX)
+  const start = head.subarray(0, SEALED_MAGIC.length)
+  if (!start.equals(Buffer.from(SEALED_MAGIC).subarray(0, start.length))) return null
+  const lineEnd = head.indexOf('\n', SEALED_MAGIC.length) + 1
   const bodyOffset = head.indexOf('\n', lineEnd) + 1
   if (lineEnd === 0 || bodyOffset === 0) {
-    if (file.size < MAGIC.length + HEADER_BYTES_MAX) throw truncated(file.path, 'it ends within its head')
+    if (file.size < SEALED_MAGIC.length + HEADER_BYTES_MAX)
+      throw truncated(file.path, 'it ends within its head')
     throw damaged(file.path, 'its head has no end')
   }
-  const line = head.subarray(MAGIC.length, lineEnd)
+  const line = head.subarray(SEALED_MAGIC.length, lineEnd)
   if (head.toString('latin1', lineEnd, bodyOffset - 1) !== checksumOf(line))
     throw damaged(file.path, 'its head was changed')
   const header = parseHeader(file.path, line)

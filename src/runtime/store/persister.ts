@@ -30,7 +30,11 @@ export class Persister {
   #writing = false
   #writingBytes = 0
   #timer: Timer | null = null
-  #idle: (() => void)[] = []
+  /** How many entries were added, were handed over, and are written. */
+  #added = 0
+  #sent = 0
+  #done = 0
+  #waiting: { readonly until: number; readonly resolve: () => void }[] = []
 
   constructor(parts: PersisterParts, start: { revision: number; compacted: number; sequence: number }) {
     this.#parts = parts
@@ -44,6 +48,7 @@ export class Persister {
   }
 
   add(applied: Applied): void {
+    this.#added++
     this.#pending.push(applied)
     this.#pendingBytes += 64
     for (const event of applied.events)
@@ -55,6 +60,7 @@ export class Persister {
 
   /** An entry that changed nothing here: it only has to be counted as applied, whenever something is written. */
   skip(index: number): void {
+    this.#added++
     this.#skippedTo = index
   }
 
@@ -70,6 +76,7 @@ export class Persister {
     this.#pendingBytes = 0
     const batch = this.#encode(pending)
     this.#skippedTo = 0
+    this.#sent = this.#added
     this.#parts.post(batch, [batch.values])
   }
 
@@ -77,21 +84,29 @@ export class Persister {
   written(): void {
     this.#writing = false
     this.#writingBytes = 0
+    this.#done = this.#sent
+    this.#tell(this.#done)
     const full = this.#pending.length >= BATCH_ENTRIES_MAX || this.#pendingBytes >= BATCH_BYTES_MAX
-    if (full || (this.#idle.length > 0 && this.#pending.length > 0)) this.flush()
-    if (this.#writing) return
-    for (const resolve of this.#idle.splice(0)) resolve()
+    if (full || this.#waiting.length > 0) this.flush()
   }
 
-  /** Resolves when everything added so far is written. */
+  /** Resolves when everything added so far is written, whatever is added meanwhile; or when nothing is any more. */
   async drain(): Promise<void> {
     this.flush()
-    if (this.#writing) await new Promise<void>(resolve => this.#idle.push(resolve))
+    const until = this.#added
+    if (this.#done < until) await new Promise<void>(resolve => this.#waiting.push({ until, resolve }))
   }
 
   stop(): void {
     this.#timer?.cancel()
     this.#timer = null
+    this.#tell(Number.POSITIVE_INFINITY)
+  }
+
+  #tell(done: number): void {
+    const waiting = this.#waiting
+    this.#waiting = waiting.filter(({ until }) => until > done)
+    for (const { until, resolve } of waiting) if (until <= done) resolve()
   }
 
   #encode(pending: readonly Applied[]): StoreBatch {

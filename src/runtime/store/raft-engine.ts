@@ -1,4 +1,5 @@
 /** The engine behind openRaftStore: what the main thread does with what the two other threads say. */
+import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { assert } from '../../base/assert.ts'
 import { sleep } from '../../base/clock.ts'
@@ -9,6 +10,8 @@ import type { MemberId } from '../raft/messages.ts'
 import type { ChangeOutcome } from '../raft/ready.ts'
 import { Barriers } from './barriers.ts'
 import { CLUSTER_VERSION_KEY, clusterVersionOf } from './cluster-version.ts'
+import { DatabaseRequests } from './database-requests.ts'
+import { closedError, replacedError, unknownEntryError } from './engine-errors.ts'
 import { LocalStore, noLeaseError } from './local-store.ts'
 import { readCommand } from './mvcc/codec.ts'
 import type { Command, CommandResult } from './mvcc/command.ts'
@@ -19,6 +22,7 @@ import { PERSIST_BACKLOG_BYTES_MAX, Persister } from './persister.ts'
 import { RaftMembers } from './raft-members.ts'
 import type { PeerLocation, RaftStore, RaftStoreParts, StoreCheck, StoreStatus } from './raft-store.ts'
 import { ANSWER_TIMEOUT_MS, abortable, RequestQueue } from './request-queue.ts'
+import { type BackupCopy, backupCopyPath } from './sqlite/backup-copy.ts'
 import type { DirectoryLock } from './sqlite/directory-lock.ts'
 import { StateLoader } from './state-loader.ts'
 import type { TransactionOptions } from './store.ts'
@@ -66,8 +70,7 @@ export class RaftEngine extends LocalStore implements RaftStore {
   #durable = 0
   #checkpointing = false
   #phase: 'opening' | 'open' | 'closing' | 'closed' = 'opening'
-  #checks: PromiseWithResolvers<StoreCheck>[] = []
-  #defragmented: PromiseWithResolvers<{ before: number; after: number }>[] = []
+  readonly #database = new DatabaseRequests(message => this.#threads.toStore(message))
 
   constructor(parts: RaftEngineParts) {
     super(parts)
@@ -140,20 +143,25 @@ export class RaftEngine extends LocalStore implements RaftStore {
 
   check(): Promise<StoreCheck> {
     if (this.#isClosed) return Promise.reject(closedError())
-    const logDirectory = join(this.#parts.directory, 'wal')
-    this.#threads.toStore({ type: 'check', logDirectory })
-    const waiting = Promise.withResolvers<StoreCheck>()
-    this.#checks.push(waiting)
-    return waiting.promise
+    return this.#database.check(join(this.#parts.directory, 'wal'))
   }
 
   async defragment(): Promise<{ readonly before: number; readonly after: number }> {
     await this.#persister?.drain()
     if (this.#isClosed) throw closedError()
-    this.#threads.toStore({ type: 'defragment' })
-    const waiting = Promise.withResolvers<{ before: number; after: number }>()
-    this.#defragmented.push(waiting)
-    return await waiting.promise
+    return await this.#database.defragment()
+  }
+
+  async copyForBackup(): Promise<BackupCopy> {
+    await this.barrier()
+    const { applied } = this.state
+    await this.#persister?.drain()
+    if (this.#isClosed) throw closedError()
+    const { directory, random } = this.#parts
+    const copy = await this.#database.copy(backupCopyPath(directory, random.bytes(8)))
+    if (copy.index >= applied) return copy
+    rmSync(copy.path, { force: true })
+    throw replacedError()
   }
 
   async close(): Promise<void> {
@@ -270,11 +278,8 @@ export class RaftEngine extends LocalStore implements RaftStore {
       case 'durable':
         this.#onDurable(message.applied)
         break
-      case 'checked':
-        this.#checks.shift()?.resolve(message)
-        break
-      case 'defragmented':
-        this.#defragmented.shift()?.resolve(message)
+      default:
+        this.#database.take(message)
     }
   }
 
@@ -458,7 +463,7 @@ export class RaftEngine extends LocalStore implements RaftStore {
     this.#requests.end(error)
     this.#barriers.end(error)
     this.#members.end()
-    for (const waiting of [...this.#checks.splice(0), ...this.#defragmented.splice(0)]) waiting.reject(error)
+    this.#database.end(error)
   }
 
   #fail(error: Error): void {
@@ -480,19 +485,4 @@ export class RaftEngine extends LocalStore implements RaftStore {
 function isNewLeader(before: RaftThreadStatus | null, now: RaftThreadStatus): boolean {
   if (now.leaderMember === 0) return false
   return before?.leaderMember !== now.leaderMember || before.term !== now.term
-}
-
-function closedError(): Mk8sError {
-  return new Mk8sError('store/no-leader', 'the store is closed')
-}
-
-function unknownEntryError({ type, version, index }: EntryHeader): Mk8sError {
-  return new Mk8sError(
-    'store/version',
-    `log entry ${index} has the unknown type ${type}, version ${version}`,
-    {
-      why: 'a later version of mk8s wrote it',
-      hint: 'use the version of mk8s that wrote it, or a later one',
-    },
-  )
 }

@@ -12,10 +12,11 @@ import { checkLog } from './check.ts'
 import { createDirectoryDisk } from './log/disk.ts'
 import { REQUESTS_REMEMBERED_MAX } from './mvcc/remembered-requests.ts'
 import { StateDatabase } from './sqlite/database.ts'
+import { copyForBackup, removeBackupCopies } from './sqlite/backup-copy.ts'
 import { SnapshotSink } from './sqlite/snapshot-sink.ts'
 import { SnapshotSource } from './sqlite/snapshot-source.ts'
 import { withSqliteErrors } from './sqlite/sqlite-files.ts'
-import { reportFailure, threadLog } from './thread-failure.ts'
+import { failureOf, reportFailure, threadLog } from './thread-failure.ts'
 import type { FromStore, SnapshotAnswer, SnapshotQuestion, ToStore } from './thread-messages.ts'
 
 /** A checkpoint copies SQLite's own log into the database file; these keep that log small. */
@@ -78,6 +79,9 @@ function handle(message: Exclude<ToStore, { type: 'open' }>, store: Opened): voi
       break
     case 'install':
       withSqliteErrors('take over a snapshot', () => install(store, message.index))
+    case 'copy':
+      copy(store, message.path)
+      break
       break
     case 'discard':
       store.sink.discard()
@@ -95,6 +99,7 @@ function open(opening: Opening): void {
     directory,
     databasePath: opening.path,
     clock: systemClock,
+  removeBackupCopies(directory)
     random: systemRandom,
     log,
     applied: () => opened?.database.applied ?? 0,
@@ -151,6 +156,18 @@ function close({ database, opening, source, sink }: Opened): void {
   sink.close()
   opening.snapshots.close()
   database.close()
+/** That a copy fails, for want of space perhaps, is the trouble of who wants it. */
+function copy({ opening }: Opened, path: string): void {
+  copyForBackup(opening.path, path, systemClock.now()).then(
+    made => post({ type: 'copied', copy: made }),
+    (error: unknown) => {
+      const failure = failureOf(error)
+      if (failure === null) fail(error)
+      else post({ type: 'copy-failed', path, failure })
+    },
+  )
+}
+
   post({ type: 'closed' })
   port.close()
 }

@@ -25,15 +25,20 @@ export function reportFailure(
   error: unknown,
   post: (message: { type: 'failed'; failure: ThreadFailure }) => void,
 ) {
-  const known = error instanceof Mk8sError ? error : diskErrorOf(error)
-  if (known === null) {
+  const failure = failureOf(error)
+  if (failure !== null) post({ type: 'failed', failure })
+  else
     setImmediate(() => {
       throw error
     })
-    return
-  }
+}
+
+/** Null for a bug. */
+export function failureOf(error: unknown): ThreadFailure | null {
+  const known = error instanceof Mk8sError ? error : diskErrorOf(error)
+  if (known === null) return null
   const { code, message, why = '', hint = '' } = known
-  post({ type: 'failed', failure: { code, message, why, hint } })
+  return { code, message, why, hint }
 }
 
 /** A refusal of the operating system as `store/disk`; null for anything else. */

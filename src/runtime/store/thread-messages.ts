@@ -10,6 +10,7 @@ import type { LogCheck } from './check.ts'
 import type { FlushHistogram } from './log/flush-times.ts'
 import type { PeerAddress, PeerCredentials } from './peers/links.ts'
 import type { MemberProgress, StoreTiming } from './raft-store.ts'
+import type { BackupCopy } from './sqlite/backup-copy.ts'
 
 export interface MemberIdentity {
   readonly member: number
@@ -196,6 +197,8 @@ export type ToStore =
   /** Read everything that is on disk. */
   | { readonly type: 'check'; readonly logDirectory: string }
   | { readonly type: 'close' }
+  /** Copy the database to this new file. */
+  | { readonly type: 'copy'; readonly path: string }
 
 export interface RowColumns {
   readonly sequences: number[]
@@ -252,6 +255,8 @@ export type FromStore =
   | { readonly type: 'loaded'; readonly results: readonly number[] }
   | { readonly type: 'written'; readonly applied: number }
   | { readonly type: 'checked'; readonly log: LogCheck; readonly databaseFindings: readonly string[] }
+  | { readonly type: 'copied'; readonly copy: BackupCopy }
+  | { readonly type: 'copy-failed'; readonly path: string; readonly failure: ThreadFailure }
   /** Everything up to `applied` is in the database file and flushed. */
   | { readonly type: 'durable'; readonly applied: number }
   | { readonly type: 'closed' }

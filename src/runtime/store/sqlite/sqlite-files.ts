@@ -14,22 +14,27 @@ export function withSqliteErrors<T>(what: string, work: () => T): T {
   try {
     return work()
   } catch (error) {
-    const code = (error as { errcode?: unknown }).errcode
-    if (typeof code !== 'number') throw error
-    const primary = code & 0xff
-    const options = { why: messageOf(error), cause: error }
-    if (primary === CORRUPT || primary === NOT_A_DATABASE) {
-      throw new Mk8sError('store/corrupt', `could not ${what}: the database is damaged`, {
-        ...options,
-        hint: CORRUPT_HINT,
-      })
-    }
-    if (!diskCodes.has(primary)) throw error
-    throw new Mk8sError('store/disk', `could not ${what}`, {
+    throw sqliteErrorOf(what, error)
+  }
+}
+
+/** The store's own error for damage and for a refusing disk; anything else as it is. */
+export function sqliteErrorOf(what: string, error: unknown): unknown {
+  const code = (error as { errcode?: unknown }).errcode
+  if (typeof code !== 'number') return error
+  const primary = code & 0xff
+  const options = { why: messageOf(error), cause: error }
+  if (primary === CORRUPT || primary === NOT_A_DATABASE) {
+    return new Mk8sError('store/corrupt', `could not ${what}: the database is damaged`, {
       ...options,
-      hint: 'check that the data directory is on a healthy disk that is writable and not full',
+      hint: CORRUPT_HINT,
     })
   }
+  if (!diskCodes.has(primary)) return error
+  return new Mk8sError('store/disk', `could not ${what}`, {
+    ...options,
+    hint: 'check that the data directory is on a healthy disk that is writable and not full',
+  })
 }
 
 /**

@@ -16,7 +16,7 @@ const socketPath = join(directory, 'mk8s.sock')
 const never = new AbortController().signal
 
 const unasked = async () => assert.fail('nobody asked for it')
-const datastore = { details: unasked, check: unasked, compact: unasked, defragment: unasked }
+const datastore = { details: unasked, check: unasked, compact: unasked, defragment: unasked, copy: unasked }
 
 async function withServer(handlers: Partial<AdminHandlers>, use: () => Promise<void>): Promise<void> {
   const server = createAdminServer({

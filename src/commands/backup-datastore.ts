@@ -1,0 +1,142 @@
+/** `mk8s backup-datastore`: one file with everything that the cluster is. */
+import { existsSync, rmSync, statSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { systemClock } from '../base/clock.ts'
+import { Mk8sError } from '../base/errors.ts'
+import { systemRandom } from '../base/random.ts'
+import { Flags } from '../cli/flags.ts'
+import { print, printJson, remark } from '../cli/terminal.ts'
+import { createAdminClient } from '../client/admin-client.ts'
+import { nodePaths } from '../host/node-files.ts'
+import { type BackupContent, createBackup } from '../runtime/backup/create-backup.ts'
+import { dataOf, defaultName, describeBackup } from '../runtime/backup/describe-backup.ts'
+import { readSealingKey, type SealingKey } from '../runtime/backup/keys.ts'
+import { refuseExisting, writeFileWhole, writeToStream } from '../runtime/backup/output.ts'
+import { formatFlag } from './backup/opening-flags.ts'
+import { NodeCommand } from './base-command.ts'
+
+const STANDARD_OUTPUT = '-'
+const READABLE =
+  'Warning: the Secrets in this backup can be read by whoever has the file, and the keys of the cluster are not in ' +
+  'it. Encrypt it with --passphrase-file or --public-key.'
+
+interface Target {
+  readonly output: string | undefined
+  readonly force: boolean
+  readonly leftovers: Set<string>
+}
+
+interface Written {
+  readonly content: BackupContent
+  readonly file: string | null
+  readonly bytes: number
+}
+
+export class BackupDatastore extends NodeCommand {
+  static override summary = 'Back the cluster up into one file.'
+  static override description =
+    'Any server will do, at any time; writes go on meanwhile. The file holds everything that was acknowledged ' +
+    'before the command began. Encrypted, it holds the keys of the cluster too; otherwise the Secrets in it can be ' +
+    'read, except those with credentials of backup targets, which are left out. The file has its name only once it ' +
+    'is whole and on disk. Restore it with restore-datastore.'
+  static override examples = [
+    '<%= config.bin %> backup-datastore',
+    '<%= config.bin %> backup-datastore --passphrase-file /root/backup-passphrase -o /mnt/backups',
+    '<%= config.bin %> backup-datastore --public-key backup.pub -o - | ssh host "cat > mk8s.mk8sbackup"',
+  ]
+  static override flags = {
+    output: Flags.string({
+      char: 'o',
+      description:
+        'Where to: a file, a directory, or - for standard output. [default: mk8s-backup-CLUSTER-TIME.mk8sbackup here]',
+      helpValue: 'FILE',
+    }),
+    'passphrase-file': Flags.string({
+      description: 'Encrypt with the passphrase in this file.',
+      helpValue: 'FILE',
+      exclusive: ['public-key'],
+    }),
+    'public-key': Flags.string({
+      description:
+        'Encrypt for this X25519 or elliptic-curve key (PEM); only its private half opens the backup.',
+      helpValue: 'FILE',
+    }),
+    force: Flags.boolean({ description: 'Replace the file if it is there.' }),
+    format: formatFlag,
+  }
+
+  async run(): Promise<number> {
+    const { flags } = await this.parse(BackupDatastore)
+    const { output, force } = flags
+    const target = { output, force, leftovers: removedAtExit() }
+    refuseTarget(target)
+    const sealing = readSealingKey({
+      passphraseFile: flags['passphrase-file'],
+      publicKeyFile: flags['public-key'],
+    })
+    const paths = nodePaths(flags['data-dir'])
+    const admin = createAdminClient(paths.adminSocket)
+    const written = await createBackup(
+      {
+        copy: () => admin.copyDatastore(),
+        pkiDirectory: paths.pki,
+        sealing,
+        clock: systemClock,
+        random: systemRandom,
+        leftovers: target.leftovers,
+      },
+      content => writeBackup(content, target),
+    )
+    tell(written, sealing, flags.json || flags.format === 'json')
+    return 0
+  }
+}
+
+/** Before anything is done: what would fail in the end. */
+function refuseTarget({ output, force }: Target): void {
+  if (output === STANDARD_OUTPUT && process.stdout.isTTY)
+    throw new Mk8sError('usage', 'a backup is not written to a terminal', { hint: 'name a file: -o FILE' })
+  if (output !== undefined && output !== STANDARD_OUTPUT && !isDirectory(output))
+    refuseExisting(output, force)
+}
+
+async function writeBackup(content: BackupContent, target: Target): Promise<Written> {
+  let bytes = 0
+  async function* counted(): AsyncGenerator<Buffer> {
+    for await (const piece of content.bytes()) {
+      bytes += piece.length
+      yield piece
+    }
+  }
+  if (target.output === STANDARD_OUTPUT) {
+    await writeToStream(process.stdout, counted())
+    return { content, file: null, bytes }
+  }
+  const { output = '.' } = target
+  const file = resolve(isDirectory(output) ? join(output, defaultName(content.manifest)) : output)
+  await writeFileWhole(file, counted(), target)
+  return { content, file, bytes }
+}
+
+const isDirectory = (path: string): boolean =>
+  path.endsWith('/') || (existsSync(path) && statSync(path).isDirectory())
+
+/** Beside a backup on standard output, everything else goes to standard error. */
+function tell({ content, file, bytes }: Written, sealing: SealingKey | null, json: boolean): void {
+  const encryption = sealing?.kind ?? ('none' as const)
+  const described = { file, bytes, encryption, manifest: content.manifest }
+  if (file === null) remark(json ? JSON.stringify(dataOf(described)) : describeBackup(described))
+  else if (json) printJson(dataOf(described))
+  else print(describeBackup(described))
+  if (sealing === null) remark(READABLE)
+}
+
+/** What is in the set goes when the process is interrupted; a set, because it changes. */
+function removedAtExit(): Set<string> {
+  const leftovers = new Set<string>()
+  process.on('exit', () => {
+    for (const path of leftovers) rmSync(path, { force: true })
+  })
+  for (const signal of ['SIGTERM', 'SIGHUP'] as const) process.once(signal, () => process.exit(130))
+  return leftovers
+}

@@ -1,0 +1,44 @@
+/**
+ * Copies of the database for backups: files of their own beside it, which whoever asked takes away. What a crash
+ * leaves is removed at the next start, or by a later copy.
+ */
+import { readdirSync, rmSync, statSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { copyDatabase } from './snapshot-file.ts'
+import { sqliteErrorOf } from './sqlite-files.ts'
+
+const COPY_NAME = /^backup-[0-9a-f]+\.sqlite/
+/** No backup takes so long. */
+const FORGOTTEN_MS = 60 * 60_000
+
+export interface BackupCopy {
+  readonly path: string
+  /** The last entry of the log that it holds. */
+  readonly index: number
+  readonly bytes: number
+}
+
+export const backupCopyPath = (directory: string, id: Uint8Array): string =>
+  join(directory, `backup-${Buffer.from(id).toString('hex')}.sqlite`)
+
+/** Off the thread, of one moment, while others write. Nothing is left when it fails. */
+export async function copyForBackup(databasePath: string, path: string, nowMs: number): Promise<BackupCopy> {
+  removeBackupCopies(dirname(path), nowMs - FORGOTTEN_MS)
+  try {
+    const index = await copyDatabase(databasePath, path)
+    return { path, index, bytes: statSync(path).size }
+  } catch (error) {
+    for (const end of ['', '-wal', '-shm', '-journal']) rmSync(`${path}${end}`, { force: true })
+    throw sqliteErrorOf('copy the database', error)
+  }
+}
+
+/** Those that were last written before this wall time; all of them without one. */
+export function removeBackupCopies(directory: string, beforeMs = Number.POSITIVE_INFINITY): void {
+  for (const name of readdirSync(directory)) {
+    const path = join(directory, name)
+    if (!COPY_NAME.test(name)) continue
+    const modifiedMs = statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0
+    if (modifiedMs < beforeMs) rmSync(path, { force: true })
+  }
+}
