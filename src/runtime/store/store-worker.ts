@@ -11,8 +11,8 @@ import { systemRandom } from '../../base/random.ts'
 import { checkLog } from './check.ts'
 import { createDirectoryDisk } from './log/disk.ts'
 import { REQUESTS_REMEMBERED_MAX } from './mvcc/remembered-requests.ts'
-import { StateDatabase } from './sqlite/database.ts'
 import { copyForBackup, removeBackupCopies } from './sqlite/backup-copy.ts'
+import { StateDatabase } from './sqlite/database.ts'
 import { SnapshotSink } from './sqlite/snapshot-sink.ts'
 import { SnapshotSource } from './sqlite/snapshot-source.ts'
 import { withSqliteErrors } from './sqlite/sqlite-files.ts'
@@ -74,14 +74,14 @@ function handle(message: Exclude<ToStore, { type: 'open' }>, store: Opened): voi
     case 'defragment':
       defragment(store)
       break
+    case 'copy':
+      copy(store, message.path)
+      break
     case 'persisted':
       store.source.persisted()
       break
     case 'install':
       withSqliteErrors('take over a snapshot', () => install(store, message.index))
-    case 'copy':
-      copy(store, message.path)
-      break
       break
     case 'discard':
       store.sink.discard()
@@ -94,12 +94,12 @@ function handle(message: Exclude<ToStore, { type: 'open' }>, store: Opened): voi
 function open(opening: Opening): void {
   const database = openDatabase(opening)
   const directory = dirname(opening.path)
+  removeBackupCopies(directory)
   const sink = new SnapshotSink(directory, database.state.identity)
   const source = new SnapshotSource({
     directory,
     databasePath: opening.path,
     clock: systemClock,
-  removeBackupCopies(directory)
     random: systemRandom,
     log,
     applied: () => opened?.database.applied ?? 0,
@@ -151,11 +151,6 @@ function defragment({ database, opening }: Opened): void {
   post({ type: 'defragmented', before, after: statSync(opening.path).size })
 }
 
-function close({ database, opening, source, sink }: Opened): void {
-  source.close()
-  sink.close()
-  opening.snapshots.close()
-  database.close()
 /** That a copy fails, for want of space perhaps, is the trouble of who wants it. */
 function copy({ opening }: Opened, path: string): void {
   copyForBackup(opening.path, path, systemClock.now()).then(
@@ -168,6 +163,11 @@ function copy({ opening }: Opened, path: string): void {
   )
 }
 
+function close({ database, opening, source, sink }: Opened): void {
+  source.close()
+  sink.close()
+  opening.snapshots.close()
+  database.close()
   post({ type: 'closed' })
   port.close()
 }

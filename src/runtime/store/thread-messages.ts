@@ -193,12 +193,12 @@ export type ToStore =
   /** Nobody needs the received snapshot. */
   | { readonly type: 'discard' }
   | { readonly type: 'defragment' }
+  /** Copy the database to this new file. */
+  | { readonly type: 'copy'; readonly path: string }
   | { readonly type: 'checkpoint' }
   /** Read everything that is on disk. */
   | { readonly type: 'check'; readonly logDirectory: string }
   | { readonly type: 'close' }
-  /** Copy the database to this new file. */
-  | { readonly type: 'copy'; readonly path: string }
 
 export interface RowColumns {
   readonly sequences: number[]
@@ -251,12 +251,12 @@ export type FromStore =
   /** A snapshot is to be made of the state: answered with `persisted` once it has this index and all is sent. */
   | { readonly type: 'persist'; readonly index: number }
   | { readonly type: 'defragmented'; readonly before: number; readonly after: number }
+  | { readonly type: 'copied'; readonly copy: BackupCopy }
+  | { readonly type: 'copy-failed'; readonly path: string; readonly failure: ThreadFailure }
   | { readonly type: 'rows'; readonly rows: RowColumns; readonly values: ArrayBuffer }
   | { readonly type: 'loaded'; readonly results: readonly number[] }
   | { readonly type: 'written'; readonly applied: number }
   | { readonly type: 'checked'; readonly log: LogCheck; readonly databaseFindings: readonly string[] }
-  | { readonly type: 'copied'; readonly copy: BackupCopy }
-  | { readonly type: 'copy-failed'; readonly path: string; readonly failure: ThreadFailure }
   /** Everything up to `applied` is in the database file and flushed. */
   | { readonly type: 'durable'; readonly applied: number }
   | { readonly type: 'closed' }
