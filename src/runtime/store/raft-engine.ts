@@ -167,7 +167,8 @@ export class RaftEngine extends LocalStore implements RaftStore {
   async close(): Promise<void> {
     if (this.#isClosed) return
     this.#phase = 'closing'
-    await Promise.race([this.#requests.drain(), sleep(this.#parts.clock, CLOSE_TIMEOUT_MS)])
+    const late = sleep(this.#parts.clock, CLOSE_TIMEOUT_MS)
+    if (this.#members.isMember) await Promise.race([this.#requests.drain(), late])
     if (this.#members.hasOtherVoters) await this.#members.handOver(null)
     if (this.#hasEnded) return
     this.#phase = 'closed'
