@@ -293,6 +293,7 @@ class Life {
       if (message.type === 'restored') this.#restore(message.index)
       if (message.type !== 'progress') return
       this.store.onProgress(message)
+      if (message.committed !== null) this.replica?.taken(message.committed.byteLength)
       this.#maybeCheckpoint()
     })
   }
@@ -324,7 +325,7 @@ class Life {
     return { id: key, index: snapshot.index, offset: start, data, last: end === snapshot.bytes.length }
   }
 
-  #storeChunk({ snapshot, offset, data, last }: SnapshotChunk, done: () => void): void {
+  #storeChunk({ snapshot, offset, data, last }: SnapshotChunk, done: (sound: boolean) => void): void {
     if (offset === 0) this.#incoming = { id: snapshot.id, pieces: [] }
     if (this.#incoming?.id !== snapshot.id) return
     this.#incoming.pieces.push(data)
@@ -332,7 +333,7 @@ class Life {
       const entries = splitEntries(Buffer.concat(this.#incoming.pieces))
       this.#member.receive({ index: snapshot.index, entries })
     }
-    done()
+    done(true)
   }
 
   #restore(index: number): void {

@@ -68,9 +68,9 @@ export class Follower {
     else if (outcome !== 'wait') this.#parts.send(from, { type: 'snapshot-reply', id, next: outcome.next })
   }
 
-  /** A piece is durable. When it was the last, the log begins anew behind the snapshot. `leader`: 0 for none. */
-  snapshotStored(id: number, end: number, leader: MemberId): void {
-    const outcome = this.#incoming.stored(id, end)
+  /** A piece is durable, or null: nothing of the snapshot was kept. `leader`: 0 for none. */
+  snapshotStored(id: number, end: number | null, leader: MemberId): void {
+    const outcome = end === null ? this.#incoming.forget(id) : this.#incoming.stored(id, end)
     if (outcome === null) return
     if ('next' in outcome) {
       if (leader !== 0) this.#parts.send(leader, { type: 'snapshot-reply', id, next: outcome.next })

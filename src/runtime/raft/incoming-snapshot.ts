@@ -24,6 +24,13 @@ export class IncomingSnapshot {
     return 'store'
   }
 
+  /** It has to begin anew. Null when it is another one. */
+  forget(id: number): { readonly next: number } | null {
+    if (this.#snapshot?.id !== id) return null
+    this.#snapshot = null
+    return { next: 0 }
+  }
+
   /** The piece that ends at `end` is stored. Null when it is of another snapshot than the present one. */
   stored(id: number, end: number): { readonly next: number } | Snapshot | null {
     if (this.#snapshot?.id !== id || end > this.#end) return null

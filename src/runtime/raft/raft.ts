@@ -254,8 +254,8 @@ export class Raft {
     this.#reign?.sendSnapshotChunk(to, chunk)
   }
 
-  /** A piece that arrived is durable. When it was the last, the log begins anew behind the snapshot. */
-  snapshotStored(id: number, end: number): void {
+  /** A piece is durable; after the last, the log begins anew behind the snapshot. Null: it was damaged, and is gone. */
+  snapshotStored(id: number, end: number | null): void {
     this.#follower.snapshotStored(id, end, this.#reign === null ? this.#leader : 0)
   }
 

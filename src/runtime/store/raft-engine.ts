@@ -27,6 +27,7 @@ import type { DirectoryLock } from './sqlite/directory-lock.ts'
 import { StateLoader } from './state-loader.ts'
 import type { TransactionOptions } from './store.ts'
 import { StoreThreads } from './store-threads.ts'
+import { TakenBytes } from './taken-bytes.ts'
 import type {
   FromRaft,
   FromStore,
@@ -69,6 +70,10 @@ export class RaftEngine extends LocalStore implements RaftStore {
   #raftOpened = false
   #durable = 0
   #checkpointing = false
+  readonly #taken = new TakenBytes({
+    post: bytes => this.#threads.toRaft({ type: 'taken', bytes }),
+    hasRoom: () => (this.#persister?.backlogBytes ?? 0) <= PERSIST_BACKLOG_BYTES_MAX,
+  })
   #phase: 'opening' | 'open' | 'closing' | 'closed' = 'opening'
   readonly #database = new DatabaseRequests(message => this.#threads.toStore(message))
 
@@ -272,6 +277,7 @@ export class RaftEngine extends LocalStore implements RaftStore {
         break
       case 'written':
         this.#persister?.written()
+        this.#taken.tell()
         break
       case 'persist':
         this.#persistUpTo(message.index)
@@ -304,6 +310,7 @@ export class RaftEngine extends LocalStore implements RaftStore {
     if (this.#loader.state !== this.state) this.#onInstalled(this.#loader.state)
     if (!this.#tellClusterVersion()) return
     for (const early of this.#early.splice(0)) this.#onRaft(early)
+    this.#taken.tell()
   }
 
   #onDurable(applied: number): void {
@@ -380,6 +387,7 @@ export class RaftEngine extends LocalStore implements RaftStore {
     const { status } = message
     this.#raftStatus = status
     if (message.committed !== null && !this.#applyAll(Buffer.from(message.committed))) return
+    this.#taken.add(message.committed?.byteLength ?? 0)
     for (const { context, index } of message.reads) this.#requests.readAnswered(context, index)
     for (const refused of message.refused) this.#requests.refused(refused)
     this.#barriers.applied(this.state.applied)

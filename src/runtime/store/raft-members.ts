@@ -37,6 +37,7 @@ export interface RaftMembersParts {
 
 const noDetails: RaftThreadDetails = {
   configuration: { voters: [], outgoing: [], learners: [] },
+  standing: 0,
   progress: [],
   timing: { flushMedianMs: 0, flushWorstMs: 0, roundTripMs: 0, heartbeatMs: 0, electionMs: 0 },
   flushes: { counts: [], sumSeconds: 0 },
@@ -137,11 +138,11 @@ export class RaftMembers {
   }
 
   describe(details: RaftThreadDetails): void {
-    const before = JSON.stringify(this.#configuration)
+    const { configuration, standing } = this.#details
     this.#details = details
-    if (JSON.stringify(details.configuration) === before) return
-    this.#tell()
-    this.#tellListeners()
+    const changed = JSON.stringify(details.configuration) !== JSON.stringify(configuration)
+    if (changed) this.#tell()
+    if (changed || details.standing !== standing) this.#tellListeners()
   }
 
   become(status: RaftThreadStatus): void {
@@ -151,7 +152,7 @@ export class RaftMembers {
     for (const listener of this.#statusListeners) listener(status)
   }
 
-  /** Called at each change of the membership or of who leads. */
+  /** Called at each change of the membership, of who leads and, where this member does, of who has caught up. */
   subscribe(listener: () => void): () => void {
     this.#listeners.add(listener)
     return () => void this.#listeners.delete(listener)

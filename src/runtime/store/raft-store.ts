@@ -120,7 +120,7 @@ export interface RaftStore extends Store {
   changeMembership(target: Membership): Promise<ChangeOutcome>
   /** Hands over to this voter, or to the one that has most; false when this member does not lead or nobody can. */
   transferLeadership(target?: MemberId): Promise<boolean>
-  /** Called at each change of the membership in force or of who leads; returns an unsubscribe. */
+  /** Called at each change of the membership in force, of who leads and of who has caught up; returns an unsubscribe. */
   onMembership(listener: () => void): () => void
 }
 

@@ -51,6 +51,9 @@ async function handle(message: ToRaft): Promise<void> {
     case 'drop':
       replica.drop(message.index)
       break
+    case 'taken':
+      replica.taken(message.bytes)
+      break
     case 'installed':
       replica.installed()
       break

@@ -6,6 +6,7 @@
 import type { Clock, Timer } from '../../base/clock.ts'
 import type { Log } from '../../base/log.ts'
 import { ENTRY_HEADER_BYTES, type Entry, readEntryHeader } from '../raft/entry.ts'
+import { PROMOTION_LAG_MAX } from '../raft/leader.ts'
 import type { Membership } from '../raft/membership.ts'
 import type { MemberId, Message, Snapshot, SnapshotChunk } from '../raft/messages.ts'
 import { type Configuration, membersOf } from '../raft/quorum.ts'
@@ -13,6 +14,7 @@ import type { Raft } from '../raft/raft.ts'
 import type { ChangeOutcome, Ready, SnapshotRead } from '../raft/ready.ts'
 import { HEARTBEAT_TICKS, TICK_MS } from '../raft/timing.ts'
 import type { WriteAheadLog } from './log/write-ahead-log.ts'
+import { MainBacklog } from './main-backlog.ts'
 import { ReplicaTiming } from './replica-timing.ts'
 import type {
   FromRaft,
@@ -25,6 +27,8 @@ import type {
 
 /** What changes all the time, like progress and the commit index, is told so often at least. */
 const STATUS_MS = 500
+/** More than there are members. */
+const STANDING_BASE = 1_000
 /** The thread wakes so often at least, to see whether it runs; heartbeats wake it as often. */
 const PULSE_TICKS = HEARTBEAT_TICKS
 /** Waking by more ticks late says that the thread did not run, not that nobody spoke. */
@@ -61,8 +65,11 @@ export interface PeerNetwork {
 export interface SnapshotPort {
   /** Reads a piece; `done` gets null when there is nothing to read. The place of a snapshot is looked up here. */
   read(read: SnapshotRead, done: (chunk: SnapshotBytes | null) => void): void
-  /** Stores a piece; `done` once it is durable. The last one makes the snapshot whole. */
-  store(chunk: SnapshotChunk, done: () => void): void
+  /**
+   * Stores a piece; `done` once it is durable. The last one makes the snapshot whole, unless that is not sound: then
+   * nothing of it is kept, and it has to be sent again.
+   */
+  store(chunk: SnapshotChunk, done: (sound: boolean) => void): void
 }
 
 export interface SnapshotBytes {
@@ -83,6 +90,8 @@ export interface ReplicaParts {
   /** Absent while the cluster has one member. */
   readonly network?: PeerNetwork
   readonly snapshots?: SnapshotPort
+  /** Bytes that may be handed to the main thread and not taken; usually HANDED_BYTES_MAX. */
+  readonly handedBytesMax?: number
 }
 
 export class Replica {
@@ -95,6 +104,7 @@ export class Replica {
   /** The snapshot being sent to a member; its place is remembered, because the log may forget it meanwhile. */
   readonly #sending = new Map<MemberId, Snapshot>()
   readonly #timing: ReplicaTiming
+  readonly #backlog: MainBacklog
   #timer: Timer | null = null
   /** Times in a row that a deadline was put off, because the thread woke late. */
   #putOffs = 0
@@ -111,6 +121,7 @@ export class Replica {
     this.#parts = parts
     this.#tickedAt = parts.clock.monotonic()
     this.#timing = new ReplicaTiming(parts)
+    this.#backlog = new MainBacklog(parts.handedBytesMax)
   }
 
   /** As far as known; 0 for nobody. */
@@ -168,6 +179,7 @@ export class Replica {
   }
 
   #step(message: Message): void {
+    if (this.#backlog.takes(message)) return
     if (message.type === 'heartbeat-reply') this.#timing.heartbeatAnswered(message.from, message.sequence)
     this.#parts.raft.step(message)
   }
@@ -175,7 +187,11 @@ export class Replica {
   /** Whoever sent them to a member that does not lead, or hands over, has to know at once. */
   #takeForwarded(proposals: readonly Buffer[], from: MemberId): void {
     const { raft } = this.#parts
-    const refused = proposals.filter(proposal => raft.propose([Buffer.from(proposal)]).kind !== 'accepted')
+    const { full } = this.#backlog
+    // Somebody whose main thread runs should lead.
+    if (full && !raft.transferring) this.transferLeadership(null)
+    const isRefused = (proposal: Buffer) => full || raft.propose([Buffer.from(proposal)]).kind !== 'accepted'
+    const refused = proposals.filter(isRefused)
     if (refused.length === 0) return
     const requests = refused.flatMap(proposal => readEntryHeader(proposal) ?? [])
     this.#parts.network?.send(from, { type: 'forward-refusal', requests })
@@ -185,6 +201,14 @@ export class Replica {
     for (const { proposer, request } of requests) {
       if (this.#own.has(proposer)) this.#refuse('proposal', request, 'no-leader')
     }
+  }
+
+  /** The main thread has applied so many bytes of what was handed to it, and found room for what came of them. */
+  taken(bytes: number): void {
+    if (!this.#backlog.taken(bytes) || this.#stopped) return
+    this.#parts.log.info('the main thread has caught up')
+    for (const append of this.#backlog.takeParked()) this.#step(append)
+    this.#advance()
   }
 
   /** The link to a member is closed. */
@@ -302,9 +326,9 @@ export class Replica {
 
   #storeChunk(chunk: SnapshotChunk): void {
     const end = chunk.offset + chunk.data.length
-    this.#parts.snapshots?.store(chunk, () => {
+    this.#parts.snapshots?.store(chunk, sound => {
       if (this.#stopped) return
-      this.#parts.raft.snapshotStored(chunk.snapshot.id, end)
+      this.#parts.raft.snapshotStored(chunk.snapshot.id, sound ? end : null)
       this.#advance()
     })
   }
@@ -317,6 +341,8 @@ export class Replica {
     if (nothing && !hasNews) return
     const [status, details] = [this.#status(), hasNews ? this.details() : null]
     const committed = this.#committed.length > 0 ? this.#gather(this.#committed) : null
+    if (committed !== null && this.#backlog.handed(committed.byteLength))
+      this.#parts.log.warn('the main thread does not keep up; the leader has to wait with what it sends')
     const [reads, refused] = [this.#reads, this.#refused]
     this.#committed = []
     this.#reads = []
@@ -328,7 +354,7 @@ export class Replica {
   #hasNews(): boolean {
     const { raft, wal, clock } = this.#parts
     const role = raft.role === 'leader'
-    const key = `${role} ${raft.leader} ${raft.term} ${this.#accepts} ${wal.fullSegments}`
+    const key = `${role} ${raft.leader} ${raft.term} ${this.#accepts} ${wal.fullSegments} ${this.#standing}`
     const now = clock.monotonic()
     const settled = key === this.#posted && raft.configuration === this.#postedConfiguration
     if (settled && now < this.#postedAt + STATUS_MS) return false
@@ -336,6 +362,17 @@ export class Replica {
     this.#postedAt = now
     this.#postedConfiguration = raft.configuration
     return true
+  }
+
+  /** How many members were heard of, and how many have nearly all of the log: whoever gives roles waits for it. */
+  get #standing(): number {
+    const { raft } = this.#parts
+    let [heard, close] = [0, 0]
+    for (const { silentTicks, snapshot, match } of raft.progress) {
+      if (silentTicks !== null) heard++
+      if (!snapshot && match > 0 && match + PROMOTION_LAG_MAX >= raft.log.lastIndex) close++
+    }
+    return heard * STANDING_BASE + close
   }
 
   #gather(entries: readonly Entry[]): ArrayBuffer {
@@ -383,6 +420,7 @@ export class Replica {
     const { raft } = this.#parts
     return {
       configuration: raft.configuration,
+      standing: this.#standing,
       progress: raft.progress.map(({ silentTicks, ...rest }) => {
         return { ...rest, silentMs: silentTicks === null ? null : silentTicks * TICK_MS }
       }),

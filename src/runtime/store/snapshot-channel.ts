@@ -34,9 +34,12 @@ export class SnapshotChannel implements SnapshotPort {
     this.#ask({ type: 'read', question, id, offset, index })
   }
 
-  store({ snapshot: { id, index }, offset, data, last }: SnapshotChunk, done: () => void): void {
+  store(
+    { snapshot: { id, index }, offset, data, last }: SnapshotChunk,
+    done: (sound: boolean) => void,
+  ): void {
     const copy = new Uint8Array(data).buffer
-    const question = this.#expect(() => done())
+    const question = this.#expect(answer => done(answer.type === 'stored' && answer.sound))
     this.#ask({ type: 'store', question, snapshot: { id, index }, offset, data: copy, last }, [copy])
   }
 

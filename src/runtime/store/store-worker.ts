@@ -7,6 +7,7 @@ import { dirname } from 'node:path'
 import { type MessagePort, parentPort } from 'node:worker_threads'
 import { must } from '../../base/assert.ts'
 import { systemClock } from '../../base/clock.ts'
+import { Mk8sError } from '../../base/errors.ts'
 import { systemRandom } from '../../base/random.ts'
 import { checkLog } from './check.ts'
 import { createDirectoryDisk } from './log/disk.ts'
@@ -22,6 +23,8 @@ import type { FromStore, SnapshotAnswer, SnapshotQuestion, ToStore } from './thr
 /** A checkpoint copies SQLite's own log into the database file; these keep that log small. */
 const CHECKPOINT_BATCHES = 64
 const CHECKPOINT_VALUE_BYTES = 8 * 1024 * 1024
+/** A received snapshot that is damaged so often says that it is not by chance. */
+const SPOILT_MAX = 3
 
 const port = must(parentPort, 'the port to the main thread')
 const post = (message: FromStore, transfer: ArrayBuffer[] = []) => port.postMessage(message, transfer)
@@ -41,6 +44,8 @@ let opened: Opened | null = null
 let batches = 0
 let valueBytes = 0
 let durable = 0
+/** Received snapshots in a row that could not be used. */
+let spoilt = 0
 
 port.on('message', (message: ToStore) => {
   try {
@@ -188,9 +193,20 @@ function listen(snapshots: MessagePort, store: Opened): void {
     }
     try {
       const stored = store.sink.store({ ...message, data: new Uint8Array(message.data) })
-      if (stored) answer({ type: 'stored', question })
+      if (stored) answer({ type: 'stored', question, sound: true })
+      if (stored && message.last) spoilt = 0
     } catch (error) {
-      fail(error)
+      if (mayComeAgain(error, message)) answer({ type: 'stored', question, sound: false })
+      else fail(error)
     }
   })
+}
+
+/** What was damaged on its way, or on either disk, may be whole when it is sent again. */
+function mayComeAgain(error: unknown, { last }: Extract<SnapshotQuestion, { type: 'store' }>): boolean {
+  if (!last || !(error instanceof Mk8sError) || error.code !== 'store/corrupt') return false
+  if (++spoilt >= SPOILT_MAX) return false
+  const { message, why } = error
+  log.warn('a received snapshot is thrown away, and asked for again', { error: message, why, times: spoilt })
+  return true
 }

@@ -57,6 +57,8 @@ export type ToRaft =
     }
   | RaftRequests
   | { readonly type: 'drop'; readonly index: number }
+  /** So many bytes of committed entries are applied, and there is room for as many more. */
+  | { readonly type: 'taken'; readonly bytes: number }
   | { readonly type: 'cluster-version'; readonly version: number }
   /** The received snapshot has become the state. */
   | { readonly type: 'installed' }
@@ -127,6 +129,8 @@ export interface RaftThreadStatus {
 /** What is told only when it is news, or now and then. */
 export interface RaftThreadDetails {
   readonly configuration: Configuration
+  /** Changes when another member is heard of first, gets nearly all of the log, or falls behind. */
+  readonly standing: number
   readonly progress: readonly MemberProgress[]
   readonly timing: StoreTiming
   readonly flushes: FlushHistogram
@@ -286,8 +290,8 @@ export type SnapshotQuestion =
 
 export type SnapshotAnswer =
   | { readonly type: 'piece'; readonly question: number; readonly piece: SnapshotPiece | null }
-  /** It is durable; the last one has made the snapshot whole. */
-  | { readonly type: 'stored'; readonly question: number }
+  /** It is durable; the last one has made the snapshot whole. Not `sound`: nothing of the snapshot was kept. */
+  | { readonly type: 'stored'; readonly question: number; readonly sound: boolean }
 
 export interface SnapshotPiece {
   readonly id: number
