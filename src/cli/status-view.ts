@@ -83,14 +83,19 @@ function columnOf(texts: readonly string[]): readonly string[] {
 const partOf = ({ role, leader, leaving }: DatastoreMember): string =>
   [role, ...(leader ? ['leader'] : []), ...(leaving ? ['leaving'] : [])].join(', ')
 
-function stateOf({ alive, silentMs, lag, failureDomain, version }: DatastoreMember): string {
-  const silence = silentMs === null ? 'does not answer' : `silent for ${Math.round(silentMs / 1_000)} s`
+function stateOf(member: DatastoreMember): string {
+  const { alive, lag, failureDomain, version } = member
   return [
-    alive ? 'alive' : silence,
+    alive ? 'alive' : silenceOf(member),
     ...(lag !== null && lag >= LAG_SHOWN_MIN ? [`${lag} entries behind`] : []),
     ...(failureDomain === '' ? [] : [`failure domain ${failureDomain}`]),
     ...(version === null ? [] : [`v${version}`]),
   ].join(', ')
+}
+
+function silenceOf({ silentMs, stopped }: DatastoreMember): string {
+  if (stopped) return 'stopped'
+  return silentMs === null ? 'does not answer' : `silent for ${Math.round(silentMs / 1_000)} s`
 }
 
 /** Without those that the head of the output has told already. */

@@ -18,6 +18,8 @@ export interface DatastoreMember {
   readonly leader: boolean
   /** Whether the member has been heard of lately; always true for the one that answers. */
   readonly alive: boolean
+  /** It was stopped in order; `alive` while it still answers. */
+  readonly stopped: boolean
   /** Milliseconds since the leader heard of it; null when nobody knows. */
   readonly silentMs: number | null
   /** Entries that the leader has and it lacks; null when nobody knows. */

@@ -31,6 +31,8 @@ export interface RunningParts {
 export interface AdminNeeds {
   readonly config: NodeConfig
   readonly members: Pick<MemberStatus, 'brief' | 'collect'>
+  /** Knows where the other servers are, and whether this one is known. */
+  readonly peers: Pick<Component, 'name' | 'health'>
   readonly datastore: DatastoreHandlers
   /** Null while the node waits for its cluster. */
   readonly running: () => RunningParts | null
@@ -40,7 +42,7 @@ export interface AdminNeeds {
 }
 
 export function buildAdmin(needs: AdminNeeds): Component {
-  const { config, members, running, clock } = needs
+  const { config, members, peers, running, clock } = needs
   const log = needs.log.child({ component: 'admin' })
   const startedAtMs = clock.now()
   const ready = (): RunningParts => {
@@ -63,7 +65,7 @@ export function buildAdmin(needs: AdminNeeds): Component {
           startedAtMs,
           nowMs: clock.now(),
           datastore: brief ? members.brief() : await members.collect(),
-          components: parts?.supervisor.health() ?? [WAITING],
+          components: [{ name: peers.name, ...peers.health() }, ...(parts?.supervisor.health() ?? [WAITING])],
           node: parts?.api.server.objects.get('', 'nodes', '', config.nodeName) ?? null,
           problems: brief || parts === null ? [] : await problemsOf(parts, clock),
         })

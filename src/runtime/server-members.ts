@@ -21,6 +21,7 @@ import { moveOf } from './members/moved-member.ts'
 import { createPeerDirectory, type OwnMember, type PeerDirectory } from './members/peer-directory.ts'
 import { removeNode } from './members/removal.ts'
 import { createRoleKeeper, type RoleKeeper } from './members/role-keeper.ts'
+import { stepDown } from './members/step-down.ts'
 import type { Pki } from './pki/pki.ts'
 import { CLUSTER_VERSION_MAX } from './raft/entry-gate.ts'
 import type { PeerCredentials } from './store/peers/links.ts'
@@ -42,6 +43,8 @@ export interface Members {
   readonly status: MemberStatus
   /** The leader's first duty of a term. */
   keeperOf(term: number, needs: ApiNeeds): Component
+  /** Before a stop in order: somebody else takes this server's role, if anybody can. */
+  stepDown(): Promise<void>
   /** `mk8s remove-node` and `mk8s leave`. */
   removeNode(request: RemovalRequest, needs: RemovalNeeds): Promise<RemovalOutcome>
 }
@@ -100,6 +103,7 @@ export function buildMembers(needs: MembersNeeds): Members {
   return {
     directory,
     status,
+    stepDown: () => stepDown({ store, directory, ask: status.ask, clock, log }),
     keeperOf(term, { cluster, server }) {
       const kube = new KubeClient(server.transportFor(MEMBERS_USER), { userAgent: 'mk8s/members', term })
       const deleteNode = (name: string) =>

@@ -104,6 +104,7 @@ async function startOn(store: RaftStore, live: LiveCertificates<Pki>, parts: Ser
   const admin = buildAdmin({
     ...parts,
     members: members.status,
+    peers: members.directory,
     datastore: datastore.handlers,
     running: () => running,
   })
@@ -129,6 +130,7 @@ async function startOn(store: RaftStore, live: LiveCertificates<Pki>, parts: Ser
   log.info('serving', { address: config.bindAddress, port: config.ports.api })
   return {
     async stop() {
+      await members.stepDown()
       await supervisor.stop()
       await listener?.stop()
       await members.directory.stop()

@@ -45,16 +45,18 @@ test('servers get their roles as they come: one voter of two, three of three, th
     assert.match((await availability(node(cluster, 1))).why, /one member/)
     await cluster.add(2)
     await roles(cluster, '1 | 2 | ')
-    assert.deepEqual(await availability(node(cluster, 2)), {
-      enabled: false,
-      state: 'no',
-      why: '2 servers: losing n1, the only voter, stops writes; add a third',
+    await until('the second one knows of it', async () => {
+      const { state, why } = await availability(node(cluster, 2))
+      return state === 'no' && why === '2 servers: losing n1, the only voter, stops writes; add a third'
     })
     await cluster.add(3)
     await roles(cluster, '1,2,3 |  | ')
     for (const each of cluster.nodes.values()) {
-      const { highAvailability, members, healthy } = await each.status.collect()
-      assert.deepEqual([highAvailability.state, healthy], ['yes', true])
+      const { members, healthy } = await until('it knows of all', async () => {
+        const found = await each.status.collect()
+        return found.highAvailability.state === 'yes' && found
+      })
+      assert.equal(healthy, true)
       assert.deepEqual(
         members.map(({ name, role, leader, alive, lag }) => [name, role, leader, alive, (lag ?? 0) < 10]),
         [1, 2, 3].map(id => [`n${id}`, 'voter', id === cluster.leader?.id, true, true]),
@@ -176,5 +178,57 @@ test('an address that has changed is put right at the start', async () => {
       'the record is true',
       () => one.records()[0]?.joinAddress.host === one.record.joinAddress.host,
     )
+  })
+})
+
+test('a voter that stops in order is replaced before it goes, and takes the role that is free when it returns', async t => {
+  await withCluster(4, async cluster => {
+    await roles(cluster, '1,2,3 | 4 | ')
+    const leader = cluster.leader?.id ?? 0
+    const begun = performance.now()
+    await node(cluster, leader).stopInOrder()
+    t.diagnostic(`the leader was gone after ${Math.round(performance.now() - begun)} ms`)
+    const voters = [1, 2, 3, 4].filter(id => id !== leader)
+    assert.deepEqual(node(cluster, 4).store.status().membership.voters, voters, 'nobody had to miss it first')
+    await roles(cluster, `${voters} | ${leader} | `)
+    const status = await node(cluster, 4).status.collect()
+    assert.equal(status.highAvailability.state, 'yes')
+    assert.match(status.highAvailability.why, new RegExp(`; n${leader} is stopped$`))
+    const shown = status.members.find(({ name }) => name === `n${leader}`)
+    assert.deepEqual([shown?.alive, shown?.stopped], [false, true])
+    await node(cluster, leader).start()
+    await until('it is back', () => {
+      const record = cluster.leader?.records().find(({ id }) => id === leader)
+      return record !== undefined && record.stopped === undefined
+    })
+    await roles(cluster, `${voters} | ${leader} | `)
+  })
+})
+
+test('without a standby a voter that stops keeps its role, and does not wait for anybody', async () => {
+  await withCluster(3, async cluster => {
+    await roles(cluster, '1,2,3 |  | ')
+    const begun = performance.now()
+    await node(cluster, 3).stopInOrder()
+    assert.ok(performance.now() - begun < 3_000)
+    assert.deepEqual(node(cluster, 1).store.status().membership.voters, [1, 2, 3])
+    const { why } = await until('it is known', async () => {
+      const found = await availability(node(cluster, 2))
+      return found.state === 'degraded' && found
+    })
+    assert.equal(why, 'n3 is stopped; losing one more voter stops writes')
+    await node(cluster, 3).start()
+    await until('it counts again', async () => (await availability(node(cluster, 1))).state === 'yes')
+  })
+})
+
+test('of two servers the one that stops last goes on serving', async () => {
+  await withCluster(2, async cluster => {
+    await roles(cluster, '1 | 2 | ')
+    await node(cluster, 1).stopInOrder()
+    await roles(cluster, '2 | 1 | ')
+    await node(cluster, 1).start()
+    await until('it is back', () => cluster.leader?.records().every(({ stopped }) => stopped === undefined))
+    await roles(cluster, '2 | 1 | ')
   })
 })

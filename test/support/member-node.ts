@@ -2,6 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { must } from '../../src/base/assert.ts'
 import { systemClock } from '../../src/base/clock.ts'
 import { silentLog } from '../../src/base/log.ts'
 import { systemRandom } from '../../src/base/random.ts'
@@ -16,6 +17,7 @@ import { createMemberStatus, type MemberStatus } from '../../src/runtime/members
 import { readMembers } from '../../src/runtime/members/member-table.ts'
 import { createPeerDirectory, type PeerDirectory } from '../../src/runtime/members/peer-directory.ts'
 import { createRoleKeeper, type RoleKeeper } from '../../src/runtime/members/role-keeper.ts'
+import { stepDown } from '../../src/runtime/members/step-down.ts'
 import { peerIdentity } from '../../src/runtime/pki/authorities.ts'
 import { generateKey, issueAuthority, issueLeaf, type PemPair } from '../../src/runtime/pki/issue.ts'
 import { openRaftStore, type RaftStore } from '../../src/runtime/store/raft-store.ts'
@@ -195,6 +197,14 @@ export class MemberNode {
     const other = this.#cluster.nodes.get(id)
     if (!other?.running) throw new Error(`${id} does not answer`)
     return other.status.self()
+  }
+
+  /** As the daemon does when it is told to. */
+  async stopInOrder(): Promise<void> {
+    const { store, status } = this
+    const directory = must(this.#directory, 'a directory of peers')
+    await stepDown({ store, directory, ask: status.ask, clock: systemClock, log: silentLog })
+    await this.stop()
   }
 
   async stop(): Promise<void> {

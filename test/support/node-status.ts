@@ -41,6 +41,7 @@ export function datastoreMember(over: Partial<DatastoreMember> = {}): DatastoreM
     failureDomain: '',
     version: '0.1.0',
     leaving: false,
+    stopped: false,
     ...over,
   }
 }

@@ -76,7 +76,10 @@ function memberOf(record: MemberRecord, seen: Seen): DatastoreMember {
         ? 'standby'
         : record.role,
     leader: id === leader,
-    alive: heardOf || follows || id === leader || (!asked && leading === undefined && leader !== 0),
+    alive: record.stopped
+      ? follows
+      : heardOf || follows || id === leader || (!asked && leading === undefined && leader !== 0),
+    stopped: record.stopped ?? false,
     silentMs,
     lag: lagOf(id, leading, progress?.match),
     failureDomain: record.failureDomain,
@@ -153,7 +156,8 @@ function pendingOf(others: readonly DatastoreMember[]): string {
     : `${listed(others.map(({ name }) => name))} will vote once they have all of the data`
 }
 
-function silenceOf({ name, silentMs }: DatastoreMember): string {
+function silenceOf({ name, silentMs, stopped }: DatastoreMember): string {
+  if (stopped) return `${name} is stopped`
   if (silentMs === null) return `${name} does not answer`
   return `${name} has not been heard of for ${durationText(silentMs)}`
 }

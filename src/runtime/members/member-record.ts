@@ -32,6 +32,8 @@ export interface MemberRecord {
   readonly joinedAt: string
   /** It is on its way out: it holds no role any more and is removed once it votes no longer. */
   readonly leaving: boolean
+  /** It was stopped in order and comes back: somebody else has its role meanwhile. Cleared at its start. */
+  readonly stopped?: true
 }
 
 export const MEMBERS_PREFIX = '/mk8s/members/'

@@ -22,6 +22,8 @@ import { hasMoved } from './moved-member.ts'
 
 /** Between attempts to put the own record right, and between looks whether the others still know this server. */
 const RETRY_MS = 1_000
+/** Somebody else may change the record at the same time. */
+const ANNOUNCE_TRIES_MAX = 5
 /** Without a leader for so long, the others are asked whether this server still belongs to them. */
 const LEADERLESS_MS = 3_000
 
@@ -58,6 +60,8 @@ export interface PeerDirectory extends Component {
   members(): readonly MemberRecord[]
   /** Called at each change of the records; returns an unsubscribe. */
   onChange(listener: () => void): () => void
+  /** Writes into the own record that this server is about to stop; the next start takes it back. */
+  announceStop(signal: AbortSignal): Promise<void>
 }
 
 export function createPeerDirectory(parts: PeerDirectoryParts): PeerDirectory {
@@ -77,6 +81,7 @@ class Directory implements PeerDirectory {
   #isTrue = false
   #problem = ''
   #removed = false
+  #stopping = false
   #leaderlessSinceMs: number | null = null
   #looking: Promise<void> | null = null
 
@@ -89,6 +94,12 @@ class Directory implements PeerDirectory {
   async start(): Promise<void> {
     this.#unsubscribe = this.#parts.store.onMembership(() => this.#look())
     this.#follow()
+  }
+
+  async announceStop(signal: AbortSignal): Promise<void> {
+    this.#stopping = true
+    const isSaid = () => this.members().find(({ id }) => id === this.#parts.own.id)?.stopped !== undefined
+    for (let tries = 0; tries < ANNOUNCE_TRIES_MAX && !isSaid(); tries++) await this.#putRight(signal)
   }
 
   async stop(): Promise<void> {
@@ -190,9 +201,9 @@ class Directory implements PeerDirectory {
   }
 
   /** Everything that was committed is known here behind the barrier, so that a record that is missing was removed. */
-  async #putRight(): Promise<void> {
+  async #putRight(signal = this.#ended.signal): Promise<void> {
     const { store, own, founding, log } = this.#parts
-    await store.barrier(this.#ended.signal)
+    await store.barrier(signal)
     const entries = readMembers(store)
     const present = entries.find(({ record }) => record.id === own.id)
     if (present === undefined) {
@@ -201,7 +212,8 @@ class Directory implements PeerDirectory {
       return
     }
     this.#wasThere = true
-    const next = { ...present.record, ...own }
+    const { stopped: _before, ...before } = present.record
+    const next: MemberRecord = { ...before, ...own, ...(this.#stopping && { stopped: true }) }
     if (!encodeMember(next).equals(encodeMember(present.record))) {
       await this.#put(next, present.modRevision)
       log.info('the record of this server is up to date', { joinAddress: own.joinAddress })

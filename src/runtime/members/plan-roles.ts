@@ -61,7 +61,8 @@ export function candidatesOf(facts: RoleFacts): readonly Candidate[] {
 
 function candidateOf(record: MemberRecord, facts: RoleFacts): Candidate {
   const votes = isVoter(facts.configuration, record.id)
-  const liveness = livenessOf(record.id, facts)
+  // Who is about to stop, or has, is as good as gone.
+  const liveness = record.stopped ? 'silent' : livenessOf(record.id, facts)
   const progress = facts.progress.find(({ member }) => member === record.id)
   const match = record.id === facts.leader ? facts.lastIndex : (progress?.match ?? 0)
   const lag = Math.max(0, facts.lastIndex - match)
