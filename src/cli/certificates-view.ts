@@ -1,4 +1,5 @@
 /** What `mk8s refresh-certs` shows. Pure. */
+import type { AuthorityRotationStatus } from '../client/authority-rotation.ts'
 
 export interface ShownDates {
   readonly name: string
@@ -32,11 +33,26 @@ export function renderDates(dates: readonly ShownDates[], nowMs: number): string
   return [...sentences, '', ...rows].join('\n')
 }
 
+/** How far the replacement of the cluster authority is, and what it waits for. */
+export function renderRotation({ stage, waitsFor, inUse, dropsAt }: AuthorityRotationStatus): string {
+  if (waitsFor.length > 0)
+    return `The new authority ${IS_ABOUT_TO[stage]}; waiting for ${waitsFor.join(', ')}.`
+  if (stage === 'sign' && inUse && dropsAt !== null)
+    return `The new authority is in use on every node; the earlier one is trusted until ${dropsAt}.`
+  return `The new authority ${IS_ABOUT_TO[stage]}.`
+}
+
+const IS_ABOUT_TO = {
+  trust: 'is made known to every node',
+  sign: 'signs the certificates of every node',
+  drop: 'is left as the only one on every node',
+} as const
+
 export const AUTHORITY_QUESTION = 'Replace the authority of this cluster by a new one?'
 
 /** What users have to do; said before and after. */
 export const AUTHORITY_ADVICE = [
-  'Kubeconfigs that were copied from this node do not know the new authority: get new ones with mk8s config.',
-  'Pods learn of it by themselves; service account tokens are not affected.',
-  'What the earlier authority signed stays valid for a week, or until mk8s refresh-certs --drop-earlier.',
+  'Kubeconfigs that were copied before do not know the new authority: get new ones with mk8s config.',
+  'Pods learn of it by themselves, but a program that read the authorities at its start has to be started again.',
+  'Both go on for a week, or until mk8s refresh-certs --drop-earlier. Service account tokens are not affected.',
 ].join('\n')

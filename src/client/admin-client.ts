@@ -2,6 +2,7 @@
 import { request as httpRequest } from 'node:http'
 import { type ErrorCode, errorCodes, Mk8sError, messageOf, systemCodeOf } from '../base/errors.ts'
 import type { AddNodeAnswer, AddNodeRequest } from './add-node.ts'
+import type { AuthorityRotationStatus } from './authority-rotation.ts'
 import type {
   DatastoreCheck,
   DatastoreCompaction,
@@ -35,8 +36,11 @@ export interface AdminClient {
   removeNode(request: RemovalRequest): Promise<RemovalOutcome>
   /** Renews these leaves and whatever is due; the names of what is new. */
   renewCertificates(names: readonly string[]): Promise<readonly string[]>
+  /** Null when no authority is being replaced. */
+  authorityRotation(): Promise<AuthorityRotationStatus | null>
+  /** Begins it; the nodes follow by themselves. */
   replaceAuthority(): Promise<void>
-  /** False when there was none. */
+  /** False when there was none; otherwise it goes as soon as all nodes can do without. */
   dropEarlierAuthority(): Promise<boolean>
   /** Has a join token made. */
   addNode(request: AddNodeRequest): Promise<AddNodeAnswer>
@@ -84,6 +88,10 @@ export function createAdminClient(socketPath: string): AdminClient {
       const query = new URLSearchParams(names.map(name => ['name', name]))
       const answer = await ask(socketPath, 'POST', `/v1/certificates/renew?${query}`, RENEWAL_MS_MAX)
       return (answer as { renewed: readonly string[] }).renewed
+    },
+    async authorityRotation() {
+      const answer = await ask(socketPath, 'GET', '/v1/certificates/authority', ANSWER_MS_MAX)
+      return (answer as { rotation: AuthorityRotationStatus | null }).rotation
     },
     async replaceAuthority() {
       await ask(socketPath, 'POST', '/v1/certificates/authority', RENEWAL_MS_MAX)

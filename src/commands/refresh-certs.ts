@@ -1,15 +1,21 @@
 /** `mk8s refresh-certs`: shows and renews the certificates of a node. */
-import { systemClock } from '../base/clock.ts'
-import { AUTHORITY_ADVICE, AUTHORITY_QUESTION, renderDates } from '../cli/certificates-view.ts'
+import { sleep, systemClock } from '../base/clock.ts'
+import { Mk8sError } from '../base/errors.ts'
+import {
+  AUTHORITY_ADVICE,
+  AUTHORITY_QUESTION,
+  renderDates,
+  renderRotation,
+} from '../cli/certificates-view.ts'
 import { Flags } from '../cli/flags.ts'
 import { confirm, print, printJson, remark } from '../cli/terminal.ts'
 import { type AdminClient, createAdminClient } from '../client/admin-client.ts'
-import { startNode, stopNode, waitForStart } from '../client/lifecycle.ts'
+import type { AuthorityRotationStatus } from '../client/authority-rotation.ts'
 import { readNodeConfig } from '../config/config-files.ts'
 import type { NodeConfig } from '../config/node-config.ts'
 import { nodePaths } from '../host/node-files.ts'
 import { LEAVES, WORKER_LEAVES } from '../runtime/pki/authorities.ts'
-import { lifecycleOf, mustBeRoot, NodeCommand, timeoutFlag, yesFlag } from './base-command.ts'
+import { mustBeRoot, NodeCommand, timeoutFlag, yesFlag } from './base-command.ts'
 
 /** Named as in MicroK8s. */
 const leavesOf: Readonly<Record<string, readonly string[]>> = {
@@ -17,6 +23,8 @@ const leavesOf: Readonly<Record<string, readonly string[]>> = {
   'front-proxy-client.crt': ['front-proxy-client'],
 }
 const AUTHORITY = 'ca.crt'
+const PEER_AUTHORITY = 'peer-ca.crt'
+const LOOK_MS = 300
 
 interface RefreshFlags {
   readonly json: boolean
@@ -29,26 +37,28 @@ export class RefreshCerts extends NodeCommand {
   static override summary = "Show or renew this node's certificates."
   static override description =
     'The daemon renews certificates by itself, months before they end. This renews them now, without a restart. ' +
-    'With --cert ca.crt the authority of a cluster of one node is replaced; what it signed stays valid for a week, ' +
-    'so that kubeconfigs can be renewed, and the daemon is started again. An interrupted run is finished by the next.'
+    'With --cert ca.crt the authority of the cluster is replaced while it runs: every node gets to know the next one, ' +
+    'then the next one signs, and what the earlier one signed stays valid for a week, or until --drop-earlier. ' +
+    'A node that is off is waited for. An interrupted run goes on by itself.'
   static override examples = [
     '<%= config.bin %> refresh-certs --check',
     '<%= config.bin %> refresh-certs',
     '<%= config.bin %> refresh-certs --cert ca.crt',
+    '<%= config.bin %> refresh-certs --drop-earlier',
   ]
   static override flags = {
     check: Flags.boolean({ char: 'c', description: 'Show from when to when certificates are valid.' }),
     cert: Flags.string({
       char: 'e',
       description: 'Renew only this one.',
-      options: [AUTHORITY, ...Object.keys(leavesOf)],
+      options: [AUTHORITY, PEER_AUTHORITY, ...Object.keys(leavesOf)],
     }),
     'drop-earlier': Flags.boolean({
       description: 'Trust the authority that was replaced no more.',
       exclusive: ['check', 'cert'],
     }),
     yes: yesFlag,
-    timeout: timeoutFlag('How long to wait until the node is Ready again, when it has to be started again.'),
+    timeout: timeoutFlag('How long to wait for the other nodes, when the authority is replaced.'),
   }
 
   async run(): Promise<number> {
@@ -57,8 +67,9 @@ export class RefreshCerts extends NodeCommand {
     const config = readNodeConfig(flags['data-dir'])
     if (flags.check) return check(config, flags)
     const admin = createAdminClient(nodePaths(config.dataDir).adminSocket)
-    if (flags['drop-earlier']) return dropEarlier(config, admin, flags)
-    if (flags.cert === AUTHORITY) return replaceAuthority(config, admin, flags)
+    if (flags['drop-earlier']) return dropEarlier(admin, flags)
+    if (flags.cert === PEER_AUTHORITY) throw peerAuthority()
+    if (flags.cert === AUTHORITY) return replaceAuthority(admin, flags)
     const all = config.role === 'worker' ? WORKER_LEAVES : LEAVES
     const renewed = await admin.renewCertificates(leavesOf[flags.cert ?? ''] ?? all)
     if (flags.json) printJson({ renewed })
@@ -67,43 +78,75 @@ export class RefreshCerts extends NodeCommand {
   }
 }
 
-async function check({ dataDir }: NodeConfig, { json }: RefreshFlags): Promise<number> {
+async function check(config: NodeConfig, { json }: RefreshFlags): Promise<number> {
   const { readCertificateDates } = await import('../runtime/pki/dates.ts')
-  const dates = await readCertificateDates(nodePaths(dataDir).pki)
+  const { adminSocket, pki } = nodePaths(config.dataDir)
+  const dates = await readCertificateDates(pki)
+  const rotation = config.role === 'worker' ? null : await rotationOf(createAdminClient(adminSocket))
   const iso = (ms: number) => new Date(ms).toISOString()
-  if (json)
-    printJson(
-      dates.map(({ name, startMs, endMs }) => ({ name, notBefore: iso(startMs), notAfter: iso(endMs) })),
-    )
-  else print(renderDates(dates, systemClock.now()))
+  const certificates = dates.map(({ name, startMs, endMs }) => ({
+    name,
+    notBefore: iso(startMs),
+    notAfter: iso(endMs),
+  }))
+  if (json) printJson({ certificates, rotation: rotation ?? null })
+  else print([renderDates(dates, systemClock.now()), ...rotationLines(rotation)].join('\n'))
   return 0
 }
 
-async function replaceAuthority(
-  config: NodeConfig,
-  admin: AdminClient,
-  flags: RefreshFlags,
-): Promise<number> {
+/** Undefined when the daemon cannot say. */
+async function rotationOf(admin: AdminClient): Promise<AuthorityRotationStatus | null | undefined> {
+  return admin.authorityRotation().catch(() => undefined)
+}
+
+const rotationLines = (rotation: AuthorityRotationStatus | null | undefined): string[] =>
+  rotation ? ['', renderRotation(rotation)] : []
+
+async function replaceAuthority(admin: AdminClient, flags: RefreshFlags): Promise<number> {
   if (!flags.json && !flags.yes) remark(AUTHORITY_ADVICE)
   await confirm(AUTHORITY_QUESTION, flags)
   await admin.replaceAuthority()
-  await restart(config, flags)
+  await follow(admin, flags, rotation => rotation === null || rotation.inUse)
   if (flags.json) printJson({ replaced: true })
-  else print(`The cluster has a new authority, and ${config.nodeName} is Ready.\n${AUTHORITY_ADVICE}`)
+  else print(`Every node has the new authority and its certificates.\n${AUTHORITY_ADVICE}`)
   return 0
 }
 
-async function dropEarlier(config: NodeConfig, admin: AdminClient, flags: RefreshFlags): Promise<number> {
+async function dropEarlier(admin: AdminClient, flags: RefreshFlags): Promise<number> {
   const dropped = await admin.dropEarlierAuthority()
-  if (dropped) await restart(config, flags)
+  if (dropped) await follow(admin, flags, rotation => rotation === null)
   if (flags.json) printJson({ dropped })
   else print(dropped ? 'The earlier authority is not trusted any more.' : 'There is no earlier authority.')
   return 0
 }
 
-async function restart({ dataDir }: NodeConfig, { timeout }: RefreshFlags): Promise<void> {
-  const parts = await lifecycleOf(dataDir)
-  await stopNode(parts, { workloads: false })
-  const started = await startNode(parts)
-  await waitForStart(parts, { started, timeoutMs: timeout * 1000 })
+/** Says what is waited for, each time that it is something else. */
+async function follow(
+  admin: AdminClient,
+  { timeout, json }: RefreshFlags,
+  isDone: (rotation: AuthorityRotationStatus | null) => boolean,
+): Promise<void> {
+  const endMs = systemClock.monotonic() + timeout * 1000
+  let said = ''
+  for (;;) {
+    const rotation = await rotationOf(admin)
+    if (rotation !== undefined && isDone(rotation)) return
+    const text = rotation ? renderRotation(rotation) : 'The daemon does not answer now.'
+    if (systemClock.monotonic() > endMs) throw unfinished(text)
+    if (!json && text !== said) remark(text)
+    said = text
+    await sleep(systemClock, LOOK_MS)
+  }
 }
+
+const peerAuthority = (): Mk8sError =>
+  new Mk8sError('refused', 'the peer authority cannot be replaced while the cluster runs', {
+    why: 'it belongs to the generation of the cluster: another one keeps former members out',
+    hint: 'mk8s recover begins a new generation, with another peer authority, from one server; the others join again',
+  })
+
+const unfinished = (why: string): Mk8sError =>
+  new Mk8sError('timeout', 'the authority is not replaced everywhere yet', {
+    why,
+    hint: 'it goes on by itself; to see how far it is: mk8s refresh-certs --check',
+  })

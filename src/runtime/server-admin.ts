@@ -16,6 +16,7 @@ import type { MemberStatus } from './members/member-status.ts'
 import { reportNodeStatus } from './node-status-report.ts'
 import type { Api } from './server-api.ts'
 import type { ServerCertificates } from './server-certificates.ts'
+import type { Rotation } from './server-rotation.ts'
 import type { Supervisor } from './supervisor/supervisor.ts'
 
 /** What there is once the node knows its cluster. */
@@ -23,6 +24,7 @@ export interface RunningParts {
   readonly supervisor: Supervisor
   readonly api: Api
   readonly certificates: ServerCertificates
+  readonly rotation: Rotation
   readonly stopWorkloads: () => Promise<void>
   readonly addNode: (request: AddNodeRequest) => Promise<AddNodeAnswer>
   readonly removeNode: (request: RemovalRequest) => Promise<RemovalOutcome>
@@ -81,8 +83,9 @@ export function buildAdmin(needs: AdminNeeds): Component {
       datastore: needs.datastore,
       certificates: {
         renew: async names => ready().certificates.renewal.renewNow(names),
-        replaceAuthority: async () => ready().certificates.replaceAuthority(nodeNames(ready().api)),
-        dropEarlierAuthority: async () => ready().certificates.dropEarlierAuthority(),
+        rotation: async () => ready().rotation.status(),
+        replaceAuthority: async () => ready().rotation.begin(),
+        dropEarlierAuthority: async () => ready().rotation.dropEarlier(),
       },
       addNode: async request => ready().addNode(request),
       removeNode: async request => ready().removeNode(request),
@@ -101,11 +104,12 @@ const waiting = (): Mk8sError =>
     hint: 'start the other servers; or, when too many are lost for good: mk8s recover',
   })
 
-const nodeNames = ({ server }: Api): string[] =>
-  server.objects.list('', 'nodes').map(({ metadata }) => metadata.name ?? '')
-
-async function problemsOf({ api, certificates }: RunningParts, clock: Clock): Promise<Problem[]> {
+async function problemsOf({ api, certificates, rotation }: RunningParts, clock: Clock): Promise<Problem[]> {
   const { objects } = api.server
   const [nodes, pods] = [objects.list('', 'nodes') as Node[], objects.list('', 'pods') as Pod[]]
-  return [...findProblems({ nodes, pods, nowMs: clock.now() }), ...(await certificates.problems())]
+  return [
+    ...findProblems({ nodes, pods, nowMs: clock.now() }),
+    ...(await certificates.problems()),
+    ...rotation.problems(),
+  ]
 }

@@ -137,6 +137,7 @@ function openTo(shared: Shared, parts: ApiParts): Omit<Api, 'server'> {
   const { config, store, pki, clock, log } = shared
   const { server, authenticator, kubelets, bootstrapped } = parts
   const tls = listenerCertificates(pki)
+  const bootstrap = bootstrapComponent(shared, server, bootstrapped)
   const listeners = apiAddresses(config).map(host =>
     createHttpsListener({ apiServer: server, authenticator, host, port: config.ports.api, tls, clock, log }),
   )
@@ -148,11 +149,12 @@ function openTo(shared: Shared, parts: ApiParts): Omit<Api, 'server'> {
         memberId: config.memberId,
         server: { address: config.bindAddress, port: config.ports.api },
       }),
-      bootstrapComponent(shared, server, bootstrapped),
+      bootstrap,
     ],
     useCertificates(current) {
       for (const listener of listeners) listener.useCertificates(listenerCertificates(current))
       kubelets.useCertificates(current)
+      bootstrap.useCertificates(current)
     },
   }
 }
@@ -191,37 +193,60 @@ function listenerComponent(listeners: readonly HttpsListener[], server: ApiServe
   }
 }
 
-function bootstrapComponent(shared: Shared, server: ApiServer, state: { done: boolean }): Component {
-  const { config, cluster, pki } = shared
+function bootstrapComponent(
+  shared: Shared,
+  server: ApiServer,
+  state: { done: boolean },
+): Component & Pick<Api, 'useCertificates'> {
   const log = shared.log.child({ component: 'bootstrap' })
+  const ended = new AbortController()
+  let { pki } = shared
   let problems: readonly string[] = []
+  let writing: Promise<void> = Promise.resolve()
+  const write = async (signal: AbortSignal) => {
+    const report = await reconcileBootstrap({
+      transport: server.transportFor({ username: 'system:apiserver', groups: ['system:masters'] }),
+      objects: server.objects,
+      wanted: bootstrapObjects(bootstrapFacts(shared, pki)),
+      signal,
+    })
+    problems = report.problems
+    state.done ||= problems.length === 0
+    const { created, updated } = report
+    if (problems.length > 0)
+      log.error('objects that a cluster begins with could not be written', { problems })
+    else log.info('the objects that a cluster begins with are there', { created, updated })
+  }
   return {
     name: 'bootstrap',
     async prepare() {},
-    async start(signal) {
-      const report = await reconcileBootstrap({
-        transport: server.transportFor({ username: 'system:apiserver', groups: ['system:masters'] }),
-        objects: server.objects,
-        wanted: bootstrapObjects({
-          serviceIp: serviceIpOf(cluster),
-          serviceCidr: cluster.serviceCidr,
-          apiPort: config.ports.api,
-          clientCa: pki.authorities['cluster-ca'].certificate,
-          frontProxyCa: pki.authorities['front-proxy-ca'].certificate,
-        }),
-        signal,
-      })
-      problems = report.problems
-      state.done = problems.length === 0
-      if (!state.done) log.error('objects that a cluster begins with could not be written', { problems })
-      else
-        log.info('the objects that a cluster begins with are there', {
-          created: report.created,
-          updated: report.updated,
-        })
+    start: write,
+    async stop() {
+      ended.abort()
+      await writing
     },
-    async stop() {},
     health: () => ({ ok: state.done, reason: state.done ? '' : (problems[0] ?? 'not finished yet') }),
+    useCertificates(current) {
+      const isSame =
+        current.authorities['cluster-ca'].certificate === pki.authorities['cluster-ca'].certificate
+      pki = current
+      if (isSame || !state.done) return
+      writing = writing.then(() =>
+        write(ended.signal).catch(error =>
+          log.warn('extension API servers know the earlier authority', { error }),
+        ),
+      )
+    },
+  }
+}
+
+function bootstrapFacts({ config, cluster }: Shared, { authorities }: Pki) {
+  return {
+    serviceIp: serviceIpOf(cluster),
+    serviceCidr: cluster.serviceCidr,
+    apiPort: config.ports.api,
+    clientCa: authorities['cluster-ca'].certificate,
+    frontProxyCa: authorities['front-proxy-ca'].certificate,
   }
 }
 

@@ -3,7 +3,6 @@
  * them, so a server asks nobody.
  */
 import type { Clock } from '../base/clock.ts'
-import { Mk8sError } from '../base/errors.ts'
 import type { Log } from '../base/log.ts'
 import type { Random } from '../base/random.ts'
 import type { Problem } from '../client/node-status.ts'
@@ -14,7 +13,6 @@ import { updateKubeconfig } from './pki/kubeconfig.ts'
 import { LiveCertificates } from './pki/live-pki.ts'
 import { adminKubeconfig, peerPartsOf, pkiPartsOf } from './pki/node-facts.ts'
 import { ensurePeerCertificate, ensurePki, loadPki, type Pki } from './pki/pki.ts'
-import { dropEarlierAuthorities, replaceClusterAuthority } from './pki/refresh-authority.ts'
 import { type CertificateRenewal, certificateProblems, createCertificateRenewal } from './pki/renewal.ts'
 
 export interface CertificateParts {
@@ -38,10 +36,6 @@ export interface ServerCertificates {
   readonly renewal: CertificateRenewal
   /** For `mk8s status`. */
   problems(): Promise<readonly Problem[]>
-  /** Replaces the cluster authority of a cluster of one node; in use after a restart of the daemon. */
-  replaceAuthority(nodeNames: readonly string[]): Promise<void>
-  /** Ends the trust in the authority before it; in use after a restart. False when there is none. */
-  dropEarlierAuthority(): Promise<boolean>
 }
 
 /** Certificates that are due, or lack an address, are renewed before this resolves: listeners start with good ones. */
@@ -49,6 +43,8 @@ export async function buildCertificates(
   parts: CertificateParts & {
     readonly cluster: ClusterConfig
     readonly live: LiveCertificates<Pki>
+    /** Brings the authorities to where the cluster is with them; whether that changed anything. */
+    readonly applyRotation: () => Promise<boolean>
   },
 ): Promise<ServerCertificates> {
   const { config, cluster, live, clock } = parts
@@ -57,9 +53,9 @@ export async function buildCertificates(
   const renewal = createCertificateRenewal<Pki>({
     live,
     async renew(forced) {
-      const dropped = await dropEarlierAuthorities({ directory, clock })
+      const isOther = await parts.applyRotation()
       const { created, renewed } = await ensurePki({ ...pkiPartsOf(config, cluster, parts), renew: forced })
-      return [...created, ...renewed, ...(dropped ? ['cluster-ca'] : [])]
+      return [...created, ...renewed, ...(isOther ? ['cluster-ca'] : [])]
     },
     load: () => loadPki(directory),
     onRenewed: pki => writeKubeconfig(config, pki),
@@ -70,30 +66,7 @@ export async function buildCertificates(
     .renewNow()
     .catch(error => log.error('certificates could not be renewed before the start', { error }))
   writeKubeconfig(config, live.current)
-  return {
-    renewal,
-    problems: () => certificateProblems(directory, clock.now()),
-    async replaceAuthority(nodeNames) {
-      refuseWithOthers(config, nodeNames)
-      await replaceClusterAuthority({ ...parts, directory })
-      await ensurePki(pkiPartsOf(config, cluster, parts))
-      writeKubeconfig(config, await loadPki(directory))
-      log.warn('the cluster authority is replaced; the new one is in use after a restart')
-    },
-    dropEarlierAuthority: () => dropEarlierAuthorities({ directory, clock }, 0),
-  }
-}
-
-function refuseWithOthers({ nodeName }: NodeConfig, nodeNames: readonly string[]): void {
-  const others = nodeNames.filter(name => name !== nodeName)
-  if (others.length === 0) return
-  throw new Mk8sError('refused', 'the authority of a cluster of several nodes cannot be replaced yet', {
-    why: `${others.join(', ')} would trust the old one only, and leave the cluster`,
-    hint:
-      'authorities live ten years; leaf certificates are renewed by themselves. If the key is known to others: ' +
-      'mk8s leave on the other nodes, mk8s refresh-certs --cert ca.crt here, then let them join again',
-    fields: { others },
-  })
+  return { renewal, problems: () => certificateProblems(directory, clock.now()) }
 }
 
 /** The file keeps what its user changed in it, such as further servers. */

@@ -9,7 +9,12 @@ import type { Node } from '../kube/types.ts'
 import type { ApiServer } from './apiserver/apiserver.ts'
 import { addNode } from './join/add-node.ts'
 import type { NodeDirectory } from './join/attempts.ts'
-import { createJoinServer, type JoinServer, type ServerCredentials } from './join/join-server.ts'
+import {
+  createJoinServer,
+  type JoinServer,
+  type PeerRoute,
+  type ServerCredentials,
+} from './join/join-server.ts'
 import type { NodeAddresses } from './join/renewals.ts'
 import { createTokenKeeper } from './join/token-keeper.ts'
 import { MEMBER_PATH } from './members/member-answer.ts'
@@ -17,6 +22,7 @@ import { readMembers } from './members/member-table.ts'
 import { MOVED_PATH, takeMove } from './members/moved-member.ts'
 import type { LiveCertificates } from './pki/live-pki.ts'
 import type { Pki } from './pki/pki.ts'
+import { certificatesIn } from './pki/validity.ts'
 import { ENTRY_FORMAT_VERSION } from './raft/entry.ts'
 import { type Shared, serviceIpOf } from './server-api.ts'
 import { type Members, peerCredentialsOf } from './server-members.ts'
@@ -25,6 +31,8 @@ export interface JoinNeeds extends Shared {
   readonly server: ApiServer
   readonly members: Members
   readonly live: LiveCertificates<Pki>
+  /** Hands out the next authority's key to other servers while the authority is being replaced. */
+  readonly nextKeyRoute: PeerRoute
   readonly removeNode: (request: RemovalRequest) => Promise<RemovalOutcome>
 }
 
@@ -48,6 +56,7 @@ export function buildJoin(needs: JoinNeeds): Join {
     peerRoutes: [
       { method: 'GET', path: MEMBER_PATH, handle: async () => needs.members.status.self() },
       { method: 'POST', path: MOVED_PATH, handle: ({ body }) => takeMove(store, body) },
+      needs.nextKeyRoute,
     ],
     nodeAddresses: nodeAddresses(needs),
     removeNode: needs.removeNode,
@@ -91,7 +100,9 @@ function followCertificates(listener: JoinServer, live: LiveCertificates<Pki>): 
 }
 
 function serverCredentials({ authorities, leaves }: Pki): ServerCredentials {
-  const { certificate, key } = leaves.apiserver
+  const { certificate: chain, key } = leaves.apiserver
+  // Joiners look for the authority whose fingerprint they have right behind the server's own certificate.
+  const [certificate = chain] = certificatesIn(chain)
   return { certificate, key, authority: authorities['cluster-ca'].certificate }
 }
 

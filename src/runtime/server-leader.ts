@@ -10,6 +10,8 @@ import { createEndpointKeeper } from './apiserver/bootstrap/bootstrap.ts'
 import type { UserInfo } from './apiserver/user.ts'
 import { createControllers, DEFAULT_SETTINGS } from './controllers/controllers.ts'
 import { createServerLabels } from './members/server-labels.ts'
+import type { LiveCertificates } from './pki/live-pki.ts'
+import type { Pki } from './pki/pki.ts'
 import { createScheduler } from './scheduler/scheduler.ts'
 import type { Shared } from './server-api.ts'
 
@@ -24,8 +26,12 @@ const MEMBERS: UserInfo = {
 }
 const SCHEDULER: UserInfo = { username: 'system:kube-scheduler', groups: ['system:authenticated'] }
 
-export function leaderDutiesOf(shared: Shared, server: ApiServer, term: number): readonly Component[] {
-  const { clock, random, cluster, pki, model } = shared
+export interface LeaderNeeds extends Shared {
+  readonly live: LiveCertificates<Pki>
+}
+
+export function leaderDutiesOf(shared: LeaderNeeds, server: ApiServer, term: number): readonly Component[] {
+  const { clock, random, cluster, live, model } = shared
   const log = shared.log.child({ component: 'controllers' })
   const client = new KubeClient(server.transportFor(CONTROLLER_MANAGER), { userAgent: 'mk8s/informers' })
   // A leader has applied everything that was written before its term; it need not ask the others.
@@ -41,7 +47,10 @@ export function leaderDutiesOf(shared: Shared, server: ApiServer, term: number):
       podCidr: cluster.podCidr,
       serviceCidr: cluster.serviceCidr,
       nodeMonitorGraceMs: failoverTimes(cluster.failover).nodeMonitorGraceMs,
-      clusterCaPem: pki.authorities['cluster-ca'].certificate,
+      get clusterCaPem() {
+        return live.current.authorities['cluster-ca'].certificate
+      },
+      onClusterCa: listener => live.onChange(listener),
     },
     term,
     model,

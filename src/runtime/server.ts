@@ -31,6 +31,7 @@ import { buildJoin } from './server-join.ts'
 import { leaderDutiesOf } from './server-leader.ts'
 import { buildMembers, type Members, peerCredentialsOf } from './server-members.ts'
 import { buildNode, kubeletCertificates, serverNodeParts } from './server-node.ts'
+import { buildNextKeyRoute, buildRotation, buildRotationFollower } from './server-rotation.ts'
 import { openRaftStore, type PeerOptions, type RaftStore } from './store/raft-store.ts'
 import { createSupervisor } from './supervisor/supervisor.ts'
 
@@ -166,7 +167,10 @@ async function buildNodeParts(
   const { config, clock, random, log } = parts
   const model = parseModel(readAsset('model.json'))
   const cluster = await settleClusterConfig(store, () => parts.clusterInit().cluster)
-  const certificates = await buildCertificates({ ...parts, cluster, live })
+  const renewNow = (forced: readonly string[]) => certificates.renewal.renewNow(forced)
+  const follower = buildRotationFollower({ ...parts, store, live, renewNow })
+  const applyRotation = () => follower.apply()
+  const certificates = await buildCertificates({ ...parts, cluster, live, applyRotation })
   const shared = { config, cluster, store, model, pki: live.current, clock, random, log }
   const api = buildApi(shared, parts.onFatal)
   const { server } = api
@@ -180,14 +184,17 @@ async function buildNodeParts(
   const { stopWorkloads } = node
   const removeNode = (request: RemovalRequest) =>
     members.removeNode(request, { cluster, server, stopWorkloads })
-  const joining = buildJoin({ ...shared, server, members, live, removeNode })
+  const rotation = buildRotation({ ...shared, server, follower })
+  const nextKeyRoute = buildNextKeyRoute({ config, live })
+  const joining = buildJoin({ ...shared, server, members, live, removeNode, nextKeyRoute })
   const duties = createLeaderDuties({
     store,
     clock,
     dutiesOf: term => [
       members.keeperOf(term, { cluster, server }),
       joining.keeperOf(term),
-      ...leaderDutiesOf(shared, server, term),
+      rotation.keeperOf(term),
+      ...leaderDutiesOf({ ...shared, live }, server, term),
     ],
     log: log.child({ component: 'leader' }),
   })
@@ -195,12 +202,12 @@ async function buildNodeParts(
   const manifests = isFounding && isFirstStart(store) ? [firstManifests(parts, store, api, shared)] : []
   const components = [
     ...[...api.components, ...datastore.components, ...node.components, duties, ...manifests],
-    certificates.renewal,
+    ...[certificates.renewal, follower],
   ]
   const supervisor = createSupervisor({ components, clock, log: log.child({ component: 'supervisor' }) })
   return {
     ...{ supervisor, api, certificates, stopWorkloads, listener: joining.listener, addNode: joining.addNode },
-    removeNode,
+    ...{ removeNode, rotation },
   }
 }
 

@@ -12,9 +12,11 @@ import { createAdminServer, type DatastoreHandlers } from './admin/admin.ts'
 import { type JoinFile, readJoinFile } from './join/join-file.ts'
 import { writeServers } from './network/api-servers.ts'
 import { reportNodeStatus } from './node-status-report.ts'
+import { WORKER_LEAVES } from './pki/authorities.ts'
 import type { LiveCertificates } from './pki/live-pki.ts'
 import { type CertificateRenewal, certificateProblems } from './pki/renewal.ts'
 import type { WorkerPki } from './pki/worker-certificates.ts'
+import { createWorkerAuthority } from './rotation/worker-authority.ts'
 import type { Server, ServerParts } from './server.ts'
 import { createSupervisor, type Supervisor } from './supervisor/supervisor.ts'
 import { buildWorkerCertificates } from './worker-certificates.ts'
@@ -38,8 +40,16 @@ export async function startWorkerNode(parts: WorkerParts): Promise<Server> {
   })
   rememberServers(config, joined)
   const node = buildWorkerNode({ config, cluster: joined.cluster, live, clock, random, log })
+  const authority = createWorkerAuthority({
+    ...{ clock, random },
+    nodeName: config.nodeName,
+    transport: node.kubeletTransport,
+    trusted: () => live.current.clusterAuthority,
+    renew: () => renewal.renewNow(WORKER_LEAVES),
+    log: log.child({ component: 'authority' }),
+  })
   const supervisor = createSupervisor({
-    components: [...node.components, renewal],
+    components: [...node.components, renewal, authority],
     clock,
     log: log.child({ component: 'supervisor' }),
   })

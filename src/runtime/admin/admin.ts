@@ -9,6 +9,7 @@ import type { Component, Health } from '../../base/component.ts'
 import { Mk8sError, messageOf, systemCodeOf } from '../../base/errors.ts'
 import type { Log } from '../../base/log.ts'
 import type { AddNodeAnswer, AddNodeRequest } from '../../client/add-node.ts'
+import type { AuthorityRotationStatus } from '../../client/authority-rotation.ts'
 import type {
   DatastoreCheck,
   DatastoreCompaction,
@@ -50,7 +51,9 @@ export interface AdminHandlers {
 export interface CertificateHandlers {
   /** Renews these leaves, and whatever else is due; resolves to the names of what is new and in use. */
   renew(names: readonly string[]): Promise<readonly string[]>
-  /** What it changes is in use after a restart. Absent on a worker. */
+  /** Of an authority that is being replaced, or null. Absent on a worker, as the others. */
+  rotation?(): Promise<AuthorityRotationStatus | null>
+  /** Begins it; the cluster goes on with it by itself. */
   replaceAuthority?(): Promise<void>
   dropEarlierAuthority?(): Promise<boolean>
 }
@@ -172,7 +175,8 @@ async function route(
     return { stopping: true }
   }
   if (path === 'POST /v1/remove-node') return removeNode(handlers, query)
-  if (path.startsWith('POST /v1/certificates/')) return routeCertificates(handlers.certificates, path, query)
+  if (/^(GET|POST) \/v1\/certificates\//.test(path))
+    return routeCertificates(handlers.certificates, path, query)
   return routeDatastore(handlers.datastore, path)
 }
 
@@ -188,12 +192,13 @@ async function routeCertificates(
     })
   if (path === 'POST /v1/certificates/renew')
     return { renewed: await certificates.renew(query.getAll('name')) }
-  const { replaceAuthority, dropEarlierAuthority } = certificates
-  if (replaceAuthority === undefined || dropEarlierAuthority === undefined)
+  const { rotation, replaceAuthority, dropEarlierAuthority } = certificates
+  if (rotation === undefined || replaceAuthority === undefined || dropEarlierAuthority === undefined)
     throw new Mk8sError('refused', 'a worker holds no authority', { hint: 'run the command on a server' })
+  if (path === 'GET /v1/certificates/authority') return { rotation: await rotation() }
   if (path === 'POST /v1/certificates/authority') {
     await replaceAuthority()
-    return { replaced: true }
+    return { begun: true }
   }
   if (path === 'POST /v1/certificates/drop-earlier') return { dropped: await dropEarlierAuthority() }
   return undefined

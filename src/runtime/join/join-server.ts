@@ -33,6 +33,8 @@ export interface ServerCredentials {
 export interface PeerRoute {
   readonly method: 'GET' | 'POST'
   readonly path: string
+  /** Only for who is called so; others are as good as unknown. */
+  readonly clientName?: string
   /** Resolves to what is answered, as JSON. Thrown `Mk8sError`s reach the other side as such. */
   handle(request: { readonly query: URLSearchParams; readonly body: unknown }): Promise<object>
 }
@@ -174,6 +176,8 @@ class Listener implements JoinServer {
     if (isServer(request.socket as TLSSocket)) {
       const route = this.#parts.peerRoutes.find(each => each.method === request.method && each.path === path)
       if (route === undefined) return { status: 404, body: { error: { message: 'no such path' } } }
+      const { clientName } = route
+      if (clientName !== undefined && nameOf(request.socket as TLSSocket) !== clientName) return unauthorized
       const body = request.method === 'POST' ? await readJson(request) : null
       return { status: 200, body: await route.handle({ query: url.searchParams, body }) }
     }
@@ -283,6 +287,8 @@ function isServer(socket: TLSSocket): boolean {
   const organization: unknown = socket.getPeerCertificate().subject?.O
   return Array.isArray(organization) ? organization.includes(MASTERS) : organization === MASTERS
 }
+
+const nameOf = (socket: TLSSocket): unknown => socket.getPeerCertificate().subject?.CN
 
 const BEARER = /^Bearer ([0-9a-f]{1,128})$/
 

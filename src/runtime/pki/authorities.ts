@@ -18,6 +18,9 @@ export type LeafName = (typeof LEAVES)[number]
 export const WORKER_LEAVES = ['kubelet', 'kubelet-client', 'proxy-client'] as const
 export type WorkerLeafName = (typeof WORKER_LEAVES)[number]
 
+/** What API servers call themselves where they are clients; administrators are in the same group. */
+export const API_SERVER_CLIENT = 'kube-apiserver-kubelet-client'
+
 export interface LeafPlan {
   readonly name: LeafName | WorkerLeafName
   readonly authority: AuthorityName
@@ -57,7 +60,7 @@ export function planLeaves(facts: LeafFacts): readonly LeafPlan[] {
     {
       name: 'apiserver-kubelet-client',
       authority: 'cluster-ca',
-      commonName: 'kube-apiserver-kubelet-client',
+      commonName: API_SERVER_CLIENT,
       organization: 'system:masters',
       ...client,
     },

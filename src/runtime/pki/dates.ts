@@ -8,7 +8,7 @@ import { readIfThere } from './files.ts'
 import { certificatesIn, endOf, startOf } from './validity.ts'
 
 export interface CertificateDates {
-  /** `apiserver`, `cluster-ca`; the second and later ones of a bundle are `cluster-ca (earlier)`. */
+  /** `apiserver`, `cluster-ca`; others of a bundle are `cluster-ca (earlier)` or `cluster-ca (next)`. */
   readonly name: string
   readonly isAuthority: boolean
   readonly startMs: number
@@ -32,10 +32,12 @@ async function datesOf(directory: string, name: string): Promise<CertificateDate
   const path = join(directory, `${name}.crt`)
   const pem = (await readIfThere(path)) ?? ''
   try {
-    return certificatesIn(pem).map((block, at) => {
-      const certificate = new X509Certificate(block)
+    const certificates = certificatesIn(pem).map(block => new X509Certificate(block))
+    return certificates.map((certificate, at) => {
+      const isNext = certificates.slice(0, at).some(each => startOf(each) < startOf(certificate))
+      const remark = at === 0 ? '' : isNext ? ' (next)' : ' (earlier)'
       return {
-        name: at === 0 ? name : `${name} (earlier)`,
+        name: `${name}${remark}`,
         isAuthority: isAuthorityName(name),
         startMs: startOf(certificate),
         endMs: endOf(certificate),

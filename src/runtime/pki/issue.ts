@@ -58,6 +58,34 @@ export async function issueAuthority(
   return { certificate: pem(certificate.toString('pem')), key }
 }
 
+/** The key of `next` in a certificate of the authority before it: who trusts that one gets to the next one by it. */
+export async function issueCross(
+  next: string,
+  options: { readonly authority: PemPair; readonly validity: Validity; readonly random: Random },
+): Promise<string> {
+  const x509 = await loadX509()
+  const subject = new x509.X509Certificate(signerOf(next).toString())
+  const issuer = new x509.X509Certificate(signerOf(options.authority.certificate).toString())
+  const signer = await cryptoKeys(options.authority.key)
+  const usage = x509.KeyUsageFlags
+  const certificate = await x509.X509CertificateGenerator.create({
+    serialNumber: serialNumber(options.random),
+    subject: subject.subjectName.toJSON(),
+    issuer: issuer.subjectName.toJSON(),
+    ...options.validity,
+    signingAlgorithm: ALGORITHM,
+    publicKey: subject.publicKey,
+    signingKey: signer.privateKey,
+    extensions: [
+      new x509.BasicConstraintsExtension(true, 0, true),
+      new x509.KeyUsagesExtension(usage.keyCertSign, true),
+      await x509.AuthorityKeyIdentifierExtension.create(issuer.publicKey),
+      await x509.SubjectKeyIdentifierExtension.create(subject.publicKey),
+    ],
+  })
+  return pem(certificate.toString('pem'))
+}
+
 /** A leaf certificate for `key` (the private or the public one, PEM), signed by `authority`. Returns its PEM. */
 export async function issueLeaf(
   plan: LeafPlan,

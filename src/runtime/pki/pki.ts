@@ -1,6 +1,6 @@
 /**
  * The door of the pki: makes what a node's pki directory lacks, renews what runs out, and reads it for the
- * daemon. An authority is made once here; refresh-authority.ts replaces it when it is told to.
+ * daemon. An authority is made once here; refresh-authority.ts is for its successor.
  */
 import { createPrivateKey, createPublicKey, X509Certificate } from 'node:crypto'
 import { join } from 'node:path'
@@ -18,7 +18,7 @@ import {
 } from './authorities.ts'
 import { type FileToWrite, makePrivateDirectory, pairPaths, readIfThere, writeFilesDurably } from './files.ts'
 import { generateKey, issueAuthority, issueLeaf, type PemPair } from './issue.ts'
-import { finishReplacement } from './refresh-authority.ts'
+import { finishReplacement, readCross } from './refresh-authority.ts'
 import { AUTHORITY_DAYS, endOf, isDue, LEAF_DAYS, signerOf, validityFrom } from './validity.ts'
 
 export type { PemPair } from './issue.ts'
@@ -81,13 +81,21 @@ export async function loadPki(directory: string): Promise<Pki> {
     const pairs = await Promise.all(names.map(async name => [name, await mustReadPair(directory, name)]))
     return Object.fromEntries(pairs)
   }
-  const [authorities, leaves, privateKey, publicKey] = await Promise.all([
+  const [authorities, leaves, privateKey, publicKey, cross] = await Promise.all([
     read(AUTHORITIES),
     read(LEAVES),
     mustRead(join(directory, 'service-account.key')),
     mustRead(join(directory, 'service-account.pub')),
+    readCross(directory),
   ])
-  return { authorities, leaves, serviceAccount: { privateKey, publicKey } }
+  return { authorities, leaves: shownWith(cross, leaves), serviceAccount: { privateKey, publicKey } }
+}
+
+/** Clients that know the authority before the present one only get from the API server's certificate to it. */
+function shownWith(cross: string | null, leaves: Record<LeafName, PemPair>): Record<LeafName, PemPair> {
+  if (cross === null) return leaves
+  const { certificate, key } = leaves.apiserver
+  return { ...leaves, apiserver: { certificate: `${certificate}${cross}`, key } }
 }
 
 type Report = { created: string[]; renewed: string[]; kept: string[] }

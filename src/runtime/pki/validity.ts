@@ -1,5 +1,5 @@
 /** From when to when certificates are valid, and when they are due to be renewed. Pure. */
-import { X509Certificate } from 'node:crypto'
+import { createHash, X509Certificate } from 'node:crypto'
 
 export interface Validity {
   readonly notBefore: Date
@@ -45,4 +45,10 @@ export function certificatesIn(pem: string): readonly string[] {
 /** The one that signs, of an authority's certificates. */
 export function signerOf(pem: string): X509Certificate {
   return new X509Certificate(certificatesIn(pem)[0] ?? pem)
+}
+
+/** Which certificates those are, in their order: the beginnings of their SHA-256 sums. */
+export function nameOfBundle(certificates: readonly string[]): string {
+  const sumOf = (pem: string) => createHash('sha256').update(new X509Certificate(pem).raw).digest('hex')
+  return certificates.map(pem => sumOf(pem).slice(0, 16)).join('+')
 }

@@ -27,6 +27,12 @@ export function createRootCaPublisher(context: ControllerContext): Controller {
     context,
     sources: [
       keysFrom(namespaces, namespace => [keyOf(namespace)]),
+      {
+        subscribe: add =>
+          context.settings.onClusterCa?.(() => {
+            for (const namespace of namespaces.list()) add(keyOf(namespace))
+          }) ?? (() => {}),
+      },
       keysFrom(configMaps, map => (map.metadata.name === ROOT_CA_NAME ? [map.metadata.namespace ?? ''] : [])),
     ],
     async reconcile(name, signal) {

@@ -12,6 +12,8 @@ export interface ControllerSettings {
   readonly serviceCidr: string
   /** PEM of the authority that pods check the API server with. */
   readonly clusterCaPem: string
+  /** Called when that has become another; returns an unsubscribe. */
+  readonly onClusterCa?: (listener: () => void) => () => void
   /** A node that is silent for so long is unknown. */
   readonly nodeMonitorGraceMs: number
   /** The same for a node that has never posted its status. */

@@ -12,12 +12,15 @@ import { updateKubeconfig } from '../../../../src/runtime/pki/kubeconfig.ts'
 import { LiveCertificates } from '../../../../src/runtime/pki/live-pki.ts'
 import { ensurePki, loadPki, type Pki, type PkiParts } from '../../../../src/runtime/pki/pki.ts'
 import {
-  dropEarlierAuthorities,
   finishReplacement,
-  replaceClusterAuthority,
+  forgetComingAuthority,
+  keepComingAuthority,
+  prepareNextAuthority,
+  readAuthorities,
+  setAuthorities,
 } from '../../../../src/runtime/pki/refresh-authority.ts'
 import { certificateProblems, createCertificateRenewal } from '../../../../src/runtime/pki/renewal.ts'
-import { certificatesIn, isDue } from '../../../../src/runtime/pki/validity.ts'
+import { isDue } from '../../../../src/runtime/pki/validity.ts'
 import { ManualClock } from '../../../support/manual-clock.ts'
 import { until } from '../../../support/until.ts'
 
@@ -131,27 +134,63 @@ test('certificates that end within two weeks are problems with a remedy', async 
   assert.equal(ended?.reason, 'CertificateExpired')
 })
 
-test('a replaced authority signs anew, the earlier one is trusted for a week and then dropped', async context => {
+test('a next authority is trusted, signs, and is then the only one; who knows the earlier one still gets to it', async context => {
   const parts = partsIn(context)
+  const { directory } = parts
   await ensurePki(parts)
-  const before = await loadPki(parts.directory)
-  await replaceClusterAuthority(parts)
+  const before = await loadPki(directory)
+  const earlier = before.authorities['cluster-ca'].certificate
+  const { certificate: next, cross } = await prepareNextAuthority(parts)
+  assert.equal((await prepareNextAuthority(parts)).certificate, next)
+  assert.equal(await setAuthorities(directory, [earlier, next]), true)
+  assert.equal(await setAuthorities(directory, [earlier, next]), false)
+  assert.deepEqual((await ensurePki(parts)).renewed, [])
+  await setAuthorities(directory, [next, earlier], cross)
   assert.deepEqual([...(await ensurePki(parts)).renewed].sort(), [
     'admin',
     'apiserver',
     'apiserver-kubelet-client',
     'kubelet',
   ])
-  const after = await loadPki(parts.directory)
-  const [signer = '', earlier = ''] = certificatesIn(after.authorities['cluster-ca'].certificate)
-  assert.equal(earlier, before.authorities['cluster-ca'].certificate)
-  assert.ok(leafOf(after).verify(new X509Certificate(signer).publicKey))
+  const after = await loadPki(directory)
+  assert.ok(leafOf(after).verify(new X509Certificate(next).publicKey))
   assert.deepEqual(after.authorities['peer-ca'], before.authorities['peer-ca'])
-  assert.equal(await dropEarlierAuthorities(later(parts, 6 * DAY_MS)), false)
-  assert.equal(await dropEarlierAuthorities(later(parts, 7 * DAY_MS)), true)
-  assert.equal((await loadPki(parts.directory)).authorities['cluster-ca'].certificate, signer)
+  for (const ca of [earlier, next, `${next}${earlier}`])
+    assert.equal(await handshake(context, after, ca), 'good')
+  await setAuthorities(directory, [next])
+  await forgetComingAuthority(directory)
+  assert.deepEqual(await readAuthorities(directory), { trusted: [next], coming: null })
+  const last = await loadPki(directory)
   assert.deepEqual((await ensurePki(parts)).renewed, [])
+  assert.equal(await handshake(context, last, next), 'good')
+  assert.notEqual(await handshake(context, last, earlier), 'good')
 })
+
+test('a key that is not that of the next authority is not taken, nor is one that is not here signed with', async context => {
+  const parts = partsIn(context)
+  const other = partsIn(context)
+  await Promise.all([ensurePki(parts), ensurePki(other)])
+  const { certificate } = await prepareNextAuthority(other)
+  const { key } = (await loadPki(other.directory)).authorities['cluster-ca']
+  await assert.rejects(keepComingAuthority(parts.directory, { certificate, key }), /does not belong/)
+  await assert.rejects(setAuthorities(parts.directory, [certificate]), /is not here/)
+})
+
+/** 'good', or why a client that trusts `ca` does not believe the API server. */
+async function handshake(context: TestContext, pki: Pki, ca: string): Promise<string> {
+  const { certificate: cert, key } = pki.leaves.apiserver
+  const server = createServer({ cert, key }, socket => socket.end())
+  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+  context.after(() => server.close())
+  const { port } = server.address() as { port: number }
+  return new Promise(resolve => {
+    const socket = connect({ port, host: '127.0.0.1', ca }, () => {
+      resolve('good')
+      socket.end()
+    })
+    socket.on('error', error => resolve(error.message))
+  })
+}
 
 test('an exchange of the authority that was cut off is finished, or forgotten, by the next look', async context => {
   const parts = partsIn(context)

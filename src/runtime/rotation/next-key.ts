@@ -1,0 +1,84 @@
+/**
+ * How the next authority's key gets from server to server: over the join listener, by mutual TLS, to whoever shows
+ * the certificate of an API server and to nobody else. An administrator's certificate does not do.
+ */
+import { X509Certificate } from 'node:crypto'
+import { bracketed } from '../../base/bracketed.ts'
+import { Mk8sError, messageOf } from '../../base/errors.ts'
+import { HttpsTransport } from '../../client/https-transport.ts'
+import type { PeerRoute } from '../join/join-server.ts'
+import type { MemberCredentials } from '../members/member-client.ts'
+import type { MemberAddress } from '../members/member-record.ts'
+import { API_SERVER_CLIENT } from '../pki/authorities.ts'
+import type { PemPair } from '../pki/issue.ts'
+import { nameOfBundle } from '../pki/validity.ts'
+
+const NEXT_KEY_PATH = '/v1/authority/next'
+/** A name that every server's certificate has, whatever its address. */
+const SERVER_NAME = 'kubernetes'
+const ANSWER_BYTES_MAX = 64 * 1024
+
+/** `next` has the pair of the next authority, whether it signs already or not; null where it is not here. */
+export function nextKeyRoute(next: () => Promise<readonly PemPair[]>): PeerRoute {
+  return {
+    method: 'GET',
+    path: NEXT_KEY_PATH,
+    clientName: API_SERVER_CLIENT,
+    async handle({ query }) {
+      const wanted = query.get('name')
+      const found = (await next()).find(({ certificate }) => nameOfBundle([certificate]) === wanted)
+      if (found === undefined) throw new Mk8sError('refused', 'this server has no such authority')
+      return { key: found.key }
+    },
+  }
+}
+
+/** Asks the servers in turn. Rejects when none of them has it. */
+export async function fetchNextKey(
+  certificate: string,
+  servers: readonly MemberAddress[],
+  credentials: MemberCredentials,
+  signal: AbortSignal,
+): Promise<PemPair> {
+  let why = 'there is no other server'
+  for (const server of servers) {
+    try {
+      return { certificate, key: await ask(server, certificate, credentials, signal) }
+    } catch (error) {
+      why = messageOf(error)
+    }
+  }
+  throw new Mk8sError('api/unreachable', 'no server hands out the key of the next authority', { why })
+}
+
+async function ask(
+  { host, port }: MemberAddress,
+  certificate: string,
+  credentials: MemberCredentials,
+  signal: AbortSignal,
+): Promise<string> {
+  const server = `https://${bracketed(host)}:${port}`
+  const transport = new HttpsTransport({ server, serverName: SERVER_NAME, ...credentials })
+  const query = new URLSearchParams({ name: nameOfBundle([new X509Certificate(certificate).toString()]) })
+  try {
+    const { status, body } = await transport.request({ method: 'GET', path: NEXT_KEY_PATH, query, signal })
+    const answer = JSON.parse(await readText(body)) as { key?: unknown }
+    if (status !== 200 || typeof answer.key !== 'string')
+      throw new Mk8sError('api/unreachable', `the server at ${host} answered ${status}`)
+    return answer.key
+  } finally {
+    transport.close()
+  }
+}
+
+async function readText(body: Uint8Array | AsyncIterable<Uint8Array>): Promise<string> {
+  if (body instanceof Uint8Array) return Buffer.from(body).toString('utf8')
+  const chunks: Uint8Array[] = []
+  let size = 0
+  for await (const chunk of body) {
+    size += chunk.length
+    if (size > ANSWER_BYTES_MAX) throw new Error('the answer is too large')
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks).toString('utf8')
+}
