@@ -94,6 +94,7 @@ export function buildMembers(needs: MembersNeeds): Members {
       await Promise.allSettled(others.map(other => client.tellMove(other, moveOf(own), limit)))
     },
     isForgotten: (records, signal) => status.isForgotten(records, signal),
+    isCutOff: (records, signal) => status.isCutOff(records, signal),
     onRemoved: needs.onRemoved,
     clock,
     log,

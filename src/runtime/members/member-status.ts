@@ -37,6 +37,8 @@ export interface MemberStatus {
   ask(signal?: AbortSignal): Promise<readonly MemberAnswer[]>
   /** Whether a server that has a leader and knows more than this one says that this one is not in the cluster. */
   isForgotten(records: readonly MemberRecord[], signal: AbortSignal): Promise<boolean>
+  /** Whether one of them was made a new cluster, with a leader, that this server is not in: `mk8s recover` does that. */
+  isCutOff(records: readonly MemberRecord[], signal: AbortSignal): Promise<boolean>
   /** Whether the leader says that every server holds its role; false while there is none. */
   rolesSettled(signal?: AbortSignal): Promise<boolean>
 }
@@ -60,13 +62,18 @@ export function createMemberStatus(parts: MemberStatusParts): MemberStatus {
     const answers = await Promise.allSettled(others.map(record => client.ask(record, ends)))
     return answers.flatMap(answer => (answer.status === 'fulfilled' ? [answer.value] : []))
   }
+  // A server that was made a new cluster by a recovery says nothing about this one.
+  const askOwn = async (signal?: AbortSignal) => {
+    const { clusterId } = store.status()
+    return (await askAll(recordsNow(), signal)).filter(answer => answer.clusterId === clusterId)
+  }
   const judge = (answers: readonly MemberAnswer[], asked: boolean) =>
     judgeCluster({ self: withOwnRecord(self(), own, clock), answers, asked })
   return {
     self,
     brief: () => judge([], false),
-    collect: async signal => judge(await askAll(recordsNow(), signal), true),
-    ask: signal => askAll(recordsNow(), signal),
+    collect: async signal => judge(await askOwn(signal), true),
+    ask: askOwn,
     async isForgotten(records, signal) {
       const here = store.status()
       const answers = await askAll(records, signal)
@@ -78,12 +85,17 @@ export function createMemberStatus(parts: MemberStatusParts): MemberStatus {
           isWithout(own.id, theirs, configuration.voters),
       )
     },
+    async isCutOff(records, signal) {
+      const here = store.status()
+      const answers = await askAll(records, signal)
+      return answers.some(
+        ({ clusterId, leader, records: theirs, configuration }) =>
+          clusterId !== here.clusterId && leader !== 0 && isWithout(own.id, theirs, configuration.voters),
+      )
+    },
     async rolesSettled(signal) {
       const here = self()
-      const leading = leaderAmong([
-        here,
-        ...(here.leader === own.id ? [] : await askAll(recordsNow(), signal)),
-      ])
+      const leading = leaderAmong([here, ...(here.leader === own.id ? [] : await askOwn(signal))])
       return leading?.settled === true
     },
   }

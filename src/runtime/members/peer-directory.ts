@@ -45,6 +45,8 @@ export interface PeerDirectoryParts {
   readonly founding: boolean
   /** Whether another server that has a leader says that `own` is not in the cluster any more. */
   readonly isForgotten: (records: readonly MemberRecord[], signal: AbortSignal) => Promise<boolean>
+  /** Whether one of them was made a cluster of its own by a recovery, without `own`. */
+  readonly isCutOff?: (records: readonly MemberRecord[], signal: AbortSignal) => Promise<boolean>
   /** Where its record does not say yet that it has moved. */
   readonly movedTo?: (record: MemberRecord) => readonly MemberAddress[]
   /** Tells the others where this server is now, when it has moved and they cannot find it. */
@@ -81,6 +83,8 @@ class Directory implements PeerDirectory {
   #isTrue = false
   #problem = ''
   #removed = false
+  /** The others were asked once whether a recovery left this server behind while it was off. */
+  #askedForRecovery = false
   #stopping = false
   #leaderlessSinceMs: number | null = null
   #looking: Promise<void> | null = null
@@ -178,6 +182,7 @@ class Directory implements PeerDirectory {
     if (before?.leaving && !membersOf(membership).includes(own.id)) return this.#declareRemoved()
     if (before === undefined && this.#wasThere) return this.#declareRemoved()
     if (before !== undefined) this.#wasThere = true
+    if (await this.#isLeftBehind()) return this.#declareRemoved('the cluster was recovered without it')
     if (this.#hasLeader()) {
       if (!this.#isTrue || before === undefined) await this.#putRight()
     } else if (this.#isLeaderless() && this.#wasThere) {
@@ -186,6 +191,16 @@ class Directory implements PeerDirectory {
       const forgotten = await this.#parts.isForgotten(this.members(), this.#ended.signal)
       if (forgotten) this.#declareRemoved()
     }
+  }
+
+  /** Old servers that are started together would be a cluster again, with the same name and the same clients. */
+  async #isLeftBehind(): Promise<boolean> {
+    const members = this.members()
+    const { isCutOff, own } = this.#parts
+    if (this.#askedForRecovery || isCutOff === undefined || !members.some(({ id }) => id === own.id))
+      return false
+    this.#askedForRecovery = true
+    return await isCutOff(members, this.#ended.signal)
   }
 
   #hasLeader(): boolean {
@@ -235,18 +250,18 @@ class Directory implements PeerDirectory {
     })
   }
 
-  #declareRemoved(): void {
+  #declareRemoved(why = 'it has left, or was removed on another server'): void {
     if (this.#removed) return
     this.#removed = true
     const { own, log, onRemoved } = this.#parts
     log.error('this server is not in the cluster any more', { member: memberName(own.id) })
-    onRemoved(removedError(own.nodeName))
+    onRemoved(removedError(own.nodeName, why))
   }
 }
 
-const removedError = (nodeName: string): Mk8sError =>
+const removedError = (nodeName: string, why: string): Mk8sError =>
   new Mk8sError('node/removed', `the node ${nodeName} is not in the cluster any more`, {
-    why: 'it has left, or was removed on another server',
+    why,
     hint: 'mk8s uninstall; then mk8s join, with a new line from mk8s add-node on a server',
   })
 
