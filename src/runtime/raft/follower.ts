@@ -1,6 +1,6 @@
 /** What a member does with what its leader sends: appends and pieces of snapshots. */
 import { IncomingSnapshot } from './incoming-snapshot.ts'
-import type { MemberId, Message, MessageBody, SnapshotChunk } from './messages.ts'
+import type { MemberId, Message, MessageBody, SnapshotChunk, SnapshotPlace } from './messages.ts'
 import type { Outbox } from './outbox.ts'
 import type { RaftLog } from './raft-log.ts'
 import type { SafetyRules } from './rules.ts'
@@ -76,11 +76,20 @@ export class Follower {
       if (leader !== 0) this.#parts.send(leader, { type: 'snapshot-reply', id, next: outcome.next })
       return
     }
-    if (outcome.index > this.#log.committed) {
-      this.#log.restore(outcome)
-      this.#installing = true
-    }
+    this.#restore(outcome)
     if (leader !== 0) this.#acknowledge(leader, this.#log.committed)
+  }
+
+  /**
+   * Storing takes its time, in which a new leader may have sent what the snapshot holds and more. Then the log stays:
+   * what lies behind the snapshot may be acknowledged already.
+   */
+  #restore(snapshot: SnapshotPlace): void {
+    const { index, term } = snapshot
+    if (this.#log.termAt(index) === term) this.#log.commitTo(index)
+    if (index <= this.#log.committed) return
+    this.#log.restore(snapshot)
+    this.#installing = true
   }
 
   /** Says, once it is true on disk, that this member has the leader's log up to `index`. */

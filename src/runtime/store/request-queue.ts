@@ -22,6 +22,10 @@ const LOST_AFTER_MS = 1_000
 /** A leader that takes nothing for a moment, because it hands over, is asked again after this. */
 const ASK_AGAIN_MS = 100
 
+/** Names of reads are numbers below 2^53: which life of the process, and which of its questions. */
+const CONTEXTS_PER_LIFE = 2 ** 32
+const CONTEXT_LIVES = 2 ** 20
+
 export interface RequestQueueParts {
   readonly clock: Clock
   /** Identifies this life of this process among all that ever propose. */
@@ -56,7 +60,7 @@ export class RequestQueue {
   #unsentRead: { readonly context: number; readonly answer: Promise<number> } | null = null
   #readsAgain = false
   #lastRequest = 0
-  #lastContext = 0
+  #lastContext: number
   #bytes = 0
   #scheduled = false
   #sweep: Timer | null = null
@@ -66,6 +70,8 @@ export class RequestQueue {
 
   constructor(parts: RequestQueueParts) {
     this.#parts = parts
+    // An answer to a question of an earlier life must fit to none of this one: it may be older than the question.
+    this.#lastContext = (parts.proposer % CONTEXT_LIVES) * CONTEXTS_PER_LIFE
   }
 
   get inFlight(): number {

@@ -151,6 +151,8 @@ function checkpoint({ database }: Opened): void {
 }
 
 function defragment({ database, opening }: Opened): void {
+  // What SQLite has in its own log counts too.
+  database.checkpoint('TRUNCATE')
   const before = statSync(opening.path).size
   database.defragment()
   post({ type: 'defragmented', before, after: statSync(opening.path).size })

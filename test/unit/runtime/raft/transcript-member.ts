@@ -14,6 +14,7 @@ export class TranscriptMember {
   raft: Raft
   #applied: number
   #slow = false
+  #slowPieces = false
   /** Readys and pieces of snapshots that are not durable yet, while the disk is slow. */
   #writes: (() => void)[] = []
   #hardState: HardState
@@ -51,8 +52,10 @@ export class TranscriptMember {
     })
   }
 
-  beSlow(): void {
-    this.#slow = true
+  /** `pieces`: only pieces of snapshots take their time. */
+  beSlow(pieces: boolean): void {
+    this.#slow = !pieces
+    this.#slowPieces = true
   }
 
   persist(): (string | Message)[] {
@@ -63,6 +66,7 @@ export class TranscriptMember {
   crash(): (string | Message)[] {
     this.#writes = []
     this.#slow = false
+    this.#slowPieces = false
     this.#applied = this.#position.index
     this.raft = this.#start()
     return this.drain()
@@ -86,17 +90,17 @@ export class TranscriptMember {
     for (const read of ready.reads) said.push(`may read ${read.context} at ${read.index}`)
     for (const context of ready.refusedReads) said.push(`must ask again for read ${context}`)
     this.#applied = Math.max(this.#applied, restore?.index ?? 0, ready.committed.at(-1)?.index ?? 0)
-    this.#write(() => this.#makeDurable(ready))
+    this.#write(this.#slow, () => this.#makeDurable(ready))
     for (const { to, offset } of ready.snapshotReads) this.#readSnapshot(to, offset)
     for (const { snapshot, offset, data } of ready.snapshotChunks) {
       const end = offset + data.length
       said.push(`stores snapshot ${snapshot.id} bytes ${offset}..${end}`)
-      this.#write(() => this.raft.snapshotStored(snapshot.id, end))
+      this.#write(this.#slowPieces, () => this.raft.snapshotStored(snapshot.id, end))
     }
   }
 
-  #write(write: () => void): void {
-    if (this.#slow) this.#writes.push(write)
+  #write(slow: boolean, write: () => void): void {
+    if (slow) this.#writes.push(write)
     else write()
   }
 

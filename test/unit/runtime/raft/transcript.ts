@@ -17,7 +17,7 @@
  *   reverse, repeat               what is under way arrives in the opposite order; twice
  *   lose                          what is under way is lost
  *   drop 1>2 …                    messages on these links are lost from now on; `heal` ends it
- *   slow 1                        writes of member 1 become durable only with `persist 1`
+ *   slow 1 [pieces]               writes of member 1 (or only pieces of snapshots) become durable only with `persist 1`
  *   crash 1                       member 1 starts again from what was durable
  *   stabilize                     rounds of deliver until nothing is under way
  *   has 3 1 2                     member 3 tells member 1 that it has the log up to entry 2
@@ -70,7 +70,7 @@ class World {
       stalls: () => this.#with(id, raft => raft.setDiskStalls(true)),
       flushes: () => this.#with(id, raft => raft.setDiskStalls(false)),
       close: () => this.#with(id, raft => raft.linkClosed(Number(words[1]))),
-      slow: () => this.#member(id).beSlow(),
+      slow: () => this.#member(id).beSlow(words[1] === 'pieces'),
       persist: () => this.#drain(this.#member(id).persist(), id),
       crash: () => this.#drain(this.#member(id).crash(), id),
       has: () => this.#has(id, Number(words[1]), Number(words[2])),

@@ -60,16 +60,33 @@ test('what another member does not answer is asked again, but not what a local l
   const { clock, queue, asked, posted } = createQueue(led)
   const done = [outcome(queue.propose(command, {})), outcome(queue.readIndex())]
   await turn()
-  posted.splice(0)
+  const reads = posted.splice(0).flatMap(sent => sent.reads)
   clock.advance(1_000)
   await turn()
   const [again] = posted.splice(0)
-  assert.deepEqual([again?.proposals.map(({ request }) => request), again?.reads], [[1], [1]])
+  assert.deepEqual([again?.proposals.map(({ request }) => request), again?.reads], [[1], reads])
   led.mayLose = false
   clock.advance(3_000)
   await turn()
   assert.deepEqual(asked(), [])
   queue.applied(1, { kind: 'compacted' })
-  queue.readAnswered(1, 5)
+  for (const read of reads) queue.readAnswered(read, 5)
   assert.deepEqual(await Promise.all(done), ['done', 'done'])
+})
+
+test('an answer to a read of an earlier life of the process answers none of the present one', async () => {
+  const namesOf = async (proposer: number) => {
+    const posted: RaftRequests[] = []
+    const queue = new RequestQueue({
+      clock: new ManualClock(),
+      proposer,
+      post: requests => posted.push(requests),
+    })
+    void queue.readIndex().catch(() => {})
+    await turn()
+    return posted.flatMap(({ reads }) => reads)
+  }
+  const [earlier, present] = [await namesOf(2 ** 47 + 7), await namesOf(2 ** 47 + 8)]
+  assert.equal(present.length, 1)
+  assert.ok(present.every(read => Number.isSafeInteger(read) && !earlier.includes(read)))
 })
