@@ -9,6 +9,8 @@ import { encodeGrpcMessage, GrpcError, grpcCodes, parseGrpcTimeout } from './sta
 
 /** Messages of one stream that wait for the one before them; then the stream is not read any more. */
 const WAITING_MESSAGES_MAX = 32
+/** While so many bytes of answers wait for the client, its messages wait too. */
+const UNSENT_BYTES_MAX = 4 * 1024 * 1024
 /** Timers take at most so much. */
 const TIMEOUT_MS_MAX = 2 ** 31 - 1
 
@@ -159,7 +161,10 @@ export class Call implements StreamCall {
         void this.#work(handler)
       },
       onEnd: () => void this.#work(handler),
-      onDrain: () => this.#onDrain(),
+      onDrain: () => {
+        this.#onDrain()
+        void this.#work(handler)
+      },
       onClosed: () => {
         this.#close()
         handler.onClosed()
@@ -170,12 +175,13 @@ export class Call implements StreamCall {
   }
 
   async #work(handler: StreamHandler): Promise<void> {
-    if (this.#busy) return
+    if (this.#busy || this.unsentBytes > UNSENT_BYTES_MAX) return
     this.#busy = true
     try {
       for (let next = this.#waiting.shift(); next !== undefined; next = this.#waiting.shift()) {
         if (this.#ended) return
         await handler.onMessage(next)
+        if (this.unsentBytes > UNSENT_BYTES_MAX) return
       }
       if (this.#parts.stream.inputEnded) {
         this.end(this.#reader.isPartial ? new GrpcError(grpcCodes.internal, 'unexpected EOF') : undefined)
@@ -184,7 +190,7 @@ export class Call implements StreamCall {
       this.end(this.#describe(error))
     } finally {
       this.#busy = false
-      this.#parts.stream.resume()
+      if (this.#waiting.length <= WAITING_MESSAGES_MAX) this.#parts.stream.resume()
     }
   }
 

@@ -11,8 +11,12 @@ import { GrpcError, grpcCodes } from './status.ts'
 
 const CONNECTIONS_MAX = 512
 const HANDSHAKE_TIMEOUT_MS = 10_000
+/** Clients whose host is gone are noticed some time after so much silence. */
+const KEEP_ALIVE_MS = 60_000
 /** How long `close` lets calls end by themselves. */
 const CLOSE_GRACE_MS = 500
+
+const socketOptions = { noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_MS }
 
 export interface ServerTls {
   readonly cert: string
@@ -51,7 +55,7 @@ export class GrpcServer {
     this.#services = new Set([...parts.methods.keys()].map(path => path.split('/')[1] ?? ''))
     const { tls } = parts
     if (tls === undefined) {
-      this.#server = createServer({ noDelay: true }, socket => this.#keepConnection(socket, true))
+      this.#server = createServer(socketOptions, socket => this.#keepConnection(socket, true))
     } else {
       this.#server = secureServer(tls, socket => {
         const { subject } = socket.getPeerCertificate()
@@ -175,7 +179,7 @@ function secureServer({ cert, key, clientCa }: ServerTls, onSocket: (socket: TLS
     rejectUnauthorized: true,
     minVersion: 'TLSv1.2',
     ALPNProtocols: ['h2'],
-    noDelay: true,
+    ...socketOptions,
     handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
   } as const
   return createTlsServer(options, onSocket)

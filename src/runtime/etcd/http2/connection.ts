@@ -30,8 +30,10 @@ const CONNECTION_WINDOW_BYTES = 8 * 1024 * 1024
 /** A client may take back so many requests at once, and so many per second in the long run. */
 const RESETS_MAX = 1_000
 const RESETS_PER_SECOND = 50
-/** Answers to pings and settings that a client leaves lying. */
-const UNREAD_REPLIES_MAX = 1_000
+/** Answers to pings, refusals, headers: what a client that does not read may leave lying. */
+const UNREAD_BYTES_MAX = 4 * 1024 * 1024
+/** How long a client that broke the rules may take to read why its connection ends. */
+const FAREWELL_MS = 1_000
 
 export interface ConnectionParts {
   readonly socket: Duplex
@@ -53,7 +55,6 @@ export class Connection implements StreamPort {
   #window = WINDOW_BYTES_DEFAULT
   #streamWindow = WINDOW_BYTES_DEFAULT
   #ungranted = 0
-  #unreadReplies = 0
   #resets = { left: RESETS_MAX, at: 0 }
   #goingAway = false
   #over = false
@@ -130,6 +131,9 @@ export class Connection implements StreamPort {
     try {
       this.#reader.push(chunk, frame => {
         this.#onFrame(frame)
+        if (this.#output.unreadBytes > UNREAD_BYTES_MAX) {
+          throw new Http2Error(http2Errors.enhanceYourCalm, 'the client does not read')
+        }
         return !this.#over
       })
     } catch (error) {
@@ -285,7 +289,7 @@ export class Connection implements StreamPort {
       if (payload.readUInt16BE(at) === settings.streamWindow)
         this.#resizeWindows(payload.readUInt32BE(at + 2))
     }
-    this.#reply({ type: frameTypes.settings, flags: flags.ack })
+    this.#output.frame({ type: frameTypes.settings, flags: flags.ack })
   }
 
   #resizeWindows(bytes: number): void {
@@ -298,21 +302,13 @@ export class Connection implements StreamPort {
 
   #onPing({ flags: set, payload }: Frame): void {
     expectLength(payload, 8)
-    if ((set & flags.ack) === 0) this.#reply({ type: frameTypes.ping, flags: flags.ack }, payload)
-  }
-
-  #reply(start: { readonly type: number; readonly flags: number }, payload?: Buffer): void {
-    this.#output.frame(start, payload)
-    this.#unreadReplies = this.#output.blocked ? this.#unreadReplies + 1 : 0
-    if (this.#unreadReplies > UNREAD_REPLIES_MAX) {
-      throw new Http2Error(http2Errors.enhanceYourCalm, 'the client does not read')
-    }
+    if ((set & flags.ack) === 0) this.#output.frame({ type: frameTypes.ping, flags: flags.ack }, payload)
   }
 
   // ── the connection's own ───────────────────────────────────────────────────────────────────────────
 
   #drained(): void {
-    this.#output.blocked = false
+    this.#output.drained()
     this.#pumpAll()
   }
 
@@ -358,8 +354,11 @@ export class Connection implements StreamPort {
   #fail(error: Http2Error): void {
     this.#goAway(error.code)
     this.#output.flush()
-    this.#parts.socket.end()
-    this.#parts.socket.resume()
+    const { socket, clock } = this.#parts
+    socket.end()
+    socket.resume()
+    const farewell = clock.after(FAREWELL_MS, () => socket.destroy())
+    socket.once('close', () => farewell.cancel())
     this.#end()
   }
 

@@ -13,6 +13,8 @@ const TABLE_BYTES_MAX = 4_096
 const ENTRY_OVERHEAD_BYTES = 32
 /** Blocks that are remembered with what they mean, per connection. */
 const REMEMBERED_MAX = 32
+/** Larger ones are decoded each time. */
+const REMEMBERED_BYTES_MAX = 1_024
 /** No length in a block needs more than so many bytes behind its prefix. */
 const INTEGER_BYTES_MAX = 4
 
@@ -54,8 +56,8 @@ export class HeaderDecoder {
 
   /** Of a header that occurs several times the last one counts. */
   decode(block: Buffer): Headers {
-    const text = block.toString('latin1')
-    const known = this.#remembered.get(text)
+    const text = block.length > REMEMBERED_BYTES_MAX ? null : block.toString('latin1')
+    const known = text === null ? undefined : this.#remembered.get(text)
     if (known !== undefined) return known
     this.#block = block
     this.#at = 0
@@ -71,7 +73,7 @@ export class HeaderDecoder {
       headers.set(...header)
     }
     if (changed || this.#remembered.size >= REMEMBERED_MAX) this.#remembered.clear()
-    if (!changed) this.#remembered.set(text, headers)
+    if (!changed && text !== null) this.#remembered.set(text, headers)
     return headers
   }
 

@@ -3,7 +3,7 @@
  * everything that was due in it is done.
  */
 import type { Duplex } from 'node:stream'
-import { FRAME_HEADER_BYTES, writeFrameHeader } from './frames.ts'
+import { FRAME_HEADER_BYTES, frameTypes, writeFrameHeader } from './frames.ts'
 
 const ROOM_BYTES = 64 * 1024
 /** Payloads of more bytes are not copied. */
@@ -26,11 +26,27 @@ export class Output {
   #parts: Buffer[] = []
   #bytes = 0
   #scheduled = false
-  /** The client does not take as much as there is. */
-  blocked = false
+  #blocked = false
+  /** What was said while the client took nothing: everything but data, which waits in its stream then. */
+  #unreadBytes = 0
 
   constructor(socket: Duplex) {
     this.#socket = socket
+  }
+
+  /** The client does not take as much as there is. */
+  get blocked(): boolean {
+    return this.#blocked
+  }
+
+  get unreadBytes(): number {
+    return this.#unreadBytes
+  }
+
+  /** The client has taken what there was. */
+  drained(): void {
+    this.#blocked = false
+    this.#unreadBytes = 0
   }
 
   /** A frame whose payload consists of these parts. */
@@ -40,6 +56,7 @@ export class Output {
     writeFrameHeader(this.#room, this.#end, { ...start, length })
     this.#end += FRAME_HEADER_BYTES
     this.#bytes += FRAME_HEADER_BYTES + length
+    if (this.#blocked && start.type !== frameTypes.data) this.#unreadBytes += FRAME_HEADER_BYTES + length
     if (first !== undefined) this.#append(first)
     if (second !== undefined) this.#append(second)
     if (this.#bytes > GATHERED_BYTES_MAX) this.flush()
@@ -53,7 +70,7 @@ export class Output {
     this.#parts = []
     this.#bytes = 0
     if (parts.length > 1) this.#socket.cork()
-    for (const part of parts) if (!this.#socket.write(part)) this.blocked = true
+    for (const part of parts) if (!this.#socket.write(part)) this.#blocked = true
     if (parts.length > 1) this.#socket.uncork()
   }
 
