@@ -6,6 +6,7 @@ const benchmarks = {
   everyday: async () => (await import('./everyday.ts')).measure(),
   cluster: async () => (await import('./cluster.ts')).measure(),
   raft: async () => (await import('./raft.ts')).measure(),
+  backup: async () => (await import('./backup.ts')).measure(),
 }
 
 const names = Object.keys(benchmarks)

@@ -1,5 +1,6 @@
 /** `mk8s backup-datastore`: one file with everything that the cluster is. */
 import { existsSync, rmSync, statSync } from 'node:fs'
+import { constants, setPriority } from 'node:os'
 import { join, resolve } from 'node:path'
 import { systemClock } from '../base/clock.ts'
 import { Mk8sError } from '../base/errors.ts'
@@ -68,6 +69,7 @@ export class BackupDatastore extends NodeCommand {
   async run(): Promise<number> {
     const { flags } = await this.parse(BackupDatastore)
     const { output, force } = flags
+    yieldToOthers()
     const target = { output, force, leftovers: removedAtExit() }
     refuseTarget(target)
     const sealing = readSealingKey({
@@ -89,6 +91,15 @@ export class BackupDatastore extends NodeCommand {
     )
     tell(written, sealing, flags.json || flags.format === 'json')
     return 0
+  }
+}
+
+/** Those who write meanwhile come first. */
+function yieldToOthers(): void {
+  try {
+    setPriority(constants.priority.PRIORITY_LOW)
+  } catch {
+    // Then all are equal.
   }
 }
 
