@@ -3,6 +3,7 @@
  * a snapshot is sent. Messages leave without waiting; when a link is down or its queue is full they are lost, which
  * the core can live with, so that a slow or dead peer never slows the others.
  */
+import type { Socket } from 'node:net'
 import { createServer, type Server, type TLSSocket } from 'node:tls'
 import type { Clock, Timer } from '../../../base/clock.ts'
 import type { Log } from '../../../base/log.ts'
@@ -51,7 +52,8 @@ export class PeerLinks implements PeerNetwork {
   readonly #server: Server
   readonly #outgoing = new Map<MemberId, OutgoingLink>()
   readonly #snapshots = new Map<MemberId, { readonly link: OutgoingLink; idle: Timer }>()
-  readonly #sockets = new Set<TLSSocket>()
+  /** Every connection that was accepted, from before its handshake on: the listener ends when all of them have. */
+  readonly #sockets = new Set<Socket>()
   /** The connection for messages that each member made last. */
   readonly #incoming = new Map<MemberId, IncomingLink>()
 
@@ -69,6 +71,10 @@ export class PeerLinks implements PeerNetwork {
     this.#server = createServer({ ...options, handshakeTimeout: HANDSHAKE_TIMEOUT_MS }, socket =>
       this.#accept(socket),
     )
+    this.#server.on('connection', (socket: Socket) => {
+      this.#sockets.add(socket)
+      socket.once('close', () => this.#sockets.delete(socket))
+    })
     this.#server.on('tlsClientError', error => parts.log.debug('a peer was refused', { why: error.message }))
   }
 
@@ -143,17 +149,16 @@ export class PeerLinks implements PeerNetwork {
   }
 
   async close(): Promise<void> {
+    const closed = new Promise<void>(resolve => this.#server.close(() => resolve()))
     for (const link of this.#outgoing.values()) link.close()
     for (const id of [...this.#snapshots.keys()]) this.#closeSnapshots(id)
     for (const socket of this.#sockets) socket.destroy()
-    await new Promise<void>(resolve => this.#server.close(() => resolve()))
+    await closed
   }
 
   #accept(socket: TLSSocket): void {
-    this.#sockets.add(socket)
     const link = new IncomingLink(socket, this.#parts, hello => this.#replace(link, hello))
     socket.on('close', () => {
-      this.#sockets.delete(socket)
       const member = link.hello?.member ?? 0
       if (this.#incoming.get(member) !== link) return
       this.#incoming.delete(member)
