@@ -101,7 +101,8 @@ export class Faults {
     if (!world.chance('rot', options.rotShare)) return
     const { configuration } = operator.leader?.life?.raft ?? {}
     const others = [...members.values()].filter(member => member !== victim)
-    const sound = configuration?.outgoing.length === 0 && configuration.voters.length >= 3
+    const sound =
+      configuration?.outgoing.length === 0 && configuration.voters.length >= 3 && operator.voters.length >= 3
     if (sound && others.every(({ broken }) => !broken) && !this.#rotten) {
       this.#rotten = victim.rot()
       world.after(4000, () => operator.replaceBroken())

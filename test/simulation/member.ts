@@ -108,6 +108,10 @@ export class Member {
     if (how === 'power') this.disk.cutPower()
   }
 
+  get rotten(): boolean {
+    return this.#rotten
+  }
+
   /** Damages the log of a member that is down; its next start has to notice. */
   rot(): boolean {
     if (this.life === null && !this.#rotten) this.#rotten = this.disk.rot()
@@ -241,6 +245,7 @@ class Life {
       log: this.#log,
       // Another thread hears of it a little later.
       post: message => void world.after(0.05, () => this.#member.whenAwake(() => this.#onRaft(message))),
+      defer: work => void world.after(0, () => this.#member.whenAwake(() => this.#guard(work))),
       network: {
         connectTo: () => {},
         reaches: () => true,

@@ -41,7 +41,9 @@ export class Operator {
     const pick = () => Math.floor(world.random('churn').float() * 5)
     const leaving = world.pick('churn', this.voters)
     const change = pick()
-    if (change === 0 && this.voters.length > 1) this.voters = this.voters.filter(id => id !== leaving)
+    // One whose disk is damaged is as good as lost, noticed or not: of two, the other could not go on.
+    const least = [...members.values()].some(({ rotten }) => rotten) ? 3 : 1
+    if (change === 0 && this.voters.length > least) this.voters = this.voters.filter(id => id !== leaving)
     if (change === 1 && this.voters.length < VOTERS_MAX)
       this.voters = [...this.voters, create(++this.#lastId).id]
     if (change === 2) this.voters = this.voters.map(id => (id === leaving ? create(++this.#lastId).id : id))

@@ -93,6 +93,24 @@ export function payloadOf(entry: Entry): Buffer {
   return entry.bytes.subarray(ENTRY_HEADER_BYTES)
 }
 
+/** Single fields of the whole header at `offset`, for where there is no time to read all of it. */
+export const payloadBytesAt = (bytes: Buffer, offset: number): number => bytes.readUInt32LE(offset + 4)
+export const proposerAt = (bytes: Buffer, offset: number): number => readNumber(bytes, offset + 24)
+export const requestAt = (bytes: Buffer, offset: number): number => readNumber(bytes, offset + 32)
+
+/** The entries that lie one behind the other in these bytes; null when the last one is cut off. */
+export function splitEntries(bytes: Buffer): Buffer[] | null {
+  const entries: Buffer[] = []
+  for (let offset = 0; offset < bytes.length; ) {
+    const rest = bytes.length - offset
+    const length = rest < ENTRY_HEADER_BYTES ? rest + 1 : ENTRY_HEADER_BYTES + payloadBytesAt(bytes, offset)
+    if (length > rest) return null
+    entries.push(bytes.subarray(offset, offset + length))
+    offset += length
+  }
+  return entries
+}
+
 /** A whole number below 2^53 as u64, little-endian. */
 export function writeNumber(bytes: Buffer, offset: number, value: number): void {
   bytes.writeUInt32LE(value % 0x1_0000_0000, offset)

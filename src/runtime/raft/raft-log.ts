@@ -29,10 +29,15 @@ interface WriteInFlight {
   lastIndex: number
 }
 
+/** Places of dropped entries that may wait to be cleared away: moving the others costs, so it is done seldom. */
+const GAP_MAX = 1024
+
 export class RaftLog {
   #first: number
+  /** Index of the first place in `#entries`; those before `#first` are cleared. */
+  #base: number
   #previousTerm: number
-  #entries: Entry[]
+  #entries: (Entry | null)[]
   #bytes = 0
   #restored: SnapshotPlace | null = null
   #configurations: { readonly index: number; readonly configuration: Configuration }[]
@@ -44,6 +49,7 @@ export class RaftLog {
 
   constructor(start: RaftLogStart) {
     this.#first = start.previousIndex + 1
+    this.#base = this.#first
     this.#previousTerm = start.previousTerm
     this.#entries = []
     this.#configurations = [{ index: start.previousIndex, configuration: start.configuration }]
@@ -60,7 +66,7 @@ export class RaftLog {
   }
 
   get lastIndex(): number {
-    return this.#first + this.#entries.length - 1
+    return this.#base + this.#entries.length - 1
   }
 
   get lastTerm(): number {
@@ -99,14 +105,14 @@ export class RaftLog {
   /** The term of an entry; null when it is not (or no longer) in the log. */
   termAt(index: number): number | null {
     if (index === this.#first - 1) return this.#previousTerm
-    return this.#entries[index - this.#first]?.term ?? null
+    return this.#entries[index - this.#base]?.term ?? null
   }
 
   /** Entries from `index` on, as many as fit into `bytesMax`, but at least one. */
   from(index: number, bytesMax: number): Entry[] {
     const found: Entry[] = []
     let bytes = 0
-    for (let at = index - this.#first; at < this.#entries.length; at++) {
+    for (let at = index - this.#base; at < this.#entries.length; at++) {
       const entry = this.#entries[at] as Entry
       bytes += entry.bytes.length
       if (found.length > 0 && bytes > bytesMax) break
@@ -156,6 +162,7 @@ export class RaftLog {
     assert(place.index > this.#committed, 'a snapshot brings something new')
     this.#restored = place
     this.#first = place.index + 1
+    this.#base = this.#first
     this.#previousTerm = place.term
     this.#entries = []
     this.#bytes = 0
@@ -180,7 +187,7 @@ export class RaftLog {
 
   /** Entries to persist that were not handed out yet; write `number` carries them. */
   takeToPersist(number: number): Entry[] {
-    const entries = this.#entries.slice(this.#handedToPersist + 1 - this.#first)
+    const entries = this.#slice(this.#handedToPersist + 1, this.lastIndex)
     this.#handedToPersist = this.lastIndex
     if (entries.length > 0) this.#writes.push({ number, lastIndex: this.lastIndex })
     return entries
@@ -205,7 +212,7 @@ export class RaftLog {
   takeToApply(): Entry[] {
     const last = Math.min(this.#committed, this.#stable)
     if (last <= this.#handedToApply) return []
-    const entries = this.#entries.slice(this.#handedToApply + 1 - this.#first, last + 1 - this.#first)
+    const entries = this.#slice(this.#handedToApply + 1, last)
     this.#handedToApply = last
     return entries
   }
@@ -218,11 +225,17 @@ export class RaftLog {
   dropTo(index: number): void {
     if (index < this.#first) return
     assert(index <= this.#handedToApply, 'only entries handed out for applying are dropped')
-    for (let at = this.#first; at <= index; at++)
-      this.#bytes -= (this.#entries[at - this.#first] as Entry).bytes.length
     this.#previousTerm = must(this.termAt(index), 'the term of a dropped entry')
-    this.#entries = this.#entries.slice(index + 1 - this.#first)
+    for (let at = this.#first; at <= index; at++) {
+      this.#bytes -= (this.#entries[at - this.#base] as Entry).bytes.length
+      this.#entries[at - this.#base] = null
+    }
     this.#first = index + 1
+    const gap = this.#first - this.#base
+    if (gap > GAP_MAX && gap > this.#entries.length / 2) {
+      this.#entries = this.#entries.slice(gap)
+      this.#base = this.#first
+    }
     while ((this.#configurations[1]?.index ?? Number.POSITIVE_INFINITY) <= index) this.#configurations.shift()
   }
 
@@ -230,8 +243,12 @@ export class RaftLog {
   lastBeyond(bytesMax: number): number {
     let excess = this.#bytes - bytesMax
     let index = this.#first - 1
-    while (excess > 0) excess -= (this.#entries[++index - this.#first] as Entry).bytes.length
+    while (excess > 0) excess -= (this.#entries[++index - this.#base] as Entry).bytes.length
     return index
+  }
+
+  #slice(from: number, to: number): Entry[] {
+    return this.#entries.slice(from - this.#base, to + 1 - this.#base) as Entry[]
   }
 
   #push(entry: Entry): void {
@@ -243,7 +260,8 @@ export class RaftLog {
 
   #truncate(index: number): void {
     assert(index > this.#committed, 'a committed entry is never overwritten')
-    for (const entry of this.#entries.splice(index - this.#first)) this.#bytes -= entry.bytes.length
+    for (const entry of this.#slice(index, this.lastIndex)) this.#bytes -= entry.bytes.length
+    this.#entries.length = index - this.#base
     this.#stable = Math.min(this.#stable, index - 1)
     this.#handedToPersist = Math.min(this.#handedToPersist, index - 1)
     for (const write of this.#writes) write.lastIndex = Math.min(write.lastIndex, index - 1)

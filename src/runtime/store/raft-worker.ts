@@ -112,6 +112,7 @@ async function open(message: Extract<ToRaft, { type: 'open' }>): Promise<void> {
     clock: systemClock,
     log,
     post,
+    defer: setImmediate,
     ...(links && { network: links }),
     snapshots,
   })

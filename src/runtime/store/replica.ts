@@ -5,30 +5,26 @@
  */
 import type { Clock, Timer } from '../../base/clock.ts'
 import type { Log } from '../../base/log.ts'
-import { ENTRY_HEADER_BYTES, type Entry, readEntryHeader } from '../raft/entry.ts'
-import { PROMOTION_LAG_MAX } from '../raft/leader.ts'
+import { proposerAt, readEntryHeader, requestAt, splitEntries } from '../raft/entry.ts'
 import type { Membership } from '../raft/membership.ts'
 import type { MemberId, Message, Snapshot, SnapshotChunk } from '../raft/messages.ts'
 import { type Configuration, membersOf } from '../raft/quorum.ts'
 import type { Raft } from '../raft/raft.ts'
 import type { ChangeOutcome, Ready, SnapshotRead } from '../raft/ready.ts'
 import { HEARTBEAT_TICKS, TICK_MS } from '../raft/timing.ts'
+import { CommitNotices } from './commit-notices.ts'
 import type { WriteAheadLog } from './log/write-ahead-log.ts'
 import { MainBacklog } from './main-backlog.ts'
+import { MainReports } from './main-reports.ts'
 import { ReplicaTiming } from './replica-timing.ts'
 import type {
   FromRaft,
   LeaseOutcome,
   RaftRequests,
   RaftThreadDetails,
-  RaftThreadStatus,
   RefusedRequest,
 } from './thread-messages.ts'
 
-/** What changes all the time, like progress and the commit index, is told so often at least. */
-const STATUS_MS = 500
-/** More than there are members. */
-const STANDING_BASE = 1_000
 /** The thread wakes so often at least, to see whether it runs; heartbeats wake it as often. */
 const PULSE_TICKS = HEARTBEAT_TICKS
 /** Waking by more ticks late says that the thread did not run, not that nobody spoke. */
@@ -89,6 +85,8 @@ export interface ReplicaParts {
   readonly post: (message: FromRaft, transfer: ArrayBuffer[]) => void
   /** Absent while the cluster has one member. */
   readonly network?: PeerNetwork
+  /** Runs it at the end of this turn of the event loop; at once where absent. */
+  readonly defer?: (work: () => void) => void
   readonly snapshots?: SnapshotPort
   /** Bytes that may be handed to the main thread and not taken; usually HANDED_BYTES_MAX. */
   readonly handedBytesMax?: number
@@ -96,24 +94,21 @@ export interface ReplicaParts {
 
 export class Replica {
   readonly #parts: ReplicaParts
-  /** Proposers of this process and the last request of theirs handed back: the main thread has later commands. */
-  readonly #own = new Map<number, number>()
-  #committed: Entry[] = []
-  #reads: { context: number; index: number }[] = []
-  #refused: RefusedRequest[] = []
   /** The snapshot being sent to a member; its place is remembered, because the log may forget it meanwhile. */
   readonly #sending = new Map<MemberId, Snapshot>()
   readonly #timing: ReplicaTiming
   readonly #backlog: MainBacklog
+  readonly #notices: CommitNotices
+  readonly #reports: MainReports
   #timer: Timer | null = null
+  /** When the timer fires. */
+  #timerAt = 0
+  #due = false
   /** Times in a row that a deadline was put off, because the thread woke late. */
   #putOffs = 0
   /** Ticks since the last turn. */
   #passedTicks = 0
   #tickedAt: number
-  #posted = ''
-  #postedAt = Number.NEGATIVE_INFINITY
-  #postedConfiguration: Configuration | null = null
   #configuration: Configuration | null = null
   #stopped = false
 
@@ -122,6 +117,8 @@ export class Replica {
     this.#tickedAt = parts.clock.monotonic()
     this.#timing = new ReplicaTiming(parts)
     this.#backlog = new MainBacklog(parts.handedBytesMax)
+    this.#notices = new CommitNotices(parts.clock, message => this.#leave(message))
+    this.#reports = new MainReports({ ...parts, timing: this.#timing, backlog: this.#backlog })
   }
 
   /** As far as known; 0 for nobody. */
@@ -137,26 +134,44 @@ export class Replica {
   stop(): void {
     this.#stopped = true
     this.#timer?.cancel()
+    this.#notices.stop()
   }
 
-  request({ entries, proposals, reads }: RaftRequests): void {
+  request({ entries, fences, reads }: RaftRequests): void {
     const { raft } = this.#parts
-    const bytes = Buffer.from(entries)
-    const forwarded: Buffer[] = []
-    for (const { request, offset, length, term } of proposals) {
-      const proposal = bytes.subarray(offset, offset + length)
-      const proposer = readEntryHeader(proposal)?.proposer ?? 0
-      if (!this.#own.has(proposer)) this.#own.set(proposer, 0)
-      const outcome = raft.propose([proposal], term ?? undefined)
-      if (outcome.kind === 'accepted') continue
-      if (outcome.kind === 'not-leader' && this.#canForward) forwarded.push(proposal)
-      else this.#refuse('proposal', request, outcome.kind === 'not-leader' ? 'no-leader' : outcome.kind)
+    const proposals = splitEntries(Buffer.from(entries)) ?? []
+    const [first] = proposals
+    if (first !== undefined) this.#reports.proposes(proposerAt(first, 0))
+    const terms = new Map(fences.map(({ request, term }) => [request, term]))
+    let together: Buffer[] = []
+    for (const proposal of proposals) {
+      const term = terms.get(requestAt(proposal, 0))
+      if (term === undefined) together.push(proposal)
+      else {
+        this.#propose(together)
+        this.#propose([proposal], term)
+        together = []
+      }
     }
-    if (forwarded.length > 0) {
-      this.#parts.network?.send(raft.leader, { type: 'forward', proposals: forwarded })
-    }
+    this.#propose(together)
     for (const context of reads) if (!raft.readIndex(context)) this.#refuse('read', context, 'no-leader')
-    this.#advance()
+    this.#soon()
+  }
+
+  #propose(proposals: readonly Buffer[], term?: number): void {
+    if (proposals.length === 0) return
+    const { raft } = this.#parts
+    const { kind } = raft.propose(proposals, term)
+    if (kind === 'accepted') return
+    if (kind === 'not-leader' && this.#canForward) {
+      this.#parts.network?.send(raft.leader, { type: 'forward', proposals })
+    } else if (kind === 'too-new' && proposals.length > 1) {
+      // Perhaps one of them only.
+      for (const proposal of proposals) this.#propose([proposal], term)
+    } else {
+      const reason = kind === 'not-leader' ? 'no-leader' : kind
+      for (const proposal of proposals) this.#refuse('proposal', requestAt(proposal, 0), reason)
+    }
   }
 
   get #canForward(): boolean {
@@ -165,7 +180,7 @@ export class Replica {
   }
 
   #refuse(kind: RefusedRequest['kind'], request: number, reason: RefusedRequest['reason']): void {
-    this.#refused.push({ kind, request, reason, term: this.#parts.raft.term })
+    this.#reports.refuse({ kind, request, reason, term: this.#parts.raft.term })
   }
 
   /** A message of another member. */
@@ -175,7 +190,7 @@ export class Replica {
     if (message.type === 'raft') this.#step(message.message)
     else if (message.type === 'forward') this.#takeForwarded(message.proposals, from)
     else if (message.type === 'forward-refusal') this.#takeRefusal(message.requests)
-    this.#advance()
+    this.#soon()
   }
 
   #step(message: Message): void {
@@ -186,6 +201,7 @@ export class Replica {
 
   /** Whoever sent them to a member that does not lead, or hands over, has to know at once. */
   #takeForwarded(proposals: readonly Buffer[], from: MemberId): void {
+    this.#notices.awaits(from)
     const { raft } = this.#parts
     const { full } = this.#backlog
     // Somebody whose main thread runs should lead.
@@ -199,7 +215,7 @@ export class Replica {
 
   #takeRefusal(requests: readonly ProposerRequest[]): void {
     for (const { proposer, request } of requests) {
-      if (this.#own.has(proposer)) this.#refuse('proposal', request, 'no-leader')
+      if (this.#reports.isOwn(proposer)) this.#refuse('proposal', request, 'no-leader')
     }
   }
 
@@ -208,7 +224,7 @@ export class Replica {
     if (!this.#backlog.taken(bytes) || this.#stopped) return
     this.#parts.log.info('the main thread has caught up')
     for (const append of this.#backlog.takeParked()) this.#step(append)
-    this.#advance()
+    this.#soon()
   }
 
   /** The link to a member is closed. */
@@ -254,6 +270,21 @@ export class Replica {
     this.#post()
   }
 
+  /** Once for everything that came in the same turn. */
+  #soon(): void {
+    const { defer } = this.#parts
+    if (defer === undefined) {
+      this.#advance()
+      return
+    }
+    if (this.#due) return
+    this.#due = true
+    defer(() => {
+      this.#due = false
+      if (!this.#stopped) this.#advance()
+    })
+  }
+
   #advance(): void {
     const { raft } = this.#parts
     this.#timing.update(this.#passedTicks * TICK_MS)
@@ -272,26 +303,28 @@ export class Replica {
   }
 
   #carryOut(ready: Ready): void {
-    const { raft, wal, network } = this.#parts
-    for (const message of ready.messages) {
-      if (message.type === 'heartbeat') this.#timing.heartbeatLeaves(message.to, message.sequence)
-      network?.send(message.to, { type: 'raft', message })
-    }
-    for (const entry of ready.committed) this.#committed.push(entry)
-    this.#reads.push(...ready.reads)
+    const { raft, wal } = this.#parts
+    for (const message of ready.messages) this.#notices.send(message)
+    this.#reports.committed(ready.committed)
+    this.#reports.answer(ready.reads)
     for (const context of ready.refusedReads) this.#refuse('read', context, 'no-leader')
     const { restore } = ready
     const done = () => {
       if (this.#stopped) return
       if (restore !== null) this.#postRestored(restore.index)
       raft.persisted(ready.number)
-      this.#advance()
+      this.#soon()
     }
     wal.append({ restore, hardState: ready.hardState, entries: ready.entries, done })
     for (const read of ready.snapshotReads) this.#readSnapshot(read)
     for (const chunk of ready.snapshotChunks) this.#storeChunk(chunk)
     const applied = ready.committed.at(-1)
     if (applied !== undefined) raft.dropLog(applied.index)
+  }
+
+  #leave(message: Message): void {
+    if (message.type === 'heartbeat') this.#timing.heartbeatLeaves(message.to, message.sequence)
+    this.#parts.network?.send(message.to, { type: 'raft', message })
   }
 
   // ── snapshots ──────────────────────────────────────────────────────────────────────────────────────
@@ -336,111 +369,29 @@ export class Replica {
   // ── to the main thread ─────────────────────────────────────────────────────────────────────────────
 
   #post(): void {
-    const nothing = this.#committed.length + this.#reads.length + this.#refused.length === 0
-    const hasNews = this.#hasNews()
-    if (nothing && !hasNews) return
-    const [status, details] = [this.#status(), hasNews ? this.details() : null]
-    const committed = this.#committed.length > 0 ? this.#gather(this.#committed) : null
-    if (committed !== null && this.#backlog.handed(committed.byteLength))
-      this.#parts.log.warn('the main thread does not keep up; the leader has to wait with what it sends')
-    const [reads, refused] = [this.#reads, this.#refused]
-    this.#committed = []
-    this.#reads = []
-    this.#refused = []
-    const message: FromRaft = { type: 'progress', committed, reads, refused, status, details }
-    this.#parts.post(message, committed ? [committed] : [])
-  }
-
-  #hasNews(): boolean {
-    const { raft, wal, clock } = this.#parts
-    const role = raft.role === 'leader'
-    const key = `${role} ${raft.leader} ${raft.term} ${this.#accepts} ${wal.fullSegments} ${this.#standing}`
-    const now = clock.monotonic()
-    const settled = key === this.#posted && raft.configuration === this.#postedConfiguration
-    if (settled && now < this.#postedAt + STATUS_MS) return false
-    this.#posted = key
-    this.#postedAt = now
-    this.#postedConfiguration = raft.configuration
-    return true
-  }
-
-  /** How many members were heard of, and how many have nearly all of the log: whoever gives roles waits for it. */
-  get #standing(): number {
-    const { raft } = this.#parts
-    let [heard, close] = [0, 0]
-    for (const { silentTicks, snapshot, match } of raft.progress) {
-      if (silentTicks !== null) heard++
-      if (!snapshot && match > 0 && match + PROMOTION_LAG_MAX >= raft.log.lastIndex) close++
-    }
-    return heard * STANDING_BASE + close
-  }
-
-  #gather(entries: readonly Entry[]): ArrayBuffer {
-    const parts = entries.map(entry => this.#withoutOwnCommand(entry.bytes))
-    const gathered = Buffer.from(new ArrayBuffer(parts.reduce((total, part) => total + part.length, 0)))
-    let offset = 0
-    for (const part of parts) {
-      part.copy(gathered, offset)
-      if (part.length === ENTRY_HEADER_BYTES) gathered.writeUInt32LE(0, offset + 4)
-      offset += part.length
-    }
-    return gathered.buffer
-  }
-
-  /** The main thread still has its own commands, except when one comes a second time. */
-  #withoutOwnCommand(bytes: Buffer): Buffer {
-    const header = readEntryHeader(bytes)
-    const newest = header ? this.#own.get(header.proposer) : undefined
-    if (header === null || newest === undefined || header.request <= newest) return bytes
-    this.#own.set(header.proposer, header.request)
-    return bytes.subarray(0, ENTRY_HEADER_BYTES)
-  }
-
-  #status(): RaftThreadStatus {
-    const { raft, wal } = this.#parts
-    return {
-      leader: raft.role === 'leader',
-      leaderMember: raft.leader,
-      term: raft.term,
-      commit: raft.log.committed,
-      lastIndex: raft.log.lastIndex,
-      logBytes: wal.bytes,
-      fullSegments: wal.fullSegments,
-      accepts: this.#accepts,
-    }
-  }
-
-  get #accepts(): boolean {
-    const { raft, network } = this.#parts
-    if (raft.leader === 0 || raft.transferring) return false
-    return raft.leader === raft.id || (network?.reaches(raft.leader) ?? false)
+    this.#reports.post()
   }
 
   details(): RaftThreadDetails {
-    const { raft } = this.#parts
-    return {
-      configuration: raft.configuration,
-      standing: this.#standing,
-      progress: raft.progress.map(({ silentTicks, ...rest }) => {
-        return { ...rest, silentMs: silentTicks === null ? null : silentTicks * TICK_MS }
-      }),
-      timing: this.#timing.describe(),
-      flushes: this.#parts.wal.flushTimes.histogram,
-    }
+    return this.#reports.details()
   }
 
   // ── time ───────────────────────────────────────────────────────────────────────────────────────────
 
+  /** A timer that fires too early does no harm: it is left alone, because most turns only put the deadline off. */
   #armTimer(): void {
-    this.#timer?.cancel()
     const ticks = this.#parts.raft.ticksUntilNextDeadline()
     if (ticks === null || this.#stopped) {
+      this.#timer?.cancel()
       this.#timer = null
       return
     }
-    const pulse = Math.min(ticks, PULSE_TICKS)
-    const due = this.#tickedAt + pulse * TICK_MS - this.#parts.clock.monotonic()
-    this.#timer = this.#parts.clock.after(Math.max(1, due), () => {
+    const dueAt = this.#tickedAt + Math.min(ticks, PULSE_TICKS) * TICK_MS
+    if (this.#timer !== null && this.#timerAt <= dueAt) return
+    this.#timer?.cancel()
+    this.#timerAt = dueAt
+    this.#timer = this.#parts.clock.after(Math.max(1, dueAt - this.#parts.clock.monotonic()), () => {
+      this.#timer = null
       this.#catchUpTicks()
       this.#advance()
     })

@@ -9,11 +9,13 @@ import { entryTypeOf, sizeOfCommand, writeCommand } from './mvcc/codec.ts'
 import type { Command, CommandResult } from './mvcc/command.ts'
 import { REQUESTS_REMEMBERED_MAX } from './mvcc/remembered-requests.ts'
 import type { TransactionOptions } from './store.ts'
-import type { ProposalPlace, RaftRequests, RefusedRequest } from './thread-messages.ts'
+import type { Fence, RaftRequests, RefusedRequest } from './thread-messages.ts'
 
 /** The state machine remembers so many results, so no more may be under way. */
 const IN_FLIGHT_MAX = REQUESTS_REMEMBERED_MAX / 2
 const IN_FLIGHT_BYTES_MAX = 32 * 1024 * 1024
+/** So many leave at once, so that the raft thread begins while the rest is still being made. */
+const SEND_AT = 32
 /** An answer later than this is not waited for; the write may still happen. */
 export const ANSWER_TIMEOUT_MS = 10_000
 const SWEEP_MS = 1_000
@@ -93,7 +95,8 @@ export class RequestQueue {
     this.#proposals.set(request, proposal)
     this.#bytes += bytes
     this.#unsent.push({ request, proposal })
-    this.#schedule()
+    if (this.#unsent.length >= SEND_AT) this.#send()
+    else this.#schedule()
     return options.signal ? abortable(promise, options.signal) : promise
   }
 
@@ -207,19 +210,24 @@ export class RequestQueue {
     if (this.#scheduled) return
     this.#scheduled = true
     const alone = this.#proposals.size + this.#reads.size <= 1
-    if (alone) queueMicrotask(() => this.#send())
-    else setImmediate(() => this.#send())
+    if (alone) queueMicrotask(() => this.#sendScheduled())
+    else setImmediate(() => this.#sendScheduled())
+  }
+
+  #sendScheduled(): void {
+    this.#scheduled = false
+    this.#send()
   }
 
   #send(): void {
-    this.#scheduled = false
     if (this.#ended !== null) return
+    if (this.#unsent.length === 0 && this.#unsentRead === null && !this.#readsAgain) return
     const unsent = this.#unsent
     this.#unsent = []
     const total = unsent.reduce((sum, { proposal }) => sum + proposal.bytes, 0)
     const entries = new ArrayBuffer(total)
     const bytes = Buffer.from(entries)
-    const proposals: ProposalPlace[] = []
+    const fences: Fence[] = []
     const now = this.#parts.clock.monotonic()
     let offset = 0
     for (const { request, proposal } of unsent) {
@@ -234,14 +242,14 @@ export class RequestQueue {
       writeCommand(bytes, offset + ENTRY_HEADER_BYTES, command)
       proposal.left++
       proposal.sentAt = now
-      proposals.push({ request, offset, length, term })
+      if (term !== null) fences.push({ request, term })
       offset += length
     }
     const fresh = this.#unsentRead === null ? [] : [this.#unsentRead.context]
     const reads = this.#readsAgain ? [...this.#reads.keys()] : fresh
     this.#unsentRead = null
     this.#readsAgain = false
-    this.#parts.post({ type: 'requests', entries, proposals, reads }, [entries])
+    this.#parts.post({ type: 'requests', entries, fences, reads }, [entries])
   }
 
   #armSweep(): void {

@@ -101,16 +101,14 @@ export interface RaftRequests {
   readonly type: 'requests'
   /** Encoded entries, one behind the other. */
   readonly entries: ArrayBuffer
-  readonly proposals: readonly ProposalPlace[]
+  /** Requests that may happen in one term only. */
+  readonly fences: readonly Fence[]
   readonly reads: readonly number[]
 }
 
-export interface ProposalPlace {
+export interface Fence {
   readonly request: number
-  readonly offset: number
-  readonly length: number
-  /** Fence: only in this term. */
-  readonly term: number | null
+  readonly term: number
 }
 
 export interface RaftThreadStatus {

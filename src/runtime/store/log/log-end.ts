@@ -29,16 +29,23 @@ export class LogEnd {
 
   /** `commit`: entries up to there are never replaced. */
   append(entries: readonly Entry[], commit: number): void {
-    for (const { index, term, type, ...entry } of entries) {
-      while (this.#memberships.length > 1 && (this.#memberships.at(-1)?.index ?? 0) >= index)
-        this.#memberships.pop()
-      let { configuration } = this.#memberships.at(-1) ?? this.#position
-      if (type === entryTypes.membership) {
-        configuration = decodeConfiguration(payloadOf({ index, term, type, ...entry }))
-        this.#memberships.push({ index, term, configuration })
-      }
-      this.#position = { index, term, configuration }
+    const first = entries[0]
+    if (first !== undefined) this.#replaceFrom(first.index)
+    for (const entry of entries) {
+      if (entry.type !== entryTypes.membership) continue
+      const { index, term } = entry
+      this.#memberships.push({ index, term, configuration: decodeConfiguration(payloadOf(entry)) })
+    }
+    const last = entries.at(-1)
+    if (last !== undefined) {
+      const { configuration } = this.#memberships.at(-1) ?? this.#position
+      this.#position = { index: last.index, term: last.term, configuration }
     }
     while ((this.#memberships[1]?.index ?? Number.POSITIVE_INFINITY) <= commit) this.#memberships.shift()
+  }
+
+  #replaceFrom(index: number): void {
+    while (this.#memberships.length > 1 && (this.#memberships.at(-1)?.index ?? 0) >= index)
+      this.#memberships.pop()
   }
 }

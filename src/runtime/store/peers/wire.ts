@@ -5,7 +5,7 @@
  */
 import { crc32 } from 'node:zlib'
 import { Mk8sError } from '../../../base/errors.ts'
-import { ENTRY_HEADER_BYTES, type Entry, readEntryHeader, readNumber, writeNumber } from '../../raft/entry.ts'
+import { type Entry, readNumber, splitEntries, writeNumber } from '../../raft/entry.ts'
 import { decodeConfiguration, encodeConfiguration } from '../../raft/membership.ts'
 import type { Message, MessageBody } from '../../raft/messages.ts'
 import type { PeerMessage, ProposerRequest } from '../replica.ts'
@@ -132,32 +132,47 @@ function takeBodyApart(body: MessageBody): Parts {
 
 /** Cuts a stream of bytes into messages. Throws when they make no sense; the link has to be closed then. */
 export class MessageReader {
-  #waiting: Buffer
+  /** What arrived of a message that is not whole. */
+  #waiting: Buffer[] = []
+  #waitingBytes = 0
+  /** Until there are so many, there is nothing to be done. */
+  #neededBytes = PREFIX_BYTES
 
-  constructor() {
-    this.#waiting = Buffer.alloc(0)
-  }
-
-  *take(bytes: Buffer): Generator<PeerMessage> {
-    this.#waiting = this.#waiting.length === 0 ? bytes : Buffer.concat([this.#waiting, bytes])
-    while (this.#waiting.length >= PREFIX_BYTES) {
-      const length = this.#waiting.readUInt32LE(0)
-      if (length > MESSAGE_BYTES_MAX || length < KIND_BYTES)
-        throw malformed(`it says that it has ${length} bytes`)
-      const end = PREFIX_BYTES + length
-      if (this.#waiting.length < end) return
-      const message = this.#waiting.subarray(PREFIX_BYTES, end)
-      if (crc32(message) !== this.#waiting.readUInt32LE(4)) throw malformed('its checksum does not fit')
-      this.#waiting = this.#waiting.subarray(end)
-      yield decodeMessage(message)
+  take(bytes: Buffer): PeerMessage[] {
+    this.#waiting.push(bytes)
+    this.#waitingBytes += bytes.length
+    if (this.#waitingBytes < this.#neededBytes) return []
+    const all = this.#waiting.length === 1 ? bytes : Buffer.concat(this.#waiting, this.#waitingBytes)
+    const messages: PeerMessage[] = []
+    let offset = 0
+    for (;;) {
+      const end = offset + wholeBytes(all, offset)
+      this.#neededBytes = end - offset
+      if (all.length < end) break
+      const message = all.subarray(offset + PREFIX_BYTES, end)
+      if (crc32(message) !== all.readUInt32LE(offset + 4)) throw malformed('its checksum does not fit')
+      messages.push(decodeMessage(message))
+      offset = end
     }
+    this.#waiting = offset === all.length ? [] : [all.subarray(offset)]
+    this.#waitingBytes = all.length - offset
+    return messages
   }
+}
+
+/** As far as known, of the message that begins at `offset`. */
+function wholeBytes(bytes: Buffer, offset: number): number {
+  if (bytes.length - offset < PREFIX_BYTES) return PREFIX_BYTES
+  const length = bytes.readUInt32LE(offset)
+  if (length > MESSAGE_BYTES_MAX || length < KIND_BYTES)
+    throw malformed(`it says that it has ${length} bytes`)
+  return PREFIX_BYTES + length
 }
 
 function decodeMessage(bytes: Buffer): PeerMessage {
   const kind = kinds[bytes.readUInt32LE(0)]
   if (kind === undefined) throw malformed(`it has the unknown kind ${bytes.readUInt32LE(0)}`)
-  if (kind === 'forward') return { type: 'forward', proposals: splitEntries(bytes.subarray(KIND_BYTES)) }
+  if (kind === 'forward') return { type: 'forward', proposals: wholeEntries(bytes.subarray(KIND_BYTES)) }
   let offset = KIND_BYTES
   const number = (): number => {
     offset += 8
@@ -200,7 +215,7 @@ function readBody(kind: RaftKind, number: () => number, rest: () => Buffer): Mes
         commit: number(),
         attempt: number(),
       }
-      return { type: kind, ...place, entries: splitEntries(rest()).map(entryOf) }
+      return { type: kind, ...place, entries: wholeEntries(rest()).map(entryOf) }
     }
     case 'append-reply':
       return { type: kind, index: number(), rejected: false }
@@ -234,15 +249,9 @@ function readSnapshot(number: () => number, rest: () => Buffer): MessageBody {
   return { type: 'snapshot', chunk: { snapshot: { ...place, configuration }, offset, data, last } }
 }
 
-function splitEntries(bytes: Buffer): Buffer[] {
-  const entries: Buffer[] = []
-  for (let offset = 0; offset < bytes.length; ) {
-    const header = readEntryHeader(bytes, offset)
-    const end = offset + ENTRY_HEADER_BYTES + (header?.payloadBytes ?? 0)
-    if (header === null || end > bytes.length) throw malformed('an entry is cut off')
-    entries.push(bytes.subarray(offset, end))
-    offset = end
-  }
+function wholeEntries(bytes: Buffer): Buffer[] {
+  const entries = splitEntries(bytes)
+  if (entries === null) throw malformed('an entry is cut off')
   return entries
 }
 

@@ -14,7 +14,7 @@ import { SimulatedDisk } from './log/simulated-disk.ts'
 const configuration = { voters: [1, 2, 3], outgoing: [], learners: [] }
 
 /** Member 1 of three, with a clock that moves only when it is told to. */
-async function createMember() {
+async function createMember(handedBytesMax?: number) {
   const clock = new ManualClock()
   const disk = new SimulatedDisk()
   const logged: string[] = []
@@ -44,7 +44,10 @@ async function createMember() {
     reaches: () => true,
     send: (to: number, message: PeerMessage) => void sent.push({ to, message }),
   }
-  const replica = new Replica({ raft, wal, clock, log, network, post: message => posted.push(message) })
+  const replica = new Replica({
+    ...{ raft, wal, clock, log, network, post: message => posted.push(message) },
+    ...(handedBytesMax !== undefined && { handedBytesMax }),
+  })
   replica.start()
   const hear = (from: number, body: MessageBody, term = raft.term) =>
     replica.receive({ type: 'raft', message: { from, to: 1, term, ...body } }, from)
@@ -148,7 +151,7 @@ test('a leader whose disk does not answer hands over, and says so once', async (
   replica.request({
     type: 'requests',
     entries: proposal(),
-    proposals: [{ request: 1, offset: 0, length: 40, term: null }],
+    fences: [],
     reads: [],
   })
   for (const turn of Array.from({ length: 20 })) await turn
@@ -172,3 +175,35 @@ function proposal(): ArrayBuffer {
   const { bytes } = createEntry(entryTypes.noOp, Buffer.alloc(0), { index: 0, term: 0 })
   return new Uint8Array(bytes).buffer
 }
+
+const MAIN_BYTES_MAX = 10_000
+
+function appendOf(index: number, bytes: number): MessageBody {
+  const entry = createEntry(entryTypes.transaction, Buffer.alloc(bytes), { index, term: 1 })
+  const [previousIndex, previousTerm] = [index - 1, index === 1 ? 0 : 1]
+  return { type: 'append', previousIndex, previousTerm, entries: [entry], commit: index, attempt: 1 }
+}
+
+test('while the main thread takes nothing, appends wait unanswered, and heartbeats do not', async () => {
+  const { hear, kinds, sent, posted, replica, raft, logged } = await createMember(MAIN_BYTES_MAX)
+  const handed = () =>
+    posted.reduce((sum, said) => sum + (said.type === 'progress' ? (said.committed?.byteLength ?? 0) : 0), 0)
+  for (let index = 1; index <= 40; index++) {
+    hear(2, appendOf(index, 1_000), 1)
+    await new Promise(resolve => setImmediate(resolve))
+  }
+  const stoppedAt = raft.log.lastIndex
+  assert.ok(stoppedAt < 15, `${stoppedAt} entries were let in`)
+  assert.ok(handed() < MAIN_BYTES_MAX + 2_000)
+  assert.match(logged.at(-1) ?? '', /does not keep up/)
+  sent.length = 0
+  hear(2, heartbeat, 1)
+  assert.deepEqual(kinds(), ['heartbeat-reply'])
+  for (let rounds = 0; raft.log.lastIndex < 40; rounds++) {
+    assert.ok(rounds < 20, 'it gets on as the main thread does')
+    replica.taken(handed())
+    posted.length = 0
+    await new Promise(resolve => setImmediate(resolve))
+  }
+  assert.ok(kinds().includes('append-reply'))
+})

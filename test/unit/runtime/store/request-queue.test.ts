@@ -1,11 +1,14 @@
 /** What becomes of requests while leaders change, hand over, or are not there. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { requestAt, splitEntries } from '../../../../src/runtime/raft/entry.ts'
 import { RequestQueue } from '../../../../src/runtime/store/request-queue.ts'
 import type { RaftRequests } from '../../../../src/runtime/store/thread-messages.ts'
 import { ManualClock } from '../../../support/manual-clock.ts'
 
 const command = { type: 'compaction', revision: 1 } as const
+const requestsIn = ({ entries }: RaftRequests) =>
+  (splitEntries(Buffer.from(entries)) ?? []).map(entry => requestAt(entry, 0))
 const turn = () => new Promise<void>(resolve => setImmediate(() => setImmediate(resolve)))
 
 function createQueue(led: { isLed: boolean; mayLose: boolean }) {
@@ -18,7 +21,7 @@ function createQueue(led: { isLed: boolean; mayLose: boolean }) {
     isLed: () => led.isLed,
     mayLose: () => led.mayLose,
   })
-  const asked = () => posted.splice(0).flatMap(({ proposals }) => proposals.map(({ request }) => request))
+  const asked = () => posted.splice(0).flatMap(requestsIn)
   return { clock, queue, posted, asked }
 }
 
@@ -64,7 +67,7 @@ test('what another member does not answer is asked again, but not what a local l
   clock.advance(1_000)
   await turn()
   const [again] = posted.splice(0)
-  assert.deepEqual([again?.proposals.map(({ request }) => request), again?.reads], [[1], reads])
+  assert.deepEqual([again && requestsIn(again), again?.reads], [[1], reads])
   led.mayLose = false
   clock.advance(3_000)
   await turn()

@@ -1,0 +1,207 @@
+/**
+ * What the raft thread has to tell the main thread: committed entries, answered and refused requests, and how
+ * things stand. Gathered, and posted once per turn.
+ */
+import type { Clock } from '../../base/clock.ts'
+import type { Log } from '../../base/log.ts'
+import { ENTRY_HEADER_BYTES, type Entry, proposerAt, requestAt } from '../raft/entry.ts'
+import { PROMOTION_LAG_MAX } from '../raft/leader.ts'
+import type { Configuration } from '../raft/quorum.ts'
+import type { Raft } from '../raft/raft.ts'
+import type { ReadState } from '../raft/ready.ts'
+import { TICK_MS } from '../raft/timing.ts'
+import type { WriteAheadLog } from './log/write-ahead-log.ts'
+import type { MainBacklog } from './main-backlog.ts'
+import type { ReplicaTiming } from './replica-timing.ts'
+import type { FromRaft, RaftThreadDetails, RaftThreadStatus, RefusedRequest } from './thread-messages.ts'
+
+/** What changes all the time, like progress and the commit index, is told so often at least. */
+const STATUS_MS = 500
+/** How things stand with the others is looked at so often. */
+const STANDING_MS = 10
+/** More than there are members. */
+const STANDING_BASE = 1_000
+
+export interface MainReportsParts {
+  readonly raft: Raft
+  readonly wal: WriteAheadLog
+  readonly clock: Clock
+  readonly log: Log
+  readonly timing: ReplicaTiming
+  readonly backlog: MainBacklog
+  readonly network?: { reaches(member: number): boolean }
+  readonly post: (message: FromRaft, transfer: ArrayBuffer[]) => void
+}
+
+/** What is told at once when it changes. */
+interface News {
+  readonly leads: boolean
+  readonly leader: number
+  readonly term: number
+  readonly accepts: boolean
+  readonly fullSegments: number
+  readonly standing: number
+  readonly configuration: Configuration
+}
+
+export class MainReports {
+  readonly #parts: MainReportsParts
+  /** Proposers of this process and the last request of theirs handed back: the main thread has later commands. */
+  readonly #own = new Map<number, number>()
+  #committed: readonly Entry[] = []
+  #reads: ReadState[] = []
+  #refused: RefusedRequest[] = []
+  #told: News | null = null
+  #toldAt = Number.NEGATIVE_INFINITY
+  #standing = 0
+  #standingAt = Number.NEGATIVE_INFINITY
+
+  constructor(parts: MainReportsParts) {
+    this.#parts = parts
+  }
+
+  /** A proposer of this process. */
+  proposes(proposer: number): void {
+    if (!this.#own.has(proposer)) this.#own.set(proposer, 0)
+  }
+
+  isOwn(proposer: number): boolean {
+    return this.#own.has(proposer)
+  }
+
+  committed(entries: readonly Entry[]): void {
+    if (entries.length === 0) return
+    this.#committed = this.#committed.length === 0 ? entries : this.#committed.concat(entries)
+  }
+
+  answer(reads: readonly ReadState[]): void {
+    for (const read of reads) this.#reads.push(read)
+  }
+
+  refuse(refused: RefusedRequest): void {
+    this.#refused.push(refused)
+  }
+
+  post(): void {
+    const nothing = this.#committed.length + this.#reads.length + this.#refused.length === 0
+    const hasNews = this.#hasNews()
+    if (nothing && !hasNews) return
+    const [status, details] = [this.#status(), hasNews ? this.details() : null]
+    const committed = this.#committed.length > 0 ? this.#gather(this.#committed) : null
+    if (committed !== null && this.#parts.backlog.handed(committed.byteLength))
+      this.#parts.log.warn('the main thread does not keep up; the leader has to wait with what it sends')
+    const [reads, refused] = [this.#reads, this.#refused]
+    this.#committed = []
+    this.#reads = []
+    this.#refused = []
+    const message: FromRaft = { type: 'progress', committed, reads, refused, status, details }
+    this.#parts.post(message, committed ? [committed] : [])
+  }
+
+  #hasNews(): boolean {
+    const now = this.#parts.clock.monotonic()
+    const news = this.#news(now)
+    if (now < this.#toldAt + STATUS_MS && isSame(this.#told, news)) return false
+    this.#told = news
+    this.#toldAt = now
+    return true
+  }
+
+  #news(now: number): News {
+    const { raft, wal } = this.#parts
+    if (now >= this.#standingAt + STANDING_MS) {
+      this.#standing = this.#measureStanding()
+      this.#standingAt = now
+    }
+    return {
+      leads: raft.role === 'leader',
+      leader: raft.leader,
+      term: raft.term,
+      accepts: this.#accepts,
+      fullSegments: wal.fullSegments,
+      standing: this.#standing,
+      configuration: raft.configuration,
+    }
+  }
+
+  /** How many members were heard of, and how many have nearly all of the log: whoever gives roles waits for it. */
+  #measureStanding(): number {
+    const { raft } = this.#parts
+    let [heard, close] = [0, 0]
+    for (const { silentTicks, snapshot, match } of raft.progress) {
+      if (silentTicks !== null) heard++
+      if (!snapshot && match > 0 && match + PROMOTION_LAG_MAX >= raft.log.lastIndex) close++
+    }
+    return heard * STANDING_BASE + close
+  }
+
+  #gather(entries: readonly Entry[]): ArrayBuffer {
+    const lengths = entries.map(({ bytes }) => (this.#takeOwn(bytes) ? ENTRY_HEADER_BYTES : bytes.length))
+    const gathered = Buffer.from(new ArrayBuffer(lengths.reduce((total, length) => total + length, 0)))
+    let offset = 0
+    for (const [at, { bytes }] of entries.entries()) {
+      const length = lengths[at] as number
+      bytes.copy(gathered, offset, 0, length)
+      if (length === ENTRY_HEADER_BYTES) gathered.writeUInt32LE(0, offset + 4)
+      offset += length
+    }
+    return gathered.buffer
+  }
+
+  /** The main thread still has its own commands, except when one comes a second time. */
+  #takeOwn(bytes: Buffer): boolean {
+    const proposer = proposerAt(bytes, 0)
+    const newest = this.#own.get(proposer)
+    if (newest === undefined) return false
+    const request = requestAt(bytes, 0)
+    if (request <= newest) return false
+    this.#own.set(proposer, request)
+    return true
+  }
+
+  #status(): RaftThreadStatus {
+    const { raft, wal } = this.#parts
+    return {
+      leader: raft.role === 'leader',
+      leaderMember: raft.leader,
+      term: raft.term,
+      commit: raft.log.committed,
+      lastIndex: raft.log.lastIndex,
+      logBytes: wal.bytes,
+      fullSegments: wal.fullSegments,
+      accepts: this.#accepts,
+    }
+  }
+
+  get #accepts(): boolean {
+    const { raft, network } = this.#parts
+    if (raft.leader === 0 || raft.transferring) return false
+    return raft.leader === raft.id || (network?.reaches(raft.leader) ?? false)
+  }
+
+  details(): RaftThreadDetails {
+    const { raft, timing, wal } = this.#parts
+    return {
+      configuration: raft.configuration,
+      standing: this.#standing,
+      progress: raft.progress.map(({ silentTicks, ...rest }) => {
+        return { ...rest, silentMs: silentTicks === null ? null : silentTicks * TICK_MS }
+      }),
+      timing: timing.describe(),
+      flushes: wal.flushTimes.histogram,
+    }
+  }
+}
+
+function isSame(told: News | null, now: News): boolean {
+  return (
+    told !== null &&
+    told.leads === now.leads &&
+    told.leader === now.leader &&
+    told.term === now.term &&
+    told.accepts === now.accepts &&
+    told.fullSegments === now.fullSegments &&
+    told.standing === now.standing &&
+    told.configuration === now.configuration
+  )
+}
