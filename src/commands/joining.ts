@@ -170,9 +170,12 @@ export class Joining {
     const { keys, publicKeys } = makeWorkerKeys()
     this.#writeAttempt('committing')
     const { attempt } = this.#answered()
-    const { certificates } = await this.#insist(() => client.commit(attempt, { publicKeys }))
+    const { certificates, authorities } = await this.#insist(() => client.commit(attempt, { publicKeys }))
     const directory = nodePaths(installation.node.dataDir).pki
-    await writeWorkerPki(directory, { authority: authority.certificate, keys, certificates })
+    await writeWorkerPki(directory, {
+      authority: authorities ?? authority.certificate,
+      ...{ keys, certificates },
+    })
   }
 
   async #write(): Promise<void> {

@@ -1,5 +1,5 @@
 /** `mk8s refresh-certs`: shows and renews the certificates of a node. */
-import { sleep, systemClock } from '../base/clock.ts'
+import { sleepAlive, systemClock } from '../base/clock.ts'
 import { Mk8sError } from '../base/errors.ts'
 import {
   AUTHORITY_ADVICE,
@@ -135,7 +135,7 @@ async function follow(
     if (systemClock.monotonic() > endMs) throw unfinished(text)
     if (!json && text !== said) remark(text)
     said = text
-    await sleep(systemClock, LOOK_MS)
+    await sleepAlive(systemClock, LOOK_MS)
   }
 }
 

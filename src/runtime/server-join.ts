@@ -22,7 +22,6 @@ import { readMembers } from './members/member-table.ts'
 import { MOVED_PATH, takeMove } from './members/moved-member.ts'
 import type { LiveCertificates } from './pki/live-pki.ts'
 import type { Pki } from './pki/pki.ts'
-import { certificatesIn } from './pki/validity.ts'
 import { ENTRY_FORMAT_VERSION } from './raft/entry.ts'
 import { type Shared, serviceIpOf } from './server-api.ts'
 import { type Members, peerCredentialsOf } from './server-members.ts'
@@ -33,6 +32,8 @@ export interface JoinNeeds extends Shared {
   readonly live: LiveCertificates<Pki>
   /** Hands out the next authority's key to other servers while the authority is being replaced. */
   readonly nextKeyRoute: PeerRoute
+  /** By which another server restores the cluster. */
+  readonly restoreRoutes: readonly PeerRoute[]
   readonly removeNode: (request: RemovalRequest) => Promise<RemovalOutcome>
 }
 
@@ -57,6 +58,7 @@ export function buildJoin(needs: JoinNeeds): Join {
       { method: 'GET', path: MEMBER_PATH, handle: async () => needs.members.status.self() },
       { method: 'POST', path: MOVED_PATH, handle: ({ body }) => takeMove(store, body) },
       needs.nextKeyRoute,
+      ...needs.restoreRoutes,
     ],
     nodeAddresses: nodeAddresses(needs),
     removeNode: needs.removeNode,
@@ -100,9 +102,7 @@ function followCertificates(listener: JoinServer, live: LiveCertificates<Pki>): 
 }
 
 function serverCredentials({ authorities, leaves }: Pki): ServerCredentials {
-  const { certificate: chain, key } = leaves.apiserver
-  // Joiners look for the authority whose fingerprint they have right behind the server's own certificate.
-  const [certificate = chain] = certificatesIn(chain)
+  const { certificate, key } = leaves.apiserver
   return { certificate, key, authority: authorities['cluster-ca'].certificate }
 }
 

@@ -166,7 +166,7 @@ export class Attempts {
     )
     if (!committed) throw unusable({ kind: 'expired' })
     log.info('a node joins', { node: node.name, role: node.role, attempt: attempt.id })
-    return { certificates }
+    return { certificates, authorities: this.#parts.keys().authorities['cluster-ca'].certificate }
   }
 
   async #certify(node: JoinerNode, publicKeys: WorkerKeys | null): Promise<WorkerKeys> {

@@ -27,13 +27,13 @@ export function verifyServer(
   shown: ShownCertificates,
   { fingerprint, nowMs }: { readonly fingerprint: string | null; readonly nowMs: number },
 ): X509Certificate {
-  const authorities = shown.chain.filter(isAuthority)
+  const authorities = shown.chain.filter(({ ca }) => ca)
   const authority = authorities.find(
     each => fingerprint === null || sameText(fingerprintOf(each), fingerprint.toLowerCase()),
   )
   if (authority === undefined) throw wrongFingerprint(authorities.length > 0)
   const { leaf } = shown
-  if (!leaf.checkIssued(authority) || !leaf.verify(authority.publicKey))
+  if (!comesFrom(leaf, authority, authorities))
     throw untrusted('its certificate was not signed by the authority of the cluster')
   if (leaf.subject !== SERVER_NAME || !(leaf.keyUsage ?? []).includes(SERVER_AUTHENTICATION))
     throw untrusted('its certificate is not that of a server of the cluster')
@@ -41,8 +41,16 @@ export function verifyServer(
   return authority
 }
 
-const isAuthority = (certificate: X509Certificate): boolean =>
-  certificate.ca && certificate.checkIssued(certificate) && certificate.verify(certificate.publicKey)
+/** By itself, or by its successor while the authority is being replaced. */
+function comesFrom(
+  leaf: X509Certificate,
+  authority: X509Certificate,
+  others: readonly X509Certificate[],
+): boolean {
+  const isIssued = (certificate: X509Certificate, by: X509Certificate) =>
+    certificate.checkIssued(by) && certificate.verify(by.publicKey)
+  return isIssued(leaf, authority) || others.some(next => isIssued(leaf, next) && isIssued(next, authority))
+}
 
 function sameText(one: string, other: string): boolean {
   const [left, right] = [Buffer.from(one), Buffer.from(other)]

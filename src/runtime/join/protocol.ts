@@ -83,6 +83,8 @@ export interface CommitRequest {
 export interface CommitAnswer {
   /** For a worker: PEM, each for the public key of that name. */
   readonly certificates: Readonly<Record<WorkerLeafName, string>> | null
+  /** PEM of all that nodes trust, the one that signs first. Absent from a server before an upgrade. */
+  readonly authorities?: string
 }
 
 /** `GET /v1/join/<attempt>`. */

@@ -34,14 +34,16 @@ export interface AuthorityState {
   readonly trusted: readonly string[]
   /** The next one, where it is known and does not sign yet. */
   readonly coming: PemPair | null
+  /** What API servers show for those who know the earlier one only. */
+  readonly cross: string | null
 }
 
 export async function readAuthorities(directory: string): Promise<AuthorityState> {
   const text = await readIfThere(pairPaths(directory, NAME).certificate)
   const trusted = certificatesIn(text ?? '')
   if (trusted.length === 0) throw new Mk8sError('pki/invalid', `there is no ${NAME}.crt in ${directory}`)
-  const coming = await readComing(directory)
-  return { trusted, coming: coming?.certificate === trusted[0] ? null : coming }
+  const [coming, cross] = await Promise.all([readComing(directory), readCross(directory)])
+  return { trusted, coming: coming?.certificate === trusted[0] ? null : coming, cross }
 }
 
 /** What is kept in one file is there as a whole or not at all. */

@@ -78,6 +78,8 @@ export interface ServerFacts {
   readonly trusted: readonly string[]
   /** PEM of the next authority, where its key is here. */
   readonly coming: string | null
+  /** PEM of what it shows for those who know the earlier one only. */
+  readonly cross: string | null
   readonly rotation: AuthorityRotation | null
   readonly nowMs: number
 }
@@ -95,8 +97,10 @@ export function planServer(facts: ServerFacts): ServerStep {
   const has = STAGES.findIndex(stage => bundleAt(rotation, stage).join('') === trusted.join(''))
   const isHere = coming === rotation.next || trusted[0] === rotation.next
   if (!isHere) return { type: 'fetch' }
-  if (has >= STAGES.indexOf(rotation.stage)) return { type: 'none' }
+  const stage = STAGES.indexOf(rotation.stage)
   const cross = rotation.stage === 'sign' ? rotation.cross : null
+  // A server that has joined in the meantime has the authorities already.
+  if (has > stage || (has === stage && facts.cross === cross)) return { type: 'none' }
   return { type: 'set', bundle: bundleAt(rotation, rotation.stage), cross }
 }
 

@@ -173,9 +173,9 @@ class Follower implements RotationFollower {
 
   async #plan(): Promise<ServerStep> {
     const { store, directory, clock } = this.#parts
-    const { trusted, coming } = await readAuthorities(directory)
+    const { trusted, coming, cross } = await readAuthorities(directory)
     const rotation = readRotation(store)?.rotation ?? null
-    return planServer({ trusted, coming: coming?.certificate ?? null, rotation, nowMs: clock.now() })
+    return planServer({ trusted, coming: coming?.certificate ?? null, cross, rotation, nowMs: clock.now() })
   }
 
   async #isInUse(): Promise<boolean> {

@@ -2,9 +2,12 @@
 import assert from 'node:assert/strict'
 import { X509Certificate } from 'node:crypto'
 import { test } from 'node:test'
+import { systemRandom } from '../../../../src/base/random.ts'
 import { placeOf } from '../../../../src/runtime/join/attempts.ts'
 import { fingerprintOf, verifyServer } from '../../../../src/runtime/join/fingerprint.ts'
 import type { MemberRecord, MemberRole } from '../../../../src/runtime/members/member-record.ts'
+import { issueCross } from '../../../../src/runtime/pki/issue.ts'
+import { validityFrom } from '../../../../src/runtime/pki/validity.ts'
 import { makePki } from '../../../support/join-cluster.ts'
 
 const record = (id: number, role: MemberRole): MemberRecord => ({
@@ -40,6 +43,21 @@ test('a role is settled once Raft agrees with the record and no better one is fr
   const full: MemberRole[] = ['voter', 'voter', 'voter', 'standby', 'standby', 'standby', 'spare']
   assert.deepEqual(place(full, [1, 2, 3], [4, 5, 6, 7]), { inPlace: true, settled: true })
   assert.deepEqual(placeOf(undefined, [], { voters: [1], learners: [], outgoing: [] }, 3).settled, false)
+})
+
+test('while the authority is being replaced, a server is known by either fingerprint', async () => {
+  const [own, other] = [await makePki('1'), await makePki('2')]
+  const [earlier, next] = [own.authorities['cluster-ca'], other.authorities['cluster-ca']]
+  const validity = validityFrom(Date.now(), 10)
+  const made = await issueCross(next.certificate, { authority: earlier, validity, random: systemRandom })
+  const [cross, root] = [new X509Certificate(made), new X509Certificate(earlier.certificate)]
+  const leaf = new X509Certificate(other.leaves.apiserver.certificate)
+  const by = (fingerprint: string) =>
+    fingerprintOf(verifyServer({ leaf, chain: [cross, root] }, { fingerprint, nowMs: Date.now() }))
+  const known = [root, new X509Certificate(next.certificate)].map(fingerprintOf)
+  assert.deepEqual(known.map(by), known)
+  const alone = { leaf, chain: [root] }
+  assert.throws(() => verifyServer(alone, { fingerprint: known[0] ?? '', nowMs: Date.now() }), /not the one/)
 })
 
 test('only a server’s certificate of the pinned authority, at its time, is trusted', async () => {

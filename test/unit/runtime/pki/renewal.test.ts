@@ -159,7 +159,7 @@ test('a next authority is trusted, signs, and is then the only one; who knows th
     assert.equal(await handshake(context, after, ca), 'good')
   await setAuthorities(directory, [next])
   await forgetComingAuthority(directory)
-  assert.deepEqual(await readAuthorities(directory), { trusted: [next], coming: null })
+  assert.deepEqual(await readAuthorities(directory), { trusted: [next], coming: null, cross: null })
   const last = await loadPki(directory)
   assert.deepEqual((await ensurePki(parts)).renewed, [])
   assert.equal(await handshake(context, last, next), 'good')
