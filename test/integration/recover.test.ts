@@ -115,13 +115,15 @@ test('the survivor becomes a cluster of one with every object as it was', async 
   await one.kubectl.ok(['create', 'namespace', 'written-after'])
 })
 
-test('a member of the old generation finds that it is none any more, and joins anew', async () => {
-  const [one, two] = [known(survivor), known(second)]
-  await two.powerOn()
-  await until('it has found out', async () => {
-    const { code, stdout } = await two.mk8s(['status'])
-    return code === 4 && /not in the cluster any more/.test(stdout)
-  })
+test('members of the old generation, a quorum of it, find that they are none any more; one joins anew', async () => {
+  const [one, two, three] = [known(survivor), known(second), known(third)]
+  await Promise.all([two.powerOn(), three.powerOn()])
+  for (const old of [two, three]) {
+    await until('it has found out', async () => {
+      const { code, stdout } = await old.mk8s(['status'])
+      return code === 4 && /not in the cluster any more/.test(stdout)
+    })
+  }
   assert.equal((await datastoreOf(one)).members.length, 1)
   const removed = await one.mk8s(['remove-node', 'n3', '--force'])
   assert.equal(removed.code, 0, removed.stderr)
