@@ -27,6 +27,7 @@ const pjson = {
       backup: { description: 'What can be done with a backup, without a cluster.' },
       images: { description: 'Images of containers on this node.' },
       options: { description: 'What can be configured.' },
+      datastore: { description: 'Look at and tend the replicated datastore.' },
     },
   },
 } as unknown as PJSON

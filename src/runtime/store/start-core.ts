@@ -89,6 +89,12 @@ function checkFit({ log, member, applied }: StartParts, recovered: RecoveredLog,
   if (segments.some(({ header }) => header.member !== member || !header.cluster.equals(cluster))) {
     throw corrupt('the log belongs to another member', 'its identity differs from that of the database')
   }
+  if (applied === 0 && position.index > 0 && !mustInstall) {
+    throw corrupt(
+      'the database is missing',
+      `the log goes on behind entry ${position.index}, which it should hold`,
+    )
+  }
   if (position.index > applied && !mustInstall) {
     const why = `it begins behind ${position.index}, the database ends at ${applied}`
     throw corrupt('the log begins too late', why)

@@ -6,6 +6,7 @@ import { ENTRY_HEADER_BYTES, type Entry, entryTypes } from '../../raft/entry.ts'
 import { decodeConfiguration } from '../../raft/membership.ts'
 import type { Configuration } from '../../raft/quorum.ts'
 import type { HardState } from '../../raft/ready.ts'
+import { CORRUPT_HINT } from '../sqlite/sqlite-files.ts'
 import type { Disk, DiskFile } from './disk.ts'
 import { decodeSegmentHeader, SEGMENT_HEADER_BYTES, type SegmentHeader } from './frame.ts'
 import { decodeRecords, type LogPosition, type LogRecord } from './records.ts'
@@ -36,9 +37,6 @@ export interface RecoveredLog {
   /** Entries behind `position`. */
   readonly entries: Entry[]
 }
-
-export const CORRUPT_HINT =
-  'keep a copy of the data directory; restore a backup, or reset this node and let it join again'
 
 export function corrupt(message: string, why: string, fields: Record<string, unknown> = {}): Mk8sError {
   return new Mk8sError('store/corrupt', message, { why, hint: CORRUPT_HINT, fields })

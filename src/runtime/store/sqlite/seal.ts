@@ -10,6 +10,8 @@ import { CORRUPT_HINT } from './sqlite-files.ts'
 
 const SEALED = ['applied', 'revision', 'compacted', 'sequence', 'compactedSequence', 'rows', 'rowsSum']
 const SUM_MODULUS = 2 ** 32
+/** A key in a message is cut behind so many characters. */
+const KEY_SHOWN_MAX = 100
 const COLUMNS = 'sequence, revision, previous, key, create_revision, version, lease, value'
 
 /** In the order of `COLUMNS`. */
@@ -61,7 +63,7 @@ export class RowsSeal {
 
   /** Takes a row that was read, which must be as it was written. */
   read(row: SealedRow, checksum: number): void {
-    if (checksumOf(row) !== checksum) throw damaged(`row ${row[0]}, of the key ${row[3]}, was changed`)
+    if (checksumOf(row) !== checksum) throw damaged(`row ${row[0]}, of the key ${shown(row[3])}, was changed`)
     this.add(checksum)
   }
 
@@ -123,6 +125,12 @@ function readSealed(database: DatabaseSync): Map<string, unknown> {
 
 function checksumOfMeta(meta: ReadonlyMap<string, unknown>): number {
   return crc32(SEALED.map(name => `${name} ${Number(meta.get(name) ?? 0)}`).join('\n'))
+}
+
+/** Keys may hold any bytes, and be long. */
+function shown(key: string): string {
+  const text = JSON.stringify(key.slice(0, KEY_SHOWN_MAX))
+  return key.length > KEY_SHOWN_MAX ? `${text}…` : text
 }
 
 function damaged(why: string): Mk8sError {

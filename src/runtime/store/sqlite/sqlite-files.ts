@@ -6,8 +6,10 @@ const CORRUPT = 11
 const NOT_A_DATABASE = 26
 const diskCodes = new Set([8, 10, 13, 14])
 
+/** A server of several must not come back empty under its old name: it would break what it promised the others. */
 export const CORRUPT_HINT =
-  'keep a copy of the data directory; restore a backup, or reset this node and let it join again'
+  'keep a copy of the data directory; with other servers: mk8s remove-node NODE on one of them, then here ' +
+  'mk8s uninstall and mk8s join; alone: mk8s reset, or restore a backup'
 
 /** Runs `work`; damage becomes `store/corrupt`, a refusing disk `store/disk`, the rest stays as it is. */
 export function withSqliteErrors<T>(what: string, work: () => T): T {
