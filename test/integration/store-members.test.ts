@@ -1,6 +1,15 @@
 /** Several members of the store's engine, each with its threads and files, over TLS on this host. */
 import assert from 'node:assert/strict'
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  closeSync,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -215,6 +224,48 @@ test('a member that was away catches up, with the log and with a snapshot', asyn
   await put(three, '/small/own', 'written by it')
   await members.close(3)
   assert.equal(await read(await members.open(3), '/small/own'), 'written by it')
+})
+
+/** Damages the snapshot that arrives in the directory, as often as it is told to; resolves when that is done. */
+async function spoilSnapshots(directory: string, times: number): Promise<void> {
+  const path = join(directory, 'received.sqlite.part')
+  const sizeOf = () => statSync(path, { throwIfNoEntry: false })?.size ?? 0
+  for (let count = 0; count < times; count++) {
+    await until('pieces of a snapshot', () => sizeOf() > 2 * 1024 * 1024)
+    const file = openSync(path, 'r+')
+    writeSync(file, Buffer.alloc(64 * 1024, 0xa5), 0, 64 * 1024, 512 * 1024)
+    closeSync(file)
+    if (count + 1 < times) await until('the end of it', () => sizeOf() < 2 * 1024 * 1024)
+  }
+}
+
+async function growWithoutThird(t: TestContext): Promise<Members> {
+  const members = await grow(t)
+  await members.close(3)
+  const value = 'x'.repeat(1024 * 1024)
+  for (let n = 0; n < 24; n++) await put(members.get(1), `/large/${n % 12}`, `${n}${value}`)
+  return members
+}
+
+test('a snapshot that arrives damaged is thrown away and fetched again', async t => {
+  const members = await growWithoutThird(t)
+  const spoilt = spoilSnapshots(members.directoryOf(3), 2)
+  const three = await members.open(3)
+  await spoilt
+  await until('all of it', () => three.revision === members.get(1).revision)
+  assert.equal((await three.check()).databaseFindings.length, 0)
+  assert.equal(three.get('/large/11')?.value.length, 2 + 1024 * 1024)
+})
+
+test('snapshots that are damaged again and again end the member with the reason', async t => {
+  const members = await growWithoutThird(t)
+  const spoilt = spoilSnapshots(members.directoryOf(3), 3)
+  await members.open(3)
+  const [error] = await until('its end', () => members.fatal.length > 0 && members.fatal)
+  await spoilt
+  assert.ok(error instanceof Mk8sError)
+  assert.equal(error.code, 'store/corrupt')
+  members.fatal.length = 0
 })
 
 test('a member that lags catches up while others write as fast as they can', async t => {

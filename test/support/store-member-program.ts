@@ -22,6 +22,8 @@ import type {
 } from './store-member-protocol.ts'
 
 const EXIT_FATAL = 7
+/** Nobody wakes who waits for it. */
+const NOBODY = new Int32Array(new SharedArrayBuffer(4))
 
 let store: RaftStore | null = null
 const watches = new Map<number, Watch>()
@@ -145,6 +147,10 @@ function take(message: ToMember): void {
       return
     case 'call':
       answer(message.id, call(message.method, message.args))
+      return
+    case 'spin':
+      for (const end = performance.now() + message.milliseconds; performance.now() < end; )
+        Atomics.wait(NOBODY, 0, 0, 10)
       return
     case 'load':
       answer(message.id, load(message.load))

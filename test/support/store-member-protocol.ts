@@ -77,6 +77,8 @@ export type ToMember =
       readonly method: StoreMethod
       readonly args: readonly unknown[]
     }
+  /** The main thread does nothing else for so long, as over a long computation; the other threads go on. */
+  | { readonly type: 'spin'; readonly milliseconds: number }
   | { readonly type: 'load'; readonly id: number; readonly load: LoadRequest }
   | { readonly type: 'watch'; readonly id: number; readonly request: WatchRequest }
   | { readonly type: 'unwatch'; readonly id: number }

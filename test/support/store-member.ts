@@ -170,6 +170,11 @@ export class StoreMember {
     await this.#exited
   }
 
+  /** The main thread hangs for so long, and the others do not. */
+  hangMainThread(milliseconds: number): void {
+    this.#post({ type: 'spin', milliseconds })
+  }
+
   /** The process stands still, and its sockets stay open. */
   freeze(): void {
     this.#child?.kill('SIGSTOP')

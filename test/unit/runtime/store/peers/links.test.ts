@@ -259,3 +259,17 @@ test('heartbeats do not wait behind a piece of a snapshot', async t => {
   line.release()
   await two.until(() => pieces().length === 1)
 })
+
+test('links end at once although somebody is still shaking hands', async () => {
+  const authority = await createPeerAuthority()
+  const peer = new Peer(1, await issuePeer(authority, 1), new Map())
+  const port = await peer.links.listen()
+  const silent = connect({ host: '127.0.0.1', port })
+  await once(silent, 'connect')
+  const ended = once(silent, 'close')
+  silent.on('error', () => {}).resume()
+  const begun = performance.now()
+  await peer.links.close()
+  await ended
+  assert.ok(performance.now() - begun < 1_000)
+})
