@@ -42,7 +42,7 @@ export async function stageFile(name: string, path: string): Promise<StagedPart>
   return { name, size, sha256: hash.digest('hex'), content: { path } }
 }
 
-/** The whole archive: its size, which is known before its bytes are. */
+/** The whole archive: its size, which is known before its bytes are. Its pieces are good until the next one. */
 export function planArchive(
   manifest: BackupManifest,
   staged: readonly StagedPart[],
@@ -67,11 +67,13 @@ async function* renderArchive(entries: readonly StagedPart[], modifiedMs: number
   yield Buffer.alloc(END_BYTES)
 }
 
+/** Each piece is good until the next one is asked for: they share their memory. */
 async function* piecesOf(path: string): AsyncGenerator<Buffer> {
   const file = await open(path, 'r')
+  const buffer = Buffer.allocUnsafe(PIECE_BYTES)
   try {
     for (;;) {
-      const { buffer, bytesRead } = await file.read(Buffer.allocUnsafe(PIECE_BYTES), 0, PIECE_BYTES, null)
+      const { bytesRead } = await file.read(buffer, 0, PIECE_BYTES, null)
       if (bytesRead === 0) return
       yield buffer.subarray(0, bytesRead)
     }

@@ -94,7 +94,7 @@ export function writeFailure(path: string, error: unknown): Mk8sError {
   })
 }
 
-/** No faster than the reader takes it. Throws `host/disk` when the reader goes away. */
+/** No faster than the reader takes it, who has a piece before the next is asked for. Throws `host/disk` when the reader goes away. */
 export async function writeToStream(stream: Writable, bytes: AsyncIterable<Buffer>): Promise<void> {
   for await (const piece of bytes) {
     await new Promise<void>((resolve, reject) => {

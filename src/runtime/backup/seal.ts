@@ -77,7 +77,8 @@ export async function* seal(
     // The last chunk may be full, but not empty: one is held back until something follows.
     for (; waiting.length - at > CHUNK_BYTES; at += CHUNK_BYTES)
       sealed.push(sealChunk(fileKey, chunk++, false, waiting.subarray(at, at + CHUNK_BYTES)))
-    waiting = waiting.subarray(at)
+    // The piece's memory may be another's next time.
+    waiting = Buffer.from(waiting.subarray(at))
     if (sealed.length > 0) yield Buffer.concat(sealed)
   }
   yield sealChunk(fileKey, chunk, true, waiting)

@@ -62,8 +62,9 @@ export class BackupState {
 
   /** The names of all keys in order. */
   *keys(): Generator<string> {
-    const rows = this.#database.prepare('SELECT key FROM latest ORDER BY key').iterate()
-    for (const { key } of rows) yield String(key)
+    const statement = this.#database.prepare('SELECT key FROM latest ORDER BY key')
+    statement.setReturnArrays(true)
+    for (const [key] of statement.iterate() as unknown as Iterable<[string]>) yield key
   }
 
   get(key: string): KeyValue | null {
@@ -87,8 +88,9 @@ export class BackupState {
     return [...found].sort()
   }
 
+  /** May be done again. */
   close(): void {
-    this.#database.close()
+    if (this.#database.isOpen) this.#database.close()
   }
 }
 
