@@ -19,6 +19,7 @@ export const commands: CommandMap = {
   'refresh-certs': async () => (await import('./refresh-certs.ts')).RefreshCerts,
   recover: async () => (await import('./recover.ts')).Recover,
   'backup-datastore': async () => (await import('./backup-datastore.ts')).BackupDatastore,
+  'restore-datastore': async () => (await import('./restore-datastore.ts')).RestoreDatastore,
   'backup:verify': async () => (await import('./backup/verify.ts')).BackupVerify,
   'backup:list': async () => (await import('./backup/list.ts')).BackupList,
   'backup:inspect': async () => (await import('./backup/inspect.ts')).BackupInspect,

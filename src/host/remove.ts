@@ -7,7 +7,7 @@ import { diskFailure } from './files.ts'
 /** Every name that mk8s makes in a node's directory. */
 const OWN_NAMES =
   'config.yaml cluster-init.yaml members.json join.json join-attempt.json servers.json peer-addresses.json pod-range admin.kubeconfig pki datastore pods containers containerd seccomp sandboxes logs run recovery'
-const OWN_PATTERNS = [/^before-recovery-/, /^daemon\.log(\.\d+)?$/, /\.\d+\.tmp$/]
+const OWN_PATTERNS = [/^before-(recovery|restore)-/, /^daemon\.log(\.\d+)?$/, /\.\d+\.tmp$/]
 
 const isOwn = (name: string): boolean =>
   OWN_NAMES.split(' ').includes(name) || OWN_PATTERNS.some(pattern => pattern.test(name))

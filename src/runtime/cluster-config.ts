@@ -3,7 +3,7 @@ import { Mk8sError } from '../base/errors.ts'
 import type { ClusterConfig } from '../config/node-config.ts'
 import type { Store } from './store/store.ts'
 
-const CONFIG_KEY = '/mk8s/config'
+export const CONFIG_KEY = '/mk8s/config'
 const FIRST_START_KEY = '/mk8s/first-start'
 const API_VERSION = 'mk8s.io/v1'
 /** Plain JSON, see ARCHITECTURE, "Values". */
@@ -20,7 +20,7 @@ export async function settleClusterConfig(
   initial: () => ClusterConfig,
 ): Promise<ClusterConfig> {
   const found = store.get(CONFIG_KEY)
-  if (found !== null) return { ...ABSENT, ...(decode(found.value) as unknown as ClusterConfig) }
+  if (found !== null) return clusterConfigIn(found.value)
   const config = initial()
   const value = encode({ apiVersion: API_VERSION, kind: 'ClusterConfig', ...config })
   const written = await store.transact({
@@ -30,6 +30,12 @@ export async function settleClusterConfig(
   if (written.succeeded) return config
   return settleClusterConfig(store, initial)
 }
+
+/** The configuration in a value of the store. */
+export const clusterConfigIn = (value: Buffer): ClusterConfig => ({
+  ...ABSENT,
+  ...(decode(value) as unknown as ClusterConfig),
+})
 
 /** Whether the manifests that were given at install have still to be applied. */
 export const isFirstStart = (store: Store): boolean => store.get(FIRST_START_KEY) === null

@@ -16,12 +16,19 @@ import { nodePaths, recordFailure, recordReady } from '../host/node-files.ts'
 import { removePidFile, writePidFile } from '../host/processes.ts'
 import { waitForOwnAddress } from './own-address.ts'
 import { refuseInterruptedRecovery } from './recovery/switch-over.ts'
+import { finishRestore } from './restore/finish-restore.ts'
+import { createServerCalls } from './restore/server-calls.ts'
 import { type Server, type ServerParts, startServer } from './server.ts'
 import { startWorkerNode } from './worker.ts'
 
 export interface DaemonArguments {
   readonly dataDir: string
 }
+
+/** Whoever keeps the daemon running starts it again at once. */
+const EXIT_RESTART = 75
+/** How long the other servers are waited for, before the daemon is started again to wait on. */
+const RESTORE_MS_MAX = 60_000
 
 /** A shutdown that takes longer is cut short; what matters is on disk already. */
 const SHUTDOWN_MS_MAX = 20_000
@@ -58,12 +65,26 @@ async function runLocked(config: NodeConfig, log: Log): Promise<number> {
   writePidFile(paths.daemonPid, process.pid)
   const logBound = boundLog(paths.log, { clock: systemClock })
   try {
-    return await runServer(config, log)
+    return await runServer(await restored(config, log), log)
   } finally {
     logBound.cancel()
     removePidFile(paths.daemonPid)
     lock.release()
   }
+}
+
+/** A restore that was decided is finished before anything is served; the node may be of another generation then. */
+async function restored(config: NodeConfig, log: Log): Promise<NodeConfig> {
+  const { dataDir } = config
+  const finished = await finishRestore({
+    dataDir,
+    calls: createServerCalls(dataDir),
+    clock: systemClock,
+    log: log.child({ component: 'restore' }),
+    signal: new AbortController().signal,
+    timeoutMs: RESTORE_MS_MAX,
+  })
+  return finished ? readNodeConfig(dataDir) : config
 }
 
 async function runServer(config: NodeConfig, log: Log): Promise<number> {
@@ -102,6 +123,10 @@ async function runServer(config: NodeConfig, log: Log): Promise<number> {
       onStopRequested: () => {
         interrupted.abort()
         ended.resolve(EXIT_OK)
+      },
+      onRestart: () => {
+        interrupted.abort()
+        ended.resolve(EXIT_RESTART)
       },
     })
   const server = await addressed.then(start).catch(error => {

@@ -23,6 +23,10 @@ import { refuseMissingDatastore } from './missing-datastore.ts'
 import { peerIdentity } from './pki/authorities.ts'
 import type { LiveCertificates } from './pki/live-pki.ts'
 import type { Pki } from './pki/pki.ts'
+import { readJournal } from './recovery/switch-over.ts'
+import { restoreRoutes } from './restore/restore-routes.ts'
+import { createRestoreWatch } from './restore/restore-watch.ts'
+import { createServerCalls } from './restore/server-calls.ts'
 import { buildAdmin, type RunningParts } from './server-admin.ts'
 import { type Api, buildApi, type Shared } from './server-api.ts'
 import { buildCertificates, loadCertificates } from './server-certificates.ts'
@@ -48,6 +52,8 @@ export interface ServerParts {
   readonly onFatal: (error: Error) => void
   /** `mk8s stop` asked for it. */
   readonly onStopRequested: () => void
+  /** The daemon is to end, and to begin again as another generation of its cluster. */
+  readonly onRestart: () => void
 }
 
 export interface Server {
@@ -109,8 +115,11 @@ async function startOn(store: RaftStore, live: LiveCertificates<Pki>, parts: Ser
     datastore: datastore.handlers,
     running: () => running,
   })
+  const { dataDir } = config
+  const restoreWatch = createRestoreWatch({ ...parts, dataDir, calls: createServerCalls(dataDir) })
   await admin.start(parts.signal)
   await members.directory.start(parts.signal)
+  await restoreWatch.start(parts.signal)
   let listener: Component | null = null
   try {
     if (!hasClusterConfig(store)) await waitUntilCaughtUp(store, parts)
@@ -122,6 +131,7 @@ async function startOn(store: RaftStore, live: LiveCertificates<Pki>, parts: Ser
     running = built
     await built.supervisor.start(parts.signal)
   } catch (error) {
+    await restoreWatch.stop()
     await listener?.stop()
     await members.directory.stop()
     await admin.stop()
@@ -131,7 +141,9 @@ async function startOn(store: RaftStore, live: LiveCertificates<Pki>, parts: Ser
   log.info('serving', { address: config.bindAddress, port: config.ports.api })
   return {
     async stop() {
-      await members.stepDown()
+      await restoreWatch.stop()
+      // To a generation that ends, nothing is handed over.
+      if (readJournal(dataDir) === undefined) await members.stepDown()
       await supervisor.stop()
       await listener?.stop()
       await members.directory.stop()
@@ -186,7 +198,10 @@ async function buildNodeParts(
     members.removeNode(request, { cluster, server, stopWorkloads })
   const rotation = buildRotation({ ...shared, server, follower })
   const nextKeyRoute = buildNextKeyRoute({ config, live })
-  const joining = buildJoin({ ...shared, server, members, live, removeNode, nextKeyRoute })
+  const joining = buildJoin({
+    ...{ ...shared, server, members, live, removeNode, nextKeyRoute },
+    restoreRoutes: restoreRoutes(parts),
+  })
   const duties = createLeaderDuties({
     store,
     clock,

@@ -36,10 +36,16 @@ export async function withBackupState<T>(
 export async function verifyBackup(backup: Backup): Promise<void> {
   await backup.checkParts()
   await withBackupState(backup, state => {
-    const findings = [...state.findings(), ...differences(backup, state)]
+    const findings = stateFindings(backup, state)
     if (findings.length > 0) throw damaged(backup.path, findings.join('; '))
   })
 }
+
+/** Sentences about what is wrong with the database itself, and with it and the manifest together. */
+export const stateFindings = (backup: Backup, state: BackupState): string[] => [
+  ...state.findings(),
+  ...differences(backup, state),
+]
 
 function differences({ manifest }: Backup, state: BackupState): string[] {
   const { clusterId, applied, revision, compacted, keys } = state.facts

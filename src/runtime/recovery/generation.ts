@@ -76,7 +76,7 @@ export function firstOperations(
 const recordsOf = (state: ReadableState): readonly MemberRecord[] =>
   readMembers(state).map(({ record }) => record)
 
-function ownRecord(config: NodeConfig, now: Date, known: MemberRecord | undefined): MemberRecord {
+export function ownRecord(config: NodeConfig, now: Date, known: MemberRecord | undefined): MemberRecord {
   const { memberId, nodeName, bindAddress: host, ports, failureDomain } = config
   return {
     id: memberId,

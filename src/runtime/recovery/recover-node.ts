@@ -20,8 +20,9 @@ import type { Random } from '../../base/random.ts'
 import { renderNodeConfig } from '../../config/config-files.ts'
 import type { NodeConfig } from '../../config/node-config.ts'
 import { nodePaths } from '../../host/node-files.ts'
+import { pairPaths, readIfThere } from '../pki/files.ts'
 import { peerPartsOf } from '../pki/node-facts.ts'
-import { ensurePeerCertificate } from '../pki/pki.ts'
+import { ensurePeerCertificate, type PemPair } from '../pki/pki.ts'
 import { databaseBytesOf, recoverStore } from '../store/recover-store.ts'
 import { lockDirectory } from '../store/sqlite/directory-lock.ts'
 import { firstOperations, planRecovery, type RecoveryPlan } from './generation.ts'
@@ -94,7 +95,7 @@ async function prepareStore(parts: RecoveryParts, from: string, clusterId: strin
 }
 
 /** A new authority for links between members, this node's certificate of it, and a configuration with the new id. */
-async function prepareFiles(
+export async function prepareFiles(
   config: NodeConfig,
   clusterId: string,
   means: { clock: Clock; random: Random },
@@ -114,6 +115,14 @@ async function prepareFiles(
   for (const name of REPLACED_FILES) if (!existsSync(join(prepared, name))) throw incomplete(name)
 }
 
+/** The authority for links between members that was prepared. */
+export async function readPreparedPeerAuthority(dataDir: string): Promise<PemPair> {
+  const paths = pairPaths(join(recoveryDirectory(dataDir), 'pki'), 'peer-ca')
+  const [key, certificate] = await Promise.all([readIfThere(paths.key), readIfThere(paths.certificate)])
+  if (key === null || certificate === null) throw incomplete('peer-ca')
+  return { key, certificate }
+}
+
 /** Puts what was prepared in place. After an error or a crash, `finishRecovery` goes on. */
 export function carryOutRecovery(dataDir: string, prepared: PreparedRecovery): RecoveryJournal {
   const journal = { newClusterId: prepared.newClusterId, keptIn: prepared.keptIn }
@@ -123,12 +132,12 @@ export function carryOutRecovery(dataDir: string, prepared: PreparedRecovery): R
 }
 
 /** The new database is about as large as the present one, which stays. */
-function checkRoom(dataDir: string, databaseBytes: number): void {
+export function checkRoom(dataDir: string, databaseBytes: number): void {
   const { bavail, bsize } = statfsSync(dataDir)
   const [free, needed] = [Number(bavail) * Number(bsize), databaseBytes * 2 + ROOM_BYTES]
   if (free >= needed) return
   const mebibytes = (bytes: number) => `${Math.ceil(bytes / 2 ** 20)} MiB`
-  throw new Mk8sError('host/disk', `there is not enough room in ${dataDir} for a recovery`, {
+  throw new Mk8sError('host/disk', `there is not enough room in ${dataDir} for a new datastore`, {
     why: `it needs ${mebibytes(needed)}, because the present datastore is kept; ${mebibytes(free)} are free`,
     hint: 'make room, or move the data directory to a larger disk',
   })

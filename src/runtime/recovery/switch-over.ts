@@ -29,12 +29,31 @@ export const REPLACED_FILES = [
   'config.yaml',
 ] as const
 /** Files that only the old generation needs. */
-const OBSOLETE_FILES = ['join.json', 'peer-addresses.json']
+export const OBSOLETE_FILES = ['join.json', 'peer-addresses.json']
 
 export interface RecoveryJournal {
   readonly newClusterId: string
   /** Name of the directory, in the node's, that keeps what is replaced. */
   readonly keptIn: string
+  /** Of a restore, which a starting daemon finishes by itself; absent: of `mk8s recover`. */
+  readonly restore?: RestoreJournal
+}
+
+export interface RestoreJournal {
+  /** Files to replace, beside the datastore. */
+  readonly files: readonly string[]
+  /** Files that go. */
+  readonly obsolete: readonly string[]
+  /** Who has to leave the old generation first; empty on all servers but the one that restores. */
+  readonly others: readonly ServerToTell[]
+  /** Members that voted in the old generation. */
+  readonly voters: readonly number[]
+}
+
+export interface ServerToTell {
+  readonly id: number
+  readonly nodeName: string
+  readonly joinAddress: { readonly host: string; readonly port: number }
 }
 
 /** A recovery that was begun and has to be finished. */
@@ -53,7 +72,8 @@ export function readJournal(dataDir: string): RecoveryJournal | undefined {
 
 /** What the daemon asks before it touches anything. */
 export function refuseInterruptedRecovery(dataDir: string): void {
-  if (readJournal(dataDir) === undefined) return
+  const journal = readJournal(dataDir)
+  if (journal === undefined || journal.restore !== undefined) return
   throw new Mk8sError('refused', 'a recovery of this node was interrupted', {
     why: 'what it prepared is only partly in place',
     hint: 'mk8s recover finishes it',
@@ -64,6 +84,7 @@ export function refuseInterruptedRecovery(dataDir: string): void {
 export function writeJournal(dataDir: string, journal: RecoveryJournal): void {
   syncDirectory(recoveryDirectory(dataDir))
   syncDirectory(join(recoveryDirectory(dataDir), 'pki'))
+  syncDirectory(join(recoveryDirectory(dataDir), 'datastore'))
   writeFileDurably(journalPath(dataDir), `${JSON.stringify(journal)}\n`, 0o600)
   syncDirectory(recoveryDirectory(dataDir))
 }
@@ -71,21 +92,22 @@ export function writeJournal(dataDir: string, journal: RecoveryJournal): void {
 /** `onStep` is called before each step, with its name. */
 export function switchOver(
   dataDir: string,
-  { keptIn }: RecoveryJournal,
+  { keptIn, restore }: RecoveryJournal,
   onStep: (name: string) => void = () => {},
 ): void {
   const kept = join(dataDir, keptIn)
+  const { files, obsolete } = restore ?? { files: REPLACED_FILES, obsolete: OBSOLETE_FILES }
   try {
     onStep('directory')
-    mkdirSync(join(kept, 'pki'), { recursive: true, mode: 0o700 })
+    for (const root of [kept, dataDir]) mkdirSync(join(root, 'pki'), { recursive: true, mode: 0o700 })
     syncDirectory(kept)
     syncDirectory(dataDir)
     switchDatastore(dataDir, kept, onStep)
-    for (const name of REPLACED_FILES) {
+    for (const name of files) {
       onStep(name)
       switchFile(dataDir, kept, name)
     }
-    for (const name of OBSOLETE_FILES) {
+    for (const name of obsolete) {
       onStep(name)
       if (existsSync(join(dataDir, name))) renameSync(join(dataDir, name), join(kept, name))
     }

@@ -14,15 +14,10 @@ import type { Configuration } from '../raft/quorum.ts'
 import { createDirectoryDisk, type DiskFile } from './log/disk.ts'
 import { LogEnd } from './log/log-end.ts'
 import { corrupt, type RecoveredLog, recoverLog } from './log/recovery.ts'
-import { WriteAheadLog } from './log/write-ahead-log.ts'
 import { readCommand } from './mvcc/codec.ts'
-import type { Command } from './mvcc/command.ts'
-import { REQUESTS_REMEMBERED_MAX } from './mvcc/remembered-requests.ts'
-import { StateMachine } from './mvcc/state-machine.ts'
-import { Persister } from './persister.ts'
-import { StateDatabase } from './sqlite/database.ts'
+import type { StateMachine } from './mvcc/state-machine.ts'
+import { change, clusterBytes, type OpenState, openState, persisterOf, writeLog } from './new-store.ts'
 import { beginGeneration } from './sqlite/generation.ts'
-import { StateLoader } from './state-loader.ts'
 import type { Operation } from './store.ts'
 import type { MemberIdentity } from './thread-messages.ts'
 
@@ -87,7 +82,7 @@ async function recoverCopied(parts: RecoverStoreParts, opened: DiskFile[]): Prom
   beginGeneration(databasePath, { clusterId: parts.clusterId, revisionGap: REVISION_GAP })
   const next = openState(databasePath)
   const lastIndex = await change(next, operations, parts.clock)
-  await writeLog(parts, found, lastIndex)
+  await writeLog({ ...parts, ...found, clusterId: parts.clusterId, lastIndex })
   return found
 }
 
@@ -109,25 +104,6 @@ function copyDatabase({ from, to }: RecoverStoreParts): void {
     const source = join(from, name)
     if (existsSync(source)) cpSync(source, join(to, name), { preserveTimestamps: true })
   }
-}
-
-interface OpenState {
-  readonly database: StateDatabase
-  readonly state: StateMachine
-  readonly identity: MemberIdentity
-  readonly start: { readonly revision: number; readonly compacted: number; readonly sequence: number }
-}
-
-function openState(path: string): OpenState {
-  // The database is there: the identity is only for one that is made.
-  const identity = { member: 0, cluster: '' }
-  const database = new StateDatabase({ path, bootId: '', identity, resultsMax: REQUESTS_REMEMBERED_MAX })
-  const state = new StateMachine()
-  const loader = new StateLoader(state)
-  loader.begin(database.state)
-  for (const { rows, values } of database.slabs()) loader.addRows(rows, values)
-  const start = loader.finish({ type: 'loaded', results: database.results() })
-  return { database, state, identity: start.identity, start }
 }
 
 async function readLog(
@@ -164,8 +140,6 @@ function checkFit({ position, entries, segments }: RecoveredLog, identity: Membe
     throw corrupt('the log ends too early', `it ends at entry ${last}, the database at ${applied}`)
 }
 
-const clusterBytes = (clusterId: string): Buffer => Buffer.from(clusterId.replaceAll('-', ''), 'hex')
-
 /** Applies every entry that is in the log, committed or not: whoever may have acknowledged it is gone. */
 async function replay(open: OpenState, entries: readonly Entry[], clock: Clock): Promise<void> {
   const persister = persisterOf(open, clock)
@@ -190,21 +164,6 @@ const unknownEntry = (type: number, version: number): Mk8sError =>
     hint: 'use the version of mk8s that this cluster ran, or a later one',
   })
 
-/** Writes what it is given at once. */
-function persisterOf({ database, state, start }: OpenState, clock: Clock): Persister {
-  const persister: Persister = new Persister(
-    {
-      clock,
-      post(batch) {
-        database.write(batch)
-        persister.written()
-      },
-    },
-    start,
-  )
-  return persister
-}
-
 function foundIn({ state, identity }: OpenState, { position, entries, hardState }: RecoveredLog): StoreFound {
   const end = new LogEnd(position, entries).position
   return {
@@ -218,42 +177,4 @@ function foundIn({ state, identity }: OpenState, { position, entries, hardState 
     keys: state.size,
     membership: end.configuration,
   }
-}
-
-/** The first changes of the new generation, as entries that its log begins behind; returns the index of the last. */
-async function change(open: OpenState, operations: readonly Operation[], clock: Clock): Promise<number> {
-  const { state, database } = open
-  const persister = persisterOf(open, clock)
-  const apply = (command: Command) =>
-    persister.add(state.apply({ index: state.applied + 1, proposer: 0, request: 0, command }))
-  apply({ type: 'transaction', transaction: { compares: [], operations } })
-  apply({ type: 'compaction', revision: state.revision })
-  await persister.drain()
-  database.close()
-  return state.applied
-}
-
-async function writeLog(parts: RecoverStoreParts, found: StoreFound, lastIndex: number): Promise<void> {
-  const disk = createDirectoryDisk(join(parts.to, 'wal'))
-  const failed = Promise.withResolvers<never>()
-  const wal = await WriteAheadLog.create(
-    {
-      disk,
-      random: parts.random,
-      clock: parts.clock,
-      log: parts.log,
-      identity: { member: found.member, cluster: clusterBytes(parts.clusterId) },
-      onFailed: failed.reject,
-    },
-    {
-      index: lastIndex,
-      term: found.lastTerm,
-      configuration: { voters: [found.member], outgoing: [], learners: [] },
-    },
-  )
-  const hardState = { term: found.term + 1, vote: 0, commit: lastIndex }
-  const written = new Promise<void>(done => wal.append({ hardState, entries: [], done }))
-  await Promise.race([written, failed.promise])
-  await wal.close()
-  await createDirectoryDisk(parts.to).flushDirectory()
 }

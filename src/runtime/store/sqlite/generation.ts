@@ -21,3 +21,40 @@ export function beginGeneration(
     }
   })
 }
+
+/** Turns the state in a backup, which was checked, into that of a member of a new generation. */
+export function beginFromBackup(
+  path: string,
+  next: { readonly clusterId: string; readonly member: number; readonly revision: number },
+): void {
+  withSqliteErrors('begin a new generation of the database', () => {
+    const database = new DatabaseSync(path)
+    try {
+      database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; BEGIN IMMEDIATE')
+      const set = database.prepare('INSERT OR REPLACE INTO meta VALUES (?, ?)')
+      set.run('cluster', next.clusterId)
+      set.run('member', next.member)
+      set.run('revision', next.revision)
+      // It is whole, and need not be looked through again.
+      set.run('clean', 1)
+      // Nobody of the old generation is left to ask again.
+      database.exec('DELETE FROM results')
+      sealMeta(database)
+      database.exec('COMMIT')
+    } finally {
+      database.close()
+    }
+  })
+}
+
+/** Brings what SQLite's own log holds into the file of a copy, so that it can be read alone. */
+export function closeCleanly(path: string): void {
+  withSqliteErrors('read a copy of the database', () => {
+    const database = new DatabaseSync(path)
+    try {
+      database.exec('PRAGMA wal_checkpoint(TRUNCATE)')
+    } finally {
+      database.close()
+    }
+  })
+}

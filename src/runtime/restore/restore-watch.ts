@@ -1,0 +1,66 @@
+/**
+ * What a running daemon looks after when a restore was cut off: a decision that nobody carried out, and preparations
+ * of which nobody has said what becomes of them.
+ */
+import { type Clock, sleep } from '../../base/clock.ts'
+import type { Component } from '../../base/component.ts'
+import { messageOf } from '../../base/errors.ts'
+import type { Log } from '../../base/log.ts'
+import { readJournal } from '../recovery/switch-over.ts'
+import { abortPrepared, commitPrepared, isCommanded, readPrepared } from './prepared.ts'
+import { DECISION_PATH, type DecisionAnswer } from './protocol.ts'
+import type { ServerCalls } from './server-calls.ts'
+
+export interface RestoreWatchParts {
+  readonly dataDir: string
+  readonly calls: ServerCalls
+  readonly clock: Clock
+  readonly log: Log
+  readonly onRestart: () => void
+}
+
+const LOOK_MS = 1_000
+const ASK_MS_MAX = 2_000
+
+export function createRestoreWatch(parts: RestoreWatchParts): Component {
+  const ended = new AbortController()
+  let looking = Promise.resolve()
+  return {
+    name: 'restore',
+    async prepare() {},
+    async start() {
+      looking = lookOn(parts, ended.signal)
+    },
+    async stop() {
+      ended.abort()
+      await looking
+    },
+    health: () => ({ ok: true, reason: '' }),
+  }
+}
+
+async function lookOn(parts: RestoreWatchParts, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    await look(parts).catch(error =>
+      parts.log.debug('what becomes of a restore is not known yet', { why: messageOf(error) }),
+    )
+    await sleep(parts.clock, LOOK_MS, signal).catch(() => {})
+  }
+}
+
+async function look({ dataDir, calls, log, onRestart }: RestoreWatchParts): Promise<void> {
+  const journal = readJournal(dataDir)
+  if (journal !== undefined) {
+    if (journal.restore === undefined || isCommanded(dataDir)) return
+    log.warn('a restore was decided and not carried out; this server begins again to finish it')
+    onRestart()
+    return
+  }
+  const prepared = readPrepared(dataDir)
+  if (prepared === null) return
+  const { newClusterId } = prepared.journal
+  const path = `${DECISION_PATH}?generation=${newClusterId}`
+  const { decision } = (await calls.get(prepared.restorer, path, ASK_MS_MAX)) as DecisionAnswer
+  if (decision === 'none') abortPrepared(dataDir, newClusterId)
+  else if (decision === 'committed' && commitPrepared(dataDir, newClusterId)) onRestart()
+}
