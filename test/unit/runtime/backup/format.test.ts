@@ -25,6 +25,7 @@ import {
   readSealingKey,
   type SealingKey,
 } from '../../../../src/runtime/backup/keys.ts'
+import { listBackups } from '../../../../src/runtime/backup/list-backups.ts'
 import { BACKUP_FORMAT_VERSION, type BackupManifest } from '../../../../src/runtime/backup/manifest.ts'
 import { writeFileWhole } from '../../../../src/runtime/backup/output.ts'
 import { seal } from '../../../../src/runtime/backup/seal.ts'
@@ -120,7 +121,7 @@ function keyFiles(privateKey: { export(options: object): string | Buffer }, publ
 }
 let files_ = 0
 
-test('a plain backup comes back, and tar and sha256sum agree with it', async () => {
+test('a plain backup comes back, and tar finds the files that its checksums speak of', async () => {
   const made = await make(null)
   await comesBack(made, null)
   assert.equal(statSync(made.path).mode & 0o777, 0o600)
@@ -134,7 +135,17 @@ test('a plain backup comes back, and tar and sha256sum agree with it', async () 
   ])
   const to = mkdtempSync(join(directory, 'tar-'))
   execFileSync('tar', ['xf', made.path, '-C', to])
-  execFileSync('sha256sum', ['--check', '--strict', '--quiet', 'SHA256SUMS'], { cwd: to })
+  // In the form that sha256sum --check reads.
+  const sums = readFileSync(join(to, 'SHA256SUMS'), 'utf8').trim().split('\n')
+  const told = new Map(sums.map(line => line.split('  ').reverse() as [string, string]))
+  assert.deepEqual([...told.keys()], listed.slice(0, -1))
+  for (const [name, sum] of told)
+    assert.equal(
+      createHash('sha256')
+        .update(readFileSync(join(to, name)))
+        .digest('hex'),
+      sum,
+    )
 })
 
 test('an encrypted backup comes back with its passphrase, and shows nothing without', async () => {
@@ -322,4 +333,28 @@ test('an existing file is kept unless it may be replaced, and a failure leaves n
   assert.equal(readFileSync(path, 'utf8'), 'new')
   assert.ok(existsSync(path))
   assert.deepEqual(readdirSync(to), ['file'])
+})
+
+test('a directory is listed by what is in the files, newest first, with what is wrong', async () => {
+  const to = mkdtempSync(join(directory, 'list-'))
+  const older = await make(null, { createdAt: '2025-01-02T03:04:05.678Z' })
+  const newer = await make(passphrase('open'))
+  writeFileSync(join(to, 'older'), older.bytes)
+  writeFileSync(join(to, 'newer.bin'), newer.bytes)
+  writeFileSync(join(to, 'cut'), older.bytes.subarray(0, 5_000))
+  writeFileSync(join(to, 'empty.mk8sbackup'), '')
+  writeFileSync(join(to, 'notes.txt'), 'something else')
+  const listed = await listBackups(to)
+  assert.deepEqual(
+    listed.slice(0, 2).map(({ name, problem }) => [name, problem]),
+    [
+      ['newer.bin', null],
+      ['older', null],
+    ],
+  )
+  const problems = new Map(listed.map(({ name, problem }) => [name, problem ?? '']))
+  assert.deepEqual([...problems.keys()].sort(), ['cut', 'empty.mk8sbackup', 'newer.bin', 'older'])
+  assert.match(problems.get('cut') ?? '', /not complete/)
+  assert.match(problems.get('empty.mk8sbackup') ?? '', /is empty/)
+  await assert.rejects(listBackups(join(to, 'nowhere')), { code: 'config/unreadable' })
 })
