@@ -1,4 +1,4 @@
-/** A real daemon gets new certificates without a restart, and a new authority with one. */
+/** A real daemon gets new certificates and a new authority without a restart. */
 import assert from 'node:assert/strict'
 import { X509Certificate } from 'node:crypto'
 import { readFileSync, writeFileSync } from 'node:fs'
@@ -43,26 +43,38 @@ test('every listener of the running daemon shows the new certificate, and the ku
   assert.doesNotMatch(logs.stderr, /certificate|x509/)
 })
 
-test('what the earlier authority signed is good for a while, and then for nothing', async () => {
+test('what was copied before the authority is replaced is good until the earlier one is dropped', async () => {
   const copy = join(cluster.dataDir, 'copied.kubeconfig')
   const present = readFileSync(cluster.kubeconfig, 'utf8')
+  const pid = cluster.daemonPid()
   const replaced = await cluster.mk8s(['refresh-certs', '--cert', 'ca.crt', '--yes'])
   assert.equal(replaced.code, 0, replaced.stderr)
   await cluster.kubectl.ok(['get', 'nodes'])
   writeFileSync(copy, present)
   const user = kubectlFor(copy)
-  assert.match((await user.try(['get', 'nodes'])).stderr, /certificate signed by unknown authority/)
-  const bundle = Buffer.from(fileOf('cluster-ca.crt')).toString('base64')
-  writeFileSync(copy, present.replace(/(certificate-authority-data: *)\S+/, `$1${bundle}`))
   await user.ok(['get', 'nodes'])
   await until('pods can learn of both authorities', async () => {
     const published = await cluster.kubectl.json(['-n', 'default', 'get', 'configmap', 'kube-root-ca.crt'])
     return (published as { data: Record<string, string> }).data['ca.crt'] === fileOf('cluster-ca.crt')
   })
+  const again = await cluster.mk8s(['refresh-certs', '--cert', 'ca.crt', '--yes'])
+  assert.match(again.stdout + again.stderr, /Every node has the new authority/)
   const dropped = await cluster.mk8s(['refresh-certs', '--drop-earlier'])
   assert.equal(dropped.code, 0, dropped.stderr)
+  assert.match((await user.try(['get', 'nodes'])).stderr, /certificate signed by unknown authority/)
+  const next = Buffer.from(fileOf('cluster-ca.crt')).toString('base64')
+  writeFileSync(copy, present.replace(/(certificate-authority-data: *)\S+/, `$1${next}`))
   assert.match((await user.try(['get', 'nodes'])).stderr, /Unauthorized|logged in|provide credentials/)
   await cluster.kubectl.ok(['get', 'nodes'])
+  assert.equal(cluster.daemonPid(), pid)
+  const none = await cluster.mk8s(['refresh-certs', '--drop-earlier'])
+  assert.match(none.stdout, /There is no earlier authority/)
+})
+
+test('the peer authority belongs to the generation, and is refused', async () => {
+  const { code, stderr } = await cluster.mk8s(['refresh-certs', '--cert', 'peer-ca.crt'])
+  assert.equal(code, 6)
+  assert.match(stderr, /mk8s recover/)
 })
 
 test('the dates are shown in the words of MicroK8s, and as JSON', async () => {
@@ -72,6 +84,6 @@ test('the dates are shown in the words of MicroK8s, and as JSON', async () => {
     /^The CA certificate will expire in 36\d\d days\.\nThe server certificate will expire in 36\d days/,
   )
   const json = await cluster.mk8s(['refresh-certs', '--check', '--json'])
-  const dates = JSON.parse(json.stdout) as { name: string; notBefore: string; notAfter: string }[]
-  assert.equal(dates.length, 9)
+  const { certificates, rotation } = JSON.parse(json.stdout) as { certificates: unknown[]; rotation: unknown }
+  assert.deepEqual([certificates.length, rotation], [9, null])
 })

@@ -2,7 +2,6 @@
  * How the next authority's key gets from server to server: over the join listener, by mutual TLS, to whoever shows
  * the certificate of an API server and to nobody else. An administrator's certificate does not do.
  */
-import { X509Certificate } from 'node:crypto'
 import { bracketed } from '../../base/bracketed.ts'
 import { Mk8sError, messageOf } from '../../base/errors.ts'
 import { HttpsTransport } from '../../client/https-transport.ts'
@@ -13,12 +12,14 @@ import { API_SERVER_CLIENT } from '../pki/authorities.ts'
 import type { PemPair } from '../pki/issue.ts'
 import { nameOfBundle } from '../pki/validity.ts'
 
-const NEXT_KEY_PATH = '/v1/authority/next'
+export const NEXT_KEY_PATH = '/v1/authority/next'
 /** A name that every server's certificate has, whatever its address. */
 const SERVER_NAME = 'kubernetes'
+/** One that does not answer must not keep this one from asking the next. */
+const ANSWER_MS_MAX = 2_000
 const ANSWER_BYTES_MAX = 64 * 1024
 
-/** `next` has the pair of the next authority, whether it signs already or not; null where it is not here. */
+/** `next` has the pairs that this server signs with, or is to sign with; none where it is not here. */
 export function nextKeyRoute(next: () => Promise<readonly PemPair[]>): PeerRoute {
   return {
     method: 'GET',
@@ -43,7 +44,8 @@ export async function fetchNextKey(
   let why = 'there is no other server'
   for (const server of servers) {
     try {
-      return { certificate, key: await ask(server, certificate, credentials, signal) }
+      const limit = AbortSignal.any([signal, AbortSignal.timeout(ANSWER_MS_MAX)])
+      return { certificate, key: await ask(server, certificate, credentials, limit) }
     } catch (error) {
       why = messageOf(error)
     }
@@ -55,13 +57,18 @@ async function ask(
   { host, port }: MemberAddress,
   certificate: string,
   credentials: MemberCredentials,
-  signal: AbortSignal,
+  limit: AbortSignal,
 ): Promise<string> {
   const server = `https://${bracketed(host)}:${port}`
   const transport = new HttpsTransport({ server, serverName: SERVER_NAME, ...credentials })
-  const query = new URLSearchParams({ name: nameOfBundle([new X509Certificate(certificate).toString()]) })
+  const query = new URLSearchParams({ name: nameOfBundle([certificate]) })
   try {
-    const { status, body } = await transport.request({ method: 'GET', path: NEXT_KEY_PATH, query, signal })
+    const { status, body } = await transport.request({
+      method: 'GET',
+      path: NEXT_KEY_PATH,
+      query,
+      signal: limit,
+    })
     const answer = JSON.parse(await readText(body)) as { key?: unknown }
     if (status !== 200 || typeof answer.key !== 'string')
       throw new Mk8sError('api/unreachable', `the server at ${host} answered ${status}`)

@@ -33,7 +33,6 @@ import {
 const RETRY_MS = 1_000
 /** Nobody tells that a week is over. */
 const QUIET_LOOK_MS = 60 * 60 * 1000
-const FETCH_MS_MAX = 5_000
 
 export interface RotationFollowerParts {
   readonly store: Pick<RaftStore, 'get' | 'range' | 'watch' | 'transact' | 'barrier' | 'revision'>
@@ -162,8 +161,7 @@ class Follower implements RotationFollower {
     const step = await this.#plan()
     const rotation = readRotation(store)?.rotation
     if (step.type === 'fetch' && rotation !== undefined) {
-      const limit = AbortSignal.any([signal, AbortSignal.timeout(FETCH_MS_MAX)])
-      await keepComingAuthority(directory, await fetchKey(rotation.next, limit))
+      await keepComingAuthority(directory, await fetchKey(rotation.next, signal))
     }
     if (step.type !== 'none') await this.#parts.renewNow([])
     // Files of an earlier attempt that failed half-way.
