@@ -129,7 +129,9 @@ const lines = (parts: readonly string[]): string => `${parts.join('\n')}\n`
 
 function addresses(members: readonly DatastoreMember[]): string {
   if (members.length === 0) return 'none'
-  return members.map(({ address, alive }) => (alive ? address : `${address} (silent)`)).join(' ')
+  const shown = ({ address, alive, stopped }: DatastoreMember) =>
+    alive ? address : `${address} (${stopped ? 'stopped' : 'silent'})`
+  return members.map(shown).join(' ')
 }
 
 function addonLines(addons: NodeStatus['addons'], enabled: boolean): string[] {

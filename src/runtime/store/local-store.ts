@@ -9,6 +9,7 @@ import { Compactor } from './compactor.ts'
 import { LeaseKeeper } from './lease-keeper.ts'
 import type { Applied, Command, CommandResult, CommittedCommand } from './mvcc/command.ts'
 import { mayWrite } from './mvcc/decision.ts'
+import { recallResult } from './mvcc/recall.ts'
 import { StateMachine } from './mvcc/state-machine.ts'
 import type {
   Decision,
@@ -81,6 +82,12 @@ export abstract class LocalStore implements Store {
   /** Gets the command committed and applied here; resolves with what came of it. */
   protected abstract propose(command: Command, options: TransactionOptions): Promise<CommandResult>
 
+  /** What was applied before its result could be told is told from memory, where that is possible. */
+  #recalled(command: Command, outcome: CommandResult): CommandResult {
+    if (outcome.kind !== 'duplicate') return outcome
+    return recallResult(command, outcome.remembered, this.state) ?? outcome
+  }
+
   abstract barrier(signal?: AbortSignal): Promise<void>
 
   get revision(): Revision {
@@ -109,7 +116,8 @@ export abstract class LocalStore implements Store {
 
   async transact(transaction: Transaction, options: TransactionOptions = {}): Promise<TransactionResult> {
     checkSize(transaction)
-    const outcome = await this.propose({ type: 'transaction', transaction }, options)
+    const command: Command = { type: 'transaction', transaction }
+    const outcome = this.#recalled(command, await this.propose(command, options))
     if (outcome.kind === 'transaction') return outcome.result
     throw unansweredError(outcome)
   }
@@ -133,19 +141,22 @@ export abstract class LocalStore implements Store {
     if (revision > this.state.revision) {
       throw new Mk8sError('store/future-revision', `revision ${revision} has not happened yet`)
     }
-    const outcome = await this.propose({ type: 'compaction', revision }, {})
+    const command: Command = { type: 'compaction', revision }
+    const outcome = this.#recalled(command, await this.propose(command, {}))
     if (outcome.kind !== 'compacted') throw unansweredError(outcome)
   }
 
   async grantLease(ttlMs: number, lease?: number): Promise<number> {
     const chosen = lease === undefined ? {} : { lease }
-    const outcome = await this.propose({ type: 'lease-grant', ttlMs: Math.ceil(ttlMs), ...chosen }, {})
+    const command: Command = { type: 'lease-grant', ttlMs: Math.ceil(ttlMs), ...chosen }
+    const outcome = this.#recalled(command, await this.propose(command, {}))
     if (outcome.kind !== 'leased') throw unansweredError(outcome)
     return outcome.lease
   }
 
   async revokeLease(lease: number): Promise<void> {
-    const outcome = await this.propose({ type: 'lease-revocation', lease }, {})
+    const command: Command = { type: 'lease-revocation', lease }
+    const outcome = this.#recalled(command, await this.propose(command, {}))
     if (outcome.kind !== 'revoked') throw unansweredError(outcome)
   }
 

@@ -278,3 +278,22 @@ function checkSettled(made: Cluster): void {
   made.settle()
   assert.equal(made.raft.changes, changes, 'doing it again changes nothing')
 }
+
+test('who stops is replaced while it still lives, and by nobody when there is no standby', () => {
+  const stop = (made: Cluster, id: number, stopped: boolean) => {
+    const { stopped: _before, ...rest } = made.records.get(id) ?? record(id)
+    made.records.set(id, { ...rest, ...(stopped && { stopped: true }) })
+  }
+  const made = cluster(5)
+  stop(made, 1, true)
+  assert.equal(made.settle().roles(), '2,3,4 | 1,5 | ')
+  assert.notEqual(made.raft.leader, 1, 'leadership went first')
+  stop(made, 1, false)
+  assert.equal(made.settle().roles(), '2,3,4 | 1,5 | ')
+  const three = cluster(3)
+  stop(three, 2, true)
+  assert.equal(three.settle().roles(), '1,2,3 |  | ')
+  const two = cluster(2)
+  stop(two, 1, true)
+  assert.equal(two.settle().roles(), '2 | 1 | ')
+})
