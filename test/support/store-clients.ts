@@ -29,6 +29,8 @@ const OPERATIONS_PER_GENERATION = 300
 const WATCH_MAX_MS = 3_000
 /** The write did not happen, if these are the answer; any other error leaves that open. */
 const REFUSALS = ['store/no-leader', 'store/overloaded', 'store/fenced']
+/** What clients have to bear: a refusal, an unknown outcome, a member whose disk refuses. */
+const EXPECTED = [...REFUSALS, 'store/outcome-unknown', 'store/disk']
 
 export interface ClientsParts {
   readonly cluster: StoreCluster
@@ -292,9 +294,7 @@ export class StoreClients {
 /** A member that is gone, or an error of the store that clients have to expect. */
 function isExpected(error: unknown): boolean {
   if (error instanceof MemberGone) return true
-  return (
-    error instanceof MemberError && (REFUSALS.includes(error.code) || error.code === 'store/outcome-unknown')
-  )
+  return error instanceof MemberError && EXPECTED.includes(error.code)
 }
 
 /** Everything that happened to the registers, as this member tells it. */

@@ -14,6 +14,10 @@ export const FRAME_BYTES_MAX = 4 * 1024 * 1024
 
 const MAGIC = Buffer.from('MK8SWAL\n', 'latin1')
 const HEADER_FIELDS_BYTES = 64
+/** In a sector of its own, so that writing it never touches the header. */
+export const SUCCEEDED_AT = 2048
+/** Written into a segment once the next one is there, so that a log without its last segment is noticed. */
+export const SUCCEEDED = Buffer.from('SUCCEEDED\n', 'latin1')
 
 export interface SegmentHeader {
   /** Random: bytes of a segment's former life do not carry it. */

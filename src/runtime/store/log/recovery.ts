@@ -8,7 +8,13 @@ import type { Configuration } from '../../raft/quorum.ts'
 import type { HardState } from '../../raft/ready.ts'
 import { CORRUPT_HINT } from '../sqlite/sqlite-files.ts'
 import type { Disk, DiskFile } from './disk.ts'
-import { decodeSegmentHeader, SEGMENT_HEADER_BYTES, type SegmentHeader } from './frame.ts'
+import {
+  decodeSegmentHeader,
+  SEGMENT_HEADER_BYTES,
+  type SegmentHeader,
+  SUCCEEDED,
+  SUCCEEDED_AT,
+} from './frame.ts'
 import { decodeRecords, type LogPosition, type LogRecord } from './records.ts'
 import { type ScanOutcome, scanSegment } from './segment-scan.ts'
 
@@ -94,6 +100,8 @@ class LogReader {
     this.#check(name, scan, last)
     if (last && this.#isLeftover) throw corrupt('the log is damaged', 'the segments before it are missing')
     const { number } = header
+    if (last && file.read(SUCCEEDED_AT, SUCCEEDED.length).equals(SUCCEEDED))
+      throw corrupt('a log segment is missing', `${segmentName(number + 1)} should come behind ${name}`)
     const [startIndex, standsAlone] = [this.#startIndex, this.#standsAlone]
     const lastIndex = this.#isLeftover ? 0 : this.#lastIndex
     this.#segments.push({ name, number, file, header, lastIndex, startIndex, standsAlone })

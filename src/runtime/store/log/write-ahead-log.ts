@@ -18,6 +18,8 @@ import {
   FRAME_HEADER_BYTES,
   SEGMENT_HEADER_BYTES,
   type SegmentHeader,
+  SUCCEEDED,
+  SUCCEEDED_AT,
   sealFrame,
 } from './frame.ts'
 import { LogEnd } from './log-end.ts'
@@ -223,7 +225,7 @@ export class WriteAheadLog {
     return frame
   }
 
-  /** Begins the next segment: header first, then its name, each durable before the next step. */
+  /** Begins the next segment: header first, then its name, then the mark, each durable before the next step. */
   async #roll(size: number): Promise<void> {
     await this.#filling
     let spare = this.#spares.shift()
@@ -240,6 +242,9 @@ export class WriteAheadLog {
     await file.flush()
     await this.#parts.disk.rename(spare, name)
     await this.#parts.disk.flushDirectory()
+    const previous = this.#segments.at(-1)
+    previous?.file.write(SUCCEEDED, SUCCEEDED_AT)
+    await previous?.file.flush()
     const { index } = this.#logEnd.position
     this.#segments.push({
       name,

@@ -168,6 +168,16 @@ test('a missing segment stops the node', async () => {
   await assert.rejects(recover(disk), isCorrupt)
 })
 
+test('a missing last segment stops the node too, whatever the state holds', async () => {
+  const { disk, wal } = await writtenOverSegments()
+  await wal.close()
+  disk.cutPower()
+  const last = (await recover(disk)).segments.at(-1)?.number ?? 0
+  await disk.remove(segmentName(last))
+  await assert.rejects(recover(disk), isCorrupt)
+  await assert.rejects(recover(disk, 1), isCorrupt)
+})
+
 test('a torn tail of any segment but the last stops the node', async () => {
   const { disk, wal } = await writtenOverSegments()
   await wal.close()
