@@ -22,7 +22,7 @@ import {
   KEYS_PREFIX,
   STATE_NAME,
 } from './manifest.ts'
-import { seal } from './seal.ts'
+import { type FreshMaster, makeMaster, seal } from './seal.ts'
 import { countObjects, credentialKeys, decode, parseObjectKey } from './state-contents.ts'
 
 /** Not the peer authority: a restored cluster is another generation, whose members trust one of their own. */
@@ -59,12 +59,16 @@ export async function createBackup<T>(
   parts: CreateBackupParts,
   write: (content: BackupContent) => Promise<T>,
 ): Promise<T> {
+  const { sealing, random } = parts
+  // On another thread meanwhile.
+  const master = sealing === null ? null : makeMaster(sealing, random)
+  master?.catch(() => {})
   const copy = await parts.copy()
   const anew = `${copy.path}.anew`
   const scratch = [copy.path, anew].flatMap(path => ['', '-wal', '-shm', '-journal'].map(end => path + end))
   for (const path of scratch) parts.leftovers.add(path)
   try {
-    return await write(await prepare(parts, copy, anew))
+    return await write(await prepare(parts, copy, anew, master))
   } finally {
     for (const path of scratch) {
       rmSync(path, { force: true })
@@ -74,9 +78,10 @@ export async function createBackup<T>(
 }
 
 async function prepare(
-  { pkiDirectory, sealing, clock, random }: CreateBackupParts,
+  { pkiDirectory, sealing, clock }: CreateBackupParts,
   copy: { readonly path: string; readonly nodeName: string },
   anew: string,
+  master: Promise<FreshMaster> | null,
 ): Promise<BackupContent> {
   const leftOut = sealing === null ? leaveOut(copy.path, anew) : []
   const statePath = sealing === null ? anew : copy.path
@@ -109,8 +114,8 @@ async function prepare(
   }
   const { size, bytes } = planArchive(manifest, parts)
   const { createdAt, clusterId } = manifest
-  const sealed = () =>
-    sealing === null ? bytes() : seal(bytes(), { size, createdAt, clusterId }, sealing, random)
+  const fresh = await master
+  const sealed = () => (fresh === null ? bytes() : seal(bytes(), { size, createdAt, clusterId }, fresh))
   return { manifest, bytes: sealed }
 }
 

@@ -51,14 +51,18 @@ export interface SealHeader {
 
 export type SealFacts = Pick<SealHeader, 'createdAt' | 'clusterId' | 'size'>
 
+/** What the key of one file comes from; takes time for a passphrase, by intent. Good for one file only. */
+export interface FreshMaster {
+  readonly source: KeySource
+  readonly master: Buffer
+}
+
 /** The file that hides `archive`, which must have exactly the size that the facts say. */
 export async function* seal(
   archive: AsyncIterable<Buffer>,
   facts: SealFacts,
-  key: SealingKey,
-  random: Random,
+  { source, master }: FreshMaster,
 ): AsyncGenerator<Buffer> {
-  const { source, master } = await makeMaster(key, random)
   const header: SealHeader = {
     formatVersion: BACKUP_FORMAT_VERSION,
     ...facts,
@@ -96,7 +100,7 @@ function nonceOf(chunk: number, last: boolean): Buffer {
   return nonce
 }
 
-async function makeMaster(key: SealingKey, random: Random): Promise<{ source: KeySource; master: Buffer }> {
+export async function makeMaster(key: SealingKey, random: Random): Promise<FreshMaster> {
   if (key.kind === 'passphrase') {
     const salt = Buffer.from(random.bytes(16))
     const source = { type: 'scrypt', ...SCRYPT, salt: salt.toString('base64') } as const

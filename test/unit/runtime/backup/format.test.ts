@@ -28,7 +28,7 @@ import {
 import { listBackups } from '../../../../src/runtime/backup/list-backups.ts'
 import { BACKUP_FORMAT_VERSION, type BackupManifest } from '../../../../src/runtime/backup/manifest.ts'
 import { writeFileWhole } from '../../../../src/runtime/backup/output.ts'
-import { seal } from '../../../../src/runtime/backup/seal.ts'
+import { makeMaster, seal } from '../../../../src/runtime/backup/seal.ts'
 
 const directory = mkdtempSync(join(tmpdir(), 'mk8s-backup-'))
 after(() => rmSync(directory, { recursive: true }))
@@ -70,7 +70,7 @@ async function make(key: SealingKey | null, over: Partial<BackupManifest> = {}):
   }
   const { size, bytes } = planArchive(manifest, parts)
   const { createdAt, clusterId } = manifest
-  const sealed = key && seal(bytes(), { size, createdAt, clusterId }, key, systemRandom)
+  const sealed = key && seal(bytes(), { size, createdAt, clusterId }, await makeMaster(key, systemRandom))
   const path = join(directory, `backup-${++files}`)
   await writeFileWhole(path, sealed ?? bytes(), { force: false })
   return { path, bytes: readFileSync(path) }
