@@ -36,8 +36,20 @@ export function judgeCluster(facts: ClusterFacts): DatastoreStatus {
     revision: self.revision,
     members,
     healthy: leader !== 0,
-    highAvailability: leader === 0 ? withoutLeader(members) : judge(members),
+    highAvailability: leader === 0 ? withoutLeader(members) : cutOff(judge(members), self, members),
   }
+}
+
+/** Others have a leader, of which this server hears nothing: it must not say of itself that it does not answer. */
+function cutOff(
+  judged: HighAvailability,
+  self: MemberAnswer,
+  members: readonly DatastoreMember[],
+): HighAvailability {
+  const own = members.find(({ id }) => id === memberName(self.id))
+  const leads = members.find(({ leader }) => leader)
+  if (own === undefined || own.alive || own.stopped || leads === undefined) return judged
+  return { ...judged, why: `this server hears nothing of the leader ${leads.name}; ${judged.why}` }
 }
 
 /** Of the latest term, and of those the one that has applied most. */

@@ -81,6 +81,16 @@ test('one, two and three servers that all live', () => {
   )
 })
 
+test('a server that only the leader cannot reach says so of itself', () => {
+  const shape = { voters: [1, 2, 3], leader: 1 }
+  const { highAvailability } = judgeCluster({
+    self: answer(2, shape, { leader: 0 }),
+    answers: [answer(3, shape)],
+    asked: true,
+  })
+  assert.match(highAvailability.why, /^this server hears nothing of the leader n1; n2 does not answer/)
+})
+
 test('a voter that is silent makes it degraded, and says since when and what must not happen now', () => {
   const { highAvailability, members, healthy } = judge(1, [2], {
     voters: [1, 2, 3],
