@@ -10,8 +10,13 @@ import { MessageReader } from './wire.ts'
 /** Within this after something arrived, the peer is told that it did. */
 const ALIVE_DELAY_MS = 100
 const ALIVE = Buffer.of(0)
+/** Without a hello for so long, the connection ends. */
+const HELLO_TIMEOUT_MS = 3_000
 
-type IncomingLinkParts = Pick<PeerLinksParts, 'clock' | 'log' | 'identityOf' | 'onMessage'>
+type IncomingLinkParts = Pick<PeerLinksParts, 'member' | 'clock' | 'log' | 'identityOf' | 'onMessage'> & {
+  /** What was said cannot be understood, or not be believed; `member` is 0 while nothing is proven. */
+  readonly onRefused: (member: MemberId, why: string) => void
+}
 
 export class IncomingLink {
   readonly socket: TLSSocket
@@ -29,6 +34,7 @@ export class IncomingLink {
     this.#parts = parts
     this.#onHello = onHello
     socket.setNoDelay(true)
+    socket.setTimeout(HELLO_TIMEOUT_MS, () => socket.destroy())
     socket.on('data', (bytes: Buffer) => this.#take(bytes))
     socket.on('error', () => socket.destroy())
     socket.on('close', () => this.#alive?.cancel())
@@ -41,8 +47,7 @@ export class IncomingLink {
       this.#sayAlive()
       for (const message of this.#reader.take(rest)) this.#deliver(this.hello.member, message)
     } catch (error) {
-      const member = this.hello?.member ?? 0
-      this.#parts.log.warn('closed the link of a peer', { member, why: messageOf(error) })
+      this.#parts.onRefused(this.hello?.member ?? 0, messageOf(error))
       this.socket.destroy()
     }
   }
@@ -50,6 +55,8 @@ export class IncomingLink {
   #deliver(from: MemberId, message: Parameters<PeerLinksParts['onMessage']>[1]): void {
     const sender = message.type === 'raft' ? message.message.from : from
     if (sender !== from) throw new Error(`a message of member ${sender}`)
+    if (message.type === 'raft' && message.message.to !== this.#parts.member)
+      throw new Error(`a message to member ${message.message.to}`)
     this.#parts.onMessage(from, message)
   }
 
@@ -63,6 +70,7 @@ export class IncomingLink {
     if (!hasIdentity(this.socket, this.#parts.identityOf(member)))
       throw new Error(`it is not member ${member}`)
     this.hello = hello
+    this.socket.setTimeout(0)
     this.#onHello(hello)
     this.socket.write(Buffer.of(version))
     return rest

@@ -14,6 +14,10 @@ import { IncomingLink } from './incoming-link.ts'
 import { OutgoingLink } from './outgoing-link.ts'
 
 const HANDSHAKE_TIMEOUT_MS = 3_000
+/** Connections from hosts that are gone are noticed some time after so much silence. */
+const KEEP_ALIVE_MS = 60_000
+/** Peers that are refused are told of so often at most; in between, only to whoever looks for it. */
+const TELL_AGAIN_MS = 60_000
 /** A connection for snapshots is closed when none was sent for so long. */
 const SNAPSHOTS_IDLE_MS = 30_000
 
@@ -56,6 +60,8 @@ export class PeerLinks implements PeerNetwork {
   readonly #sockets = new Set<Socket>()
   /** The connection for messages that each member made last. */
   readonly #incoming = new Map<MemberId, IncomingLink>()
+  /** When it was last told that a member (0: nobody proven) was refused; it may dial many times a second. */
+  readonly #refusedAt = new Map<MemberId, number>()
 
   constructor(parts: PeerLinksParts) {
     this.#parts = { ...parts }
@@ -67,6 +73,8 @@ export class PeerLinks implements PeerNetwork {
       requestCert: true,
       rejectUnauthorized: true,
       minVersion: 'TLSv1.3',
+      keepAlive: true,
+      keepAliveInitialDelay: KEEP_ALIVE_MS,
     } as const
     this.#server = createServer({ ...options, handshakeTimeout: HANDSHAKE_TIMEOUT_MS }, socket =>
       this.#accept(socket),
@@ -157,13 +165,22 @@ export class PeerLinks implements PeerNetwork {
   }
 
   #accept(socket: TLSSocket): void {
-    const link = new IncomingLink(socket, this.#parts, hello => this.#replace(link, hello))
+    const parts = { ...this.#parts, onRefused: (member: MemberId, why: string) => this.#refused(member, why) }
+    const link = new IncomingLink(socket, parts, hello => this.#replace(link, hello))
     socket.on('close', () => {
       const member = link.hello?.member ?? 0
       if (this.#incoming.get(member) !== link) return
       this.#incoming.delete(member)
       this.#parts.onClosed(member)
     })
+  }
+
+  #refused(member: MemberId, why: string): void {
+    const { clock, log } = this.#parts
+    const now = clock.monotonic()
+    const isNews = now - (this.#refusedAt.get(member) ?? Number.NEGATIVE_INFINITY) >= TELL_AGAIN_MS
+    if (isNews) this.#refusedAt.set(member, now)
+    log[isNews ? 'warn' : 'debug']('closed the link of a peer', { member, why })
   }
 
   /** A member that dials again has given up its earlier connection, whose end says nothing about it any more. */
