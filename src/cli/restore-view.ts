@@ -58,3 +58,22 @@ export function renderRestored({ nodeName, others, revision, keptIn, dataDir }: 
       : [`What was there before is in ${dataDir}/${keptIn}${others.length === 0 ? '' : ', on each server'}.`]
   return [`The state is restored, from revision ${revision} on; ${servers} Ready.`, ...kept].join('\n')
 }
+
+export interface PartOutcomeFacts {
+  readonly name: string
+  readonly action: string
+  readonly remarks: readonly string[]
+}
+
+/** One line for each object that is not as before or deserves a word, and a sum. */
+export function renderPartOutcomes(
+  outcomes: readonly PartOutcomeFacts[],
+  { dryRun }: { readonly dryRun: boolean },
+): string {
+  const told = outcomes.filter(({ action, remarks }) => action !== 'unchanged' || remarks.length > 0)
+  const rows = told.map(({ name, action, remarks }) => [action, name, remarks.join('; ')])
+  const count = (action: string) => outcomes.filter(outcome => outcome.action === action).length
+  const sums = ['added', 'changed', 'unchanged', 'left', 'failed'].map(action => `${count(action)} ${action}`)
+  const verb = dryRun ? 'It would be' : 'It is'
+  return [...(rows.length === 0 ? [] : [renderColumns(rows)]), `${verb}: ${sums.join(', ')}.`].join('\n')
+}

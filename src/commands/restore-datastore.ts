@@ -8,7 +8,7 @@ import { print, printJson } from '../cli/terminal.ts'
 import { nodeConfigPath, readNodeConfig } from '../config/config-files.ts'
 import { acquireInstallLock } from '../host/lock.ts'
 import type { Backup } from '../runtime/backup/backup-reader.ts'
-import { openingFlags, withBackup } from './backup/opening-flags.ts'
+import { type OpeningFlags, openingFlags, withBackup } from './backup/opening-flags.ts'
 import {
   lifecycleOf,
   mustBeRoot,
@@ -76,7 +76,7 @@ export class RestoreDatastore extends NodeCommand {
 
   async #restorePart(
     file: string,
-    flags: RestoreFlags & { readonly only: readonly string[] },
+    flags: RestoreFlags & OpeningFlags & { readonly only: readonly string[] },
   ): Promise<number> {
     const { restorePart } = await import('./restoring-part.ts')
     return await withBackup(file, flags, backup =>

@@ -1,10 +1,11 @@
 /** Real daemons: a backup brings one server back, one that has never been, and what was written since is gone. */
 import assert from 'node:assert/strict'
-import { existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test, { after, before } from 'node:test'
-import { startServers, type TestNode, type TestServers } from '../support/servers.ts'
 import { temporaryDirectory } from '../support/cluster.ts'
+import { kubectlFor } from '../support/kubectl.ts'
+import { startServers, type TestNode, type TestServers } from '../support/servers.ts'
 import { until } from '../support/until.ts'
 
 let servers: TestServers
@@ -49,7 +50,9 @@ test('a dry run shows what would be added, changed and removed, and changes noth
   await node.kubectl.ok(['delete', 'configmap', 'deleted'])
   await node.kubectl.ok(['patch', 'configmap', 'kept', '-p', '{"data":{"a":"2"}}'])
   await node.kubectl.ok(['create', 'configmap', 'later', '--from-literal=a=1'])
-  const { differences } = JSON.parse(await mustRun(node, ['restore-datastore', file(), '--dry-run', '--json'])) as {
+  const { differences } = JSON.parse(
+    await mustRun(node, ['restore-datastore', file(), '--dry-run', '--json']),
+  ) as {
     differences: { resource: string; added: number; changed: number; removed: number }[]
   }
   assert.deepEqual(
@@ -66,16 +69,116 @@ test('a restore brings back what was deleted, and takes away what the backup lac
   const before = await revisionOf(node, 'configmap', 'later')
   const out = await mustRun(node, ['restore-datastore', file(), '--yes'])
   assert.match(out, /before-restore-/)
-  const names = await node.kubectl.ok(['get', 'configmaps', '-o', 'jsonpath={range .items[*]}{.metadata.name}={.data.a} {end}'])
+  const names = await node.kubectl.ok([
+    'get',
+    'configmaps',
+    '-o',
+    'jsonpath={range .items[*]}{.metadata.name}={.data.a} {end}',
+  ])
   assert.match(names, /deleted=1 kept=1/)
   assert.doesNotMatch(names, /later/)
   await node.kubectl.ok(['create', 'configmap', 'anew'])
   assert.ok((await revisionOf(node, 'configmap', 'anew')) > before + GAP - 1_000)
-  const watch = await node.kubectl(['get', '--raw', `/api/v1/configmaps?watch=1&resourceVersion=${before}&timeoutSeconds=1`])
+  const watch = await node.kubectl.try([
+    'get',
+    '--raw',
+    `/api/v1/configmaps?watch=1&resourceVersion=${before}&timeoutSeconds=1`,
+  ])
   assert.match(`${watch.stdout}${watch.stderr}`, /Expired|too old/)
   const kept = readdirSync(node.dataDir).find(name => name.startsWith('before-restore-')) ?? ''
   assert.ok(existsSync(join(node.dataDir, kept, 'datastore/state.sqlite')))
   await node.kubectl.ok(['-n', 'shop', 'rollout', 'status', 'deployment/web', '--timeout=30s'])
 })
-void until
-void writeFileSync
+
+test('a part is written into the running cluster, with owners as they are now', async () => {
+  await node.kubectl.ok(['delete', 'namespace', 'shop', '--wait=true'])
+  await node.kubectl.ok(['delete', 'configmap', 'anew'])
+  const args = [
+    'restore-datastore',
+    file(),
+    '--only',
+    'namespace/shop',
+    '--only',
+    'cm/default/deleted',
+    '--json',
+  ]
+  const planned = JSON.parse(await mustRun(node, [...args, '--dry-run'])) as Outcomes
+  assert.deepEqual(actionsOf(planned, /shop|deleted/).get('deployments.apps shop/web'), 'added')
+  assert.equal((await node.kubectl.try(['get', 'namespace', 'shop'])).code, 1)
+  const done = JSON.parse(await mustRun(node, [...args, '--yes'])) as Outcomes
+  const actions = actionsOf(done, /./)
+  assert.deepEqual(
+    ['namespaces shop', 'deployments.apps shop/web', 'configmaps default/deleted'].map(name =>
+      actions.get(name),
+    ),
+    ['added', 'added', 'unchanged'],
+  )
+  assert.equal([...actions.values()].includes('failed'), false, JSON.stringify(done))
+  await node.kubectl.ok(['-n', 'shop', 'rollout', 'status', 'deployment/web', '--timeout=30s'])
+  const owner = [
+    '-n',
+    'shop',
+    'get',
+    'replicaset',
+    '-o',
+    'jsonpath={.items[*].metadata.ownerReferences[0].uid}',
+  ]
+  const uid = ['-n', 'shop', 'get', 'deployment', 'web', '-o', 'jsonpath={.metadata.uid}']
+  assert.equal(await node.kubectl.ok(owner), await node.kubectl.ok(uid))
+})
+
+interface Outcomes {
+  readonly objects: readonly {
+    readonly name: string
+    readonly action: string
+    readonly remarks: readonly string[]
+  }[]
+}
+
+const actionsOf = ({ objects }: Outcomes, wanted: RegExp): Map<string, string> =>
+  new Map(objects.filter(({ name }) => wanted.test(name)).map(({ name, action }) => [name, action]))
+
+test('a backup that is damaged changes nothing', async () => {
+  const bytes = readFileSync(file())
+  bytes[Math.floor(bytes.length / 2)] = (bytes[Math.floor(bytes.length / 2)] ?? 0) ^ 1
+  const bad = join(directory, 'bad.mk8sbackup')
+  writeFileSync(bad, bytes)
+  const { code, stderr } = await node.mk8s(['restore-datastore', bad, '--yes'])
+  assert.deepEqual([code, /damaged/.test(stderr)], [1, true], stderr)
+  assert.ok(!existsSync(join(node.dataDir, 'recovery')))
+  await node.kubectl.ok(['get', 'configmap', 'kept'])
+})
+
+test('an empty machine becomes the cluster, and what had the old keys goes on', async () => {
+  const passphrase = join(directory, 'passphrase')
+  writeFileSync(passphrase, 'what nobody knows\n', { mode: 0o600 })
+  const sealed = join(directory, 'sealed.mk8sbackup')
+  const worker = await servers.join({ worker: true })
+  await mustRun(node, ['backup-datastore', '-o', sealed, '--passphrase-file', passphrase])
+  const kubeconfig = join(directory, 'old.kubeconfig')
+  cpSync(join(node.dataDir, 'admin.kubeconfig'), kubeconfig)
+  await mustRun(node, ['uninstall', '--yes'])
+  const settings = ['--bind-address', node.address, '--node-name', node.name, '--runtime', 'simulated']
+  const restore = ['restore-datastore', sealed, '--passphrase-file', passphrase, '--yes', ...settings]
+  const wrong = join(directory, 'wrong')
+  writeFileSync(wrong, 'something else\n', { mode: 0o600 })
+  const refused = await node.mk8s([
+    'restore-datastore',
+    sealed,
+    '--passphrase-file',
+    wrong,
+    '--yes',
+    ...settings,
+  ])
+  assert.equal(refused.code, 6, refused.stderr)
+  assert.ok(!existsSync(node.dataDir))
+  await mustRun(node, restore)
+  const old = kubectlFor(kubeconfig)
+  assert.match(await old.ok(['get', 'configmaps', '-o', 'name']), /configmap\/kept/)
+  const overrides = JSON.stringify({ spec: { nodeName: worker.name } })
+  await old.ok(['run', 'probe', '--image', 'web:1', '--overrides', overrides])
+  await until('the worker, which nobody has touched, runs a new pod', async () => {
+    const phase = await old.ok(['get', 'pod', 'probe', '-o', 'jsonpath={.status.phase}'])
+    return phase === 'Running'
+  })
+})

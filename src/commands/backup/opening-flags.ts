@@ -21,7 +21,7 @@ export const openingFlags = {
   }),
 }
 
-interface OpeningFlags {
+export interface OpeningFlags {
   readonly 'passphrase-file'?: string | undefined
   readonly 'private-key'?: string | undefined
 }
