@@ -1,7 +1,9 @@
 /** `mk8s backup-datastore`: one file with everything that the cluster is. */
-import { existsSync, rmSync, statSync } from 'node:fs'
+import { existsSync, fstatSync, rmSync, statSync } from 'node:fs'
+import { Socket } from 'node:net'
 import { constants, setPriority } from 'node:os'
 import { join, resolve } from 'node:path'
+import type { Writable } from 'node:stream'
 import { systemClock } from '../base/clock.ts'
 import { Mk8sError } from '../base/errors.ts'
 import { systemRandom } from '../base/random.ts'
@@ -120,13 +122,23 @@ async function writeBackup(content: BackupContent, target: Target): Promise<Writ
     }
   }
   if (target.output === STANDARD_OUTPUT) {
-    await writeToStream(process.stdout, counted())
+    await writeToStream(standardOutput(), counted())
     return { content, file: null, bytes }
   }
   const { output = '.' } = target
   const file = resolve(isDirectory(output) ? join(output, defaultName(content.manifest)) : output)
   await writeFileWhole(file, counted(), target)
   return { content, file, bytes }
+}
+
+/** A pipe that nobody reads from would stop the whole process, so that it could not even be interrupted. */
+function standardOutput(): Writable {
+  const { stdout } = process
+  if (fstatSync(stdout.fd).isFile()) return stdout
+  const pipe = new Socket({ fd: stdout.fd, readable: false, writable: true })
+  // Each write tells of its own failure.
+  pipe.on('error', () => {})
+  return pipe
 }
 
 const isDirectory = (path: string): boolean =>

@@ -1,5 +1,6 @@
 /** Backups by command on three real servers: on those that do not lead too, while objects are written. */
 import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -8,6 +9,7 @@ import { CONFIG_MAPS } from '../../src/client/resources.ts'
 import type { ConfigMap } from '../../src/kube/types.ts'
 import { parseYaml, parseYamlDocuments } from '../../src/kube/yaml.ts'
 import { apiClient } from '../support/api-client.ts'
+import { MK8S } from '../support/cluster.ts'
 import { startServers, type TestNode, type TestServers } from '../support/servers.ts'
 import { until } from '../support/until.ts'
 
@@ -139,6 +141,32 @@ test('standard output gets the bytes of the file and nothing else', async () => 
   assert.equal(code, 0, stderr)
   assert.match(stdout, /^mk8s encrypted backup\n\{/)
   assert.match(stderr, /revision:/)
+})
+
+test('a backup that is interrupted leaves nothing, and one that is killed nothing after the next start', async () => {
+  const [, , third] = servers.nodes
+  assert.ok(third)
+  const copies = () =>
+    readdirSync(join(third.dataDir, 'datastore')).filter(name => name.startsWith('backup-'))
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGKILL'] as const) {
+    // Nobody reads what it writes, so that it comes to a halt in the middle.
+    const command = spawn(MK8S, ['backup-datastore', '-o', '-'], {
+      env: { ...process.env, MK8S_DATA_DIR: third.dataDir },
+      stdio: ['ignore', 'pipe', 'ignore'],
+    })
+    const ended = new Promise<void>(resolve => command.on('exit', () => resolve()))
+    await until(
+      'it writes',
+      () => command.stdout.readableLength > 0 || copies().some(name => name.endsWith('.anew')),
+    )
+    command.kill(signal)
+    await ended
+    command.stdout.destroy()
+    if (signal !== 'SIGKILL') assert.deepEqual(copies(), [], signal)
+  }
+  assert.notDeepEqual(copies(), [])
+  third.signalDaemon('SIGKILL')
+  await until('the daemon has started again', () => copies().length === 0)
 })
 
 test('an unencrypted backup warns, keeps what is there, and describes the cluster', async () => {
