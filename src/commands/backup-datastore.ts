@@ -1,11 +1,11 @@
 /** `mk8s backup-datastore`: one file with everything that the cluster is. */
-import { existsSync, fstatSync, rmSync, statSync } from 'node:fs'
+import { constants as access, accessSync, existsSync, fstatSync, rmSync, statSync } from 'node:fs'
 import { Socket } from 'node:net'
 import { constants, setPriority } from 'node:os'
 import { join, resolve } from 'node:path'
 import type { Writable } from 'node:stream'
 import { systemClock } from '../base/clock.ts'
-import { Mk8sError } from '../base/errors.ts'
+import { Mk8sError, systemCodeOf } from '../base/errors.ts'
 import { systemRandom } from '../base/random.ts'
 import { Flags } from '../cli/flags.ts'
 import { print, printJson, remark } from '../cli/terminal.ts'
@@ -16,7 +16,7 @@ import { dataOf, defaultName, describeBackup } from '../runtime/backup/describe-
 import { readSealingKey, type SealingKey } from '../runtime/backup/keys.ts'
 import { refuseExisting, writeFileWhole, writeToStream } from '../runtime/backup/output.ts'
 import { formatFlag } from './backup/opening-flags.ts'
-import { NodeCommand } from './base-command.ts'
+import { mustBeRoot, NodeCommand } from './base-command.ts'
 
 const STANDARD_OUTPUT = '-'
 const READABLE =
@@ -79,6 +79,7 @@ export class BackupDatastore extends NodeCommand {
       publicKeyFile: flags['public-key'],
     })
     const paths = nodePaths(flags['data-dir'])
+    mustReachDatastore(flags['data-dir'])
     const admin = createAdminClient(paths.adminSocket)
     const written = await createBackup(
       {
@@ -93,6 +94,15 @@ export class BackupDatastore extends NodeCommand {
     )
     tell(written, sealing, flags.json || flags.format === 'json')
     return 0
+  }
+}
+
+/** The group that may use the admin socket may not read what lies in the node's directory. */
+function mustReachDatastore(dataDir: string): void {
+  try {
+    accessSync(join(dataDir, 'datastore'), access.R_OK | access.W_OK | access.X_OK)
+  } catch (error) {
+    if (systemCodeOf(error) === 'EACCES') mustBeRoot('backup-datastore')
   }
 }
 
