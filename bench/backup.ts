@@ -15,10 +15,12 @@ const OBJECT_BYTES = 2_000
 const FILLERS = 64
 const WRITERS = 8
 const RUNS = 5
+const RESTORES = 3
 /** How long writers run before and after each backup. */
 const SETTLE_MS = 1_000
 const MEMORY_LOOK_MS = 10
 const SECONDS_MAX = 2
+const RESTORE_SECONDS_MAX = 5
 const LOST_PERCENT_MAX = 20
 const MEMORY_MB_MAX = 64
 
@@ -31,7 +33,7 @@ export async function measure(): Promise<Figure[]> {
     await fill(client)
     const figures = [...(await measureCommand(cluster)), ...(await measureWriters(cluster, client))]
     client.close()
-    return figures
+    return [...figures, await measureRestore(cluster)]
   } finally {
     await cluster.remove()
   }
@@ -106,6 +108,27 @@ async function measureCommand(cluster: TestCluster): Promise<Figure[]> {
       goal: MEMORY_MB_MAX,
     },
   ]
+}
+
+/** The command, which returns once the node is Ready with the restored state. */
+async function measureRestore(cluster: TestCluster): Promise<Figure> {
+  const file = join(cluster.dataDir, '..', 'restore.mk8sbackup')
+  const made = await cluster.mk8s(['backup-datastore', '-o', file])
+  if (made.code !== 0) throw new Error(`the backup failed: ${made.stderr}`)
+  const took: number[] = []
+  for (let run = 0; run < RESTORES; run++) {
+    const start = performance.now()
+    const { code, stderr } = await cluster.mk8s(['restore-datastore', file, '--yes'])
+    took.push((performance.now() - start) / 1000)
+    if (code !== 0) throw new Error(`the restore failed: ${stderr}`)
+  }
+  return {
+    figure: `restore of ${OBJECTS} objects, to ready`,
+    us: median(took),
+    peer: null,
+    unit: 's',
+    goal: RESTORE_SECONDS_MAX,
+  }
 }
 
 /** The rate during a backup against the rate right before and right after it. */

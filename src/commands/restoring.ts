@@ -95,14 +95,14 @@ async function decide(parts: PrepareParts, calls: ServerCalls, flags: RestoreFla
     return await withPresentState(dataDir, async outcome => {
       const facts = await collectClusterFacts(parts.config, calls, outcome)
       refuseSilent(facts, flags['others-are-off'])
+      const generation = planGeneration(parts, facts.revisions)
+      announceCommand(dataDir, generation.newClusterId)
       const state = await extractState(parts)
       try {
         const cluster = checkFit(parts, state, outcome)
         await show(planFacts(parts, state, outcome, facts), flags)
         if (flags['dry-run']) return null
         const others = facts.others.filter(other => !facts.silent.includes(other))
-        const generation = planGeneration(parts, facts.revisions)
-        announceCommand(dataDir, generation.newClusterId)
         const present = outcome.present?.state ?? null
         const restored = { generation, state, present, others, keysFromBackup: false }
         const { revision } = await prepareDatastore(parts, restored)

@@ -113,6 +113,10 @@ export function isCommanded(dataDir: string): boolean {
   return command !== null && isRunning(command.process)
 }
 
+/** A command died here before it came to a decision: what it prepared is of no use. */
+export const wasAbandoned = (dataDir: string): boolean =>
+  existsSync(commandPath(dataDir)) && !isCommanded(dataDir)
+
 /** How the restore ended that was to begin this generation. A command that is gone decides nothing any more. */
 export function decisionHere(config: NodeConfig, newClusterId: string): Decision {
   const { dataDir, clusterId } = config

@@ -6,8 +6,8 @@ import { type Clock, sleep } from '../../base/clock.ts'
 import type { Component } from '../../base/component.ts'
 import { messageOf } from '../../base/errors.ts'
 import type { Log } from '../../base/log.ts'
-import { readJournal } from '../recovery/switch-over.ts'
-import { abortPrepared, commitPrepared, isCommanded, readPrepared } from './prepared.ts'
+import { discardPrepared, readJournal } from '../recovery/switch-over.ts'
+import { abortPrepared, commitPrepared, isCommanded, readPrepared, wasAbandoned } from './prepared.ts'
 import { DECISION_PATH, type DecisionAnswer } from './protocol.ts'
 import type { ServerCalls } from './server-calls.ts'
 
@@ -56,6 +56,7 @@ async function look({ dataDir, calls, log, onRestart }: RestoreWatchParts): Prom
     onRestart()
     return
   }
+  if (wasAbandoned(dataDir)) discardPrepared(dataDir)
   const prepared = readPrepared(dataDir)
   if (prepared === null) return
   const { newClusterId } = prepared.journal
