@@ -7,6 +7,7 @@ import type { Component, Health } from '../../base/component.ts'
 import { Mk8sError, messageOf } from '../../base/errors.ts'
 import type { Log } from '../../base/log.ts'
 import type { Random } from '../../base/random.ts'
+import { readMembers } from '../members/member-table.ts'
 import type { PemPair } from '../pki/issue.ts'
 import {
   forgetComingAuthority,
@@ -20,6 +21,7 @@ import type { RaftStore } from '../store/raft-store.ts'
 import type { Watch } from '../store/store.ts'
 import { planServer, type ServerStep } from './plan-rotation.ts'
 import {
+  type AuthorityRotation,
   bundleNameOf,
   confirmationKey,
   encodeConfirmation,
@@ -31,6 +33,8 @@ import {
 } from './rotation-record.ts'
 
 const RETRY_MS = 1_000
+/** The server that begins confirms within moments; after so long another one may begin in its place. */
+const ORPHAN_MS = 10_000
 /** Nobody tells that a week is over. */
 const QUIET_LOOK_MS = 60 * 60 * 1000
 
@@ -194,13 +198,21 @@ class Follower implements RotationFollower {
     })
   }
 
+  /** Begun a while ago, and no server has the key: its only copy is off, or was lost with a disk. */
+  #isOrphan({ stage, beganAt }: AuthorityRotation): boolean {
+    const { store, clock } = this.#parts
+    const isOld = clock.now() - Date.parse(beganAt) > ORPHAN_MS
+    return stage === 'trust' && isOld && readConfirmations(store).size === 0
+  }
+
   async #begin(): Promise<void> {
     const { store, memberId, directory, clock, log } = this.#parts
     await store.barrier(this.#ended.signal)
     this.#isCaughtUp = true
-    if (readRotation(store) !== null) return
+    const present = readRotation(store)
+    if (present !== null && !this.#isOrphan(present.rotation)) return
     const { trusted } = await readAuthorities(directory)
-    if (trusted.length > 1) throw stillTrusted()
+    if (present === null && trusted.length > 1) throw stillTrusted()
     const { certificate, cross } = await prepareNextAuthority(this.#parts)
     const value = encodeRotation({
       stage: 'trust',
@@ -212,8 +224,14 @@ class Follower implements RotationFollower {
       usedMs: null,
       dropAsked: false,
     })
+    // That nobody has confirmed must still be so: whoever has the key of the present one may go on with it.
+    const absent = present === null ? [] : readMembers(store).map(({ record }) => confirmationKey(record.id))
+    const expected = [
+      [ROTATION_KEY, present?.modRevision ?? 0] as const,
+      ...absent.map(key => [key, 0] as const),
+    ]
     await store.transact({
-      compares: [{ key: ROTATION_KEY, target: 'mod-revision', equals: 0 }],
+      compares: expected.map(([key, equals]) => ({ key, target: 'mod-revision', equals })),
       operations: [{ type: 'put', key: ROTATION_KEY, value }],
     })
     log.warn('the cluster authority is being replaced')
