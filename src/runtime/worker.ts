@@ -7,6 +7,7 @@ import { NODES } from '../client/resources.ts'
 import type { NodeConfig } from '../config/node-config.ts'
 import { ADMIN_GROUP, groupId } from '../host/groups.ts'
 import { nodePaths } from '../host/node-files.ts'
+import { StatusError } from '../kube/status.ts'
 import type { Node } from '../kube/types.ts'
 import { createAdminServer, type DatastoreHandlers } from './admin/admin.ts'
 import { type JoinFile, readJoinFile } from './join/join-file.ts'
@@ -22,6 +23,7 @@ import { createSupervisor, type Supervisor } from './supervisor/supervisor.ts'
 import { buildWorkerCertificates } from './worker-certificates.ts'
 import { leaveAsWorker, type WorkerLeaveParts } from './worker-leave.ts'
 import { buildWorkerNode, serversPath, type WorkerNode } from './worker-node.ts'
+import { createRemovalLook } from './worker-removed.ts'
 
 type WorkerParts = Omit<ServerParts, 'clusterInit'>
 
@@ -48,8 +50,16 @@ export async function startWorkerNode(parts: WorkerParts): Promise<Server> {
     renew: () => renewal.renewNow(WORKER_LEAVES),
     log: log.child({ component: 'authority' }),
   })
+  const removal = createRemovalLook({
+    client: new KubeClient(node.kubeletTransport, { userAgent: 'mk8s/membership' }),
+    nodeName: config.nodeName,
+    isWell: () => supervisor.health().every(({ ok }) => ok),
+    onRemoved: parts.onFatal,
+    clock,
+  })
   const supervisor = createSupervisor({
-    components: [...node.components, renewal, authority],
+    // A kubelet that is refused never gets to the end of its start.
+    components: [removal, ...node.components, renewal, authority],
     clock,
     log: log.child({ component: 'supervisor' }),
   })
@@ -147,7 +157,8 @@ async function askForNode(
     return { node: await client.get<Node>(NODES, { name, signal: AbortSignal.timeout(ASK_MS_MAX) }) }
   } catch (error) {
     if (isNotFound(error)) return { node: null }
-    return { node: null, unknown: 'no server of the cluster answers' }
+    const unknown = error instanceof StatusError ? error.message : 'no server of the cluster answers'
+    return { node: null, unknown }
   }
 }
 

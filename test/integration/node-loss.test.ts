@@ -216,6 +216,20 @@ test('pods of a dead worker are made anew elsewhere once their toleration is ove
   })
 })
 
+test('a worker that was removed while it was off says so when it comes back, and stays down', async () => {
+  const [one] = serversOf()
+  assert.ok(one)
+  const removed = await one.mk8s(['remove-node', worker.name, '--force'])
+  assert.equal(removed.code, 0, removed.stderr)
+  await worker.powerOn()
+  await until('it has found out', async () => {
+    const { code, stdout } = await worker.mk8s(['status'])
+    return code === 4 && /not in the cluster any more/.test(stdout)
+  })
+  const { items } = await apiClient(one).list<Node>(NODES)
+  assert.ok(items.every(({ metadata }) => metadata.name !== worker.name))
+})
+
 interface DeploymentOptions {
   readonly tolerations?: readonly object[]
   readonly replicas?: number

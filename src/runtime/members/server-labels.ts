@@ -15,7 +15,7 @@ import type { Watch } from '../store/store.ts'
 import { MEMBERS_RANGE } from './member-record.ts'
 import { readMembers } from './member-table.ts'
 
-export const SERVER_LABEL = 'node-role.kubernetes.io/control-plane'
+const SERVER_LABEL = 'node-role.kubernetes.io/control-plane'
 /** Changes that come together are looked at together. */
 const SETTLE_MS = 20
 const RETRY_MS = 2_000
