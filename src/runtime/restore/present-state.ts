@@ -5,6 +5,7 @@ import { Mk8sError, messageOf } from '../../base/errors.ts'
 import { createAdminClient } from '../../client/admin-client.ts'
 import { nodePaths } from '../../host/node-files.ts'
 import { recoveryDirectory } from '../recovery/switch-over.ts'
+import { indexLatest } from '../store/sqlite/backup-copy.ts'
 import { BackupState } from '../store/sqlite/backup-state.ts'
 import { closeCleanly } from '../store/sqlite/generation.ts'
 
@@ -61,6 +62,7 @@ function fromDisk(dataDir: string): PresentOutcome {
       if (existsSync(join(from, name))) cpSync(join(from, name), join(directory, name))
     }
     closeCleanly(path)
+    indexLatest(path)
     return { present: { state: new BackupState(path), from: 'disk' }, problem: '' }
   } catch (error) {
     return { present: null, problem: messageOf(error) }

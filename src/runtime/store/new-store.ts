@@ -36,7 +36,10 @@ export function openState(path: string): OpenState {
 export const clusterBytes = (clusterId: string): Buffer => Buffer.from(clusterId.replaceAll('-', ''), 'hex')
 
 /** Writes what it is given at once. */
-export function persisterOf({ database, start }: Pick<OpenState, 'database' | 'start'>, clock: Clock): Persister {
+export function persisterOf(
+  { database, start }: Pick<OpenState, 'database' | 'start'>,
+  clock: Clock,
+): Persister {
   const persister: Persister = new Persister(
     {
       clock,

@@ -3,6 +3,7 @@
  * of it for other members, and takes those that they send.
  */
 import { statSync } from 'node:fs'
+import { getPriority, setPriority } from 'node:os'
 import { dirname } from 'node:path'
 import { type MessagePort, parentPort } from 'node:worker_threads'
 import { must } from '../../base/assert.ts'
@@ -23,9 +24,13 @@ import type { FromStore, SnapshotAnswer, SnapshotQuestion, ToStore } from './thr
 /** A checkpoint copies SQLite's own log into the database file; these keep that log small. */
 const CHECKPOINT_BATCHES = 64
 const CHECKPOINT_VALUE_BYTES = 8 * 1024 * 1024
+/** How much less often than the others this thread runs when there is not enough time for all: about a third. */
+const NICER = 5
+const PRIORITY_MAX = 19
 /** A received snapshot that is damaged so often says that it is not by chance. */
 const SPOILT_MAX = 3
 
+lowerPriority()
 const port = must(parentPort, 'the port to the main thread')
 const post = (message: FromStore, transfer: ArrayBuffer[] = []) => port.postMessage(message, transfer)
 const log = threadLog(line => post(line))
@@ -93,6 +98,16 @@ function handle(message: Exclude<ToStore, { type: 'open' }>, store: Opened): voi
       break
     case 'close':
       close(store)
+  }
+}
+
+/** Nobody waits for this thread, and many for the others. Only Linux has priorities of threads. */
+function lowerPriority(): void {
+  if (process.platform !== 'linux') return
+  try {
+    setPriority(Math.min(PRIORITY_MAX, getPriority() + NICER))
+  } catch {
+    // Then it competes with the others.
   }
 }
 

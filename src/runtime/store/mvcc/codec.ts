@@ -137,7 +137,9 @@ function readTransaction(bytes: Buffer): Transaction {
     const lease = readU64()
     const start = offset + 4
     offset = start + bytes.readUInt32LE(offset)
-    return { type: 'put', key, lease, value: Buffer.from(bytes.subarray(start, offset)) }
+    const value = Buffer.allocUnsafe(offset - start)
+    bytes.copy(value, 0, start, offset)
+    return { type: 'put', key, lease, value }
   }
   return {
     compares: Array.from({ length: bytes.readUInt16LE(0) }, readCompare),

@@ -30,19 +30,32 @@ export class OrderedMap<V> {
   }
 
   set(key: string, value: V): void {
+    this.update(key, () => value)
+  }
+
+  /** The new value follows from the present one; looks the key up once. */
+  update(
+    key: string,
+    next: (before: V | undefined) => V,
+  ): { readonly before: V | undefined; readonly after: V } {
     const at = this.#insertionPoint(key)
     const chunk = this.#chunks[at.chunk]
-    if (chunk === undefined) {
-      this.#chunks.push({ keys: [key], values: [value] })
-      this.#size++
-    } else if (chunk.keys[at.offset] === key) {
-      chunk.values[at.offset] = value
-    } else {
-      chunk.keys.splice(at.offset, 0, key)
-      chunk.values.splice(at.offset, 0, value)
-      this.#size++
-      if (chunk.keys.length > CHUNK_KEYS_MAX) this.#split(at.chunk, chunk)
+    if (chunk?.keys[at.offset] === key) {
+      const before = chunk.values[at.offset]
+      const after = next(before)
+      chunk.values[at.offset] = after
+      return { before, after }
     }
+    const after = next(undefined)
+    this.#size++
+    if (chunk === undefined) {
+      this.#chunks.push({ keys: [key], values: [after] })
+      return { before: undefined, after }
+    }
+    chunk.keys.splice(at.offset, 0, key)
+    chunk.values.splice(at.offset, 0, after)
+    if (chunk.keys.length > CHUNK_KEYS_MAX) this.#split(at.chunk, chunk)
+    return { before: undefined, after }
   }
 
   delete(key: string): void {

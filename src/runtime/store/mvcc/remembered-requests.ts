@@ -20,6 +20,8 @@ export class RememberedRequests {
   /** In the order of their last results: the first is forgotten first. */
   readonly #proposers = new Map<number, Proposer>()
   #size = 0
+  /** Whose result came last. */
+  #latest = 0
 
   find(proposer: number, request: number): RememberedResult | 'forgotten' | null {
     const known = this.#proposers.get(proposer)
@@ -33,8 +35,11 @@ export class RememberedRequests {
   remember(result: RememberedResult): number[] {
     const { proposer, request } = result
     const known = this.#proposers.get(proposer) ?? { newest: 0, results: new Map() }
-    this.#proposers.delete(proposer)
-    this.#proposers.set(proposer, known)
+    if (proposer !== this.#latest) {
+      this.#proposers.delete(proposer)
+      this.#proposers.set(proposer, known)
+      this.#latest = proposer
+    }
     known.results.set(request, result)
     this.#size++
     if (request > known.newest) this.#moveWindow(known, request)
@@ -59,9 +64,12 @@ export class RememberedRequests {
 
   #forgetProposers(): number[] {
     const forgotten: number[] = []
+    if (this.#proposers.size <= PROPOSERS_REMEMBERED_MAX && this.#size <= RESULTS_REMEMBERED_MAX)
+      return forgotten
     for (const [proposer, { results }] of this.#proposers) {
       if (this.#proposers.size <= PROPOSERS_REMEMBERED_MAX && this.#size <= RESULTS_REMEMBERED_MAX) break
       this.#proposers.delete(proposer)
+      if (proposer === this.#latest) this.#latest = 0
       this.#size -= results.size
       forgotten.push(proposer)
     }

@@ -43,6 +43,8 @@ export interface StoredRow {
   readonly lease: number
 }
 
+const NONE: readonly number[] = []
+
 type PutOperation = Omit<Extract<Operation, { type: 'put' }>, 'type'>
 
 /** How far apart the ids lie that are tried for a lease whose own one somebody chose before. */
@@ -194,9 +196,21 @@ export class StateMachine {
       return this.#outcome({ kind: 'no-lease', lease }, { remembered: this.#memory(entry, false) })
     }
     const events = this.#change(transaction.operations)
-    const put = events.flatMap(event => (event.type === 'put' ? [event.kv] : []))
+    const put: KeyValue[] = []
+    for (const event of events) if (event.type === 'put') put.push(event.kv)
     const result: TransactionResult = { succeeded: true, revision: this.#revision, put }
-    return this.#outcome({ kind: 'transaction', result }, { events, remembered: this.#memory(entry, true) })
+    // As `#outcome` would have it, for what happens most.
+    return {
+      index: this.#applied,
+      revision: this.#revision,
+      result: { kind: 'transaction', result },
+      events,
+      granted: null,
+      revoked: null,
+      compacted: null,
+      remembered: this.#memory(entry, true),
+      forgotten: NONE,
+    }
   }
 
   #applyDecision(entry: CommittedCommand, decision: Decision): Applied {
@@ -290,21 +304,16 @@ export class StateMachine {
 
   #put(operation: PutOperation, revision: Revision): AppliedEvent & { readonly type: 'put' } {
     const { key, value, lease = 0 } = operation
-    const previous = this.#live.get(key) ?? null
     const sequence = ++this.#sequence
-    const kv: StoredKeyValue = {
-      key,
-      value,
-      createRevision: previous?.createRevision ?? revision,
-      modRevision: revision,
-      version: (previous?.version ?? 0) + 1,
-      lease,
-      sequence,
+    const next = (present: StoredKeyValue | undefined): StoredKeyValue => {
+      const createRevision = present?.createRevision ?? revision
+      const version = (present?.version ?? 0) + 1
+      return { key, value, createRevision, modRevision: revision, version, lease, sequence }
     }
-    if (previous !== null) this.#leases.detach(key, previous.lease)
+    const { before, after: kv } = this.#live.update(key, next)
+    if (before !== undefined) this.#leases.detach(key, before.lease)
     this.#leases.attach(key, lease)
-    this.#live.set(key, kv)
-    return { type: 'put', kv, previous, sequence }
+    return { type: 'put', kv, previous: before ?? null, sequence }
   }
 
   #delete(key: string, revision: Revision): AppliedEvent | null {

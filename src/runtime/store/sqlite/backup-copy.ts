@@ -4,6 +4,7 @@
  */
 import { readdirSync, rmSync, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { copyDatabase } from './snapshot-file.ts'
 import { sqliteErrorOf } from './sqlite-files.ts'
 
@@ -26,10 +27,31 @@ export async function copyForBackup(databasePath: string, path: string, nowMs: n
   removeBackupCopies(dirname(path), nowMs - FORGOTTEN_MS)
   try {
     const index = await copyDatabase(databasePath, path)
+    indexLatest(path)
     return { path, index, bytes: statSync(path).size }
   } catch (error) {
     for (const end of ['', '-wal', '-shm', '-journal']) rmSync(`${path}${end}`, { force: true })
     throw sqliteErrorOf('copy the database', error)
+  }
+}
+
+/**
+ * Makes the index of keys that whoever reads such a copy needs. Keeping it up to date with every write would cost
+ * the store nearly as much as the rows do.
+ */
+export function indexLatest(path: string): void {
+  const database = new DatabaseSync(path)
+  try {
+    database.exec(`
+      PRAGMA temp_store = MEMORY;
+      BEGIN;
+      DELETE FROM latest;
+      INSERT INTO latest SELECT key, sequence FROM (
+        SELECT key, max(sequence) AS sequence, value IS NOT NULL AS present FROM rows GROUP BY key
+      ) WHERE present;
+      COMMIT`)
+  } finally {
+    database.close()
   }
 }
 

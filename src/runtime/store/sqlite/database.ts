@@ -1,6 +1,6 @@
 /**
- * The state on disk: rows by sequence number (and so by revision), a narrow index of the latest row per key,
- * and what else the state machine remembers. Written in batches with the applied index in the same
+ * The state on disk: rows by sequence number (and so by revision), and what else the state machine remembers.
+ * The index `latest` of keys is made when a copy is made for a backup (backup-copy.ts): nobody else reads it. Written in batches with the applied index in the same
  * transaction; a completed checkpoint makes what was committed durable.
  */
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
@@ -180,7 +180,6 @@ export class StateDatabase {
 
   #writeRows({ rows, values }: StoreBatch): void {
     const bytes = Buffer.from(values)
-    const latest = new Map<string, number>()
     let offset = 0
     for (const [at, sequence] of rows.sequences.entries()) {
       const key = rows.keys[at] as string
@@ -200,11 +199,6 @@ export class StateDatabase {
       const checksum = checksumOf(row)
       this.#statements.row.run(...row, checksum)
       this.#seal.add(checksum)
-      latest.set(key, value === null ? 0 : sequence)
-    }
-    for (const [key, sequence] of latest) {
-      if (sequence === 0) this.#statements.notLatest.run(key)
-      else this.#statements.latest.run(key, sequence)
     }
   }
 
@@ -293,8 +287,6 @@ class SlabBuilder {
 interface Statements {
   readonly meta: StatementSync
   readonly row: StatementSync
-  readonly latest: StatementSync
-  readonly notLatest: StatementSync
   readonly grant: StatementSync
   readonly revoke: StatementSync
   readonly result: StatementSync
@@ -309,8 +301,6 @@ function prepareStatements(database: DatabaseSync): Statements {
   return {
     meta: database.prepare('INSERT OR REPLACE INTO meta VALUES (?, ?)'),
     row: database.prepare('INSERT INTO rows VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)'),
-    latest: database.prepare('INSERT OR REPLACE INTO latest VALUES (?, ?)'),
-    notLatest: database.prepare('DELETE FROM latest WHERE key = ?'),
     grant: database.prepare('INSERT OR REPLACE INTO leases VALUES (?, ?)'),
     revoke: database.prepare('DELETE FROM leases WHERE lease = ?'),
     result: database.prepare('INSERT OR REPLACE INTO results VALUES (?, ?, ?, ?, ?)'),
