@@ -31,6 +31,7 @@ export function createLeaderDuties(parts: LeaderDutiesParts): Component {
     ending.add(ended)
     reign = null
   }
+  let begun = false
   const follow = async ({ leader, term }: Leadership) => {
     if (leader && reign?.term === term) return
     end()
@@ -44,15 +45,23 @@ export function createLeaderDuties(parts: LeaderDutiesParts): Component {
     async start() {
       unsubscribe = parts.store.onLeadership(leadership => void follow(leadership))
       await follow(parts.store.leadership)
+      begun = true
     },
     async stop() {
       unsubscribe()
       end()
       await Promise.all(ending)
     },
-    health: () => reign?.health() ?? { ok: true, reason: '' },
+    health() {
+      const now = reign?.health() ?? OK
+      return now.ok && !begun ? NOT_BEGUN : now
+    },
   }
 }
+
+const OK: Health = { ok: true, reason: '' }
+/** Whether this server leads, and has to run them, is not known before the start. */
+const NOT_BEGUN: Health = { ok: false, reason: 'the controllers have not been started yet' }
 
 /** One term of this member's. */
 class Reign {
