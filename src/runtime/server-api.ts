@@ -62,8 +62,8 @@ export function serviceIpOf({ serviceCidr }: ClusterConfig): string {
   return must(cidrAddress(must(parseCidr(serviceCidr), 'a service network'), 1), 'its first address')
 }
 
-/** `onFatal`: something broke that the process cannot go on after. */
-export function buildApi(shared: Shared, onFatal: (error: Error) => void): Api {
+/** `onFatal`: something broke that the process cannot go on after. `metrics`: what Prometheus is told of this node. */
+export function buildApi(shared: Shared, onFatal: (error: Error) => void, metrics: () => string): Api {
   const { config, cluster, store, model, pki, clock, random } = shared
   const log = shared.log.child({ component: 'api-server' })
   const objects = createObjectReader(store, model)
@@ -102,6 +102,7 @@ export function buildApi(shared: Shared, onFatal: (error: Error) => void): Api {
       nodePorts: cluster.nodePortRange,
     },
     kubelets,
+    metrics,
     oidc: createOidcDocuments({
       issuer,
       jwksUri: `https://${bracketed(config.bindAddress)}:${config.ports.api}/openid/v1/jwks`,

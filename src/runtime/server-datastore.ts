@@ -22,6 +22,8 @@ import type { RaftStore, StoreStatus } from './store/raft-store.ts'
 export interface Datastore {
   readonly components: readonly Component[]
   readonly handlers: DatastoreHandlers
+  /** The figures in Prometheus' text format. */
+  readonly metrics: () => string
   /** New connections to the etcd endpoint get the renewed certificates. */
   useCertificates(pki: Pki): void
 }
@@ -30,10 +32,13 @@ type Needs = Pick<Shared, 'config' | 'pki' | 'clock' | 'log'> & { readonly store
 
 export function buildDatastore(needs: Needs): Datastore {
   const listen = etcdListenOf(needs)
-  const endpoint = listen === null ? null : etcdEndpoint(needs, listen)
+  const changes = countLeaders(needs.store)
+  const metrics = () => renderMetrics(datastoreMetrics(figuresOf(needs, changes.seen)))
+  const endpoint = listen === null ? null : etcdEndpoint(needs, listen, metrics)
   return {
     components: endpoint === null ? [] : [endpoint],
     handlers: datastoreHandlers(needs, listen),
+    metrics,
     useCertificates: pki => endpoint?.useCertificates(etcdCertificates(pki)),
   }
 }
@@ -86,15 +91,14 @@ function etcdCertificates({ leaves, authorities }: Pki) {
   return { cert, key, clientCa: authorities['cluster-ca'].certificate }
 }
 
-function etcdEndpoint(needs: Needs, listen: EtcdListen): EtcdEndpoint {
+function etcdEndpoint(needs: Needs, listen: EtcdListen, metrics: () => string): EtcdEndpoint {
   const { store, clock, log } = needs
-  const changes = countLeaders(store)
   return createEtcdEndpoint({
     listen,
     store,
     status: () => ({ ...store.status(), databaseBytes: databaseBytes(needs) }),
     members: () => etcdMembers(needs, listen),
-    metrics: () => renderMetrics(datastoreMetrics(figuresOf(needs, changes.seen))),
+    metrics,
     clock,
     log: log.child({ component: 'etcd' }),
   })

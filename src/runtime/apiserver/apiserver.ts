@@ -45,6 +45,8 @@ export interface ApiServerParts {
   readonly kubelets: KubeletConnector
   /** How others check this cluster's service-account tokens; absent: the two paths are not found. */
   readonly oidc?: OidcDocuments
+  /** What `/metrics` says, in Prometheus' text format; absent: the path is not found. */
+  readonly metrics?: () => string
   readonly version: VersionInfo
   readonly clock: Clock
   readonly random: Random

@@ -4,7 +4,7 @@ import { methodNotAllowed, noSuchPath, notAcceptable } from '../../../kube/statu
 import type { ApiContext } from '../context.ts'
 import { acceptsConversion, negotiate } from '../negotiation/accept.ts'
 import type { RequestInfo } from '../requests/request-info.ts'
-import { bytesResponse, valueResponse } from '../requests/respond.ts'
+import { bytesResponse, textResponse, valueResponse } from '../requests/respond.ts'
 import type { IncomingRequest } from '../requests/scope.ts'
 import {
   aggregatedDocument,
@@ -38,11 +38,13 @@ export function createNonResourceHandler(context: ApiContext): NonResourceHandle
   }
   return async (request, info) => {
     const path = info.path.length > 1 ? info.path.replace(/\/+$/, '') : info.path
-    const isKnown = isHealthPath(path) || path === '/version'
+    const isMetrics = path === '/metrics' && context.metrics !== undefined
+    const isKnown = isHealthPath(path) || path === '/version' || isMetrics
     if (request.method !== 'GET' && request.method !== 'HEAD')
       throw isKnown ? methodNotAllowed() : noSuchPath()
     if (isHealthPath(path)) return healthResponse(context, path, request.query) ?? fail()
     if (path === '/version') return valueResponse(200, versionDocument(context))
+    if (isMetrics) return metricsResponse(context) ?? fail()
     const oidc = oidcResponse(context, path)
     if (oidc !== null) return oidc
     if (path.startsWith('/openapi/')) return openApi.respond(path, request) ?? fail()
@@ -52,6 +54,12 @@ export function createNonResourceHandler(context: ApiContext): NonResourceHandle
 
 function fail(): never {
   throw noSuchPath()
+}
+
+const METRICS_HEADERS = { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' }
+
+function metricsResponse({ metrics }: ApiContext): KubeResponse | null {
+  return metrics === undefined ? null : textResponse(200, metrics(), METRICS_HEADERS)
 }
 
 const OIDC_HEADERS = { 'cache-control': 'public, max-age=3600' }

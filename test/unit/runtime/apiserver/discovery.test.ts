@@ -117,3 +117,12 @@ test('OpenAPI v2 has the operations of v3 in its own notation', async () => {
   assert.equal(parameter.type, 'string')
   assert.equal(JSON.stringify(v2).includes('#/components/'), false)
 })
+
+test('figures for Prometheus are text, where there are any', async () => {
+  assert.equal((await makeServer().call('GET', '/metrics')).status, 404)
+  const { call } = makeServer({ metrics: () => 'up 1\n' })
+  const { status, headers, body } = await call('GET', '/metrics')
+  assert.deepEqual([status, `${body}`.trim()], [200, 'up 1'])
+  assert.match(headers['content-type'] ?? '', /^text\/plain; version=0\.0\.4/)
+  assert.equal((await call('POST', '/metrics')).status, 405)
+})
