@@ -2,7 +2,6 @@
 import assert from 'node:assert/strict'
 import { connect, type Socket } from 'node:net'
 import { test } from 'node:test'
-import { setImmediate as nextTurn } from 'node:timers/promises'
 import { seededRandom } from '../../../../src/base/random.ts'
 import { encodeHeaders } from '../../../../src/runtime/etcd/http2/hpack.ts'
 import { until } from '../../../support/until.ts'
@@ -53,7 +52,7 @@ async function sendUntilClosed(
     if (!socket.write(bytes)) {
       await until('room or the end', () => isClosed() || socket.writableLength < 64 * 1024)
     }
-    await nextTurn()
+    await new Promise<void>(resolve => setImmediate(resolve))
   }
   await until('the end of the connection', isClosed)
   socket.destroy()
