@@ -2,7 +2,6 @@
  * The child of store-kill.test.ts: writes through openRaftStore as fast as it can and prints each
  * acknowledged write on a line of its own. It runs until it is killed.
  */
-import { writeSync } from 'node:fs'
 import { systemClock } from '../../src/base/clock.ts'
 import { createLog } from '../../src/base/log.ts'
 import { systemRandom } from '../../src/base/random.ts'
@@ -14,14 +13,14 @@ const onFatal = (error: Error) => {
   throw error
 }
 const store = await openRaftStore({ directory, clock: systemClock, random: systemRandom, log, onFatal })
-writeSync(1, `open ${store.revision}\n`)
+process.stdout.write(`open ${store.revision}\n`)
 
 async function write(client: number): Promise<void> {
   for (let n = 0; ; n++) {
     const key = `/kill/${life}/${client}/${n % 50}`
     const value = Buffer.from(`${n} ${'x'.repeat((n * 37) % 3000)}`)
     const result = await store.transact({ compares: [], operations: [{ type: 'put', key, value }] })
-    writeSync(1, `ack ${key} ${result.revision} ${n}\n`)
+    process.stdout.write(`ack ${key} ${result.revision} ${n}\n`)
     if (n % 100 === 99 && client === 0) await store.compact(store.revision - 50)
   }
 }
