@@ -47,7 +47,7 @@ export class Recover extends NodeCommand {
   static override description =
     'For a datastore that has lost its quorum and will not get it back. Shows what is kept and what may be lost, ' +
     'keeps a copy of the datastore, and begins a new generation of the cluster that the old servers cannot join or ' +
-    'send to. An interrupted recovery is finished by the next one. Recovering from a backup comes with backups.'
+    'send to. An interrupted recovery is finished by the next one. When no server survived, restore-datastore brings the cluster back from a backup.'
   static override examples = [
     '<%= config.bin %> recover --dry-run',
     '<%= config.bin %> recover',

@@ -29,7 +29,7 @@ import {
   prepareFresh,
 } from '../runtime/restore/prepare-restore.ts'
 import type { NodeLifecycle } from './base-command.ts'
-import { commandLog, type Restored, type RestoreFlags, show } from './restoring.ts'
+import { commandLog, type Restored, type RestoreFlags, refusedByDisk, show } from './restoring.ts'
 
 const NO_KEYS =
   'The backup has no keys: the cluster gets new authorities. Kubeconfigs and tokens of the old one do not work any ' +
@@ -61,6 +61,8 @@ export async function restoreFresh(
       inPlace = true
     })
     if (revision === null) return null
+  } catch (error) {
+    throw refusedByDisk(dataDir, error)
   } finally {
     if (!inPlace) undo(dataDir, hadDirectory)
   }

@@ -1,13 +1,14 @@
 /** The steps of a restore on a server that is installed: alone, or with the other servers of its cluster. */
 import { bracketed } from '../base/bracketed.ts'
 import { sleepAlive, systemClock } from '../base/clock.ts'
-import { Mk8sError, messageOf } from '../base/errors.ts'
+import { Mk8sError, messageOf, systemCodeOf } from '../base/errors.ts'
 import { createLog } from '../base/log.ts'
 import { systemRandom } from '../base/random.ts'
 import { type RestorePlanFacts, renderRestorePlan } from '../cli/restore-view.ts'
 import { confirm, print, printJson, remark } from '../cli/terminal.ts'
 import { startNode, stopNode, waitForStart } from '../client/lifecycle.ts'
 import type { ClusterConfig, NodeConfig } from '../config/node-config.ts'
+import { diskFailure } from '../host/files.ts'
 import { acquireLock } from '../host/lock.ts'
 import { nodePaths } from '../host/node-files.ts'
 import type { Backup } from '../runtime/backup/backup-reader.ts'
@@ -116,10 +117,16 @@ async function decide(parts: PrepareParts, calls: ServerCalls, flags: RestoreFla
         state.close()
       }
     })
+  } catch (error) {
+    throw refusedByDisk(dataDir, error)
   } finally {
     if (journal === undefined) discardPrepared(dataDir)
   }
 }
+
+/** A write that the system refused, in words; nothing was changed. */
+export const refusedByDisk = (dataDir: string, error: unknown): unknown =>
+  error instanceof Mk8sError || systemCodeOf(error) === undefined ? error : diskFailure(dataDir, error)
 
 interface Telling {
   readonly parts: PrepareParts

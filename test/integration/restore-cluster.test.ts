@@ -135,3 +135,27 @@ test('a restore that dies once it is decided is finished by the daemons, even if
   }
   await untilRestored(before)
 })
+
+test('the cluster is rebuilt on empty machines, and its worker comes along untouched', async () => {
+  const [one, two, three] = [nodeAt(0), nodeAt(1), nodeAt(2)]
+  const worker = await servers.join({ worker: true })
+  const last = join(directory, 'last.mk8sbackup')
+  await mustRun(one, ['backup-datastore', '-o', last, ...opened()])
+  for (const node of [one, two, three]) {
+    node.powerOff()
+    await mustRun(node, ['uninstall', '--yes'])
+  }
+  const settings = (node: TestNode) => [
+    ...['--bind-address', node.address, '--node-name', node.name],
+    ...['--runtime', 'simulated'],
+  ]
+  await mustRun(one, ['restore-datastore', last, '--yes', ...opened(), ...settings(one)])
+  for (const node of [two, three]) await mustRun(node, ['join', await servers.invite(), ...settings(node)])
+  const overrides = JSON.stringify({ spec: { nodeName: worker.name } })
+  await three.kubectl.ok(['run', 'probe', '--image', 'web:1', '--overrides', overrides])
+  await until('the worker runs a new pod', async () => {
+    const phase = await two.kubectl.ok(['get', 'pod', 'probe', '-o', 'jsonpath={.status.phase}'])
+    return phase === 'Running'
+  })
+  assert.match(await configMaps(three), /deleted/)
+})

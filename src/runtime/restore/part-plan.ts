@@ -127,6 +127,8 @@ function rankOf(item: PartItem, byUid: ReadonlyMap<string, PartItem>): number {
 }
 
 const TOKEN_TYPE = 'kubernetes.io/service-account-token'
+/** That it was bound, which it is again once its volume names it by its new uid. */
+const BINDING = ['pv.kubernetes.io/bind-completed', 'pv.kubernetes.io/bound-by-controller']
 const TOKEN_UID = 'kubernetes.io/service-account.uid'
 const JOB_LABELS = ['controller-uid', 'batch.kubernetes.io/controller-uid']
 
@@ -147,6 +149,8 @@ export function writableFormOf({ key, object }: PartItem): KubeObject {
       return withSpec(written, jobSpec)
     case 'secrets':
       return object['type'] === TOKEN_TYPE ? tokenSecret(written) : written
+    case 'persistentvolumeclaims':
+      return withoutAnnotations(written, BINDING)
     case 'persistentvolumes':
       return withSpec(written, spec => ({
         ...spec,
@@ -166,8 +170,13 @@ function claimed({ uid: _, resourceVersion: __, ...claimRef }: JsonMap): JsonMap
 }
 
 function tokenSecret({ data: _, ...secret }: KubeObject): KubeObject {
-  const { [TOKEN_UID]: _uid, ...annotations } = secret.metadata.annotations ?? {}
-  return { ...secret, metadata: { ...secret.metadata, annotations } } as KubeObject
+  return withoutAnnotations(secret as KubeObject, [TOKEN_UID])
+}
+
+function withoutAnnotations(object: KubeObject, names: readonly string[]): KubeObject {
+  const all = Object.entries(object.metadata.annotations ?? {})
+  const annotations = Object.fromEntries(all.filter(([name]) => !names.includes(name)))
+  return { ...object, metadata: { ...object.metadata, annotations } }
 }
 
 /** The selector of a Job names its uid, and is given anew. */

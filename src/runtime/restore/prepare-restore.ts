@@ -5,6 +5,7 @@
 import { mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Clock } from '../../base/clock.ts'
+import { Mk8sError } from '../../base/errors.ts'
 import type { Log } from '../../base/log.ts'
 import type { Random } from '../../base/random.ts'
 import { renderClusterInit, renderNodeConfig } from '../../config/config-files.ts'
@@ -74,7 +75,9 @@ export async function extractState({ backup, config: { dataDir } }: PrepareParts
     throw diskFailure(to, error)
   }
   checkRoom(dataDir, backup.manifest.parts.find(({ name }) => name === STATE_NAME)?.size ?? 0)
-  await backup.extract(STATE_NAME, join(to, 'state.sqlite'), { force: true })
+  await backup.extract(STATE_NAME, join(to, 'state.sqlite'), { force: true }).catch(error => {
+    throw error instanceof Mk8sError && error.code === 'host/disk' ? diskFailure(to, error.cause) : error
+  })
   const state = new BackupState(join(to, 'state.sqlite'))
   const findings = stateFindings(backup, state)
   if (findings.length === 0) return state

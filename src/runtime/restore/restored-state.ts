@@ -64,7 +64,8 @@ type Written = Pick<KeyValue, 'key' | 'value'>
 
 /**
  * Machines that are in the cluster now stay so, with the pod addresses that they use; of a Node that both know, the
- * backup has the rest. A Node of the backup whose machine is not here stays, without addresses that others use.
+ * backup has the rest. A Node of the backup whose machine is not here stays, not Ready and
+ * without addresses that others use.
  */
 function nodesOf({ backup, present }: RestoredStateParts): readonly Written[] {
   const here = new Map([...under(present, NODES_PREFIX)].map(kv => [kv.key, kv]))
@@ -75,7 +76,8 @@ function nodesOf({ backup, present }: RestoredStateParts): readonly Written[] {
     if (object === null) return []
     const now = decode(here.get(key)?.value ?? Buffer.of())
     if (now !== null) return [{ key, value: encode(withMachine(object, now)) }]
-    return used.has(rangeOf(object) ?? '') ? [{ key, value: encode(withoutRange(object)) }] : []
+    const free = used.has(rangeOf(object) ?? '') ? withoutRange(object) : object
+    return [{ key, value: encode(notReady(free)) }]
   })
   const known = new Set(saved.map(({ key }) => key))
   return [...changed, ...[...here.values()].filter(({ key }) => !known.has(key))]
@@ -91,6 +93,17 @@ function rangeOf(node: JsonMap | null): string | undefined {
 function withoutRange(node: JsonMap): JsonMap {
   const { podCIDR: _, podCIDRs: __, ...spec } = specOf(node)
   return { ...node, spec }
+}
+
+/** Until the machine itself says otherwise, if it is there. */
+function notReady(node: JsonMap): JsonMap {
+  const status = isMap(node['status']) ? node['status'] : {}
+  const conditions = Array.isArray(status['conditions']) ? status['conditions'] : []
+  const reason = { reason: 'NodeStatusUnknown', message: 'The cluster was restored from a backup.' }
+  const unknown = conditions.map((condition: JsonMap) =>
+    condition['type'] === 'Ready' ? { ...condition, status: 'Unknown', ...reason } : condition,
+  )
+  return { ...node, status: { ...status, conditions: unknown } }
 }
 
 function withMachine(saved: JsonMap, now: JsonMap): JsonMap {
