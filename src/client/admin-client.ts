@@ -140,7 +140,7 @@ function ask(
 
 const slow = (timeoutMs: number): Mk8sError =>
   new Mk8sError('timeout', `the daemon did not answer within ${Math.round(timeoutMs / 1000)} s`, {
-    hint: 'mk8s status',
+    hint: 'mk8s inspect; if it goes on, mk8s stop, then mk8s start',
   })
 
 function unreachable(socketPath: string, error: Error): Mk8sError {

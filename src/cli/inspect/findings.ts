@@ -100,11 +100,15 @@ function statusFindings({ status }: InspectFacts): InspectFinding[] {
     .map(({ object, reason, message, next }) =>
       make(levelOf(object), object, message === '' ? reason : `${reason}: ${message}`, next),
     )
-  const store =
-    (datastore?.healthy ?? true)
-      ? []
-      : [make('error', 'datastore', 'it has no leader that a majority follows', 'mk8s status')]
-  return [...unready, ...store, ...others]
+  return [...unready, ...datastoreFindings(datastore), ...others]
+}
+
+function datastoreFindings(datastore: NodeStatus['datastore']): InspectFinding[] {
+  if (datastore === null) return []
+  const { healthy, highAvailability } = datastore
+  if (!healthy) return [make('error', 'datastore', 'it has no leader that a majority follows', 'mk8s status')]
+  if (highAvailability?.state !== 'degraded') return []
+  return [make('warning', 'datastore', highAvailability.why, 'mk8s status')]
 }
 
 /** Nodes and the cluster's own pods; what a user runs may fail without the cluster being broken. */
