@@ -5,8 +5,11 @@ import { startWorker } from '../../host/worker.ts'
 import { errorOf } from './thread-failure.ts'
 import type { FromRaft, FromStore, ToRaft, ToStore } from './thread-messages.ts'
 
-/** Caps, not reservations; a small young generation keeps the threads small. */
-const RAFT_LIMITS = { maxOldGenerationSizeMb: 256, maxYoungGenerationSizeMb: 4, stackSizeMb: 1 }
+/**
+ * Caps, not reservations; a small young generation keeps the threads small. That of the raft thread grows under load
+ * only: with a smaller one, entries that are kept for followers outlive it, and all of its memory is searched often.
+ */
+const RAFT_LIMITS = { maxOldGenerationSizeMb: 256, maxYoungGenerationSizeMb: 16, stackSizeMb: 1 }
 const STORE_LIMITS = { maxOldGenerationSizeMb: 256, maxYoungGenerationSizeMb: 4, stackSizeMb: 1 }
 
 export interface StoreThreadsParts {
