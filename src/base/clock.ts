@@ -51,3 +51,21 @@ export async function sleepAlive(clock: Clock, delayMs: number, signal?: AbortSi
     clearInterval(held)
   }
 }
+
+/** Whether it settles within the time; what it settles with does not matter. */
+export async function endsWithin(clock: Clock, limitMs: number, work: Promise<unknown>): Promise<boolean> {
+  const over = new AbortController()
+  const ended = work.then(
+    () => true,
+    () => true,
+  )
+  const late = sleepAlive(clock, limitMs, over.signal).then(
+    () => false,
+    () => false,
+  )
+  try {
+    return await Promise.race([ended, late])
+  } finally {
+    over.abort()
+  }
+}

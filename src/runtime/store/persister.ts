@@ -2,7 +2,7 @@
  * Gathers what applying changed and hands it to the store thread in batches. Lazy by intent: the log has it
  * all, so a trickle of writes is written out rarely, and a stream in large batches.
  */
-import type { Clock, Timer } from '../../base/clock.ts'
+import { type Clock, endsWithin, type Timer } from '../../base/clock.ts'
 import type { Applied, AppliedEvent } from './mvcc/command.ts'
 import type { StoredKeyValue } from './mvcc/state-machine.ts'
 import type { RowColumns, StoreBatch } from './thread-messages.ts'
@@ -11,6 +11,8 @@ const BATCH_ENTRIES_MAX = 1000
 const BATCH_BYTES_MAX = 1024 * 1024
 /** How long a lone write may wait for company. */
 const BATCH_DELAY_MS = 30_000
+/** How long the last batches are waited for; what is not written by then is in the log. */
+const END_MS_MAX = 10_000
 /** Bytes that wait for the store thread before new writes are refused. */
 export const PERSIST_BACKLOG_BYTES_MAX = 64 * 1024 * 1024
 
@@ -97,6 +99,13 @@ export class Persister {
     if (this.#done < until) await new Promise<void>(resolve => this.#waiting.push({ until, resolve }))
   }
 
+  /** Nothing is added any more. */
+  async end(): Promise<void> {
+    await endsWithin(this.#parts.clock, END_MS_MAX, this.drain())
+    this.stop()
+  }
+
+  /** Also when the store thread has failed, so that nobody waits for it. */
   stop(): void {
     this.#timer?.cancel()
     this.#timer = null

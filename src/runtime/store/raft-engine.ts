@@ -38,8 +38,6 @@ import type {
 
 /** A checkpoint is asked for when so many full log segments wait for it. */
 const FULL_SEGMENTS_MAX = 1
-/** How long a close waits for writes under way. */
-const CLOSE_TIMEOUT_MS = 5_000
 /** Between two tries to reach whoever leads. */
 const LEASE_ASK_PAUSE_MS = 50
 
@@ -75,6 +73,7 @@ export class RaftEngine extends LocalStore implements RaftStore {
     hasRoom: () => (this.#persister?.backlogBytes ?? 0) <= PERSIST_BACKLOG_BYTES_MAX,
   })
   #phase: 'opening' | 'open' | 'closing' | 'closed' = 'opening'
+  #closed: Promise<void> | undefined
   readonly #database = new DatabaseRequests(message => this.#threads.toStore(message))
 
   constructor(parts: RaftEngineParts) {
@@ -91,6 +90,7 @@ export class RaftEngine extends LocalStore implements RaftStore {
     })
     this.#proposer = Buffer.from(parts.random.bytes(6)).readUIntLE(0, 6) || 1
     this.#threads = new StoreThreads({
+      clock: parts.clock,
       log: parts.log,
       onRaft: message => this.#onRaft(message),
       onStore: message => this.#onStore(message),
@@ -169,20 +169,21 @@ export class RaftEngine extends LocalStore implements RaftStore {
     throw replacedError()
   }
 
-  async close(): Promise<void> {
-    if (this.#isClosed) return
+  close(): Promise<void> {
+    this.#closed ??= this.#close()
+    return this.#closed
+  }
+
+  async #close(): Promise<void> {
+    if (this.#hasEnded) return
     this.#phase = 'closing'
-    const late = sleep(this.#parts.clock, CLOSE_TIMEOUT_MS)
-    if (this.#members.isMember) await Promise.race([this.#requests.drain(), late])
+    if (this.#members.isMember) await this.#requests.drain()
     if (this.#members.hasOtherVoters) await this.#members.handOver(null)
     if (this.#hasEnded) return
-    this.#phase = 'closed'
     this.#end(closedError())
-    this.becomeLeadership({ leader: false, term: this.leadership.term })
-    this.closeLocal(closedError())
-    await this.#persister?.drain()
-    await this.#threads.close()
-    this.#parts.lock.release()
+    await this.#persister?.end()
+    // A thread that may still write keeps the directory until the process ends.
+    if (await this.#threads.close()) this.#parts.lock.release()
   }
 
   /** A method's answer, because the phase may change while somebody waits. */
@@ -469,20 +470,20 @@ export class RaftEngine extends LocalStore implements RaftStore {
 
   /** Whoever waits for an answer gets this one. */
   #end(error: Error): void {
+    this.#phase = 'closed'
     this.#requests.end(error)
     this.#barriers.end(error)
     this.#members.end()
     this.#database.end(error)
+    this.becomeLeadership({ leader: false, term: this.leadership.term })
+    this.closeLocal(error)
   }
 
   #fail(error: Error): void {
     const wasOpening = this.#phase === 'opening'
-    if (this.#hasEnded) return
-    this.#phase = 'closed'
-    this.#end(error)
     this.#persister?.stop()
-    this.becomeLeadership({ leader: false, term: this.leadership.term })
-    this.closeLocal(error)
+    if (this.#hasEnded) return
+    this.#end(error)
     void this.#threads.terminate().then(() => {
       this.#parts.lock.release()
       if (wasOpening) this.#opened.reject(error)

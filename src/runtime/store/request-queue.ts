@@ -2,7 +2,7 @@
  * Requests of this process on their way through the log: numbered, encoded, sent to the raft thread once per
  * turn of the event loop, and answered when their entry is applied here. Bounded in number, bytes and time.
  */
-import type { Clock, Timer } from '../../base/clock.ts'
+import { type Clock, endsWithin, type Timer } from '../../base/clock.ts'
 import { Mk8sError } from '../../base/errors.ts'
 import { ENTRY_HEADER_BYTES, writeEntryHeader } from '../raft/entry.ts'
 import { entryTypeOf, sizeOfCommand, writeCommand } from './mvcc/codec.ts'
@@ -18,6 +18,8 @@ const IN_FLIGHT_BYTES_MAX = 32 * 1024 * 1024
 const SEND_AT = 32
 /** An answer later than this is not waited for; the write may still happen. */
 export const ANSWER_TIMEOUT_MS = 10_000
+/** How long a close waits for writes under way. */
+const DRAIN_MS_MAX = 5_000
 const SWEEP_MS = 1_000
 /** What travelled to another member and is not answered after this is asked again. */
 const LOST_AFTER_MS = 1_000
@@ -175,9 +177,11 @@ export class RequestQueue {
     })
   }
 
-  /** Resolves when nothing is under way any more. */
+  /** Resolves when nothing is under way any more, or when that takes too long. */
   async drain(): Promise<void> {
-    if (this.#proposals.size > 0) await new Promise<void>(resolve => this.#idle.push(resolve))
+    if (this.#proposals.size === 0) return
+    const idle = new Promise<void>(resolve => this.#idle.push(resolve))
+    await endsWithin(this.#parts.clock, DRAIN_MS_MAX, idle)
   }
 
   /** Refuses everything from now on; what is under way has an unknown outcome. */

@@ -12,11 +12,11 @@ function applied(index: number): Applied {
   return { index, revision: index, result, events: [], ...nothing, forgotten: [] }
 }
 
-function make(): { persister: Persister; batches: StoreBatch[] } {
+function make(clock = new ManualClock()): { persister: Persister; batches: StoreBatch[] } {
   const batches: StoreBatch[] = []
   const post = (batch: StoreBatch) => void batches.push(batch)
   const start = { revision: 1, compacted: 0, sequence: 0 }
-  return { persister: new Persister({ clock: new ManualClock(), post }, start), batches }
+  return { persister: new Persister({ clock, post }, start), batches }
 }
 
 /** Whether it is settled once everything that can happen has happened. */
@@ -65,4 +65,15 @@ test('nobody waits for a persister that has stopped', async () => {
   const drained = persister.drain()
   persister.stop()
   assert.equal(await isSettled(drained), true)
+})
+
+test('a store thread that never writes the last batch is not waited for for ever', async () => {
+  const clock = new ManualClock()
+  const { persister, batches } = make(clock)
+  persister.add(applied(1))
+  const ended = persister.end()
+  clock.advance(9_999)
+  assert.deepEqual([await isSettled(ended), batches.length], [false, 1])
+  clock.advance(1)
+  assert.equal(await isSettled(ended), true)
 })
