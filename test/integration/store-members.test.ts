@@ -226,17 +226,30 @@ test('a member that was away catches up, with the log and with a snapshot', asyn
   assert.equal(await read(await members.open(3), '/small/own'), 'written by it')
 })
 
-/** Damages the snapshot that arrives in the directory, as often as it is told to; resolves when that is done. */
-async function spoilSnapshots(directory: string, times: number): Promise<void> {
+/**
+ * Damages snapshots while they arrive in the directory, so many of them; resolves when that is done. It looks more
+ * often than `until` does, because one may arrive between two looks, and knows each by when its file was made.
+ */
+function spoilSnapshots(directory: string, times: number): Promise<void> {
   const path = join(directory, 'received.sqlite.part')
-  const sizeOf = () => statSync(path, { throwIfNoEntry: false })?.size ?? 0
-  for (let count = 0; count < times; count++) {
-    await until('pieces of a snapshot', () => sizeOf() > 2 * 1024 * 1024)
-    const file = openSync(path, 'r+')
-    writeSync(file, Buffer.alloc(64 * 1024, 0xa5), 0, 64 * 1024, 512 * 1024)
-    closeSync(file)
-    if (count + 1 < times) await until('the end of it', () => sizeOf() < 2 * 1024 * 1024)
-  }
+  const made = new Set<bigint>()
+  const { promise, resolve } = Promise.withResolvers<void>()
+  const timer = setInterval(() => {
+    const file = statSync(path, { throwIfNoEntry: false, bigint: true })
+    if (file === undefined || file.size <= 2 * 1024 * 1024 || made.has(file.birthtimeNs)) return
+    made.add(file.birthtimeNs)
+    overwrite(path)
+    if (made.size < times) return
+    clearInterval(timer)
+    resolve()
+  }, 1)
+  return promise
+}
+
+function overwrite(path: string): void {
+  const file = openSync(path, 'r+')
+  writeSync(file, Buffer.alloc(64 * 1024, 0xa5), 0, 64 * 1024, 512 * 1024)
+  closeSync(file)
 }
 
 async function growWithoutThird(t: TestContext): Promise<Members> {
