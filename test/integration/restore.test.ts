@@ -3,8 +3,8 @@ import assert from 'node:assert/strict'
 import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test, { after, before } from 'node:test'
-import { temporaryDirectory } from '../support/cluster.ts'
-import { kubectlFor } from '../support/kubectl.ts'
+import { MK8S, temporaryDirectory } from '../support/cluster.ts'
+import { kubectlFor, run } from '../support/kubectl.ts'
 import { startServers, type TestNode, type TestServers } from '../support/servers.ts'
 import { until } from '../support/until.ts'
 
@@ -40,12 +40,27 @@ const revisionOf = async (on: TestNode, kind: string, name: string): Promise<num
   return Number(metadata.resourceVersion)
 }
 
+/** As the one who binds them leaves them: the volume names the claim by its uid. */
+async function makeVolume(): Promise<void> {
+  const spec = { accessModes: ['ReadWriteOnce'], storageClassName: 'manual', volumeName: 'disk' }
+  const claim = { ...spec, resources: { requests: { storage: '1Mi' } } }
+  await apply({ kind: 'PersistentVolumeClaim', metadata: { name: 'data', namespace: 'shop' }, spec: claim })
+  const { volumeName: _, ...volume } = spec
+  const claimRef = { kind: 'PersistentVolumeClaim', namespace: 'shop', name: 'data', uid: await claimUid() }
+  const source = { capacity: { storage: '1Mi' }, hostPath: { path: '/tmp' }, claimRef }
+  await apply({ kind: 'PersistentVolume', metadata: { name: 'disk' }, spec: { ...volume, ...source } })
+}
+const apply = (object: object) =>
+  node.kubectl.ok(['apply', '-f', '-'], { input: JSON.stringify({ apiVersion: 'v1', ...object }) })
+const claimUid = () => node.kubectl.ok(['-n', 'shop', 'get', 'pvc', 'data', '-o', 'jsonpath={.metadata.uid}'])
+
 test('a dry run shows what would be added, changed and removed, and changes nothing', async () => {
   await node.kubectl.ok(['create', 'configmap', 'kept', '--from-literal=a=1'])
   await node.kubectl.ok(['create', 'configmap', 'deleted', '--from-literal=a=1'])
   await node.kubectl.ok(['create', 'namespace', 'shop'])
   await node.kubectl.ok(['-n', 'shop', 'create', 'deployment', 'web', '--image', 'web:1'])
   await node.kubectl.ok(['-n', 'shop', 'rollout', 'status', 'deployment/web', '--timeout=30s'])
+  await makeVolume()
   await mustRun(node, ['backup-datastore', '-o', file()])
   await node.kubectl.ok(['delete', 'configmap', 'deleted'])
   await node.kubectl.ok(['patch', 'configmap', 'kept', '-p', '{"data":{"a":"2"}}'])
@@ -93,15 +108,8 @@ test('a restore brings back what was deleted, and takes away what the backup lac
 test('a part is written into the running cluster, with owners as they are now', async () => {
   await node.kubectl.ok(['delete', 'namespace', 'shop', '--wait=true'])
   await node.kubectl.ok(['delete', 'configmap', 'anew'])
-  const args = [
-    'restore-datastore',
-    file(),
-    '--only',
-    'namespace/shop',
-    '--only',
-    'cm/default/deleted',
-    '--json',
-  ]
+  const only = ['namespace/shop', 'pv/disk', 'cm/default/deleted'].flatMap(part => ['--only', part])
+  const args = ['restore-datastore', file(), ...only, '--json']
   const planned = JSON.parse(await mustRun(node, [...args, '--dry-run'])) as Outcomes
   assert.deepEqual(actionsOf(planned, /shop|deleted/).get('deployments.apps shop/web'), 'added')
   assert.equal((await node.kubectl.try(['get', 'namespace', 'shop'])).code, 1)
@@ -125,6 +133,8 @@ test('a part is written into the running cluster, with owners as they are now', 
   ]
   const uid = ['-n', 'shop', 'get', 'deployment', 'web', '-o', 'jsonpath={.metadata.uid}']
   assert.equal(await node.kubectl.ok(owner), await node.kubectl.ok(uid))
+  const claimed = ['get', 'pv', 'disk', '-o', 'jsonpath={.spec.claimRef.uid}']
+  assert.equal(await node.kubectl.ok(claimed), await claimUid())
 })
 
 interface Outcomes {
@@ -147,6 +157,25 @@ test('a backup that is damaged changes nothing', async () => {
   assert.deepEqual([code, /damaged/.test(stderr)], [1, true], stderr)
   assert.ok(!existsSync(join(node.dataDir, 'recovery')))
   await node.kubectl.ok(['get', 'configmap', 'kept'])
+})
+
+test('where the disk refuses, nothing is changed, at whichever step it is', async () => {
+  for (const kibibytes of [2, 64, 600]) {
+    const command = `ulimit -f ${kibibytes}; exec "${MK8S}" restore-datastore "${file()}" --yes`
+    const { code, stderr } = await run('bash', ['-c', command], { env: { MK8S_DATA_DIR: node.dataDir } })
+    assert.equal(code, 1, `${kibibytes}: ${stderr}`)
+    assert.match(stderr, /code +(host|store)\/disk/, `${kibibytes}: ${stderr}`)
+    assert.ok(!existsSync(join(node.dataDir, 'recovery')))
+  }
+  await node.kubectl.ok(['create', 'configmap', 'still-serving'])
+})
+
+test('a datastore that is damaged is replaced', async () => {
+  await mustRun(node, ['stop'])
+  writeFileSync(join(node.dataDir, 'datastore', 'state.sqlite'), 'what a broken disk returns')
+  const { stderr } = await node.mk8s(['restore-datastore', file(), '--yes'])
+  assert.match(stderr, /present state cannot be read/)
+  assert.match(await node.kubectl.ok(['get', 'configmaps', '-o', 'name']), /configmap\/kept/)
 })
 
 test('an empty machine becomes the cluster, and what had the old keys goes on', async () => {
