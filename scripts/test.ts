@@ -13,8 +13,11 @@ const allLayers = [...fastLayers, 'simulation', 'integration', 'conformance', 'c
 const given = process.argv.slice(2).filter(argument => !argument.startsWith('--'))
 const layers = process.argv.includes('--fast') ? fastLayers : allLayers
 
-/** One test alone may take this long: generous, because the machine may be busy. */
-const TEST_TIMEOUT_MS = 600_000
+/** One test alone, or a group of them, may take this long: generous, because the machine may be busy. */
+const TEST_TIMEOUT_MS = 300_000
+
+/** And a file of them, with all that its tests leave behind: what hangs ends with its name, and the rest is run. */
+const FILE_TIMEOUT_MS = 480_000
 
 /** The same on every machine: clusters share its loopback addresses and its processors. */
 const FILES_AT_A_TIME = 1
@@ -29,6 +32,7 @@ const reporters = process.env.CI === 'true' || !process.stdout.isTTY ? ['--test-
 const child = spawn(
   process.execPath,
   [
+    '--import=./test/support/file-limit.ts',
     '--test',
     `--test-timeout=${TEST_TIMEOUT_MS}`,
     `--test-concurrency=${FILES_AT_A_TIME}`,
@@ -38,7 +42,11 @@ const child = spawn(
   {
     cwd: root,
     stdio: ['ignore', 'inherit', 'inherit'],
-    env: { ...process.env, NODE_COMPILE_CACHE: join(root, 'build/compile-cache') },
+    env: {
+      ...process.env,
+      NODE_COMPILE_CACHE: join(root, 'build/compile-cache'),
+      MK8S_TEST_FILE_TIMEOUT_MS: String(FILE_TIMEOUT_MS),
+    },
   },
 )
 child.on('exit', (code, signal) => process.exit(signal ? 1 : (code ?? 1)))
