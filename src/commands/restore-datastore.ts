@@ -121,8 +121,10 @@ async function finishInterrupted(lifecycle: NodeLifecycle, flags: RestoreFlags):
     import('../runtime/restore/finish-restore.ts'),
   ])
   const calls = createServerCalls(dataDir)
-  if (existsSync(nodeConfigPath(dataDir))) await putInPlace({ dataDir }, lifecycle, calls, flags)
-  else {
+  if (existsSync(nodeConfigPath(dataDir))) {
+    const { newClusterId } = journal
+    await putInPlace(readNodeConfig(dataDir), lifecycle, calls, { newClusterId, timeout: flags.timeout })
+  } else {
     const signal = new AbortController().signal
     const timeoutMs = flags.timeout * 1000
     await finishRestore({ dataDir, calls, clock: systemClock, log: commandLog(), signal, timeoutMs })

@@ -6,11 +6,12 @@ import { createLog } from '../base/log.ts'
 import { systemRandom } from '../base/random.ts'
 import { type RestorePlanFacts, renderRestorePlan } from '../cli/restore-view.ts'
 import { confirm, print, printJson, remark } from '../cli/terminal.ts'
+import { createAdminClient } from '../client/admin-client.ts'
 import { startNode, stopNode, waitForStart } from '../client/lifecycle.ts'
 import type { ClusterConfig, NodeConfig } from '../config/node-config.ts'
 import { diskFailure } from '../host/files.ts'
 import { acquireLock } from '../host/lock.ts'
-import { nodePaths } from '../host/node-files.ts'
+import { nodePaths, readFailure } from '../host/node-files.ts'
 import type { Backup } from '../runtime/backup/backup-reader.ts'
 import { CONFIG_KEY, clusterConfigIn } from '../runtime/cluster-config.ts'
 import type { KnownMember } from '../runtime/join/protocol.ts'
@@ -31,7 +32,7 @@ import {
 } from '../runtime/restore/prepare-restore.ts'
 import { announceCommand, refuseWhileUndecided } from '../runtime/restore/prepared.ts'
 import { type PresentOutcome, withPresentState } from '../runtime/restore/present-state.ts'
-import { ABORT_PATH, PREPARE_PATH, type PrepareRequest } from '../runtime/restore/protocol.ts'
+import { ABORT_PATH, COMMIT_PATH, PREPARE_PATH, type PrepareRequest } from '../runtime/restore/protocol.ts'
 import { createServerCalls, type ServerCalls } from '../runtime/restore/server-calls.ts'
 import type { BackupState } from '../runtime/store/sqlite/backup-state.ts'
 import type { NodeLifecycle } from './base-command.ts'
@@ -61,6 +62,7 @@ interface Decided {
 
 const PREPARE_MS_MAX = 20_000
 const ABORT_MS_MAX = 3_000
+const COMMIT_MS_MAX = 5_000
 const POLL_MS = 50
 const ASK_MS_MAX = 1_000
 
@@ -81,11 +83,12 @@ export async function restoreInstalled(
   const parts = { backup, config, clock: systemClock, random: systemRandom, log: commandLog() }
   const decided = await decide(parts, calls, flags)
   if (decided === null) return null
-  await putInPlace(config, lifecycle, calls, flags)
   const { generation, others, revision } = decided
+  const { newClusterId } = generation
+  await putInPlace(config, lifecycle, calls, { newClusterId, timeout: flags.timeout })
   await waitForOthers(config, others, { calls, timeoutMs: flags.timeout * 1000 })
-  const { newClusterId: clusterId, keptIn } = generation
-  return { nodeName, others: others.map(other => other.nodeName), clusterId, revision, keptIn }
+  const names = others.map(other => other.nodeName)
+  return { nodeName, others: names, clusterId: newClusterId, revision, keptIn: generation.keptIn }
 }
 
 /** Up to the journal, which makes it final; before that, everything is taken back. */
@@ -181,14 +184,24 @@ function ownPlace({ memberId, nodeName, bindAddress: host, ports }: NodeConfig):
   }
 }
 
-/** The daemon ends, the old generation with it, and the new one takes its place. */
+/**
+ * The daemon ends, the old generation with it, and the new one takes its place. A daemon that runs does so itself,
+ * whatever becomes of this command meanwhile.
+ */
 export async function putInPlace(
-  { dataDir }: Pick<NodeConfig, 'dataDir'>,
+  config: NodeConfig,
   lifecycle: NodeLifecycle,
   calls: ServerCalls,
-  { timeout }: Pick<RestoreFlags, 'timeout'>,
+  { newClusterId, timeout }: { readonly newClusterId: string; readonly timeout: number },
 ): Promise<void> {
+  const { dataDir } = config
   const timeoutMs = timeout * 1000
+  const { joinAddress } = ownPlace(config)
+  const told = await calls.post(joinAddress, COMMIT_PATH, { newClusterId }, COMMIT_MS_MAX).then(
+    () => true,
+    () => false,
+  )
+  if (told) return waitForGeneration(dataDir, newClusterId, timeoutMs)
   await stopNode(lifecycle, { workloads: false })
   const lock = acquireLock(nodePaths(dataDir).lock, dataDir)
   try {
@@ -204,6 +217,24 @@ export async function putInPlace(
   const started = await startNode(lifecycle)
   await waitForStart(lifecycle, { started, timeoutMs })
 }
+
+/** The daemon that answers first may still be that of the old generation, and in between nobody answers. */
+async function waitForGeneration(dataDir: string, clusterId: string, limitMs: number): Promise<void> {
+  const client = createAdminClient(nodePaths(dataDir).adminSocket)
+  const deadline = systemClock.monotonic() + limitMs
+  for (;;) {
+    const status = await client.status({ waitReadyMs: ASK_MS_MAX, answerMs: ASK_MS_MAX }).catch(() => null)
+    if (status?.ready && status.clusterId === clusterId) return
+    if (systemClock.monotonic() > deadline) throw readFailure(dataDir) ?? notReady(limitMs)
+    await sleepAlive(systemClock, POLL_MS)
+  }
+}
+
+const notReady = (limitMs: number): Mk8sError =>
+  new Mk8sError('node/not-ready', `the node is not ready with the restored state after ${limitMs / 1000} s`, {
+    why: 'the restore is decided, and the daemon goes on with it',
+    hint: 'mk8s status',
+  })
 
 /** Networks and domain are in certificates, pods and other nodes: they cannot change under a cluster. */
 function checkFit(
