@@ -49,6 +49,8 @@ async function lookOn(parts: RestoreWatchParts, signal: AbortSignal): Promise<vo
 }
 
 async function look({ dataDir, calls, log, onRestart }: RestoreWatchParts): Promise<void> {
+  // In this order: a command that is gone writes no journal any more.
+  const abandoned = wasAbandoned(dataDir)
   const journal = readJournal(dataDir)
   if (journal !== undefined) {
     if (journal.restore === undefined || isCommanded(dataDir)) return
@@ -56,7 +58,7 @@ async function look({ dataDir, calls, log, onRestart }: RestoreWatchParts): Prom
     onRestart()
     return
   }
-  if (wasAbandoned(dataDir)) discardPrepared(dataDir)
+  if (abandoned) discardPrepared(dataDir)
   const prepared = readPrepared(dataDir)
   if (prepared === null) return
   const { newClusterId } = prepared.journal
