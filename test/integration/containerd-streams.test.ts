@@ -107,17 +107,12 @@ describe('kubectl and real containers', { skip: whyNoContainers() ?? false }, ()
     const { child, said, closed } = start('port-forward', 'pod/web', ':9')
     const port = await until('it listens', () => /127\.0\.0\.1:(\d+)/.exec(said.text)?.[1])
     const [enter, ...words] = namespace.enter
-    await run(enter, [
-      ...words,
-      '/bin/busybox',
-      'timeout',
-      '20',
-      '/bin/busybox',
-      'wget',
-      '-qO-',
-      `http://127.0.0.1:${port}/`,
-    ])
-    await until('it tells', () => /refused/.test(said.text))
+    const wget = ['/bin/busybox', 'timeout', '20', '/bin/busybox', 'wget', '-qO-']
+    const fetched = await run(enter, [...words, ...wget, `http://127.0.0.1:${port}/`])
+    await until('it tells', () => {
+      if (/refused/.test(said.text)) return true
+      throw new Error(`kubectl: ${said.text}; wget (${fetched.code}): ${fetched.stderr}`)
+    })
     assert.match(
       said.text,
       /error forwarding port 9 to pod web, uid [0-9a-f-]{36}: failed to execute portforward/,

@@ -114,11 +114,16 @@ function join(client: Duplex, pod: Duplex): Promise<void> {
     client.once('close', () => pod.destroy())
     // As upstream: once the pod has said everything, the connection is over.
     pod.once('end', () => pod.destroy())
-    pod.once('error', reject)
+    let failed = false
+    pod.once('error', error => {
+      failed = true
+      reject(error)
+    })
     pod.once('close', () => {
       client.unpipe(pod)
       client.resume()
-      client.end()
+      // The client may stop listening at the end of the data: what went wrong is said before.
+      if (!failed) client.end()
       resolve()
     })
   })
