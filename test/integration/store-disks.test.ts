@@ -92,7 +92,7 @@ test('a power cut of all members at once loses what was never flushed, and nothi
 }, async t => {
   const cluster = await StoreCluster.create({ size: 3 })
   const disks = cluster.members.map(
-    ({ id }) => new PoweredFileSystem(cluster.directory, `${id}`, 96 * MEBIBYTE),
+    ({ id }) => new PoweredFileSystem(cluster.directory, `${id}`, 192 * MEBIBYTE),
   )
   t.after(async () => {
     await Promise.all(cluster.members.map(member => member.kill()))
