@@ -3,7 +3,7 @@
  * which, other than their websockets, can tell the end of the input.
  */
 import { request } from 'node:http'
-import type { Duplex } from 'node:stream'
+import { Duplex, Readable } from 'node:stream'
 import { type Clock, sleep } from '../../../../base/clock.ts'
 import { Mk8sError, messageOf } from '../../../../base/errors.ts'
 import { PORT_FORWARD } from '../../streaming/protocols.ts'
@@ -16,6 +16,8 @@ const COMMAND_PROTOCOL = 'v4.channel.k8s.io'
 /** Names the sandbox, where the kubelet names the pod. */
 const FORWARD_HEAD = /^error forwarding port \d+ to pod \S+, uid \S*: /
 const CONNECT_MS = 10_000
+/** How long a runtime may take to say what went wrong once a connection is over. */
+const REFUSAL_MS_MAX = 2_000
 const STATUS_BYTES_MAX = 64 * 1024
 /** The server opens no streams. */
 const STREAMS_MAX = 8
@@ -63,13 +65,25 @@ export async function openSpdyPort(url: string, port: number, clock: Clock): Pro
   }
   const error = open('error')
   error.end()
+  const refusal = readStatus(error)
   const data = open('data')
-  data.once('close', () => connection.destroy())
-  // Its text comes before the end of the data.
-  error.once('data', (text: Buffer) => {
-    data.destroy(new Mk8sError('kubelet/runtime', text.toString().replace(FORWARD_HEAD, '')))
+  data.once('close', () => {
+    const late = clock.after(REFUSAL_MS_MAX, () => connection.destroy())
+    void refusal.finally(() => {
+      late.cancel()
+      connection.destroy()
+    })
   })
-  return data
+  const pair = { readable: Readable.from(untilRefused(data, refusal)), writable: data }
+  // Node takes a pair of its own streams too; its types only know those of the web.
+  return Duplex.from(pair as unknown as Iterable<unknown>)
+}
+
+/** What went wrong may come in the same moment as the end of the data, so the end waits for it. */
+async function* untilRefused(data: Duplex, refusal: Promise<string>): AsyncGenerator<unknown> {
+  for await (const chunk of data.iterator({ destroyOnReturn: false })) yield chunk
+  const text = await refusal
+  if (text !== '') throw new Mk8sError('kubelet/runtime', text.replace(FORWARD_HEAD, ''))
 }
 
 async function connect(url: string, protocol: string, clock: Clock): Promise<SpdyConnection> {
