@@ -4,7 +4,13 @@
  */
 import { type Clock, sleepAlive } from '../../base/clock.ts'
 import { messageOf } from '../../base/errors.ts'
-import { isAlreadyExists, isInvalid, isNotFound, type KubeClient } from '../../client/kube-client.ts'
+import {
+  isAlreadyExists,
+  isConflict,
+  isInvalid,
+  isNotFound,
+  type KubeClient,
+} from '../../client/kube-client.ts'
 import {
   NAMESPACES,
   PERSISTENT_VOLUME_CLAIMS,
@@ -38,6 +44,8 @@ export interface RestorePartParts {
 
 /** A kind that was defined a moment ago is served after a moment. */
 const SERVED_MS_MAX = 10_000
+/** An object that others change at the same time is read again so many times. */
+const WRITE_TRIES_MAX = 5
 const RETRY_MS = 100
 
 /** One failure does not keep the rest from being written; all are told. */
@@ -80,9 +88,20 @@ async function restoreItem(
   try {
     const owned = await withOwners(parts, writableFormOf(item), { planned, remarks })
     const wanted = await withClaims(parts, item, owned, remarks)
-    return { name, action: await write(parts, item, wanted, remarks), remarks }
+    return { name, action: await writeOver(parts, item, wanted, remarks), remarks }
   } catch (error) {
     return { name, action: 'failed', remarks: [...remarks, messageOf(error)] }
+  }
+}
+
+/** Controllers of the cluster write too, such as each namespace's service account: then it is looked at again. */
+async function writeOver(...args: Parameters<typeof write>): Promise<PartAction> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await write(...args)
+    } catch (error) {
+      if (!(isAlreadyExists(error) || isConflict(error)) || tries === WRITE_TRIES_MAX) throw error
+    }
   }
 }
 
