@@ -10,6 +10,8 @@ export interface OutputOptions {
   readonly force: boolean
   /** What has to go when the process ends before its time. */
   readonly leftovers?: Set<string> | undefined
+  /** The name until the file is whole; chosen by this process's id otherwise. */
+  readonly part?: string
 }
 
 const reasons: Readonly<Record<string, string>> = {
@@ -26,11 +28,10 @@ const reasons: Readonly<Record<string, string>> = {
 /** Mode 0600. Throws `refused` when the file is there, `host/disk` when it cannot be written; nothing is left then. */
 export async function writeFileWhole(
   path: string,
-  bytes: AsyncIterable<Buffer>,
-  { force, leftovers }: OutputOptions,
+  bytes: AsyncIterable<Uint8Array>,
+  { force, leftovers, part = `${path}.${process.pid}.part` }: OutputOptions,
 ): Promise<void> {
   refuseExisting(path, force)
-  const part = `${path}.${process.pid}.part`
   leftovers?.add(part)
   try {
     await writePart(part, bytes)
@@ -53,7 +54,7 @@ const alreadyThere = (path: string): Mk8sError =>
     hint: 'give another name, or --force to replace it',
   })
 
-async function writePart(part: string, bytes: AsyncIterable<Buffer>): Promise<void> {
+async function writePart(part: string, bytes: AsyncIterable<Uint8Array>): Promise<void> {
   await rm(part, { force: true })
   const file = await open(part, 'wx', 0o600)
   try {
@@ -66,7 +67,7 @@ async function writePart(part: string, bytes: AsyncIterable<Buffer>): Promise<vo
   }
 }
 
-async function writeAll(file: FileHandle, bytes: Buffer): Promise<void> {
+async function writeAll(file: FileHandle, bytes: Uint8Array): Promise<void> {
   for (let at = 0; at < bytes.length; ) at += (await file.write(bytes, at)).bytesWritten
 }
 
