@@ -1,6 +1,6 @@
 /** The small interfaces at which the API server's parts meet: who asks, may they, is the object fit. */
 import type { KubeResponse, Transport } from '../../client/transport.ts'
-import type { ResourceInfo } from '../../kube/model-types.ts'
+import type { GroupVersionKind, ResourceInfo } from '../../kube/model-types.ts'
 import type { KubeObject } from '../../kube/object.ts'
 import type { UserInfo } from './user.ts'
 
@@ -54,6 +54,35 @@ export interface ObjectReader {
   list(group: string, resource: string, namespace?: string): readonly KubeObject[]
 }
 
+/** One way to see the resource of a request: a group, a version, and the kind that its body has there. */
+export interface ResourceForm {
+  readonly group: string
+  readonly version: string
+  readonly resource: string
+  readonly kind: GroupVersionKind
+}
+
+/** The versions in which an admission request can be seen, and the way there and back. */
+export interface AdmissionForms {
+  /** As the client asked for it. */
+  readonly requested: ResourceForm
+  /** All versions of the same objects, the requested one too. */
+  equivalents(): readonly ResourceForm[]
+  /** The object as the form has it; what comes back must not be changed. */
+  show(object: KubeObject, form: ResourceForm): KubeObject | Promise<KubeObject>
+  /** Makes `request.object` this object of the form: decoded, with defaults, in the stored version. */
+  take(patched: unknown, form: ResourceForm): void | Promise<void>
+}
+
+/** What plugins leave for a second round of the mutating ones, which comes when a webhook or policy changed something. */
+export interface Reinvocation {
+  readonly isSecond: boolean
+  /** A second round is wanted; in the second it changes nothing. */
+  wanted: boolean
+  /** By plugin. */
+  readonly kept: Map<string, unknown>
+}
+
 export interface AdmissionRequest {
   readonly operation: 'CREATE' | 'UPDATE' | 'DELETE' | 'CONNECT'
   readonly resource: ResourceInfo
@@ -65,10 +94,21 @@ export interface AdmissionRequest {
   /** The new object; null for DELETE. Mutating plugins change it. */
   readonly object: KubeObject | null
   readonly oldObject: KubeObject | null
+  readonly forms: AdmissionForms
+  readonly reinvocation: Reinvocation
+  /** CreateOptions, UpdateOptions or DeleteOptions; null for CONNECT. */
+  options(): KubeObject | null
+  /** For a Warning header. */
+  warn(text: string): void
+  /** For the audit log. */
+  annotate(key: string, value: string): void
+  readonly signal: AbortSignal | undefined
 }
 
 export interface AdmissionPlugin {
   readonly name: string
+  /** It asks other programs, so that it is not run again because this server's memory lagged. */
+  readonly callsOut?: true
   /** May change `request.object`; throws StatusError to refuse. */
   admit?(request: AdmissionRequest): void | Promise<void>
   /** Sees the final object; throws StatusError to refuse. */

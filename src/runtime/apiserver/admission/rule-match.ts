@@ -3,11 +3,10 @@
  * scope and selectors, also by way of another version of the same objects. Pure.
  */
 import { matchesLabels, requirementsOf } from '../../../kube/labels.ts'
-import type { GroupVersionKind } from '../../../kube/model-types.ts'
 import type { KubeObject } from '../../../kube/object.ts'
 import { notFound } from '../../../kube/status.ts'
 import type { LabelSelector } from '../../../kube/types.ts'
-import type { ObjectReader } from '../ports.ts'
+import type { AdmissionRequest, ObjectReader, ResourceForm } from '../ports.ts'
 
 export interface AdmissionRule {
   readonly operations?: readonly string[]
@@ -17,14 +16,6 @@ export interface AdmissionRule {
   /** Of policies only: empty means all names. */
   readonly resourceNames?: readonly string[]
   readonly scope?: string
-}
-
-/** One way to see the resource of a request: a group, a version, and the kind that its body has there. */
-export interface ResourceForm {
-  readonly group: string
-  readonly version: string
-  readonly resource: string
-  readonly kind: GroupVersionKind
 }
 
 /** What rules look at. */
@@ -38,6 +29,14 @@ export interface RuleSubject {
   readonly name: string
   readonly object: KubeObject | null
   readonly oldObject: KubeObject | null
+}
+
+/** The request as rules see it. */
+export function ruleSubject(request: AdmissionRequest): RuleSubject {
+  const { operation, subresource, name, object, oldObject } = request
+  const { requested } = request.forms
+  const namespace = isNamespaces(requested) ? name : request.namespace
+  return { operation, requested, subresource, namespace, name, object, oldObject }
 }
 
 const ALL = '*'

@@ -5,6 +5,7 @@ import { required } from '../../../kube/field-error.ts'
 import type { KubeObject } from '../../../kube/object.ts'
 import { conflict, invalid } from '../../../kube/status.ts'
 import { formatTime } from '../../../kube/time.ts'
+import { admitBody } from './admit-body.ts'
 import { callerOf, placeInNamespace } from './create.ts'
 import { decodeBody, internalResource } from './decode-body.ts'
 import { valueResponse } from './respond.ts'
@@ -27,6 +28,7 @@ export async function bind(scope: RequestScope): Promise<KubeResponse> {
   const options = parseWriteOptions(scope.query, 'CreateOptions')
   const binding = decodeBody(scope, { fieldValidation: options.fieldValidation }) as Binding
   placeInNamespace(scope, binding)
+  await admitBody(scope, binding, options.dryRun)
   return bindPod(scope, binding, options.dryRun)
 }
 
@@ -37,6 +39,7 @@ export async function bindNamed(scope: RequestScope): Promise<KubeResponse> {
   placeInNamespace(scope, binding)
   const { name = '' } = binding.metadata
   if (name === '') throw invalid({ group: '', kind: 'Binding' }, name, [required('metadata.name')])
+  await admitBody(scope, binding, options.dryRun)
   const resource = must(scope.context.resources.stored('', 'pods'), 'pods are stored')
   return bindPod({ ...scope, resource, info: { ...scope.info, name } }, binding, options.dryRun)
 }
@@ -53,6 +56,7 @@ async function bindPod(scope: RequestScope, binding: Binding, dryRun: boolean): 
     name: scope.info.name,
     subresource: 'binding',
     caller: callerOf(scope, dryRun),
+    isAdmitted: true,
     change: pod => boundPod(scope, pod, binding, nodeName),
   })
   const status = { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', code: 201 }

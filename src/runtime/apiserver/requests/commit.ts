@@ -15,6 +15,20 @@ export interface Caller {
   readonly dryRun: boolean
   readonly term: number | undefined
   readonly signal: AbortSignal | undefined
+  /** The request behind it; absent when the server itself writes. */
+  readonly origin?: RequestOrigin
+}
+
+/** What admission tells of the request that a write belongs to. */
+export interface RequestOrigin {
+  /** In the version that the client asked for. */
+  readonly resource: ServedResource
+  /** Its objects are deleted together, so that admission is not told their names. */
+  readonly isCollection: boolean
+  /** The options of the request, as those of this operation. */
+  options(operation: string): KubeObject
+  warn(text: string): void
+  annotate(key: string, value: string): void
 }
 
 /** An object as it is stored now, in the storage version; no entry when the write was a dry run. */

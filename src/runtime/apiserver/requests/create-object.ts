@@ -39,13 +39,14 @@ export async function createObject(context: ApiContext, request: CreateRequest):
     subresource: '',
     namespace,
     name: object.metadata.name ?? '',
-    user: caller.user,
-    dryRun: caller.dryRun,
+    caller,
     object,
     oldObject: null,
   }
-  setManagers(object, request.tracker.created(object))
+  const managers = request.tracker.created(object)
+  setManagers(object, managers)
   await admitMutating(context, subject)
+  setManagers(object, managers)
   const generate = !object.metadata.name && !!object.metadata.generateName
   for (let attempt = 1; ; attempt++) {
     const candidate = cloneJson(object)

@@ -6,6 +6,7 @@ import type { Caller } from './commit.ts'
 import { createObject } from './create-object.ts'
 import { decodeBody, internalForm } from './decode-body.ts'
 import { fieldTracker } from './field-tracking.ts'
+import { originOf } from './origin.ts'
 import { negotiated, type RequestScope } from './scope.ts'
 import { parseWriteOptions } from './write-options.ts'
 import { writtenResponse } from './written-response.ts'
@@ -27,6 +28,7 @@ export const callerOf = (scope: RequestScope, dryRun: boolean): Caller => ({
   dryRun,
   term: scope.term,
   signal: scope.signal,
+  origin: originOf(scope),
 })
 
 /** The namespace of the URL goes into the object; another one in it is refused. */

@@ -10,6 +10,7 @@ import { deleteObject } from './delete-object.ts'
 import { type DeleteOptions, parseDeleteOptions } from './delete-options.ts'
 import { selectEntries } from './list.ts'
 import { parseListOptions } from './list-options.ts'
+import { originOf } from './origin.ts'
 import { bytesResponse, valueResponse } from './respond.ts'
 import { negotiated, type RequestScope, viewOf } from './scope.ts'
 
@@ -39,7 +40,7 @@ async function deleteEntry(scope: RequestScope, kv: KeyValue, options: DeleteOpt
       namespace: metadata.namespace ?? '',
       name: metadata.name ?? '',
       options,
-      caller: callerOf(scope, options.dryRun),
+      caller: { ...callerOf(scope, options.dryRun), origin: originOf(scope, true) },
     })
   } catch (error) {
     if (!(error instanceof StatusError && error.code === 404)) throw error

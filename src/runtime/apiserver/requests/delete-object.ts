@@ -26,6 +26,8 @@ export interface DeleteRequest {
   readonly name: string
   readonly options: DeleteOptions
   readonly caller: Caller
+  /** Admission has been asked in another way (an eviction). */
+  readonly isAdmitted?: true
 }
 
 export interface Deleted extends Written {
@@ -73,7 +75,7 @@ async function attemptDelete(
     if (isFirst && (await fellBehind(context.store, caller.signal))) return 'lost'
     throw error
   }
-  await admit(context, request, current.object)
+  if (request.isAdmitted !== true) await admit(context, request, current.object)
   return deleteOnce(context, request, key, current)
 }
 
@@ -99,9 +101,8 @@ async function admit(context: ApiContext, request: DeleteRequest, oldObject: Kub
     resource: request.resource,
     subresource: '',
     namespace: request.namespace,
-    name: request.name,
-    user: request.caller.user,
-    dryRun: request.caller.dryRun,
+    name: request.caller.origin?.isCollection === true ? '' : request.name,
+    caller: request.caller,
     object: null,
     oldObject,
   }

@@ -5,6 +5,7 @@ import type { KubeObject } from '../../../kube/object.ts'
 import { internalError, notFound, tooManyRequests } from '../../../kube/status.ts'
 import { formatTime } from '../../../kube/time.ts'
 import type { LabelSelector } from '../../../kube/types.ts'
+import { admitBody } from './admit-body.ts'
 import { callerOf, placeInNamespace } from './create.ts'
 import { decodeBody, internalResource } from './decode-body.ts'
 import { deleteObject } from './delete-object.ts'
@@ -35,6 +36,7 @@ export async function evict(scope: RequestScope): Promise<KubeResponse> {
   const dryRun = writeOptions.dryRun || options.dryRun
   const pod = context.objects.get('', 'pods', info.namespace, info.name)
   if (pod === null) throw notFound(scope.resource.info, info.name)
+  await admitBody(scope, eviction, dryRun)
   if (mustAsk(pod)) await askBudget(scope, pod, dryRun)
   await deleteObject(context, {
     resource: internalResource(scope),
@@ -42,6 +44,7 @@ export async function evict(scope: RequestScope): Promise<KubeResponse> {
     name: info.name,
     options,
     caller: callerOf(scope, dryRun),
+    isAdmitted: true,
   })
   const status = { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', code: 201 }
   return valueResponse(201, status, format)

@@ -78,6 +78,7 @@ function scopeOf(
     term: request.term,
     signal: request.signal ?? context.stopping.signal,
     warnings,
+    auditAnnotations: new Map(),
   }
 }
 

@@ -7,6 +7,7 @@ import type { KubeObject } from '../../../kube/object.ts'
 import { badRequest, invalid } from '../../../kube/status.ts'
 import type { LabelSelector } from '../../../kube/types.ts'
 import { decodeValue } from '../storage/encoding.ts'
+import { type AdmissionSubject, admitMutating, admitValidating } from './admit.ts'
 import { APPLY_TYPES, AppliedTracker, readConfiguration } from './apply-patch.ts'
 import { callerOf, placeUnderName } from './create.ts'
 import { decodeBody, decodeKind, internalResource, mediaTypeOf } from './decode-body.ts'
@@ -127,6 +128,7 @@ interface ScaleChange {
 async function change(scope: RequestScope, { dryRun, tracker, next }: ScaleChange): Promise<KubeResponse> {
   const { format } = negotiated(scope)
   const { info } = scope
+  let subject: AdmissionSubject | null = null
   const written = await updateObject(scope.context, {
     resource: internalResource(scope),
     namespace: info.namespace,
@@ -134,9 +136,29 @@ async function change(scope: RequestScope, { dryRun, tracker, next }: ScaleChang
     subresource: '',
     caller: callerOf(scope, dryRun),
     tracker,
-    change: current => scaled(scope, current, next(current)),
+    isAdmitted: true,
+    async change(current) {
+      const scale = next(current)
+      subject = admissionOf(scope, { dryRun, object: scale, oldObject: scaleOf(current) })
+      await admitMutating(scope.context, subject)
+      return scaled(scope, current, scale)
+    },
+    async admitResult(result) {
+      if (subject === null) return
+      await admitValidating(scope.context, { ...subject, object: scaleOf(result) })
+    },
   })
   return valueResponse(200, scaleOf(written.object), format)
+}
+
+function admissionOf(
+  scope: RequestScope,
+  { dryRun, object, oldObject }: Pick<AdmissionSubject, 'object' | 'oldObject'> & { dryRun: boolean },
+): AdmissionSubject {
+  const { subresource, namespace, name } = scope.info
+  const caller = callerOf(scope, dryRun)
+  const resource = internalResource(scope)
+  return { operation: 'UPDATE', resource, subresource, namespace, name, caller, object, oldObject }
 }
 
 function scaled(scope: RequestScope, current: KubeObject, scale: Scale): KubeObject {

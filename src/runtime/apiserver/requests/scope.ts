@@ -24,6 +24,8 @@ export interface RequestScope {
   readonly signal: AbortSignal
   /** Sent as Warning headers. */
   readonly warnings: string[]
+  /** What admission says of the request for the audit log. */
+  readonly auditAnnotations: Map<string, string>
 }
 
 /** What responses come as. */

@@ -29,6 +29,10 @@ export interface UpdateRequest {
   readonly tracker?: FieldTracker
   /** For callers inside this process, which write over what is there whatever the kind asks of clients. */
   readonly mayOmitRevision?: boolean
+  /** Admission is asked in another way, of what the client sent (a Binding, a Scale). */
+  readonly isAdmitted?: true
+  /** The validating half of it, with what will be stored. */
+  readonly admitResult?: (next: KubeObject) => Promise<void>
   /** The new object out of a copy of the present one; null leaves it as it is. */
   readonly change: (current: KubeObject) => KubeObject | null | Promise<KubeObject | null>
 }
@@ -118,7 +122,7 @@ async function updateOnce(
   request: UpdateRequest,
   step: UpdateStep,
 ): Promise<Written | 'lost'> {
-  const { resource, caller, subresource } = request
+  const { resource, caller, subresource, isAdmitted = false } = request
   const { key, current, next } = step
   const previous = current.object
   const { managedFields } = previous.metadata
@@ -130,12 +134,11 @@ async function updateOnce(
     subresource,
     namespace: request.namespace,
     name: request.name,
-    user: caller.user,
-    dryRun: caller.dryRun,
+    caller,
     object: next,
     oldObject: previous,
   }
-  await admitMutating(context, subject)
+  if (!isAdmitted) await admitMutating(context, subject)
   keepSystemFields(next, previous)
   const prepared = prepare(context, request, next, previous)
   prepared.metadata = { ...prepared.metadata }
@@ -145,7 +148,8 @@ async function updateOnce(
     errors.push(invalidField('metadata.resourceVersion', 0, 'must be specified for an update'))
   }
   if (errors.length > 0) throw invalid(resource.info, request.name, errors)
-  await admitValidating(context, { ...subject, object: prepared })
+  if (!isAdmitted) await admitValidating(context, { ...subject, object: prepared })
+  await request.admitResult?.(prepared)
   const object = isFinished(resource, prepared, previous) ? null : prepared
   if (object !== null && isUnchanged(object, previous)) return current
   if (object !== null) return commit(context, { resource, key, previous: current, object }, caller)

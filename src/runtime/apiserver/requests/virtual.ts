@@ -5,6 +5,7 @@ import type { KubeResponse } from '../../../client/transport.ts'
 import type { ResourceInfo } from '../../../kube/model-types.ts'
 import type { ApiContext } from '../context.ts'
 import type { ObjectWriter, VirtualHandler } from '../ports.ts'
+import { admitBody } from './admit-body.ts'
 import { decodeBody } from './decode-body.ts'
 import { deleteObject } from './delete-object.ts'
 import { parseDeleteOptions } from './delete-options.ts'
@@ -55,6 +56,7 @@ export async function runVirtual(scope: RequestScope, handler: VirtualHandler): 
   const accepted = negotiated(scope)
   const options = parseWriteOptions(scope.query, 'CreateOptions')
   const body = scope.body === null ? null : decodeBody(scope, { fieldValidation: options.fieldValidation })
+  if (body !== null && info.verb === 'create') await admitBody(scope, body, options.dryRun)
   const result = await handler.handle(
     {
       user: scope.user,

@@ -5,7 +5,7 @@
 import type { KubeResponse } from '../../../client/transport.ts'
 import type { KubeObject } from '../../../kube/object.ts'
 import { badRequest, forbiddenRequest, notFound } from '../../../kube/status.ts'
-import { admitMutating, admitValidating } from '../requests/admit.ts'
+import { admitBody } from '../requests/admit-body.ts'
 import type { RequestScope } from '../requests/scope.ts'
 import { podContainer, podSpecOf } from './pod-container.ts'
 
@@ -73,23 +73,11 @@ async function authorizeWebsocket(scope: RequestScope): Promise<void> {
 }
 
 async function admit(scope: RequestScope, options: StreamOptions): Promise<void> {
-  const { context, info, resource, user } = scope
+  const { info } = scope
   const { ports, ...streams } = options
   const fields = info.subresource === 'portforward' ? { ports } : streams
   const object = { apiVersion: 'v1', kind: kinds[info.subresource] ?? '', metadata: {}, ...fields }
-  const subject = {
-    operation: 'CONNECT' as const,
-    resource,
-    subresource: info.subresource,
-    namespace: info.namespace,
-    name: info.name,
-    user,
-    dryRun: false,
-    object: object as unknown as KubeObject,
-    oldObject: null,
-  }
-  await admitMutating(context, subject)
-  await admitValidating(context, subject)
+  await admitBody(scope, object as unknown as KubeObject, false, 'CONNECT')
 }
 
 function kubeletPath({ info }: RequestScope, pod: KubeObject, options: StreamOptions): string {
