@@ -137,13 +137,47 @@ export class Faults {
     if (!leader || !log || log.lastIndex === log.committed) return
     network.heal()
     const others = [...members.keys()].filter(id => id !== leader.id)
-    const spared = world.chance('spite', 0.5) ? world.pick('spite', others) : 0
-    for (const other of others) {
-      if (other === spared) continue
-      network.block(leader.id, other)
-      network.block(other, leader.id)
+    const spared = world.chance('spite', 0.5) ? (world.pick('spite', others) ?? 0) : 0
+    this.#block(leader.id, spared)
+  }
+
+  /** At times nobody else hears from the leader meanwhile, so that nobody knows what is committed. */
+  sendsSnapshot(leader: MemberId, to: MemberId): void {
+    if (this.#othersCanLead && this.#storesLate()) this.#cutOff(leader, to, 1000)
+  }
+
+  /** How long it takes at most. Often whoever sent the snapshot is cut off, so that another one goes on. */
+  storesLate(member: Member): number {
+    if (!this.#othersCanLead || !this.#storesLate()) return 0
+    const leader = member.life?.raft?.leader ?? 0
+    if (leader !== 0 && this.#storesLate()) this.#cutOff(leader, 0, 5000)
+    return this.#parts.world.between('late stores', 0, this.#parts.options.lateStoreMs)
+  }
+
+  #storesLate(): boolean {
+    const { world, options } = this.#parts
+    return !this.#stopped && world.chance('late stores', options.lateStores)
+  }
+
+  get #othersCanLead(): boolean {
+    return (this.#parts.operator.leader?.life?.raft?.configuration.voters.length ?? 0) >= 3
+  }
+
+  #cutOff(id: MemberId, spared: MemberId, durationMax: number): void {
+    const { world, network } = this.#parts
+    network.heal()
+    this.#block(id, spared)
+    world.after(world.between('late stores', durationMax / 10, durationMax), () => network.heal())
+  }
+
+  #block(id: MemberId, spared: MemberId): void {
+    const { world, network, members } = this.#parts
+    for (const other of members.keys()) {
+      if (other === id || other === spared) continue
+      network.block(id, other)
+      network.block(other, id)
     }
-    world.trace(() => `leader ${leader.id} is cut off from all but ${spared}`)
+    world.trace(() => `member ${id} is cut off from all but ${spared}`)
   }
 
   #pause(): void {

@@ -3,7 +3,7 @@
  * disk, network and clock. A crash ends a life; the next one has what the disk kept.
  */
 
-import { AssertionFailure } from '../../src/base/assert.ts'
+import { AssertionFailure, must } from '../../src/base/assert.ts'
 import type { Clock } from '../../src/base/clock.ts'
 import { Mk8sError } from '../../src/base/errors.ts'
 import { type Log, silentLog } from '../../src/base/log.ts'
@@ -22,6 +22,9 @@ import type { World } from './world.ts'
 
 const CLUSTER = Buffer.alloc(16, 7)
 const PIECE_BYTES = 2048
+const MUCH_BYTES = 1024 * 1024
+/** How often somebody looks whether a moment is the worst. */
+const LOOK_MS = 2
 
 export interface MemberParts {
   readonly world: World
@@ -29,6 +32,10 @@ export interface MemberParts {
   readonly network: Network
   readonly checkers: Checkers
   readonly joins: boolean
+  /** A leader makes a snapshot for a member. */
+  readonly onSnapshot: (leader: MemberId, to: MemberId) => void
+  /** A member begins to store the end of a snapshot; how long that takes at most on top of the usual. */
+  readonly storesLate: (member: Member) => number
 }
 
 /** A snapshot is the entries that made the state. */
@@ -40,6 +47,8 @@ interface Saved {
 export class Member {
   readonly id: MemberId
   readonly disk: SimulatedDisk
+  /** How much of its log it keeps in memory for others. */
+  readonly keptBytes: number
   readonly #parts: MemberParts
   readonly #rate: number
   /** What its database holds, durably. */
@@ -59,7 +68,8 @@ export class Member {
     this.id = id
     this.#parts = parts
     this.disk = new SimulatedDisk(parts.world, parts.options, id)
-    const { drift } = parts.options
+    const { drift, keptBytes, keepsMore } = parts.options
+    this.keptBytes = parts.world.chance('kept', keepsMore) ? MUCH_BYTES : keptBytes
     this.#rate = parts.world.between('drift', 1 - drift, 1 + drift)
     parts.network.attach(id, (from, message) =>
       this.whenAwake(() => this.life?.replica?.receive(message, from)),
@@ -187,6 +197,7 @@ class Life {
   readonly clock: Clock
   #snapshots = new Map<number, { readonly index: number; readonly bytes: Buffer }>()
   #incoming: { readonly id: number; pieces: Buffer[] } | null = null
+  #stored = Promise.resolve()
   #checkpointing = false
 
   constructor(member: Member, parts: MemberParts, saved: Saved) {
@@ -232,7 +243,7 @@ class Life {
       applied: this.store.applied,
       received: received?.index ?? 0,
       joins,
-      tuning: { rules: options.rules, keptBytes: options.keptBytes, appendBytes: options.appendBytes },
+      tuning: { rules: options.rules, keptBytes: this.#member.keptBytes, appendBytes: options.appendBytes },
     })
     if (!this.alive) return null
     const installed = started.mustInstall ? received : null
@@ -253,8 +264,11 @@ class Life {
       },
       snapshots: {
         read: (read, done) => void world.after(1, () => this.#guard(() => done(this.#readSnapshot(read)))),
-        store: (chunk, done) =>
-          void this.#wait(options.flush).then(() => this.#guard(() => this.#storeChunk(chunk, done))),
+        // One after the other, as the thread that stores them does.
+        store: (chunk, done) => {
+          const store = () => this.#guard(() => this.#storeChunk(chunk, done))
+          this.#stored = this.#stored.then(() => this.#storing(chunk)).then(store)
+        },
       },
     })
     this.replica.start()
@@ -314,7 +328,7 @@ class Life {
     })
   }
 
-  #readSnapshot({ id, offset }: SnapshotRead): SnapshotBytes | null {
+  #readSnapshot({ id, offset, to }: SnapshotRead): SnapshotBytes | null {
     let snapshot = this.#snapshots.get(id)
     let key = id
     if (!snapshot) {
@@ -323,11 +337,33 @@ class Life {
       snapshot = { index: applied, bytes: Buffer.concat(entries) }
       if (this.#snapshots.size > 32) this.#snapshots.clear()
       this.#snapshots.set(key, snapshot)
+      this.#parts.onSnapshot(this.#member.id, to)
     }
     const start = key === id ? offset : 0
     const end = Math.min(snapshot.bytes.length, start + PIECE_BYTES)
     const data = snapshot.bytes.subarray(start, end)
     return { id: key, index: snapshot.index, offset: start, data, last: end === snapshot.bytes.length }
+  }
+
+  /** Storing the end takes long at times, and then ends at the worst moment if there is one. */
+  async #storing({ snapshot, last }: SnapshotChunk): Promise<void> {
+    const { options, world, storesLate } = this.#parts
+    await this.#wait(options.flush)
+    const late = last ? storesLate(this.#member) : 0
+    if (late === 0) return
+    world.trace(() => `member ${this.#member.id} stores the end of snapshot ${snapshot.id} late`)
+    const until = world.now + late
+    while (world.now < until && !this.#isOvertaken(snapshot.index)) await this.#wait(LOOK_MS)
+    if (world.now < until) world.trace(() => `entries overtake snapshot ${snapshot.id}`)
+    // Whoever sent those may have heard that they are here, and this member not yet that they are committed.
+    const { latency, latencyFloor } = options
+    await this.#wait(world.between('late stores', 0, 2 * (latency + latencyFloor)))
+  }
+
+  /** Somebody else has sent entries behind the snapshot, and nobody has said yet that those before are committed. */
+  #isOvertaken(index: number): boolean {
+    const { log } = must(this.raft, 'a core that receives snapshots')
+    return log.stable > index && log.committed < index
   }
 
   #storeChunk({ snapshot, offset, data, last }: SnapshotChunk, done: (sound: boolean) => void): void {

@@ -48,6 +48,12 @@ export interface SimulationOptions {
   readonly churnEvery: number
   readonly transferEvery: number
   readonly rotShare: number
+  /** Of the snapshots that arrive, how many are stored late, and by then somebody else may lead. */
+  readonly lateStores: number
+  /** Of the members, how many keep much of their log, whatever the others keep. */
+  readonly keepsMore: number
+  /** How late at most. */
+  readonly lateStoreMs: number
   readonly noticesClosedLinks: boolean
 }
 
@@ -87,6 +93,9 @@ export function drawOptions(world: World, bugs: PlantedBugs): SimulationOptions 
     freezeEvery: sometimes(0.25, 1000, 8000),
     stallEvery: sometimes(0.3, 1500, 8000),
     latencyFloor: sometimes(0.15, 20, 120),
+    lateStores: sometimes(0.5, 0.1, 1),
+    keepsMore: sometimes(0.4, 0.2, 0.6),
+    lateStoreMs: between(50, 4000),
     ...bugs.world,
   }
 }

@@ -65,7 +65,14 @@ class Simulation {
     this.#checkers = new Checkers(world)
     this.#network = new Network(world, options)
     const create = (id: MemberId): Member => {
-      const shared = { world, options, network: this.#network, checkers: this.#checkers }
+      const shared = {
+        world,
+        options,
+        network: this.#network,
+        checkers: this.#checkers,
+        onSnapshot: (leader: MemberId, to: MemberId) => this.#faults.sendsSnapshot(leader, to),
+        storesLate: (storing: Member) => this.#faults.storesLate(storing),
+      }
       const member = new Member(id, { ...shared, joins: id !== 1 })
       this.#members.set(id, member)
       member.start()

@@ -86,7 +86,7 @@ export class Follower {
    */
   #restore(snapshot: SnapshotPlace): void {
     const { index, term } = snapshot
-    if (this.#log.termAt(index) === term) this.#log.commitTo(index)
+    if (this.#parts.rules.mustKeepLog(this.#log.termAt(index), term)) this.#log.commitTo(index)
     if (index <= this.#log.committed) return
     this.#log.restore(snapshot)
     this.#installing = true

@@ -13,6 +13,11 @@ export interface SafetyRules {
   mustTruncate(ownTerm: number, leadersTerm: number): boolean
   /** A leader answers a read only after a quorum has confirmed it since the read was asked. */
   mustConfirmReads(): boolean
+  /**
+   * A log that has the entry at which a snapshot ends stays as it is, with all behind it. `ownTerm` is that of the
+   * entry at this place, null for none.
+   */
+  mustKeepLog(ownTerm: number | null, snapshotTerm: number): boolean
 }
 
 export const soundRules: SafetyRules = {
@@ -20,4 +25,5 @@ export const soundRules: SafetyRules = {
   mayCommitByCounting: (entryTerm, term) => entryTerm === term,
   mustTruncate: (ownTerm, leadersTerm) => ownTerm !== leadersTerm,
   mustConfirmReads: () => true,
+  mustKeepLog: (ownTerm, snapshotTerm) => ownTerm === snapshotTerm,
 }

@@ -25,6 +25,8 @@ export class Checkers {
   /** Each entry's predecessor's term: equal everywhere, or the logs do not match. */
   readonly #previousTerms = new Map<string, number>()
   readonly #checkedTo = new Map<string, number>()
+  /** The last committed entry that was seen on the disk of each member. */
+  readonly #kept = new Map<number, number>()
   /** The state as one faithful reader of the log has it, and all events in order. */
   readonly model = new StateMachine()
   readonly events: StoreEvent[] = []
@@ -110,6 +112,22 @@ export class Checkers {
           throw new Violation(`member ${id} has a log that does not match at ${key}`)
       }
       this.#checkedTo.set(lives(id), log.lastIndex)
+      this.#checkKept(id, log)
+    }
+  }
+
+  /** What was committed and on a member's disk stays there: others count on it. */
+  #checkKept(id: number, log: Raft['log']): void {
+    const before = this.#kept.get(id) ?? 0
+    if (log.lastIndex < before) throw new Violation(`member ${id} lost committed entry ${before}`)
+    const isHere = (index: number) => index > 0 && log.termAt(index) === this.#terms[index - 1]
+    if (before >= log.firstIndex && !isHere(before))
+      throw new Violation(`member ${id} replaced committed entry ${before}`)
+    // The place behind which the log begins may be that of a snapshot, and not be durable yet.
+    for (let at = Math.min(log.stable, this.#terms.length); at > before && at >= log.firstIndex; at--) {
+      if (!isHere(at)) continue
+      this.#kept.set(id, at)
+      break
     }
   }
 }
