@@ -8,7 +8,7 @@ import { pathToFileURL } from 'node:url'
 import { Mk8sError, messageOf } from '../../../base/errors.ts'
 import type { KeyValue } from '../store.ts'
 import { APPLICATION_ID, DATABASE_FORMAT_VERSION, findingsOf, newerVersionError } from './database.ts'
-import { checkMeta, checkRows, sealMeta } from './seal.ts'
+import { checkMeta, checkRows, checkSides, sealMeta } from './seal.ts'
 import { createPrivateFile, sqliteErrorOf, withSqliteErrors } from './sqlite-files.ts'
 
 export interface BackupStateFacts {
@@ -53,6 +53,7 @@ export class BackupState {
     try {
       const findings = findingsOf(this.#database)
       checkMeta(this.#database)
+      checkSides(this.#database)
       checkRows(this.#database)
       return findings
     } catch (error) {

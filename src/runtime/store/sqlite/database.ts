@@ -15,16 +15,21 @@ import {
 import {
   checkMeta,
   checkRows,
+  checkSides,
   checksumOf,
-  RowsSeal,
-  readRowsSeal,
+  checksumOfNumbers,
+  readSeal,
+  readSide,
   type SealedRow,
+  type SealedTable,
   sealMeta,
   sealRows,
+  sealSides,
+  TableSeal,
 } from './seal.ts'
 import { CORRUPT_HINT, createPrivateFile, withSqliteErrors } from './sqlite-files.ts'
 
-export const DATABASE_FORMAT_VERSION = 3
+export const DATABASE_FORMAT_VERSION = 4
 /** "mk8s" in ASCII: tells `file` and people whose database this is. */
 export const APPLICATION_ID = 0x6d6b3873
 const SLAB_BYTES_MAX = 256 * 1024
@@ -70,7 +75,7 @@ export class StateDatabase {
   readonly #resultsMax: number
   readonly #statements: Statements
   readonly #compacted: { sequence: number }
-  readonly #seal: RowsSeal
+  readonly #seals: Readonly<Record<SealedTable, TableSeal>>
 
   constructor(parts: DatabaseParts) {
     this.#path = parts.path
@@ -81,7 +86,8 @@ export class StateDatabase {
     this.#compacted = { sequence: opened.compactedSequence }
     this.#applied = opened.state.applied
     this.#statements = prepareStatements(opened.database)
-    this.#seal = readRowsSeal(opened.database)
+    const seal = (table: SealedTable) => readSeal(opened.database, table)
+    this.#seals = { rows: seal('rows'), leases: seal('leases'), results: seal('results') }
   }
 
   /** The last entry of what was written, durable or not. */
@@ -95,7 +101,7 @@ export class StateDatabase {
     const statement = this.#database.prepare(`SELECT ${columns} FROM rows ORDER BY sequence`)
     statement.setReturnArrays(true)
     let slab = new SlabBuilder()
-    const seal = new RowsSeal()
+    const seal = new TableSeal('rows')
     for (const row of statement.iterate() as unknown as Iterable<RowArray>) {
       const [sequence, revision, previous, key, createRevision, version, lease, value, checksum] = row
       const sealed = [sequence, revision, previous, key, createRevision, version, lease, value] as const
@@ -105,15 +111,17 @@ export class StateDatabase {
       yield slab.build()
       slab = new SlabBuilder()
     }
-    seal.compare(this.#seal)
+    seal.compare(this.#seals.rows)
     yield slab.build()
   }
 
+  /** Throws `store/corrupt` when they are not those that were written. */
   results(): number[] {
-    const columns = 'entry, proposer, request, revision, succeeded'
-    const sql = `SELECT ${columns} FROM results ORDER BY entry, revision, request`
-    const all = this.#database.prepare(sql).all()
-    return all.flatMap(row => [row.entry, row.proposer, row.request, row.revision, row.succeeded].map(Number))
+    const seal = new TableSeal('results')
+    const all = readSide(this.#database, 'results')
+    for (const result of all) seal.add(checksumOfNumbers(result))
+    seal.compare(this.#seals.results)
+    return all.flat()
   }
 
   write(batch: StoreBatch): void {
@@ -127,8 +135,9 @@ export class StateDatabase {
         const meta = { applied: batch.applied, revision: batch.revision, compacted: batch.compacted }
         for (const [name, value] of Object.entries(meta)) this.#statements.meta.run(name, value)
         this.#statements.meta.run('sequence', batch.sequence)
-        this.#statements.meta.run('rows', this.#seal.rows)
-        this.#statements.meta.run('rowsSum', this.#seal.sum)
+        for (const seal of Object.values(this.#seals)) {
+          for (const [name, value] of seal.numbers) this.#statements.meta.run(name, value)
+        }
         sealMeta(this.#database)
         this.#database.exec('COMMIT')
       } catch (error) {
@@ -160,6 +169,7 @@ export class StateDatabase {
     try {
       const findings = findingsOf(reader)
       checkMeta(reader)
+      checkSides(reader)
       checkRows(reader)
       return findings
     } catch (error) {
@@ -198,33 +208,48 @@ export class StateDatabase {
       ]
       const checksum = checksumOf(row)
       this.#statements.row.run(...row, checksum)
-      this.#seal.add(checksum)
+      this.#seals.rows.add(checksum)
     }
   }
 
   #writeLeases({ granted, revoked }: StoreBatch): void {
+    const { grant, revoke } = this.#statements
     for (let at = 0; at < granted.length; at += 2) {
-      this.#statements.grant.run(granted[at] as number, granted[at + 1] as number)
+      const [lease, ttl] = [granted[at] as number, granted[at + 1] as number]
+      this.#remove('leases', revoke, lease)
+      grant.run(lease, ttl)
+      this.#seals.leases.add(checksumOfNumbers([lease, ttl]))
     }
-    for (const lease of revoked) this.#statements.revoke.run(lease)
+    for (const lease of revoked) this.#remove('leases', revoke, lease)
   }
 
   #writeResults({ forgotten, results }: StoreBatch): void {
-    for (const proposer of forgotten) this.#statements.forget.run(proposer)
+    for (const proposer of forgotten) this.#remove('results', this.#statements.forget, proposer)
     const newest = new Map<number, number>()
     for (let at = 0; at < results.length; at += RESULT_NUMBERS) {
-      const [entry, proposer, request, revision, succeeded] = results.slice(at, at + RESULT_NUMBERS) as [
-        number,
-        number,
-        number,
-        number,
-        number,
-      ]
-      this.#statements.result.run(proposer, request, revision, succeeded, entry)
+      const result = results.slice(at, at + RESULT_NUMBERS) as [number, number, number, number, number]
+      const [, proposer, request] = result
+      this.#writeResult(result)
       newest.set(proposer, Math.max(newest.get(proposer) ?? 0, request))
     }
     for (const [proposer, request] of newest)
-      this.#statements.oldResults.run(proposer, request - this.#resultsMax)
+      this.#remove('results', this.#statements.oldResults, proposer, request - this.#resultsMax)
+  }
+
+  /** It is hardly ever there already, so that nobody looks first. */
+  #writeResult(numbers: readonly [number, number, number, number, number]): void {
+    const [entry, proposer, request, revision, succeeded] = numbers
+    const insert = () => this.#statements.result.run(proposer, request, revision, succeeded, entry)
+    if (insert().changes === 0) {
+      this.#remove('results', this.#statements.sameResult, proposer, request)
+      insert()
+    }
+    this.#seals.results.add(checksumOfNumbers(numbers))
+  }
+
+  #remove(table: 'leases' | 'results', statement: StatementSync, ...parameters: number[]): void {
+    for (const numbers of statement.all(...parameters) as unknown as number[][])
+      this.#seals[table].remove(checksumOfNumbers(numbers))
   }
 
   /** Drops the rows that were replaced up to `sequence`, and the deletions. */
@@ -232,7 +257,7 @@ export class StateDatabase {
     if (sequence <= this.#compacted.sequence) return
     for (const statement of [this.#statements.replaced, this.#statements.deletions]) {
       const gone = statement.all(this.#compacted.sequence, sequence)
-      for (const { checksum } of gone) this.#seal.remove(Number(checksum))
+      for (const { checksum } of gone) this.#seals.rows.remove(Number(checksum))
     }
     this.#statements.meta.run('compactedSequence', sequence)
     this.#compacted.sequence = sequence
@@ -290,6 +315,7 @@ interface Statements {
   readonly grant: StatementSync
   readonly revoke: StatementSync
   readonly result: StatementSync
+  readonly sameResult: StatementSync
   readonly oldResults: StatementSync
   readonly forget: StatementSync
   readonly replaced: StatementSync
@@ -297,20 +323,31 @@ interface Statements {
 }
 
 function prepareStatements(database: DatabaseSync): Statements {
+  const forgetting = (condition: string) => {
+    const numbers = 'entry, proposer, request, revision, succeeded'
+    return arraysOf(database, `DELETE FROM results WHERE ${condition} RETURNING ${numbers}`)
+  }
   const inWindow = 'sequence > ?1 AND sequence <= ?2'
   return {
     meta: database.prepare('INSERT OR REPLACE INTO meta VALUES (?, ?)'),
     row: database.prepare('INSERT INTO rows VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)'),
-    grant: database.prepare('INSERT OR REPLACE INTO leases VALUES (?, ?)'),
-    revoke: database.prepare('DELETE FROM leases WHERE lease = ?'),
-    result: database.prepare('INSERT OR REPLACE INTO results VALUES (?, ?, ?, ?, ?)'),
-    oldResults: database.prepare('DELETE FROM results WHERE proposer = ? AND request <= ?'),
-    forget: database.prepare('DELETE FROM results WHERE proposer = ?'),
+    grant: database.prepare('INSERT INTO leases VALUES (?, ?)'),
+    revoke: arraysOf(database, 'DELETE FROM leases WHERE lease = ? RETURNING lease, ttl_ms'),
+    result: database.prepare('INSERT OR IGNORE INTO results VALUES (?, ?, ?, ?, ?)'),
+    sameResult: forgetting('proposer = ? AND request = ?'),
+    oldResults: forgetting('proposer = ? AND request <= ?'),
+    forget: forgetting('proposer = ?'),
     replaced: database.prepare(
       `DELETE FROM rows WHERE sequence IN (SELECT previous FROM rows WHERE ${inWindow} AND previous > 0) RETURNING checksum`,
     ),
     deletions: database.prepare(`DELETE FROM rows WHERE ${inWindow} AND value IS NULL RETURNING checksum`),
   }
+}
+
+function arraysOf(database: DatabaseSync, sql: string): StatementSync {
+  const statement = database.prepare(sql)
+  statement.setReturnArrays(true)
+  return statement
 }
 
 function openDatabase(parts: DatabaseParts) {
@@ -351,16 +388,21 @@ function createSchema(database: DatabaseSync, { bootId, identity }: DatabasePart
   const insert = database.prepare('INSERT INTO meta VALUES (?, ?)')
   const meta = { clean: 1, bootId, member: identity.member, cluster: identity.cluster, revision: 1 }
   for (const [name, value] of Object.entries(meta)) insert.run(name, value)
-  sealMeta(database)
   database.exec(`PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${DATABASE_FORMAT_VERSION}`)
+  sealMeta(database)
   database.exec('COMMIT')
 }
 
+/** Version 2 had no checksums, version 3 none of leases and results. */
 function upgrade(database: DatabaseSync, version: number): void {
   database.exec('BEGIN')
   if (version < 2) database.exec(UPGRADE_1)
-  sealRows(database)
-  database.exec(`PRAGMA user_version = ${DATABASE_FORMAT_VERSION}; COMMIT`)
+  if (version < 3) sealRows(database)
+  else checkMeta(database)
+  database.exec(`PRAGMA user_version = ${DATABASE_FORMAT_VERSION}`)
+  sealSides(database)
+  sealMeta(database)
+  database.exec('COMMIT')
 }
 
 /** Automatic checkpoints are off: a checkpoint's end is what the log waits for, so it is asked for. */
@@ -377,8 +419,11 @@ function readMeta(database: DatabaseSync): Map<string, unknown> {
 }
 
 function readLeases(database: DatabaseSync): number[] {
-  const all = database.prepare('SELECT lease, ttl_ms AS ttl FROM leases ORDER BY lease').all()
-  return all.flatMap(({ lease, ttl }) => [Number(lease), Number(ttl)])
+  const seal = new TableSeal('leases')
+  const all = readSide(database, 'leases')
+  for (const lease of all) seal.add(checksumOfNumbers(lease))
+  seal.compare(readSeal(database, 'leases'))
+  return all.flat()
 }
 
 export function findingsOf(database: DatabaseSync): string[] {

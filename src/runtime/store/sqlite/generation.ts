@@ -1,6 +1,6 @@
 /** Turns the database of one generation of a cluster into that of the next: offline, on a copy. */
 import { DatabaseSync } from 'node:sqlite'
-import { sealMeta } from './seal.ts'
+import { sealMeta, sealSides } from './seal.ts'
 import { withSqliteErrors } from './sqlite-files.ts'
 
 /** `revisionGap` is added to the revision, so that no revision of the old generation is used again. */
@@ -39,6 +39,7 @@ export function beginFromBackup(
       set.run('clean', 1)
       // Nobody of the old generation is left to ask again.
       database.exec('DELETE FROM results')
+      sealSides(database)
       sealMeta(database)
       database.exec('COMMIT')
     } finally {

@@ -1,7 +1,8 @@
 /**
  * What shows that the database holds what was written: a checksum in each row, the number and the sum of those of all
- * rows, and a checksum over the numbers that say how far the state reaches. SQLite itself has none, so that a flipped
- * bit would be a changed value, a row that is gone or a log that is replayed from the wrong place.
+ * rows, of all leases and of all results, and a checksum over the numbers that say how far the state reaches. SQLite
+ * itself has none, so that a flipped bit would be a changed value, a row that is gone or a log that is replayed from
+ * the wrong place.
  */
 import type { DatabaseSync } from 'node:sqlite'
 import { crc32 } from 'node:zlib'
@@ -9,6 +10,9 @@ import { Mk8sError } from '../../../base/errors.ts'
 import { CORRUPT_HINT } from './sqlite-files.ts'
 
 const SEALED = ['applied', 'revision', 'compacted', 'sequence', 'compactedSequence', 'rows', 'rowsSum']
+/** What formats from this one on seal, too. */
+const SIDES_FORMAT = 4
+const SEALED_SIDES = ['leases', 'leasesSum', 'results', 'resultsSum']
 const SUM_MODULUS = 2 ** 32
 /** A key in a message is cut behind so many characters. */
 const KEY_SHOWN_MAX = 100
@@ -33,22 +37,30 @@ export function checksumOf(row: SealedRow): number {
   return value === null ? seed : crc32(value, seed)
 }
 
+export function checksumOfNumbers(numbers: readonly number[]): number {
+  return crc32(numbers.join(' '))
+}
+
+export type SealedTable = 'rows' | 'leases' | 'results'
+
 /** The number of rows and the sum of their checksums, kept up to date while rows come and go. */
-export class RowsSeal {
+export class TableSeal {
+  readonly #table: SealedTable
   #rows: number
   #sum: number
 
-  constructor(rows = 0, sum = 0) {
+  constructor(table: SealedTable, rows = 0, sum = 0) {
+    this.#table = table
     this.#rows = rows
     this.#sum = sum
   }
 
-  get rows(): number {
-    return this.#rows
-  }
-
-  get sum(): number {
-    return this.#sum
+  /** As it is kept in the table of numbers. */
+  get numbers(): readonly (readonly [name: string, value: number])[] {
+    return [
+      [this.#table, this.#rows],
+      [`${this.#table}Sum`, this.#sum],
+    ]
   }
 
   add(checksum: number): void {
@@ -68,42 +80,83 @@ export class RowsSeal {
   }
 
   /** All rows were read: throws unless they are all that were written. */
-  compare(written: RowsSeal): void {
+  compare(written: TableSeal): void {
     if (this.#rows === written.#rows && this.#sum === written.#sum) return
-    throw damaged(`it has ${this.#rows} rows, and others than the ${written.#rows} that were written`)
+    throw damaged(
+      `it has ${this.#rows} ${this.#table}, and others than the ${written.#rows} that were written`,
+    )
   }
 }
 
-export function readRowsSeal(database: DatabaseSync): RowsSeal {
+/** As it was written. */
+export function readSeal(database: DatabaseSync, table: SealedTable): TableSeal {
   const meta = readSealed(database)
-  return new RowsSeal(Number(meta.get('rows') ?? 0), Number(meta.get('rowsSum') ?? 0))
+  return new TableSeal(table, Number(meta.get(table) ?? 0), Number(meta.get(`${table}Sum`) ?? 0))
 }
 
 /** Makes the checksum over the numbers right again; inside the transaction that changed them. */
 export function sealMeta(database: DatabaseSync): void {
-  const checksum = checksumOfMeta(readSealed(database))
+  const checksum = checksumOfMeta(database)
   database.prepare("INSERT OR REPLACE INTO meta VALUES ('checksum', ?)").run(checksum)
 }
 
 /** Throws when the numbers are not those that were written. */
 export function checkMeta(database: DatabaseSync): void {
   const found = database.prepare("SELECT value FROM meta WHERE name = 'checksum'").get()?.value
-  if (found === checksumOfMeta(readSealed(database))) return
+  if (found === checksumOfMeta(database)) return
   throw damaged('the numbers that say how far it reaches were changed')
+}
+
+/** Reads leases and results, and throws when they are not those that were written. */
+export function checkSides(database: DatabaseSync): void {
+  if (!sealsSides(database)) return
+  for (const table of ['leases', 'results'] as const)
+    sumUp(database, table).compare(readSeal(database, table))
+}
+
+/** In the order in which their checksums are made; of results, the one in which they were given. */
+const SIDE_QUERIES = {
+  leases: 'SELECT lease, ttl_ms FROM leases ORDER BY lease',
+  results: `SELECT entry, proposer, request, revision, succeeded FROM results ORDER BY entry, revision, request`,
+}
+
+export function readSide(database: DatabaseSync, table: 'leases' | 'results'): number[][] {
+  const statement = database.prepare(SIDE_QUERIES[table])
+  statement.setReturnArrays(true)
+  return statement.all() as unknown as number[][]
+}
+
+function sumUp(database: DatabaseSync, table: 'leases' | 'results'): TableSeal {
+  const seal = new TableSeal(table)
+  for (const numbers of readSide(database, table)) seal.add(checksumOfNumbers(numbers))
+  return seal
+}
+
+/** Makes the sums of leases and results what the tables are; inside a transaction, and `sealMeta` follows. */
+export function sealSides(database: DatabaseSync): void {
+  if (!sealsSides(database)) return
+  const set = database.prepare('INSERT OR REPLACE INTO meta VALUES (?, ?)')
+  for (const table of ['leases', 'results'] as const) {
+    for (const [name, value] of sumUp(database, table).numbers) set.run(name, value)
+  }
+}
+
+function sealsSides(database: DatabaseSync): boolean {
+  return Number(database.prepare('PRAGMA user_version').get()?.['user_version']) >= SIDES_FORMAT
 }
 
 /** Reads all rows, and throws when they are not those that were written. */
 export function checkRows(database: DatabaseSync): void {
   const statement = database.prepare(`SELECT ${COLUMNS}, checksum FROM rows ORDER BY sequence`)
   statement.setReturnArrays(true)
-  const seal = new RowsSeal()
+  const seal = new TableSeal('rows')
   for (const row of statement.iterate() as unknown as Iterable<[...SealedRow, number]>) {
     seal.read(row.slice(0, -1) as unknown as SealedRow, row[row.length - 1] as number)
   }
-  seal.compare(readRowsSeal(database))
+  seal.compare(readSeal(database, 'rows'))
 }
 
-/** Gives checksums to a database that has none yet; inside a transaction. */
+/** Gives checksums to a database whose rows have none yet; inside a transaction, and `sealMeta` follows. */
 export function sealRows(database: DatabaseSync): void {
   database.exec('ALTER TABLE rows ADD COLUMN checksum INTEGER NOT NULL DEFAULT 0')
   database.function('row_checksum', { varargs: true, deterministic: true }, (...row) =>
@@ -115,7 +168,6 @@ export function sealRows(database: DatabaseSync): void {
   const set = database.prepare('INSERT OR REPLACE INTO meta VALUES (?, ?)')
   set.run('rows', Number(found?.rows))
   set.run('rowsSum', Number(found?.sum))
-  sealMeta(database)
 }
 
 function readSealed(database: DatabaseSync): Map<string, unknown> {
@@ -123,8 +175,10 @@ function readSealed(database: DatabaseSync): Map<string, unknown> {
   return new Map(rows.map(({ name, value }) => [String(name), value]))
 }
 
-function checksumOfMeta(meta: ReadonlyMap<string, unknown>): number {
-  return crc32(SEALED.map(name => `${name} ${Number(meta.get(name) ?? 0)}`).join('\n'))
+function checksumOfMeta(database: DatabaseSync): number {
+  const meta = readSealed(database)
+  const sealed = sealsSides(database) ? [...SEALED, ...SEALED_SIDES] : SEALED
+  return crc32(sealed.map(name => `${name} ${Number(meta.get(name) ?? 0)}`).join('\n'))
 }
 
 /** Keys may hold any bytes, and be long. */

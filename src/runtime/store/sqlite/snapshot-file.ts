@@ -6,9 +6,11 @@ import { pathToFileURL } from 'node:url'
 import { Mk8sError } from '../../../base/errors.ts'
 import type { MemberIdentity } from '../thread-messages.ts'
 import { APPLICATION_ID, DATABASE_FORMAT_VERSION, findingsOf, newerVersionError } from './database.ts'
-import { checkMeta, checkRows } from './seal.ts'
+import { checkMeta, checkRows, checkSides } from './seal.ts'
 import { createPrivateFile, withSqliteErrors } from './sqlite-files.ts'
 
+/** The first with checksums. A later start brings it up to date. */
+const SNAPSHOT_FORMAT_MIN = 3
 /** All pages in one step, so that the copy is of one moment however much is written meanwhile. */
 const ALL_PAGES = 2 ** 31 - 1
 
@@ -60,10 +62,11 @@ function checkSnapshot(database: DatabaseSync, index: number, identity: MemberId
   if (number('application_id') !== APPLICATION_ID) throw wrongSnapshot('it is no database of mk8s')
   const version = number('user_version')
   if (version > DATABASE_FORMAT_VERSION) throw newerVersionError(version)
-  if (version < DATABASE_FORMAT_VERSION) throw wrongSnapshot(`it has the old format ${version}`)
+  if (version < SNAPSHOT_FORMAT_MIN) throw wrongSnapshot(`it has the old format ${version}`)
   const findings = findingsOf(database)
   if (findings.length > 0) throw wrongSnapshot(findings.join('; '))
   checkMeta(database)
+  checkSides(database)
   checkRows(database)
   const found = Number(readMeta(database, 'applied'))
   if (found !== index) throw wrongSnapshot(`it ends at entry ${found}, not ${index}`)
