@@ -112,6 +112,7 @@ export const errorCodes = {
   'backup/damaged': failed('The backup does not hold what was written into it.'),
   'backup/version': failed('The backup has a format that this version does not understand.', { exit: 6 }),
   'backup/key': failed('The backup cannot be opened with the passphrase or key that was given.', { exit: 6 }),
+  'backup/target': failed('The place where backups go cannot be reached, or refuses what is asked of it.'),
   timeout: failed('The command did not finish in the time it was given.', {
     exit: 5,
     status: 504,

@@ -1,12 +1,14 @@
 /** Opens the target that a URL names. */
 import { Mk8sError } from '../../../base/errors.ts'
 import { openDirectory } from './directory-target.ts'
+import { openS3 } from './s3/s3-target.ts'
 import type { BackupTarget, TargetCredentials, TargetParts } from './target.ts'
 
 type Opener = (url: URL, credentials: TargetCredentials, parts: TargetParts) => BackupTarget
 
 const openers: Readonly<Record<string, Opener>> = {
   file: openDirectory,
+  s3: openS3,
 }
 
 /**
