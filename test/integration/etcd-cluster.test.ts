@@ -108,6 +108,28 @@ describe("etcd's API on three members", () => {
     watch.stream.close()
   })
 
+  test('etcdctl is told by every member how long a lease lives, and that does not renew it', {
+    skip,
+  }, async () => {
+    const etcdctl = (member: StoreMember, ...args: string[]) =>
+      run('etcdctl', ['--endpoints', `unix://${member.options.etcdSocket}`, ...args], { env: environment })
+    const leader = await cluster.leader()
+    const granted = await etcdctl(leader, 'lease', 'grant', '4')
+    const id = /lease (\w+) granted/.exec(granted.stdout)?.[1] ?? ''
+    await etcdctl(leader, 'put', '/c/ttl', 'x', '--lease', id)
+    const left = async (member: StoreMember) => {
+      const { stdout, stderr } = await etcdctl(member, 'lease', 'timetolive', id, '--keys')
+      if (/already expired/.test(stdout)) return -1
+      const told = /granted with TTL\(4s\), remaining\((\d)s\), attached keys\(\[\/c\/ttl\]\)/.exec(stdout)
+      assert.ok(told !== null, stdout + stderr)
+      return Number(told[1])
+    }
+    for (const member of cluster.members) assert.ok((await left(member)) >= 0)
+    const [follower] = await cluster.followers()
+    assert.ok(follower)
+    await until('the lease is over although it is asked for', async () => (await left(follower)) === -1)
+  })
+
   test('a lease lives as long as a follower is told to keep it', async () => {
     const [follower] = await cluster.followers()
     assert.ok(follower)

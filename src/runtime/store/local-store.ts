@@ -169,6 +169,14 @@ export abstract class LocalStore implements Store {
     return found.ttlMs
   }
 
+  async leaseRemaining(lease: number): Promise<number> {
+    await this.barrier()
+    if (!this.#leadership.leader) throw new Mk8sError('store/no-leader', 'this member does not lead')
+    const remaining = this.state.lease(lease) === null ? null : this.#leaseKeeper.remaining(lease)
+    if (remaining === null) throw noLeaseError(lease)
+    return remaining
+  }
+
   lease(lease: number): LeaseState | null {
     const found = this.state.lease(lease)
     return found === null ? null : { lease, ...found, remainingMs: this.#leaseKeeper.remaining(lease) }

@@ -228,12 +228,22 @@ export class RaftEngine extends LocalStore implements RaftStore {
     return this.#members.subscribe(listener)
   }
 
+  override keepLeaseAlive(lease: number): Promise<number> {
+    return this.#askLease(lease, true)
+  }
+
+  override leaseRemaining(lease: number): Promise<number> {
+    return this.#askLease(lease, false)
+  }
+
   /** Only the leader counts; another member asks it. */
-  override async keepLeaseAlive(lease: number): Promise<number> {
+  async #askLease(lease: number, renew: boolean): Promise<number> {
     const { clock } = this.#parts
     const deadline = clock.monotonic() + ANSWER_TIMEOUT_MS
     while (clock.monotonic() < deadline && !this.#isClosed) {
-      const outcome = await this.#tryToKeepLease(lease)
+      const outcome = this.leadership.leader
+        ? await this.#askLeaseHere(lease, renew)
+        : await this.#members.askLease(lease, renew)
       if (outcome?.kind === 'kept') return outcome.ttlMs
       if (outcome?.kind === 'no-lease') throw noLeaseError(lease)
       await sleep(clock, LEASE_ASK_PAUSE_MS)
@@ -241,26 +251,23 @@ export class RaftEngine extends LocalStore implements RaftStore {
     throw new Mk8sError('store/no-leader', 'no member of the datastore leads')
   }
 
-  async #tryToKeepLease(lease: number): Promise<LeaseOutcome | null> {
-    if (this.leadership.leader) return await this.#keepLeaseHere(lease)
-    return await this.#members.keepLease(lease)
-  }
-
-  async #keepLeaseHere(lease: number): Promise<LeaseOutcome> {
+  async #askLeaseHere(lease: number, renew: boolean): Promise<LeaseOutcome> {
     try {
-      return { kind: 'kept', ttlMs: await super.keepLeaseAlive(lease) }
+      const ttlMs = await (renew ? super.keepLeaseAlive(lease) : super.leaseRemaining(lease))
+      return { kind: 'kept', ttlMs }
     } catch (error) {
       if (!(error instanceof Mk8sError)) throw error
       return { kind: error.code === 'store/no-lease' ? 'no-lease' : 'no-leader' }
     }
   }
 
-  #answerKeepLease({ from, question, lease }: Extract<FromRaft, { type: 'keep-lease' }>): void {
+  #answerKeepLease(asked: Extract<FromRaft, { type: 'keep-lease' }>): void {
+    const { from, question, lease, renew } = asked
     const answer = (outcome: LeaseOutcome) => {
       if (!this.#isClosed) this.#threads.toRaft({ type: 'lease-kept', to: from, question, outcome })
     }
     if (!this.leadership.leader) answer({ kind: 'no-leader' })
-    else void this.#keepLeaseHere(lease).then(answer)
+    else void this.#askLeaseHere(lease, renew).then(answer)
   }
 
   // ── store thread ───────────────────────────────────────────────────────────────────────────────────

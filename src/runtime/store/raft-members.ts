@@ -190,10 +190,10 @@ export class RaftMembers {
   }
 
   /** Asks the leader; null when there is none, or no answer. */
-  async keepLease(lease: number): Promise<LeaseOutcome | null> {
+  async askLease(lease: number, renew: boolean): Promise<LeaseOutcome | null> {
     const { leaderMember = 0 } = this.#status ?? {}
     if (leaderMember === 0 || leaderMember === this.#parts.self()) return null
-    const post = (question: number) => this.#parts.post({ type: 'keep-lease', question, lease })
+    const post = (question: number) => this.#parts.post({ type: 'keep-lease', question, lease, renew })
     return await this.#leases.ask(LEASE_ASK_TIMEOUT_MS, post)
   }
 

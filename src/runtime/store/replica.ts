@@ -40,7 +40,13 @@ export type PeerMessage =
   /** Whoever was believed to lead takes none of these now. */
   | { readonly type: 'forward-refusal'; readonly requests: readonly ProposerRequest[] }
   /** Not for the replica: the leader's main thread counts leases. */
-  | { readonly type: 'keep-lease'; readonly question: number; readonly lease: number }
+  | {
+      readonly type: 'keep-lease'
+      readonly question: number
+      readonly lease: number
+      /** Else only what is left of its time is asked. */
+      readonly renew: boolean
+    }
   | { readonly type: 'lease-kept'; readonly question: number; readonly outcome: LeaseOutcome }
 
 export interface ProposerRequest {

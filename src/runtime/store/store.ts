@@ -202,6 +202,8 @@ export interface Store {
   grantLease(ttlMs: number, lease?: number): Promise<number>
   /** Gives the lease its whole time again and returns that. Throws `store/no-lease`, `store/no-leader`. */
   keepLeaseAlive(lease: number): Promise<number>
+  /** What is left of its time, as the leader counts it. Throws `store/no-lease`, `store/no-leader`. */
+  leaseRemaining(lease: number): Promise<number>
   /** From memory, no barrier. */
   lease(lease: number): LeaseState | null
   /** The ids of all leases, from memory, no barrier. */

@@ -67,7 +67,13 @@ export type ToRaft =
   | { readonly type: 'credentials'; readonly credentials: PeerCredentials }
   | { readonly type: 'change'; readonly question: number; readonly target: Membership }
   | { readonly type: 'transfer'; readonly question: number; readonly target: MemberId | null }
-  | { readonly type: 'keep-lease'; readonly question: number; readonly lease: number }
+  | {
+      readonly type: 'keep-lease'
+      readonly question: number
+      readonly lease: number
+      /** Else only what is left of its time is asked. */
+      readonly renew: boolean
+    }
   /** What came of another member's question. */
   | {
       readonly type: 'lease-kept'
@@ -91,6 +97,7 @@ export interface PeerEntry {
   readonly addresses: readonly PeerAddress[]
 }
 
+/** `ttlMs`: what is left of its time, which is all of it once it was renewed. */
 export type LeaseOutcome =
   | { readonly kind: 'kept'; readonly ttlMs: number }
   | { readonly kind: 'no-lease' }
@@ -162,6 +169,7 @@ export type FromRaft =
       readonly from: MemberId
       readonly question: number
       readonly lease: number
+      readonly renew: boolean
     }
   | { readonly type: 'closed' }
   | LogLine

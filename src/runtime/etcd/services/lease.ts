@@ -64,18 +64,27 @@ async function timeToLive(context: EtcdContext, bytes: Buffer): Promise<WireWrit
   }
   await context.store.barrier()
   const found = context.store.lease(id)
+  const remainingMs = found === null ? null : await remaining(context, id)
   const answer = newAnswer(context)
   answer.int64(2, id)
-  if (found === null) {
+  if (found === null || remainingMs === null) {
     answer.int64(3, -1)
     return answer
   }
-  // Only the leader counts.
-  if (found.remainingMs === null) throw etcdErrors.notLeader()
-  answer.int64(3, Math.floor(found.remainingMs / 1_000))
+  answer.int64(3, Math.floor(remainingMs / 1_000))
   answer.int64(4, Math.round(found.ttlMs / 1_000))
   if (withKeys) for (const key of found.keys) answer.repeatedBytes(5, keyToBytes(key))
   return answer
+}
+
+/** Only the leader counts, and is asked. Null for a lease that does not exist any more. */
+async function remaining({ store }: EtcdContext, id: number): Promise<number | null> {
+  try {
+    return store.lease(id)?.remainingMs ?? (await store.leaseRemaining(id))
+  } catch (error) {
+    if (error instanceof Mk8sError && error.code === 'store/no-lease') return null
+    throw error
+  }
 }
 
 async function leases(context: EtcdContext): Promise<WireWriter> {

@@ -75,7 +75,8 @@ function takeApart(message: PeerMessage): Parts {
     return { kind: message.type, numbers, rest: [] }
   }
   if (message.type === 'keep-lease') {
-    return { kind: message.type, numbers: [message.question, message.lease], rest: [] }
+    const { type: kind, question, lease, renew } = message
+    return { kind, numbers: [question, lease, renew ? 1 : 0], rest: [] }
   }
   if (message.type === 'lease-kept') {
     const { type: kind, question, outcome } = message
@@ -181,7 +182,11 @@ function decodeMessage(bytes: Buffer): PeerMessage {
   }
   if (kind === 'forward-refusal')
     return { type: kind, requests: readRequests(number, (bytes.length - offset) / 16) }
-  if (kind === 'keep-lease') return { type: kind, question: number(), lease: number() }
+  if (kind === 'keep-lease') {
+    const [question, lease] = [number(), number()]
+    // Earlier versions of mk8s say no more, and mean to keep it.
+    return { type: kind, question, lease, renew: offset === bytes.length || number() === 1 }
+  }
   if (kind === 'lease-kept') return { type: kind, question: number(), outcome: readOutcome(number) }
   const envelope = { from: number(), to: number(), term: number() }
   const body = readBody(kind, number, () => bytes.subarray(offset))
