@@ -7,6 +7,7 @@ import type { Component, Health } from '../../base/component.ts'
 import { Mk8sError, messageOf } from '../../base/errors.ts'
 import type { Log } from '../../base/log.ts'
 import { membersOf } from '../raft/quorum.ts'
+import { followRange } from '../store/follow-range.ts'
 import type { RaftStore } from '../store/raft-store.ts'
 import type { Watch } from '../store/store.ts'
 import {
@@ -97,7 +98,10 @@ class Directory implements PeerDirectory {
 
   async start(): Promise<void> {
     this.#unsubscribe = this.#parts.store.onMembership(() => this.#look())
-    this.#follow()
+    const { store, clock } = this.#parts
+    const onChange = () => this.#changed()
+    this.#watch = followRange({ store, range: MEMBERS_RANGE, onChange, clock })
+    this.#changed()
   }
 
   async announceStop(signal: AbortSignal): Promise<void> {
@@ -127,20 +131,8 @@ class Directory implements PeerDirectory {
     return () => this.#listeners.delete(listener)
   }
 
-  #follow(): void {
-    if (this.#ended.signal.aborted) return
-    const { store, clock } = this.#parts
-    this.#watch = store.watch(
-      { ...MEMBERS_RANGE, after: store.revision },
-      {
-        onEvents: () => this.#changed(),
-        onClosed: () => void clock.after(RETRY_MS, () => this.#follow()),
-      },
-    )
-    this.#changed()
-  }
-
   #changed(): void {
+    if (this.#ended.signal.aborted) return
     const { store, own } = this.#parts
     const members = this.members()
     const others = members.filter(({ id }) => id !== own.id)

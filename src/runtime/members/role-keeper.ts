@@ -9,6 +9,7 @@ import type { Log } from '../../base/log.ts'
 import { CLUSTER_VERSION_MAX } from '../raft/entry-gate.ts'
 import { membersOf } from '../raft/quorum.ts'
 import { clusterVersionOf, raiseClusterVersion } from '../store/cluster-version.ts'
+import { followRange } from '../store/follow-range.ts'
 import type { RaftStore } from '../store/raft-store.ts'
 import type { Operation, Watch } from '../store/store.ts'
 import { encodeMember, MEMBERS_RANGE, type MemberRecord, memberKey, memberName } from './member-record.ts'
@@ -81,9 +82,10 @@ class Keeper implements RoleKeeper {
 
   async start(): Promise<void> {
     this.#stopped = false
-    const { store } = this.#parts
+    const { store, clock } = this.#parts
     this.#unsubscribe = store.onMembership(() => this.#wake())
-    this.#follow()
+    const onChange = () => this.#wake()
+    this.#watch = followRange({ store, range: MEMBERS_RANGE, onChange, clock })
     this.#wake()
   }
 
@@ -97,20 +99,6 @@ class Keeper implements RoleKeeper {
 
   health(): Health {
     return { ok: this.#problem === '', reason: this.#problem }
-  }
-
-  /** A watch that is closed because the store stops needs no successor; one that fell behind does. */
-  #follow(): void {
-    const { store } = this.#parts
-    this.#watch = store.watch(
-      { ...MEMBERS_RANGE, after: store.revision },
-      {
-        onEvents: () => this.#wake(),
-        onClosed: () => {
-          if (!this.#stopped) this.#timer = this.#parts.clock.after(RETRY_MS, () => this.#follow())
-        },
-      },
-    )
   }
 
   #wake(): void {

@@ -10,6 +10,7 @@ import type { Informer } from '../../client/informer.ts'
 import { isNotFound, type KubeClient } from '../../client/kube-client.ts'
 import { NODES } from '../../client/resources.ts'
 import type { Node } from '../../kube/types.ts'
+import { followRange } from '../store/follow-range.ts'
 import type { RaftStore } from '../store/raft-store.ts'
 import type { Watch } from '../store/store.ts'
 import { MEMBERS_RANGE } from './member-record.ts'
@@ -53,7 +54,9 @@ class ServerLabels implements Component {
     this.#unsubscribe = this.#parts.nodes.onChange((_key, node) => {
       if (node !== null && !isMarked(node)) this.#lookIn(SETTLE_MS)
     })
-    this.#follow()
+    const { store, clock } = this.#parts
+    const onChange = () => this.#lookIn(SETTLE_MS)
+    this.#watch = followRange({ store, range: MEMBERS_RANGE, onChange, clock })
     this.#lookIn(SETTLE_MS)
   }
 
@@ -67,21 +70,6 @@ class ServerLabels implements Component {
 
   health(): Health {
     return { ok: true, reason: '' }
-  }
-
-  #follow(): void {
-    const { store } = this.#parts
-    this.#watch = store.watch(
-      { ...MEMBERS_RANGE, after: store.revision },
-      {
-        onEvents: () => this.#lookIn(SETTLE_MS),
-        onClosed: () => {
-          if (this.#stopped) return
-          this.#follow()
-          this.#lookIn(RETRY_MS)
-        },
-      },
-    )
   }
 
   #lookIn(ms: number): void {

@@ -17,6 +17,7 @@ import {
   setAuthorities,
 } from '../pki/refresh-authority.ts'
 import { certificatesIn, nameOfBundle } from '../pki/validity.ts'
+import { followRange } from '../store/follow-range.ts'
 import type { RaftStore } from '../store/raft-store.ts'
 import type { Watch } from '../store/store.ts'
 import { planServer, type ServerStep } from './plan-rotation.ts'
@@ -83,7 +84,9 @@ class Follower implements RotationFollower {
   async prepare(): Promise<void> {}
 
   async start(): Promise<void> {
-    this.#follow()
+    const { store, clock } = this.#parts
+    const onChange = () => this.#wake()
+    this.#watch = followRange({ store, range: ROTATION_RANGE, onChange, clock })
     this.#wake()
   }
 
@@ -112,20 +115,6 @@ class Follower implements RotationFollower {
 
   begin(): Promise<void> {
     return this.#inTurn(() => this.#begin())
-  }
-
-  #follow(): void {
-    const { store, clock } = this.#parts
-    this.#watch = store.watch(
-      { ...ROTATION_RANGE, after: store.revision },
-      {
-        onEvents: () => this.#wake(),
-        onClosed: () => {
-          if (!this.#ended.signal.aborted)
-            clock.after(RETRY_MS, () => this.#ended.signal.aborted || this.#follow())
-        },
-      },
-    )
   }
 
   #inTurn<T>(work: () => Promise<T>): Promise<T> {

@@ -6,6 +6,7 @@ import type { Clock, Timer } from '../../base/clock.ts'
 import type { Component, Health } from '../../base/component.ts'
 import { messageOf } from '../../base/errors.ts'
 import type { Log } from '../../base/log.ts'
+import { followRange } from '../store/follow-range.ts'
 import type { RaftStore } from '../store/raft-store.ts'
 import type { Watch } from '../store/store.ts'
 import { planRotation, type RotationFacts, type RotationStep } from './plan-rotation.ts'
@@ -56,7 +57,9 @@ class Keeper implements Component {
 
   async start(): Promise<void> {
     this.#stopped = false
-    this.#follow()
+    const { store, clock } = this.#parts
+    const onChange = () => this.#wake()
+    this.#watch = followRange({ store, range: ROTATION_RANGE, onChange, clock })
     this.#wake()
   }
 
@@ -69,19 +72,6 @@ class Keeper implements Component {
 
   health(): Health {
     return { ok: true, reason: '' }
-  }
-
-  #follow(): void {
-    const { store, clock } = this.#parts
-    this.#watch = store.watch(
-      { ...ROTATION_RANGE, after: store.revision },
-      {
-        onEvents: () => this.#wake(),
-        onClosed: () => {
-          if (!this.#stopped) clock.after(BUSY_LOOK_MS, () => this.#stopped || this.#follow())
-        },
-      },
-    )
   }
 
   #wake(): void {

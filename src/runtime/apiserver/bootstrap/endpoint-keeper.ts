@@ -10,6 +10,7 @@ import { messageOf } from '../../../base/errors.ts'
 import type { Log } from '../../../base/log.ts'
 import type { Transport } from '../../../client/transport.ts'
 import type { KubeObject } from '../../../kube/object.ts'
+import { followRange } from '../../store/follow-range.ts'
 import type { RaftStore, StoreStatus } from '../../store/raft-store.ts'
 import type { Watch } from '../../store/store.ts'
 import type { ObjectReader } from '../ports.ts'
@@ -97,11 +98,9 @@ class EndpointKeeper implements Component {
   async prepare(): Promise<void> {}
 
   async start(): Promise<void> {
-    const { store } = this.#parts
-    this.#watch = store.watch(
-      { ...PRESENCE_RANGE, after: store.revision },
-      { onEvents: () => this.#write(), onClosed: () => {} },
-    )
+    const { store, clock } = this.#parts
+    const onChange = () => this.#write()
+    this.#watch = followRange({ store, range: PRESENCE_RANGE, onChange, clock })
     this.#write()
     this.#listen()
   }

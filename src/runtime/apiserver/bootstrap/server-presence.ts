@@ -7,6 +7,7 @@ import { type BackoffConfig, backoffMs } from '../../../base/backoff.ts'
 import { type Clock, sleep } from '../../../base/clock.ts'
 import type { Component } from '../../../base/component.ts'
 import type { Log } from '../../../base/log.ts'
+import { followRange } from '../../store/follow-range.ts'
 import { type KeyValue, prefixEnd, type Store, type Watch } from '../../store/store.ts'
 import type { ServerAddress } from './kubernetes-endpoints.ts'
 
@@ -72,11 +73,9 @@ class ServerPresence implements Component {
 
   /** Does not wait: without a leader nobody could be told. */
   async start(): Promise<void> {
-    const { store } = this.#parts
-    this.#watch = store.watch(
-      { start: this.#key, end: `${this.#key}\0`, after: store.revision },
-      { onEvents: () => this.#ensure(), onClosed: () => {} },
-    )
+    const { store, clock } = this.#parts
+    const range = { start: this.#key, end: `${this.#key}\0` }
+    this.#watch = followRange({ store, range, onChange: () => this.#ensure(), clock })
     this.#ensure()
   }
 
