@@ -65,6 +65,7 @@ export class SimStore extends LocalStore {
     for (const entry of entries) applyTo(state, entry)
     this.entries = [...entries]
     this.replaceState(state)
+    this.#requests.installed(state)
     this.#releaseBarriers()
   }
 

@@ -353,6 +353,7 @@ export class RaftEngine extends LocalStore implements RaftStore {
     this.replaceState(state)
     this.#threads.toRaft({ type: 'installed' })
     this.#barriers.applied(state.applied)
+    this.#requests.installed(state)
     this.#requests.leaderChanged()
     this.#maybeOpen()
   }

@@ -8,6 +8,7 @@ import { ENTRY_HEADER_BYTES, writeEntryHeader } from '../raft/entry.ts'
 import { entryTypeOf, sizeOfCommand, writeCommand } from './mvcc/codec.ts'
 import type { Command, CommandResult } from './mvcc/command.ts'
 import { REQUESTS_REMEMBERED_MAX } from './mvcc/remembered-requests.ts'
+import type { StateMachine } from './mvcc/state-machine.ts'
 import type { TransactionOptions } from './store.ts'
 import type { Fence, RaftRequests, RefusedRequest } from './thread-messages.ts'
 
@@ -153,6 +154,21 @@ export class RequestQueue {
     for (const [request, proposal] of this.#proposals) {
       if (proposal.term === null || proposal.term >= term) continue
       this.#remove(request)?.reject(fencedError(term))
+    }
+  }
+
+  /**
+   * The state has jumped ahead, over entries that nobody applied here. What is fenced and among them has happened,
+   * and is not asked again; the rest is, and hears of it then.
+   */
+  installed(state: Pick<StateMachine, 'resultOf'>): void {
+    for (const [request, proposal] of this.#proposals) {
+      if (proposal.term === null) continue
+      const found = state.resultOf(this.#parts.proposer, request)
+      if (found === null) continue
+      this.#remove(request)
+      if (found === 'forgotten') proposal.resolve({ kind: 'forgotten' })
+      else proposal.resolve({ kind: 'duplicate', remembered: found })
     }
   }
 

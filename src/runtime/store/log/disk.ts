@@ -7,6 +7,8 @@ import { open, readdir, rename, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import { promisify } from 'node:util'
+import { type Clock, systemClock } from '../../../base/clock.ts'
+import { FlushManner } from './flush-manner.ts'
 
 export interface DiskFile {
   readonly size: number
@@ -36,8 +38,15 @@ const PAGE_BYTES = 4096
 const PAGES_PER_TURN = 64
 const fdatasync = promisify(fs.fdatasync)
 
-export function createDirectoryDisk(directory: string): Disk {
+export function createDirectoryDisk(directory: string, clock: Pick<Clock, 'monotonic'> = systemClock): Disk {
   fs.mkdirSync(directory, { recursive: true, mode: 0o700 })
+  const manner = new FlushManner()
+  const flush = async (fd: number) => {
+    const begun = clock.monotonic()
+    if (manner.isQuick) fs.fdatasyncSync(fd)
+    else await fdatasync(fd)
+    manner.took(clock.monotonic() - begun)
+  }
   return {
     list: () => readdir(directory),
     async createZeroed(name, size) {
@@ -49,7 +58,7 @@ export function createDirectoryDisk(directory: string): Disk {
         await handle.close()
       }
     },
-    open: async name => openFile(join(directory, name)),
+    open: async name => openFile(join(directory, name), flush),
     rename: (from, to) => rename(join(directory, from), join(directory, to)),
     remove: name => unlink(join(directory, name)),
     async flushDirectory() {
@@ -72,7 +81,7 @@ async function writeZeros(fd: number, size: number): Promise<void> {
   }
 }
 
-function openFile(path: string): DiskFile {
+function openFile(path: string, flush: (fd: number) => Promise<void>): DiskFile {
   const fd = fs.openSync(path, 'r+')
   const size = fs.fstatSync(fd).size
   return {
@@ -92,7 +101,7 @@ function openFile(path: string): DiskFile {
         done += fs.writeSync(fd, bytes, done, bytes.length - done, position + done)
       }
     },
-    flush: () => fdatasync(fd),
+    flush: () => flush(fd),
     close: () => fs.closeSync(fd),
   }
 }

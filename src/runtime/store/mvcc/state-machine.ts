@@ -110,6 +110,11 @@ export class StateMachine {
     return { succeeded: branch.succeeded, revision: this.#revision, results }
   }
 
+  /** What came of an earlier request: null for one that was not applied, or whose proposer is forgotten altogether. */
+  resultOf(proposer: number, request: number): RememberedResult | 'forgotten' | null {
+    return this.#requests.find(proposer, request)
+  }
+
   /** The proposers that are remembered, the one that is forgotten first at the front. */
   proposers(): number[] {
     return this.#requests.proposers()

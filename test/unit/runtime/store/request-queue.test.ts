@@ -93,3 +93,16 @@ test('an answer to a read of an earlier life of the process answers none of the 
   assert.equal(present.length, 1)
   assert.ok(present.every(read => Number.isSafeInteger(read) && !earlier.includes(read)))
 })
+
+test('a fenced write that a snapshot brought has happened, whatever term comes next', async () => {
+  const { queue } = createQueue({ isLed: true, mayLose: true })
+  const [before, after] = [queue.propose(command, { term: 4 }), outcome(queue.propose(command, { term: 4 }))]
+  await turn()
+  const remembered = { index: 33, proposer: 7, request: 1, revision: 20, succeeded: true }
+  queue.installed({
+    resultOf: (proposer, request) => (proposer === 7 && request === 1 ? remembered : null),
+  })
+  queue.termApplied(5)
+  assert.deepEqual(await before, { kind: 'duplicate', remembered })
+  assert.equal(await after, 'store/fenced')
+})
