@@ -33,7 +33,12 @@ import { createHttpsListener, type HttpsListener } from './apiserver/http/listen
 import type { ObjectReader } from './apiserver/ports.ts'
 import { strategies } from './apiserver/registry/registry.ts'
 import { createObjectReader } from './apiserver/storage/object-reader.ts'
+import { createWebhookCaller } from './apiserver/webhooks/caller.ts'
+import { createMatchConditions } from './apiserver/webhooks/match-conditions.ts'
+import { createWebhookMetrics } from './apiserver/webhooks/metrics.ts'
+import { createWebhookPlugins } from './apiserver/webhooks/webhooks.ts'
 import { removedNodes } from './members/removed-nodes.ts'
+import { renderMetrics } from './metrics/metrics.ts'
 import type { Pki } from './pki/pki.ts'
 import type { RaftStore } from './store/raft-store.ts'
 
@@ -78,6 +83,13 @@ export function buildApi(shared: Shared, onFatal: (error: Error) => void, metric
   })
   const tokenIssuer = createTokenIssuer({ issuer, privateKey: pki.serviceAccount.privateKey, clock, random })
   const kubelets = createKubeletConnections(objects, pki)
+  const webhookMetrics = createWebhookMetrics()
+  const webhooks = createWebhookPlugins({
+    ...{ store, objects, clock, random },
+    caller: createWebhookCaller({ objects, clock, random }),
+    conditions: createMatchConditions(),
+    metrics: webhookMetrics,
+  })
   const bootstrapped = { done: false }
   const server = createApiServer({
     store,
@@ -89,6 +101,7 @@ export function buildApi(shared: Shared, onFatal: (error: Error) => void, metric
     admission: createAdmission({
       ...{ objects, authorizer, clock, random },
       tolerationSeconds: failoverTimes(cluster.failover).tolerationSeconds,
+      webhooks,
     }),
     virtualHandlers: [
       createTokenHandler(tokenIssuer, clock),
@@ -102,7 +115,7 @@ export function buildApi(shared: Shared, onFatal: (error: Error) => void, metric
       nodePorts: cluster.nodePortRange,
     },
     kubelets,
-    metrics,
+    metrics: () => metrics() + renderMetrics(webhookMetrics.metrics()),
     oidc: createOidcDocuments({
       issuer,
       jwksUri: `https://${bracketed(config.bindAddress)}:${config.ports.api}/openid/v1/jwks`,

@@ -26,6 +26,8 @@ export interface AdmissionParts {
   readonly tolerationSeconds?: number
   /** Set once controllers run that take the protection finalizers away; without them nothing could be deleted. */
   readonly protectStorageInUse?: boolean
+  /** What the cluster's own configuration adds. */
+  readonly webhooks?: { readonly mutating: AdmissionPlugin; readonly validating: AdmissionPlugin }
 }
 
 const TOLERATION_SECONDS = 300
@@ -47,5 +49,6 @@ export function createAdmission(parts: AdmissionParts): readonly AdmissionPlugin
     runtimeClass(objects),
     defaultIngressClass(objects),
     createEscalationCheck(parts.authorizer),
+    ...(parts.webhooks === undefined ? [] : [parts.webhooks.mutating, parts.webhooks.validating]),
   ]
 }

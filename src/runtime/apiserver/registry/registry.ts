@@ -12,14 +12,13 @@ import { nodes } from './core/nodes.ts'
 import { pods } from './core/pods.ts'
 import { services } from './core/services.ts'
 import { certificateRequests } from './extension/certificates.ts'
+import { apiServices } from './extension/api-services.ts'
 import {
-  apiServices,
   definitions,
   flowSchemas,
-  mutatingWebhooks,
   priorityLevels,
-  validatingWebhooks,
 } from './extension/extensions.ts'
+import { mutatingWebhooks, validatingWebhooks } from './extension/webhooks.ts'
 import { ingressClasses, ingresses, networkPolicies } from './networking/networking.ts'
 import {
   autoscalers,
