@@ -33,6 +33,12 @@ export const CRON_JOBS = ref('batch', 'v1', 'cronjobs')
 export const ENDPOINT_SLICES = ref('discovery.k8s.io', 'v1', 'endpointslices')
 export const LEASES = ref('coordination.k8s.io', 'v1', 'leases')
 export const CLUSTER_ROLES = ref('rbac.authorization.k8s.io', 'v1', 'clusterroles', false)
+export const CUSTOM_RESOURCE_DEFINITIONS = ref(
+  'apiextensions.k8s.io',
+  'v1',
+  'customresourcedefinitions',
+  false,
+)
 export const PRIORITY_CLASSES = ref('scheduling.k8s.io', 'v1', 'priorityclasses', false)
 
 export interface ResourcePath {

@@ -15,6 +15,7 @@ import type { AdmissionPlugin, Authorizer, KubeletConnector, ObjectReader, Virtu
 import type { ClusterSettings, Strategy } from './registry/strategy.ts'
 import { createRequestHandler } from './requests/handler.ts'
 import type { UserInfo } from './user.ts'
+import type { WebhookCaller } from './webhooks/caller.ts'
 
 /** What `/version` answers. */
 export interface VersionInfo {
@@ -43,6 +44,8 @@ export interface ApiServerParts {
   readonly virtualHandlers: readonly VirtualHandler[]
   readonly settings: ClusterSettings
   readonly kubelets: KubeletConnector
+  /** Who asks the webhooks that convert custom resources; absent: such conversions fail. */
+  readonly webhookCaller?: WebhookCaller
   /** How others check this cluster's service-account tokens; absent: the two paths are not found. */
   readonly oidc?: OidcDocuments
   /** What `/metrics` says, in Prometheus' text format; absent: the path is not found. */

@@ -1,5 +1,6 @@
 /** What every request handler needs, put together once. */
 import type { ApiServerParts } from './apiserver.ts'
+import { createCustomResources } from './extensions/custom-resources.ts'
 import type { ObjectReader, VirtualHandler } from './ports.ts'
 import type { StrategyContext } from './registry/strategy.ts'
 import { type BigLists, createBigLists } from './requests/big-lists.ts'
@@ -27,7 +28,13 @@ export interface ApiContext extends ApiServerParts {
 }
 
 export function createApiContext(parts: ApiServerParts): ApiContext {
-  const resources = createResourceTable(parts.model, parts.strategies)
+  const resources = createCustomResources({
+    store: parts.store,
+    model: parts.model,
+    table: createResourceTable(parts.model, parts.strategies),
+    conversions: { webhooks: parts.webhookCaller, random: parts.random },
+    log: parts.log,
+  })
   const handlers = new Map(
     parts.virtualHandlers.map(one => [`${one.group}/${one.resource}/${one.subresource}`, one]),
   )

@@ -10,6 +10,7 @@ import { KubeClient } from '../../client/kube-client.ts'
 import type { Transport } from '../../client/transport.ts'
 import type { Model } from '../../kube/model-types.ts'
 import { createClusterRoleAggregationController } from './cluster-role-aggregation/controller.ts'
+import { createDefinitionController } from './custom-resource-definition/controller.ts'
 import { createDeploymentController } from './deployment/controller.ts'
 import { createEndpointSliceController } from './endpoint-slice/controller.ts'
 import { createEndpointsController } from './endpoints/controller.ts'
@@ -68,9 +69,12 @@ const CONTROLLERS: readonly ((context: ControllerContext) => Controller)[] = [
   createPodGarbageCollector,
   createClusterRoleAggregationController,
   createResourceQuotaController,
+  createDefinitionController,
   createNamespaceController,
   createGarbageCollector,
 ]
+
+const API_SERVER: ControllersUser = { username: 'system:apiserver', groups: ['system:masters'] }
 
 /** The identity of a controller: a service account of kube-system, as upstream's controllers have. */
 export function controllerUser(serviceAccount: string): ControllersUser {
@@ -121,5 +125,6 @@ function createContext(parts: ControllersParts): ControllerContext {
   }
   const events: ControllerContext['events'] = ({ component, serviceAccount }) =>
     new EventRecorder({ client: client(serviceAccount), clock, random, log, component })
-  return { informers, client, events, clock, random, log, settings, model }
+  const serverClient = new KubeClient(parts.transport(API_SERVER), { term, userAgent: 'kube-apiserver/mk8s' })
+  return { informers, client, serverClient, events, clock, random, log, settings, model }
 }

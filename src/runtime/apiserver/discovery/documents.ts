@@ -1,6 +1,11 @@
 /** Discovery documents out of the model: groups, versions, resources, in the plain and the aggregated form; pure. */
-import type { Model, ResourceInfo, SubresourceInfo } from '../../../kube/model-types.ts'
+import type { ResourceInfo, SubresourceInfo } from '../../../kube/model-types.ts'
 import { apiVersionOf } from '../storage/served-resource.ts'
+
+/** What is served: the model, and what custom resources add. */
+interface Served {
+  readonly resources: readonly ResourceInfo[]
+}
 
 interface GroupVersions {
   readonly group: string
@@ -9,7 +14,7 @@ interface GroupVersions {
 }
 
 /** The groups in the model's order. */
-function groupsOf(model: Model): readonly GroupVersions[] {
+function groupsOf(model: Served): readonly GroupVersions[] {
   const groups = new Map<string, string[]>()
   for (const { group, version } of model.resources) {
     const versions = groups.get(group) ?? []
@@ -32,18 +37,18 @@ function groupFields({ group, versions }: GroupVersions): Record<string, unknown
   return { name: group, versions: shown, preferredVersion: shown[0] }
 }
 
-export function groupListDocument(model: Model): unknown {
+export function groupListDocument(model: Served): unknown {
   const groups = groupsOf(model).filter(one => one.group !== '')
   return { kind: 'APIGroupList', apiVersion: 'v1', groups: groups.map(groupFields) }
 }
 
 /** Undefined when there is no such group. */
-export function groupDocument(model: Model, group: string): unknown {
+export function groupDocument(model: Served, group: string): unknown {
   const found = groupsOf(model).find(one => one.group === group && group !== '')
   return found === undefined ? undefined : { kind: 'APIGroup', apiVersion: 'v1', ...groupFields(found) }
 }
 
-const resourcesOf = (model: Model, group: string, version: string): readonly ResourceInfo[] =>
+const resourcesOf = (model: Served, group: string, version: string): readonly ResourceInfo[] =>
   model.resources.filter(one => one.group === group && one.version === version)
 
 function subresourceEntry(resource: ResourceInfo, subresource: SubresourceInfo): Record<string, unknown> {
@@ -72,7 +77,7 @@ function resourceEntry(resource: ResourceInfo): Record<string, unknown> {
 }
 
 /** Undefined when there is no such group and version. */
-export function resourceListDocument(model: Model, group: string, version: string): unknown {
+export function resourceListDocument(model: Served, group: string, version: string): unknown {
   const resources = resourcesOf(model, group, version)
   if (resources.length === 0) return undefined
   return {
@@ -111,7 +116,7 @@ function aggregatedResource(resource: ResourceInfo): Record<string, unknown> {
 }
 
 /** apidiscovery.k8s.io/v2: `/api` shows the core group, `/apis` all others. */
-export function aggregatedDocument(model: Model, root: 'api' | 'apis'): unknown {
+export function aggregatedDocument(model: Served, root: 'api' | 'apis'): unknown {
   const groups = groupsOf(model).filter(one => (one.group === '') === (root === 'api'))
   return {
     kind: 'APIGroupDiscoveryList',
@@ -129,7 +134,7 @@ export function aggregatedDocument(model: Model, root: 'api' | 'apis'): unknown 
 }
 
 /** The paths that `/` lists. */
-export function pathsDocument(model: Model): unknown {
+export function pathsDocument(model: Served): unknown {
   const groups = groupsOf(model).filter(one => one.group !== '')
   const versions = groups.flatMap(({ group, versions: all }) => [
     `/apis/${group}`,

@@ -26,8 +26,13 @@ export type NonResourceHandler = (request: IncomingRequest, info: RequestInfo) =
 export function createNonResourceHandler(context: ApiContext): NonResourceHandler {
   const openApi = createOpenApi(context)
   const documents = new Map<string, Buffer>()
-  /** Documents never change while the server runs, so each is rendered once. */
+  let generation = 0
+  /** Documents change with the table of resources only, so each is rendered once. */
   const once = (id: string, make: () => unknown): Buffer | null => {
+    if (generation !== context.resources.generation) {
+      generation = context.resources.generation
+      documents.clear()
+    }
     const known = documents.get(id)
     if (known !== undefined) return known
     const value = make()
@@ -92,7 +97,7 @@ function discovery(
   path: string,
   once: Once,
 ): KubeResponse | null {
-  const { model } = context
+  const model = { resources: context.resources.all.map(one => one.info) }
   const [, root = '', first = '', second = '', ...rest] = path.split('/')
   if (rest.length > 0) return null
   if (path === '/')

@@ -7,7 +7,9 @@ import type { ApiContext } from '../context.ts'
 import { acceptsGzip, parseAccept } from '../negotiation/accept.ts'
 import { gzipped } from '../negotiation/slices.ts'
 import type { IncomingRequest } from '../requests/scope.ts'
+import type { ServedResource } from '../storage/served-resource.ts'
 import { typeNameOf } from '../storage/type-names.ts'
+import { customSchemas } from './custom-schemas.ts'
 import { addPatchPath, addResourcePaths } from './openapi-paths.ts'
 import { encodeDocumentV2 } from './openapi-protobuf.ts'
 import { pathsOfV2 } from './openapi-v2-paths.ts'
@@ -32,7 +34,12 @@ const V2_PROTOBUF = 'application/com.github.proto-openapi.spec.v2.v1.0+protobuf'
 
 export function createOpenApi(context: ApiContext): OpenApi {
   const kept = new Map<string, Buffer>()
+  let generation = 0
   const once = (id: string, make: () => unknown): Buffer => {
+    if (generation !== context.resources.generation) {
+      generation = context.resources.generation
+      kept.clear()
+    }
     const known = kept.get(id)
     if (known !== undefined) return known
     const value = make()
@@ -80,24 +87,25 @@ function bodyOf(
   path: string,
   once: (id: string, make: () => unknown) => Buffer,
 ): Buffer | null {
-  const { model } = context
   if (path === '/openapi/v3') return once(path, () => indexDocument(context))
   if (path === '/openapi/v2') return once(path, () => documentV2(context, { paths: 'all' }))
   const name = path.startsWith('/openapi/v3/') ? path.slice('/openapi/v3/'.length) : ''
-  const resources = model.resources.filter(one => documentName(one) === name)
+  const resources = context.resources.all.filter(one => documentName(one.info) === name)
   return resources.length === 0 ? null : once(path, () => documentV3(context, resources))
 }
 
 const documentName = ({ group, version }: ResourceInfo): string =>
   group === '' ? `api/${version}` : `apis/${group}/${version}`
 
-/** The hash changes with the version of the server, which is what the documents depend on. */
+/** The hash changes with the version of the server, and with definitions: what the documents depend on. */
 function indexDocument(context: ApiContext): unknown {
   const paths: Record<string, unknown> = {}
-  for (const resource of context.model.resources) {
-    const name = documentName(resource)
+  const custom = customSchemasByDocument(context)
+  for (const { info } of context.resources.all) {
+    const name = documentName(info)
     if (paths[name] !== undefined) continue
-    const hash = createHash('sha512').update(`${context.version.gitVersion} ${name}`).digest('hex')
+    const own = custom.get(name) ?? ''
+    const hash = createHash('sha512').update(`${context.version.gitVersion} ${name}${own}`).digest('hex')
     paths[name] = {
       serverRelativeURL: `/openapi/v3/${name}?hash=${hash.slice(0, HASH_LENGTH).toUpperCase()}`,
     }
@@ -105,13 +113,34 @@ function indexDocument(context: ApiContext): unknown {
   return { paths }
 }
 
+function customSchemasByDocument({ resources }: ApiContext): ReadonlyMap<string, string> {
+  const found = new Map<string, string>()
+  for (const { info, custom } of resources.all) {
+    if (custom === undefined) continue
+    const name = documentName(info)
+    found.set(name, `${found.get(name) ?? ''} ${JSON.stringify([info, custom.openApi])}`)
+  }
+  return found
+}
+
 const descriptionsOf = (context: ApiContext): Descriptions => context.descriptions() as Descriptions
 
-function documentV3(context: ApiContext, resources: readonly ResourceInfo[]): unknown {
-  const writer = new SchemaWriter(context.model, descriptionsOf(context), V3)
+/** The type names of kinds: of custom resources first, whose groups the model does not know. */
+function typesOf(
+  context: ApiContext,
+  resources: readonly ServedResource[],
+): (kind: GroupVersionKind) => string | undefined {
+  const id = ({ group, version, kind }: GroupVersionKind) => `${group}/${version}/${kind}`
+  const custom = resources.filter(one => one.custom !== undefined)
+  const names = new Map(custom.map(({ info }) => [id(info), info.typeName]))
+  return kind => names.get(id(kind)) ?? typeNameOf(context.model, kind)
+}
+
+function documentV3(context: ApiContext, resources: readonly ServedResource[]): unknown {
+  const writer = new SchemaWriter(context.model, descriptionsOf(context), V3, customSchemas(resources))
   const paths: Record<string, unknown> = {}
-  const typeOf = (kind: GroupVersionKind) => typeNameOf(context.model, kind)
-  for (const resource of resources) addResourcePaths(paths, resource, writer, typeOf)
+  const typeOf = typesOf(context, resources)
+  for (const { info } of resources) addResourcePaths(paths, info, writer, typeOf)
   return {
     openapi: '3.0.0',
     info: { title: 'Kubernetes', version: context.version.gitVersion },
@@ -131,10 +160,11 @@ interface DocumentV2Options {
 }
 
 function documentV2(context: ApiContext, options: DocumentV2Options): Record<string, unknown> {
-  const writer = new SchemaWriter(context.model, descriptionsOf(context), V2)
+  const { all } = context.resources
+  const writer = new SchemaWriter(context.model, descriptionsOf(context), V2, customSchemas(all))
   const paths: Record<string, unknown> = {}
-  const typeOf = (kind: GroupVersionKind) => typeNameOf(context.model, kind)
-  for (const resource of context.model.resources) {
+  const typeOf = typesOf(context, all)
+  for (const { info: resource } of all) {
     writer.ref(resource.typeName)
     if (options.paths === 'all') addResourcePaths(paths, resource, writer, typeOf)
     else if (resource.verbs.includes('patch')) addPatchPath(paths, resource)

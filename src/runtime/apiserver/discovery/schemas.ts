@@ -21,17 +21,31 @@ type Schema = Record<string, unknown>
 /** kubectl explain takes a schema that says nothing at all for one that is missing. */
 const ANYTHING = 'Any JSON value.'
 
+/** Schemas of types that are not of the model, by type name. */
+export type CustomSchemas = ReadonlyMap<
+  string,
+  (form: { readonly isV3: boolean; readonly metadata: Schema }) => Schema
+>
+
+const OBJECT_META = 'io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta'
 const LIST_META = 'io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta'
 
 export class SchemaWriter {
   readonly #model: Model
   readonly #descriptions: Descriptions
   readonly #notation: SchemaNotation
+  readonly #custom: CustomSchemas
   readonly #kinds: ReadonlyMap<string, readonly ResourceInfo[]>
   readonly schemas: Record<string, Schema> = {}
 
-  constructor(model: Model, descriptions: Descriptions, notation: SchemaNotation) {
+  constructor(
+    model: Model,
+    descriptions: Descriptions,
+    notation: SchemaNotation,
+    custom: CustomSchemas = new Map(),
+  ) {
     this.#model = model
+    this.#custom = custom
     this.#descriptions = descriptions
     this.#notation = notation
     this.#kinds = kindsByType(model)
@@ -57,7 +71,11 @@ export class SchemaWriter {
     if (this.schemas[typeName] !== undefined) return
     const type = this.#model.types.get(typeName)
     this.schemas[typeName] = {}
-    this.schemas[typeName] = type === undefined ? { type: 'object' } : this.#typeSchema(type)
+    const custom = this.#custom.get(typeName)
+    if (custom !== undefined) {
+      const metadata = this.ref(OBJECT_META)
+      this.schemas[typeName] = custom({ isV3: this.#notation.isV3, metadata })
+    } else this.schemas[typeName] = type === undefined ? { type: 'object' } : this.#typeSchema(type)
   }
 
   #typeSchema(type: TypeInfo): Schema {

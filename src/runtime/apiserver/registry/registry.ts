@@ -11,13 +11,10 @@ import { namespaces } from './core/namespaces.ts'
 import { nodes } from './core/nodes.ts'
 import { pods } from './core/pods.ts'
 import { services } from './core/services.ts'
-import { certificateRequests } from './extension/certificates.ts'
 import { apiServices } from './extension/api-services.ts'
-import {
-  definitions,
-  flowSchemas,
-  priorityLevels,
-} from './extension/extensions.ts'
+import { certificateRequests } from './extension/certificates.ts'
+import { definitions } from './extension/definitions.ts'
+import { flowSchemas, priorityLevels } from './extension/extensions.ts'
 import { mutatingWebhooks, validatingWebhooks } from './extension/webhooks.ts'
 import { ingressClasses, ingresses, networkPolicies } from './networking/networking.ts'
 import {

@@ -80,6 +80,8 @@ export interface Strategy {
   validate?(object: KubeObject): readonly FieldError[]
   /** In addition to `validate` and the generic metadata rules. */
   validateUpdate?(next: KubeObject, previous: KubeObject): readonly FieldError[]
+  /** True: an update is checked by `validateUpdate` alone, which lets pass what it leaves as it was. */
+  readonly ratchets?: boolean
   validateStatusUpdate?(next: KubeObject, previous: KubeObject): readonly FieldError[]
   /**
    * Chooses what is to be chosen (a cluster IP, node ports; changes `object`) and returns every claim the

@@ -3,7 +3,6 @@
 import { messageOf } from '../../../base/errors.ts'
 import type { KubeResponse } from '../../../client/transport.ts'
 import { applyConfiguration } from '../../../kube/apply/apply.ts'
-import { applySchema } from '../../../kube/apply/apply-schema.ts'
 import { configurationProblems, problemsText } from '../../../kube/apply/check-configuration.ts'
 import { JsonError, parseJson } from '../../../kube/json.ts'
 import type { GroupVersionKind } from '../../../kube/model-types.ts'
@@ -17,7 +16,7 @@ import type { Written } from './commit.ts'
 import { callerOf, placeInNamespace } from './create.ts'
 import { createObject } from './create-object.ts'
 import { decodeObject, internalResource } from './decode-body.ts'
-import { applyTarget, type FieldTracker } from './field-tracking.ts'
+import { applySchemaOf, applyTarget, type FieldTracker } from './field-tracking.ts'
 import { negotiated, type RequestScope } from './scope.ts'
 import { updateObject } from './update-object.ts'
 import { type ApplyOptions, type FieldValidation, parseApplyOptions } from './write-options.ts'
@@ -215,7 +214,7 @@ function parseFlowYaml(text: string): unknown {
 /** Throws what upstream answers to fields that the kind does not have, or that have another type. */
 function checkConfiguration(scope: RequestScope, config: KubeObject): void {
   const { context, resource } = scope
-  const problems = configurationProblems(applySchema(context.model, resource.info.typeName), config)
+  const problems = configurationProblems(applySchemaOf(context, resource), config)
   if (problems.length === 0) return
   const { name = '', namespace = '' } = (config.metadata ?? {}) as KubeObject['metadata']
   const which = `${namespace}/${name}; ${kindText(resource.info)}`

@@ -4,7 +4,7 @@ import type { KubeObject } from '../../../kube/object.ts'
 import { invalid } from '../../../kube/status.ts'
 import type { KeyValue, Operation, TransactionOptions } from '../../store/store.ts'
 import type { ApiContext } from '../context.ts'
-import { decodeValue, encodeValue } from '../storage/encoding.ts'
+import { decodeValue, encodeValue, prepareEntries } from '../storage/encoding.ts'
 import type { ServedResource } from '../storage/served-resource.ts'
 import type { UserInfo } from '../user.ts'
 import { planClaims } from './claims.ts'
@@ -102,6 +102,7 @@ async function commitCounted(
   if (!result.succeeded) return 'lost'
   if (object === null) return { object: withRevision(shown, result.revision), kv: null }
   const kv = must(result.put[0], 'a put returns its entry')
+  await prepareEntries(resource, [kv])
   return { object: withRevision(shown, kv.modRevision), kv }
 }
 
@@ -113,7 +114,8 @@ async function ownOperation(
   object: KubeObject | null,
 ): Promise<Operation> {
   if (object === null) return { type: 'delete', key }
-  const value = encodeValue(resource, object)
+  const stored = resource.custom === undefined ? object : await resource.custom.codec.toStored(object)
+  const value = encodeValue(resource, stored)
   const lease = context.eventLeases.leaseFor(resource)
   return lease === 0 ? { type: 'put', key, value } : { type: 'put', key, value, lease: await lease }
 }
@@ -124,11 +126,13 @@ const withRevision = (object: KubeObject, revision: number): KubeObject => ({
 })
 
 /** The present object, parsed. */
-export function readCurrent(
+export async function readCurrent(
   context: ApiContext,
   resource: ServedResource,
   key: string,
-): { readonly kv: KeyValue; readonly object: KubeObject } | null {
+): Promise<{ readonly kv: KeyValue; readonly object: KubeObject } | null> {
   const kv = context.store.get(key)
-  return kv === null ? null : { kv, object: decodeValue(resource, kv) }
+  if (kv === null) return null
+  await prepareEntries(resource, [kv])
+  return { kv, object: decodeValue(resource, kv) }
 }

@@ -54,7 +54,8 @@ function readBody(scope: RequestScope, kind: GroupVersionKind, typeName: string)
   const view = scope.body ?? new Uint8Array()
   const bytes = Buffer.from(view.buffer, view.byteOffset, view.byteLength)
   const type = mediaTypeOf(scope)
-  if (type === PROTOBUF_TYPE) return readProtobuf(scope, bytes, typeName)
+  const isTyped = scope.resource.custom === undefined || typeName !== scope.resource.info.typeName
+  if (type === PROTOBUF_TYPE && isTyped) return readProtobuf(scope, bytes, typeName)
   const text = bytes.toString('utf8')
   if (type !== JSON_TYPE && type !== YAML_TYPE && type !== 'text/yaml') {
     throw unsupportedMediaType(ACCEPTED_TYPES.slice(0, 2))
@@ -111,7 +112,9 @@ function checkKind(object: KubeObject, expected: GroupVersionKind): void {
 function expectedKind(scope: RequestScope): { kind: GroupVersionKind; typeName: string } {
   const { subresource, resource, context } = scope
   if (subresource === null) return { kind: resource.info, typeName: resource.info.typeName }
-  const typeName = typeNameOf(context.model, subresource.kind) ?? resource.info.typeName
+  const isOwn = resource.custom !== undefined && subresource.kind.kind === resource.info.kind
+  const known = isOwn ? undefined : typeNameOf(context.model, subresource.kind)
+  const typeName = known ?? resource.info.typeName
   return { kind: subresource.kind, typeName }
 }
 
@@ -153,7 +156,11 @@ function decodeAs(
 ): KubeObject {
   const { model } = scope.context
   const mode = fieldValidation === 'Strict' ? 'strict' : fieldValidation === 'Warn' ? 'warn' : 'ignore'
-  const decoded = decodeAlongModel(model, typeName, raw.value, mode)
+  const { info, custom } = scope.resource
+  const isCustom = custom !== undefined && typeName === info.typeName
+  const decoded = isCustom
+    ? custom.codec.decode(raw.value, mode)
+    : decodeAlongModel(model, typeName, raw.value, mode)
   const [wrong] = decoded.typeErrors
   if (wrong !== undefined) throw decodeFailure(kind.kind, kind.version, wrong)
   const problems =

@@ -63,10 +63,10 @@ async function attemptDelete(
   isFirst: boolean,
 ): Promise<Deleted | 'lost'> {
   const { resource, caller } = request
-  let current = readCurrent(context, resource, key)
+  let current = await readCurrent(context, resource, key)
   if (current === null && isFirst) {
     await context.store.barrier(caller.signal)
-    current = readCurrent(context, resource, key)
+    current = await readCurrent(context, resource, key)
   }
   if (current === null) throw notFound(resource.info, request.name)
   try {

@@ -1,14 +1,14 @@
 /** Who owns which fields after a request: metadata.managedFields of what creates, updates and patches write. */
-import { applySchema } from '../../../kube/apply/apply-schema.ts'
+import { type ApplySchema, applySchema } from '../../../kube/apply/apply-schema.ts'
 import { type FieldSet, setOf } from '../../../kube/apply/field-set.ts'
 import { managerName } from '../../../kube/apply/manager-name.ts'
 import type { ManagerOperation } from '../../../kube/apply/managers.ts'
 import type { ApplyTarget } from '../../../kube/apply/target.ts'
 import { trackCreate, trackUpdate } from '../../../kube/apply/track-update.ts'
 import { equalJson } from '../../../kube/equality.ts'
-import type { ResourceInfo } from '../../../kube/model-types.ts'
 import type { Json, KubeObject } from '../../../kube/object.ts'
 import { formatTime } from '../../../kube/time.ts'
+import type { ApiContext } from '../context.ts'
 import { fromStorage, toStorage } from '../storage/conversion.ts'
 import type { ServedResource } from '../storage/served-resource.ts'
 import type { RequestScope } from './scope.ts'
@@ -51,15 +51,15 @@ export function applyTarget(scope: RequestScope, tracking: Tracking): ApplyTarge
   const manager = managerName(tracking.fieldManager, scope.headers['user-agent'] ?? '')
   const { operation, subresource } = tracking
   return {
-    schema: applySchema(context.model, resource.info.typeName),
+    schema: applySchemaOf(context, resource),
     identity: { manager, operation, apiVersion: resource.apiVersion, subresource },
-    ignored: ignoredFields(resource.info, subresource),
+    ignored: ignoredFields(resource, subresource),
     now: formatTime(context.clock.now()),
     version(apiVersion) {
       const other = siblingVersion(scope, apiVersion)
       if (other === undefined) return undefined
       return {
-        schema: applySchema(context.model, other.info.typeName),
+        schema: applySchemaOf(context, other),
         convert: object => converted(object as KubeObject, resource, other),
         revert: object => converted(object as KubeObject, other, resource),
       }
@@ -67,8 +67,14 @@ export function applyTarget(scope: RequestScope, tracking: Tracking): ApplyTarge
   }
 }
 
+/** How server-side apply sees the kind. */
+export const applySchemaOf = (context: ApiContext, { custom, info }: ServedResource): ApplySchema =>
+  custom?.applySchema ?? applySchema(context.model, info.typeName)
+
 const converted = (object: KubeObject, from: ServedResource, to: ServedResource): KubeObject =>
-  fromStorage(to.info, toStorage(from.info, object))
+  to.custom === undefined
+    ? fromStorage(to.info, toStorage(from.info, object))
+    : { ...object, apiVersion: to.apiVersion }
 
 /** Another version of the same stored objects. */
 function siblingVersion({ context, resource }: RequestScope, apiVersion: string): ServedResource | undefined {
@@ -95,14 +101,16 @@ const statusIgnores: Readonly<Record<string, readonly (readonly string[])[]>> = 
 }
 const nothing = setOf()
 const statusOnly = setOf(['f:status'])
+const customStatusIgnores = setOf(['f:metadata'], ['f:spec'])
 const known = new Map<string, FieldSet>()
 
 /** Fields that the request cannot change, so that nobody comes to own them through it. */
-function ignoredFields(info: ResourceInfo, subresource: string): FieldSet {
+function ignoredFields({ info, custom }: ServedResource, subresource: string): FieldSet {
   if (subresource === 'scale') return nothing
   if (subresource === '') {
     return info.subresources.some(one => one.name === 'status') ? statusOnly : nothing
   }
+  if (custom !== undefined) return customStatusIgnores
   const id = `${info.group}/${info.resource}`
   const key = `${id}/${subresource}`
   let ignored = known.get(key)

@@ -2,7 +2,7 @@
 import type { KubeResponse } from '../../../client/transport.ts'
 import { notFound, resourceVersionTooLarge } from '../../../kube/status.ts'
 import type { KeyValue } from '../../store/store.ts'
-import { decodeValue } from '../storage/encoding.ts'
+import { decodeValue, prepareEntries } from '../storage/encoding.ts'
 import { objectKey } from '../storage/served-resource.ts'
 import { viewBytes, viewObject } from '../views/view.ts'
 import { parseResourceVersion } from './list-options.ts'
@@ -20,6 +20,7 @@ export async function readEntry(scope: RequestScope): Promise<KeyValue> {
   }
   const kv = store.get(objectKey(scope.resource, scope.info.namespace, scope.info.name))
   if (kv === null) throw notFound(scope.resource.info, scope.info.name)
+  await prepareEntries(scope.resource, [kv])
   return kv
 }
 

@@ -6,6 +6,7 @@ import { resourceVersionExpired, resourceVersionTooLarge, StatusError } from '..
 import { type KeyValue, prefixEnd, type RangeResult, type Store } from '../../store/store.ts'
 import { acceptsGzip } from '../negotiation/accept.ts'
 import { gzipped, slices } from '../negotiation/slices.ts'
+import { prepareEntries } from '../storage/encoding.ts'
 import type { Matcher } from '../storage/selection.ts'
 import { collectionPrefix, type ServedResource } from '../storage/served-resource.ts'
 import { listPieces } from '../views/view.ts'
@@ -44,7 +45,7 @@ export async function selectEntries(scope: RequestScope, options: ListOptions): 
   // A list from any version is answered whole, as upstream does from its cache.
   const limit = options.resourceVersion === 0 ? 0 : options.limit
   try {
-    return page(context.store, resource, { prefix, start: prefix, limit, revision, matcher })
+    return await page(context.store, resource, { prefix, start: prefix, limit, revision, matcher })
   } catch (error) {
     throw expiredOr(error, () =>
       resourceVersionExpired('The resourceVersion for the provided list is too old.'),
@@ -77,7 +78,7 @@ async function continueList(
   const revision = token.revision === -1 ? undefined : token.revision
   const { limit } = options
   try {
-    return page(store, resource, { prefix, start: token.start, limit, revision, matcher })
+    return await page(store, resource, { prefix, start: token.start, limit, revision, matcher })
   } catch (error) {
     throw expiredOr(error, () => {
       const again = encodeContinue(resource, { revision: -1, start: token.start })
@@ -95,7 +96,7 @@ interface PageRequest {
   readonly matcher: Matcher | null
 }
 
-function page(store: Store, resource: ServedResource, request: PageRequest): ListResult {
+async function page(store: Store, resource: ServedResource, request: PageRequest): Promise<ListResult> {
   const { limit, matcher } = request
   const end = prefixEnd(request.prefix)
   const entries: KeyValue[] = []
@@ -108,6 +109,7 @@ function page(store: Store, resource: ServedResource, request: PageRequest): Lis
     last = store.range({ start, end, limit: wanted, ...(revision === undefined ? {} : { revision }) })
     revision = last.revision
     left = last.remaining + last.entries.length
+    if (resource.custom !== undefined) await prepareEntries(resource, last.entries)
     for (const kv of last.entries) {
       start = `${kv.key}\0`
       left -= 1

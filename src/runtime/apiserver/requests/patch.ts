@@ -47,7 +47,9 @@ export async function patch(scope: RequestScope): Promise<KubeResponse> {
 /** The patch of the request; throws 415 for other kinds, 400 for what cannot be read. */
 export function patcherOf(scope: RequestScope, typeName = scope.resource.info.typeName): Patcher {
   const type = mediaTypeOf(scope)
-  if (!PATCH_TYPES.includes(type)) throw unsupportedMediaType([...PATCH_TYPES, APPLY_PATCH])
+  const isTyped = scope.resource.custom === undefined || typeName !== scope.resource.info.typeName
+  const types = isTyped ? PATCH_TYPES : PATCH_TYPES.filter(one => one !== STRATEGIC_PATCH)
+  if (!types.includes(type)) throw unsupportedMediaType([...types, APPLY_PATCH])
   const value = readPatch(scope)
   if (type === JSON_PATCH) {
     if (Array.isArray(value) && value.length > JSON_PATCH_OPERATIONS_MAX) {

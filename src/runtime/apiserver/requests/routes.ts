@@ -2,11 +2,13 @@
 import type { KubeResponse } from '../../../client/transport.ts'
 import { methodNotAllowed, methodNotSupported, noSuchPath, StatusError } from '../../../kube/status.ts'
 import type { ApiContext } from '../context.ts'
+import type { CustomForm } from '../storage/custom-form.ts'
 import type { ServedResource } from '../storage/served-resource.ts'
 import { bindNamed } from './binding.ts'
 import { create } from './create.ts'
 import { deleteOne } from './delete.ts'
 import { deleteCollection } from './delete-collection.ts'
+import { fellBehind } from './fell-behind.ts'
 import { get } from './get.ts'
 import { list } from './list.ts'
 import { patch } from './patch.ts'
@@ -38,11 +40,33 @@ export type ResourceRoutes = (
 
 export function createResourceRoutes(context: ApiContext): ResourceRoutes {
   return async (request, info, warnings) => {
-    const resource = context.resources.find(info.group, info.version, info.resource)
+    const resource = await findResource(context, info, request.signal)
     if (resource === undefined || !isInPlace(resource, info)) throw noSuchPath()
+    if (resource.custom !== undefined) considerDefinition(resource.custom, info, warnings)
     const scope = scopeOf(context, request, info, resource, warnings)
     return verbOf(scope)(scope)
   }
+}
+
+/** A kind that was defined through another server a moment ago may have yet to be applied here. */
+async function findResource(
+  { resources, store }: ApiContext,
+  { group, version, resource }: RequestInfo,
+  signal: AbortSignal | undefined,
+): Promise<ServedResource | undefined> {
+  const found = resources.find(group, version, resource)
+  if (found !== undefined || !group.includes('.')) return found
+  await fellBehind(store, signal)
+  return resources.find(group, version, resource)
+}
+
+/** What the state of a custom resource's definition means for the request. */
+function considerDefinition(custom: CustomForm, info: RequestInfo, warnings: string[]): void {
+  if (custom.warning !== null) warnings.push(custom.warning)
+  if (!custom.isTerminating || info.verb !== 'create' || info.subresource !== '') return
+  const { status } = methodNotSupported(info, info.verb)
+  const message = `${info.verb} not allowed while custom resource definition is terminating`
+  throw new StatusError({ ...status, message })
 }
 
 /** Cluster-wide resources have no namespace; namespaced ones need one for everything but list and watch. */

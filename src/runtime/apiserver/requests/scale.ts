@@ -2,11 +2,14 @@
 import type { KubeResponse } from '../../../client/transport.ts'
 import { applyConfiguration } from '../../../kube/apply/apply.ts'
 import { invalid as invalidField } from '../../../kube/field-error.ts'
+import { isMap } from '../../../kube/json-map.ts'
 import { formatLabelSelector, requirementsOf } from '../../../kube/labels.ts'
 import type { KubeObject } from '../../../kube/object.ts'
-import { badRequest, invalid } from '../../../kube/status.ts'
+import { badRequest, internalError, invalid } from '../../../kube/status.ts'
+import { simplePath, valueAt } from '../../../kube/structural-schema/json-path.ts'
 import type { LabelSelector } from '../../../kube/types.ts'
 import { decodeValue } from '../storage/encoding.ts'
+import type { ServedResource } from '../storage/served-resource.ts'
 import { type AdmissionSubject, admitMutating, admitValidating } from './admit.ts'
 import { APPLY_TYPES, AppliedTracker, readConfiguration } from './apply-patch.ts'
 import { callerOf, placeUnderName } from './create.ts'
@@ -21,7 +24,6 @@ import { parseApplyOptions, parseWriteOptions } from './write-options.ts'
 import { servedObject } from './written-response.ts'
 
 interface Scalable {
-  replicas?: number
   selector?: LabelSelector | Record<string, string>
 }
 
@@ -41,11 +43,40 @@ function selectorText(object: KubeObject): string {
   return formatLabelSelector(requirementsOf(full) ?? [])
 }
 
-/** The Scale of a workload. */
-function scaleOf(object: KubeObject): Scale {
+/** Where a kind keeps what its scale says. */
+interface Paths {
+  readonly spec: readonly string[]
+  readonly status: readonly string[]
+  readonly selector: (object: KubeObject) => string
+}
+
+const workloadPaths: Paths = {
+  spec: ['spec', 'replicas'],
+  status: ['status', 'replicas'],
+  selector: selectorText,
+}
+
+function pathsOf({ custom }: ServedResource): Paths {
+  const scale = custom?.scale ?? null
+  if (scale === null) return workloadPaths
+  const selector = simplePath(scale.labelSelectorPath ?? '')
+  return {
+    spec: simplePath(scale.specReplicasPath) ?? [],
+    status: simplePath(scale.statusReplicasPath) ?? [],
+    selector: object => (selector === null ? '' : String(valueAt(object, selector) ?? '')),
+  }
+}
+
+const numberAt = (object: KubeObject, path: readonly string[]): number => {
+  const value = valueAt(object, path)
+  return typeof value === 'number' ? value : 0
+}
+
+/** The Scale of an object. */
+function scaleOf(resource: ServedResource, object: KubeObject): Scale {
+  const paths = pathsOf(resource)
   const { name = '', namespace, uid, resourceVersion, creationTimestamp } = object.metadata
-  const selector = selectorText(object)
-  const status = (object['status'] ?? {}) as Scalable
+  const selector = paths.selector(object)
   return {
     kind: 'Scale',
     apiVersion: 'autoscaling/v1',
@@ -56,15 +87,22 @@ function scaleOf(object: KubeObject): Scale {
       ...(resourceVersion === undefined ? {} : { resourceVersion }),
       ...(creationTimestamp === undefined ? {} : { creationTimestamp }),
     },
-    spec: { replicas: ((object['spec'] ?? {}) as Scalable).replicas ?? 0 },
-    status: { replicas: status.replicas ?? 0, ...(selector === '' ? {} : { selector }) },
+    spec: { replicas: numberAt(object, paths.spec) },
+    status: { replicas: numberAt(object, paths.status), ...(selector === '' ? {} : { selector }) },
   }
 }
 
 export async function getScale(scope: RequestScope): Promise<KubeResponse> {
   const { format } = negotiated(scope)
   const kv = await readEntry(scope)
-  return valueResponse(200, scaleOf(decodeValue(internalResource(scope), kv)), format)
+  const object = decodeValue(internalResource(scope), kv)
+  const { scale } = scope.resource.custom ?? { scale: null }
+  if (scale !== null && valueAt(object, pathsOf(scope.resource).spec) === undefined) {
+    throw internalError(
+      new Error(`the spec replicas field ${JSON.stringify(scale.specReplicasPath)} does not exist`),
+    )
+  }
+  return valueResponse(200, scaleOf(scope.resource, object), format)
 }
 
 export async function updateScale(scope: RequestScope): Promise<KubeResponse> {
@@ -84,7 +122,7 @@ export async function patchScale(scope: RequestScope): Promise<KubeResponse> {
     dryRun: options.dryRun,
     tracker: fieldTracker(scope, options.fieldManager),
     next(current) {
-      const patched = apply(scaleOf(current)) as KubeObject
+      const patched = apply(scaleOf(scope.resource, current)) as KubeObject
       return decodeKind(scope, patched, SCALE_KIND, SCALE_TYPE, decode) as Scale
     },
   })
@@ -108,12 +146,12 @@ async function applyScale(scope: RequestScope): Promise<KubeResponse> {
           apiVersion: scope.resource.apiVersion,
           kind: scope.resource.info.kind,
           metadata: {},
-          ...(sets ? { spec: { replicas: sent.spec.replicas } } : {}),
+          ...(sets ? placed({}, pathsOf(scope.resource).spec, sent.spec.replicas) : {}),
         },
         force: options.force,
       })
       tracker.entries = result.managedFields
-      const { replicas = 0 } = (result.object['spec'] ?? {}) as Scalable
+      const replicas = numberAt(result.object, pathsOf(scope.resource).spec)
       return { ...sent, spec: { replicas } }
     },
   })
@@ -139,16 +177,16 @@ async function change(scope: RequestScope, { dryRun, tracker, next }: ScaleChang
     isAdmitted: true,
     async change(current) {
       const scale = next(current)
-      subject = admissionOf(scope, { dryRun, object: scale, oldObject: scaleOf(current) })
+      subject = admissionOf(scope, { dryRun, object: scale, oldObject: scaleOf(scope.resource, current) })
       await admitMutating(scope.context, subject)
       return scaled(scope, current, scale)
     },
     async admitResult(result) {
       if (subject === null) return
-      await admitValidating(scope.context, { ...subject, object: scaleOf(result) })
+      await admitValidating(scope.context, { ...subject, object: scaleOf(scope.resource, result) })
     },
   })
-  return valueResponse(200, scaleOf(written.object), format)
+  return valueResponse(200, scaleOf(scope.resource, written.object), format)
 }
 
 function admissionOf(
@@ -173,5 +211,16 @@ function scaled(scope: RequestScope, current: KubeObject, scale: Scale): KubeObj
   const { resourceVersion, uid } = scale.metadata
   const metadata = { ...current.metadata, resourceVersion: resourceVersion ?? '' }
   if (uid !== undefined) metadata.uid = uid
-  return { ...current, metadata, spec: { ...(current['spec'] as object), replicas } }
+  return { ...placed(current, pathsOf(scope.resource).spec, replicas), metadata } as KubeObject
+}
+
+/** A copy with the value at the path. */
+function placed(
+  object: Readonly<Record<string, unknown>>,
+  path: readonly string[],
+  value: unknown,
+): Record<string, unknown> {
+  const [name = '', ...rest] = path
+  const inside = isMap(object[name]) ? object[name] : {}
+  return { ...object, [name]: rest.length === 0 ? value : placed(inside, rest, value) }
 }

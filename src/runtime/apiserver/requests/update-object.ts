@@ -90,10 +90,10 @@ async function freshCurrent(
   key: string,
   attempt: number,
 ): Promise<Current> {
-  let current = readCurrent(context, request.resource, key)
+  let current = await readCurrent(context, request.resource, key)
   if (current === null && attempt === 1) {
     await context.store.barrier(request.caller.signal)
-    current = readCurrent(context, request.resource, key)
+    current = await readCurrent(context, request.resource, key)
   }
   if (current === null) throw notFound(request.resource.info, request.name)
   return current

@@ -34,7 +34,7 @@ export function validateChanged(
   }
   return [
     ...errors,
-    ...(strategy.validate?.(next) ?? []),
+    ...(strategy.ratchets === true ? [] : (strategy.validate?.(next) ?? [])),
     ...(strategy.validateUpdate?.(next, previous) ?? []),
   ]
 }

@@ -11,8 +11,10 @@ import {
   resourceVersionExpired,
   resourceVersionTooLarge,
   type StatusError,
+  statusErrorFrom,
 } from '../../../kube/status.ts'
 import { type KeyValue, prefixEnd, type StoreEvent } from '../../store/store.ts'
+import { prepareEntries } from '../storage/encoding.ts'
 import type { Matcher } from '../storage/selection.ts'
 import { collectionPrefix } from '../storage/served-resource.ts'
 import { PARTIAL_API_VERSION } from '../views/partial-metadata.ts'
@@ -28,6 +30,8 @@ const BOOKMARK_INTERVAL_MS = 60_000
 /** A watch without timeoutSeconds ends after between one and two of these, as upstream. */
 const TIMEOUT_MIN_MS = 1_800_000
 const INITIAL_EVENTS_END = 'k8s.io/initial-events-end'
+/** So many events may wait for a webhook to convert them. */
+const CONVERTING_MAX = 10_000
 /** Initial events are encoded in portions of about so many bytes. */
 const PORTION_BYTES = 256 * 1024
 
@@ -86,6 +90,9 @@ interface SessionParts {
 class WatchSession {
   readonly #parts: SessionParts
   readonly #queue = new WatchQueue()
+  /** Events of custom resources wait here for a webhook, in order. */
+  #converting: Promise<void> | null = null
+  #behind = 0
 
   constructor(parts: SessionParts) {
     this.#parts = parts
@@ -121,6 +128,43 @@ class WatchSession {
   }
 
   #onEvents(events: readonly StoreEvent[]): void {
+    const preparing = this.#prepare(events)
+    if (preparing === null) this.#push(events)
+    else this.#pushAfter(preparing, events)
+  }
+
+  #pushAfter(preparing: Promise<void>, events: readonly StoreEvent[]): void {
+    this.#behind += events.length
+    if (this.#behind > CONVERTING_MAX) {
+      this.#queue.end()
+      return
+    }
+    this.#converting = preparing
+      .then(() => this.#push(events))
+      .catch(error => {
+        this.#queue.push(errorLine(statusErrorFrom(error)))
+        this.#queue.end()
+      })
+      .finally(() => {
+        this.#behind -= events.length
+        if (this.#behind === 0) this.#converting = null
+      })
+  }
+
+  /** What has to happen before the events can be shown: a webhook converts, or earlier ones are still at it. */
+  #prepare(events: readonly StoreEvent[]): Promise<void> | null {
+    const { custom } = this.#parts.scope.resource
+    if (custom === undefined) return null
+    const entries = events.flatMap(event => [
+      ...(event.type === 'put' ? [event.kv] : []),
+      ...(event.previous === null ? [] : [event.previous]),
+    ])
+    const preparing = custom.codec.prepare(entries)
+    if (this.#converting === null) return preparing
+    return this.#converting.then(() => preparing ?? undefined)
+  }
+
+  #push(events: readonly StoreEvent[]): void {
     for (const event of events) {
       const line = this.#lineOf(event)
       if (line !== null) this.#queue.push(line)
@@ -162,14 +206,17 @@ class WatchSession {
       })
     }
     if (options.allowBookmarks) schedule()
+    const gone = scope.resource.custom?.gone
     scope.signal.addEventListener('abort', end, { once: true })
+    gone?.addEventListener('abort', end, { once: true })
     this.#queue.onEnd(() => {
       close()
       timeout.cancel()
       bookmark?.cancel()
       scope.signal.removeEventListener('abort', end)
+      gone?.removeEventListener('abort', end)
     })
-    if (scope.signal.aborted) end()
+    if (scope.signal.aborted || gone?.aborted) end()
   }
 
   /** "You have seen everything up to here": an object of the watched kind with a revision only. */
@@ -197,6 +244,7 @@ class WatchSession {
   async *#stream(entries: readonly KeyValue[], after: number): AsyncGenerator<Uint8Array> {
     const { options } = this.#parts
     try {
+      await prepareEntries(this.#parts.scope.resource, entries)
       yield* this.#initialEvents(entries)
       if (options.sendInitialEvents === true && options.allowBookmarks) {
         yield this.#bookmark(after, { [INITIAL_EVENTS_END]: 'true' })

@@ -28,16 +28,22 @@ export function encodeValue(resource: ServedResource, object: KubeObject): Buffe
 
 /** The stored object in the version of `resource`, freshly parsed, with its resourceVersion. */
 export function decodeValue(resource: ServedResource, kv: KeyValue): KubeObject {
+  if (resource.custom !== undefined) return resource.custom.codec.read(kv)
   assert(kv.value[0] === FORMAT_PLAIN, 'the value has a format that this version reads')
   const object = JSON.parse(kv.value.toString('utf8', FORMAT_BYTES)) as KubeObject
   object.metadata.resourceVersion = String(kv.modRevision)
   return resource.servesStoredBytes ? object : fromStorage(resource.info, object)
 }
 
+const isServedAsStored = ({ custom, servesStoredBytes }: ServedResource, kv: KeyValue): boolean =>
+  custom === undefined ? servesStoredBytes : custom.codec.isAsStored(kv)
+
 const ITEM_HEAD = Buffer.from('{"metadata":{')
 
 /** As `servedPieces`, but without apiVersion and kind: items of a typed list are of the list's kind. */
 export function itemPieces(resource: ServedResource, kv: KeyValue): Buffer[] {
+  // Untyped lists have items that say what they are.
+  if (resource.custom !== undefined) return servedPieces(resource, kv)
   const [head, ...rest] = servedPieces(resource, kv)
   if (resource.servesStoredBytes) return [ITEM_HEAD, ...rest]
   const { apiVersion: _a, kind: _k, ...item } = JSON.parse(must(head, 'a served object').toString('utf8'))
@@ -47,11 +53,17 @@ export function itemPieces(resource: ServedResource, kv: KeyValue): Buffer[] {
 /** The pieces of the object's JSON as clients get it: parsed only if its version is not the stored one. */
 export function servedPieces(resource: ServedResource, kv: KeyValue, revision = kv.modRevision): Buffer[] {
   assert(kv.value[0] === FORMAT_PLAIN, 'the value has a format that this version reads')
-  if (!resource.servesStoredBytes) {
+  if (!isServedAsStored(resource, kv)) {
     const object = decodeValue(resource, kv)
     object.metadata.resourceVersion = String(revision)
     return [Buffer.from(JSON.stringify(object))]
   }
   const split = FORMAT_BYTES + resource.head.length
   return [resource.head, Buffer.from(`"resourceVersion":"${revision}",`, 'latin1'), kv.value.subarray(split)]
+}
+
+/** Resolves when all entries can be read: a webhook may have to convert some. */
+export async function prepareEntries(resource: ServedResource, entries: readonly KeyValue[]): Promise<void> {
+  const preparing = resource.custom?.codec.prepare(entries) ?? null
+  if (preparing !== null) await preparing
 }

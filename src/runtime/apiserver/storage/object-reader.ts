@@ -19,6 +19,8 @@ export function createObjectReader(
     const served = table.stored(group, resource)
     if (served === undefined) throw new TypeError(`no such resource: ${resource} in group "${group}"`)
     const object = decodeValue(served, kv)
+    // Another version of a definition may see other fields.
+    if (served.custom !== undefined) return object
     // Who owns which field is nobody's business here, and would stay in memory.
     delete object.metadata.managedFields
     parsed.set(kv, object)

@@ -4,6 +4,7 @@ import { type LabelRequirement, matchesLabels, parseLabelSelector } from '../../
 import type { KubeObject } from '../../../kube/object.ts'
 import { badRequest } from '../../../kube/status.ts'
 import type { KeyValue } from '../../store/store.ts'
+import type { Strategy } from '../registry/strategy.ts'
 import { decodeValue } from './encoding.ts'
 import type { ServedResource } from './served-resource.ts'
 
@@ -28,9 +29,15 @@ const NAME = 'metadata.name'
 const NAMESPACE = 'metadata.namespace'
 
 export function createSelection(): Selection {
-  const facts = new WeakMap<KeyValue, Facts>()
-  const supported = new Map<string, ReadonlySet<string> | null>()
+  /** By what looks at the entry, because versions of custom resources may see different fields. */
+  const seen = new WeakMap<Strategy, WeakMap<KeyValue, Facts>>()
+  const supported = new WeakMap<Strategy, ReadonlySet<string> | null>()
   const factsOf = (resource: ServedResource, kv: KeyValue): Facts => {
+    let facts = seen.get(resource.strategy)
+    if (facts === undefined) {
+      facts = new WeakMap()
+      seen.set(resource.strategy, facts)
+    }
     const known = facts.get(kv)
     if (known !== undefined) return known
     const object = decodeStored(resource, kv)
@@ -42,10 +49,10 @@ export function createSelection(): Selection {
     return made
   }
   const supportedOf = (resource: ServedResource): ReadonlySet<string> | null => {
-    const known = supported.get(resource.prefix)
+    const known = supported.get(resource.strategy)
     if (known !== undefined) return known
     const made = supportedFields(resource)
-    supported.set(resource.prefix, made)
+    supported.set(resource.strategy, made)
     return made
   }
   return {

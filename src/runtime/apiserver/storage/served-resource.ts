@@ -2,6 +2,7 @@
 import type { Model, ResourceInfo } from '../../../kube/model-types.ts'
 import { defaultStrategy } from '../registry/generic.ts'
 import type { Strategy } from '../registry/strategy.ts'
+import type { CustomForm } from './custom-form.ts'
 
 export interface ServedResource {
   readonly info: ResourceInfo
@@ -17,10 +18,15 @@ export interface ServedResource {
   readonly servesStoredBytes: boolean
   /** `deployments.apps`, `pods`: as errors name it. */
   readonly qualifiedName: string
+  /** Of custom resources, whose versions each are their own internal form. */
+  readonly custom?: CustomForm
 }
 
 export interface ResourceTable {
+  /** In the order of discovery. */
   readonly all: readonly ServedResource[]
+  /** Another number whenever the table has changed. */
+  readonly generation: number
   find(group: string, version: string, resource: string): ServedResource | undefined
   /** The served form whose version is the stored one. */
   stored(group: string, resource: string): ServedResource | undefined
@@ -30,11 +36,11 @@ export interface ResourceTable {
 export const apiVersionOf = (group: string, version: string): string =>
   group === '' ? version : `${group}/${version}`
 
-const storagePrefix = (group: string, resource: string): string =>
+export const storagePrefix = (group: string, resource: string): string =>
   `/registry/${group === '' ? 'core' : group}/${resource}/`
 
 /** How the stored JSON of a kind begins, behind the format byte. */
-const headOf = (apiVersion: string, kind: string): Buffer =>
+export const headOf = (apiVersion: string, kind: string): Buffer =>
   Buffer.from(`{"apiVersion":${JSON.stringify(apiVersion)},"kind":${JSON.stringify(kind)},"metadata":{`)
 
 function serve(info: ResourceInfo, strategies: ReadonlyMap<string, Strategy>): ServedResource {
@@ -74,6 +80,7 @@ export function createResourceTable(
   const groupVersions = new Set(all.map(one => one.apiVersion))
   return {
     all,
+    generation: 0,
     find: (group, version, resource) => byKey.get(`${apiVersionOf(group, version)}/${resource}`),
     stored: (group, resource) => stored.get(`${group}/${resource}`),
     hasGroupVersion: (group, version) => groupVersions.has(apiVersionOf(group, version)),

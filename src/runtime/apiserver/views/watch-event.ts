@@ -19,6 +19,21 @@ export function watchLine(type: string, pieces: readonly Buffer[]): Buffer {
   return Buffer.concat([Buffer.from(`{"type":"${type}","object":`), ...pieces, NEWLINE_END])
 }
 
+const numbers = new WeakMap<object, number>()
+let lastNumber = 0
+
+/** The same entry looks different through another version of its definition. */
+function seenThrough({ custom }: ServedResource): string {
+  if (custom === undefined) return ''
+  let number = numbers.get(custom)
+  if (number === undefined) {
+    lastNumber += 1
+    number = lastNumber
+    numbers.set(custom, number)
+  }
+  return ` ${number}`
+}
+
 export function createWatchEventEncoder(): WatchEventEncoder {
   const kept = new Map<string, Buffer>()
   let bytes = 0
@@ -32,7 +47,7 @@ export function createWatchEventEncoder(): WatchEventEncoder {
   }
   return {
     encode(resource, type, kv, revision, view) {
-      const form = `${resource.apiVersion} ${view.form} ${view.include}`
+      const form = `${resource.apiVersion} ${view.form} ${view.include}${seenThrough(resource)}`
       const id = `${type} ${form} ${revision} ${kv.modRevision} ${kv.key}`
       const known = kept.get(id)
       if (known !== undefined) return known

@@ -32,6 +32,8 @@ export interface ControllerContext {
   readonly informers: InformerSet
   /** A client as the service account of this name in kube-system; its writes carry the term. */
   readonly client: (serviceAccount: string) => KubeClient
+  /** A client as the API server itself, which may do everything; its writes carry the term, too. */
+  readonly serverClient: KubeClient
   /** Records events as this component, with the same identity. */
   readonly events: (options: { readonly component: string; readonly serviceAccount: string }) => EventRecorder
   readonly clock: Clock

@@ -1,0 +1,238 @@
+/**
+ * Validation of a value by its schema, with the paths and words of kube-apiserver. What an update leaves as it was
+ * is not looked at again (ratcheting), so that a schema may become stricter than the objects it finds.
+ */
+import { equalJson } from '../equality.ts'
+import { type FieldError, invalid, notSupported, required, tooLong, tooMany } from '../field-error.ts'
+import { isMap } from '../json-map.ts'
+import { hasFormat } from './formats.ts'
+import { compilePattern } from './pattern.ts'
+import { fieldOf, parseStructural, type SchemaJson, type Structural } from './structural.ts'
+
+/** Where nothing is to compare with: the object is new. */
+const NOTHING = Symbol('nothing')
+
+interface Place {
+  readonly path: string
+  /** What stood here before. */
+  readonly old: unknown
+}
+
+/** Problems of a whole object. `old`: the object before the update. */
+export function validateValue(schema: Structural, value: unknown, old?: unknown): FieldError[] {
+  const errors: FieldError[] = []
+  check(schema, value, { path: '', old: old === undefined ? NOTHING : old }, errors)
+  return errors
+}
+
+function check(schema: Structural, value: unknown, place: Place, errors: FieldError[]): void {
+  if (place.old !== NOTHING && equalJson(value, place.old)) return
+  if (value === null && schema.nullable) return
+  checkType(schema, value, place.path, errors)
+  checkComposites(schema, value, place, errors)
+  if (typeof value === 'string') checkText(schema.json, value, place.path, errors)
+  else if (typeof value === 'number') checkNumber(schema.json, value, place.path, errors)
+  else if (Array.isArray(value)) checkItems(schema, value, place, errors)
+  if (schema.json['enum'] !== undefined) checkEnum(schema.json['enum'], value, place.path, errors)
+  if (isMap(value)) checkFields(schema, value, place, errors)
+}
+
+function typeOf(value: unknown): string {
+  if (value === null || value === undefined) return 'null'
+  if (Array.isArray(value)) return 'array'
+  if (typeof value === 'number') return Number.isInteger(value) ? 'integer' : 'number'
+  return typeof value
+}
+
+function checkType(schema: Structural, value: unknown, path: string, errors: FieldError[]): void {
+  const wanted = schema.isIntOrString ? ['integer', 'string'] : schema.type === '' ? [] : [schema.type]
+  if (wanted.length === 0) return
+  const found = typeOf(value)
+  if (wanted.includes(found) || (found === 'integer' && wanted.includes('number'))) return
+  errors.push({
+    type: 'FieldValueTypeInvalid',
+    field: path,
+    message: `Invalid value: ${JSON.stringify(found)}: ${path} in body must be of type ${wanted.join(',')}: ${JSON.stringify(found)}`,
+  })
+}
+
+const numberOf = (value: unknown): number | null => (typeof value === 'number' ? value : null)
+
+function checkText(json: SchemaJson, value: string, path: string, errors: FieldError[]): void {
+  const length = [...value].length
+  const most = numberOf(json['maxLength'])
+  const least = numberOf(json['minLength'])
+  if (most !== null && length > most) errors.push(tooLong(path, most))
+  if (least !== null && length < least) {
+    errors.push(invalid(path, value, `${path} in body should be at least ${least} chars long`))
+  }
+  const { pattern, format } = json
+  if (typeof pattern === 'string' && pattern !== '' && compilePattern(pattern)?.(value) === false) {
+    errors.push(invalid(path, value, `${path} in body should match '${pattern}'`))
+  }
+  if (typeof format === 'string' && !hasFormat(value, format)) {
+    errors.push({
+      type: 'FieldValueTypeInvalid',
+      field: path,
+      message: invalid(path, value, `${path} in body must be of type ${format}: ${JSON.stringify(value)}`)
+        .message,
+    })
+  }
+}
+
+const TOLERANCE = 1e-9
+
+function checkNumber(json: SchemaJson, value: number, path: string, errors: FieldError[]): void {
+  const least = numberOf(json['minimum'])
+  const most = numberOf(json['maximum'])
+  const step = numberOf(json['multipleOf'])
+  const fail = (what: string) => errors.push(invalid(path, value, `${path} in body should be ${what}`))
+  if (step !== null && step > 0) {
+    const times = value / step
+    if (Math.abs(times - Math.round(times)) > TOLERANCE) fail(`a multiple of ${step}`)
+  }
+  if (most !== null) {
+    if (json['exclusiveMaximum'] === true) {
+      if (value >= most) fail(`less than ${most}`)
+    } else if (value > most) fail(`less than or equal to ${most}`)
+  }
+  if (least === null) return
+  if (json['exclusiveMinimum'] === true) {
+    if (value <= least) fail(`greater than ${least}`)
+  } else if (value < least) fail(`greater than or equal to ${least}`)
+}
+
+function checkEnum(values: unknown, value: unknown, path: string, errors: FieldError[]): void {
+  if (!Array.isArray(values) || values.some(one => equalJson(one, value))) return
+  const texts = values.map(one => (typeof one === 'string' ? one : JSON.stringify(one)))
+  errors.push(notSupported(path, value, texts))
+}
+
+function checkItems(schema: Structural, items: readonly unknown[], place: Place, errors: FieldError[]): void {
+  const { path } = place
+  const least = numberOf(schema.json['minItems'])
+  const most = numberOf(schema.json['maxItems'])
+  if (least !== null && items.length < least) {
+    errors.push(invalid(path, items.length, `${path} in body should have at least ${least} items`))
+  }
+  if (most !== null && items.length > most) errors.push(tooMany(path, items.length, most))
+  if (schema.json['uniqueItems'] === true && hasTwice(items)) {
+    errors.push(invalid(path, '', `${path} in body shouldn't contain duplicates`))
+  }
+  if (schema.items === null) return
+  for (const [index, item] of items.entries()) {
+    const old = oldItem(schema, item, place.old)
+    check(schema.items, item, { path: `${path}[${index}]`, old }, errors)
+  }
+}
+
+const hasTwice = (items: readonly unknown[]): boolean =>
+  items.some((item, index) => items.findIndex(other => equalJson(other, item)) < index)
+
+/** Items of a list that is a map are known by their keys; those of others have no past. */
+function oldItem(schema: Structural, item: unknown, old: unknown): unknown {
+  if (schema.listType !== 'map' || !Array.isArray(old) || !isMap(item)) return NOTHING
+  const isSame = (other: unknown) =>
+    isMap(other) && schema.listMapKeys.every(key => equalJson(other[key], item[key]))
+  const found = old.filter(isSame)
+  return found.length === 1 ? found[0] : NOTHING
+}
+
+function checkFields(
+  schema: Structural,
+  value: Record<string, unknown>,
+  place: Place,
+  errors: FieldError[],
+): void {
+  const { path } = place
+  const count = Object.keys(value).length
+  const least = numberOf(schema.json['minProperties'])
+  const most = numberOf(schema.json['maxProperties'])
+  if (least !== null && count < least) {
+    errors.push(invalid(path, count, `${path} in body should have at least ${least} properties`))
+  }
+  if (most !== null && count > most) errors.push(tooMany(path, count, most))
+  const inside = (name: string): string => (path === '' ? name : `${path}.${name}`)
+  for (const name of requiredOf(schema.json)) {
+    if (!Object.hasOwn(value, name)) errors.push(required(inside(name)))
+  }
+  for (const name of Object.keys(value)) {
+    const field = fieldOf(schema, name)
+    if (field !== null)
+      check(field, value[name], { path: inside(name), old: oldField(place.old, name) }, errors)
+    else if (schema.additional === false) {
+      errors.push(invalid(path, '', `${inside(name)} in body is a forbidden property`))
+    }
+  }
+}
+
+const requiredOf = (json: SchemaJson): readonly string[] =>
+  Array.isArray(json['required']) ? (json['required'] as string[]) : []
+
+const oldField = (old: unknown, name: string): unknown =>
+  isMap(old) && Object.hasOwn(old, name) ? old[name] : NOTHING
+
+const parsed = new WeakMap<object, Structural>()
+
+/** The schemas inside a composite, each read once. */
+function schemasOf(value: unknown): readonly Structural[] {
+  const list = Array.isArray(value) ? value : []
+  return list.map(json => {
+    const known = parsed.get(json)
+    if (known !== undefined) return known
+    const made = parseStructural(json)
+    parsed.set(json, made)
+    return made
+  })
+}
+
+function problemsIn(schema: Structural, value: unknown, path: string): FieldError[] {
+  const errors: FieldError[] = []
+  check(schema, value, { path, old: NOTHING }, errors)
+  return errors
+}
+
+/** Problems of composites have no place of their own in upstream's answer. */
+const ofNoField = (detail: string): FieldError => invalid('<nil>', '', detail)
+
+function checkComposites(schema: Structural, value: unknown, { path }: Place, errors: FieldError[]): void {
+  const { allOf, anyOf, oneOf, not } = schema.json
+  const quoted = JSON.stringify(path)
+  if (anyOf !== undefined) {
+    const results = schemasOf(anyOf).map(one => problemsIn(one, value, path))
+    if (results.length > 0 && results.every(one => one.length > 0)) {
+      errors.push(ofNoField(`${quoted} must validate at least one schema (anyOf)`), ...fewest(results))
+    }
+  }
+  if (oneOf !== undefined) {
+    const results = schemasOf(oneOf).map(one => problemsIn(one, value, path))
+    const valid = results.filter(one => one.length === 0).length
+    if (results.length > 0 && valid !== 1) {
+      const found = valid === 0 ? 'Found none valid' : `Found ${valid} valid alternatives`
+      errors.push(ofNoField(`${quoted} must validate one and only one schema (oneOf). ${found}`))
+      if (valid === 0) errors.push(...fewest(results))
+    }
+  }
+  if (allOf !== undefined) {
+    const results = schemasOf(allOf).map(one => problemsIn(one, value, path))
+    const failed = results.filter(one => one.length > 0)
+    errors.push(...failed.flat())
+    if (failed.length > 0) {
+      const none = failed.length === results.length ? '. None validated' : ''
+      errors.push(ofNoField(`${quoted} must validate all the schemas (allOf)${none}`))
+    }
+  }
+  if (not !== undefined) {
+    const [inner] = schemasOf([not])
+    if (inner !== undefined && problemsIn(inner, value, path).length === 0) {
+      errors.push(ofNoField(`${quoted} must not validate the schema (not)`))
+    }
+  }
+}
+
+/** Of several attempts, the problems of the one that came closest. */
+function fewest(results: readonly FieldError[][]): readonly FieldError[] {
+  let best: readonly FieldError[] = results[0] ?? []
+  for (const one of results) if (one.length < best.length) best = one
+  return best
+}
