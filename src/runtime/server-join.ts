@@ -9,12 +9,8 @@ import type { Node } from '../kube/types.ts'
 import type { ApiServer } from './apiserver/apiserver.ts'
 import { addNode } from './join/add-node.ts'
 import type { NodeDirectory } from './join/attempts.ts'
-import {
-  createJoinServer,
-  type JoinServer,
-  type PeerRoute,
-  type ServerCredentials,
-} from './join/join-server.ts'
+import { createJoinServer, type JoinServer } from './join/join-server.ts'
+import { PeerListener, type PeerRoute, type ServerCredentials } from './join/peer-listener.ts'
 import type { NodeAddresses } from './join/renewals.ts'
 import { createTokenKeeper } from './join/token-keeper.ts'
 import { MEMBER_PATH } from './members/member-answer.ts'
@@ -94,6 +90,23 @@ export function buildJoin(needs: JoinNeeds): Join {
         request,
       ),
   }
+}
+
+/**
+ * Before a server knows its cluster's state, which it may get only from those that wait for its answer: what becomes
+ * of a restore. Its place is taken by the listener of `buildJoin`.
+ */
+export function buildEarlyListener(
+  { config, log }: Pick<Shared, 'config' | 'log'>,
+  live: LiveCertificates<Pki>,
+  routes: readonly PeerRoute[],
+): PeerListener {
+  return new PeerListener({
+    listen: { host: config.bindAddress, port: config.ports.join },
+    credentials: serverCredentials(live.current),
+    peerRoutes: routes,
+    log: log.child({ component: 'join' }),
+  })
 }
 
 function followCertificates(listener: JoinServer, live: LiveCertificates<Pki>): Component {

@@ -31,7 +31,7 @@ import { buildAdmin, type RunningParts } from './server-admin.ts'
 import { type Api, buildApi, type Shared } from './server-api.ts'
 import { buildCertificates, loadCertificates } from './server-certificates.ts'
 import { buildDatastore, type Datastore } from './server-datastore.ts'
-import { buildJoin } from './server-join.ts'
+import { buildEarlyListener, buildJoin } from './server-join.ts'
 import { leaderDutiesOf } from './server-leader.ts'
 import { buildMembers, type Members, peerCredentialsOf } from './server-members.ts'
 import { buildNode, kubeletCertificates, serverNodeParts } from './server-node.ts'
@@ -122,7 +122,7 @@ async function startOn(store: RaftStore, live: LiveCertificates<Pki>, parts: Ser
   await restoreWatch.start(parts.signal)
   let listener: Component | null = null
   try {
-    if (!hasClusterConfig(store)) await waitUntilCaughtUp(store, parts)
+    if (!hasClusterConfig(store)) await waitForFirstState(store, live, parts)
     const built = await buildNodeParts(store, live, { datastore, members }, parts)
     // What other servers ask is answered without a leader too.
     listener = built.listener
@@ -150,6 +150,21 @@ async function startOn(store: RaftStore, live: LiveCertificates<Pki>, parts: Ser
       await admin.stop()
       await store.close()
     },
+  }
+}
+
+/** Whoever is to send it may wait until this server has said that it has left an earlier generation. */
+async function waitForFirstState(
+  store: RaftStore,
+  live: LiveCertificates<Pki>,
+  parts: ServerParts,
+): Promise<void> {
+  const listener = buildEarlyListener(parts, live, restoreRoutes(parts))
+  await listener.start()
+  try {
+    await waitUntilCaughtUp(store, parts)
+  } finally {
+    await listener.stop()
   }
 }
 

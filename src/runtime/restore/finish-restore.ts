@@ -23,6 +23,8 @@ const ASK_MS_MAX = 5_000
 const PAUSE_MS = 100
 /** Who can be reached gets so long to end its daemon. */
 const GRACE_MS = 15_000
+/** A daemon that was told ends within this; a machine that is silent for longer is off. */
+const SILENT_MS = 30_000
 
 /** False when there was nothing to finish. After an error it can be called again. */
 export async function finishRestore(parts: FinishParts): Promise<boolean> {
@@ -41,18 +43,12 @@ async function untilOldCannotServe(
   newClusterId: string,
   { others, voters }: RestoreJournal,
 ): Promise<void> {
-  const { clock, calls, log } = parts
+  const { clock, log } = parts
   const begun = clock.monotonic()
-  const states = new Map<number, Leaving>()
-  const left = ({ id }: ServerToTell) => states.get(id) === 'left'
+  const leaving = others.map(server => new LeavingServer(parts, server, newClusterId))
   for (;;) {
-    const staying = others.filter(other => !left(other))
-    await Promise.all(
-      staying.map(async other =>
-        states.set(other.id, await tell(calls, other, newClusterId, states.get(other.id))),
-      ),
-    )
-    const rest = others.filter(other => !left(other))
+    await Promise.all(leaving.map(server => server.tell()))
+    const rest = leaving.filter(({ hasLeft }) => !hasLeft).map(({ server }) => server)
     if (rest.length === 0) return
     const waitedMs = clock.monotonic() - begun
     const canServe = rest.filter(({ id }) => voters.includes(id)).length >= quorumOf(voters)
@@ -66,21 +62,39 @@ async function untilOldCannotServe(
   }
 }
 
-/** `told`: its journal is on disk; once it cannot be reached any more, its daemon has ended. */
-type Leaving = 'told' | 'left' | undefined
+/** A server of the old generation. Once it has answered, its journal is on its disk, and its daemon ends. */
+class LeavingServer {
+  readonly server: ServerToTell
+  hasLeft = false
+  readonly #parts: FinishParts
+  readonly #newClusterId: string
+  #toldAt: number | null = null
 
-async function tell(
-  calls: ServerCalls,
-  { joinAddress }: ServerToTell,
-  newClusterId: string,
-  before: Leaving,
-): Promise<Leaving> {
-  try {
-    const answer = (await calls.post(joinAddress, COMMIT_PATH, { newClusterId }, ASK_MS_MAX)) as CommitAnswer
-    return answer.left ? 'left' : 'told'
-  } catch (error) {
-    const isGone = error instanceof Mk8sError && error.code === 'api/unreachable'
-    return before === 'told' && isGone ? 'left' : before
+  constructor(parts: FinishParts, server: ServerToTell, newClusterId: string) {
+    this.server = server
+    this.#parts = parts
+    this.#newClusterId = newClusterId
+  }
+
+  async tell(): Promise<void> {
+    if (this.hasLeft) return
+    const { calls, clock } = this.#parts
+    const body = { newClusterId: this.#newClusterId }
+    try {
+      const answer = (await calls.post(
+        this.server.joinAddress,
+        COMMIT_PATH,
+        body,
+        ASK_MS_MAX,
+      )) as CommitAnswer
+      this.hasLeft = answer.left
+      this.#toldAt = clock.monotonic()
+    } catch (error) {
+      if (this.#toldAt === null) return
+      // Nobody listens there any more; or nothing comes back for longer than a daemon takes to end.
+      const isGone = error instanceof Mk8sError && error.code === 'api/unreachable'
+      this.hasLeft = isGone || clock.monotonic() - this.#toldAt >= SILENT_MS
+    }
   }
 }
 

@@ -4,7 +4,7 @@ import { Mk8sError } from '../../base/errors.ts'
 import type { Log } from '../../base/log.ts'
 import type { Random } from '../../base/random.ts'
 import type { NodeConfig } from '../../config/node-config.ts'
-import type { PeerRoute } from '../join/join-server.ts'
+import type { PeerRoute } from '../join/peer-listener.ts'
 import { abortPrepared, commitPrepared, decisionHere, prepareToFollow } from './prepared.ts'
 import {
   ABORT_PATH,

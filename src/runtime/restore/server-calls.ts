@@ -16,7 +16,7 @@ export interface ServerCalls {
   post(address: MemberAddress, path: string, body: object, limitMs: number): Promise<unknown>
 }
 
-/** With the certificates in the node's directory, read each time. Rejects with `api/unreachable`, or as the other side says. */
+/** With the certificates in the node's directory, read each time. Rejects with `api/unreachable`, `timeout`, or as the other side says. */
 export function createServerCalls(dataDir: string): ServerCalls {
   const call = async (address: MemberAddress, parts: CallParts): Promise<unknown> => {
     const { authorities, leaves } = await loadPki(nodePaths(dataDir).pki)
@@ -80,7 +80,7 @@ async function readBody(body: Uint8Array | AsyncIterable<Uint8Array>): Promise<s
 }
 
 const silent = (limitMs: number): Mk8sError =>
-  new Mk8sError('api/unreachable', 'the server does not answer', { why: `not within ${limitMs / 1000} s` })
+  new Mk8sError('timeout', 'the server does not answer', { why: `not within ${limitMs / 1000} s` })
 
 function refusalIn(answer: unknown, status: number): Mk8sError {
   const error = isMap(answer) && isMap(answer['error']) ? answer['error'] : {}

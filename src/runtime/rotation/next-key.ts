@@ -5,7 +5,7 @@
 import { bracketed } from '../../base/bracketed.ts'
 import { Mk8sError, messageOf } from '../../base/errors.ts'
 import { HttpsTransport } from '../../client/https-transport.ts'
-import type { PeerRoute } from '../join/join-server.ts'
+import type { PeerRoute } from '../join/peer-listener.ts'
 import type { MemberCredentials } from '../members/member-client.ts'
 import type { MemberAddress } from '../members/member-record.ts'
 import { API_SERVER_CLIENT } from '../pki/authorities.ts'
