@@ -34,7 +34,7 @@ builder.get_ring().save(path)
 
 export const SWIFT_REGION = 'eu-test-1'
 export const SWIFT_ACCESS_KEY = 'test:writer'
-export const SWIFT_SECRET_KEY = 'a secret with / and + in it'
+export const SWIFT_SECRET_KEY = 'a/secret+with=odd&characters'
 /** The smallest part of an upload but the last, far below Amazon's 5 MiB so that tests need few bytes. */
 export const SWIFT_PART_BYTES_MIN = 64 * 1024
 /** How many keys one list brings. */
@@ -186,7 +186,7 @@ const proxyConfig = (port: number, directory: string, { tls, domain }: SwiftOpti
   ...common(port, directory),
   ...(tls === undefined ? [] : [`cert_file = ${tls.certificate}`, `key_file = ${tls.key}`]),
   '[pipeline:main]',
-  'pipeline = catch_errors listing_formats s3api tempauth bulk slo proxy-server',
+  'pipeline = catch_errors cache listing_formats s3api tempauth bulk slo proxy-server',
   '[app:proxy-server]',
   'use = egg:swift#proxy',
   'account_autocreate = true',
@@ -198,6 +198,10 @@ const proxyConfig = (port: number, directory: string, { tls, domain }: SwiftOpti
   `min_segment_size = ${SWIFT_PART_BYTES_MIN}`,
   `max_bucket_listing = ${SWIFT_LIST_MAX}`,
   ...(domain === undefined ? [] : [`storage_domain = ${domain}`]),
+  // The users' filter wants to see a cache, and goes on without one that answers.
+  '[filter:cache]',
+  'use = egg:swift#memcache',
+  'memcache_servers = 127.0.0.1:1',
   '[filter:tempauth]',
   'use = egg:swift#tempauth',
   `user_${SWIFT_ACCESS_KEY.replace(':', '_')} = ${SWIFT_SECRET_KEY} .admin`,

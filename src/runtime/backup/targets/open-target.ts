@@ -2,6 +2,8 @@
 import { Mk8sError } from '../../../base/errors.ts'
 import { openDirectory } from './directory-target.ts'
 import { openS3 } from './s3/s3-target.ts'
+import { openRsync } from './ssh/rsync-target.ts'
+import { openSsh } from './ssh/ssh-target.ts'
 import type { BackupTarget, TargetCredentials, TargetParts } from './target.ts'
 
 type Opener = (url: URL, credentials: TargetCredentials, parts: TargetParts) => BackupTarget
@@ -9,6 +11,8 @@ type Opener = (url: URL, credentials: TargetCredentials, parts: TargetParts) => 
 const openers: Readonly<Record<string, Opener>> = {
   file: openDirectory,
   s3: openS3,
+  ssh: openSsh,
+  rsync: openRsync,
 }
 
 /**

@@ -18,6 +18,9 @@ const MESSAGE_LENGTH_MAX = 300
 const RETRIED_STATUSES = new Set([429, 500, 502, 503, 504])
 /** Refusals that pass although their status does not say so. */
 const RETRIED_CODES = new Set([
+  // Damaged on the way.
+  'XAmzContentSHA256Mismatch',
+
   'RequestTimeout',
   'SlowDown',
   'InternalError',
@@ -35,6 +38,7 @@ interface Words {
 }
 
 const KEY_HINT = 'correct access-key-id and secret-access-key in the Secret'
+const DAMAGED = { why: 'what arrived is not what was sent', hint: 'look at the network in between' }
 const known: Readonly<Record<string, Words>> = {
   AccessDenied: { why: 'the access key may not do that', hint: `allow it ${RIGHTS}` },
   AllAccessDisabled: { why: 'the bucket has been disabled', hint: 'ask whoever runs the S3 service' },
@@ -55,6 +59,8 @@ const known: Readonly<Record<string, Words>> = {
   QuotaExceeded: { why: 'the quota is used up', hint: 'make room there, or keep fewer backups' },
   InsufficientStorage: { why: 'the disk there is full', hint: 'make room there, or keep fewer backups' },
   EntityTooLarge: { why: 'an upload may not be that large there', hint: 'use another target' },
+  BadDigest: DAMAGED,
+  XAmzContentSHA256Mismatch: DAMAGED,
   InvalidObjectState: { why: 'the file is in an archive', hint: 'restore it from the archive first' },
 }
 
