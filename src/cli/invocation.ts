@@ -20,6 +20,9 @@ const GLOBAL_SWITCHES = ['--json', '--debug']
 const HELP = ['--help', '-h']
 const VERSION = ['--version', '-v']
 
+/** Of a command's name. */
+const WORDS_MAX = 3
+
 /** Commands that get everything behind their name untouched. */
 const UNTOUCHED = ['kubectl', 'helm']
 
@@ -27,18 +30,17 @@ export function readInvocation(argv: readonly string[], ids: readonly string[]):
   const { global, rest, dataDir } = takeGlobals(argv)
   const asksHelp = rest[0] === 'help' || HELP.includes(rest[0] ?? '')
   const words = asksHelp ? rest.slice(1) : rest
-  const [first = '', second = ''] = words
-  const pair = `${first}:${second}`
-  const isPair = ids.includes(pair)
-  const isTopic = !isPair && ids.some(id => id.startsWith(`${first}:`))
-  const id = isPair ? pair : first
-  const behind = words.slice(isPair ? 2 : first === '' ? 0 : 1)
+  const [first = ''] = words
+  const taken = wordsOfCommand(words, ids)
+  const id = words.slice(0, taken).join(':')
+  const isTopic = !ids.includes(id) && ids.some(each => each.startsWith(`${id}:`))
+  const behind = words.slice(taken)
   const untouched = UNTOUCHED.includes(id)
   const own = untouched ? [] : beforeDashes(behind)
   return {
     id,
     known: ids.includes(id) || isTopic,
-    typed: isPair ? `${first} ${second}` : first,
+    typed: words.slice(0, taken).join(' '),
     args: untouched ? behind : [...global, ...behind],
     dataDir,
     wantsHelp: asksHelp || isTopic || own.some(word => HELP.includes(word)),
@@ -46,6 +48,15 @@ export function readInvocation(argv: readonly string[], ids: readonly string[]):
     json: [...global, ...own].includes('--json') || isJsonFormat(own),
     debug: [...global, ...own].includes('--debug'),
   }
+}
+
+/** How many words name a command, or else a topic: as many as can be; the first one in any case. */
+function wordsOfCommand(words: readonly string[], ids: readonly string[]): number {
+  const counts = [WORDS_MAX, 2, 1].filter(count => count <= words.length)
+  const named = (count: number) => words.slice(0, count).join(':')
+  const command = counts.find(count => ids.includes(named(count)))
+  const topic = counts.find(count => ids.some(id => id.startsWith(`${named(count)}:`)))
+  return command ?? topic ?? Math.min(1, words.length)
 }
 
 function takeGlobals(argv: readonly string[]): {

@@ -24,7 +24,8 @@ const pjson = {
     dirname: NAME,
     topicSeparator: ' ',
     topics: {
-      backup: { description: 'What can be done with a backup, without a cluster.' },
+      backup: { description: 'Look into backups, and have them made by schedule.' },
+      'backup:schedule': { description: 'Backups that are made by themselves.' },
       images: { description: 'Images of containers on this node.' },
       options: { description: 'What can be configured.' },
       datastore: { description: 'Look at and tend the replicated datastore.' },

@@ -8,6 +8,7 @@ import {
   reasonsNotReady,
 } from '../client/node-status.ts'
 import { renderYaml } from '../kube/yaml.ts'
+import { backupDocument, backupLines, shortBackupLines } from './backup-schedules-view.ts'
 import type { Paint } from './report-error.ts'
 
 /** Problems shown to people; JSON and YAML have all. */
@@ -44,6 +45,7 @@ function renderPretty(status: NodeStatus, paint: Paint): string {
     `runtime: ${runtime.name} (${runtime.why})`,
     ...(datastore === null ? [WORKER_LINE] : datastoreLines(datastore, paint)),
     ...problemLines(status, paint),
+    ...backupLines(status.backups, paint),
     'addons:',
     ...addonLines(addons, true),
     ...addonLines(addons, false),
@@ -146,7 +148,8 @@ function renderShort(status: NodeStatus): string {
   const addons = status.addons.map(
     ({ repository, name, enabled }) => `${repository}/${name}: ${enabled ? 'enabled' : 'disabled'}`,
   )
-  return lines([`mk8s is running${status.ready ? '' : ' but not ready'}`, ...addons])
+  const head = `mk8s is running${status.ready ? '' : ' but not ready'}`
+  return lines([head, ...addons, ...shortBackupLines(status.backups)])
 }
 
 /** MicroK8s' keys, so that what parses its output parses ours; our own stand behind them. */
@@ -160,6 +163,7 @@ function microk8sDocument(status: NodeStatus): object {
     runtime: { ...runtime },
     components: components.map(component => ({ ...component })),
     problems: status.problems.map(problem => ({ ...problem })),
+    backups: status.backups.map(backupDocument),
   }
 }
 

@@ -52,28 +52,33 @@ export function createAdminClient(socketPath: string): AdminClient {
     async status({ waitReadyMs = 0, answerMs = ANSWER_MS_MAX } = {}) {
       const query = waitReadyMs > 0 ? `?wait=ready&timeout=${Math.ceil(waitReadyMs)}` : ''
       const path = `/v1/status${query}`
-      const answer = (await ask(socketPath, 'GET', path, waitReadyMs + answerMs)) as NodeStatus
-      // A daemon from before an upgrade does not know of problems yet.
-      return { ...answer, problems: answer.problems ?? [] }
+      const answer = (await askAdmin(socketPath, 'GET', path, waitReadyMs + answerMs)) as NodeStatus
+      // A daemon from before an upgrade does not know of them yet.
+      return { ...answer, problems: answer.problems ?? [], backups: answer.backups ?? [] }
     },
     async stop({ workloads, timeoutMs }) {
-      await ask(socketPath, 'POST', `/v1/stop?workloads=${workloads}`, timeoutMs)
+      await askAdmin(socketPath, 'POST', `/v1/stop?workloads=${workloads}`, timeoutMs)
     },
     async datastore() {
-      return (await ask(socketPath, 'GET', '/v1/datastore', ANSWER_MS_MAX)) as DatastoreDetails
+      return (await askAdmin(socketPath, 'GET', '/v1/datastore', ANSWER_MS_MAX)) as DatastoreDetails
     },
     async checkDatastore() {
-      return (await ask(socketPath, 'POST', '/v1/datastore/check', CHECK_MS_MAX)) as DatastoreCheck
+      return (await askAdmin(socketPath, 'POST', '/v1/datastore/check', CHECK_MS_MAX)) as DatastoreCheck
     },
     async defragmentDatastore() {
       const path = '/v1/datastore/defrag'
-      return (await ask(socketPath, 'POST', path, CHECK_MS_MAX)) as DatastoreDefragmentation
+      return (await askAdmin(socketPath, 'POST', path, CHECK_MS_MAX)) as DatastoreDefragmentation
     },
     async compactDatastore() {
-      return (await ask(socketPath, 'POST', '/v1/datastore/compact', ANSWER_MS_MAX)) as DatastoreCompaction
+      return (await askAdmin(
+        socketPath,
+        'POST',
+        '/v1/datastore/compact',
+        ANSWER_MS_MAX,
+      )) as DatastoreCompaction
     },
     async copyDatastore() {
-      return (await ask(socketPath, 'POST', '/v1/backup', CHECK_MS_MAX)) as DatastoreCopy
+      return (await askAdmin(socketPath, 'POST', '/v1/backup', CHECK_MS_MAX)) as DatastoreCopy
     },
     async removeNode({ name, force, drainMs }) {
       const query = new URLSearchParams({
@@ -82,31 +87,32 @@ export function createAdminClient(socketPath: string): AdminClient {
         ...(name && { name }),
       })
       const path = `/v1/remove-node?${query}`
-      return (await ask(socketPath, 'POST', path, drainMs + REMOVAL_MS_MAX)) as RemovalOutcome
+      return (await askAdmin(socketPath, 'POST', path, drainMs + REMOVAL_MS_MAX)) as RemovalOutcome
     },
     async renewCertificates(names) {
       const query = new URLSearchParams(names.map(name => ['name', name]))
-      const answer = await ask(socketPath, 'POST', `/v1/certificates/renew?${query}`, RENEWAL_MS_MAX)
+      const answer = await askAdmin(socketPath, 'POST', `/v1/certificates/renew?${query}`, RENEWAL_MS_MAX)
       return (answer as { renewed: readonly string[] }).renewed
     },
     async authorityRotation() {
-      const answer = await ask(socketPath, 'GET', '/v1/certificates/authority', ANSWER_MS_MAX)
+      const answer = await askAdmin(socketPath, 'GET', '/v1/certificates/authority', ANSWER_MS_MAX)
       return (answer as { rotation: AuthorityRotationStatus | null }).rotation
     },
     async replaceAuthority() {
-      await ask(socketPath, 'POST', '/v1/certificates/authority', RENEWAL_MS_MAX)
+      await askAdmin(socketPath, 'POST', '/v1/certificates/authority', RENEWAL_MS_MAX)
     },
     async dropEarlierAuthority() {
-      const answer = await ask(socketPath, 'POST', '/v1/certificates/drop-earlier', RENEWAL_MS_MAX)
+      const answer = await askAdmin(socketPath, 'POST', '/v1/certificates/drop-earlier', RENEWAL_MS_MAX)
       return (answer as { dropped: boolean }).dropped
     },
     async addNode(request) {
-      return (await ask(socketPath, 'POST', '/v1/join-tokens', ANSWER_MS_MAX, request)) as AddNodeAnswer
+      return (await askAdmin(socketPath, 'POST', '/v1/join-tokens', ANSWER_MS_MAX, request)) as AddNodeAnswer
     },
   }
 }
 
-function ask(
+/** Asks for a path, and returns its answer. */
+export function askAdmin(
   socketPath: string,
   method: string,
   path: string,

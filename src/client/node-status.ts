@@ -1,4 +1,5 @@
 /** What a node says about itself over the admin socket: the answer to `mk8s status`, as JSON. */
+import type { BackupScheduleStatus } from './backup-schedules.ts'
 
 export interface ComponentHealth {
   readonly name: string
@@ -97,6 +98,8 @@ export interface NodeStatus {
   readonly runtime: { readonly name: string; readonly why: string }
   /** Components, nodes and pods that are not well; empty in the answers in between while one waits. */
   readonly problems: readonly Problem[]
+  /** Of the cluster; empty on a worker, and while the node waits for its cluster. */
+  readonly backups: readonly BackupScheduleStatus[]
 }
 
 /** What is wrong with a node that is not ready, one reason per line; empty when all is well. */

@@ -68,6 +68,42 @@ export async function runProgram(
   })
 }
 
+export interface HeldProgramOptions {
+  /** Handed to its standard input, which then stays open for as long as this process lives. */
+  readonly line: string
+  /** It is killed after this time. */
+  readonly timeoutMs: number
+  readonly signal: AbortSignal
+}
+
+/** How long a held program may take to clean up when it is told to end. */
+const HELD_END_MS = 5_000
+
+/**
+ * Runs a program of our own that ends as soon as its standard input does, so that it never outlives this process,
+ * however that ends. Returns whatever its exit code is; when `signal` is aborted, throws once the program has ended.
+ */
+export async function runHeldProgram(
+  name: string,
+  args: readonly string[],
+  { line, timeoutMs, signal }: HeldProgramOptions,
+): Promise<ProgramResult> {
+  const running = execa(name, [...args], {
+    reject: false,
+    stdin: 'pipe',
+    timeout: timeoutMs,
+    forceKillAfterDelay: HELD_END_MS,
+    maxBuffer: PROGRAM_OUTPUT_BYTES_MAX,
+    cancelSignal: signal,
+  })
+  // One that ends at once does not read it; its exit code tells.
+  running.stdin.on('error', () => {})
+  running.stdin.write(`${line}\n`)
+  const { stdout, stderr, exitCode = 137, timedOut } = await running
+  signal.throwIfAborted()
+  return { stdout, stderr, exitCode, timedOut }
+}
+
 function whyFailed(
   result: { timedOut: boolean; exitCode?: number; signal?: string; stderr: string },
   timeout: number,

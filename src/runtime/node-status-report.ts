@@ -1,5 +1,6 @@
 /** Puts together what `mk8s status` shows, from what the parts say of themselves. Pure. */
 import type { Health } from '../base/component.ts'
+import type { BackupScheduleStatus } from '../client/backup-schedules.ts'
 import type { ComponentHealth, DatastoreStatus, NodeStatus, Problem } from '../client/node-status.ts'
 import type { NodeConfig } from '../config/node-config.ts'
 import { GIT_VERSION, MK8S_VERSION } from '../config/version.ts'
@@ -19,6 +20,7 @@ export interface NodeStatusFacts {
   readonly unknown?: string
   /** Of the cluster's nodes and pods. */
   readonly problems: readonly Problem[]
+  readonly backups?: readonly BackupScheduleStatus[]
 }
 
 interface NodeCondition {
@@ -55,6 +57,7 @@ export function reportNodeStatus(facts: NodeStatusFacts): NodeStatus {
     addons: [],
     runtime: { name: config.runtime, why: config.runtimeReason },
     problems: [...components.flatMap(componentProblems), ...facts.problems],
+    backups: facts.backups ?? [],
   }
 }
 

@@ -11,10 +11,12 @@ import { ADMIN_GROUP, groupId } from '../host/groups.ts'
 import { nodePaths } from '../host/node-files.ts'
 import type { Node, Pod } from '../kube/types.ts'
 import { createAdminServer, type DatastoreHandlers } from './admin/admin.ts'
+import { scheduleProblems } from './backup/schedule/describe-schedules.ts'
 import { findProblems } from './cluster-problems.ts'
 import type { MemberStatus } from './members/member-status.ts'
 import { reportNodeStatus } from './node-status-report.ts'
 import type { Api } from './server-api.ts'
+import type { Backups } from './server-backups.ts'
 import type { ServerCertificates } from './server-certificates.ts'
 import type { Rotation } from './server-rotation.ts'
 import type { Supervisor } from './supervisor/supervisor.ts'
@@ -25,6 +27,7 @@ export interface RunningParts {
   readonly api: Api
   readonly certificates: ServerCertificates
   readonly rotation: Rotation
+  readonly backups: Backups
   readonly stopWorkloads: () => Promise<void>
   readonly addNode: (request: AddNodeRequest) => Promise<AddNodeAnswer>
   readonly removeNode: (request: RemovalRequest) => Promise<RemovalOutcome>
@@ -70,6 +73,7 @@ export function buildAdmin(needs: AdminNeeds): Component {
           components: [{ name: peers.name, ...peers.health() }, ...(parts?.supervisor.health() ?? [WAITING])],
           node: parts?.api.server.objects.get('', 'nodes', '', config.nodeName) ?? null,
           problems: brief || parts === null ? [] : await problemsOf(parts, clock),
+          backups: parts?.backups.status() ?? [],
         })
       },
       async stop({ workloads }) {
@@ -81,6 +85,7 @@ export function buildAdmin(needs: AdminNeeds): Component {
         needs.onStopRequested()
       },
       datastore: needs.datastore,
+      backups: () => ready().backups.handlers,
       certificates: {
         renew: async names => ready().certificates.renewal.renewNow(names),
         rotation: async () => ready().rotation.status(),
@@ -104,12 +109,16 @@ const waiting = (): Mk8sError =>
     hint: 'start the other servers; or, when too many are lost for good: mk8s recover',
   })
 
-async function problemsOf({ api, certificates, rotation }: RunningParts, clock: Clock): Promise<Problem[]> {
+async function problemsOf(
+  { api, certificates, rotation, backups }: RunningParts,
+  clock: Clock,
+): Promise<Problem[]> {
   const { objects } = api.server
   const [nodes, pods] = [objects.list('', 'nodes') as Node[], objects.list('', 'pods') as Pod[]]
   return [
     ...findProblems({ nodes, pods, nowMs: clock.now() }),
     ...(await certificates.problems()),
     ...rotation.problems(),
+    ...scheduleProblems(backups.status(), clock.now()),
   ]
 }

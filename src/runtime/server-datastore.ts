@@ -16,6 +16,7 @@ import { type DatastoreFigures, datastoreMetrics, renderMetrics } from './metric
 import type { Pki } from './pki/pki.ts'
 import { membersOf } from './raft/quorum.ts'
 import type { Shared } from './server-api.ts'
+import { backupMetrics } from './server-backups.ts'
 import { FLUSH_BUCKETS } from './store/log/flush-times.ts'
 import type { RaftStore, StoreStatus } from './store/raft-store.ts'
 
@@ -33,7 +34,11 @@ type Needs = Pick<Shared, 'config' | 'pki' | 'clock' | 'log'> & { readonly store
 export function buildDatastore(needs: Needs): Datastore {
   const listen = etcdListenOf(needs)
   const changes = countLeaders(needs.store)
-  const metrics = () => renderMetrics(datastoreMetrics(figuresOf(needs, changes.seen)))
+  const metrics = () =>
+    renderMetrics([
+      ...datastoreMetrics(figuresOf(needs, changes.seen)),
+      ...backupMetrics(needs.store, needs.clock.now()),
+    ])
   const endpoint = listen === null ? null : etcdEndpoint(needs, listen, metrics)
   return {
     components: endpoint === null ? [] : [endpoint],

@@ -29,6 +29,7 @@ import { createRestoreWatch } from './restore/restore-watch.ts'
 import { createServerCalls } from './restore/server-calls.ts'
 import { buildAdmin, type RunningParts } from './server-admin.ts'
 import { type Api, buildApi, type Shared } from './server-api.ts'
+import { buildBackups } from './server-backups.ts'
 import { buildCertificates, loadCertificates } from './server-certificates.ts'
 import { buildDatastore, type Datastore } from './server-datastore.ts'
 import { buildEarlyListener, buildJoin } from './server-join.ts'
@@ -212,6 +213,7 @@ async function buildNodeParts(
   const removeNode = (request: RemovalRequest) =>
     members.removeNode(request, { cluster, server, stopWorkloads })
   const rotation = buildRotation({ ...shared, server, follower })
+  const backups = buildBackups({ ...shared, server })
   const nextKeyRoute = buildNextKeyRoute({ config, live })
   const joining = buildJoin({
     ...{ ...shared, server, members, live, removeNode, nextKeyRoute },
@@ -224,6 +226,7 @@ async function buildNodeParts(
       members.keeperOf(term, { cluster, server }),
       joining.keeperOf(term),
       rotation.keeperOf(term),
+      backups.keeperOf(term),
       ...leaderDutiesOf({ ...shared, live }, server, term),
     ],
     log: log.child({ component: 'leader' }),
@@ -237,7 +240,7 @@ async function buildNodeParts(
   const supervisor = createSupervisor({ components, clock, log: log.child({ component: 'supervisor' }) })
   return {
     ...{ supervisor, api, certificates, stopWorkloads, listener: joining.listener, addNode: joining.addNode },
-    ...{ removeNode, rotation },
+    ...{ removeNode, rotation, backups },
   }
 }
 

@@ -24,6 +24,7 @@ export function nodeStatus(over: Partial<NodeStatus> = {}): NodeStatus {
     addons: [{ name: 'dns', repository: 'core', description: 'CoreDNS', version: '1', enabled: true }],
     runtime: { name: 'process', why: 'chosen' },
     problems: [],
+    backups: [],
     ...over,
   }
 }

@@ -10,6 +10,7 @@ import { Mk8sError, messageOf, systemCodeOf } from '../../base/errors.ts'
 import type { Log } from '../../base/log.ts'
 import type { AddNodeAnswer, AddNodeRequest } from '../../client/add-node.ts'
 import type { AuthorityRotationStatus } from '../../client/authority-rotation.ts'
+import type { BackupScheduleHandlers } from '../../client/backup-schedules.ts'
 import type {
   DatastoreCheck,
   DatastoreCompaction,
@@ -20,6 +21,7 @@ import type {
 import type { RemovalOutcome, RemovalRequest } from '../../client/node-removal.ts'
 import type { NodeStatus } from '../../client/node-status.ts'
 import { isMap } from '../../kube/json-map.ts'
+import { isBackupPath, routeBackups } from './backup-routes.ts'
 
 /** How often readiness is looked at while a client waits for it. */
 const READY_POLL_MS = 20
@@ -40,6 +42,8 @@ export interface AdminHandlers {
    */
   stop(options: { readonly workloads: boolean }): Promise<void>
   readonly datastore: DatastoreHandlers
+  /** Absent on a worker, and while the node waits for its cluster. */
+  readonly backups?: (() => BackupScheduleHandlers) | undefined
   /** Absent while the node waits for its cluster. */
   readonly certificates?: CertificateHandlers | undefined
   /** Absent on a node that cannot make tokens: a worker, or one that still waits for its cluster. */
@@ -139,8 +143,9 @@ async function answer(parts: AdminParts, request: IncomingMessage, response: Ser
   try {
     const url = new URL(request.url ?? '/', 'http://mk8s')
     const path = `${request.method} ${url.pathname}`
-    const body =
-      path === 'POST /v1/join-tokens'
+    const body = isBackupPath(url.pathname)
+      ? await answerBackups(parts, request, url)
+      : path === 'POST /v1/join-tokens'
         ? await makeToken(parts.handlers, request)
         : await route(parts, path, url.searchParams, gone.signal)
     reply(response, body === undefined ? 404 : 200, body ?? { error: { message: 'no such path' } })
@@ -150,6 +155,15 @@ async function answer(parts: AdminParts, request: IncomingMessage, response: Ser
     const known = error instanceof Mk8sError
     reply(response, known ? error.info.status : 500, { error: describeFailure(error) })
   }
+}
+
+function answerBackups({ handlers }: AdminParts, request: IncomingMessage, url: URL) {
+  return routeBackups(handlers.backups?.(), {
+    method: request.method ?? '',
+    path: url.pathname,
+    query: url.searchParams,
+    body: () => readJson(request),
+  })
 }
 
 function describeFailure(error: unknown): Record<string, unknown> {
