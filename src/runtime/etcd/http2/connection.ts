@@ -18,6 +18,7 @@ import {
   WINDOW_BYTES_MAX,
 } from './frames.ts'
 import { HeaderDecoder } from './hpack.ts'
+import { LateFrames } from './late-frames.ts'
 import { Output } from './output.ts'
 import { ServerStream, type StreamPort } from './stream.ts'
 
@@ -34,6 +35,8 @@ const RESETS_PER_SECOND = 50
 const UNREAD_BYTES_MAX = 4 * 1024 * 1024
 /** How long a client that broke the rules may take to read why its connection ends. */
 const FAREWELL_MS = 1_000
+/** What it may go on sending meanwhile, so that it is not cut off by what was on its way. */
+const FAREWELL_BYTES_MAX = CONNECTION_WINDOW_BYTES
 
 export interface ConnectionParts {
   readonly socket: Duplex
@@ -49,6 +52,7 @@ export class Connection implements StreamPort {
   readonly #headers = new HeaderDecoder(HEADER_BYTES_MAX)
   readonly #streams = new Map<number, ServerStream>()
   readonly #waiting = new Set<ServerStream>()
+  readonly #late = new LateFrames(STREAM_WINDOW_BYTES)
   /** A block of headers that is not whole yet. */
   #block: { readonly frame: Frame; readonly parts: Buffer[]; bytes: number } | null = null
   #lastStream = 0
@@ -58,6 +62,8 @@ export class Connection implements StreamPort {
   #resets = { left: RESETS_MAX, at: 0 }
   #goingAway = false
   #over = false
+  /** Bytes that came although the connection is over. */
+  #afterEnd = 0
 
   constructor(parts: ConnectionParts) {
     this.#parts = parts
@@ -127,7 +133,11 @@ export class Connection implements StreamPort {
   // ── what the client sends ──────────────────────────────────────────────────────────────────────────
 
   #receive(chunk: Buffer): void {
-    if (this.#over) return
+    if (this.#over) {
+      this.#afterEnd += chunk.length
+      if (this.#afterEnd > FAREWELL_BYTES_MAX) this.#parts.socket.destroy()
+      return
+    }
     try {
       this.#reader.push(chunk, frame => {
         this.#onFrame(frame)
@@ -183,6 +193,7 @@ export class Connection implements StreamPort {
     const stream = this.#streams.get(frame.stream)
     if (stream === undefined || stream.inputEnded) {
       this.#expectKnown(frame.stream)
+      this.#late.take(frame.stream, length)
       return
     }
     const content = contentOf(frame)
@@ -228,7 +239,8 @@ export class Connection implements StreamPort {
     if (id <= this.#lastStream) {
       // Trailers say nothing in gRPC's requests.
       const stream = this.#streams.get(id)
-      if (stream !== undefined && ends && !stream.inputEnded) this.#inputEnded(stream)
+      if (stream === undefined || stream.inputEnded) this.#late.take(id, 0)
+      else if (ends) this.#inputEnded(stream)
       return
     }
     if (id % 2 === 0) throw protocolError('a client opens streams with odd numbers')
