@@ -16,6 +16,8 @@ import { readAsset } from '../host/assets.ts'
 import { cidrAddress, parseCidr } from '../kube/cidr.ts'
 import type { Model } from '../kube/model-types.ts'
 import { createAdmission } from './apiserver/admission/admission.ts'
+import { type Aggregation, createAggregation } from './apiserver/aggregation/aggregation.ts'
+import { createApiServiceKeeper } from './apiserver/aggregation/keeper.ts'
 import { type ApiServer, createApiServer } from './apiserver/apiserver.ts'
 import { createAuthenticator } from './apiserver/authn/authn.ts'
 import { createOidcDocuments } from './apiserver/authn/oidc.ts'
@@ -90,6 +92,10 @@ export function buildApi(shared: Shared, onFatal: (error: Error) => void, metric
     conditions: createMatchConditions(),
     metrics: webhookMetrics,
   })
+  const aggregation = createAggregation({
+    ...{ store, objects, clock, random },
+    credentials: pki.leaves['front-proxy-client'],
+  })
   const bootstrapped = { done: false }
   const server = createApiServer({
     store,
@@ -115,6 +121,7 @@ export function buildApi(shared: Shared, onFatal: (error: Error) => void, metric
       nodePorts: cluster.nodePortRange,
     },
     kubelets,
+    aggregation,
     metrics: () => metrics() + renderMetrics(webhookMetrics.metrics()),
     oidc: createOidcDocuments({
       issuer,
@@ -136,7 +143,8 @@ export function buildApi(shared: Shared, onFatal: (error: Error) => void, metric
     ],
     onFatal,
   })
-  return { server, ...openTo({ ...shared, log }, { server, authenticator, kubelets, bootstrapped }) }
+  const opened = openTo({ ...shared, log }, { server, authenticator, kubelets, bootstrapped, aggregation })
+  return { server, ...opened }
 }
 
 interface ApiParts {
@@ -144,12 +152,13 @@ interface ApiParts {
   readonly authenticator: ReturnType<typeof createAuthenticator>
   readonly kubelets: KubeletConnections
   readonly bootstrapped: { done: boolean }
+  readonly aggregation: Aggregation
 }
 
 /** What makes the API server reachable, and what has to be there before it is. */
 function openTo(shared: Shared, parts: ApiParts): Omit<Api, 'server'> {
-  const { config, store, pki, clock, log } = shared
-  const { server, authenticator, kubelets, bootstrapped } = parts
+  const { config, store, model, pki, clock, log } = shared
+  const { server, authenticator, kubelets, bootstrapped, aggregation } = parts
   const tls = listenerCertificates(pki)
   const bootstrap = bootstrapComponent(shared, server, bootstrapped)
   const listeners = apiAddresses(config).map(host =>
@@ -164,10 +173,17 @@ function openTo(shared: Shared, parts: ApiParts): Omit<Api, 'server'> {
         server: { address: config.bindAddress, port: config.ports.api },
       }),
       bootstrap,
+      createApiServiceKeeper({
+        ...{ store, clock, log, aggregation },
+        objects: server.objects,
+        transport: server.transportFor({ username: 'system:apiserver', groups: ['system:masters'] }),
+        builtIn: model.resources,
+      }),
     ],
     useCertificates(current) {
       for (const listener of listeners) listener.useCertificates(listenerCertificates(current))
       kubelets.useCertificates(current)
+      aggregation.useCredentials(current.leaves['front-proxy-client'])
       bootstrap.useCertificates(current)
     },
   }

@@ -9,6 +9,7 @@ import type { KubeRequest, KubeResponse, Transport } from '../../client/transpor
 import type { Model } from '../../kube/model-types.ts'
 import type { ProtobufTable } from '../../kube/protobuf/protobuf.ts'
 import type { Store } from '../store/store.ts'
+import type { Aggregation } from './aggregation/aggregation.ts'
 import type { OidcDocuments } from './authn/oidc.ts'
 import { createApiContext } from './context.ts'
 import type { AdmissionPlugin, Authorizer, KubeletConnector, ObjectReader, VirtualHandler } from './ports.ts'
@@ -44,6 +45,8 @@ export interface ApiServerParts {
   readonly virtualHandlers: readonly VirtualHandler[]
   readonly settings: ClusterSettings
   readonly kubelets: KubeletConnector
+  /** Groups and versions that other servers serve; absent: there are none. */
+  readonly aggregation?: Aggregation
   /** Who asks the webhooks that convert custom resources; absent: such conversions fail. */
   readonly webhookCaller?: WebhookCaller
   /** How others check this cluster's service-account tokens; absent: the two paths are not found. */
@@ -69,6 +72,8 @@ export interface ApiServer {
   /** A client transport in this process: same authorization, admission and watch semantics as HTTPS. */
   transportFor(user: UserInfo): Transport
   readonly objects: ObjectReader
+  /** Whether another server answers requests for the path. */
+  isRemote(path: string): boolean
   /** Ends all watches and refuses new requests; twice is allowed. */
   stop(): Promise<void>
 }
@@ -88,6 +93,7 @@ export function createApiServer(parts: ApiServerParts): ApiServer {
       },
     }),
     objects: context.objects,
+    isRemote: path => parts.aggregation?.isRemote(path) ?? false,
     stop: handler.stop,
   }
 }

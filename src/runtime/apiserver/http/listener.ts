@@ -85,7 +85,7 @@ export function createHttpsListener(parts: HttpsListenerParts): HttpsListener {
     },
   })
   server.maxConnections = CONNECTIONS_MAX
-  configureHttp1(server)
+  configureHttp1(server, parts.apiServer)
   state.follow(server)
   server.on('request', (request, response) => {
     state.active += 1
@@ -116,9 +116,9 @@ interface Http1Settings {
 }
 
 /** Of the HTTP/1.1 side; its types do not show them on an HTTP/2 server. */
-function configureHttp1(server: Http2SecureServer): void {
+function configureHttp1(server: Http2SecureServer, apiServer: ApiServer): void {
   const http1 = server as unknown as Http1Settings
-  http1.shouldUpgradeCallback = wantsStream
+  http1.shouldUpgradeCallback = request => wantsStream(request, apiServer)
   http1.keepAliveTimeout = KEEP_ALIVE_MS
   http1.headersTimeout = KEEP_ALIVE_MS
 }

@@ -24,7 +24,9 @@ export interface UpgradeParts {
 }
 
 /** Other requests that ask for an upgrade are answered as if they had not asked. */
-export const wantsStream = (request: IncomingMessage): boolean => STREAMING_PATH.test(request.url ?? '')
+export function wantsStream({ url = '' }: IncomingMessage, apiServer: Pick<ApiServer, 'isRemote'>): boolean {
+  return STREAMING_PATH.test(url) || apiServer.isRemote(url.split('?')[0] ?? '')
+}
 
 /** The listener of a server's `upgrade` events. */
 export function createUpgrades({ apiServer, identity, clock }: UpgradeParts) {

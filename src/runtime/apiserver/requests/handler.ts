@@ -51,7 +51,12 @@ export function createRequestHandler(context: ApiContext): Pick<ApiServer, 'hand
     const user = await effectiveUser(context, request, headers)
     await authorize(context, user, info, query)
     const incoming = { ...request, user, query, headers, signal }
-    if (!info.isResource) return nonResources(incoming, info)
+    const remote = context.aggregation?.respond(incoming) ?? null
+    if (remote !== null) return remote
+    if (!info.isResource) {
+      const own = () => nonResources(incoming, info)
+      return context.aggregation === undefined ? own() : context.aggregation.merge(incoming, own)
+    }
     const warnings = deprecationsOf(info)
     const response = await resources(incoming, info, warnings)
     if (warnings.length === 0) return response
@@ -63,7 +68,8 @@ export function createRequestHandler(context: ApiContext): Pick<ApiServer, 'hand
       try {
         if (context.stopping.signal.aborted) throw serviceUnavailable('the API server is stopping')
         const info = parseRequestInfo(request.method, request.path, request.query ?? new URLSearchParams())
-        if (isLongRunning(info)) return await answer(request, info, longSignal(context, request))
+        if (isLongRunning(info) || isRemoteStream(context, request))
+          return await answer(request, info, longSignal(context, request))
         const isExempt = request.user.groups.includes(MASTERS) || !info.isResource
         const leave = inFlight.enter({ isWrite: WRITE_VERBS.has(info.verb), isExempt })
         try {
@@ -89,6 +95,9 @@ function deprecationsOf({ group, version, resource }: RequestInfo): string[] {
 
 const isLongRunning = (info: RequestInfo): boolean =>
   info.verb === 'watch' || (info.isResource && LONG_RUNNING_SUBRESOURCES.has(info.subresource))
+
+const isRemoteStream = ({ aggregation }: ApiContext, { headers, path }: AuthenticatedRequest): boolean =>
+  headers?.['upgrade'] !== undefined && aggregation?.isRemote(path) === true
 
 function longSignal(context: ApiContext, request: AuthenticatedRequest): AbortSignal {
   const own = context.stopping.signal

@@ -1,0 +1,280 @@
+/**
+ * The door of aggregation: requests for groups and versions that an APIService gives to another server go there, and
+ * what that server has is part of the discovery documents. Without such an APIService a request costs one comparison.
+ */
+import { createHash } from 'node:crypto'
+import type { Clock } from '../../../base/clock.ts'
+import { messageOf } from '../../../base/errors.ts'
+import type { Random } from '../../../base/random.ts'
+import type { KubeRequest, KubeResponse } from '../../../client/transport.ts'
+import { formatTime } from '../../../kube/time.ts'
+import type { Store } from '../../store/store.ts'
+import { taggedResponse } from '../discovery/tagged-response.ts'
+import type { ObjectReader } from '../ports.ts'
+import { textResponse } from '../requests/respond.ts'
+import type { IncomingRequest } from '../requests/scope.ts'
+import { keep } from '../storage/kept.ts'
+import type { UserInfo } from '../user.ts'
+import { callFailure } from '../webhooks/call-errors.ts'
+import { chooseEndpoint } from '../webhooks/service-endpoint.ts'
+import { type ApiServiceIndex, groupVersionOf, indexOf, type RemoteService } from './api-services.ts'
+import {
+  type DiscoveredGroup,
+  type DiscoveredVersion,
+  mergedDiscovery,
+  mergedGroup,
+  mergedGroupList,
+  mergedOpenApiV2,
+  staleVersion,
+  versionFromList,
+  versionIn,
+} from './discovery.ts'
+import { createProxy, type ProxyCredentials } from './proxy.ts'
+
+export interface Aggregation {
+  /** Whether the path belongs to another server. */
+  isRemote(path: string): boolean
+  /** The other server's answer; null for what this server serves itself. */
+  respond(request: IncomingRequest & { readonly path: string }): Promise<KubeResponse> | null
+  /** A document of this server's own, with what the others have. */
+  merge(
+    request: IncomingRequest & { readonly path: string },
+    local: () => Promise<KubeResponse>,
+  ): Promise<KubeResponse>
+  /** Asks one server for its discovery document: the HTTP status. */
+  check(service: RemoteService, signal: AbortSignal): Promise<number>
+  useCredentials(credentials: ProxyCredentials): void
+  stop(): void
+}
+
+export interface AggregationParts {
+  readonly store: Pick<Store, 'watch' | 'revision'>
+  readonly objects: ObjectReader
+  readonly credentials: ProxyCredentials
+  readonly clock: Clock
+  readonly random: Random
+}
+
+export const API_SERVICES = '/registry/apiregistration.k8s.io/apiservices/'
+const UNAVAILABLE = 503
+const AGGREGATED_TYPE = 'application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList'
+const DISCOVERY_TIMEOUT_MS = 5_000
+/** What a remote server said of itself is asked again after this time. */
+const DISCOVERY_KEPT_MS = 10_000
+const DOCUMENT_BYTES_MAX = 16 * 1024 * 1024
+const OPENAPI_V3 = '/openapi/v3'
+const AGGREGATOR: UserInfo = { username: 'system:kube-aggregator', groups: ['system:masters'] }
+
+export function createAggregation(parts: AggregationParts): Aggregation {
+  return new ServiceAggregation(parts)
+}
+
+interface Remembered {
+  readonly atMs: number
+  readonly version: DiscoveredVersion
+}
+
+class ServiceAggregation implements Aggregation {
+  readonly #parts: AggregationParts
+  readonly #proxy: ReturnType<typeof createProxy>
+  readonly #index: ReturnType<typeof keep<ApiServiceIndex>>
+  readonly #discovered = new Map<string, Remembered>()
+
+  constructor(parts: AggregationParts) {
+    this.#parts = parts
+    this.#proxy = createProxy(parts.credentials)
+    this.#index = keep(parts.store, [API_SERVICES], () =>
+      indexOf(parts.objects.list('apiregistration.k8s.io', 'apiservices')),
+    )
+  }
+
+  isRemote(path: string): boolean {
+    return this.#serviceFor(path) !== undefined
+  }
+
+  respond(request: IncomingRequest & { readonly path: string }): Promise<KubeResponse> | null {
+    const service = this.#serviceFor(request.path)
+    if (service === undefined) return null
+    if (!service.isAvailable) return Promise.resolve(textResponse(UNAVAILABLE, 'service unavailable\n'))
+    return this.#forward(service, request.user, request)
+  }
+
+  async merge(
+    request: IncomingRequest & { readonly path: string },
+    local: () => Promise<KubeResponse>,
+  ): Promise<KubeResponse> {
+    const index = this.#index.current()
+    const { path } = request
+    const kind = index.remote.size === 0 ? null : mergedKind(path)
+    if (kind === null) return local()
+    if (kind === 'openapi-v2') return this.#mergeOpenApiV2(index, request, local)
+    const response = await local()
+    const own = response.status === 200 ? readJson(response) : undefined
+    if (own === null) return response
+    if (kind === 'group') {
+      const merged = mergedGroup(index, path.slice('/apis/'.length), own as never)
+      if (merged === undefined) return response
+      return tagged(request, { kind: 'APIGroup', apiVersion: 'v1', ...merged }, response)
+    }
+    if (own === undefined) return response
+    if (kind === 'openapi-v3') return tagged(request, openApiV3Paths(index, own), response)
+    const isAggregated = (own as { kind?: string }).kind === 'APIGroupDiscoveryList'
+    if (!isAggregated) return tagged(request, mergedGroupList(index, own as never), response)
+    const discovered = await this.#discover(index)
+    const merged = mergedDiscovery(index, own as { items: readonly DiscoveredGroup[] }, discovered)
+    return tagged(request, merged, response)
+  }
+
+  async check(service: RemoteService, signal: AbortSignal): Promise<number> {
+    const path = `/apis/${service.group}/${service.version}`
+    const answer = await this.#send(service, AGGREGATOR, { method: 'GET', path, headers: JSON_ONLY, signal })
+    await read(answer)
+    return answer.status
+  }
+
+  useCredentials(credentials: ProxyCredentials): void {
+    this.#proxy.useCredentials(credentials)
+  }
+
+  stop(): void {
+    this.#index.stop()
+    this.#proxy.close()
+  }
+
+  #serviceFor(path: string): RemoteService | undefined {
+    const { remote } = this.#index.current()
+    if (remote.size === 0) return undefined
+    const own = path.startsWith(`${OPENAPI_V3}/`) ? path.slice(OPENAPI_V3.length) : path
+    const key = groupVersionOf(own)
+    return key === null ? undefined : remote.get(key)
+  }
+
+  async #forward(service: RemoteService, user: UserInfo, request: KubeRequest): Promise<KubeResponse> {
+    try {
+      return await this.#send(service, user, request)
+    } catch (error) {
+      request.signal?.throwIfAborted()
+      return textResponse(UNAVAILABLE, `error trying to reach service: ${messageOf(error)}\n`)
+    }
+  }
+
+  async #send(service: RemoteService, user: UserInfo, request: KubeRequest): Promise<KubeResponse> {
+    const { objects, random, clock } = this.#parts
+    const endpoint = chooseEndpoint(objects, service, random.float())
+    const serverName = `${service.name}.${service.namespace}.svc`
+    try {
+      return await this.#proxy.send(service, endpoint, user, request)
+    } catch (error) {
+      const why = callFailure(error, { ...endpoint, serverName }, formatTime(clock.now()))
+      throw new Error(why, { cause: error })
+    }
+  }
+
+  async #discover(index: ApiServiceIndex): Promise<ReadonlyMap<string, DiscoveredVersion>> {
+    const found = [...index.remote].map(
+      async ([key, service]) => [key, await this.#versionOf(key, service)] as const,
+    )
+    for (const key of this.#discovered.keys()) if (!index.remote.has(key)) this.#discovered.delete(key)
+    return new Map(await Promise.all(found))
+  }
+
+  /** What the server says of itself, or said when it last answered. */
+  async #versionOf(key: string, service: RemoteService): Promise<DiscoveredVersion> {
+    const known = this.#discovered.get(key)
+    const stale = { ...(known?.version ?? staleVersion(service)), freshness: 'Stale' }
+    if (!service.isAvailable) return stale
+    const nowMs = this.#parts.clock.monotonic()
+    if (known !== undefined && nowMs - known.atMs < DISCOVERY_KEPT_MS) return known.version
+    try {
+      const version = await this.#askVersion(service)
+      this.#discovered.set(key, { atMs: nowMs, version })
+      return version
+    } catch {
+      return stale
+    }
+  }
+
+  async #askVersion(service: RemoteService): Promise<DiscoveredVersion> {
+    const whole = await this.#get(service, '/apis', { accept: `${AGGREGATED_TYPE}, application/json` })
+    const found = whole === null ? undefined : versionIn(whole, service)
+    if (found !== undefined) return found
+    const list = await this.#get(service, `/apis/${service.group}/${service.version}`, JSON_ONLY)
+    return list === null ? staleVersion(service) : versionFromList(list, service)
+  }
+
+  async #get(service: RemoteService, path: string, headers: Record<string, string>): Promise<unknown> {
+    const signal = AbortSignal.timeout(DISCOVERY_TIMEOUT_MS)
+    const answer = await this.#send(service, AGGREGATOR, { method: 'GET', path, headers, signal })
+    const body = await read(answer)
+    return answer.status === 200 ? JSON.parse(body.toString('utf8')) : null
+  }
+
+  /** Asked for as JSON, whatever the client asked for: the merged document has no other form. */
+  async #mergeOpenApiV2(
+    index: ApiServiceIndex,
+    request: IncomingRequest,
+    local: () => Promise<KubeResponse>,
+  ): Promise<KubeResponse> {
+    const accept = request.headers['accept'] ?? ''
+    const takesJson = accept === '' || /application\/(json|\*)|\*\/\*/.test(accept)
+    const response = await local()
+    const own = takesJson && response.status === 200 ? readJson(response) : null
+    if (own === null) return response
+    const remote = await Promise.all(
+      [...index.remote.values()]
+        .filter(one => one.isAvailable)
+        .map(one => this.#get(one, '/openapi/v2', JSON_ONLY).catch(() => null)),
+    )
+    const documents = remote.filter(one => one !== null)
+    return tagged(request, mergedOpenApiV2(own as object, documents as object[]), response)
+  }
+}
+
+const JSON_ONLY = { accept: 'application/json' }
+
+function mergedKind(path: string): 'list' | 'group' | 'openapi-v2' | 'openapi-v3' | null {
+  if (path === '/apis' || path === '/apis/') return 'list'
+  if (path === '/openapi/v2') return 'openapi-v2'
+  if (path === OPENAPI_V3) return 'openapi-v3'
+  return /^\/apis\/[^/]+$/.test(path) ? 'group' : null
+}
+
+/** Null when the body is in another form than plain JSON. */
+function readJson({ body, headers }: KubeResponse): unknown {
+  const type = headers['content-type'] ?? ''
+  if (!(body instanceof Uint8Array) || headers['content-encoding'] !== undefined) return null
+  if (!type.startsWith('application/json')) return null
+  return JSON.parse(Buffer.from(body).toString('utf8'))
+}
+
+function tagged(request: IncomingRequest, value: unknown, { headers }: KubeResponse): KubeResponse {
+  const type = headers['content-type'] ?? ''
+  const own = type.startsWith('application/json') ? type : 'application/json'
+  return taggedResponse(request, Buffer.from(`${JSON.stringify(value)}\n`), own)
+}
+
+/** Where the documents of the others are: they pass through this server. */
+function openApiV3Paths(index: ApiServiceIndex, own: unknown): unknown {
+  const { paths = {} } = own as { paths?: Record<string, unknown> }
+  const added = [...index.remote.values()].map(({ group, version, name, namespace }) => {
+    const hash = createHash('sha256')
+      .update(`${namespace}/${name}/${group}/${version}`)
+      .digest('hex')
+      .toUpperCase()
+    const serverRelativeURL = `${OPENAPI_V3}/apis/${group}/${version}?hash=${hash}`
+    return [`apis/${group}/${version}`, { serverRelativeURL }] as const
+  })
+  return { paths: { ...paths, ...Object.fromEntries(added) } }
+}
+
+async function read({ body }: KubeResponse): Promise<Buffer> {
+  if (body instanceof Uint8Array) return Buffer.from(body)
+  const pieces: Uint8Array[] = []
+  let bytes = 0
+  for await (const piece of body) {
+    bytes += piece.length
+    if (bytes > DOCUMENT_BYTES_MAX) throw new Error(`the document has more than ${DOCUMENT_BYTES_MAX} bytes`)
+    pieces.push(piece)
+  }
+  return Buffer.concat(pieces)
+}
