@@ -3,9 +3,9 @@
  * all, so a trickle of writes is written out rarely, and a stream in large batches.
  */
 import { type Clock, endsWithin, type Timer } from '../../base/clock.ts'
-import type { Applied, AppliedEvent } from './mvcc/command.ts'
-import type { StoredKeyValue } from './mvcc/state-machine.ts'
-import type { RowColumns, StoreBatch } from './thread-messages.ts'
+import type { Applied } from './mvcc/command.ts'
+import { PendingBatch } from './pending-batch.ts'
+import type { StoreBatch } from './thread-messages.ts'
 
 const BATCH_ENTRIES_MAX = 1000
 const BATCH_BYTES_MAX = 1024 * 1024
@@ -23,7 +23,7 @@ export interface PersisterParts {
 
 export class Persister {
   readonly #parts: PersisterParts
-  #pending: Applied[] = []
+  #pending = new PendingBatch()
   #pendingBytes = 0
   #skippedTo = 0
   #compacted: number
@@ -51,13 +51,13 @@ export class Persister {
 
   add(applied: Applied): void {
     this.#added++
-    this.#pending.push(applied)
-    this.#pendingBytes += 64
-    for (const event of applied.events)
-      this.#pendingBytes += event.type === 'put' ? event.kv.value.length : 64
-    const full = this.#pending.length >= BATCH_ENTRIES_MAX || this.#pendingBytes >= BATCH_BYTES_MAX
-    if (full) this.flush()
+    this.#pendingBytes += 64 + this.#pending.add(applied)
+    if (this.#isFull) this.flush()
     else this.#timer ??= this.#parts.clock.after(BATCH_DELAY_MS, () => this.flush())
+  }
+
+  get #isFull(): boolean {
+    return this.#pending.entries >= BATCH_ENTRIES_MAX || this.#pendingBytes >= BATCH_BYTES_MAX
   }
 
   /** An entry that changed nothing here: it only has to be counted as applied, whenever something is written. */
@@ -70,9 +70,9 @@ export class Persister {
   flush(): void {
     this.#timer?.cancel()
     this.#timer = null
-    if (this.#writing || (this.#pending.length === 0 && this.#skippedTo === 0)) return
+    if (this.#writing || (this.#pending.entries === 0 && this.#skippedTo === 0)) return
     const pending = this.#pending
-    this.#pending = []
+    this.#pending = new PendingBatch()
     this.#writing = true
     this.#writingBytes = this.#pendingBytes
     this.#pendingBytes = 0
@@ -88,8 +88,7 @@ export class Persister {
     this.#writingBytes = 0
     this.#done = this.#sent
     this.#tell(this.#done)
-    const full = this.#pending.length >= BATCH_ENTRIES_MAX || this.#pendingBytes >= BATCH_BYTES_MAX
-    if (full || this.#waiting.length > 0) this.flush()
+    if (this.#isFull || this.#waiting.length > 0) this.flush()
   }
 
   /** Resolves when everything added so far is written, whatever is added meanwhile; or when nothing is any more. */
@@ -118,66 +117,17 @@ export class Persister {
     for (const { until, resolve } of waiting) if (until <= done) resolve()
   }
 
-  #encode(pending: readonly Applied[]): StoreBatch {
-    const events = pending.flatMap(applied => applied.events)
-    const { rows, values } = encodeRows(events)
-    let compactSequence = 0
-    for (const { compacted, revision } of pending) {
-      this.#revision = revision
-      if (compacted === null) continue
-      this.#compacted = compacted.revision
-      compactSequence = Math.max(compactSequence, compacted.sequence)
-    }
-    this.#sequence = events.at(-1)?.sequence ?? this.#sequence
+  #encode(pending: PendingBatch): StoreBatch {
+    this.#revision = pending.revision ?? this.#revision
+    this.#compacted = pending.compacted ?? this.#compacted
+    this.#sequence = pending.sequence ?? this.#sequence
     return {
       type: 'batch',
-      applied: Math.max(this.#skippedTo, pending.at(-1)?.index ?? 0),
+      applied: Math.max(this.#skippedTo, pending.index),
       revision: this.#revision,
       compacted: this.#compacted,
       sequence: this.#sequence,
-      rows,
-      values,
-      granted: pending.flatMap(({ granted }) => (granted ? [granted.lease, granted.ttlMs] : [])),
-      revoked: pending.flatMap(({ revoked }) => (revoked === null ? [] : [revoked])),
-      compactSequence,
-      ...encodeResults(pending),
+      ...pending.encode(),
     }
   }
-}
-
-/** Results of a proposer that was forgotten after them, in the same batch, need not be written. */
-function encodeResults(pending: readonly Applied[]): Pick<StoreBatch, 'forgotten' | 'results'> {
-  const forgottenAt = new Map<number, number>()
-  for (const { index, forgotten } of pending)
-    for (const proposer of forgotten) forgottenAt.set(proposer, index)
-  const results: number[] = []
-  for (const { remembered } of pending) {
-    if (remembered === null || remembered.index <= (forgottenAt.get(remembered.proposer) ?? 0)) continue
-    const { index, proposer, request, revision, succeeded } = remembered
-    results.push(index, proposer, request, revision, succeeded ? 1 : 0)
-  }
-  return { forgotten: [...forgottenAt.keys()], results }
-}
-
-function encodeRows(events: readonly AppliedEvent[]): { rows: RowColumns; values: ArrayBuffer } {
-  const previous = events.map(event => (event.previous as StoredKeyValue | null)?.sequence ?? 0)
-  const kvs = events.map(event => (event.type === 'put' ? event.kv : null))
-  const rows: RowColumns = {
-    sequences: events.map(event => event.sequence),
-    revisions: events.map(event => (event.type === 'put' ? event.kv.modRevision : event.revision)),
-    previous,
-    keys: events.map(event => (event.type === 'put' ? event.kv.key : event.key)),
-    createRevisions: kvs.map(kv => kv?.createRevision ?? 0),
-    versions: kvs.map(kv => kv?.version ?? 0),
-    leases: kvs.map(kv => kv?.lease ?? 0),
-    lengths: kvs.map(kv => kv?.value.length ?? -1),
-  }
-  const values = new Uint8Array(rows.lengths.reduce((total, length) => total + Math.max(0, length), 0))
-  let offset = 0
-  for (const kv of kvs) {
-    if (kv === null) continue
-    values.set(kv.value, offset)
-    offset += kv.value.length
-  }
-  return { rows, values: values.buffer }
 }

@@ -141,8 +141,9 @@ function readTransaction(bytes: Buffer): Transaction {
     bytes.copy(value, 0, start, offset)
     return { type: 'put', key, lease, value }
   }
-  return {
-    compares: Array.from({ length: bytes.readUInt16LE(0) }, readCompare),
-    operations: Array.from({ length: bytes.readUInt16LE(2) }, readOperation),
-  }
+  const compares: Compare[] = []
+  for (let left = bytes.readUInt16LE(0); left > 0; left--) compares.push(readCompare())
+  const operations: Operation[] = []
+  for (let left = bytes.readUInt16LE(2); left > 0; left--) operations.push(readOperation())
+  return { compares, operations }
 }

@@ -1,13 +1,18 @@
 /**
  * A map in key order: a list of sorted chunks, found by binary search. Inserting moves at most one chunk,
- * counting a range adds up chunk lengths, so that 100,000 keys and more stay cheap.
+ * counting a range adds up chunk lengths, so that 100,000 keys and more stay cheap. A single key is found by its hash:
+ * a binary search over so many would wait for memory at each step.
  */
 
 const CHUNK_KEYS_MAX = 256
 
+interface Cell<V> {
+  value: V
+}
+
 interface Chunk<V> {
   readonly keys: string[]
-  readonly values: V[]
+  readonly cells: Cell<V>[]
 }
 
 interface Position {
@@ -16,17 +21,15 @@ interface Position {
 }
 
 export class OrderedMap<V> {
+  readonly #cells = new Map<string, Cell<V>>()
   #chunks: Chunk<V>[] = []
-  #size = 0
 
   get size(): number {
-    return this.#size
+    return this.#cells.size
   }
 
   get(key: string): V | undefined {
-    const at = this.#lowerBound(key)
-    const chunk = this.#chunks[at.chunk]
-    return chunk?.keys[at.offset] === key ? chunk.values[at.offset] : undefined
+    return this.#cells.get(key)?.value
   }
 
   set(key: string, value: V): void {
@@ -38,33 +41,37 @@ export class OrderedMap<V> {
     key: string,
     next: (before: V | undefined) => V,
   ): { readonly before: V | undefined; readonly after: V } {
-    const at = this.#insertionPoint(key)
-    const chunk = this.#chunks[at.chunk]
-    if (chunk?.keys[at.offset] === key) {
-      const before = chunk.values[at.offset]
+    const present = this.#cells.get(key)
+    if (present !== undefined) {
+      const before = present.value
       const after = next(before)
-      chunk.values[at.offset] = after
+      present.value = after
       return { before, after }
     }
     const after = next(undefined)
-    this.#size++
-    if (chunk === undefined) {
-      this.#chunks.push({ keys: [key], values: [after] })
-      return { before: undefined, after }
-    }
-    chunk.keys.splice(at.offset, 0, key)
-    chunk.values.splice(at.offset, 0, after)
-    if (chunk.keys.length > CHUNK_KEYS_MAX) this.#split(at.chunk, chunk)
+    this.#insert(key, { value: after })
     return { before: undefined, after }
   }
 
-  delete(key: string): void {
-    const at = this.#lowerBound(key)
+  #insert(key: string, cell: Cell<V>): void {
+    this.#cells.set(key, cell)
+    const at = this.#insertionPoint(key)
     const chunk = this.#chunks[at.chunk]
-    if (chunk === undefined || chunk.keys[at.offset] !== key) return
+    if (chunk === undefined) {
+      this.#chunks.push({ keys: [key], cells: [cell] })
+      return
+    }
+    chunk.keys.splice(at.offset, 0, key)
+    chunk.cells.splice(at.offset, 0, cell)
+    if (chunk.keys.length > CHUNK_KEYS_MAX) this.#split(at.chunk, chunk)
+  }
+
+  delete(key: string): void {
+    if (!this.#cells.delete(key)) return
+    const at = this.#lowerBound(key)
+    const chunk = this.#chunks[at.chunk] as Chunk<V>
     chunk.keys.splice(at.offset, 1)
-    chunk.values.splice(at.offset, 1)
-    this.#size--
+    chunk.cells.splice(at.offset, 1)
     this.#maybeMerge(at.chunk, chunk)
   }
 
@@ -77,7 +84,7 @@ export class OrderedMap<V> {
       if (chunk === undefined) return
       for (; offset < chunk.keys.length; offset++) {
         if ((chunk.keys[offset] as string) >= end) return
-        yield chunk.values[offset] as V
+        yield (chunk.cells[offset] as Cell<V>).value
       }
       offset = 0
     }
@@ -89,10 +96,10 @@ export class OrderedMap<V> {
     const from = this.#lowerBound(start)
     let offset = from.offset
     for (let index = from.chunk; index < this.#chunks.length; index++) {
-      const { keys, values } = this.#chunks[index] as Chunk<V>
+      const { keys, cells } = this.#chunks[index] as Chunk<V>
       for (; offset < keys.length; offset++) {
         if (found.length >= limit || (keys[offset] as string) >= end) return found
-        found.push(values[offset] as V)
+        found.push((cells[offset] as Cell<V>).value)
       }
       offset = 0
     }
@@ -132,7 +139,7 @@ export class OrderedMap<V> {
 
   #split(index: number, chunk: Chunk<V>): void {
     const half = chunk.keys.length >>> 1
-    this.#chunks.splice(index + 1, 0, { keys: chunk.keys.splice(half), values: chunk.values.splice(half) })
+    this.#chunks.splice(index + 1, 0, { keys: chunk.keys.splice(half), cells: chunk.cells.splice(half) })
   }
 
   #maybeMerge(index: number, chunk: Chunk<V>): void {
@@ -143,7 +150,7 @@ export class OrderedMap<V> {
     const next = this.#chunks[index + 1]
     if (next === undefined || chunk.keys.length + next.keys.length > CHUNK_KEYS_MAX / 2) return
     chunk.keys.push(...next.keys)
-    chunk.values.push(...next.values)
+    chunk.cells.push(...next.cells)
     this.#chunks.splice(index + 1, 1)
   }
 }

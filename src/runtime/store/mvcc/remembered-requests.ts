@@ -3,6 +3,7 @@
  * depend on the log alone: what one member forgets, all forget with the same entry, restarted or not.
  */
 import type { RememberedResult } from './command.ts'
+import { ResultWindow } from './result-window.ts'
 
 /** How far a request may lie behind its proposer's newest one; a proposer never has more in flight. */
 export const REQUESTS_REMEMBERED_MAX = 4096
@@ -13,7 +14,7 @@ const RESULTS_REMEMBERED_MAX = 64 * REQUESTS_REMEMBERED_MAX
 
 interface Proposer {
   newest: number
-  readonly results: Map<number, RememberedResult>
+  readonly results: ResultWindow
 }
 
 export class RememberedRequests {
@@ -26,23 +27,25 @@ export class RememberedRequests {
   find(proposer: number, request: number): RememberedResult | 'forgotten' | null {
     const known = this.#proposers.get(proposer)
     if (known === undefined) return null
-    const result = known.results.get(request)
-    if (result !== undefined) return result
+    const result = known.results.get(proposer, request)
+    if (result !== null) return result
     return request <= known.newest - REQUESTS_REMEMBERED_MAX ? 'forgotten' : null
   }
 
   /** Returns the proposers that are forgotten for it. */
   remember(result: RememberedResult): number[] {
     const { proposer, request } = result
-    const known = this.#proposers.get(proposer) ?? { newest: 0, results: new Map() }
+    const known = this.#proposers.get(proposer) ?? { newest: 0, results: new ResultWindow() }
     if (proposer !== this.#latest) {
       this.#proposers.delete(proposer)
       this.#proposers.set(proposer, known)
       this.#latest = proposer
     }
-    known.results.set(request, result)
-    this.#size++
     if (request > known.newest) this.#moveWindow(known, request)
+    if (request > known.newest - REQUESTS_REMEMBERED_MAX) {
+      known.results.add(result)
+      this.#size++
+    }
     return this.#forgetProposers()
   }
 
@@ -52,7 +55,7 @@ export class RememberedRequests {
     const after = newest - REQUESTS_REMEMBERED_MAX
     known.newest = newest
     if (after - before > known.results.size) {
-      for (const request of [...known.results.keys()]) if (request <= after) this.#forget(known, request)
+      for (const request of known.results.requests()) if (request <= after) this.#forget(known, request)
     } else {
       for (let request = before + 1; request <= after; request++) this.#forget(known, request)
     }

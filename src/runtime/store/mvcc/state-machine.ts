@@ -313,7 +313,9 @@ export class StateMachine {
     const next = (present: StoredKeyValue | undefined): StoredKeyValue => {
       const createRevision = present?.createRevision ?? revision
       const version = (present?.version ?? 0) + 1
-      return { key, value, createRevision, modRevision: revision, version, lease, sequence }
+      // All values of a key share its text.
+      const text = present?.key ?? key
+      return { key: text, value, createRevision, modRevision: revision, version, lease, sequence }
     }
     const { before, after: kv } = this.#live.update(key, next)
     if (before !== undefined) this.#leases.detach(key, before.lease)
