@@ -5,6 +5,9 @@ export interface SourceProblem {
   readonly message: string
 }
 
+/** More are not shown. */
+const PROBLEMS_MAX = 10
+
 /** Thrown by lexer and parser at the first problem. */
 export class SyntaxProblem extends Error {
   readonly at: number
@@ -18,7 +21,10 @@ export class SyntaxProblem extends Error {
 /** `ERROR: <input>:1:6: message`, the line, and a mark under the place; problems in the order of their places. */
 export function formatProblems(source: string, problems: readonly SourceProblem[]): string {
   const sorted = [...problems].sort((a, b) => a.at - b.at)
-  return sorted.map(problem => formatProblem(source, problem)).join('\n')
+  return sorted
+    .slice(0, PROBLEMS_MAX)
+    .map(problem => formatProblem(source, problem))
+    .join('\n')
 }
 
 function formatProblem(source: string, { at, message }: SourceProblem): string {
