@@ -2,7 +2,7 @@
 import type { PodSpec } from '../../../kube/types.ts'
 import type { AdmissionPlugin, AdmissionRequest, ObjectReader } from '../ports.ts'
 import { type PodSecurityLevel, podViolations } from './pod-security-checks.ts'
-import { isWhole, refuse } from './refuse.ts'
+import { refuse } from './refuse.ts'
 
 const ENFORCE = 'pod-security.kubernetes.io/enforce'
 const levels: readonly string[] = ['privileged', 'baseline', 'restricted']
@@ -28,8 +28,8 @@ export function podSecurity(objects: ObjectReader): AdmissionPlugin {
 }
 
 function specToCheck(request: AdmissionRequest): PodSpec | null {
-  const { operation, object, subresource, oldObject } = request
-  const isPod = isWhole({ ...request, subresource: '' }, '', 'pods')
+  const { operation, object, resource, subresource, oldObject } = request
+  const isPod = resource.group === '' && resource.resource === 'pods'
   const isWanted = subresource === '' || subresource === 'ephemeralcontainers'
   if (!isPod || !isWanted || object === null) return null
   if (operation !== 'CREATE' && operation !== 'UPDATE') return null
