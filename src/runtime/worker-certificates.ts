@@ -1,11 +1,10 @@
 /** A worker's certificates: it shows its present one to any server, and gets new ones for the same keys. */
 import { createPublicKey, X509Certificate } from 'node:crypto'
 import { join } from 'node:path'
-import { bracketed } from '../base/bracketed.ts'
 import type { Clock } from '../base/clock.ts'
 import { Mk8sError } from '../base/errors.ts'
 import type { Log } from '../base/log.ts'
-import { HttpsTransport } from '../client/https-transport.ts'
+import { askServer, refusalIn, type ServerCredentials } from '../client/server-call.ts'
 import type { NodeConfig } from '../config/node-config.ts'
 import { nodePaths } from '../host/node-files.ts'
 import { RENEW_PATH, type RenewAnswer, type RenewRequest } from './join/renewals.ts'
@@ -25,8 +24,6 @@ export interface WorkerCertificateParts {
   readonly log: Log
 }
 
-/** A name that every server's certificate bears. */
-const SERVER_NAME = 'kubernetes.default.svc'
 const ANSWER_MS_MAX = 10_000
 const OK = 200
 
@@ -79,32 +76,24 @@ async function askAnyServer(pki: WorkerPki, parts: WorkerCertificateParts): Prom
   throw last
 }
 
-async function ask({ host, port }: MemberAddress, pki: WorkerPki, config: NodeConfig): Promise<RenewAnswer> {
-  const { certificate, key } = pki.leaves['kubelet-client']
-  const transport = new HttpsTransport({
-    server: `https://${bracketed(host)}:${port}`,
-    serverName: SERVER_NAME,
-    caPem: pki.clusterAuthority,
-    certificatePem: certificate,
-    keyPem: key,
+/** As whom a worker asks a server. The key is secret. */
+export function credentialsOf({ clusterAuthority, leaves }: WorkerPki): ServerCredentials {
+  const { certificate, key } = leaves['kubelet-client']
+  return { caPem: clusterAuthority, certificatePem: certificate, keyPem: key }
+}
+
+async function ask(server: MemberAddress, pki: WorkerPki, config: NodeConfig): Promise<RenewAnswer> {
+  const body: RenewRequest = { publicKeys: publicKeysOf(pki), address: config.bindAddress }
+  const signal = AbortSignal.timeout(ANSWER_MS_MAX)
+  const answered = await askServer(server, credentialsOf(pki), {
+    method: 'POST',
+    path: RENEW_PATH,
+    body,
+    signal,
   })
-  const request: RenewRequest = { publicKeys: publicKeysOf(pki), address: config.bindAddress }
-  try {
-    const { status, body } = await transport.request({
-      method: 'POST',
-      path: RENEW_PATH,
-      headers: { 'content-type': 'application/json' },
-      body: Buffer.from(JSON.stringify(request)),
-      signal: AbortSignal.timeout(ANSWER_MS_MAX),
-    })
-    const chunks = body instanceof Uint8Array ? [body] : await Array.fromAsync(body)
-    const answer = JSON.parse(Buffer.concat(chunks).toString('utf8')) as unknown
-    if (status === OK) return answer as RenewAnswer
-    const why = (answer as { error?: { message?: string } }).error?.message ?? `it answered ${status}`
-    throw new Mk8sError('api/refused', `the server at ${host} does not renew the certificates`, { why })
-  } finally {
-    transport.close()
-  }
+  if (answered.status === OK) return answered.answer as RenewAnswer
+  const why = refusalIn(answered).message
+  throw new Mk8sError('api/refused', `the server at ${server.host} does not renew the certificates`, { why })
 }
 
 function publicKeysOf({ leaves }: WorkerPki): WorkerKeys {

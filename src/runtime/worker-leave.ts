@@ -1,14 +1,12 @@
 /** How a worker leaves: it may change nothing in the cluster itself, so it asks a server, showing its certificate. */
-import { bracketed } from '../base/bracketed.ts'
 import { Mk8sError } from '../base/errors.ts'
-import { HttpsTransport } from '../client/https-transport.ts'
 import type { RemovalOutcome, RemovalRequest } from '../client/node-removal.ts'
+import { askServer, refusalIn } from '../client/server-call.ts'
 import { LEAVE_PATH } from './join/join-server.ts'
 import type { MemberAddress } from './members/member-record.ts'
 import type { WorkerPki } from './pki/worker-certificates.ts'
+import { credentialsOf } from './worker-certificates.ts'
 
-/** A name that every server's certificate bears. */
-const SERVER_NAME = 'kubernetes.default.svc'
 /** A server that still drains the node is asked again, because no answer is waited for so long. */
 const TRIES_MAX = 4
 const OK = 200
@@ -43,31 +41,16 @@ export async function leaveAsWorker(
 }
 
 async function ask(
-  { host, port }: MemberAddress,
+  server: MemberAddress,
   pki: WorkerPki,
   { force, drainMs }: RemovalRequest,
 ): Promise<RemovalOutcome> {
-  const { certificate, key } = pki.leaves['kubelet-client']
-  const transport = new HttpsTransport({
-    server: `https://${bracketed(host)}:${port}`,
-    serverName: SERVER_NAME,
-    caPem: pki.clusterAuthority,
-    certificatePem: certificate,
-    keyPem: key,
-  })
   const query = new URLSearchParams({ force: String(force), drain: String(drainMs) })
-  try {
-    const { status, body } = await transport.request({ method: 'POST', path: LEAVE_PATH, query })
-    const chunks = body instanceof Uint8Array ? [body] : await Array.fromAsync(body)
-    const answer = JSON.parse(Buffer.concat(chunks).toString('utf8')) as unknown
-    if (status === OK) return answer as RemovalOutcome
-    const { message = `it answered ${status}`, hint } =
-      (answer as { error?: { message?: string; hint?: string } }).error ?? {}
-    throw new Mk8sError('api/refused', `the server at ${host} does not let this node go`, {
-      why: message,
-      ...(hint && { hint }),
-    })
-  } finally {
-    transport.close()
-  }
+  const answered = await askServer(server, credentialsOf(pki), { method: 'POST', path: LEAVE_PATH, query })
+  if (answered.status === OK) return answered.answer as RemovalOutcome
+  const { message, hint } = refusalIn(answered)
+  throw new Mk8sError('api/refused', `the server at ${server.host} does not let this node go`, {
+    why: message,
+    ...(hint && { hint }),
+  })
 }

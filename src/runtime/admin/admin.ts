@@ -8,6 +8,7 @@ import { type Clock, sleep } from '../../base/clock.ts'
 import type { Component, Health } from '../../base/component.ts'
 import { Mk8sError, messageOf, systemCodeOf } from '../../base/errors.ts'
 import type { Log } from '../../base/log.ts'
+import { readBounded } from '../../base/read-bounded.ts'
 import type { AddNodeAnswer, AddNodeRequest } from '../../client/add-node.ts'
 import type { AuthorityRotationStatus } from '../../client/authority-rotation.ts'
 import type { BackupScheduleHandlers } from '../../client/backup-schedules.ts'
@@ -254,15 +255,10 @@ function parseAddNode(body: unknown): AddNodeRequest {
 }
 
 async function readJson(request: IncomingMessage): Promise<unknown> {
-  const chunks: Buffer[] = []
-  let size = 0
-  for await (const chunk of request) {
-    size += (chunk as Buffer).length
-    if (size > BODY_BYTES_MAX) throw new Mk8sError('usage', 'the request is too large')
-    chunks.push(chunk as Buffer)
-  }
+  const tooLarge = () => new Mk8sError('usage', 'the request is too large')
+  const bytes = await readBounded(request, BODY_BYTES_MAX, tooLarge)
   try {
-    return JSON.parse(Buffer.concat(chunks).toString('utf8'))
+    return JSON.parse(bytes.toString('utf8'))
   } catch (error) {
     throw new Mk8sError('usage', 'the request is not JSON', { cause: error })
   }

@@ -9,6 +9,7 @@ import type { TLSSocket } from 'node:tls'
 import type { Health } from '../../base/component.ts'
 import { Mk8sError, messageOf } from '../../base/errors.ts'
 import type { Log } from '../../base/log.ts'
+import { readBounded } from '../../base/read-bounded.ts'
 import type { MemberAddress } from '../members/member-record.ts'
 
 export interface ServerCredentials {
@@ -181,15 +182,10 @@ function isServer(socket: TLSSocket): boolean {
 const nameOf = (socket: TLSSocket): unknown => socket.getPeerCertificate().subject?.CN
 
 export async function readJson(request: IncomingMessage): Promise<unknown> {
-  const chunks: Buffer[] = []
-  let size = 0
-  for await (const chunk of request) {
-    size += (chunk as Buffer).length
-    if (size > BODY_BYTES_MAX) throw new Mk8sError('store/too-large', 'the request is too large')
-    chunks.push(chunk as Buffer)
-  }
+  const tooLarge = () => new Mk8sError('store/too-large', 'the request is too large')
+  const bytes = await readBounded(request, BODY_BYTES_MAX, tooLarge)
   try {
-    return JSON.parse(Buffer.concat(chunks).toString('utf8'))
+    return JSON.parse(bytes.toString('utf8'))
   } catch (error) {
     throw new Mk8sError('usage', 'the request is not JSON', { cause: error })
   }

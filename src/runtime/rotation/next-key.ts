@@ -2,9 +2,9 @@
  * How the next authority's key gets from server to server: over the join listener, by mutual TLS, to whoever shows
  * the certificate of an API server and to nobody else. An administrator's certificate does not do.
  */
-import { bracketed } from '../../base/bracketed.ts'
 import { Mk8sError, messageOf } from '../../base/errors.ts'
-import { HttpsTransport } from '../../client/https-transport.ts'
+import { askServer } from '../../client/server-call.ts'
+import { isMap } from '../../kube/json-map.ts'
 import type { PeerRoute } from '../join/peer-listener.ts'
 import type { MemberCredentials } from '../members/member-client.ts'
 import type { MemberAddress } from '../members/member-record.ts'
@@ -13,11 +13,8 @@ import type { PemPair } from '../pki/issue.ts'
 import { nameOfBundle } from '../pki/validity.ts'
 
 export const NEXT_KEY_PATH = '/v1/authority/next'
-/** A name that every server's certificate has, whatever its address. */
-const SERVER_NAME = 'kubernetes'
 /** One that does not answer must not keep this one from asking the next. */
 const ANSWER_MS_MAX = 2_000
-const ANSWER_BYTES_MAX = 64 * 1024
 
 /** `next` has the pairs that this server signs with, or is to sign with; none where it is not here. */
 export function nextKeyRoute(next: () => Promise<readonly PemPair[]>): PeerRoute {
@@ -54,38 +51,16 @@ export async function fetchNextKey(
 }
 
 async function ask(
-  { host, port }: MemberAddress,
+  address: MemberAddress,
   certificate: string,
   credentials: MemberCredentials,
-  limit: AbortSignal,
+  signal: AbortSignal,
 ): Promise<string> {
-  const server = `https://${bracketed(host)}:${port}`
-  const transport = new HttpsTransport({ server, serverName: SERVER_NAME, ...credentials })
   const query = new URLSearchParams({ name: nameOfBundle([certificate]) })
-  try {
-    const { status, body } = await transport.request({
-      method: 'GET',
-      path: NEXT_KEY_PATH,
-      query,
-      signal: limit,
-    })
-    const answer = JSON.parse(await readText(body)) as { key?: unknown }
-    if (status !== 200 || typeof answer.key !== 'string')
-      throw new Mk8sError('api/unreachable', `the server at ${host} answered ${status}`)
-    return answer.key
-  } finally {
-    transport.close()
-  }
-}
-
-async function readText(body: Uint8Array | AsyncIterable<Uint8Array>): Promise<string> {
-  if (body instanceof Uint8Array) return Buffer.from(body).toString('utf8')
-  const chunks: Uint8Array[] = []
-  let size = 0
-  for await (const chunk of body) {
-    size += chunk.length
-    if (size > ANSWER_BYTES_MAX) throw new Error('the answer is too large')
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks).toString('utf8')
+  const question = { method: 'GET', path: NEXT_KEY_PATH, query, signal }
+  const { status, answer } = await askServer(address, credentials, question)
+  const key = isMap(answer) ? answer['key'] : undefined
+  if (status !== 200 || typeof key !== 'string')
+    throw new Mk8sError('api/unreachable', `the server at ${address.host} answered ${status}`)
+  return key
 }
