@@ -16,6 +16,7 @@ import { readAsset } from '../host/assets.ts'
 import { cidrAddress, parseCidr } from '../kube/cidr.ts'
 import type { Model } from '../kube/model-types.ts'
 import { createAdmission } from './apiserver/admission/admission.ts'
+import { createMatchConditions } from './apiserver/admission/match-conditions.ts'
 import { type Aggregation, createAggregation } from './apiserver/aggregation/aggregation.ts'
 import { createApiServiceKeeper } from './apiserver/aggregation/keeper.ts'
 import { type ApiServer, createApiServer } from './apiserver/apiserver.ts'
@@ -36,7 +37,6 @@ import type { ObjectReader } from './apiserver/ports.ts'
 import { strategies } from './apiserver/registry/registry.ts'
 import { createObjectReader } from './apiserver/storage/object-reader.ts'
 import { createWebhookCaller } from './apiserver/webhooks/caller.ts'
-import { createMatchConditions } from './apiserver/webhooks/match-conditions.ts'
 import { createWebhookMetrics } from './apiserver/webhooks/metrics.ts'
 import { createWebhookPlugins } from './apiserver/webhooks/webhooks.ts'
 import { removedNodes } from './members/removed-nodes.ts'
@@ -89,7 +89,7 @@ export function buildApi(shared: Shared, onFatal: (error: Error) => void, metric
   const webhooks = createWebhookPlugins({
     ...{ store, objects, clock, random },
     caller: createWebhookCaller({ objects, clock, random }),
-    conditions: createMatchConditions(),
+    conditions: createMatchConditions(authorizer),
     metrics: webhookMetrics,
   })
   const aggregation = createAggregation({

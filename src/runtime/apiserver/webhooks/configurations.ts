@@ -1,14 +1,10 @@
 /** The webhooks of all configurations, in the order in which they are called; pure. */
 import type { KubeObject } from '../../../kube/object.ts'
 import type { LabelSelector } from '../../../kube/types.ts'
+import type { MatchCondition } from '../admission/match-conditions.ts'
 import type { AdmissionRule } from '../admission/rule-match.ts'
 import type { ObjectReader } from '../ports.ts'
 import type { WebhookClientConfig } from './caller.ts'
-
-export interface MatchCondition {
-  readonly name: string
-  readonly expression: string
-}
 
 export interface Webhook {
   /** Of the configuration. */

@@ -4,10 +4,11 @@ import { messageOf } from '../../../base/errors.ts'
 import type { Random } from '../../../base/random.ts'
 import type { KubeObject } from '../../../kube/object.ts'
 import { badRequest, forbidden, internalError, StatusError } from '../../../kube/status.ts'
+import type { ConditionSubject, MatchConditions } from '../admission/match-conditions.ts'
 import { matchesNamespace, matchesObject, matchRules, ruleSubject } from '../admission/rule-match.ts'
 import type { AdmissionRequest, ObjectReader, ResourceForm } from '../ports.ts'
 import type { WebhookCaller } from './caller.ts'
-import type { MatchCondition, Webhook } from './configurations.ts'
+import type { Webhook } from './configurations.ts'
 import type { CallOutcome, WebhookKind, WebhookMetrics } from './metrics.ts'
 import {
   denial,
@@ -18,17 +19,6 @@ import {
   type Verdict,
   verdictOf,
 } from './review.ts'
-
-/** What match conditions see beside the request itself. */
-export interface ConditionSubject extends ReviewObjects {
-  readonly request: AdmissionRequest
-  readonly form: ResourceForm
-}
-
-export interface MatchConditions {
-  /** False: some condition is false. Throws when one fails, and none is false. */
-  match(conditions: readonly MatchCondition[], subject: ConditionSubject): boolean | Promise<boolean>
-}
 
 export interface WebhookParts {
   readonly objects: ObjectReader

@@ -2,7 +2,7 @@
 import { messageOf } from '../../../base/errors.ts'
 import type { KubeObject } from '../../../kube/object.ts'
 import { type Status, StatusError } from '../../../kube/status.ts'
-import { ruleSubject } from '../admission/rule-match.ts'
+import { requestDocument } from '../admission/request-document.ts'
 import type { AdmissionRequest, ResourceForm } from '../ports.ts'
 
 export interface ReviewObjects {
@@ -30,40 +30,13 @@ export function reviewOf(
   form: ResourceForm,
   objects: ReviewObjects,
 ): unknown {
-  const { requested } = request.forms
-  const { operation, subresource, user, dryRun } = request
-  const { namespace, name } = ruleSubject(request)
-  const extra = user.extra ?? {}
+  const document = requestDocument(request, form)
   return {
     kind: 'AdmissionReview',
     apiVersion: API_VERSION,
-    request: {
-      uid,
-      kind: kindOf(form),
-      resource: resourceOf(form),
-      ...(subresource === '' ? {} : { subResource: subresource }),
-      requestKind: kindOf(requested),
-      requestResource: resourceOf(requested),
-      ...(subresource === '' ? {} : { requestSubResource: subresource }),
-      ...(name === '' ? {} : { name }),
-      ...(namespace === '' ? {} : { namespace }),
-      operation,
-      userInfo: {
-        username: user.username,
-        ...(user.uid ? { uid: user.uid } : {}),
-        ...(user.groups.length === 0 ? {} : { groups: user.groups }),
-        ...(Object.keys(extra).length === 0 ? {} : { extra }),
-      },
-      object: objects.object,
-      oldObject: objects.oldObject,
-      dryRun,
-      options: request.options(),
-    },
+    request: { uid, ...document, ...objects, dryRun: request.dryRun, options: request.options() },
   }
 }
-
-const kindOf = ({ kind: { group, version, kind } }: ResourceForm) => ({ group, version, kind })
-const resourceOf = ({ group, version, resource }: ResourceForm) => ({ group, version, resource })
 
 interface RawResponse {
   readonly uid?: unknown

@@ -1,6 +1,8 @@
-/** The rules by which webhooks and policies choose requests, checked. */
+/** The rules and conditions by which webhooks and policies choose requests, checked. */
 import type { FieldError } from '../../../../kube/field-error.ts'
-import { invalid, notSupported, required } from '../../../../kube/field-error.ts'
+import { duplicate, invalid, notSupported, required, tooMany } from '../../../../kube/field-error.ts'
+import { checkQualifiedName } from '../../../../kube/names.ts'
+import { conditionProblem } from '../../admission/match-conditions.ts'
 import { at } from '../support.ts'
 
 export interface RuleLike {
@@ -64,5 +66,28 @@ function checkResources(out: FieldError[], field: string, resources: readonly st
   if (resources.includes(ALL) && hasPlain) {
     const rule = "if '*' is present, must not specify other resources without subresources"
     out.push(invalid(field, resources, rule))
+  }
+}
+
+const CONDITIONS_MAX = 64
+
+export function checkConditions(
+  out: FieldError[],
+  field: string,
+  conditions: readonly { readonly name?: string; readonly expression?: string }[],
+): void {
+  if (conditions.length > CONDITIONS_MAX) out.push(tooMany(field, conditions.length, CONDITIONS_MAX))
+  const names = new Set<string>()
+  for (const [index, { name = '', expression = '' }] of conditions.entries()) {
+    const place = at(field, index)
+    if (expression.trim() === '') out.push(required(`${place}.expression`))
+    else {
+      const problem = conditionProblem(expression)
+      if (problem !== null) out.push(invalid(`${place}.expression`, expression, problem))
+    }
+    if (name === '') out.push(required(`${place}.name`))
+    else if (names.has(name)) out.push(duplicate(`${place}.name`, name))
+    else for (const problem of checkQualifiedName(name)) out.push(invalid(`${place}.name`, name, problem))
+    names.add(name)
   }
 }

@@ -1,3 +1,4 @@
+/** Kinds of API priority and fairness. */
 import type { FlowSchema, PriorityLevelConfiguration } from '../../../../kube/types.ts'
 import { ageColumn, column, NONE, nameColumn, since, tableOf, UNKNOWN } from '../columns.ts'
 import { defineKind, keepMetadata } from '../kind.ts'

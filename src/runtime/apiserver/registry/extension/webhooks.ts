@@ -8,7 +8,7 @@ import { defineKind } from '../kind.ts'
 import type { Strategy } from '../strategy.ts'
 import { asKind, at, setDefault } from '../support.ts'
 import { checkSelector } from '../validation/meta.ts'
-import { checkRule } from './admission-rules.ts'
+import { checkConditions, checkRule } from './admission-rules.ts'
 import { checkClientConfig } from './webhook-client.ts'
 
 type Webhook = NonNullable<MutatingWebhookConfiguration['webhooks']>[number]
@@ -75,6 +75,7 @@ function checkWebhook(out: FieldError[], field: string, webhook: Webhook): void 
   checkSelector(out, `${field}.namespaceSelector`, webhook.namespaceSelector)
   checkSelector(out, `${field}.objectSelector`, webhook.objectSelector)
   checkClientConfig(out, `${field}.clientConfig`, webhook.clientConfig)
+  checkConditions(out, `${field}.matchConditions`, webhook.matchConditions ?? [])
   checkReviewVersions(out, `${field}.admissionReviewVersions`, webhook.admissionReviewVersions ?? [])
 }
 

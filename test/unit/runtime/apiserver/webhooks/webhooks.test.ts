@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import test, { after, before } from 'node:test'
 import { systemClock } from '../../../../../src/base/clock.ts'
 import { systemRandom } from '../../../../../src/base/random.ts'
+import { createMatchConditions } from '../../../../../src/runtime/apiserver/admission/match-conditions.ts'
 import type { ApiServerParts } from '../../../../../src/runtime/apiserver/apiserver.ts'
 import { createObjectReader } from '../../../../../src/runtime/apiserver/storage/object-reader.ts'
 import {
@@ -49,7 +50,7 @@ function serve(): Server {
     store: server.store,
     objects,
     caller,
-    conditions: { match: () => true },
+    conditions: createMatchConditions({ authorize: () => ({ allowed: true, reason: '' }) }),
     metrics,
     clock: systemClock,
     random: systemRandom,
@@ -398,6 +399,40 @@ test('bindings, scales, evictions and streams are shown as what the client sent'
     ['CONNECT', 'pods/exec', '/PodExecOptions', null],
     ['CREATE', 'pods/eviction', 'policy/Eviction', null],
   ])
+})
+
+test('match conditions keep a webhook from requests, and are checked when they are written', async () => {
+  const server = serve()
+  const condition = (expression: string) => ({ name: 'c', expression })
+  await configure(server, 'Mutating', 'm', [
+    { matchConditions: [condition("object.metadata.name != 'skip-me' && request.operation == 'CREATE'")] },
+    { matchConditions: [condition("!('system:masters' in request.userInfo.groups)")] },
+    { matchConditions: [condition('object.spec.nothing == 1')], failurePolicy: 'Ignore' },
+  ])
+  await server.call('POST', MAPS, map('skip-me'))
+  assert.equal(hook.calls.length, 0)
+  await server.call('POST', MAPS, map('a'))
+  assert.deepEqual(
+    hook.calls.map(one => one.path.slice(0, 3)),
+    ['/m0'],
+  )
+  await configure(server, 'Validating', 'v', [{ matchConditions: [condition('object.none.there')] }])
+  const refused = await server.call('POST', MAPS, map('b'))
+  assert.equal(refused.status, 403)
+  assert.match(refused.body.message, /no such key: none/)
+  const path = '/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations'
+  const present = (await server.call('GET', `${path}/v`)).body
+  present.webhooks[0].matchConditions = [condition('object.metadata.nam = 1'), condition('1')]
+  const invalid = await server.call('PUT', `${path}/v`, present)
+  assert.equal(invalid.status, 422)
+  const causes = invalid.body.details.causes as { field: string; message: string }[]
+  assert.deepEqual(
+    causes.map(one => one.field),
+    ['expression', 'expression', 'name'].map(
+      (field, at) => `webhooks[0].matchConditions[${at === 0 ? 0 : 1}].${field}`,
+    ),
+  )
+  assert.match(causes[0]?.message ?? '', /compilation failed: ERROR: <input>:1:/)
 })
 
 test('calls are counted under the names that dashboards know', () => {

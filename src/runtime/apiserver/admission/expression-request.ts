@@ -1,0 +1,94 @@
+/** What expressions of webhooks and policies may ask of the request itself: `request` and `authorizer`. */
+import { fromJson } from '../../../kube/cel/json-value.ts'
+import {
+  AUTHORIZER,
+  type Authorize,
+  authorizerValue,
+  RESOURCE_CHECK,
+  resourceCheckValue,
+} from '../../../kube/cel/library/authorizer.ts'
+import { BOOL, type CelType, DYN, listOf, mapOf, objectOf, STRING } from '../../../kube/cel/types.ts'
+import type { CelValue } from '../../../kube/cel/values.ts'
+import type { AdmissionRequest, Authorizer, Decision, RequestAttributes, ResourceForm } from '../ports.ts'
+import { requestDocument } from './request-document.ts'
+import { ruleSubject } from './rule-match.ts'
+
+const KIND = objectOf('kubernetes.GroupVersionKind', { group: STRING, version: STRING, kind: STRING })
+const RESOURCE = objectOf('kubernetes.GroupVersionResource', {
+  group: STRING,
+  version: STRING,
+  resource: STRING,
+})
+const USER = objectOf('kubernetes.UserInfo', {
+  username: STRING,
+  uid: STRING,
+  groups: listOf(STRING),
+  extra: mapOf(STRING, listOf(STRING)),
+})
+const REQUEST = objectOf('kubernetes.AdmissionRequest', {
+  kind: KIND,
+  resource: RESOURCE,
+  subResource: STRING,
+  requestKind: KIND,
+  requestResource: RESOURCE,
+  requestSubResource: STRING,
+  name: STRING,
+  namespace: STRING,
+  operation: STRING,
+  userInfo: USER,
+  dryRun: BOOL,
+  options: DYN,
+})
+
+export const requestVariables: readonly (readonly [name: string, type: CelType])[] = [
+  ['request', REQUEST],
+  ['authorizer', AUTHORIZER],
+  ['authorizer.requestResource', RESOURCE_CHECK],
+]
+
+export type RequestBindings = Readonly<
+  Record<'request' | 'authorizer' | 'authorizer.requestResource', CelValue>
+>
+
+export function requestBindings(
+  request: AdmissionRequest,
+  form: ResourceForm,
+  authorizer: Authorizer,
+): RequestBindings {
+  const document = { ...requestDocument(request, form), dryRun: request.dryRun, options: request.options() }
+  const authorize = authorizeWith(request, authorizer)
+  const { namespace, name } = ruleSubject(request)
+  const { group, resource } = request.forms.requested
+  const question = { group, resource, subresource: request.subresource, namespace, name }
+  return {
+    request: fromJson(document, REQUEST),
+    authorizer: authorizerValue(authorize),
+    'authorizer.requestResource': resourceCheckValue(authorize, question),
+  }
+}
+
+function authorizeWith({ user }: AdmissionRequest, authorizer: Authorizer): Authorize {
+  return (question, verb) => {
+    const { serviceAccount, path } = question
+    const attributes: RequestAttributes = {
+      user: serviceAccount === undefined ? user : serviceAccountUser(serviceAccount),
+      verb,
+      isResource: path === undefined,
+      path: path ?? '',
+      group: question.group,
+      version: '*',
+      resource: question.resource,
+      subresource: question.subresource,
+      namespace: question.namespace,
+      name: question.name,
+    }
+    const decision: Decision | Promise<Decision> = authorizer.authorize(attributes)
+    if (!(decision instanceof Promise)) return decision
+    return { allowed: false, reason: '', error: 'the authorizer does not answer at once' }
+  }
+}
+
+const serviceAccountUser = ({ namespace, name }: { namespace: string; name: string }) => ({
+  username: `system:serviceaccount:${namespace}:${name}`,
+  groups: ['system:serviceaccounts', `system:serviceaccounts:${namespace}`, 'system:authenticated'],
+})
