@@ -5,13 +5,9 @@
  */
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import { Mk8sError, messageOf } from '../../../base/errors.ts'
-import {
-  type LoadedState,
-  type MemberIdentity,
-  RESULT_NUMBERS,
-  type RowColumns,
-  type StoreBatch,
-} from '../thread-messages.ts'
+import type { LoadedState, MemberIdentity, RowColumns, StoreBatch } from '../thread-messages.ts'
+import { BULK_ROWS, BulkInsert, insertOf } from './bulk-insert.ts'
+import { ResultTable } from './result-table.ts'
 import {
   checkMeta,
   checkRows,
@@ -34,6 +30,7 @@ export const DATABASE_FORMAT_VERSION = 4
 export const APPLICATION_ID = 0x6d6b3873
 const SLAB_BYTES_MAX = 256 * 1024
 const SLAB_ROWS_MAX = 1000
+const ROW_COLUMNS = 9
 
 const SCHEMA = `
   CREATE TABLE meta (name TEXT PRIMARY KEY, value ANY) STRICT, WITHOUT ROWID;
@@ -72,14 +69,13 @@ export class StateDatabase {
   #applied: number
   readonly #database: DatabaseSync
   readonly #path: string
-  readonly #resultsMax: number
+  readonly #results: ResultTable
   readonly #statements: Statements
   readonly #compacted: { sequence: number }
   readonly #seals: Readonly<Record<SealedTable, TableSeal>>
 
   constructor(parts: DatabaseParts) {
     this.#path = parts.path
-    this.#resultsMax = parts.resultsMax
     const opened = withSqliteErrors('open the database', () => openDatabase(parts))
     this.#database = opened.database
     this.state = opened.state
@@ -88,6 +84,7 @@ export class StateDatabase {
     this.#statements = prepareStatements(opened.database)
     const seal = (table: SealedTable) => readSeal(opened.database, table)
     this.#seals = { rows: seal('rows'), leases: seal('leases'), results: seal('results') }
+    this.#results = new ResultTable(opened.database, this.#seals.results, parts.resultsMax)
   }
 
   /** The last entry of what was written, durable or not. */
@@ -130,7 +127,7 @@ export class StateDatabase {
       try {
         this.#writeRows(batch)
         this.#writeLeases(batch)
-        this.#writeResults(batch)
+        this.#results.write(batch)
         this.#compact(batch.compactSequence)
         const meta = { applied: batch.applied, revision: batch.revision, compacted: batch.compacted }
         for (const [name, value] of Object.entries(meta)) this.#statements.meta.run(name, value)
@@ -190,6 +187,7 @@ export class StateDatabase {
 
   #writeRows({ rows, values }: StoreBatch): void {
     const bytes = Buffer.from(values)
+    const bulk = new BulkInsert(this.#statements.row, this.#statements.rows)
     let offset = 0
     for (const [at, sequence] of rows.sequences.entries()) {
       const key = rows.keys[at] as string
@@ -207,49 +205,26 @@ export class StateDatabase {
         value,
       ]
       const checksum = checksumOf(row)
-      this.#statements.row.run(...row, checksum)
+      bulk.add(...row, checksum)
       this.#seals.rows.add(checksum)
     }
+    bulk.end()
   }
 
   #writeLeases({ granted, revoked }: StoreBatch): void {
-    const { grant, revoke } = this.#statements
+    const { grant } = this.#statements
     for (let at = 0; at < granted.length; at += 2) {
       const [lease, ttl] = [granted[at] as number, granted[at + 1] as number]
-      this.#remove('leases', revoke, lease)
+      this.#revoke(lease)
       grant.run(lease, ttl)
       this.#seals.leases.add(checksumOfNumbers([lease, ttl]))
     }
-    for (const lease of revoked) this.#remove('leases', revoke, lease)
+    for (const lease of revoked) this.#revoke(lease)
   }
 
-  #writeResults({ forgotten, results }: StoreBatch): void {
-    for (const proposer of forgotten) this.#remove('results', this.#statements.forget, proposer)
-    const newest = new Map<number, number>()
-    for (let at = 0; at < results.length; at += RESULT_NUMBERS) {
-      const result = results.slice(at, at + RESULT_NUMBERS) as [number, number, number, number, number]
-      const [, proposer, request] = result
-      this.#writeResult(result)
-      newest.set(proposer, Math.max(newest.get(proposer) ?? 0, request))
-    }
-    for (const [proposer, request] of newest)
-      this.#remove('results', this.#statements.oldResults, proposer, request - this.#resultsMax)
-  }
-
-  /** It is hardly ever there already, so that nobody looks first. */
-  #writeResult(numbers: readonly [number, number, number, number, number]): void {
-    const [entry, proposer, request, revision, succeeded] = numbers
-    const insert = () => this.#statements.result.run(proposer, request, revision, succeeded, entry)
-    if (insert().changes === 0) {
-      this.#remove('results', this.#statements.sameResult, proposer, request)
-      insert()
-    }
-    this.#seals.results.add(checksumOfNumbers(numbers))
-  }
-
-  #remove(table: 'leases' | 'results', statement: StatementSync, ...parameters: number[]): void {
-    for (const numbers of statement.all(...parameters) as unknown as number[][])
-      this.#seals[table].remove(checksumOfNumbers(numbers))
+  #revoke(lease: number): void {
+    for (const numbers of this.#statements.revoke.all(lease) as unknown as number[][])
+      this.#seals.leases.remove(checksumOfNumbers(numbers))
   }
 
   /** Drops the rows that were replaced up to `sequence`, and the deletions. */
@@ -312,31 +287,21 @@ class SlabBuilder {
 interface Statements {
   readonly meta: StatementSync
   readonly row: StatementSync
+  readonly rows: StatementSync
   readonly grant: StatementSync
   readonly revoke: StatementSync
-  readonly result: StatementSync
-  readonly sameResult: StatementSync
-  readonly oldResults: StatementSync
-  readonly forget: StatementSync
   readonly replaced: StatementSync
   readonly deletions: StatementSync
 }
 
 function prepareStatements(database: DatabaseSync): Statements {
-  const forgetting = (condition: string) => {
-    const numbers = 'entry, proposer, request, revision, succeeded'
-    return arraysOf(database, `DELETE FROM results WHERE ${condition} RETURNING ${numbers}`)
-  }
   const inWindow = 'sequence > ?1 AND sequence <= ?2'
   return {
     meta: database.prepare('INSERT OR REPLACE INTO meta VALUES (?, ?)'),
-    row: database.prepare('INSERT INTO rows VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)'),
+    row: database.prepare(insertOf('rows', ROW_COLUMNS, 1)),
+    rows: database.prepare(insertOf('rows', ROW_COLUMNS, BULK_ROWS)),
     grant: database.prepare('INSERT INTO leases VALUES (?, ?)'),
     revoke: arraysOf(database, 'DELETE FROM leases WHERE lease = ? RETURNING lease, ttl_ms'),
-    result: database.prepare('INSERT OR IGNORE INTO results VALUES (?, ?, ?, ?, ?)'),
-    sameResult: forgetting('proposer = ? AND request = ?'),
-    oldResults: forgetting('proposer = ? AND request <= ?'),
-    forget: forgetting('proposer = ?'),
     replaced: database.prepare(
       `DELETE FROM rows WHERE sequence IN (SELECT previous FROM rows WHERE ${inWindow} AND previous > 0) RETURNING checksum`,
     ),

@@ -38,7 +38,9 @@ export function checksumOf(row: SealedRow): number {
 }
 
 export function checksumOfNumbers(numbers: readonly number[]): number {
-  return crc32(numbers.join(' '))
+  let text = `${numbers[0]}`
+  for (let at = 1; at < numbers.length; at++) text += ` ${numbers[at]}`
+  return crc32(text)
 }
 
 export type SealedTable = 'rows' | 'leases' | 'results'
