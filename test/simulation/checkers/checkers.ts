@@ -51,8 +51,10 @@ export class Checkers {
     this.#checkComplete(id, raft)
   }
 
-  /** Whoever is elected has every entry that was committed before. */
+  /** Whoever is elected has every entry that was committed in earlier terms. */
   #checkComplete(id: number, raft: Raft): void {
+    // Its votes came late: a leader of a later term, whose first commit is of that term, may have gone ahead.
+    if ((this.#terms.at(-1) ?? 0) > raft.term) return
     const { log } = raft
     if (log.lastIndex < this.#log.length) {
       throw new Violation(`member ${id} leads without committed entry ${log.lastIndex + 1}`)
