@@ -33,7 +33,7 @@ import {
   reconcileBootstrap,
 } from './apiserver/bootstrap/bootstrap.ts'
 import { createHttpsListener, type HttpsListener } from './apiserver/http/listener.ts'
-import type { ObjectReader } from './apiserver/ports.ts'
+import type { Authorizer, ObjectReader } from './apiserver/ports.ts'
 import { strategies } from './apiserver/registry/registry.ts'
 import { createObjectReader } from './apiserver/storage/object-reader.ts'
 import { createWebhookCaller } from './apiserver/webhooks/caller.ts'
@@ -85,17 +85,7 @@ export function buildApi(shared: Shared, onFatal: (error: Error) => void, metric
   })
   const tokenIssuer = createTokenIssuer({ issuer, privateKey: pki.serviceAccount.privateKey, clock, random })
   const kubelets = createKubeletConnections(objects, pki)
-  const webhookMetrics = createWebhookMetrics()
-  const webhooks = createWebhookPlugins({
-    ...{ store, objects, clock, random },
-    caller: createWebhookCaller({ objects, clock, random }),
-    conditions: createMatchConditions(authorizer),
-    metrics: webhookMetrics,
-  })
-  const aggregation = createAggregation({
-    ...{ store, objects, clock, random },
-    credentials: pki.leaves['front-proxy-client'],
-  })
+  const { webhookCaller, webhooks, webhookMetrics, aggregation } = otherServers(shared, objects, authorizer)
   const bootstrapped = { done: false }
   const server = createApiServer({
     store,
@@ -122,6 +112,7 @@ export function buildApi(shared: Shared, onFatal: (error: Error) => void, metric
     },
     kubelets,
     aggregation,
+    webhookCaller,
     metrics: () => metrics() + renderMetrics(webhookMetrics.metrics()),
     oidc: createOidcDocuments({
       issuer,
@@ -145,6 +136,22 @@ export function buildApi(shared: Shared, onFatal: (error: Error) => void, metric
   })
   const opened = openTo({ ...shared, log }, { server, authenticator, kubelets, bootstrapped, aggregation })
   return { server, ...opened }
+}
+
+/** What the API server asks other programs. */
+function otherServers(shared: Shared, objects: ObjectReader, authorizer: Authorizer) {
+  const { store, clock, random, pki } = shared
+  const common = { store, objects, clock, random }
+  const webhookCaller = createWebhookCaller(common)
+  const webhookMetrics = createWebhookMetrics()
+  const webhooks = createWebhookPlugins({
+    ...common,
+    caller: webhookCaller,
+    conditions: createMatchConditions(authorizer),
+    metrics: webhookMetrics,
+  })
+  const aggregation = createAggregation({ ...common, credentials: pki.leaves['front-proxy-client'] })
+  return { webhookCaller, webhooks, webhookMetrics, aggregation }
 }
 
 interface ApiParts {

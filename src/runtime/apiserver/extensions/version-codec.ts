@@ -46,6 +46,8 @@ export interface VersionCodec {
   isAsStored(kv: KeyValue): boolean
   /** Null when everything can be read at once. */
   prepare(entries: readonly KeyValue[]): Promise<void> | null
+  /** An object of any version, in this one. */
+  fromVersion(object: KubeObject): Promise<KubeObject>
   /** The object as it is to be stored. */
   toStored(object: KubeObject): Promise<KubeObject>
 }
@@ -126,6 +128,12 @@ class Codec implements VersionCodec {
         this.#converted.set(kv, this.#finished(must(objects[index], 'one object for each')))
       }
     })
+  }
+
+  async fromVersion(object: KubeObject): Promise<KubeObject> {
+    if (object.apiVersion === this.#apiVersion) return object
+    const [converted] = await this.#parts.converter.convert([cloneJson(object)], this.#apiVersion)
+    return this.#finished(must(converted, 'one object for one object'))
   }
 
   async toStored(object: KubeObject): Promise<KubeObject> {

@@ -3,7 +3,7 @@ import { must } from '../../../base/assert.ts'
 import type { GroupVersionKind } from '../../../kube/model-types.ts'
 import type { KubeObject } from '../../../kube/object.ts'
 import { applyModelDefaults, decodeObject } from '../../../kube/schema.ts'
-import { internalError } from '../../../kube/status.ts'
+import { internalError, noSuchPath } from '../../../kube/status.ts'
 import type { ApiContext } from '../context.ts'
 import type { AdmissionForms, ResourceForm } from '../ports.ts'
 import { fromStorage, toStorage } from '../storage/conversion.ts'
@@ -17,7 +17,7 @@ export function createAdmissionForms(context: ApiContext, subject: AdmissionSubj
   const asked = subject.caller.origin?.resource
   const requested = asked?.prefix === resource.prefix ? asked : resource
   const servedOf = (form: ResourceForm): ServedResource =>
-    must(context.resources.find(form.group, form.version, form.resource), 'a form is a served resource')
+    found(context.resources.find(form.group, form.version, form.resource))
   let equivalents: readonly ResourceForm[] | undefined
   return {
     requested: formOf(requested, foreign),
@@ -28,11 +28,11 @@ export function createAdmissionForms(context: ApiContext, subject: AdmissionSubj
       return equivalents
     },
     show: (object, form) => (foreign === null ? shown(object, servedOf(form)) : object),
-    take(patched, form) {
+    async take(patched, form) {
       const target = must(subject.object, 'only what is sent can be changed')
       const served = servedOf(form)
       const object = decoded(context, served, form.kind, patched)
-      const next = foreign === null && !served.servesStoredBytes ? toStorage(served.info, object) : object
+      const next = foreign === null ? await internal(object, served, resource) : object
       if (foreign === null) resource.strategy.applyDefaults?.(next)
       replaceWith(target, next)
     },
@@ -56,8 +56,26 @@ function formOf({ info }: ServedResource, foreign: GroupVersionKind | null): Res
 const hasSubresource = ({ info }: ServedResource, subresource: string): boolean =>
   subresource === '' || info.subresources.some(one => one.name === subresource)
 
-const shown = (object: KubeObject, served: ServedResource): KubeObject =>
-  served.servesStoredBytes ? object : fromStorage(served.info, object)
+/** A definition may go while a request for its objects is under way. */
+function found(served: ServedResource | undefined): ServedResource {
+  if (served === undefined) throw noSuchPath()
+  return served
+}
+
+function shown(object: KubeObject, served: ServedResource): KubeObject | Promise<KubeObject> {
+  if (served.custom !== undefined) return served.custom.codec.fromVersion(object)
+  return served.servesStoredBytes ? object : fromStorage(served.info, object)
+}
+
+/** In the version that the request's objects are worked on in. */
+function internal(
+  object: KubeObject,
+  served: ServedResource,
+  resource: ServedResource,
+): KubeObject | Promise<KubeObject> {
+  if (resource.custom !== undefined) return resource.custom.codec.fromVersion(object)
+  return served.servesStoredBytes ? object : toStorage(served.info, object)
+}
 
 function decoded(
   context: ApiContext,
@@ -67,13 +85,16 @@ function decoded(
 ): KubeObject {
   const { model } = context
   const typeName = typeNameOf(model, kind) ?? served.info.typeName
-  const result = decodeObject(model, typeName, patched, 'ignore')
+  const isCustom = served.custom !== undefined && kind.kind === served.info.kind
+  const result = isCustom
+    ? served.custom.codec.decode(patched as KubeObject, 'ignore')
+    : decodeObject(model, typeName, patched, 'ignore')
   const [wrong] = result.typeErrors
   if (wrong !== undefined) throw internalError(new Error(wrong))
   const { metadata, ...rest } = result.object as KubeObject
   const head = { apiVersion: apiVersionOf(kind.group, kind.version), kind: kind.kind }
   const object: KubeObject = { ...rest, ...head, metadata: { ...metadata } }
-  applyModelDefaults(model, typeName, object)
+  if (!isCustom) applyModelDefaults(model, typeName, object)
   return object
 }
 

@@ -14,6 +14,8 @@ export interface ValueCodec {
   isAsStored(kv: KeyValue): boolean
   /** Null when all of it can be read at once. */
   prepare(entries: readonly KeyValue[]): Promise<void> | null
+  /** An object of any version, in this one. */
+  fromVersion(object: KubeObject): Promise<KubeObject>
   /** The object as it is to be stored. */
   toStored(object: KubeObject): Promise<KubeObject>
 }
