@@ -137,6 +137,8 @@ class Running {
   /** It ends at once; nothing happens when it has ended. */
   async kill(): Promise<void> {
     this.child.kill('SIGKILL')
+    // It counts as running for as long as there is output that nobody takes.
+    for (const stream of [this.child.stdin, this.child.stdout, this.child.stderr]) stream.destroy()
     await this.#ended
   }
 

@@ -76,7 +76,7 @@ function whyOdd(bytes: Buffer): string | null {
 }
 
 const create = (name: string): string =>
-  `kubectl -n kube-system create secret generic ${name} --type=${BACKUP_TARGET_SECRET_TYPE} --from-file=KEY=FILE`
+  `mk8s kubectl -n kube-system create secret generic ${name} --type=${BACKUP_TARGET_SECRET_TYPE} --from-file=KEY=FILE`
 
 const refuse = (what: string, why: string, hint: string): Mk8sError =>
   new Mk8sError('config/invalid', what, { why, hint })

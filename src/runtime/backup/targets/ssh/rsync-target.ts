@@ -20,7 +20,7 @@ import {
 } from '../target.ts'
 import { type ProgramEnd, sshFailure } from './failures.ts'
 import { parseSshPlace, type SshPlace } from './place.ts'
-import { closeSession, openSession, readIdentity, type SshIdentity, type SshSession } from './session.ts'
+import { openSession, readIdentity, type SshIdentity, type SshSession } from './session.ts'
 
 /** Seconds without a byte. */
 const STALL_SECONDS = 120
@@ -118,7 +118,7 @@ class RsyncTarget implements BackupTarget {
       this.#mustBeGood(result, `reading ${name}`)
       yield* createReadStream(file, { signal }) as AsyncIterable<Buffer>
     } finally {
-      await closeSession(session)
+      await session.close()
     }
   }
 
@@ -154,7 +154,7 @@ class RsyncTarget implements BackupTarget {
     try {
       return await use(session)
     } finally {
-      await closeSession(session)
+      await session.close()
     }
   }
 }

@@ -3,6 +3,7 @@
  * mode 0600 in a directory of their own that goes afterwards. Nothing of the user's own SSH configuration counts, no
  * password is asked for, and a host whose key is not known is not talked to.
  */
+import { rmSync } from 'node:fs'
 import { mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -33,6 +34,7 @@ export interface SshSession {
   /** Options of ssh: all but the destination. */
   readonly options: readonly string[]
   readonly env: Readonly<Record<string, string>>
+  close(): Promise<void>
 }
 
 /** Throws `config/invalid` for what is absent or cannot be used. */
@@ -82,18 +84,21 @@ export async function openSession(
 ): Promise<SshSession> {
   await removeAbandoned(clock.now())
   const directory = await mkdtemp(join(tmpdir(), DIRECTORY_PREFIX))
+  const atExit = () => rmSync(directory, { recursive: true, force: true })
+  process.once('exit', atExit)
+  const close = async () => {
+    await rm(directory, { recursive: true, force: true })
+    process.off('exit', atExit)
+  }
   try {
     await writeFile(join(directory, 'identity'), privateKey, { mode: 0o600, flag: 'wx' })
     await writeFile(join(directory, 'known_hosts'), knownHosts, { mode: 0o600, flag: 'wx' })
   } catch (error) {
-    await rm(directory, { recursive: true, force: true })
+    await close()
     throw error
   }
-  return { directory, options: optionsOf(place, directory), env: environmentOf(directory) }
+  return { directory, options: optionsOf(place, directory), env: environmentOf(directory), close }
 }
-
-export const closeSession = async ({ directory }: SshSession): Promise<void> =>
-  await rm(directory, { recursive: true, force: true })
 
 const optionsOf = ({ port }: SshPlace, directory: string): string[] => {
   const settings = {

@@ -18,7 +18,7 @@ import {
 } from '../target.ts'
 import { NO_DIRECTORY, NO_FILE, NOT_WHOLE, sshFailure } from './failures.ts'
 import { parseSshPlace, type SshPlace } from './place.ts'
-import { closeSession, openSession, readIdentity, type SshIdentity, type SshSession } from './session.ts'
+import { openSession, readIdentity, type SshIdentity, type SshSession } from './session.ts'
 
 /** No byte in either direction. */
 const STALL_MS = 120_000
@@ -115,7 +115,7 @@ class SshTarget implements BackupTarget {
         why: 'there is no such file',
       })
     } finally {
-      await closeSession(session)
+      await session.close()
     }
   }
 
@@ -174,7 +174,7 @@ class SshTarget implements BackupTarget {
     try {
       return await use(session)
     } finally {
-      await closeSession(session)
+      await session.close()
     }
   }
 }

@@ -1,0 +1,112 @@
+/** Secrets with credentials of targets, and what each kind of target asks of them. */
+import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, it } from 'node:test'
+import { systemClock } from '../../../../../src/base/clock.ts'
+import { systemRandom } from '../../../../../src/base/random.ts'
+import { readCredentials } from '../../../../../src/runtime/backup/targets/credentials.ts'
+import { openTarget } from '../../../../../src/runtime/backup/targets/open-target.ts'
+
+const PARTS = { clock: systemClock, random: systemRandom }
+const HOST_KEY = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI+/='
+const type = 'mk8s.io/backup-target'
+const base64 = (text: string) => Buffer.from(text).toString('base64')
+const secretOf = (data: Record<string, string>) => ({
+  type,
+  data: Object.fromEntries(Object.entries(data).map(([key, value]) => [key, base64(value)])),
+})
+const open = (to: string, data: Record<string, string>) =>
+  openTarget(to, readCredentials('s3', secretOf(data)), PARTS)
+
+const key = (name: string, ...args: string[]): string => {
+  const place = mkdtempSync(join(tmpdir(), 'mk8s-key-'))
+  try {
+    execFileSync('ssh-keygen', ['-q', '-t', 'ed25519', '-f', join(place, name), ...args])
+    return readFileSync(join(place, name), 'utf8')
+  } finally {
+    rmSync(place, { recursive: true })
+  }
+}
+
+describe('the Secret of a backup target', () => {
+  it('is decoded', () => {
+    const credentials = readCredentials('s3', secretOf({ 'access-key-id': 'id\n', 'ca.crt': 'PEM' }))
+    assert.equal(credentials.get('access-key-id')?.toString(), 'id\n')
+    assert.deepEqual([...credentials.keys()], ['access-key-id', 'ca.crt'])
+  })
+
+  it('is refused with the reason and the command that makes a right one', () => {
+    const invalid = { code: 'config/invalid' }
+    assert.throws(() => readCredentials('s3', null), {
+      ...invalid,
+      message: /kube-system\/s3 does not exist/,
+    })
+    assert.throws(() => readCredentials('s3', { type: 'Opaque' }), {
+      ...invalid,
+      why: /type is Opaque and has to be mk8s\.io\/backup-target/,
+      hint: /--type=mk8s\.io\/backup-target/,
+    })
+    assert.throws(() => readCredentials('s3', secretOf({ 'acces-key-id': 'x' })), {
+      ...invalid,
+      hint: 'access-key-id may be meant',
+    })
+    assert.throws(() => readCredentials('s3', secretOf({ constructor: 'x' })), invalid)
+    assert.throws(() => readCredentials('s3', secretOf({ 'access-key-id': '\n' })), {
+      ...invalid,
+      why: 'it is empty',
+    })
+  })
+})
+
+describe('credentials of an S3 target', () => {
+  const url = 's3://backups?region=eu-central-1'
+
+  it('are an id and a secret of one line each', () => {
+    open(url, { 'access-key-id': 'id\n', 'secret-access-key': 'secret' })
+    assert.throws(() => open(url, { 'access-key-id': 'id' }), { why: /no secret-access-key/ })
+    assert.throws(() => open(url, { 'access-key-id': 'a\r\nb', 'secret-access-key': 's' }), {
+      message: /access-key-id/,
+      why: /more than one line/,
+    })
+  })
+})
+
+describe('credentials of a target behind SSH', () => {
+  const url = 'ssh://backup@nas.example.com:2222/srv/backups'
+
+  it('are a key without a passphrase, and keys of the host', () => {
+    const plain = key('plain', '-N', '')
+    open(url, { 'ssh-private-key': plain, 'known-hosts': `[nas.example.com]:2222 ${HOST_KEY}` })
+    const named = open(`${url}?host-key=${HOST_KEY}`, { 'ssh-private-key': `${plain.trim()}\r\n` })
+    assert.equal(named.url, url)
+    assert.throws(() => open(url, { 'ssh-private-key': plain }), {
+      hint: /ssh-keyscan -p 2222 nas\.example\.com/,
+    })
+    assert.throws(() => open(url, { 'known-hosts': 'x' }), { why: /no ssh-private-key/ })
+    const data = { 'known-hosts': 'x', 'ssh-private-key': 'ssh-ed25519 AAAA me@here' }
+    assert.throws(() => open(url, data), { hint: /the file without \.pub/ })
+    for (const form of [[], ['-m', 'PEM']]) {
+      const locked = { ...data, 'ssh-private-key': key('locked', '-N', 'passphrase', ...form) }
+      assert.throws(() => open(url, locked), { why: /has a passphrase/ })
+    }
+  })
+
+  it('go with a URL that names user, host and a directory', () => {
+    const data = { 'ssh-private-key': key('plain', '-N', ''), 'known-hosts': 'x' }
+    const refused = [
+      ['ssh://nas/srv', /name the user/],
+      ['ssh://-oProxyCommand=x@nas/srv', /name the user/],
+      ['ssh://me@-oProxyCommand=x/srv', /names no host/],
+      ['ssh://me@nas', /root directory/],
+      ['ssh://me@nas/a%0Ab', /characters that no directory has/],
+      ['ssh://me@nas/srv?hostkey=x', /hostkey is none of its parameters/],
+      ['ssh://me@nas/srv?host-key=x', /not of the form/],
+    ] as const
+    for (const [to, why] of refused) assert.throws(() => open(to, data), { code: 'config/invalid', why })
+    open('ssh://me@[fd00::1]/~/backups', data)
+    assert.throws(() => open('rsync://me@nas/with%20space', data), { hint: /ssh:\/\// })
+  })
+})
