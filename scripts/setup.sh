@@ -1,7 +1,8 @@
 #!/bin/sh
 # Everything that `npm start` and `npm test` need before their own work, from nothing, and nothing twice:
 # the npm packages (Node 26 among them), the library that Node needs, the API model, kubectl and helm.
-# With --for-tests also the Debian packages that the tests of real containers need; without them those are skipped.
+# With --for-tests also the Debian packages that the tests of real containers and of real backup targets need; without
+# them those are skipped.
 set -eu
 cd "$(dirname "$0")/.."
 umask 022
@@ -44,6 +45,23 @@ if [ "${1:-}" = --for-tests ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/
       DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
         containerd runc containernetworking-plugins nftables iptables conntrack iproute2 busybox-static
     } >&2 || say 'they cannot be installed here; the tests of containers will be skipped'
+  fi
+fi
+
+if [ "${1:-}" = --for-tests ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+  missing=
+  for program in sshd ssh ssh-keygen rsync; do
+    command -v "$program" >/dev/null 2>&1 || missing="$missing $program"
+  done
+  # A real S3 server. Debian's own Python sees Debian's packages.
+  /usr/bin/python3 -c 'import swift.common.middleware.s3api.s3api' >/dev/null 2>&1 || missing="$missing swift"
+  if [ -n "$missing" ]; then
+    say "installing what the tests of backup targets need:$missing"
+    {
+      apt-get update -qq
+      DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+        openssh-server openssh-client rsync python3-swift
+    } >&2 || say 'they cannot be installed here; the tests of backup targets will be skipped'
   fi
 fi
 
