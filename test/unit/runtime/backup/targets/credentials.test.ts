@@ -1,9 +1,6 @@
 /** Secrets with credentials of targets, and what each kind of target asks of them. */
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { generateKeyPairSync } from 'node:crypto'
 import { describe, it } from 'node:test'
 import { systemClock } from '../../../../../src/base/clock.ts'
 import { systemRandom } from '../../../../../src/base/random.ts'
@@ -21,14 +18,18 @@ const secretOf = (data: Record<string, string>) => ({
 const open = (to: string, data: Record<string, string>) =>
   openTarget(to, readCredentials('s3', secretOf(data)), PARTS)
 
-const key = (name: string, ...args: string[]): string => {
-  const place = mkdtempSync(join(tmpdir(), 'mk8s-key-'))
-  try {
-    execFileSync('ssh-keygen', ['-q', '-t', 'ed25519', '-f', join(place, name), ...args])
-    return readFileSync(join(place, name), 'utf8')
-  } finally {
-    rmSync(place, { recursive: true })
-  }
+const privateKey = (passphrase?: string): string => {
+  const { privateKey: made } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  const locked = passphrase === undefined ? {} : { cipher: 'aes-256-cbc', passphrase }
+  return made.export({ type: 'pkcs8', format: 'pem', ...locked }).toString()
+}
+
+/** The beginning of a key as ssh-keygen writes it. */
+const opensshKey = (cipher: string): string => {
+  const length = Buffer.alloc(4)
+  length.writeUInt32BE(cipher.length)
+  const body = Buffer.concat([Buffer.from('openssh-key-v1\0'), length, Buffer.from(cipher)])
+  return `-----BEGIN OPENSSH PRIVATE KEY-----\n${body.toString('base64')}\n-----END OPENSSH PRIVATE KEY-----\n`
 }
 
 describe('the Secret of a backup target', () => {
@@ -78,8 +79,10 @@ describe('credentials of a target behind SSH', () => {
   const url = 'ssh://backup@nas.example.com:2222/srv/backups'
 
   it('are a key without a passphrase, and keys of the host', () => {
-    const plain = key('plain', '-N', '')
-    open(url, { 'ssh-private-key': plain, 'known-hosts': `[nas.example.com]:2222 ${HOST_KEY}` })
+    const plain = privateKey()
+    const known = { 'known-hosts': `[nas.example.com]:2222 ${HOST_KEY}` }
+    open(url, { ...known, 'ssh-private-key': opensshKey('none') })
+    open(url, { ...known, 'ssh-private-key': plain })
     const named = open(`${url}?host-key=${HOST_KEY}`, { 'ssh-private-key': `${plain.trim()}\r\n` })
     assert.equal(named.url, url)
     assert.throws(() => open(url, { 'ssh-private-key': plain }), {
@@ -88,14 +91,13 @@ describe('credentials of a target behind SSH', () => {
     assert.throws(() => open(url, { 'known-hosts': 'x' }), { why: /no ssh-private-key/ })
     const data = { 'known-hosts': 'x', 'ssh-private-key': 'ssh-ed25519 AAAA me@here' }
     assert.throws(() => open(url, data), { hint: /the file without \.pub/ })
-    for (const form of [[], ['-m', 'PEM']]) {
-      const locked = { ...data, 'ssh-private-key': key('locked', '-N', 'passphrase', ...form) }
-      assert.throws(() => open(url, locked), { why: /has a passphrase/ })
+    for (const locked of [privateKey('passphrase'), opensshKey('aes256-ctr')]) {
+      assert.throws(() => open(url, { ...data, 'ssh-private-key': locked }), { why: /has a passphrase/ })
     }
   })
 
   it('go with a URL that names user, host and a directory', () => {
-    const data = { 'ssh-private-key': key('plain', '-N', ''), 'known-hosts': 'x' }
+    const data = { 'ssh-private-key': privateKey(), 'known-hosts': 'x' }
     const refused = [
       ['ssh://nas/srv', /name the user/],
       ['ssh://-oProxyCommand=x@nas/srv', /name the user/],
