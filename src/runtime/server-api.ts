@@ -33,6 +33,7 @@ import {
   reconcileBootstrap,
 } from './apiserver/bootstrap/bootstrap.ts'
 import { createHttpsListener, type HttpsListener } from './apiserver/http/listener.ts'
+import { createPolicyPlugins } from './apiserver/policies/policies.ts'
 import type { Authorizer, ObjectReader } from './apiserver/ports.ts'
 import { strategies } from './apiserver/registry/registry.ts'
 import { createObjectReader } from './apiserver/storage/object-reader.ts'
@@ -97,6 +98,7 @@ export function buildApi(shared: Shared, onFatal: (error: Error) => void, metric
     admission: createAdmission({
       ...{ objects, authorizer, clock, random },
       tolerationSeconds: failoverTimes(cluster.failover).tolerationSeconds,
+      policies: createPolicyPlugins({ store, objects, authorizer }),
       webhooks,
     }),
     virtualHandlers: [

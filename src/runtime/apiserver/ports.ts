@@ -1,5 +1,6 @@
 /** The small interfaces at which the API server's parts meet: who asks, may they, is the object fit. */
 import type { KubeResponse, Transport } from '../../client/transport.ts'
+import type { ApplySchema } from '../../kube/apply/apply-schema.ts'
 import type { GroupVersionKind, ResourceInfo } from '../../kube/model-types.ts'
 import type { KubeObject } from '../../kube/object.ts'
 import type { UserInfo } from './user.ts'
@@ -74,6 +75,14 @@ export interface AdmissionForms {
   take(patched: unknown, form: ResourceForm): void | Promise<void>
 }
 
+/** What the cluster serves, custom resources among it. */
+export interface AdmissionCluster {
+  readonly objects: ObjectReader
+  resourceOfKind(kind: GroupVersionKind): ResourceInfo | undefined
+  /** How server-side apply sees the form; undefined when it is no longer served. */
+  applySchemaOf(form: ResourceForm): ApplySchema | undefined
+}
+
 /** What plugins leave for a second round of the mutating ones, which comes when a webhook or policy changed something. */
 export interface Reinvocation {
   readonly isSecond: boolean
@@ -95,6 +104,7 @@ export interface AdmissionRequest {
   readonly object: KubeObject | null
   readonly oldObject: KubeObject | null
   readonly forms: AdmissionForms
+  readonly cluster: AdmissionCluster
   readonly reinvocation: Reinvocation
   /** CreateOptions, UpdateOptions or DeleteOptions; null for CONNECT. */
   options(): KubeObject | null

@@ -27,13 +27,20 @@ export interface AdmissionParts {
   /** Set once controllers run that take the protection finalizers away; without them nothing could be deleted. */
   readonly protectStorageInUse?: boolean
   /** What the cluster's own configuration adds. */
-  readonly webhooks?: { readonly mutating: AdmissionPlugin; readonly validating: AdmissionPlugin }
+  readonly policies?: PluginPair
+  readonly webhooks?: PluginPair
+}
+
+interface PluginPair {
+  readonly mutating: AdmissionPlugin
+  readonly validating: AdmissionPlugin
 }
 
 const TOLERATION_SECONDS = 300
 
 export function createAdmission(parts: AdmissionParts): readonly AdmissionPlugin[] {
   const { objects } = parts
+  const configured = [parts.policies, parts.webhooks]
   return [
     namespaceLifecycle(objects),
     limitRanger(objects),
@@ -49,6 +56,7 @@ export function createAdmission(parts: AdmissionParts): readonly AdmissionPlugin
     runtimeClass(objects),
     defaultIngressClass(objects),
     createEscalationCheck(parts.authorizer),
-    ...(parts.webhooks === undefined ? [] : [parts.webhooks.mutating, parts.webhooks.validating]),
+    ...configured.flatMap(pair => (pair === undefined ? [] : [pair.mutating])),
+    ...configured.flatMap(pair => (pair === undefined ? [] : [pair.validating])),
   ]
 }

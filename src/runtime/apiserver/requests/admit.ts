@@ -2,12 +2,19 @@
 import type { KubeObject } from '../../../kube/object.ts'
 import { StatusError } from '../../../kube/status.ts'
 import type { ApiContext } from '../context.ts'
-import type { AdmissionForms, AdmissionPlugin, AdmissionRequest, Reinvocation } from '../ports.ts'
+import type {
+  AdmissionCluster,
+  AdmissionForms,
+  AdmissionPlugin,
+  AdmissionRequest,
+  Reinvocation,
+} from '../ports.ts'
 import type { ServedResource } from '../storage/served-resource.ts'
 import type { UserInfo } from '../user.ts'
 import { createAdmissionForms } from './admission-forms.ts'
 import type { Caller } from './commit.ts'
 import { fellBehind } from './fell-behind.ts'
+import { applySchemaOf } from './field-tracking.ts'
 
 export interface AdmissionSubject {
   readonly operation: AdmissionRequest['operation']
@@ -116,6 +123,22 @@ class Request implements AdmissionRequest {
   get forms(): AdmissionForms {
     this.#forms ??= createAdmissionForms(this.#context, this.#subject)
     return this.#forms
+  }
+
+  get cluster(): AdmissionCluster {
+    const context = this.#context
+    const { resources, objects } = context
+    return {
+      objects,
+      resourceOfKind: ({ group, version, kind }) =>
+        resources.all.find(
+          ({ info }) => info.group === group && info.version === version && info.kind === kind,
+        )?.info,
+      applySchemaOf(form) {
+        const served = resources.find(form.group, form.version, form.resource)
+        return served === undefined ? undefined : applySchemaOf(context, served)
+      },
+    }
   }
 
   options(): KubeObject | null {
