@@ -1,7 +1,12 @@
 /** APIService: who serves a group and version, this server itself or a Service of the cluster. */
 import type { FieldError } from '../../../../kube/field-error.ts'
 import { invalid, required } from '../../../../kube/field-error.ts'
-import { checkDns1035Label, checkDns1123Subdomain, checkPortNumber } from '../../../../kube/names.ts'
+import {
+  checkDns1035Label,
+  checkDns1123Subdomain,
+  checkPathSegmentName,
+  checkPortNumber,
+} from '../../../../kube/names.ts'
 import { formatTime } from '../../../../kube/time.ts'
 import type { APIService } from '../../../../kube/types.ts'
 import { ageColumn, column, nameColumn, since, tableOf } from '../columns.ts'
@@ -88,6 +93,8 @@ export const apiServices: Strategy = defineKind({
   prepareForStatusUpdate: keepMetadata,
   hasGeneration: false,
   allowUnconditionalUpdate: false,
+  // `v1.` is the core group's.
+  validateName: name => checkPathSegmentName(name)[0] ?? null,
   applyDefaults(object) {
     const service = asKind<APIService>(object).spec?.service
     if (service) setDefault(service, 'port', HTTPS)
