@@ -1,7 +1,7 @@
 /** Backups on another machine, over a real SSH server: whole files only, and no host that nobody vouched for. */
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
@@ -15,6 +15,9 @@ import { Sshd, whyNoSshd } from '../support/sshd.ts'
 const PARTS = { clock: systemClock, random: systemRandom }
 const never = new AbortController().signal
 const MIB = 1024 * 1024
+/** Comes with Debian's rsync. */
+const RRSYNC = '/usr/bin/rrsync'
+const whyNoRrsync = existsSync(RRSYNC) ? false : `${RRSYNC} is not installed`
 
 async function* of(...pieces: Buffer[]) {
   yield* pieces
@@ -207,20 +210,16 @@ describe('a directory behind SSH as a backup target', { skip: whyNoSshd() ?? fal
     assert.deepEqual(readdirSync(directory), [])
   })
 
-  it('works by rsync with a key that may do nothing but rsync', async () => {
+  it('works by rsync with a key that rrsync keeps in one directory', { skip: whyNoRrsync }, async () => {
     const directory = fresh('restricted')
-    const only = join(place, 'only-rsync.sh')
-    const script = [
-      '#!/bin/sh',
-      'case "$SSH_ORIGINAL_COMMAND" in "rsync --server "*) exec $SSH_ORIGINAL_COMMAND;; esac',
-      'echo refused >&2; exit 1',
-    ]
-    writeFileSync(only, `${script.join('\n')}\n`, { mode: 0o755 })
-    sshd.authorize(key => `restrict,command="${only}" ${key}`)
+    sshd.authorize(key => `restrict,command="${RRSYNC} ${directory}" ${key}`)
     try {
-      await open('rsync', directory).check(never)
-      const error = await rejection(open('ssh', directory).check(never))
-      assert.match(error.why ?? '', /refused/)
+      const target = open('rsync', '/~/')
+      await target.check(never)
+      await target.put('a.mk8s', of(Buffer.from('a')), never)
+      assert.deepEqual(readdirSync(directory), ['a.mk8s'])
+      const error = await rejection(open('ssh', '/~/').check(never))
+      assert.equal(error.code, 'backup/target')
     } finally {
       sshd.authorize(key => key)
     }

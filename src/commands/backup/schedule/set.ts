@@ -20,12 +20,18 @@ export class BackupScheduleSet extends NodeCommand {
   static override description =
     'The server that leads makes the backups, and another one when it is lost. Any server takes the command. What ' +
     'is given replaces all that the schedule had. The target is tried out first; nothing is changed when that or ' +
-    'anything else fails. Credentials are in a Secret in kube-system of the type mk8s.io/backup-target. A file ' +
+    'anything else fails. Besides a directory, a target is s3://BUCKET/PREFIX?region=REGION, or with ' +
+    '?endpoint=https://HOST:PORT; ssh://USER@HOST:PORT/PATH; or rsync://USER@HOST:PORT/PATH, which is rsync over SSH. ' +
+    'Credentials are in a Secret in kube-system of the type mk8s.io/backup-target: access-key-id and ' +
+    'secret-access-key (and session-token, ca.crt) for S3, ssh-private-key and known-hosts for the others. A file ' +
     'stays while any of the two rules keeps it, and the newest one always does.'
   static override examples = [
     '<%= config.bin %> backup schedule set nightly --cron "0 3 * * *" --to /mnt/backups --keep 7',
     '<%= config.bin %> backup schedule set hourly --cron @hourly --to s3://bucket/mk8s --secret s3 ' +
       '--public-key backup.pub --keep 24 --keep-for 30d',
+    '<%= config.bin %> kubectl -n kube-system create secret generic nas --type=mk8s.io/backup-target ' +
+      '--from-file=ssh-private-key=backup-key --from-file=known-hosts=nas.known_hosts',
+    '<%= config.bin %> backup schedule set weekly --cron @weekly --to ssh://backup@nas/srv/mk8s --secret nas',
   ]
   static override args = { name: Args.string({ description: 'Of the schedule.', required: true }) }
   static override flags = {

@@ -19,6 +19,11 @@ interface Rule {
 
 const rules: readonly Rule[] = [
   {
+    said: /Failed to exec ssh/,
+    why: 'ssh is not installed on this server, which leads',
+    hint: 'install it: apt-get install openssh-client',
+  },
+  {
     said: /REMOTE HOST IDENTIFICATION HAS CHANGED|host key .* has changed/i,
     why: 'the host shows another key than the one that is known',
     hint: 'find out why before you put the new key into the Secret as known-hosts',
