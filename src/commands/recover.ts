@@ -71,7 +71,9 @@ export class Recover extends NodeCommand {
     const config = readNodeConfig(flags['data-dir'])
     const lifecycle = await lifecycleOf(config.dataDir)
     const { readJournal } = await import('../runtime/recovery/switch-over.ts')
-    if (readJournal(config.dataDir) !== undefined) return finish(config, lifecycle, flags)
+    const journal = readJournal(config.dataDir)
+    if (journal?.restore !== undefined) throw restoreUnderWay()
+    if (journal !== undefined) return finish(config, lifecycle, flags)
     await refuseWithQuorum(config, flags)
     const wasRunning = await stopNode(lifecycle, { workloads: false })
     let changed = false
@@ -119,6 +121,13 @@ function show(facts: RecoveryFacts, dataDir: string, flags: RecoverFlags): void 
   else if (flags['dry-run']) print(renderRecoveryPlan(facts, dataDir))
   else if (!flags.json) remark(`${renderRecoveryPlan(facts, dataDir)}\n`)
 }
+
+/** Its other servers have to leave the old generation first, which a recovery would not wait for. */
+const restoreUnderWay = (): Mk8sError =>
+  new Mk8sError('refused', 'a restore of this server was decided and has to be finished first', {
+    why: 'what it prepared is only partly in place',
+    hint: 'mk8s start; or mk8s restore-datastore with the same file, which waits until it is done',
+  })
 
 /** Another recovery got as far as its journal: nothing is left to decide. */
 async function finish(config: NodeConfig, lifecycle: NodeLifecycle, flags: RecoverFlags): Promise<number> {
