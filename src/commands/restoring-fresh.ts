@@ -32,8 +32,9 @@ import type { NodeLifecycle } from './base-command.ts'
 import { commandLog, type Restored, type RestoreFlags, refusedByDisk, show } from './restoring.ts'
 
 const NO_KEYS =
-  'The backup has no keys: the cluster gets new authorities. Kubeconfigs and tokens of the old one do not work any ' +
-  'more, and workers have to join again.'
+  'The backup has no keys: the cluster gets new authorities, and pods get new tokens. Kubeconfigs, client ' +
+  'certificates and tokens that were given out before do not work any more: take the new admin.kubeconfig. Workers ' +
+  'do not come back by themselves; on each: mk8s uninstall, then mk8s join with what mk8s add-node --worker says here.'
 const WITH_KEYS =
   'The keys are in the backup: kubeconfigs go on to work, and workers that find this machine at the address of an ' +
   'earlier server come back by themselves.'

@@ -1,6 +1,6 @@
 /** Real daemons: a backup brings one server back, one that has never been, and what was written since is gone. */
 import assert from 'node:assert/strict'
-import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test, { after, before } from 'node:test'
 import { MK8S, temporaryDirectory } from '../support/cluster.ts'
@@ -178,6 +178,22 @@ test('a datastore that is damaged is replaced', async () => {
   assert.match(await node.kubectl.ok(['get', 'configmaps', '-o', 'name']), /configmap\/kept/)
 })
 
+test('a restore that was decided is not taken for a recovery', async () => {
+  await mustRun(node, ['stop'])
+  const recovery = join(node.dataDir, 'recovery')
+  mkdirSync(recovery)
+  const journal = {
+    newClusterId: 'x',
+    keptIn: 'y',
+    restore: { files: [], obsolete: [], others: [], voters: [] },
+  }
+  writeFileSync(join(recovery, 'journal.json'), JSON.stringify(journal))
+  const { code, stderr } = await node.mk8s(['recover', '--yes', '--others-are-off'])
+  assert.deepEqual([code, /mk8s start/.test(stderr)], [6, true], stderr)
+  rmSync(recovery, { recursive: true })
+  await mustRun(node, ['start'])
+})
+
 test('an empty machine becomes the cluster, and what had the old keys goes on', async () => {
   const passphrase = join(directory, 'passphrase')
   writeFileSync(passphrase, 'what nobody knows\n', { mode: 0o600 })
@@ -209,5 +225,48 @@ test('an empty machine becomes the cluster, and what had the old keys goes on', 
   await until('the worker, which nobody has touched, runs a new pod', async () => {
     const phase = await old.ok(['get', 'pod', 'probe', '-o', 'jsonpath={.status.phase}'])
     return phase === 'Running'
+  })
+})
+
+test('without keys, an empty machine becomes a cluster of new authorities, and workers join again', async () => {
+  const plain = join(directory, 'plain.mk8sbackup')
+  await mustRun(node, ['backup-datastore', '-o', plain])
+  const kubeconfig = join(directory, 'earlier.kubeconfig')
+  cpSync(join(node.dataDir, 'admin.kubeconfig'), kubeconfig)
+  await mustRun(node, ['uninstall', '--yes'])
+  const settings = (on: TestNode) => [
+    '--bind-address',
+    on.address,
+    '--node-name',
+    on.name,
+    '--runtime',
+    'simulated',
+  ]
+  const restored = await node.mk8s(['restore-datastore', plain, '--yes', ...settings(node)])
+  assert.equal(restored.code, 0, restored.stderr)
+  assert.match(restored.stderr, /no keys[\s\S]*mk8s uninstall[\s\S]*mk8s add-node --worker/)
+  assert.match(await node.kubectl.ok(['get', 'configmaps', '-o', 'name']), /configmap\/kept/)
+  const earlier = await kubectlFor(kubeconfig).try(['get', 'configmaps'])
+  assert.match(earlier.stderr, /unknown authority/)
+  const authority = ['get', 'configmap', 'kube-root-ca.crt', '-o', 'jsonpath={.data.ca\\.crt}']
+  const now = readFileSync(join(node.dataDir, 'pki/cluster-ca.crt'), 'utf8').trim()
+  await until(
+    'pods are told the new authority',
+    async () => (await node.kubectl.ok(authority)).trim() === now,
+  )
+  const worker = servers.nodes[1]
+  assert.ok(worker)
+  await mustRun(worker, ['uninstall', '--yes'])
+  const url = await servers.invite(['--worker'])
+  await mustRun(worker, ['join', url, '--worker', ...settings(worker)])
+  await until('the worker runs the pod that the backup has for it', async () => {
+    const pod = await node.kubectl.ok([
+      'get',
+      'pod',
+      'probe',
+      '-o',
+      'jsonpath={.status.phase} {.spec.nodeName}',
+    ])
+    return pod === `Running ${worker.name}`
   })
 })
