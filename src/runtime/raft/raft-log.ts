@@ -1,12 +1,13 @@
 /**
  * The entries a core holds in memory, and how far each of them has come:
  *
- *   dropped … first ─ handed to apply ─ committed ─ stable ─ handed to persist ─ last
+ *   dropped … first ─ packed ─ handed to apply ─ committed ─ stable ─ handed to persist ─ last
  *
  * `first - 1` is the last entry dropped; its term is kept, because followers are asked about it.
  */
 import { assert, must } from '../../base/assert.ts'
 import { type Entry, entryTypes, payloadOf } from './entry.ts'
+import { EntryBlock } from './entry-block.ts'
 import { decodeConfiguration } from './membership.ts'
 import type { SnapshotPlace } from './messages.ts'
 import type { Configuration } from './quorum.ts'
@@ -31,11 +32,18 @@ interface WriteInFlight {
 
 /** Places of dropped entries that may wait to be cleared away: moving the others costs, so it is done seldom. */
 const GAP_MAX = 1024
+/** Applied entries are packed when there are so many of them; few large ones harm nobody. */
+const PACKED_ENTRIES_MIN = 16
+/** What is kept for others is packed into about so many blocks. */
+const KEPT_BLOCKS = 64
 
 export class RaftLog {
   #first: number
   /** Index of the first place in `#entries`; those before `#first` are cleared. */
   #base: number
+  /** Entries before `#base`. */
+  #blocks: EntryBlock[] = []
+  #packedBytes = 0
   #previousTerm: number
   #entries: (Entry | null)[]
   #bytes = 0
@@ -105,15 +113,16 @@ export class RaftLog {
   /** The term of an entry; null when it is not (or no longer) in the log. */
   termAt(index: number): number | null {
     if (index === this.#first - 1) return this.#previousTerm
-    return this.#entries[index - this.#base]?.term ?? null
+    if (index >= this.#base) return this.#entries[index - this.#base]?.term ?? null
+    return index < this.#first ? null : this.#blockOf(index).termAt(index)
   }
 
   /** Entries from `index` on, as many as fit into `bytesMax`, but at least one. */
   from(index: number, bytesMax: number): Entry[] {
     const found: Entry[] = []
     let bytes = 0
-    for (let at = index - this.#base; at < this.#entries.length; at++) {
-      const entry = this.#entries[at] as Entry
+    for (let at = index; at <= this.lastIndex; at++) {
+      const entry = this.#entryAt(at)
       bytes += entry.bytes.length
       if (found.length > 0 && bytes > bytesMax) break
       found.push(entry)
@@ -165,6 +174,8 @@ export class RaftLog {
     this.#base = this.#first
     this.#previousTerm = place.term
     this.#entries = []
+    this.#blocks = []
+    this.#packedBytes = 0
     this.#bytes = 0
     this.#configurations = [{ index: place.index, configuration: place.configuration }]
     this.#writes = []
@@ -226,11 +237,9 @@ export class RaftLog {
     if (index < this.#first) return
     assert(index <= this.#handedToApply, 'only entries handed out for applying are dropped')
     this.#previousTerm = must(this.termAt(index), 'the term of a dropped entry')
-    for (let at = this.#first; at <= index; at++) {
-      this.#bytes -= (this.#entries[at - this.#base] as Entry).bytes.length
-      this.#entries[at - this.#base] = null
-    }
+    for (let at = this.#first; at <= index; at++) this.#drop(at)
     this.#first = index + 1
+    while (this.#blocks[0] !== undefined && this.#blocks[0].last <= index) this.#blocks.shift()
     const gap = this.#first - this.#base
     if (gap > GAP_MAX && gap > this.#entries.length / 2) {
       this.#entries = this.#entries.slice(gap)
@@ -239,14 +248,51 @@ export class RaftLog {
     while ((this.#configurations[1]?.index ?? Number.POSITIVE_INFINITY) <= index) this.#configurations.shift()
   }
 
+  #drop(index: number): void {
+    const size = this.#sizeAt(index)
+    this.#bytes -= size
+    if (index < this.#base) this.#packedBytes -= size
+    else this.#entries[index - this.#base] = null
+  }
+
+  /** Entries up to `index` are applied here, and only kept for others, up to about `keptBytes` of them. */
+  pack(index: number, keptBytes: number, entriesMin = PACKED_ENTRIES_MIN): void {
+    assert(index <= this.#handedToApply, 'only entries handed out for applying are packed')
+    const from = Math.max(this.#first, this.#base)
+    if (index - from + 1 < entriesMin || this.#bytes - this.#packedBytes < keptBytes / KEPT_BLOCKS) return
+    const block = new EntryBlock(this.#slice(from, index))
+    for (let at = from; at <= index; at++) this.#packedBytes += block.sizeAt(at)
+    this.#blocks.push(block)
+    this.#entries = this.#entries.slice(index + 1 - this.#base)
+    this.#base = index + 1
+  }
+
   /** The last entry to drop so that at most `bytesMax` bytes stay in memory. */
   lastBeyond(bytesMax: number): number {
     let excess = this.#bytes - bytesMax
     let index = this.#first - 1
-    while (excess > 0) excess -= (this.#entries[++index - this.#base] as Entry).bytes.length
+    while (excess > 0) excess -= this.#sizeAt(++index)
     return index
   }
 
+  #entryAt(index: number): Entry {
+    if (index < this.#base) return this.#blockOf(index).entryAt(index)
+    return this.#entries[index - this.#base] as Entry
+  }
+
+  #sizeAt(index: number): number {
+    if (index < this.#base) return this.#blockOf(index).sizeAt(index)
+    return (this.#entries[index - this.#base] as Entry).bytes.length
+  }
+
+  #blockOf(index: number): EntryBlock {
+    return must(
+      this.#blocks.find(({ last }) => index <= last),
+      'the block of a packed entry',
+    )
+  }
+
+  /** None of them is packed. */
   #slice(from: number, to: number): Entry[] {
     return this.#entries.slice(from - this.#base, to + 1 - this.#base) as Entry[]
   }

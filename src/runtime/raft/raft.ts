@@ -303,6 +303,7 @@ export class Raft {
     else if (isAlone(this.configuration, this.id)) this.#log.dropTo(index)
     // Whoever leads next can help others with what it kept.
     else this.#log.dropTo(Math.min(index, this.#log.lastBeyond(this.#keptBytes / 2)))
+    this.#log.pack(index, this.#keptBytes)
   }
 
   // ── roles ──────────────────────────────────────────────────────────────────────────────────────────

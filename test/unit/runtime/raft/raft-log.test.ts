@@ -35,10 +35,13 @@ test('entries are found, replaced and forgotten as in a list, however many were 
     const before = dropped
     dropped = Math.max(dropped, Math.min(log.committed, log.lastBeyond(BYTES_MAX)))
     log.dropTo(dropped)
+    if (step % 7 === 0) log.pack(log.committed, 16 * BYTES_MAX, 1 + upTo(20))
     assert.equal(log.firstIndex, dropped + 1)
     assert.equal(log.lastIndex, model.length)
     assert.equal(log.termAt(dropped), dropped === 0 ? 0 : model[dropped - 1]?.term)
     if (dropped > 0) assert.equal(log.termAt(dropped - 1), null)
+    const some = Math.min(log.lastIndex, dropped + 1 + upTo(log.lastIndex - dropped))
+    if (some > 0) assert.equal(log.termAt(some), model[some - 1]?.term)
     assert.deepEqual(log.from(dropped + 1, Number.MAX_SAFE_INTEGER), model.slice(dropped))
     const bytes = model.slice(dropped).reduce((sum, entry) => sum + entry.bytes.length, 0)
     assert.equal(log.bytes, bytes)
