@@ -5,7 +5,7 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
+import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { until } from './until.ts'
@@ -148,12 +148,13 @@ export class Swift {
   }
 
   async #answers(): Promise<void> {
-    await until(`Swift answers; its output: ${this.#output}`, async () => await answers(this.port))
+    await until('Swift answers', async () => await answers(this.port)).catch(error => {
+      throw new Error(`Swift does not start: ${this.#output}`, { cause: error })
+    })
   }
 }
 
 async function answers(port: number): Promise<boolean> {
-  const { connect } = await import('node:net')
   return await new Promise(resolve => {
     const socket = connect(port, '127.0.0.1')
     socket.once('connect', () => resolve(true)).once('error', () => resolve(false))
