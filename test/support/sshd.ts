@@ -25,7 +25,7 @@ export function whyNoSshd(): string | null {
 }
 
 export class Sshd {
-  readonly #place = mkdtempSync(join(tmpdir(), 'mk8s-sshd-'))
+  #place = ''
   #process: ChildProcess | undefined
   #output = ''
   port = 0
@@ -51,6 +51,7 @@ export class Sshd {
   }
 
   async start(): Promise<void> {
+    this.#place = mkdtempSync(join(tmpdir(), 'mk8s-sshd-'))
     mkdirSync(PRIVILEGE_SEPARATION, { recursive: true, mode: 0o755 })
     for (const name of ['host', 'user', 'stranger']) {
       execFileSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', join(this.#place, name)])
@@ -91,7 +92,7 @@ export class Sshd {
       child.kill('SIGTERM')
       await ended
     }
-    rmSync(this.#place, { recursive: true, force: true })
+    if (this.#place !== '') rmSync(this.#place, { recursive: true, force: true })
   }
 
   #publicKey(): string {

@@ -58,7 +58,7 @@ export interface SwiftOptions {
 }
 
 export class Swift {
-  readonly #directory = mkdtempSync(join(tmpdir(), 'mk8s-swift-'))
+  #directory = ''
   readonly #options: SwiftOptions
   readonly #processes = new Map<string, ChildProcess>()
   #output = ''
@@ -78,6 +78,7 @@ export class Swift {
   }
 
   async start(): Promise<void> {
+    this.#directory = mkdtempSync(join(tmpdir(), 'mk8s-swift-'))
     const ports = await freePorts(STORES.length + 1)
     this.port = ports[STORES.length] ?? 0
     mkdirSync(join(this.#directory, 'devices/d1'), { recursive: true })
@@ -124,7 +125,7 @@ export class Swift {
         if (child.exitCode === null && child.signalCode === null) await ended
       }),
     )
-    rmSync(this.#directory, { recursive: true, force: true })
+    if (this.#directory !== '') rmSync(this.#directory, { recursive: true, force: true })
   }
 
   #write(name: string, lines: readonly string[]): void {
