@@ -5,7 +5,6 @@ import type { BackupScheduleHandlers, BackupScheduleStatus } from '../client/bac
 import { EventRecorder } from '../client/event-recorder.ts'
 import { KubeClient } from '../client/kube-client.ts'
 import { ownProgram } from '../host/service.ts'
-import type { KubeObject } from '../kube/object.ts'
 import type { ApiServer } from './apiserver/apiserver.ts'
 import { type BackupJob, startJob } from './backup/schedule/backup-job.ts'
 import { eventsOf, scheduleMetrics, scheduleStatus } from './backup/schedule/describe-schedules.ts'
@@ -13,7 +12,7 @@ import { fileNameOf } from './backup/schedule/retention.ts'
 import { createScheduleHandlers } from './backup/schedule/schedule-handlers.ts'
 import { createScheduleKeeper } from './backup/schedule/schedule-keeper.ts'
 import { type RunningRecord, readSchedules, type ScheduleEntry } from './backup/schedule/schedule-record.ts'
-import { BACKUP_TARGET_SECRET_TYPE } from './backup/state-contents.ts'
+import { readCredentials } from './backup/targets/credentials.ts'
 import type { TargetCredentials } from './backup/targets/target.ts'
 import type { Metric } from './metrics/metrics.ts'
 import type { Shared } from './server-api.ts'
@@ -35,7 +34,10 @@ export type BackupNeeds = Shared & { readonly server: ApiServer }
 
 export function buildBackups(needs: BackupNeeds): Backups {
   const { store, server, clock, random } = needs
-  const credentialsOf = (secret: string | null) => readCredentials(server, secret)
+  const credentialsOf = (name: string | null): TargetCredentials =>
+    name === null
+      ? new Map()
+      : readCredentials(name, server.objects.get('', 'secrets', SECRETS_NAMESPACE, name))
   return {
     handlers: createScheduleHandlers({ store, credentialsOf, clock, random }),
     keeperOf: term => keeperOf(needs, credentialsOf, term),
@@ -108,31 +110,4 @@ function passphraseOf(secret: string | null, credentials: TargetCredentials): Ba
   throw new Mk8sError('config/invalid', `the Secret ${secret} has no passphrase to encrypt with`, {
     hint: `put it there: mk8s kubectl -n ${SECRETS_NAMESPACE} edit secret ${secret}`,
   })
-}
-
-interface SecretObject extends KubeObject {
-  readonly type?: string
-  readonly data?: Readonly<Record<string, string>>
-}
-
-/** Only those of one type: they are left out of backups that are not encrypted. */
-function readCredentials({ objects }: ApiServer, name: string | null): TargetCredentials {
-  if (name === null) return new Map()
-  const secret = objects.get('', 'secrets', SECRETS_NAMESPACE, name) as SecretObject | null
-  const make = `mk8s kubectl -n ${SECRETS_NAMESPACE} create secret generic ${name} --type ${BACKUP_TARGET_SECRET_TYPE} --from-literal KEY=VALUE`
-  if (secret === null)
-    throw new Mk8sError('config/invalid', `there is no Secret ${name} in ${SECRETS_NAMESPACE}`, {
-      why: 'the credentials of the backup target are to be in it',
-      hint: make,
-    })
-  if (secret.type !== BACKUP_TARGET_SECRET_TYPE)
-    throw new Mk8sError(
-      'config/invalid',
-      `the Secret ${name} is not of the type ${BACKUP_TARGET_SECRET_TYPE}`,
-      {
-        why: `it is of the type ${secret.type ?? 'Opaque'}, so backups that are not encrypted would give it away`,
-        hint: `the type of a Secret cannot be changed; delete it, then ${make}`,
-      },
-    )
-  return new Map(Object.entries(secret.data ?? {}).map(([key, text]) => [key, Buffer.from(text, 'base64')]))
 }

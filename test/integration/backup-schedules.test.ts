@@ -51,7 +51,7 @@ test('a schedule that could not be carried out is refused with a reason, and not
     [['x', ...YEARLY, '--to', 'backups'], /neither an absolute path nor a URL/],
     [['x', ...YEARLY, '--to', `${place}/none`], /no such directory/],
     [['x', ...YEARLY, '--to', 'gopher://host/x'], /no kind of target/],
-    [['x', ...YEARLY, '--to', place, '--secret', 'none'], /no Secret none/],
+    [['x', ...YEARLY, '--to', place, '--secret', 'none'], /kube-system\/none does not exist/],
     [['x', ...YEARLY, '--to', place, '--keep-for', 'long'], /no span of time/],
     [['x', ...YEARLY, '--to', place, '--passphrase-in-secret'], /--secret/],
     [['x', ...YEARLY, '--to', place, '--public-key', '/etc/hostname'], /not a key in PEM/],
@@ -142,7 +142,7 @@ test('the credentials are in encrypted backups and in no other', async () => {
   const secret = 'the password of the target'
   await node.kubectl.ok([
     ...['-n', 'kube-system', 'create', 'secret', 'generic', 'target', '--type', 'mk8s.io/backup-target'],
-    ...['--from-literal', `password=${secret}`, '--from-literal', 'passphrase=open sesame'],
+    ...['--from-literal', `secret-access-key=${secret}`, '--from-literal', 'passphrase=open sesame'],
   ])
   const inspect = async (name: string, ...args: string[]) => {
     const file = JSON.parse(await ok(['backup', 'schedule', 'run', name, '--json'])) as BackupRun
