@@ -117,6 +117,12 @@ export function isCommanded(dataDir: string): boolean {
 export const wasAbandoned = (dataDir: string): boolean =>
   existsSync(commandPath(dataDir)) && !isCommanded(dataDir)
 
+/** Something died that had only begun to prepare, or it is about to say what it is. */
+export const isUnclaimed = (dataDir: string): boolean =>
+  existsSync(recoveryDirectory(dataDir)) &&
+  ![commandPath(dataDir), preparedPath(dataDir)].some(path => existsSync(path)) &&
+  readJournal(dataDir) === undefined
+
 /** How the restore ended that was to begin this generation. A command that is gone decides nothing any more. */
 export function decisionHere(config: NodeConfig, newClusterId: string): Decision {
   const { dataDir, clusterId } = config

@@ -7,7 +7,14 @@ import type { Component } from '../../base/component.ts'
 import { messageOf } from '../../base/errors.ts'
 import type { Log } from '../../base/log.ts'
 import { discardPrepared, readJournal } from '../recovery/switch-over.ts'
-import { abortPrepared, commitPrepared, isCommanded, readPrepared, wasAbandoned } from './prepared.ts'
+import {
+  abortPrepared,
+  commitPrepared,
+  isCommanded,
+  isUnclaimed,
+  readPrepared,
+  wasAbandoned,
+} from './prepared.ts'
 import { DECISION_PATH, type DecisionAnswer } from './protocol.ts'
 import type { ServerCalls } from './server-calls.ts'
 
@@ -20,6 +27,8 @@ export interface RestoreWatchParts {
 }
 
 const LOOK_MS = 1_000
+/** What nobody claims for so long, nobody is still making. */
+const UNCLAIMED_LOOKS = 15
 const ASK_MS_MAX = 2_000
 
 export function createRestoreWatch(parts: RestoreWatchParts): Component {
@@ -40,7 +49,12 @@ export function createRestoreWatch(parts: RestoreWatchParts): Component {
 }
 
 async function lookOn(parts: RestoreWatchParts, signal: AbortSignal): Promise<void> {
-  while (!signal.aborted) {
+  const { dataDir } = parts
+  // Nothing of this process is under way yet.
+  if (isUnclaimed(dataDir)) discardPrepared(dataDir)
+  for (let unclaimed = 0; !signal.aborted; ) {
+    unclaimed = isUnclaimed(dataDir) ? unclaimed + 1 : 0
+    if (unclaimed >= UNCLAIMED_LOOKS) discardPrepared(dataDir)
     await look(parts).catch(error =>
       parts.log.debug('what becomes of a restore is not known yet', { why: messageOf(error) }),
     )
