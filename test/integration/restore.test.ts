@@ -173,6 +173,8 @@ test('where the disk refuses, nothing is changed, at whichever step it is', asyn
 test('a datastore that is damaged is replaced', async () => {
   await mustRun(node, ['stop'])
   writeFileSync(join(node.dataDir, 'datastore', 'state.sqlite'), 'what a broken disk returns')
+  const unrecovered = await node.mk8s(['recover', '--dry-run'])
+  assert.deepEqual([unrecovered.code, /restore-datastore FILE/.test(unrecovered.stderr)], [1, true])
   const { stderr } = await node.mk8s(['restore-datastore', file(), '--yes'])
   assert.match(stderr, /present state cannot be read/)
   assert.match(await node.kubectl.ok(['get', 'configmaps', '-o', 'name']), /configmap\/kept/)

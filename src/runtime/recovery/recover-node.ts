@@ -150,7 +150,7 @@ function bytesIn(directory: string): number {
 
 const workerError = (): Mk8sError =>
   new Mk8sError('refused', 'this node is a worker and holds no data to recover from', {
-    hint: 'mk8s recover on a server that survived; without one, restore a backup',
+    hint: 'mk8s recover on a server that survived; without one: mk8s restore-datastore FILE',
   })
 
 const incomplete = (name: string): Mk8sError =>

@@ -95,7 +95,7 @@ export function databaseBytesOf(directory: string): number {
 function copyDatabase({ from, to }: RecoverStoreParts): void {
   if (!existsSync(join(from, 'state.sqlite')) || !existsSync(join(from, 'wal'))) {
     throw new Mk8sError('store/corrupt', `there is no datastore in ${from}`, {
-      hint: 'recover needs the data of a server that survived; without one, restore a backup',
+      hint: 'recover needs the data of a server that survived; without one: mk8s restore-datastore FILE',
     })
   }
   rmSync(to, { recursive: true, force: true })

@@ -9,7 +9,7 @@ const diskCodes = new Set([8, 10, 13, 14])
 /** A server of several must not come back empty under its old name: it would break what it promised the others. */
 export const CORRUPT_HINT =
   'keep a copy of the data directory; with other servers: mk8s remove-node NODE on one of them, then here ' +
-  'mk8s uninstall and mk8s join; alone: mk8s reset, or restore a backup'
+  'mk8s uninstall and mk8s join; alone: mk8s restore-datastore FILE, or, without a backup, mk8s reset'
 
 /** Runs `work`; damage becomes `store/corrupt`, a refusing disk `store/disk`, the rest stays as it is. */
 export function withSqliteErrors<T>(what: string, work: () => T): T {
