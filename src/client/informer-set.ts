@@ -56,6 +56,12 @@ export class InformerSet {
     return informer
   }
 
+  /** As `metadataInformer`, for a resource that comes and goes: nobody else's, and not started. */
+  separateInformer(resource: ResourceRef): Informer<KubeObject> {
+    const metadataOnly = true
+    return new Informer<KubeObject>({ ...this.#parts, resource, metadataOnly, transform: ownershipOf })
+  }
+
   /** Starts every informer, those asked for later too. */
   start(signal: AbortSignal): void {
     this.#signal ??= signal

@@ -14,6 +14,11 @@ export function prune(object: Record<string, unknown>, schema: Structural): read
   return removed
 }
 
+/** As `prune`, of a value inside an object. */
+export function pruneInside(value: unknown, schema: Structural): void {
+  pruneValue(value, schema, '', [])
+}
+
 function pruneValue(value: unknown, schema: Structural | null, path: string, removed: string[]): void {
   if (Array.isArray(value)) {
     for (const [index, item] of value.entries()) {

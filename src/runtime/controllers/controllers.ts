@@ -25,6 +25,7 @@ import { createResourceQuotaController } from './resource-quota/controller.ts'
 import { createRootCaPublisher } from './root-ca-publisher/controller.ts'
 import { createServiceAccountController } from './service-account/controller.ts'
 import type { Controller, ControllerContext, ControllerSettings } from './shared/context.ts'
+import { CustomInformers } from './shared/custom-resources.ts'
 import { createTaintEvictionController } from './taint-eviction/controller.ts'
 import { createTtlAfterFinishedController } from './ttl-after-finished/controller.ts'
 
@@ -97,12 +98,14 @@ export function createControllers(parts: ControllersParts): Component {
     async start(signal) {
       parts.informers.start(stopping.signal)
       await abortable(parts.informers.synced(), AbortSignal.any([signal, stopping.signal]))
+      context.custom.start()
       for (const controller of controllers) controller.start()
       running = true
     },
     async stop() {
       running = false
       stopping.abort()
+      context.custom.stop()
       await Promise.all(controllers.map(controller => controller.stop()))
     },
     health: () => ({ ok: running, reason: running ? '' : 'the controllers are not running' }),
@@ -126,5 +129,6 @@ function createContext(parts: ControllersParts): ControllerContext {
   const events: ControllerContext['events'] = ({ component, serviceAccount }) =>
     new EventRecorder({ client: client(serviceAccount), clock, random, log, component })
   const serverClient = new KubeClient(parts.transport(API_SERVER), { term, userAgent: 'kube-apiserver/mk8s' })
-  return { informers, client, serverClient, events, clock, random, log, settings, model }
+  const custom = new CustomInformers(informers)
+  return { informers, custom, client, serverClient, events, clock, random, log, settings, model }
 }

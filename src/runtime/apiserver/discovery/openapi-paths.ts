@@ -62,6 +62,7 @@ interface Target {
   readonly kind: { readonly group: string; readonly version: string; readonly kind: string }
   readonly body: Json
   readonly answer: Json
+  readonly isCustom: boolean
 }
 
 const content = (schema: Json): Json => ({ 'application/json': { schema }, 'application/yaml': { schema } })
@@ -86,12 +87,15 @@ function operation(target: Target, action: string, parameters: readonly Json[], 
 
 const bodyOf = (schema: Json): Json => ({ requestBody: { required: true, content: { '*/*': { schema } } } })
 
-const patchBody: Json = {
+/** kubectl merges by keys wherever the strategic patch is offered. */
+const patchBodyOf = (types: readonly string[]): Json => ({
   requestBody: {
     required: true,
-    content: Object.fromEntries(PATCH_TYPES.map(type => [type, { schema: { type: 'object' } }])),
+    content: Object.fromEntries(types.map(type => [type, { schema: { type: 'object' } }])),
   },
-}
+})
+const patchBody = patchBodyOf(PATCH_TYPES)
+const customPatchBody = patchBodyOf(PATCH_TYPES.filter(type => !type.includes('strategic')))
 
 function itemOperations(target: Target, verbs: readonly string[]): Json {
   const { answer, body } = target
@@ -105,7 +109,7 @@ function itemOperations(target: Target, verbs: readonly string[]): Json {
   }
   if (verbs.includes('patch')) {
     made['patch'] = operation(target, 'patch', patching, {
-      ...patchBody,
+      ...(target.isCustom ? customPatchBody : patchBody),
       responses: answers(answer, [200, 201]),
     })
   }
@@ -143,13 +147,15 @@ export function addResourcePaths(
   resource: ResourceInfo,
   writer: SchemaWriter,
   typeOf: (kind: { group: string; version: string; kind: string }) => string | undefined,
+  isCustom: boolean,
 ): void {
   const { group, version } = resource
   const root = group === '' ? `/api/${version}` : `/apis/${group}/${version}`
   const scoped = resource.namespaced ? `${root}/namespaces/{namespace}` : root
   const shared = resource.namespaced ? [inPath('namespace'), pretty] : [pretty]
   const schema = writer.ref(resource.typeName)
-  const target: Target = { resource, subresource: null, kind: resource, body: schema, answer: schema }
+  const common = { resource, isCustom }
+  const target: Target = { ...common, subresource: null, kind: resource, body: schema, answer: schema }
   if (resource.verbs.length > 0) {
     const list = resource.verbs.includes('list') ? writer.listRef(resource) : schema
     paths[`${scoped}/${resource.resource}`] = { ...collectionOperations(target, list), parameters: shared }
@@ -169,7 +175,7 @@ export function addResourcePaths(
     const typeName = typeOf(subresource.kind)
     const own = typeName === undefined ? { type: 'string' } : writer.ref(typeName)
     const operations = itemOperations(
-      { resource, subresource, kind: subresource.kind, body: own, answer: own },
+      { ...common, subresource, kind: subresource.kind, body: own, answer: own },
       subresource.verbs,
     )
     const path = `${scoped}/${resource.resource}/{name}/${subresource.name}`

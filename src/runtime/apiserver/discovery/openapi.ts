@@ -140,7 +140,9 @@ function documentV3(context: ApiContext, resources: readonly ServedResource[]): 
   const writer = new SchemaWriter(context.model, descriptionsOf(context), V3, customSchemas(resources))
   const paths: Record<string, unknown> = {}
   const typeOf = typesOf(context, resources)
-  for (const { info } of resources) addResourcePaths(paths, info, writer, typeOf)
+  for (const { info, custom } of resources) {
+    addResourcePaths(paths, info, writer, typeOf, custom !== undefined)
+  }
   return {
     openapi: '3.0.0',
     info: { title: 'Kubernetes', version: context.version.gitVersion },
@@ -164,9 +166,9 @@ function documentV2(context: ApiContext, options: DocumentV2Options): Record<str
   const writer = new SchemaWriter(context.model, descriptionsOf(context), V2, customSchemas(all))
   const paths: Record<string, unknown> = {}
   const typeOf = typesOf(context, all)
-  for (const { info: resource } of all) {
+  for (const { info: resource, custom } of all) {
     writer.ref(resource.typeName)
-    if (options.paths === 'all') addResourcePaths(paths, resource, writer, typeOf)
+    if (options.paths === 'all') addResourcePaths(paths, resource, writer, typeOf, custom !== undefined)
     else if (resource.verbs.includes('patch')) addPatchPath(paths, resource)
   }
   return {

@@ -46,6 +46,7 @@ export function createGarbageCollector(context: ControllerContext): Controller {
     start() {
       const add = (uid: string) => loop.add(uid)
       subscriptions = informers.map(informer => follow(parts.graph, informer, add))
+      subscriptions.push(followCustom(parts, add))
       loop.start()
     },
     async stop() {
@@ -79,6 +80,23 @@ function follow(graph: OwnerGraph, informer: Informer<KubeObject>, add: (uid: st
   })
   for (const object of informer.list()) onPut(graph, informer.resource, object, add)
   return unsubscribe
+}
+
+/** Kinds that come while this runs are followed, and those that go leave the graph. */
+function followCustom({ context, graph }: Parts, add: (uid: string) => void): () => void {
+  const following = new Map<Informer<KubeObject>, () => void>()
+  const unsubscribe = context.custom.subscribe({
+    added: ({ informer }) => void following.set(informer, follow(graph, informer, add)),
+    removed({ informer }) {
+      following.get(informer)?.()
+      following.delete(informer)
+      for (const { metadata } of informer.list()) graph.remove(metadata.uid ?? '')
+    },
+  })
+  return () => {
+    unsubscribe()
+    for (const end of following.values()) end()
+  }
 }
 
 function onPut(
@@ -176,7 +194,11 @@ function resourceOfKind(parts: Parts, owner: OwnerReference): ResourceRef | unde
   const slash = owner.apiVersion.indexOf('/')
   const group = slash === -1 ? '' : owner.apiVersion.slice(0, slash)
   const version = owner.apiVersion.slice(slash + 1)
-  return parts.context.model.byKind({ group, version, kind: owner.kind })
+  const known = parts.context.model.byKind({ group, version, kind: owner.kind })
+  if (known !== undefined) return known
+  return parts.context.custom.all
+    .map(({ resource }) => resource)
+    .find(one => one.group === group && one.kind === owner.kind)
 }
 
 async function dropOwners(parts: Parts, node: GraphNode, uids: readonly string[]): Promise<void> {

@@ -25,25 +25,37 @@ interface Parts {
   readonly context: ControllerContext
   readonly client: KubeClient
   readonly namespaces: Informer<Namespace>
-  readonly contents: readonly Informer<KubeObject>[]
+  /** Of the model and, as they come and go, of custom resources. */
+  readonly contents: () => readonly Informer<KubeObject>[]
 }
 
 export function createNamespaceController(context: ControllerContext): Controller {
   const namespaces = context.informers.informer<Namespace>(NAMESPACES)
-  const contents = namespacedResources(context.model.resources).map(resource => {
+  const known = namespacedResources(context.model.resources).map(resource => {
     const informer = context.informers.metadataInformer(resource)
     informer.addIndex(NAMESPACE_INDEX, object => [object.metadata.namespace ?? ''])
     return informer
   })
+  const custom = () => context.custom.all.filter(({ resource }) => resource.namespaced)
+  const contents = () => [...known, ...custom().map(({ informer }) => informer)]
   const parts: Parts = { context, client: context.client(SERVICE_ACCOUNT), namespaces, contents }
   const isTerminating = (name: string) => namespaces.get(name)?.metadata.deletionTimestamp !== undefined
-  const vanished = contents.map(informer => ({
-    subscribe: (add: (key: string) => void) =>
-      informer.onChange((_key, next, previous) => {
-        const namespace = previous?.metadata.namespace
-        if (next === null && namespace !== undefined && isTerminating(namespace)) add(namespace)
-      }),
+  const whenVanished = (informer: Informer<KubeObject>, add: (key: string) => void) =>
+    informer.onChange((_key, next, previous) => {
+      const namespace = previous?.metadata.namespace
+      if (next === null && namespace !== undefined && isTerminating(namespace)) add(namespace)
+    })
+  const vanished = known.map(informer => ({
+    subscribe: (add: (key: string) => void) => whenVanished(informer, add),
   }))
+  // An informer that ends has nobody to tell any more: its subscription goes with it.
+  const customVanished = {
+    subscribe: (add: (key: string) => void) =>
+      context.custom.subscribe({
+        added: ({ informer }) => void whenVanished(informer, add),
+        removed: () => {},
+      }),
+  }
   return keyedController({
     name: SERVICE_ACCOUNT,
     context,
@@ -52,6 +64,7 @@ export function createNamespaceController(context: ControllerContext): Controlle
         namespace.metadata.deletionTimestamp === undefined ? [] : [keyOf(namespace)],
       ),
       ...vanished,
+      customVanished,
     ],
     reconcile: name => reconcile(parts, name),
   })
@@ -61,9 +74,9 @@ async function reconcile(parts: Parts, name: string): Promise<number | undefined
   const namespace = parts.namespaces.get(name)
   if (namespace?.metadata.deletionTimestamp === undefined) return undefined
   if (!namespace.spec?.finalizers?.includes(KUBERNETES_FINALIZER)) return undefined
-  const cached = parts.contents.map(informer => countCached(informer, name))
+  const cached = parts.contents().map(informer => countCached(informer, name))
   const failure = await deleteContents(parts, name, nextToDelete(cached))
-  const remaining = parts.contents.map(informer => countCached(informer, name))
+  const remaining = parts.contents().map(informer => countCached(informer, name))
   const isEmpty =
     failure === null && remaining.every(each => each.count === 0) && (await isReallyEmpty(parts, name))
   if (isEmpty) return finalize(parts, name)
@@ -100,15 +113,21 @@ async function deleteContents(
 
 /** The caches may be behind, so the API server has the last word. */
 async function isReallyEmpty(parts: Parts, namespace: string): Promise<boolean> {
-  for (const { resource } of parts.contents) {
+  for (const { resource } of parts.contents()) {
     if (!(await hasNone(parts.client, resource, namespace))) return false
   }
   return true
 }
 
 async function hasNone(client: KubeClient, resource: ResourceRef, namespace: string): Promise<boolean> {
-  const page = await client.list(resource, { namespace, limit: 1, metadataOnly: true })
-  return page.items.length === 0
+  try {
+    const page = await client.list(resource, { namespace, limit: 1, metadataOnly: true })
+    return page.items.length === 0
+  } catch (error) {
+    // The kind itself has gone.
+    if (isNotFound(error)) return true
+    throw error
+  }
 }
 
 /** Takes the finalizer off, which deletes the namespace. */

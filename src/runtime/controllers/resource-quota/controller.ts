@@ -80,12 +80,16 @@ async function recount(
   return false
 }
 
-function refOf({ model }: ControllerContext, { group, resource }: CountedResource): ResourceRef | undefined {
+function refOf(context: ControllerContext, { group, resource }: CountedResource): ResourceRef | undefined {
+  const { model, custom } = context
   const info = model.resources.find(one => {
     const isNamed = one.group === group && one.resource === resource
     return isNamed && one.namespaced && one.verbs.includes('list')
   })
-  if (info === undefined) return undefined
+  if (info === undefined) {
+    const isNamed = (one: ResourceRef) => one.group === group && one.resource === resource && one.namespaced
+    return custom.all.map(one => one.resource).find(isNamed)
+  }
   return { group, version: info.version, resource, namespaced: true }
 }
 

@@ -6,6 +6,7 @@ import type { EventRecorder } from '../../../client/event-recorder.ts'
 import type { InformerSet } from '../../../client/informer-set.ts'
 import type { KubeClient } from '../../../client/kube-client.ts'
 import type { Model } from '../../../kube/model-types.ts'
+import type { CustomInformers } from './custom-resources.ts'
 
 export interface ControllerSettings {
   readonly podCidr: string
@@ -30,6 +31,8 @@ export const DEFAULT_SETTINGS = {
 
 export interface ControllerContext {
   readonly informers: InformerSet
+  /** Instances of custom resources, whose kinds come and go. */
+  readonly custom: CustomInformers
   /** A client as the service account of this name in kube-system; its writes carry the term. */
   readonly client: (serviceAccount: string) => KubeClient
   /** A client as the API server itself, which may do everything; its writes carry the term, too. */

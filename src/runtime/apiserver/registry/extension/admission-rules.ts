@@ -75,6 +75,7 @@ export function checkConditions(
   out: FieldError[],
   field: string,
   conditions: readonly { readonly name?: string; readonly expression?: string }[],
+  problemOf: (expression: string) => string | null = conditionProblem,
 ): void {
   if (conditions.length > CONDITIONS_MAX) out.push(tooMany(field, conditions.length, CONDITIONS_MAX))
   const names = new Set<string>()
@@ -82,7 +83,7 @@ export function checkConditions(
     const place = at(field, index)
     if (expression.trim() === '') out.push(required(`${place}.expression`))
     else {
-      const problem = conditionProblem(expression)
+      const problem = problemOf(expression)
       if (problem !== null) out.push(invalid(`${place}.expression`, expression, problem))
     }
     if (name === '') out.push(required(`${place}.name`))
