@@ -2,6 +2,7 @@
  * The main thread of a simulated member: the production state machine, watches, request queue and lease keeper
  * behind the Store interface. Its "database" is the list of entries that made the state.
  */
+import { must } from '../../src/base/assert.ts'
 import type { Clock } from '../../src/base/clock.ts'
 import { silentLog } from '../../src/base/log.ts'
 import { ENTRY_HEADER_BYTES, entryTypes, readEntryHeader } from '../../src/runtime/raft/entry.ts'
@@ -71,12 +72,13 @@ export class SimStore extends LocalStore {
 
   onProgress(message: Extract<FromRaft, { type: 'progress' }>): void {
     const before = this.#status
-    this.#status = message.status
+    const status = must(message.status ?? before, 'a first status')
+    this.#status = status
     if (message.committed !== null) this.#applyAll(Buffer.from(message.committed))
     for (const { context, index } of message.reads) this.#requests.readAnswered(context, index)
     for (const refused of message.refused) this.#requests.refused(refused)
     this.#releaseBarriers()
-    const { leader, leaderMember, term } = message.status
+    const { leader, leaderMember, term } = status
     if (leaderMember !== 0 && (before?.leaderMember !== leaderMember || before.term !== term)) {
       this.#requests.leaderChanged()
     }

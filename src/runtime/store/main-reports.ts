@@ -86,7 +86,7 @@ export class MainReports {
     const nothing = this.#committed.length + this.#reads.length + this.#refused.length === 0
     const hasNews = this.#hasNews()
     if (nothing && !hasNews) return
-    const [status, details] = [this.#status(), hasNews ? this.details() : null]
+    const [status, details] = hasNews ? [this.#status(), this.details()] : [null, null]
     const committed = this.#committed.length > 0 ? this.#gather(this.#committed) : null
     if (committed !== null && this.#parts.backlog.handed(committed.byteLength))
       this.#parts.log.warn('the main thread does not keep up; the leader has to wait with what it sends')

@@ -1,7 +1,7 @@
 /** The engine behind openRaftStore: what the main thread does with what the two other threads say. */
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { assert } from '../../base/assert.ts'
+import { assert, must } from '../../base/assert.ts'
 import { sleep } from '../../base/clock.ts'
 import { Mk8sError } from '../../base/errors.ts'
 import { ENTRY_HEADER_BYTES, type EntryHeader, entryTypes, readEntryHeader } from '../raft/entry.ts'
@@ -19,7 +19,7 @@ import { keyOf } from './mvcc/history.ts'
 import { StateMachine } from './mvcc/state-machine.ts'
 import type { PeerCredentials } from './peers/links.ts'
 import { PERSIST_BACKLOG_BYTES_MAX, Persister } from './persister.ts'
-import { RaftMembers } from './raft-members.ts'
+import { isNewLeader, RaftMembers } from './raft-members.ts'
 import type { PeerLocation, RaftStore, RaftStoreParts, StoreCheck, StoreStatus } from './raft-store.ts'
 import { ANSWER_TIMEOUT_MS, abortable, RequestQueue } from './request-queue.ts'
 import { type BackupCopy, backupCopyPath } from './sqlite/backup-copy.ts'
@@ -132,8 +132,8 @@ export class RaftEngine extends LocalStore implements RaftStore {
       leaderMemberId: raft?.leaderMember ?? 0,
       clusterId: this.#identity.cluster,
       applied: this.state.applied,
-      commit: raft?.commit ?? 0,
-      lastIndex: raft?.lastIndex ?? 0,
+      commit: Math.max(raft?.commit ?? 0, this.state.applied),
+      lastIndex: Math.max(raft?.lastIndex ?? 0, this.state.applied),
       durable: this.#durable,
       logBytes: raft?.logBytes ?? 0,
       revision: this.state.revision,
@@ -393,18 +393,17 @@ export class RaftEngine extends LocalStore implements RaftStore {
 
   #onProgress(message: Extract<FromRaft, { type: 'progress' }>): void {
     const before = this.#raftStatus
-    const { status } = message
-    this.#raftStatus = status
+    if (message.status !== null) this.#raftStatus = message.status
+    const status = must(this.#raftStatus, 'a first status')
     if (message.committed !== null && !this.#applyAll(Buffer.from(message.committed))) return
     this.#taken.add(message.committed?.byteLength ?? 0)
     for (const { context, index } of message.reads) this.#requests.readAnswered(context, index)
     for (const refused of message.refused) this.#requests.refused(refused)
     this.#barriers.applied(this.state.applied)
-    const newLeader = isNewLeader(before, status)
-    if (newLeader || (status.accepts && !before?.accepts)) this.#requests.leaderChanged()
+    if (isNewLeader(before, status) || (status.accepts && !before?.accepts)) this.#requests.leaderChanged()
     this.#maybeChangeLeadership(status)
     if (message.details !== null) this.#members.describe(message.details)
-    this.#members.become(status)
+    if (message.status !== null) this.#members.become(message.status)
     this.#maybeCheckpoint(status)
   }
 
@@ -498,9 +497,4 @@ export class RaftEngine extends LocalStore implements RaftStore {
       else this.#parts.onFatal(error)
     })
   }
-}
-
-function isNewLeader(before: RaftThreadStatus | null, now: RaftThreadStatus): boolean {
-  if (now.leaderMember === 0) return false
-  return before?.leaderMember !== now.leaderMember || before.term !== now.term
 }

@@ -204,3 +204,8 @@ export class RaftMembers {
     this.#leases.end()
   }
 }
+
+export function isNewLeader(before: RaftThreadStatus | null, now: RaftThreadStatus): boolean {
+  if (now.leaderMember === 0) return false
+  return before?.leaderMember !== now.leaderMember || before.term !== now.term
+}

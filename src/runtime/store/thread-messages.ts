@@ -155,7 +155,8 @@ export type FromRaft =
       readonly committed: ArrayBuffer | null
       readonly reads: readonly { readonly context: number; readonly index: number }[]
       readonly refused: readonly RefusedRequest[]
-      readonly status: RaftThreadStatus
+      /** Both null when there is no news: what changes all the time is told now and then. */
+      readonly status: RaftThreadStatus | null
       readonly details: RaftThreadDetails | null
     }
   /** A received snapshot takes the place of the state; what follows is applied on top of it. */
