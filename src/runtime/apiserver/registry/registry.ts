@@ -11,6 +11,12 @@ import { namespaces } from './core/namespaces.ts'
 import { nodes } from './core/nodes.ts'
 import { pods } from './core/pods.ts'
 import { services } from './core/services.ts'
+import {
+  mutatingBindings,
+  mutatingPolicies,
+  validatingBindings,
+  validatingPolicies,
+} from './extension/admission-policies.ts'
 import { apiServices } from './extension/api-services.ts'
 import { certificateRequests } from './extension/certificates.ts'
 import { definitions } from './extension/definitions.ts'
@@ -69,6 +75,10 @@ const all: readonly Strategy[] = [
   certificateRequests,
   mutatingWebhooks,
   validatingWebhooks,
+  validatingPolicies,
+  validatingBindings,
+  mutatingPolicies,
+  mutatingBindings,
   apiServices,
   definitions,
   flowSchemas,
