@@ -98,7 +98,7 @@ export interface NodeStatus {
   readonly runtime: { readonly name: string; readonly why: string }
   /** Components, nodes and pods that are not well; empty in the answers in between while one waits. */
   readonly problems: readonly Problem[]
-  /** Of the cluster; empty on a worker, and while the node waits for its cluster. */
+  /** Of the cluster; empty on a worker, while the node waits for its cluster, and in the answers in between. */
   readonly backups: readonly BackupScheduleStatus[]
 }
 

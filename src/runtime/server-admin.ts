@@ -73,7 +73,7 @@ export function buildAdmin(needs: AdminNeeds): Component {
           components: [{ name: peers.name, ...peers.health() }, ...(parts?.supervisor.health() ?? [WAITING])],
           node: parts?.api.server.objects.get('', 'nodes', '', config.nodeName) ?? null,
           problems: brief || parts === null ? [] : await problemsOf(parts, clock),
-          backups: parts?.backups.status() ?? [],
+          backups: brief ? [] : (parts?.backups.status() ?? []),
         })
       },
       async stop({ workloads }) {

@@ -13,7 +13,7 @@ const OVERDUE_MS = 10 * 60_000
 export function scheduleStatus(entry: ScheduleEntry, nowMs: number): BackupScheduleStatus {
   const { name, record, state } = entry
   const { spec, createdAt } = record
-  const next = nextRunOf({ entry, times: cronTimes(spec.cron, spec.timeZone), nowMs })
+  const next = nextTime(entry, nowMs)
   const { running, lastSuccess, runs } = state
   return {
     name,
@@ -27,6 +27,16 @@ export function scheduleStatus(entry: ScheduleEntry, nowMs: number): BackupSched
         : { startedAt: new Date(running.startedMs).toISOString(), node: running.node, file: running.file },
     lastSuccess,
     runs,
+  }
+}
+
+/** What was right when it was written may name a time zone that this version has no more. */
+function nextTime(entry: ScheduleEntry, nowMs: number): number | null {
+  const { cron, timeZone } = entry.record.spec
+  try {
+    return nextRunOf({ entry, times: cronTimes(cron, timeZone), nowMs })
+  } catch {
+    return null
   }
 }
 
