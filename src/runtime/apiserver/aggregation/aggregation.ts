@@ -7,6 +7,7 @@ import type { Clock } from '../../../base/clock.ts'
 import { messageOf } from '../../../base/errors.ts'
 import type { Random } from '../../../base/random.ts'
 import type { KubeRequest, KubeResponse } from '../../../client/transport.ts'
+import { StatusError } from '../../../kube/status.ts'
 import { formatTime } from '../../../kube/time.ts'
 import type { Store } from '../../store/store.ts'
 import { taggedResponse } from '../discovery/tagged-response.ts'
@@ -31,16 +32,16 @@ import {
 } from './discovery.ts'
 import { createProxy, type ProxyCredentials } from './proxy.ts'
 
+type DocumentRequest = IncomingRequest & { readonly path: string }
+type LocalDocuments = (request: DocumentRequest) => Promise<KubeResponse>
+
 export interface Aggregation {
   /** Whether the path belongs to another server. */
   isRemote(path: string): boolean
   /** The other server's answer; null for what this server serves itself. */
-  respond(request: IncomingRequest & { readonly path: string }): Promise<KubeResponse> | null
+  respond(request: DocumentRequest): Promise<KubeResponse> | null
   /** A document of this server's own, with what the others have. */
-  merge(
-    request: IncomingRequest & { readonly path: string },
-    local: () => Promise<KubeResponse>,
-  ): Promise<KubeResponse>
+  merge(request: DocumentRequest, local: LocalDocuments): Promise<KubeResponse>
   /** Asks one server for its discovery document: the HTTP status. */
   check(service: RemoteService, signal: AbortSignal): Promise<number>
   useCredentials(credentials: ProxyCredentials): void
@@ -92,31 +93,32 @@ class ServiceAggregation implements Aggregation {
     return this.#serviceFor(path) !== undefined
   }
 
-  respond(request: IncomingRequest & { readonly path: string }): Promise<KubeResponse> | null {
+  respond(request: DocumentRequest): Promise<KubeResponse> | null {
     const service = this.#serviceFor(request.path)
     if (service === undefined) return null
     if (!service.isAvailable) return Promise.resolve(textResponse(UNAVAILABLE, 'service unavailable\n'))
     return this.#forward(service, request.user, request)
   }
 
-  async merge(
-    request: IncomingRequest & { readonly path: string },
-    local: () => Promise<KubeResponse>,
-  ): Promise<KubeResponse> {
+  async merge(request: DocumentRequest, local: LocalDocuments): Promise<KubeResponse> {
     const index = this.#index.current()
     const { path } = request
     const kind = index.remote.size === 0 ? null : mergedKind(path)
-    if (kind === null) return local()
-    if (kind === 'openapi-v2') return this.#mergeOpenApiV2(index, request, local)
-    const response = await local()
-    const own = response.status === 200 ? readJson(response) : undefined
+    if (kind === null) return local(request)
+    const own = () => local(asWhole(request))
+    if (kind === 'openapi-v2') return this.#mergeOpenApiV2(index, request, own)
+    if (kind === 'group') return mergeGroup(index, request, own)
+    return this.#mergeList(index, request, await own(), kind)
+  }
+
+  async #mergeList(
+    index: ApiServiceIndex,
+    request: DocumentRequest,
+    response: KubeResponse,
+    kind: 'list' | 'openapi-v3',
+  ): Promise<KubeResponse> {
+    const own = response.status === 200 ? readJson(response) : null
     if (own === null) return response
-    if (kind === 'group') {
-      const merged = mergedGroup(index, path.slice('/apis/'.length), own as never)
-      if (merged === undefined) return response
-      return tagged(request, { kind: 'APIGroup', apiVersion: 'v1', ...merged }, response)
-    }
-    if (own === undefined) return response
     if (kind === 'openapi-v3') return tagged(request, openApiV3Paths(index, own), response)
     const isAggregated = (own as { kind?: string }).kind === 'APIGroupDiscoveryList'
     if (!isAggregated) return tagged(request, mergedGroupList(index, own as never), response)
@@ -230,6 +232,31 @@ class ServiceAggregation implements Aggregation {
   }
 }
 
+/** A document that is to be put together with others is asked for in full and in one piece. */
+function asWhole(request: DocumentRequest): DocumentRequest {
+  const { 'if-none-match': _tag, 'accept-encoding': _encoding, ...headers } = request.headers
+  return { ...request, headers }
+}
+
+/** A group whose versions are all of other servers is none that this server knows. */
+async function mergeGroup(
+  index: ApiServiceIndex,
+  request: DocumentRequest,
+  local: () => Promise<KubeResponse>,
+): Promise<KubeResponse> {
+  const group = request.path.slice('/apis/'.length)
+  const hasRemote = [...index.remote.values()].some(one => one.group === group)
+  if (!hasRemote) return local()
+  const response = await local().catch(error => {
+    if (error instanceof StatusError && error.code === 404) return null
+    throw error
+  })
+  const own = response === null ? undefined : readJson(response)
+  if (own === null) return response ?? local()
+  const merged = { kind: 'APIGroup', apiVersion: 'v1', ...mergedGroup(index, group, own as never) }
+  return tagged(request, merged, response ?? { headers: {} })
+}
+
 const JSON_ONLY = { accept: 'application/json' }
 
 function mergedKind(path: string): 'list' | 'group' | 'openapi-v2' | 'openapi-v3' | null {
@@ -247,7 +274,11 @@ function readJson({ body, headers }: KubeResponse): unknown {
   return JSON.parse(Buffer.from(body).toString('utf8'))
 }
 
-function tagged(request: IncomingRequest, value: unknown, { headers }: KubeResponse): KubeResponse {
+function tagged(
+  request: IncomingRequest,
+  value: unknown,
+  { headers }: Pick<KubeResponse, 'headers'>,
+): KubeResponse {
   const type = headers['content-type'] ?? ''
   const own = type.startsWith('application/json') ? type : 'application/json'
   return taggedResponse(request, Buffer.from(`${JSON.stringify(value)}\n`), own)

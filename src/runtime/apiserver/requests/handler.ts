@@ -54,8 +54,9 @@ export function createRequestHandler(context: ApiContext): Pick<ApiServer, 'hand
     const remote = context.aggregation?.respond(incoming) ?? null
     if (remote !== null) return remote
     if (!info.isResource) {
-      const own = () => nonResources(incoming, info)
-      return context.aggregation === undefined ? own() : context.aggregation.merge(incoming, own)
+      const { aggregation } = context
+      if (aggregation === undefined) return nonResources(incoming, info)
+      return aggregation.merge(incoming, one => nonResources(one, info))
     }
     const warnings = deprecationsOf(info)
     const response = await resources(incoming, info, warnings)

@@ -1,0 +1,217 @@
+/** What Kubernetes' conformance asks of aggregation, with kubectl, a daemon, and an extension API server on loopback. */
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { request as httpsRequest } from 'node:https'
+import { join } from 'node:path'
+import test, { after, before, describe } from 'node:test'
+import { installCluster, type TestCluster } from '../support/cluster.ts'
+import { type ExtensionServer, GROUP, startExtensionServer } from '../support/extension-server.ts'
+import type { Kubectl } from '../support/kubectl.ts'
+import { until } from '../support/until.ts'
+
+const NAMESPACE = 'aggregator'
+const NAME = `v1alpha1.${GROUP}`
+const COLLECTION = `/apis/${GROUP}/v1alpha1/namespaces/${NAMESPACE}/flunders`
+
+interface Condition {
+  readonly type: string
+  readonly status: string
+  readonly reason: string
+}
+
+describe('Aggregator', () => {
+  let cluster: TestCluster
+  let kubectl: Kubectl
+  let extension: ExtensionServer
+  before(async () => {
+    cluster = await installCluster()
+    kubectl = cluster.kubectl
+    await kubectl.ok(['create', 'namespace', NAMESPACE])
+    const config = (await kubectl.json([
+      'get',
+      'configmap',
+      'extension-apiserver-authentication',
+      '-n',
+      'kube-system',
+    ])) as { data: Record<string, string> }
+    extension = await startExtensionServer(config.data['requestheader-client-ca-file'] ?? '', [
+      `sample.${NAMESPACE}.svc`,
+    ])
+  })
+  after(async () => {
+    await cluster?.remove()
+    await extension?.close()
+  })
+
+  const apply = (...objects: object[]) =>
+    kubectl.ok(['apply', '-f', '-'], { input: objects.map(one => JSON.stringify(one)).join('\n---\n') })
+  const available = async (name = NAME): Promise<Condition | undefined> => {
+    const { status } = (await kubectl.json(['get', 'apiservice', name])) as {
+      status?: { conditions?: Condition[] }
+    }
+    return status?.conditions?.find(one => one.type === 'Available')
+  }
+  const becomes = (reason: string) =>
+    until(`the APIService is ${reason}`, async () => (await available())?.reason === reason)
+  const service = () => ({
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata: { name: 'sample', namespace: NAMESPACE },
+    spec: { ports: [{ port: 443, targetPort: extension.port }] },
+  })
+  const slice = () => ({
+    apiVersion: 'discovery.k8s.io/v1',
+    kind: 'EndpointSlice',
+    metadata: { name: 'sample', namespace: NAMESPACE, labels: { 'kubernetes.io/service-name': 'sample' } },
+    addressType: 'IPv4',
+    endpoints: [{ addresses: ['127.0.0.1'] }],
+    ports: [{ name: '', port: extension.port }],
+  })
+  const apiService = (caBundle: string) => ({
+    apiVersion: 'apiregistration.k8s.io/v1',
+    kind: 'APIService',
+    metadata: { name: NAME },
+    spec: {
+      group: GROUP,
+      version: 'v1alpha1',
+      service: { name: 'sample', namespace: NAMESPACE },
+      groupPriorityMinimum: 2000,
+      versionPriority: 200,
+      caBundle,
+    },
+  })
+
+  test('every group and version served here has an APIService that is available', async () => {
+    const table = await until('the APIServices are there', async () => {
+      const text = await kubectl.ok(['get', 'apiservices'])
+      return text.includes('v1.storage.k8s.io') && text
+    })
+    for (const name of ['v1.', 'v1.apps', 'v2.autoscaling', 'v1.rbac.authorization.k8s.io']) {
+      assert.match(table, new RegExp(`^${name.replaceAll('.', '\\.')}\\s+Local\\s+True\\s`, 'm'))
+    }
+    assert.equal((await available('v1.apps'))?.reason, 'Local')
+  })
+
+  test('an APIService says why it is not available, and its group answers 503', async () => {
+    await apply(apiService(extension.caBundle))
+    await becomes('ServiceNotFound')
+    const refused = await kubectl.try(['get', '--raw', COLLECTION])
+    assert.match(refused.stderr, /the server is currently unable to handle the request|service unavailable/i)
+    await apply(service())
+    await until('it misses its endpoints', async () =>
+      ['EndpointsNotFound', 'MissingEndpoints'].includes((await available())?.reason ?? ''),
+    )
+    await apply({ ...slice(), ports: [{ name: '', port: 1 }] })
+    await becomes('FailedDiscoveryCheck')
+    await apply(slice())
+    await becomes('Passed')
+    assert.match(await kubectl.ok(['get', 'apiservice', NAME]), new RegExp(`${NAMESPACE}/sample\\s+True`))
+  })
+
+  test('Should be able to support the 1.17 Sample API Server using the current Aggregator', async () => {
+    const flunder = { apiVersion: `${GROUP}/v1alpha1`, kind: 'Flunder', metadata: { name: 'one' } }
+    await kubectl.ok(['create', '--raw', COLLECTION, '-f', '-'], { input: JSON.stringify(flunder) })
+    const made = extension.asked.findLast(one => one.method === 'POST')
+    assert.ok(made?.groups.includes('system:masters'))
+    assert.ok(made?.groups.includes('system:authenticated'))
+    assert.notEqual(made?.user, '')
+    const list = JSON.parse(await kubectl.ok(['get', '--raw', COLLECTION])) as { items: unknown[] }
+    assert.equal(list.items.length, 1)
+    assert.match(await kubectl.ok(['get', 'flunders', '-n', NAMESPACE, '-o', 'name']), /flunder.*\/one/)
+    await kubectl.ok(['delete', '--raw', `${COLLECTION}/one`])
+    const gone = await kubectl.try(['get', '--raw', `${COLLECTION}/one`])
+    assert.match(gone.stderr, /NotFound|no such flunder/)
+    const path = `/apis/apiregistration.k8s.io/v1/apiservices/${NAME}/status`
+    const patch = ['patch', 'apiservice', NAME, '--subresource', 'status', '--type', 'merge', '-p']
+    const condition = { type: 'StatusPatched', status: 'True', reason: 'E2E', message: 'Set by the test' }
+    const { status } = JSON.parse(await kubectl.ok(['get', '--raw', path])) as {
+      status: { conditions: object[] }
+    }
+    await kubectl.ok([
+      ...patch,
+      JSON.stringify({ status: { conditions: [...status.conditions, condition] } }),
+    ])
+    assert.match(await kubectl.ok(['get', '--raw', path]), /StatusPatched/)
+  })
+
+  test('the group is part of discovery in both forms, at the place that its priority says', async () => {
+    const groups = JSON.parse(await kubectl.ok(['get', '--raw', '/apis'])) as { groups: { name: string }[] }
+    const names = groups.groups.map(one => one.name)
+    assert.ok(names.includes(GROUP))
+    assert.ok(names.indexOf('apps') < names.indexOf(GROUP))
+    const one = JSON.parse(await kubectl.ok(['get', '--raw', `/apis/${GROUP}`])) as {
+      preferredVersion: { version: string }
+    }
+    assert.equal(one.preferredVersion.version, 'v1alpha1')
+    assert.match(await kubectl.ok(['api-resources', `--api-group=${GROUP}`]), /flunders\s+wardle/)
+    const documents = JSON.parse(await kubectl.ok(['get', '--raw', '/openapi/v3'])) as { paths: object }
+    assert.ok(Object.hasOwn(documents.paths, `apis/${GROUP}/v1alpha1`))
+  })
+
+  test('a watch streams, and so does a connection that leaves HTTP behind', async () => {
+    const ended = new AbortController()
+    const watch = await call('GET', `${COLLECTION}?watch=true`, { signal: ended.signal })
+    await until('the watch has arrived', () => extension.asked.some(one => one.path.includes('watch=true')))
+    extension.tell({ type: 'ADDED', object: { kind: 'Flunder' } })
+    const [first] = (await watch.next).toString('utf8').split('\n')
+    assert.deepEqual(JSON.parse(first ?? ''), { type: 'ADDED', object: { kind: 'Flunder' } })
+    ended.abort()
+    const echo = await upgraded(`${COLLECTION}/one/exec`, 'hello')
+    assert.equal(echo, 'hello')
+  })
+
+  test('without its APIService the group is not there', async () => {
+    await kubectl.ok(['delete', 'apiservice', NAME])
+    await until('the group is gone', async () => {
+      const text = await kubectl.ok(['get', '--raw', '/apis'])
+      return !text.includes(GROUP)
+    })
+    assert.match((await kubectl.try(['get', '--raw', COLLECTION])).stderr, /NotFound|could not find/)
+  })
+
+  const options = () => {
+    const pki = join(cluster.dataDir, 'pki')
+    const read = (name: string) => readFileSync(join(pki, name))
+    return {
+      host: cluster.address,
+      port: 16_443,
+      ca: read('cluster-ca.crt'),
+      cert: read('admin.crt'),
+      key: read('admin.key'),
+      agent: false as const,
+    }
+  }
+
+  function call(
+    method: string,
+    path: string,
+    more: { signal: AbortSignal },
+  ): Promise<{ next: Promise<Buffer> }> {
+    return new Promise((resolve, reject) => {
+      const outgoing = httpsRequest({ ...options(), method, path, ...more })
+      outgoing.once('response', message => {
+        message.on('error', () => {})
+        resolve({ next: new Promise(found => message.once('data', found)) })
+      })
+      outgoing.on('error', reject)
+      outgoing.end()
+    })
+  }
+
+  function upgraded(path: string, text: string): Promise<string> {
+    return new Promise((resolve, reject) => {
+      const headers = { connection: 'Upgrade', upgrade: 'SPDY/3.1' }
+      const outgoing = httpsRequest({ ...options(), method: 'POST', path, headers })
+      outgoing.once('upgrade', (_message, socket) => {
+        socket.once('data', data => {
+          resolve(String(data))
+          socket.destroy()
+        })
+        socket.write(text)
+      })
+      outgoing.once('response', message => reject(new Error(`the answer was ${message.statusCode}`)))
+      outgoing.on('error', reject)
+      outgoing.end()
+    })
+  }
+})
