@@ -1,0 +1,174 @@
+/** What is wrong with a definition, as upstream says it, and how a definition comes and goes. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { makeServer } from '../harness.ts'
+import {
+  CRONTABS,
+  cronDefinition,
+  cronSchema,
+  cronTab,
+  cronVersion,
+  DEFINITIONS,
+  define,
+  establish,
+} from './definition-fixture.ts'
+
+const PATH = `${DEFINITIONS}/crontabs.stable.example.com`
+const SCHEMA = 'spec.validation.openAPIV3Schema'
+const merge = { 'content-type': 'application/merge-patch+json' }
+
+// biome-ignore lint/suspicious/noExplicitAny: definitions are made freely
+const refusalOf = async (definition: any): Promise<string[]> => {
+  const { status, body } = await makeServer().call('POST', DEFINITIONS, definition)
+  assert.equal(status, 422, JSON.stringify(body))
+  return body.details.causes.map((one: { field: string; message: string }) => `${one.field}: ${one.message}`)
+}
+
+const withSchema = (properties: object, more: object = {}) =>
+  cronDefinition({
+    versions: [cronVersion('v1', { schema: { openAPIV3Schema: { type: 'object', properties, ...more } } })],
+  })
+
+const cases: readonly [what: string, definition: object, causes: readonly string[]][] = [
+  [
+    'a name that is not made of plural and group',
+    { ...cronDefinition(), metadata: { name: 'other' } },
+    ['metadata.name: Invalid value: "other": must be spec.names.plural+"."+spec.group'],
+  ],
+  [
+    'two stored versions and one name twice',
+    cronDefinition({ versions: [cronVersion('v1'), cronVersion('v1')] }),
+    ['spec.versions', 'spec.versions'],
+  ],
+  [
+    'a schema that is not structural',
+    withSchema({ a: {}, b: { type: 'object', anyOf: [{ properties: { c: { minimum: 1 } } }] } }),
+    [`${SCHEMA}.properties[a].type: Required value: must not be empty for specified object fields`],
+  ],
+  [
+    'a property that only a composite knows',
+    withSchema({ b: { type: 'object', anyOf: [{ properties: { c: { minimum: 1 } } }] } }),
+    [
+      `${SCHEMA}.properties[b].properties[c]: Required value: because it is defined in ` +
+        `${SCHEMA}.properties[b].anyOf[0].properties[c]`,
+    ],
+  ],
+  [
+    'a default that its schema refuses',
+    withSchema({ n: { type: 'integer', maximum: 3, default: 5 } }),
+    [`${SCHEMA}.properties[n].default: Invalid value: 5`],
+  ],
+  [
+    'a list that is a map without keys that are sure',
+    withSchema({
+      l: {
+        type: 'array',
+        'x-kubernetes-list-type': 'map',
+        'x-kubernetes-list-map-keys': ['k'],
+        items: { type: 'object', properties: { k: { type: 'string' } } },
+      },
+    }),
+    [
+      `${SCHEMA}.properties[l].items.properties[k].default: Required value: this property is in ` +
+        'x-kubernetes-list-map-keys, so it must have a default or be a required property',
+    ],
+  ],
+  [
+    'additional properties at the root',
+    withSchema({}, { additionalProperties: { type: 'string' } }),
+    [`${SCHEMA}.additionalProperties: Forbidden: must not be used at the root`],
+  ],
+  [
+    'a group of the community without its approval',
+    {
+      ...cronDefinition({ group: 'stable.k8s.io' }),
+      metadata: { name: 'crontabs.stable.k8s.io' },
+    },
+    ['metadata.annotations[api-approved.kubernetes.io]: Required value: protected groups must have'],
+  ],
+  [
+    'a conversion without its webhook',
+    cronDefinition({ conversion: { strategy: 'Webhook', webhook: { conversionReviewVersions: ['v1'] } } }),
+    ['spec.conversion.webhookClientConfig: Required value: required when strategy is set to Webhook'],
+  ],
+  [
+    'a scale that points elsewhere',
+    cronDefinition({
+      versions: [
+        cronVersion('v1', {
+          subresources: { scale: { specReplicasPath: '.status.x', statusReplicasPath: '.status.x' } },
+        }),
+      ],
+    }),
+    [
+      'spec.subresources.scale.specReplicasPath: Invalid value: ".status.x": should be a json path under .spec',
+    ],
+  ],
+]
+
+for (const [what, definition, causes] of cases) {
+  test(`${what} is refused`, async () => {
+    const found = await refusalOf(definition)
+    for (const [index, cause] of causes.entries()) {
+      assert.ok(found[index]?.startsWith(cause), `${found.join('\n')}\nis not\n${cause}`)
+    }
+  })
+}
+
+test('group, plural and, once established, scope and kind stay', async () => {
+  const server = makeServer()
+  await define(server)
+  const changed = await server.call('PATCH', PATH, { spec: { scope: 'Cluster', group: 'other.com' } }, merge)
+  assert.equal(changed.status, 422)
+  assert.match(changed.body.message, /spec\.scope: Invalid value: "Cluster": field is immutable/)
+  assert.match(changed.body.message, /spec\.group: Invalid value: "other\.com": field is immutable/)
+})
+
+test('a stored version can leave the list of versions only after it left the status', async () => {
+  const server = makeServer()
+  await define(server)
+  const versions = [cronVersion('v2')]
+  const refused = await server.call('PATCH', PATH, { spec: { versions } }, merge)
+  assert.match(
+    refused.body.message,
+    /status\.storedVersions\[0\]: Invalid value: "v1": must appear in spec\.versions/,
+  )
+})
+
+test('a deletion marks the definition, ends creates and leaves instances to be deleted', async () => {
+  const server = makeServer()
+  await define(server)
+  await server.call('POST', CRONTABS, cronTab('one'))
+  const { body } = await server.call('DELETE', PATH)
+  assert.deepEqual(body.metadata.finalizers, ['customresourcecleanup.apiextensions.k8s.io'])
+  assert.equal(body.status.conditions.at(-1).reason, 'InstanceDeletionPending')
+  const create = await server.call('POST', CRONTABS, cronTab('two'))
+  assert.equal(create.status, 405)
+  assert.equal(create.body.message, 'create not allowed while custom resource definition is terminating')
+  assert.equal((await server.call('DELETE', `${CRONTABS}/one`)).status, 200)
+  await server.call('PATCH', PATH, { metadata: { finalizers: null } }, merge)
+  assert.equal((await server.call('GET', PATH)).status, 404)
+  assert.equal((await server.call('GET', CRONTABS)).status, 404)
+})
+
+test('what a stricter schema would refuse may stay as it is', async () => {
+  const server = makeServer()
+  await define(server)
+  await server.call('POST', CRONTABS, cronTab('old', { replicas: 9 }))
+  const stricter = structuredClone(cronSchema)
+  stricter.properties.spec.properties.replicas.maximum = 5
+  const versions = [cronVersion('v1', { schema: { openAPIV3Schema: stricter } })]
+  await server.call('PATCH', PATH, { spec: { versions } }, merge)
+  await establish(server, 'crontabs.stable.example.com')
+  const other = await server.call('PATCH', `${CRONTABS}/old`, { spec: { image: 'sample/x:1' } }, merge)
+  assert.equal(other.status, 200, JSON.stringify(other.body))
+  const raised = await server.call('PATCH', `${CRONTABS}/old`, { spec: { replicas: 8 } }, merge)
+  assert.match(raised.body.message, /spec\.replicas in body should be less than or equal to 5/)
+})
+
+test('a version on its way out says so with every answer', async () => {
+  const server = makeServer()
+  await define(server, cronDefinition({ versions: [cronVersion('v1', { deprecated: true })] }))
+  const { headers } = await server.call('GET', CRONTABS)
+  assert.equal(headers['warning'], '299 - "stable.example.com/v1 CronTab is deprecated"')
+})
