@@ -18,6 +18,9 @@ const NAMESPACE = 'webhooks'
 const add = (path: string, value: unknown) => ({ op: 'add', path, value })
 const dataOf = ({ request: { object } }: Review): Record<string, string> => object?.data ?? {}
 
+/** What the slow webhook waits for. */
+let held = Promise.withResolvers<void>()
+
 const answers: Readonly<Record<string, (review: Review) => WebhookAnswer | Promise<WebhookAnswer>>> = {
   '/deny': review => deny(review, 'this may not be'),
   '/deny-bad': review => {
@@ -33,7 +36,7 @@ const answers: Readonly<Record<string, (review: Review) => WebhookAnswer | Promi
   '/init': review =>
     patchWith(review, [add('/spec/initContainers', [{ name: 'added', image: 'image', resources: {} }])]),
   '/slow': async review => {
-    await new Promise(resolve => setTimeout(resolve, 5_000))
+    await held.promise
     return allow(review)
   },
 }
@@ -302,13 +305,18 @@ describe('AdmissionWebhook', () => {
           webhook('/slow', [rule('configmaps', CREATES)], { timeoutSeconds: seconds, failurePolicy }),
         ),
       )
+    held = Promise.withResolvers<void>()
     await slow(1, 'Fail')
     assert.match((await create(map('slow'))).stderr, /\/slow\?timeout=1s": context deadline exceeded/)
     await slow(1, 'Ignore')
     assert.equal((await create(map('slow'))).code, 0)
     await slow(10, 'Fail')
-    const [first] = await Promise.all([create(map('slow-too')), kubectl.ok(['get', '--raw', '/readyz'])])
-    assert.equal(first.code, 0)
+    const patient = create(map('slow-too'))
+    const arrived = () => hook.calls.some(one => one.path === '/slow?timeout=10s')
+    await until('the webhook is asked', arrived)
+    assert.equal(await kubectl.ok(['get', '--raw', '/readyz']), 'ok')
+    held.resolve()
+    assert.equal((await patient).code, 0)
     await remove('validating', 'slow')
   })
 
