@@ -16,6 +16,7 @@ const ANSWER_BYTES_MAX = 1024 * 1024
 /** Browsers cannot send headers with a websocket: the token comes as the name of a protocol. */
 const BEARER_PROTOCOL = 'base64url.bearer.authorization.k8s.io.'
 const STREAMING_PATH = /^\/api\/v1\/namespaces\/[^/]+\/pods\/[^/]+\/(exec|attach|portforward)(\?|$)/
+const PROXY_PATH = /^\/api\/v1\/(nodes|namespaces\/[^/]+\/(pods|services))\/[^/]+\/proxy([/?]|$)/
 
 export interface UpgradeParts {
   readonly apiServer: ApiServer
@@ -25,7 +26,7 @@ export interface UpgradeParts {
 
 /** Other requests that ask for an upgrade are answered as if they had not asked. */
 export function wantsStream({ url = '' }: IncomingMessage, apiServer: Pick<ApiServer, 'isRemote'>): boolean {
-  return STREAMING_PATH.test(url) || apiServer.isRemote(url.split('?')[0] ?? '')
+  return STREAMING_PATH.test(url) || PROXY_PATH.test(url) || apiServer.isRemote(url.split('?')[0] ?? '')
 }
 
 /** The listener of a server's `upgrade` events. */

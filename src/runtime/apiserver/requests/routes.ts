@@ -111,7 +111,9 @@ function verbOf(scope: RequestScope): Verb {
   const virtual = context.virtualHandler(info.group, info.resource, info.subresource)
   const known = subresource === null ? resource.info.verbs : subresource.verbs
   const lacksName = info.name === '' && (info.verb === 'update' || info.verb === 'patch')
-  if (lacksName || !known.includes(info.verb)) throw refusal(scope)
+  // What a proxy leads to may understand other methods.
+  const isKnown = known.includes(info.verb) || (info.subresource === 'proxy' && info.verb === '')
+  if (lacksName || !isKnown) throw refusal(scope)
   if (virtual !== undefined) return one => runVirtual(one, virtual)
   if (info.group === '' && info.resource === 'bindings') return bindNamed
   // Reviews are questions, not objects: without somebody to answer them nothing is stored.

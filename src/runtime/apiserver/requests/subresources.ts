@@ -1,5 +1,6 @@
 /** Subresources that the generic path serves itself; those of other parts come as virtual handlers. */
 import { connectPod, isPodConnection } from '../streaming/connect-pod.ts'
+import { connectProxy, isProxied } from '../streaming/connect-proxy.ts'
 import { bind } from './binding.ts'
 import { evict } from './eviction.ts'
 import { get } from './get.ts'
@@ -22,6 +23,7 @@ const objectVerbs: Readonly<Record<string, Verb>> = { get, update, patch }
 /** Undefined when this server does not do it. */
 export function subresourceVerb(scope: RequestScope, name: string): Verb | undefined {
   const { verb } = scope.info
+  if (name === 'proxy' && isProxied(scope.info.resource)) return connectProxy
   if (name === 'scale') return scaleVerbs[verb]
   if (scope.info.resource === 'pods' && scope.info.group === '') {
     if (name === 'binding' && verb === 'create') return bind

@@ -48,7 +48,16 @@ export function servicePort(objects: ObjectReader, reference: ServiceReference):
 /** All ready addresses behind the Service's port. */
 export function serviceEndpoints(objects: ObjectReader, reference: ServiceReference): ServiceEndpoint[] {
   const { name: portName = '' } = servicePort(objects, reference)
-  const { namespace = '', name = '' } = reference
+  return endpointsOfPort(objects, reference.namespace ?? '', reference.name ?? '', portName)
+}
+
+/** The same by the name of the port, which is empty for a Service's only one. */
+export function endpointsOfPort(
+  objects: ObjectReader,
+  namespace: string,
+  name: string,
+  portName: string,
+): ServiceEndpoint[] {
   return objects
     .list('discovery.k8s.io', 'endpointslices', namespace)
     .filter(slice => slice.metadata.labels?.[SERVICE_LABEL] === name)
