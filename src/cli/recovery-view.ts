@@ -69,6 +69,8 @@ export function renderRecovered(
           '  here:   mk8s add-node',
           '  there:  mk8s uninstall --yes',
           '  there:  the mk8s join command that add-node printed',
+          `Wipe them before they are started where they cannot reach ${nodeName}: a majority of the old servers would`,
+          'serve the old state again, and users and workers could not tell.',
         ]
   return [
     `${nodeName} is Ready and leads the new cluster ${newClusterId}.`,

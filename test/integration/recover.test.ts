@@ -101,6 +101,7 @@ test('the survivor becomes a cluster of one with every object as it was', async 
 
   const recovered = await one.mk8s(['recover', '--yes', '--others-are-off'])
   assert.equal(recovered.code, 0, `${recovered.stderr}\n${await one.log()}`)
+  assert.match(recovered.stdout, /Wipe them before[\s\S]*cannot reach n1/)
   const after = await everything(one)
   for (const [place, object] of before) assert.deepEqual(after.get(place), object, place)
   const added = [...after.keys()].filter(place => !before.has(place))
