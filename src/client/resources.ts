@@ -39,6 +39,12 @@ export const CUSTOM_RESOURCE_DEFINITIONS = ref(
   'customresourcedefinitions',
   false,
 )
+export const VALIDATING_ADMISSION_POLICIES = ref(
+  'admissionregistration.k8s.io',
+  'v1',
+  'validatingadmissionpolicies',
+  false,
+)
 export const PRIORITY_CLASSES = ref('scheduling.k8s.io', 'v1', 'priorityclasses', false)
 
 export interface ResourcePath {

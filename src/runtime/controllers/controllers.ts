@@ -28,6 +28,7 @@ import type { Controller, ControllerContext, ControllerSettings } from './shared
 import { CustomInformers } from './shared/custom-resources.ts'
 import { createTaintEvictionController } from './taint-eviction/controller.ts'
 import { createTtlAfterFinishedController } from './ttl-after-finished/controller.ts'
+import { createPolicyStatusController } from './validating-admission-policy-status/controller.ts'
 
 export { type ControllerSettings, DEFAULT_SETTINGS } from './shared/context.ts'
 
@@ -71,6 +72,7 @@ const CONTROLLERS: readonly ((context: ControllerContext) => Controller)[] = [
   createClusterRoleAggregationController,
   createResourceQuotaController,
   createDefinitionController,
+  createPolicyStatusController,
   createNamespaceController,
   createGarbageCollector,
 ]

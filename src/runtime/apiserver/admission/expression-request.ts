@@ -1,50 +1,11 @@
 /** What expressions of webhooks and policies may ask of the request itself: `request` and `authorizer`. */
+import { REQUEST } from '../../../kube/admission-policy/request-types.ts'
 import { fromJson } from '../../../kube/cel/json-value.ts'
-import {
-  AUTHORIZER,
-  type Authorize,
-  authorizerValue,
-  RESOURCE_CHECK,
-  resourceCheckValue,
-} from '../../../kube/cel/library/authorizer.ts'
-import { BOOL, type CelType, DYN, listOf, mapOf, objectOf, STRING } from '../../../kube/cel/types.ts'
+import { type Authorize, authorizerValue, resourceCheckValue } from '../../../kube/cel/library/authorizer.ts'
 import type { CelValue } from '../../../kube/cel/values.ts'
 import type { AdmissionRequest, Authorizer, Decision, RequestAttributes, ResourceForm } from '../ports.ts'
 import { requestDocument } from './request-document.ts'
 import { ruleSubject } from './rule-match.ts'
-
-const KIND = objectOf('kubernetes.GroupVersionKind', { group: STRING, version: STRING, kind: STRING })
-const RESOURCE = objectOf('kubernetes.GroupVersionResource', {
-  group: STRING,
-  version: STRING,
-  resource: STRING,
-})
-const USER = objectOf('kubernetes.UserInfo', {
-  username: STRING,
-  uid: STRING,
-  groups: listOf(STRING),
-  extra: mapOf(STRING, listOf(STRING)),
-})
-const REQUEST = objectOf('kubernetes.AdmissionRequest', {
-  kind: KIND,
-  resource: RESOURCE,
-  subResource: STRING,
-  requestKind: KIND,
-  requestResource: RESOURCE,
-  requestSubResource: STRING,
-  name: STRING,
-  namespace: STRING,
-  operation: STRING,
-  userInfo: USER,
-  dryRun: BOOL,
-  options: DYN,
-})
-
-export const requestVariables: readonly (readonly [name: string, type: CelType])[] = [
-  ['request', REQUEST],
-  ['authorizer', AUTHORIZER],
-  ['authorizer.requestResource', RESOURCE_CHECK],
-]
 
 export type RequestBindings = Readonly<
   Record<'request' | 'authorizer' | 'authorizer.requestResource', CelValue>

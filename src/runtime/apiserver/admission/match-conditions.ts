@@ -1,4 +1,5 @@
 /** Match conditions: expressions that keep a webhook or a policy from requests that it has nothing to say about. */
+import { requestVariables } from '../../../kube/admission-policy/request-types.ts'
 import { compileExpression, type Program } from '../../../kube/cel/cel.ts'
 import { type CelEnv, TYPE_NAMES } from '../../../kube/cel/env.ts'
 import { fromJson } from '../../../kube/cel/json-value.ts'
@@ -6,7 +7,7 @@ import { kubernetesFunctions } from '../../../kube/cel/library/library.ts'
 import { DYN } from '../../../kube/cel/types.ts'
 import type { KubeObject } from '../../../kube/object.ts'
 import type { AdmissionRequest, Authorizer, ResourceForm } from '../ports.ts'
-import { requestBindings, requestVariables } from './expression-request.ts'
+import { requestBindings } from './expression-request.ts'
 
 export interface MatchCondition {
   readonly name: string

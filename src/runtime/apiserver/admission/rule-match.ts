@@ -2,21 +2,12 @@
  * Which requests the rules of webhooks and policies mean: operation, group, version, resource with subresource,
  * scope and selectors, also by way of another version of the same objects. Pure.
  */
+import type { AdmissionRule } from '../../../kube/admission-policy/policy-kinds.ts'
 import { matchesLabels, requirementsOf } from '../../../kube/labels.ts'
 import type { KubeObject } from '../../../kube/object.ts'
 import { notFound } from '../../../kube/status.ts'
 import type { LabelSelector } from '../../../kube/types.ts'
 import type { AdmissionRequest, ObjectReader, ResourceForm } from '../ports.ts'
-
-export interface AdmissionRule {
-  readonly operations?: readonly string[]
-  readonly apiGroups?: readonly string[]
-  readonly apiVersions?: readonly string[]
-  readonly resources?: readonly string[]
-  /** Of policies only: empty means all names. */
-  readonly resourceNames?: readonly string[]
-  readonly scope?: string
-}
 
 /** What rules look at. */
 export interface RuleSubject {

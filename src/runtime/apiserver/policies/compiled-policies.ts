@@ -1,16 +1,21 @@
 /** The policies of the cluster with their bindings and compiled expressions, in the order of their names. */
-import type { KubeObject } from '../../../kube/object.ts'
-import type { ObjectReader } from '../ports.ts'
-import { REGISTRATION_GROUP } from '../webhooks/configurations.ts'
-import type { PolicyCondition } from './evaluation.ts'
-import { type CompiledExpression, type PolicyEnv, policyEnv } from './policy-env.ts'
+
+import {
+  type CompiledExpression,
+  type PolicyEnv,
+  policyEnv,
+} from '../../../kube/admission-policy/policy-env.ts'
 import {
   type BindingSpec,
   type Mutation,
   PolicyKinds,
   type PolicySpec,
   type Validation,
-} from './policy-kinds.ts'
+} from '../../../kube/admission-policy/policy-kinds.ts'
+import type { KubeObject } from '../../../kube/object.ts'
+import type { ObjectReader } from '../ports.ts'
+import { REGISTRATION_GROUP } from '../webhooks/configurations.ts'
+import type { PolicyCondition } from './evaluation.ts'
 
 export interface CompiledPolicy {
   readonly name: string

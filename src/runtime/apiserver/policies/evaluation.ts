@@ -1,12 +1,13 @@
 /** The expressions of one policy for one request and one parameter: shared variables, one budget. */
+
+import type { CompiledExpression, CompiledVariable } from '../../../kube/admission-policy/policy-env.ts'
+import { NAMESPACE } from '../../../kube/admission-policy/policy-env.ts'
 import type { Program } from '../../../kube/cel/cel.ts'
 import { fromJson, LazyStruct } from '../../../kube/cel/json-value.ts'
 import { DYN, objectOf } from '../../../kube/cel/types.ts'
 import { CelError, type CelValue } from '../../../kube/cel/values.ts'
 import type { KubeObject } from '../../../kube/object.ts'
 import type { RequestBindings } from '../admission/expression-request.ts'
-import type { CompiledExpression, CompiledVariable } from './policy-env.ts'
-import { NAMESPACE } from './policy-env.ts'
 
 const CALL_COST_MAX = 1_000_000
 const POLICY_COST_MAX = 10_000_000

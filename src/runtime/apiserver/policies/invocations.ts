@@ -1,4 +1,6 @@
 /** Which policies a request concerns, by which bindings, with which parameters, and what they see of it. */
+
+import type { MatchResources } from '../../../kube/admission-policy/policy-kinds.ts'
 import type { KubeObject } from '../../../kube/object.ts'
 import { requestBindings } from '../admission/expression-request.ts'
 import {
@@ -14,7 +16,6 @@ import { isExempt } from '../webhooks/configurations.ts'
 import type { CompiledPolicy, PolicyBinding } from './compiled-policies.ts'
 import { Evaluation } from './evaluation.ts'
 import { ParamProblem, paramsOf } from './params.ts'
-import type { MatchResources } from './policy-kinds.ts'
 
 export interface Invocation {
   readonly policy: CompiledPolicy

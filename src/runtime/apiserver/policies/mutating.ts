@@ -1,4 +1,6 @@
 /** Runs MutatingAdmissionPolicies: each sees what the earlier ones made of the object. */
+
+import { configurationOf, operationsOf } from '../../../kube/admission-policy/constructed.ts'
 import { mergeValues } from '../../../kube/apply/merge-values.ts'
 import { CelError, type CelValue } from '../../../kube/cel/values.ts'
 import { equalJson } from '../../../kube/equality.ts'
@@ -7,7 +9,6 @@ import { applyJsonPatch } from '../../../kube/patch/json-patch.ts'
 import { StatusError } from '../../../kube/status.ts'
 import type { AdmissionRequest, Authorizer } from '../ports.ts'
 import type { CompiledPolicy } from './compiled-policies.ts'
-import { configurationOf, operationsOf } from './constructed.ts'
 import { evaluationOf, type Invocation, invocationsOf, shownAs } from './invocations.ts'
 import { policyRefusal } from './validating.ts'
 

@@ -1,8 +1,9 @@
 /** The parameters of a binding: none, one by name, or all that a selector finds. */
+
+import type { BindingSpec, ParamRef, PolicySpec } from '../../../kube/admission-policy/policy-kinds.ts'
 import { matchesLabels, requirementsOf } from '../../../kube/labels.ts'
 import type { KubeObject } from '../../../kube/object.ts'
 import type { AdmissionCluster } from '../ports.ts'
-import type { BindingSpec, ParamRef, PolicySpec } from './policy-kinds.ts'
 
 /** The binding cannot be used; the failure policy says what that means. */
 export class ParamProblem extends Error {}

@@ -1,4 +1,6 @@
 /** The door of the admission policies: two plugins that run what the cluster's policies and bindings say. */
+
+import { PolicyKinds } from '../../../kube/admission-policy/policy-kinds.ts'
 import type { Store } from '../../store/store.ts'
 import type { AdmissionPlugin, Authorizer, ObjectReader } from '../ports.ts'
 import { keep } from '../storage/kept.ts'
@@ -6,7 +8,6 @@ import { REGISTRATION_GROUP } from '../webhooks/configurations.ts'
 import { compilePolicies } from './compiled-policies.ts'
 import { isBeyondPolicies } from './invocations.ts'
 import { mutateByPolicies } from './mutating.ts'
-import { PolicyKinds } from './policy-kinds.ts'
 import { validateByPolicies } from './validating.ts'
 
 export interface PolicyPlugins {

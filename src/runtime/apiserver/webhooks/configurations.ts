@@ -2,7 +2,7 @@
 import type { KubeObject } from '../../../kube/object.ts'
 import type { LabelSelector } from '../../../kube/types.ts'
 import type { MatchCondition } from '../admission/match-conditions.ts'
-import type { AdmissionRule } from '../admission/rule-match.ts'
+import type { AdmissionRule } from '../../../kube/admission-policy/policy-kinds.ts'
 import type { ObjectReader } from '../ports.ts'
 import type { WebhookClientConfig } from './caller.ts'
 

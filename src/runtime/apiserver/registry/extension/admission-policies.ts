@@ -1,9 +1,15 @@
 /** ValidatingAdmissionPolicy, MutatingAdmissionPolicy and their bindings: defaults, rules, columns. */
+
+import type {
+  BindingSpec,
+  MatchResources,
+  ParamRef,
+  PolicySpec,
+} from '../../../../kube/admission-policy/policy-kinds.ts'
 import type { FieldError } from '../../../../kube/field-error.ts'
 import { duplicate, forbidden, invalid, notSupported, required } from '../../../../kube/field-error.ts'
 import { checkDns1123Subdomain } from '../../../../kube/names.ts'
 import type { KubeObject } from '../../../../kube/object.ts'
-import type { BindingSpec, MatchResources, ParamRef, PolicySpec } from '../../policies/policy-kinds.ts'
 import { age, ageColumn, column, nameColumn, tableOf, UNSET } from '../columns.ts'
 import { defineKind, keepMetadata } from '../kind.ts'
 import type { Strategy } from '../strategy.ts'

@@ -1,4 +1,12 @@
 /** The expressions of admission policies, checked when a policy is written. */
+
+import { type PolicyEnv, policyEnv } from '../../../../kube/admission-policy/policy-env.ts'
+import type {
+  Mutation,
+  NamedExpression,
+  PolicySpec,
+  Validation,
+} from '../../../../kube/admission-policy/policy-kinds.ts'
 import {
   duplicate,
   type FieldError,
@@ -9,8 +17,6 @@ import {
   tooMany,
 } from '../../../../kube/field-error.ts'
 import { checkQualifiedName } from '../../../../kube/names.ts'
-import { type PolicyEnv, policyEnv } from '../../policies/policy-env.ts'
-import type { Mutation, NamedExpression, PolicySpec, Validation } from '../../policies/policy-kinds.ts'
 import { at } from '../support.ts'
 import { checkConditions } from './admission-rules.ts'
 

@@ -1,8 +1,8 @@
 /** What the expressions of mutating policies construct: `Object{…}`, `Object.spec{…}` and `JSONPatch{…}`. */
 
-import { toJson } from '../../../kube/cel/json-value.ts'
-import { DYN, type ObjectType, objectOf, STRING } from '../../../kube/cel/types.ts'
-import { CelError, type CelValue, isList, MapValue, StructValue } from '../../../kube/cel/values.ts'
+import { toJson } from '../cel/json-value.ts'
+import { DYN, type ObjectType, objectOf, STRING } from '../cel/types.ts'
+import { CelError, type CelValue, isList, MapValue, StructValue } from '../cel/values.ts'
 
 const ROOT = 'Object'
 const JSON_PATCH = objectOf('JSONPatch', { op: STRING, path: STRING, from: STRING, value: DYN })

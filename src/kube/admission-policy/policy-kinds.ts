@@ -1,6 +1,16 @@
 /** Policies and bindings as they are stored, both kinds in one shape. */
-import type { LabelSelector } from '../../../kube/types.ts'
-import type { AdmissionRule } from '../admission/rule-match.ts'
+import type { LabelSelector } from '../types.ts'
+
+/** Which requests a webhook or policy is about. */
+export interface AdmissionRule {
+  readonly operations?: readonly string[]
+  readonly apiGroups?: readonly string[]
+  readonly apiVersions?: readonly string[]
+  readonly resources?: readonly string[]
+  /** Of policies only: empty means all names. */
+  readonly resourceNames?: readonly string[]
+  readonly scope?: string
+}
 
 export interface MatchResources {
   readonly namespaceSelector?: LabelSelector

@@ -1,21 +1,12 @@
 /** What the expressions of policies may refer to. */
-import { compileExpression, type Program } from '../../../kube/cel/cel.ts'
-import { type CelEnv, TYPE_NAMES } from '../../../kube/cel/env.ts'
-import { type FunctionTable, fn } from '../../../kube/cel/functions.ts'
-import { kubernetesFunctions } from '../../../kube/cel/library/library.ts'
-import {
-  type CelType,
-  DYN,
-  INT,
-  listOf,
-  mapOf,
-  objectOf,
-  STRING,
-  TIMESTAMP,
-} from '../../../kube/cel/types.ts'
-import { requestVariables } from '../admission/expression-request.ts'
+import { compileExpression, type Program } from '../cel/cel.ts'
+import { type CelEnv, TYPE_NAMES } from '../cel/env.ts'
+import { type FunctionTable, fn } from '../cel/functions.ts'
+import { kubernetesFunctions } from '../cel/library/library.ts'
+import { type CelType, DYN, INT, listOf, mapOf, objectOf, STRING, TIMESTAMP } from '../cel/types.ts'
 import { constructStruct, structType } from './constructed.ts'
 import type { NamedExpression, PolicySpec } from './policy-kinds.ts'
+import { requestVariables } from './request-types.ts'
 
 const TEXTS = mapOf(STRING, STRING)
 export const NAMESPACE = objectOf('kubernetes.Namespace', {
