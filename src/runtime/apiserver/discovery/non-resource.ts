@@ -1,4 +1,5 @@
 /** Everything that is no resource: health, version, discovery, OpenAPI; other paths are not found. */
+import { endsWithin } from '../../../base/clock.ts'
 import type { KubeResponse } from '../../../client/transport.ts'
 import { methodNotAllowed, noSuchPath, notAcceptable } from '../../../kube/status.ts'
 import type { ApiContext } from '../context.ts'
@@ -52,9 +53,23 @@ export function createNonResourceHandler(context: ApiContext): NonResourceHandle
     if (isMetrics) return metricsResponse(context) ?? fail()
     const oidc = oidcResponse(context, path)
     if (oidc !== null) return oidc
+    if (isOfDefinitions(path)) await catchUp(context)
     if (path.startsWith('/openapi/')) return openApi.respond(path, request) ?? fail()
     return discovery(context, request, path, once) ?? fail()
   }
+}
+
+/** Documents that tell of custom resources. */
+const isOfDefinitions = (path: string): boolean => path.startsWith('/apis') || path.startsWith('/openapi/')
+
+/** As long as documents wait for what other servers have established; without a quorum they are as old as that. */
+const CATCH_UP_MS = 500
+
+async function catchUp({ store, clock }: ApiContext): Promise<void> {
+  const abort = new AbortController()
+  const barrier = store.barrier(abort.signal).catch(() => {})
+  await endsWithin(clock, CATCH_UP_MS, barrier)
+  abort.abort()
 }
 
 function fail(): never {
