@@ -1,129 +1,139 @@
 /**
- * Makes `build/model/protobuf.json`, the field numbers of Kubernetes' messages, out of the descriptors that every
- * program built with the Kubernetes libraries carries; here kubectl of the development dependencies.
+ * Makes `build/model/protobuf.json`, how Kubernetes' objects look in protobuf, out of the Go types that the programs
+ * of the development dependencies carry: field numbers, JSON names, and what is written when a field is empty.
  */
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { gunzipSync } from 'node:zlib'
-import { WireReader } from '../src/base/wire-reader.ts'
+import { type GoField, type GoType, goKinds, readGoTypes } from './go-types.ts'
 
 const root = join(import.meta.dirname, '..')
-const GZIP_START = Buffer.of(0x1f, 0x8b, 0x08)
-/** Longer than the longest descriptor (of core/v1), compressed. */
-const DESCRIPTOR_BYTES_MAX = 256 * 1024
+/** helm is built with later libraries than kubectl is, and knows the kinds of definitions. */
+const PROGRAMS = ['build/bin/kubectl', 'build/bin/helm']
 const WANTED =
-  /^k8s\.io\.(api\.\w+\.v\d+|apimachinery\.pkg\.(apis\.meta\.v1|api\.resource|util\.intstr|runtime))$/
-const LABEL_REPEATED = 3
-const MESSAGE = 11
+  /^k8s\.io\/(api\/\w+\/v\d+|apimachinery\/pkg\/apis\/meta\/v1|apiextensions-apiserver\/pkg\/apis\/apiextensions\/v1)$/
+/** Kinds that became stable later than these programs: the fields kept their numbers. */
+const PROMOTED = /^(k8s\.io\/api\/admissionregistration\/v1)beta1$/
+/** Tables have no protobuf form, whatever their tags say. */
+const WITHOUT_FORM = /^v1\.Table/
 
-interface Field {
-  name: string
-  number: number
-  label: number
-  type: number
-  typeName: string
-}
+/**
+ * One message: by field number JSON name, type code and marks. Type codes: `[]` in front for a list, `{}` for a map
+ * with string keys. Marks: `p` a pointer, written only when it is set; `o` not in JSON when it is empty; `i` a struct
+ * whose fields are its parent's in JSON.
+ */
+type Table = Record<string, Record<string, [name: string, type: string, marks: string]>>
 
-interface Message {
-  name: string
-  fields: Field[]
-  entries: Message[]
-  isMapEntry: boolean
-}
+const typeNameOf = (type: GoType): string =>
+  `io.k8s.${stable(type).slice('k8s.io/'.length).replaceAll('/', '.')}.${type.name.split('.').at(-1)}`
 
-/** One message: by field number `name` + type code; `[]` in front for a list, `{}` for a map with string keys. */
-type Table = Record<string, Record<string, [name: string, type: string]>>
+const stable = ({ packagePath }: GoType): string => packagePath.replace(PROMOTED, '$1')
 
-const text = (reader: WireReader) => reader.bytes().toString('utf8')
-
-function readField(bytes: Buffer): Field {
-  const field: Field = { name: '', number: 0, label: 0, type: 0, typeName: '' }
-  for (const reader = new WireReader(bytes); reader.next(); ) {
-    if (reader.field === 1) field.name = text(reader)
-    else if (reader.field === 3) field.number = Number(reader.varint())
-    else if (reader.field === 4) field.label = Number(reader.varint())
-    else if (reader.field === 5) field.type = Number(reader.varint())
-    else if (reader.field === 6) field.typeName = text(reader).replace(/^\./, '')
-    else reader.skip()
+/** Field numbers of the kind that neither program knows. Source: its protocol definition. */
+const APISERVICE: Table = (() => {
+  const base = 'io.k8s.kube-aggregator.pkg.apis.apiregistration.v1'
+  const meta = 'io.k8s.apimachinery.pkg.apis.meta.v1'
+  return {
+    [`${base}.APIService`]: {
+      1: ['metadata', `${meta}.ObjectMeta`, 'o'],
+      2: ['spec', `${base}.APIServiceSpec`, 'o'],
+      3: ['status', `${base}.APIServiceStatus`, 'o'],
+    },
+    [`${base}.APIServiceList`]: {
+      1: ['metadata', `${meta}.ListMeta`, 'o'],
+      2: ['items', `[]${base}.APIService`, ''],
+    },
+    [`${base}.APIServiceSpec`]: {
+      1: ['service', `${base}.ServiceReference`, 'po'],
+      2: ['group', 'string', 'o'],
+      3: ['version', 'string', 'o'],
+      4: ['insecureSkipTLSVerify', 'bool', 'o'],
+      5: ['caBundle', 'bytes', 'o'],
+      7: ['groupPriorityMinimum', 'int', ''],
+      8: ['versionPriority', 'int', ''],
+    },
+    [`${base}.APIServiceStatus`]: { 1: ['conditions', `[]${base}.APIServiceCondition`, 'o'] },
+    [`${base}.APIServiceCondition`]: {
+      1: ['type', 'string', ''],
+      2: ['status', 'string', ''],
+      3: ['lastTransitionTime', `${meta}.Time`, 'o'],
+      4: ['reason', 'string', 'o'],
+      5: ['message', 'string', 'o'],
+    },
+    [`${base}.ServiceReference`]: {
+      1: ['namespace', 'string', 'o'],
+      2: ['name', 'string', 'o'],
+      3: ['port', 'int', 'po'],
+    },
   }
-  return field
+})()
+
+const messages = new Map<string, GoType>()
+const table: Table = { ...APISERVICE }
+
+function scalarOf(kind: number): string {
+  if (kind === goKinds.bool) return 'bool'
+  if (kind === goKinds.string) return 'string'
+  if (kind === goKinds.float32 || kind === goKinds.float64) return 'double'
+  return kind >= goKinds.firstInteger && kind <= goKinds.lastInteger ? 'int' : ''
 }
 
-function readMessage(bytes: Buffer): Message {
-  const message: Message = { name: '', fields: [], entries: [], isMapEntry: false }
-  for (const reader = new WireReader(bytes); reader.next(); ) {
-    if (reader.field === 1) message.name = text(reader)
-    else if (reader.field === 2) message.fields.push(readField(reader.bytes()))
-    else if (reader.field === 3) message.entries.push(readMessage(reader.bytes()))
-    else if (reader.field === 7) message.isMapEntry = isMapEntry(reader.bytes())
-    else reader.skip()
+/** The code of a value that is no list and no map. */
+function codeOf(type: GoType): string {
+  if (type.kind === goKinds.pointer && type.element) return codeOf(type.element)
+  if (type.kind === goKinds.slice && type.element?.kind === goKinds.uint8) return 'bytes'
+  if (type.kind === goKinds.struct) {
+    messages.set(typeNameOf(type), type)
+    return typeNameOf(type)
   }
-  return message
-}
-
-function isMapEntry(options: Buffer): boolean {
-  for (const reader = new WireReader(options); reader.next(); ) {
-    if (reader.field === 7) return reader.varint() === 1n
-    reader.skip()
+  // A named list is a message of its own, with the one field `items`.
+  if (type.kind === goKinds.slice && type.packagePath !== '' && type.element) {
+    table[typeNameOf(type)] = { 1: ['items', `[]${codeOf(type.element)}`, ''] }
+    return typeNameOf(type)
   }
-  return false
-}
-
-const typeNameOf = (protobufName: string) => protobufName.replace(/^k8s\.io\./, 'io.k8s.')
-
-const scalars: Record<number, string> = {
-  1: 'double',
-  3: 'int',
-  5: 'int',
-  4: 'int',
-  13: 'int',
-  8: 'bool',
-  9: 'string',
-  12: 'bytes',
-}
-
-function codeOf(field: Field): string {
-  if (field.type === MESSAGE) return typeNameOf(field.typeName)
-  const code = scalars[field.type]
-  if (code === undefined) throw new Error(`field ${field.name} has the unexpected type ${field.type}`)
+  const code = scalarOf(type.kind)
+  if (code === '') throw new Error(`the type ${type.name} has no form in protobuf`)
   return code
 }
 
-function addFile(table: Table, descriptor: Buffer): void {
-  let packageName = ''
-  const messages: Message[] = []
-  for (const reader = new WireReader(descriptor); reader.next(); ) {
-    if (reader.field === 2) packageName = text(reader)
-    else if (reader.field === 4) messages.push(readMessage(reader.bytes()))
-    else reader.skip()
-  }
-  if (!WANTED.test(packageName)) return
-  for (const message of messages) {
-    const name = `${packageName}.${message.name}`
-    const entries = new Map(message.entries.map(entry => [`${name}.${entry.name}`, entry]))
-    const fields: Record<string, [string, string]> = {}
-    for (const field of message.fields) {
-      const entry = entries.get(field.typeName)
-      const value = entry?.fields.find(({ number }) => number === 2)
-      const list = field.label === LABEL_REPEATED ? '[]' : ''
-      fields[field.number] = [field.name, value ? `{}${codeOf(value)}` : `${list}${codeOf(field)}`]
-    }
-    table[typeNameOf(name)] = fields
-  }
+function fieldCodeOf({ type }: GoField, isRepeated: boolean): string {
+  const { element } = type
+  if (type.kind === goKinds.map && element) return `{}${codeOf(element)}`
+  const isBytes = element?.kind === goKinds.uint8
+  const isList = type.kind === goKinds.slice && !isBytes && (isRepeated || type.packagePath === '')
+  return isList && element ? `[]${codeOf(element)}` : codeOf(type)
 }
 
-const program = readFileSync(join(root, 'build/bin/kubectl'))
-const table: Table = {}
-for (let at = program.indexOf(GZIP_START); at !== -1; at = program.indexOf(GZIP_START, at + 1)) {
-  let descriptor: Buffer
-  try {
-    descriptor = gunzipSync(program.subarray(at, at + DESCRIPTOR_BYTES_MAX), { finishFlush: 2 })
-  } catch {
-    continue
+const tagOf = (tag: string, key: string): string[] =>
+  new RegExp(`(?:^| )${key}:"([^"]*)"`).exec(tag)?.[1]?.split(',') ?? []
+
+function addMessage(type: GoType): void {
+  // The others have a form of their own in JSON.
+  if (!WANTED.test(stable(type)) || WITHOUT_FORM.test(type.name)) return
+  const fields: Table[string] = {}
+  for (const field of type.fields) {
+    const [, number, label] = tagOf(field.tag, 'protobuf')
+    if (number === undefined) continue
+    const [name = '', ...options] = tagOf(field.tag, 'json')
+    const isOmitted = options.includes('omitempty') || options.includes('omitzero')
+    const marks = [
+      field.type.kind === goKinds.pointer ? 'p' : '',
+      isOmitted ? 'o' : '',
+      options.includes('inline') ? 'i' : '',
+    ]
+    fields[number] = [name, fieldCodeOf(field, label === 'rep'), marks.join('')]
   }
-  const isDescriptor = /^[\s\S]{2,3}k8s\.io\/[\w/.-]+\.proto/.test(descriptor.toString('latin1', 0, 200))
-  if (isDescriptor) addFile(table, descriptor)
+  table[typeNameOf(type)] = fields
 }
-if (!table['io.k8s.api.core.v1.Pod']) throw new Error('no descriptors found in kubectl')
+
+for (const program of PROGRAMS) {
+  const all = readGoTypes(join(root, program))
+  const structs = all.filter(type => type.kind === goKinds.struct && WANTED.test(stable(type)))
+  // What is stable already wins over its earlier versions.
+  structs.sort((a, b) => Number(PROMOTED.test(b.packagePath)) - Number(PROMOTED.test(a.packagePath)))
+  for (const type of structs) messages.set(typeNameOf(type), type)
+  for (const type of messages.values()) addMessage(type)
+  messages.clear()
+}
+if (!table['io.k8s.api.core.v1.Pod']) throw new Error('no Go types found in kubectl')
 mkdirSync(join(root, 'build/model'), { recursive: true })
 writeFileSync(join(root, 'build/model/protobuf.json'), JSON.stringify(table))

@@ -72,7 +72,7 @@ await once('clients', clients, ['build/bin/kubectl', 'build/bin/helm'], extractC
 
 await once(
   'protobuf',
-  [...clients, 'scripts/generate-protobuf.ts', 'src/base/wire-reader.ts'],
+  [...clients, 'scripts/generate-protobuf.ts', 'scripts/go-types.ts'],
   ['build/model/protobuf.json'],
   async () => {
     execFileSync(process.execPath, ['scripts/generate-protobuf.ts'], { cwd: root, stdio: ['ignore', 2, 2] })
