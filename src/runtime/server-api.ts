@@ -17,7 +17,7 @@ import { cidrAddress, parseCidr } from '../kube/cidr.ts'
 import type { Model } from '../kube/model-types.ts'
 import { createAdmission } from './apiserver/admission/admission.ts'
 import { createMatchConditions } from './apiserver/admission/match-conditions.ts'
-import { type Aggregation, createAggregation } from './apiserver/aggregation/aggregation.ts'
+import { createAggregation } from './apiserver/aggregation/aggregation.ts'
 import { createApiServiceKeeper } from './apiserver/aggregation/keeper.ts'
 import { type ApiServer, createApiServer } from './apiserver/apiserver.ts'
 import { createAuthenticator } from './apiserver/authn/authn.ts'
@@ -86,7 +86,8 @@ export function buildApi(shared: Shared, onFatal: (error: Error) => void, metric
   })
   const tokenIssuer = createTokenIssuer({ issuer, privateKey: pki.serviceAccount.privateKey, clock, random })
   const kubelets = createKubeletConnections(objects, pki)
-  const { webhookCaller, webhooks, webhookMetrics, aggregation } = otherServers(shared, objects, authorizer)
+  const others = otherServers(shared, objects, authorizer)
+  const { webhookCaller, webhooks, webhookMetrics, aggregation } = others
   const bootstrapped = { done: false }
   const server = createApiServer({
     store,
@@ -136,7 +137,7 @@ export function buildApi(shared: Shared, onFatal: (error: Error) => void, metric
     ],
     onFatal,
   })
-  const opened = openTo({ ...shared, log }, { server, authenticator, kubelets, bootstrapped, aggregation })
+  const opened = openTo({ ...shared, log }, { server, authenticator, kubelets, bootstrapped, others })
   return { server, ...opened }
 }
 
@@ -153,7 +154,12 @@ function otherServers(shared: Shared, objects: ObjectReader, authorizer: Authori
     metrics: webhookMetrics,
   })
   const aggregation = createAggregation({ ...common, credentials: pki.leaves['front-proxy-client'] })
-  return { webhookCaller, webhooks, webhookMetrics, aggregation }
+  const stop = () => {
+    webhooks.stop()
+    webhookCaller.close()
+    aggregation.stop()
+  }
+  return { webhookCaller, webhooks, webhookMetrics, aggregation, stop }
 }
 
 interface ApiParts {
@@ -161,13 +167,14 @@ interface ApiParts {
   readonly authenticator: ReturnType<typeof createAuthenticator>
   readonly kubelets: KubeletConnections
   readonly bootstrapped: { done: boolean }
-  readonly aggregation: Aggregation
+  readonly others: ReturnType<typeof otherServers>
 }
 
 /** What makes the API server reachable, and what has to be there before it is. */
 function openTo(shared: Shared, parts: ApiParts): Omit<Api, 'server'> {
   const { config, store, model, pki, clock, log } = shared
-  const { server, authenticator, kubelets, bootstrapped, aggregation } = parts
+  const { server, authenticator, kubelets, bootstrapped, others } = parts
+  const { aggregation } = others
   const tls = listenerCertificates(pki)
   const bootstrap = bootstrapComponent(shared, server, bootstrapped)
   const listeners = apiAddresses(config).map(host =>
@@ -175,7 +182,7 @@ function openTo(shared: Shared, parts: ApiParts): Omit<Api, 'server'> {
   )
   return {
     components: [
-      listenerComponent(listeners, server),
+      listenerComponent(listeners, server, others.stop),
       createServerPresence({
         ...{ store, clock, log },
         memberId: config.memberId,
@@ -217,7 +224,11 @@ const apiAddresses = ({ bindAddress }: NodeConfig): readonly string[] => [
   ...new Set([bindAddress, loopbackAddress(bindAddress)]),
 ]
 
-function listenerComponent(listeners: readonly HttpsListener[], server: ApiServer): Component {
+function listenerComponent(
+  listeners: readonly HttpsListener[],
+  server: ApiServer,
+  stopped: () => void,
+): Component {
   return {
     name: 'api-server',
     async prepare() {},
@@ -226,6 +237,7 @@ function listenerComponent(listeners: readonly HttpsListener[], server: ApiServe
     },
     async stop() {
       await Promise.all([server.stop(), ...listeners.map(listener => listener.stop())])
+      stopped()
     },
     health: () =>
       listeners.map(listener => listener.health()).find(({ ok }) => !ok) ?? { ok: true, reason: '' },
