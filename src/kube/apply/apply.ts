@@ -4,7 +4,6 @@
  */
 import { equalJson } from '../equality.ts'
 import type { Json, KubeObject } from '../object.ts'
-import type { ApplySchema } from './apply-schema.ts'
 import { changedFields } from './compare.ts'
 import { type Conflict, conflictError, conflictsWithout } from './conflicts.ts'
 import {
@@ -30,7 +29,7 @@ import {
 } from './managers.ts'
 import { mergeValues } from './merge-values.ts'
 import { removeFields } from './remove-fields.ts'
-import { type ApplyTarget, StateComparison, withoutStripped } from './target.ts'
+import { type ApplyTarget, type ApplyVersion, StateComparison, withoutStripped } from './target.ts'
 import { recordUpdate, takeFromOthers, withoutManagers } from './track-update.ts'
 import { valueSet, withNamedFields } from './value-set.ts'
 
@@ -139,30 +138,48 @@ function pruned(
   const now = managers.get(managerKey(target.identity))
   const sameVersion = last.apiVersion === target.identity.apiVersion
   if (sameVersion && now !== undefined && isSubset(last.set, now.set)) return merged
-  const version = sameVersion ? null : target.version(last.apiVersion)
-  if (version === undefined) return merged
-  if (version === null) return prunedIn(target.schema, merged, ownedIn(target, managers, last), last.set)
-  const object = version.convert(merged) as KubeObject
-  const left = prunedIn(version.schema, object, ownedIn(target, managers, last), last.set)
-  return version.revert(left) as KubeObject
+  const view = viewOf(target, last.apiVersion)
+  if (view === undefined) return merged
+  const named = (set: FieldSet) => withNamedFields(view.schema, set)
+  const whole = view.convert(merged)
+  const bare = view.revert(removeFields(view.schema, whole, named(last.set)) as object) as KubeObject
+  const owned = withOwned(target, managers, merged, { left: bare, first: last.apiVersion })
+  const gone = difference(
+    named(valueSet(view.schema, whole)),
+    named(valueSet(view.schema, view.convert(owned))),
+  )
+  return view.revert(
+    removeFields(view.schema, whole, intersection(gone, named(last.set))) as object,
+  ) as KubeObject
 }
 
-/** What anybody owns in the version of the last apply; what is said in other versions is seen through its fields. */
-function ownedIn(target: ApplyTarget, managers: Managers, last: ManagerFields): FieldSet {
-  let owned = newFieldSet()
+/** An object in one of its versions, the request's own among them. */
+function viewOf(target: ApplyTarget, apiVersion: string): ApplyVersion | undefined {
+  if (apiVersion !== target.identity.apiVersion) return target.version(apiVersion)
+  return { schema: target.schema, convert: object => object, revert: object => object }
+}
+
+/** `left` with what anybody owns of `merged`, looked at in the version that each owner speaks. */
+function withOwned(
+  target: ApplyTarget,
+  managers: Managers,
+  merged: KubeObject,
+  from: { readonly left: KubeObject; readonly first: string },
+): KubeObject {
+  const sets = new Map<string, FieldSet>([[from.first, newFieldSet()]])
   for (const { apiVersion, set } of managers.values()) {
-    const isReadable = apiVersion === last.apiVersion || target.version(apiVersion) !== undefined
-    if (isReadable || apiVersion === target.identity.apiVersion) owned = union(owned, set)
+    const known = sets.get(apiVersion)
+    sets.set(apiVersion, known === undefined ? set : union(known, set))
   }
-  return owned
-}
-
-function prunedIn(schema: ApplySchema, merged: KubeObject, owned: FieldSet, last: FieldSet): KubeObject {
-  const named = (set: FieldSet) => withNamedFields(schema, set)
-  const before = named(valueSet(schema, merged))
-  const bare = removeFields(schema, merged, named(last))
-  const kept = union(named(valueSet(schema, bare)), named(owned))
-  const ownedOnly = removeFields(schema, merged, difference(before, kept))
-  const gone = difference(before, named(valueSet(schema, ownedOnly)))
-  return removeFields(schema, merged, intersection(gone, named(last))) as KubeObject
+  let { left } = from
+  for (const [apiVersion, set] of sets) {
+    const view = viewOf(target, apiVersion)
+    if (view === undefined) continue
+    const named = (one: FieldSet) => withNamedFields(view.schema, one)
+    const whole = view.convert(merged)
+    const kept = union(named(valueSet(view.schema, view.convert(left))), named(set))
+    const others = difference(named(valueSet(view.schema, whole)), kept)
+    left = view.revert(removeFields(view.schema, whole, others) as object) as KubeObject
+  }
+  return left
 }

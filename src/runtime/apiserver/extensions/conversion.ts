@@ -24,6 +24,7 @@ export interface ConversionParts {
 export function converterOf(definition: CustomDefinition, parts: ConversionParts): Converter {
   const { conversion } = definition.spec
   return {
+    asksWebhook: conversion?.strategy === 'Webhook',
     convert(objects, apiVersion) {
       if (objects.every(one => one.apiVersion === apiVersion)) return objects
       if (conversion?.strategy !== 'Webhook') return objects.map(one => ({ ...one, apiVersion }))

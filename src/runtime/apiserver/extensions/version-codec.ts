@@ -12,6 +12,7 @@ import { applyDefaults } from '../../../kube/structural-schema/defaults.ts'
 import { prune, pruneNulls } from '../../../kube/structural-schema/prune.ts'
 import type { Structural } from '../../../kube/structural-schema/structural.ts'
 import type { KeyValue } from '../../store/store.ts'
+import type { ValueCodec } from '../storage/custom-form.ts'
 import { coerceEmbedded } from './embedded-metadata.ts'
 
 export const OBJECT_META = 'io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta'
@@ -32,6 +33,8 @@ export interface CodecParts {
 
 /** Changes the version of whole objects. */
 export interface Converter {
+  /** False: only the version is rewritten. */
+  readonly asksWebhook: boolean
   /** In order; each result is a new object or the one given. Throws StatusError. */
   convert(
     objects: readonly KubeObject[],
@@ -39,24 +42,11 @@ export interface Converter {
   ): readonly KubeObject[] | Promise<readonly KubeObject[]>
 }
 
-export interface VersionCodec {
-  decode(value: KubeObject, mode: FieldValidation): DecodeResult
-  /** A fresh object in this version. `prepare` comes first where it asks for it. */
-  read(kv: KeyValue): KubeObject
-  isAsStored(kv: KeyValue): boolean
-  /** Null when everything can be read at once. */
-  prepare(entries: readonly KeyValue[]): Promise<void> | null
-  /** An object of any version, in this one. */
-  fromVersion(object: KubeObject): Promise<KubeObject>
-  /** The object as it is to be stored. */
-  toStored(object: KubeObject): Promise<KubeObject>
-}
-
-export function createVersionCodec(parts: CodecParts): VersionCodec {
+export function createVersionCodec(parts: CodecParts): ValueCodec {
   return new Codec(parts)
 }
 
-class Codec implements VersionCodec {
+class Codec implements ValueCodec {
   readonly #parts: CodecParts
   readonly #apiVersion: string
   readonly #schema: Structural
@@ -128,6 +118,10 @@ class Codec implements VersionCodec {
         this.#converted.set(kv, this.#finished(must(objects[index], 'one object for each')))
       }
     })
+  }
+
+  get asksWebhook(): boolean {
+    return this.#parts.converter.asksWebhook
   }
 
   async fromVersion(object: KubeObject): Promise<KubeObject> {

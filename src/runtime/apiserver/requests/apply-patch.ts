@@ -18,6 +18,7 @@ import { createObject } from './create-object.ts'
 import { decodeObject, internalResource } from './decode-body.ts'
 import { applySchemaOf, applyTarget, type FieldTracker } from './field-tracking.ts'
 import { negotiated, type RequestScope } from './scope.ts'
+import { settled } from './settled.ts'
 import { updateObject } from './update-object.ts'
 import { type ApplyOptions, type FieldValidation, parseApplyOptions } from './write-options.ts'
 import { servedObject, writtenResponse } from './written-response.ts'
@@ -73,7 +74,7 @@ const applyToObject = (scope: RequestScope, config: KubeObject, options: ApplyOp
     subresource: scope.info.subresource,
     caller: callerOf(scope, options.dryRun),
     tracker,
-    change: current => applied(scope, current, config, options, tracker),
+    change: current => settled(() => applied(scope, current, config, options, tracker)),
   })
 }
 
@@ -84,7 +85,7 @@ async function createApplied(
 ): Promise<Written> {
   await authorizeCreate(scope)
   const tracker = new AppliedTracker()
-  const object = applied(scope, null, config, options, tracker)
+  const object = await settled(() => applied(scope, null, config, options, tracker))
   const caller = callerOf(scope, options.dryRun)
   return createObject(scope.context, { resource: internalResource(scope), object, caller, tracker })
 }

@@ -9,6 +9,7 @@ import { admitMutating, admitValidating } from './admit.ts'
 import { type Caller, commit, type Written } from './commit.ts'
 import { fellBehind } from './fell-behind.ts'
 import { type FieldTracker, setManagers } from './field-tracking.ts'
+import { settled } from './settled.ts'
 import { validateNew } from './validate.ts'
 
 /** As upstream: so many names are tried for a generateName. */
@@ -43,7 +44,7 @@ export async function createObject(context: ApiContext, request: CreateRequest):
     object,
     oldObject: null,
   }
-  const managers = request.tracker.created(object)
+  const managers = await settled(() => request.tracker.created(object))
   setManagers(object, managers)
   await admitMutating(context, subject)
   setManagers(object, managers)

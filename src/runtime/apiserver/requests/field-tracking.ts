@@ -10,8 +10,10 @@ import type { Json, KubeObject } from '../../../kube/object.ts'
 import { formatTime } from '../../../kube/time.ts'
 import type { ApiContext } from '../context.ts'
 import { fromStorage, toStorage } from '../storage/conversion.ts'
+import type { ValueCodec } from '../storage/custom-form.ts'
 import type { ServedResource } from '../storage/served-resource.ts'
 import type { RequestScope } from './scope.ts'
+import { Unsettled } from './settled.ts'
 
 /** Both get objects in the storage version and return the entries to store; undefined for none. */
 export interface FieldTracker {
@@ -60,8 +62,8 @@ export function applyTarget(scope: RequestScope, tracking: Tracking): ApplyTarge
       if (other === undefined) return undefined
       return {
         schema: applySchemaOf(context, other),
-        convert: object => converted(object as KubeObject, resource, other),
-        revert: object => converted(object as KubeObject, other, resource),
+        convert: object => converted(scope, object as KubeObject, resource, other),
+        revert: object => converted(scope, object as KubeObject, other, resource),
       }
     },
   }
@@ -71,10 +73,40 @@ export function applyTarget(scope: RequestScope, tracking: Tracking): ApplyTarge
 export const applySchemaOf = (context: ApiContext, { custom, info }: ServedResource): ApplySchema =>
   custom?.applySchema ?? applySchema(context.model, info.typeName)
 
-const converted = (object: KubeObject, from: ServedResource, to: ServedResource): KubeObject =>
-  to.custom === undefined
-    ? fromStorage(to.info, toStorage(from.info, object))
-    : { ...object, apiVersion: to.apiVersion }
+function converted(
+  scope: RequestScope,
+  object: KubeObject,
+  from: ServedResource,
+  to: ServedResource,
+): KubeObject {
+  if (to.custom === undefined) return fromStorage(to.info, toStorage(from.info, object))
+  const { codec } = to.custom
+  if (!codec.asksWebhook) return { ...object, apiVersion: to.apiVersion }
+  return convertedByWebhook(scope, object, to.apiVersion, codec)
+}
+
+/** What webhooks have answered in the course of one request. */
+const answers = new WeakMap<RequestScope, Map<string, KubeObject>>()
+
+/** Throws Unsettled while the webhook has yet to be asked. The object may lack what says which it is. */
+function convertedByWebhook(
+  scope: RequestScope,
+  object: KubeObject,
+  apiVersion: string,
+  codec: ValueCodec,
+): KubeObject {
+  const known = answers.get(scope) ?? new Map<string, KubeObject>()
+  answers.set(scope, known)
+  const { metadata = {} } = object
+  const { name, namespace } = scope.info
+  const asked = { ...object, metadata: { ...metadata, name, ...(namespace === '' ? {} : { namespace }) } }
+  const key = `${apiVersion} ${JSON.stringify(asked)}`
+  const answer = known.get(key)
+  if (answer === undefined) {
+    throw new Unsettled(codec.fromVersion(asked).then(found => known.set(key, found)))
+  }
+  return { ...answer, metadata }
+}
 
 /** Another version of the same stored objects. */
 function siblingVersion({ context, resource }: RequestScope, apiVersion: string): ServedResource | undefined {

@@ -19,6 +19,7 @@ import { readEntry } from './get.ts'
 import { patcherOf } from './patch.ts'
 import { valueResponse } from './respond.ts'
 import { negotiated, type RequestScope } from './scope.ts'
+import { settled } from './settled.ts'
 import { updateObject } from './update-object.ts'
 import { parseApplyOptions, parseWriteOptions } from './write-options.ts'
 import { servedObject } from './written-response.ts'
@@ -176,7 +177,7 @@ async function change(scope: RequestScope, { dryRun, tracker, next }: ScaleChang
     tracker,
     isAdmitted: true,
     async change(current) {
-      const scale = next(current)
+      const scale = await settled(() => next(current))
       subject = admissionOf(scope, { dryRun, object: scale, oldObject: scaleOf(scope.resource, current) })
       await admitMutating(scope.context, subject)
       return scaled(scope, current, scale)

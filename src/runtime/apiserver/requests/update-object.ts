@@ -13,6 +13,7 @@ import { objectKey, type ServedResource } from '../storage/served-resource.ts'
 import { admitMutating, admitValidating } from './admit.ts'
 import { type Caller, commit, readCurrent, type Written } from './commit.ts'
 import { type FieldTracker, sameManagers, setManagers } from './field-tracking.ts'
+import { settled } from './settled.ts'
 import { validateChanged } from './validate.ts'
 
 /** Attempts of a request that does not insist on a revision. From the second one on they take turns. */
@@ -126,7 +127,9 @@ async function updateOnce(
   const { key, current, next } = step
   const previous = current.object
   const { managedFields } = previous.metadata
-  const managers = request.tracker === undefined ? managedFields : request.tracker.updated(previous, next)
+  const { tracker } = request
+  const managers =
+    tracker === undefined ? managedFields : await settled(() => tracker.updated(previous, next))
   setManagers(next, managers)
   const subject = {
     operation: 'UPDATE' as const,

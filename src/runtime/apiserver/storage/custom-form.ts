@@ -14,6 +14,8 @@ export interface ValueCodec {
   isAsStored(kv: KeyValue): boolean
   /** Null when all of it can be read at once. */
   prepare(entries: readonly KeyValue[]): Promise<void> | null
+  /** False: versions differ in nothing but their names. */
+  readonly asksWebhook: boolean
   /** An object of any version, in this one. */
   fromVersion(object: KubeObject): Promise<KubeObject>
   /** The object as it is to be stored. */

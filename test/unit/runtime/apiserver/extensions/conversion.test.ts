@@ -120,6 +120,13 @@ test('who applies in two versions owns what he applied', async () => {
   const two = await call('PATCH', `${V2}/one?fieldManager=b&force=true`, second('one'), apply)
   assert.equal(two.status, 200, JSON.stringify(two.body))
   assert.equal((await call('GET', `${V1}/one`)).body.hostPort, 'localhost:8080')
+  const { metadata } = (await call('GET', `${V1}/one`)).body
+  assert.deepEqual(
+    metadata.managedFields.map((one: Review) => [one.manager, one.apiVersion]),
+    [['b', 'stable.example.com/v2']],
+  )
+  const back = await call('PATCH', `${V1}/one?fieldManager=b`, { ...first('one'), hostPort: 'x:1' }, apply)
+  assert.equal(back.body.hostPort, 'x:1', JSON.stringify(back.body))
 })
 
 const REFUSALS: readonly [what: string, spoiled: (review: Review) => Review, message: RegExp][] = [
