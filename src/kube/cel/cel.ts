@@ -79,6 +79,9 @@ export class Program {
       return { ok: true, value, cost: meter.spent }
     } catch (error) {
       if (error instanceof CelError) return this.#failed(error, meter.spent, false)
+      // A value that would be larger than the engine can hold, or nested deeper.
+      if (error instanceof RangeError)
+        return this.#failed(new CelError('value too large'), meter.spent, false)
       if (error instanceof CostExceeded) return this.#failed(error, meter.spent, true)
       throw error
     }

@@ -236,10 +236,16 @@ class Parser {
       case '.':
         return this.#identOrKeyword(this.#next(), '.')
       case '-':
-        return number(this.#next(), '-')
+        return this.#negativeNumber()
       default:
         throw this.#mismatch(token, PRIMARY)
     }
+  }
+
+  #negativeNumber(): Expr {
+    const token = this.#next()
+    if (token.kind === 'int' || token.kind === 'double') return number(token, '-')
+    throw this.#mismatch(token, '{NUM_FLOAT, NUM_INT}')
   }
 
   #identOrKeyword(token: Token, prefix: '' | '.'): Expr {

@@ -113,7 +113,17 @@ const EXACT_MAX = 100
 
 function fixed(value: CelValue, digits: number): string {
   const number = real(value, 'fixed-point clause')
-  return Number.isFinite(number) ? number.toFixed(Math.min(digits, EXACT_MAX)) : String(number)
+  return Number.isFinite(number) ? halfToEven(number, Math.min(digits, EXACT_MAX)) : String(number)
+}
+
+/** A number exactly between two goes to the even one; only halves and their like can be exact. */
+function halfToEven(number: number, digits: number): string {
+  const text = number.toFixed(digits)
+  const exact = number.toFixed(EXACT_MAX)
+  const isHalf = digits < EXACT_MAX && /^50*$/.test(exact.slice(exact.indexOf('.') + 1 + digits))
+  if (!isHalf) return text
+  const cut = exact.slice(0, exact.indexOf('.') + (digits === 0 ? 0 : 1 + digits))
+  return Number(cut.at(-1)) % 2 === 0 ? cut : text
 }
 
 function exponential(value: CelValue, digits: number): string {

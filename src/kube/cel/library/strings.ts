@@ -9,6 +9,9 @@ const kept = { cost: (size = 0) => traversal(size), resultSize: (size = 0) => si
 const searched = { cost: (text = 0, part = 0) => traversal(text) * traversal(part) }
 const LARGEST_JOIN: SizeFormula = (items = 0, separator = 0) => items * (1 + separator)
 
+/** What functions may make of strings that are smaller. */
+const CHARACTERS_MAX = 16 * 1024 * 1024
+
 const charsOf = (text: string): readonly string[] => [...text]
 
 function charAt(text: string, at: bigint): string {
@@ -58,6 +61,7 @@ function split(text: string, separator: string, limit = -1n): readonly string[] 
 }
 
 function replace(text: string, from: string, to: string, limit = -1n): string {
+  if (text.length * to.length > CHARACTERS_MAX) checkLength(text.split(from).length * to.length)
   if (limit < 0n) return text.replaceAll(from, () => to)
   const parts = split(text, from, limit + 1n)
   if (from !== '') return parts.join(to)
@@ -68,7 +72,13 @@ function replace(text: string, from: string, to: string, limit = -1n): string {
 
 function join(list: readonly CelValue[], separator = ''): string {
   if (!list.every(item => typeof item === 'string')) throw new CelError('no such overload')
+  checkLength(list.length * separator.length)
   return list.join(separator)
+}
+
+function checkLength(characters: number): void {
+  if (characters > CHARACTERS_MAX)
+    throw new CelError(`a string may have at most ${CHARACTERS_MAX} characters`)
 }
 
 const WHITE = /^\p{White_Space}+|\p{White_Space}+$/gu
