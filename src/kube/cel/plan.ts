@@ -16,7 +16,6 @@ import {
   isList,
   LiteralMap,
   MapValue,
-  NONE,
   noSuchOverload,
   Optional,
   sizeOf,
@@ -372,6 +371,3 @@ function dispatch({ overloads }: ResolvedCall, args: readonly Step[]): Step {
 function fits({ params }: Overload, values: readonly CelValue[]): boolean {
   return params.every((param, index) => isOfKind(param, values[index] as CelValue))
 }
-
-export const someOrNone = (value: CelValue | undefined): Optional =>
-  value === undefined ? NONE : new Optional(value)
