@@ -4,22 +4,30 @@ import { DYN, sameType } from './types.ts'
 
 /** What the type parameters of one expression stand for so far. */
 export class Substitution {
-  readonly #bound: Map<string, CelType>
+  readonly #bound = new Map<string, CelType>()
+  readonly #below: Substitution | null
   #fresh: number
 
-  constructor(bound: ReadonlyMap<string, CelType> = new Map(), fresh = 0) {
-    this.#bound = new Map(bound)
-    this.#fresh = fresh
+  constructor(below: Substitution | null = null) {
+    this.#below = below
+    this.#fresh = below === null ? 0 : below.#fresh
   }
 
-  /** A copy to try something on. */
+  /** To try something on; only what it adds is kept apart. */
   fork(): Substitution {
-    return new Substitution(this.#bound, this.#fresh)
+    return new Substitution(this)
   }
 
+  /** Of a fork of this one. */
   adopt(other: Substitution): void {
     for (const [name, type] of other.#bound) this.#bound.set(name, type)
     this.#fresh = other.#fresh
+  }
+
+  #lookUp(name: string): CelType | undefined {
+    const found = this.#bound.get(name)
+    if (found !== undefined || this.#below === null) return found
+    return this.#below.#lookUp(name)
   }
 
   freshParam(): CelType {
@@ -30,7 +38,7 @@ export class Substitution {
   find(type: CelType): CelType {
     let found = type
     while (found.kind === 'param') {
-      const next = this.#bound.get(found.name)
+      const next = this.#lookUp(found.name)
       if (next === undefined) break
       found = next
     }
