@@ -20,7 +20,7 @@ import { createNamespaceController } from './namespace/controller.ts'
 import { createNodeIpamController } from './node-ipam/controller.ts'
 import { createNodeLifecycleController } from './node-lifecycle/controller.ts'
 import { createPodGarbageCollector } from './pod-gc/controller.ts'
-import { createReplicaSetController } from './replica-set/controller.ts'
+import { createReplicaSetController, createReplicationController } from './replica-set/controller.ts'
 import { createResourceQuotaController } from './resource-quota/controller.ts'
 import { createRootCaPublisher } from './root-ca-publisher/controller.ts'
 import { createServiceAccountController } from './service-account/controller.ts'
@@ -61,6 +61,7 @@ const CONTROLLERS: readonly ((context: ControllerContext) => Controller)[] = [
   createRootCaPublisher,
   createDeploymentController,
   createReplicaSetController,
+  createReplicationController,
   createJobController,
   createTtlAfterFinishedController,
   createEndpointSliceController,

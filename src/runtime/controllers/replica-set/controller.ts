@@ -1,8 +1,11 @@
-/** Keeps as many pods of each replica set as it asks for. */
+/**
+ * Keeps as many pods of each replica set as it asks for, and of each replication controller, which is looked at as
+ * a replica set with an older selector (`flavour.ts`).
+ */
 import type { EventRecorder } from '../../../client/event-recorder.ts'
 import { type Informer, keyOf } from '../../../client/informer.ts'
 import type { KubeClient } from '../../../client/kube-client.ts'
-import { PODS, REPLICA_SETS } from '../../../client/resources.ts'
+import { PODS } from '../../../client/resources.ts'
 import { semanticEqual } from '../../../kube/equality.ts'
 import { selects } from '../../../kube/labels.ts'
 import type { Pod, ReplicaSet } from '../../../kube/types.ts'
@@ -11,12 +14,13 @@ import type { Controller, ControllerContext } from '../shared/context.ts'
 import { keyedController, keysFrom } from '../shared/keyed-controller.ts'
 import { controllerOf } from '../shared/owners.ts'
 import { createPods, deletePods, type PodProblem } from '../shared/pod-control.ts'
+import { type Flavour, REPLICA_SET, REPLICATION_CONTROLLER } from './flavour.ts'
 import { planReplicaSetStatus, planReplicas, type ReplicaPlan, renderPod, untilAvailableMs } from './plan.ts'
 
-const SERVICE_ACCOUNT = 'replicaset-controller'
 const NAMESPACE_INDEX = 'namespace'
 
 interface Parts {
+  readonly flavour: Flavour
   readonly context: ControllerContext
   readonly client: KubeClient
   readonly events: EventRecorder
@@ -24,37 +28,45 @@ interface Parts {
   readonly pods: Informer<Pod>
 }
 
-export function createReplicaSetController(context: ControllerContext): Controller {
-  const sets = context.informers.informer<ReplicaSet>(REPLICA_SETS)
+export const createReplicaSetController = (context: ControllerContext): Controller =>
+  createFor(REPLICA_SET, context)
+
+export const createReplicationController = (context: ControllerContext): Controller =>
+  createFor(REPLICATION_CONTROLLER, context)
+
+function createFor(flavour: Flavour, context: ControllerContext): Controller {
+  const sets = context.informers.informer<ReplicaSet>(flavour.resource)
+  const { serviceAccount } = flavour
   const pods = context.informers.informer<Pod>(PODS)
   for (const informer of [sets, pods]) {
     informer.addIndex(NAMESPACE_INDEX, object => [object.metadata.namespace ?? ''])
   }
   const parts: Parts = {
+    flavour,
     context,
-    client: context.client(SERVICE_ACCOUNT),
-    events: context.events({ component: SERVICE_ACCOUNT, serviceAccount: SERVICE_ACCOUNT }),
+    client: context.client(serviceAccount),
+    events: context.events({ component: serviceAccount, serviceAccount }),
     sets,
     pods,
   }
   return keyedController({
-    name: SERVICE_ACCOUNT,
+    name: serviceAccount,
     context,
-    sources: [keysFrom(sets, set => [keyOf(set)]), keysFrom(pods, pod => setsOf(sets, pod))],
+    sources: [keysFrom(sets, set => [keyOf(set)]), keysFrom(pods, pod => setsOf(parts, pod))],
     reconcile: (key, signal) => reconcile(parts, key, signal),
   })
 }
 
 /** The replica set that controls the pod, or those that might adopt it. */
-function setsOf(sets: Informer<ReplicaSet>, pod: Pod): string[] {
+function setsOf({ flavour, sets }: Parts, pod: Pod): string[] {
   const namespace = pod.metadata.namespace ?? ''
   const controller = controllerOf(pod)
   if (controller !== undefined) {
-    return controller.kind === 'ReplicaSet' ? [`${namespace}/${controller.name}`] : []
+    return controller.kind === flavour.kind ? [`${namespace}/${controller.name}`] : []
   }
   return sets
     .byIndex(NAMESPACE_INDEX, namespace)
-    .filter(set => selects(set.spec?.selector, pod.metadata.labels))
+    .filter(set => selects(flavour.selectorOf(set), pod.metadata.labels))
     .map(keyOf)
 }
 
@@ -66,8 +78,8 @@ async function reconcile(parts: Parts, key: string, signal: AbortSignal): Promis
   const pods = await claimObjects({
     client: parts.client,
     owner: set,
-    ownerResource: REPLICA_SETS,
-    selector: set.spec?.selector,
+    ownerResource: parts.flavour.resource,
+    selector: parts.flavour.selectorOf(set),
     resource: PODS,
     informer: parts.pods,
     candidates: candidates.filter(pod => isCandidate(set, pod)),
@@ -115,26 +127,29 @@ function relatedPods(parts: Parts, set: ReplicaSet, candidates: readonly Pod[]):
 /** From the cache after the pods' changes, which it has caught up with. */
 async function writeStatus(
   parts: Parts,
-  planned: ReplicaSet,
+  former: ReplicaSet,
   problem: PodProblem | null,
   signal: AbortSignal,
 ): Promise<void> {
-  const set = parts.sets.get(keyOf(planned))
-  if (set === undefined || set.metadata.uid !== planned.metadata.uid) return
+  const set = parts.sets.get(keyOf(former))
+  if (set === undefined || set.metadata.uid !== former.metadata.uid) return
   const namespace = set.metadata.namespace ?? ''
   const pods = parts.pods
     .byIndex(NAMESPACE_INDEX, namespace)
     .filter(
-      pod => controllerOf(pod)?.uid === set.metadata.uid && selects(set.spec?.selector, pod.metadata.labels),
+      pod =>
+        controllerOf(pod)?.uid === set.metadata.uid &&
+        selects(parts.flavour.selectorOf(set), pod.metadata.labels),
     )
-  const status = planReplicaSetStatus(set, {
+  const planned = planReplicaSetStatus(set, {
     pods,
     nowMs: parts.context.clock.now(),
     failure: problem === null ? null : { reason: problem.reason, message: problem.message },
   })
+  const status = parts.flavour.statusOf(planned)
   if (semanticEqual(status, set.status)) return
   const updated = await parts.client.update<ReplicaSet>(
-    REPLICA_SETS,
+    parts.flavour.resource,
     { ...set, status },
     { subresource: 'status' },
   )
