@@ -86,6 +86,30 @@ describe('CustomResourceDefinition', () => {
     await kubectl.ok(['delete', 'crd', name, '--timeout=20s'])
   })
 
+  test('a definition goes although none of its versions is served', async () => {
+    const names = { group: 'unserved.example.com', plural: 'things', kind: 'Thing' }
+    const name = await define(names)
+    await apply({ apiVersion: 'unserved.example.com/v1', kind: 'Thing', metadata: { name: 'one' } })
+    await apply(definition(names, [version('v1', { served: false })]))
+    assert.equal((await kubectl.try(['get', '--raw', '/apis/unserved.example.com/v1/things'])).code, 1)
+    await kubectl.ok(['delete', 'crd', name, '--timeout=30s'])
+  })
+
+  test('names that another definition has are not accepted before it goes', async () => {
+    const first = definition({ group: 'names.example.com', plural: 'firsts', kind: 'Same' })
+    const second = definition({ group: 'names.example.com', plural: 'seconds', kind: 'Same' })
+    await apply(first)
+    await kubectl.ok(['wait', '--for=condition=Established', 'crd/firsts.names.example.com', '--timeout=20s'])
+    await apply(second)
+    const crd = 'crd/seconds.names.example.com'
+    await kubectl.ok(['wait', '--for=condition=NamesAccepted=False', crd, '--timeout=20s'])
+    const path = '{.status.conditions[?(@.type=="NamesAccepted")].reason}'
+    assert.match(await kubectl.ok(['get', crd, '-o', `jsonpath=${path}`]), /KindConflict/)
+    await kubectl.ok(['delete', 'crd', 'firsts.names.example.com', '--timeout=20s'])
+    await kubectl.ok(['wait', '--for=condition=Established', crd, '--timeout=20s'])
+    await kubectl.ok(['delete', crd, '--timeout=20s'])
+  })
+
   test('Custom Resource Definition, list: only labeled ones are listed and deleted', async () => {
     const labeled = [1, 2, 3].map(index => ({
       ...definition({ group: 'list.example.com', plural: `labeled${index}`, kind: `Labeled${index}` }),

@@ -12,7 +12,7 @@ import {
   isDefinition,
 } from '../../../kube/custom-definition.ts'
 import type { Model, ResourceInfo, SubresourceInfo } from '../../../kube/model-types.ts'
-import { parseStructural } from '../../../kube/structural-schema/structural.ts'
+import { parseStructural, type Structural } from '../../../kube/structural-schema/structural.ts'
 import { structuralApplySchema } from '../../../kube/structural-schema/structural-apply-schema.ts'
 import { prefixEnd, type Store, type Watch } from '../../store/store.ts'
 import type { CustomForm } from '../storage/custom-form.ts'
@@ -177,19 +177,26 @@ class CustomResources implements ResourceTable {
   #entryOf(definition: CustomDefinition): Entry {
     const gone = new AbortController()
     const { versions } = definition.spec
-    const made = versions.map(version => this.#serve(definition, version, gone.signal))
-    const served = made.filter((_one, index) => versions[index]?.served === true)
+    const schemas = new Map(
+      versions.map(one => [one.name, parseStructural(one.schema?.openAPIV3Schema)] as const),
+    )
+    const made = versions.map(version => this.#serve(definition, version, schemas, gone.signal))
+    // Instances of what is going have to be reached, though no version is served.
+    const isHidden = isDefinition(definition, 'Terminating') && versions.every(one => !one.served)
+    const served = made.filter((_one, index) => versions[index]?.[isHidden ? 'storage' : 'served'] === true)
     return { definition, served, stored: made[versions.findIndex(one => one.storage)], gone }
   }
 
-  #serve(definition: CustomDefinition, version: DefinitionVersion, gone: AbortSignal): ServedResource {
+  #serve(
+    definition: CustomDefinition,
+    version: DefinitionVersion,
+    schemas: ReadonlyMap<string, Structural>,
+    gone: AbortSignal,
+  ): ServedResource {
     const { spec } = definition
     const { group } = spec
     const { kind } = namesOf(definition)
     const storageVersion = must(spec.versions.find(one => one.storage)?.name, 'one version is stored')
-    const schemas = new Map(
-      spec.versions.map(one => [one.name, parseStructural(one.schema?.openAPIV3Schema)] as const),
-    )
     const schema = must(schemas.get(version.name), 'each version has a schema')
     const { model } = this.#parts
     const codec = createVersionCodec({
@@ -207,7 +214,12 @@ class CustomResources implements ResourceTable {
     return {
       info,
       apiVersion,
-      strategy: customStrategy(definition, version, schema, rulesOf(schema)),
+      strategy: customStrategy(
+        definition,
+        version,
+        schema,
+        once(() => rulesOf(schema)),
+      ),
       prefix: storagePrefix(group, info.resource),
       storageApiVersion: apiVersionOf(group, storageVersion),
       head: headOf(apiVersion, kind),
@@ -219,6 +231,15 @@ class CustomResources implements ResourceTable {
 }
 
 const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
+
+/** The value, made when it is first asked for. */
+function once<T>(make: () => T): () => T {
+  let made: { readonly value: T } | null = null
+  return () => {
+    made ??= { value: make() }
+    return made.value
+  }
+}
 
 /** Nothing that decides how objects are served differs. */
 function isSameService(a: CustomDefinition, b: CustomDefinition): boolean {

@@ -32,7 +32,7 @@ export function customStrategy(
   definition: CustomDefinition,
   version: DefinitionVersion,
   schema: Structural,
-  rules: Rules | null,
+  rules: () => Rules | null,
 ): Strategy {
   const { spec } = definition
   const hasStatus = version.subresources?.status !== undefined
@@ -83,11 +83,12 @@ function selectable(version: DefinitionVersion): Pick<Strategy, 'selectableField
 interface Checks {
   readonly version: DefinitionVersion
   readonly schema: Structural
-  readonly rules: Rules | null
+  /** Compiled when something is first judged by them. */
+  readonly rules: () => Rules | null
 }
 
 function problemsOf(
-  { version, schema, rules }: Checks,
+  { version, schema, rules: rulesOf }: Checks,
   next: KubeObject,
   previous: KubeObject | undefined,
 ): readonly FieldError[] {
@@ -98,6 +99,7 @@ function problemsOf(
   ]
   const wasInvalid = previous !== undefined && validateListTypes(previous, schema).length > 0
   if (!wasInvalid) errors.push(...validateListTypes(next, schema))
+  const rules = rulesOf()
   if (rules === null) return errors
   if (errors.some(error => BLOCKING.has(error.type))) return [...errors, invalid('<nil>', null, NOT_CHECKED)]
   return [...errors, ...rules.validate(next, previous)]

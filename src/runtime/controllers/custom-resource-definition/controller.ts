@@ -81,7 +81,7 @@ async function cleanUp(parts: Parts, definition: CustomDefinition): Promise<numb
   }
   const resource = servedResource(definition)
   if (resource === undefined) {
-    const problem = 'no version is served, so that its instances cannot be deleted'
+    const problem = 'no version is stored, so that its instances cannot be deleted'
     await say(parts, definition, 'True', 'InstanceDeletionFailed', problem)
     return LOOK_AGAIN_MS
   }
@@ -126,8 +126,12 @@ async function say(
 }
 
 function servedResource({ spec }: CustomDefinition): ResourceRef | undefined {
+  const { versions } = spec
+  // Of what is going, the stored version is served when no other is.
   const version =
-    spec.versions.find(one => one.storage && one.served) ?? spec.versions.find(one => one.served)
+    versions.find(one => one.storage && one.served) ??
+    versions.find(one => one.served) ??
+    versions.find(one => one.storage)
   if (version === undefined) return undefined
   const namespaced = spec.scope === 'Namespaced'
   return { group: spec.group, version: version.name, resource: spec.names.plural, namespaced }
