@@ -41,6 +41,7 @@ const layers: readonly (readonly [prefix: string, layer: number])[] = [
   ['src/runtime/join/', 3.5],
   ['src/runtime/backup/', 3.5],
   ['src/runtime/supervisor/', 3],
+  ['src/runtime/secrets-encryption/', 3],
   ['src/cli/', 3],
   ['src/runtime/', 4],
   ['src/commands/', 5],

@@ -18,6 +18,14 @@ export const commands: CommandMap = {
   uninstall: async () => (await import('./uninstall.ts')).Uninstall,
   'refresh-certs': async () => (await import('./refresh-certs.ts')).RefreshCerts,
   recover: async () => (await import('./recover.ts')).Recover,
+  'secrets-encryption:status': async () =>
+    (await import('./secrets-encryption/status.ts')).SecretsEncryptionStatus,
+  'secrets-encryption:enable': async () =>
+    (await import('./secrets-encryption/enable.ts')).SecretsEncryptionEnable,
+  'secrets-encryption:rotate': async () =>
+    (await import('./secrets-encryption/rotate.ts')).SecretsEncryptionRotate,
+  'secrets-encryption:disable': async () =>
+    (await import('./secrets-encryption/disable.ts')).SecretsEncryptionDisable,
   'backup-datastore': async () => (await import('./backup-datastore.ts')).BackupDatastore,
   'restore-datastore': async () => (await import('./restore-datastore.ts')).RestoreDatastore,
   'backup:verify': async () => (await import('./backup/verify.ts')).BackupVerify,

@@ -6,6 +6,7 @@ import type { Log } from '../base/log.ts'
 import type { AddNodeAnswer, AddNodeRequest } from '../client/add-node.ts'
 import type { RemovalOutcome, RemovalRequest } from '../client/node-removal.ts'
 import type { Problem } from '../client/node-status.ts'
+import type { SecretsEncryptionHandlers } from '../client/secrets-encryption.ts'
 import type { NodeConfig } from '../config/node-config.ts'
 import { ADMIN_GROUP, groupId } from '../host/groups.ts'
 import { nodePaths } from '../host/node-files.ts'
@@ -28,6 +29,7 @@ export interface RunningParts {
   readonly certificates: ServerCertificates
   readonly rotation: Rotation
   readonly backups: Backups
+  readonly secretsEncryption: SecretsEncryptionHandlers
   readonly stopWorkloads: () => Promise<void>
   readonly addNode: (request: AddNodeRequest) => Promise<AddNodeAnswer>
   readonly removeNode: (request: RemovalRequest) => Promise<RemovalOutcome>
@@ -86,6 +88,7 @@ export function buildAdmin(needs: AdminNeeds): Component {
       },
       datastore: needs.datastore,
       backups: () => ready().backups.handlers,
+      secretsEncryption: () => ready().secretsEncryption,
       certificates: {
         renew: async names => ready().certificates.renewal.renewNow(names),
         rotation: async () => ready().rotation.status(),

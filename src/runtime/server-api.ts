@@ -43,6 +43,7 @@ import { createWebhookPlugins } from './apiserver/webhooks/webhooks.ts'
 import { removedNodes } from './members/removed-nodes.ts'
 import { renderMetrics } from './metrics/metrics.ts'
 import type { Pki } from './pki/pki.ts'
+import { createEncryptedStore } from './secrets-encryption/encrypted-store.ts'
 import type { RaftStore } from './store/raft-store.ts'
 
 /** What every part of a node is built from. */
@@ -72,7 +73,8 @@ export function serviceIpOf({ serviceCidr }: ClusterConfig): string {
 
 /** `onFatal`: something broke that the process cannot go on after. `metrics`: what Prometheus is told of this node. */
 export function buildApi(shared: Shared, onFatal: (error: Error) => void, metrics: () => string): Api {
-  const { config, cluster, store, model, pki, clock, random } = shared
+  const { config, cluster, model, pki, clock, random } = shared
+  const store = createEncryptedStore(shared.store, { fileKey: pki.secretsKey, random })
   const log = shared.log.child({ component: 'api-server' })
   const objects = createObjectReader(store, model)
   const issuer = `https://kubernetes.default.svc.${cluster.clusterDomain}`
@@ -132,7 +134,7 @@ export function buildApi(shared: Shared, onFatal: (error: Error) => void, metric
     random,
     log,
     isReady: () => [
-      ...(isCaughtUp(store) ? [] : ['datastore']),
+      ...(isCaughtUp(shared.store) ? [] : ['datastore']),
       ...(bootstrapped.done ? [] : ['poststarthook/rbac/bootstrap-roles']),
     ],
     onFatal,

@@ -27,6 +27,7 @@ import { readJournal } from './recovery/switch-over.ts'
 import { restoreRoutes } from './restore/restore-routes.ts'
 import { createRestoreWatch } from './restore/restore-watch.ts'
 import { createServerCalls } from './restore/server-calls.ts'
+import { createSecretsEncryption } from './secrets-encryption/secrets-encryption.ts'
 import { buildAdmin, type RunningParts } from './server-admin.ts'
 import { type Api, buildApi, type Shared } from './server-api.ts'
 import { buildBackups } from './server-backups.ts'
@@ -214,6 +215,7 @@ async function buildNodeParts(
     members.removeNode(request, { cluster, server, stopWorkloads })
   const rotation = buildRotation({ ...shared, server, follower })
   const backups = buildBackups({ ...shared, server })
+  const secretsEncryption = createSecretsEncryption({ ...shared, fileKey: shared.pki.secretsKey })
   const nextKeyRoute = buildNextKeyRoute({ config, live })
   const joining = buildJoin({
     ...{ ...shared, server, members, live, removeNode, nextKeyRoute },
@@ -240,7 +242,7 @@ async function buildNodeParts(
   const supervisor = createSupervisor({ components, clock, log: log.child({ component: 'supervisor' }) })
   return {
     ...{ supervisor, api, certificates, stopWorkloads, listener: joining.listener, addNode: joining.addNode },
-    ...{ removeNode, rotation, backups },
+    ...{ removeNode, rotation, backups, secretsEncryption },
   }
 }
 

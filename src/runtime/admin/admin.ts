@@ -21,6 +21,7 @@ import type {
 } from '../../client/datastore-details.ts'
 import type { RemovalOutcome, RemovalRequest } from '../../client/node-removal.ts'
 import type { NodeStatus } from '../../client/node-status.ts'
+import { ENCRYPTION_ACTIONS, type SecretsEncryptionHandlers } from '../../client/secrets-encryption.ts'
 import { isMap } from '../../kube/json-map.ts'
 import { isBackupPath, routeBackups } from './backup-routes.ts'
 
@@ -45,6 +46,8 @@ export interface AdminHandlers {
   readonly datastore: DatastoreHandlers
   /** Absent on a worker, and while the node waits for its cluster. */
   readonly backups?: (() => BackupScheduleHandlers) | undefined
+  /** Absent on a worker, and while the node waits for its cluster. */
+  readonly secretsEncryption?: (() => SecretsEncryptionHandlers) | undefined
   /** Absent while the node waits for its cluster. */
   readonly certificates?: CertificateHandlers | undefined
   /** Absent on a node that cannot make tokens: a worker, or one that still waits for its cluster. */
@@ -192,7 +195,19 @@ async function route(
   if (path === 'POST /v1/remove-node') return removeNode(handlers, query)
   if (/^(GET|POST) \/v1\/certificates\//.test(path))
     return routeCertificates(handlers.certificates, path, query)
+  if (path.includes(' /v1/secrets-encryption')) return routeEncryption(handlers.secretsEncryption, path)
   return routeDatastore(handlers.datastore, path)
+}
+
+async function routeEncryption(
+  handlers: AdminHandlers['secretsEncryption'],
+  path: string,
+): Promise<object | undefined> {
+  if (handlers === undefined)
+    throw new Mk8sError('refused', 'this node does not hold Secrets', { hint: 'run the command on a server' })
+  if (path === 'GET /v1/secrets-encryption') return handlers().status()
+  const action = ENCRYPTION_ACTIONS.find(one => path === `POST /v1/secrets-encryption/${one}`)
+  return action === undefined ? undefined : handlers()[action]()
 }
 
 async function routeCertificates(

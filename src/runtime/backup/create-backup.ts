@@ -11,6 +11,7 @@ import { GIT_VERSION, MK8S_VERSION } from '../../config/version.ts'
 import { renderYaml } from '../../kube/yaml.ts'
 import { decodeMember, MEMBERS_RANGE, memberName } from '../members/member-record.ts'
 import { readIfThere } from '../pki/files.ts'
+import { SECRETS_KEY_FILE } from '../pki/pki.ts'
 import { BackupState, rewriteWithout } from '../store/sqlite/backup-state.ts'
 import { planArchive, type StagedPart, stageBytes, stageFile } from './backup-archive.ts'
 import type { SealingKey } from './keys.ts'
@@ -33,6 +34,7 @@ const KEY_FILES = [
   'front-proxy-ca.key',
   'service-account.key',
   'service-account.pub',
+  SECRETS_KEY_FILE,
 ]
 const CONFIG_KEY = '/mk8s/config'
 
@@ -83,7 +85,8 @@ async function prepare(
   anew: string,
   master: Promise<FreshMaster> | null,
 ): Promise<BackupContent> {
-  const leftOut = sealing === null ? leaveOut(copy.path, anew) : []
+  const secretsKey = await readIfThere(join(pkiDirectory, SECRETS_KEY_FILE))
+  const leftOut = sealing === null ? leaveOut(copy.path, anew, secretsKey) : []
   const statePath = sealing === null ? anew : copy.path
   const { facts, counts, cluster } = withState(statePath, state => ({
     facts: state.facts,
@@ -120,8 +123,8 @@ async function prepare(
 }
 
 /** Names, `namespace/name`, of what is not in the new file. */
-function leaveOut(from: string, to: string): string[] {
-  const keys = withState(from, credentialKeys)
+function leaveOut(from: string, to: string, secretsKey: string | null): string[] {
+  const keys = withState(from, state => credentialKeys(state, secretsKey))
   rewriteWithout(from, to, keys)
   return keys.map(key => {
     const { namespace = '', name = '' } = parseObjectKey(key) ?? {}
@@ -155,14 +158,17 @@ function describeCluster(state: BackupState): Buffer {
 }
 
 async function readKeys(directory: string): Promise<StagedPart[]> {
-  return await Promise.all(
+  const parts = await Promise.all(
     KEY_FILES.map(async name => {
       const text = await readIfThere(join(directory, name))
-      if (text !== null) return stageBytes(`${KEYS_PREFIX}${name}`, Buffer.from(text))
+      if (text !== null) return [stageBytes(`${KEYS_PREFIX}${name}`, Buffer.from(text))]
+      // Clusters that are older than the encryption of Secrets have none.
+      if (name === SECRETS_KEY_FILE) return []
       throw new Mk8sError('pki/invalid', `${name} is missing in ${directory}`, {
         why: 'without it, an encrypted backup would not be complete',
         hint: 'make the backup on another server',
       })
     }),
   )
+  return parts.flat()
 }

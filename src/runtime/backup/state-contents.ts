@@ -1,5 +1,7 @@
 /** What a backed-up state holds, read from its keys: counts by resource, objects, and what must not be given away. */
 import { isMap, type JsonMap } from '../../kube/json-map.ts'
+import { createKeyReader } from '../secrets-encryption/encrypted-store.ts'
+import { RECORD_KEY } from '../secrets-encryption/keyring.ts'
 import type { BackupState } from '../store/sqlite/backup-state.ts'
 import { type KeyValue, prefixEnd } from '../store/store.ts'
 
@@ -69,12 +71,12 @@ export function decode(value: Buffer): JsonMap | null {
 }
 
 /** Keys of Secrets that hold credentials of backup targets, or once did. */
-export function credentialKeys(state: BackupState): string[] {
+export function credentialKeys(state: BackupState, secretsKey: string | null): string[] {
+  const reader = createKeyReader(secretsKey)
+  const record = state.get(RECORD_KEY)
   const end = prefixEnd(CREDENTIALS_PREFIX)
-  return state.keysThatHad(
-    CREDENTIALS_PREFIX,
-    end,
-    value =>
-      value.includes(BACKUP_TARGET_SECRET_TYPE) && decode(value)?.['type'] === BACKUP_TARGET_SECRET_TYPE,
-  )
+  return state.keysThatHad(CREDENTIALS_PREFIX, end, (value, key) => {
+    const plain = reader.plain(record, { key, value })
+    return plain.includes(BACKUP_TARGET_SECRET_TYPE) && decode(plain)?.['type'] === BACKUP_TARGET_SECRET_TYPE
+  })
 }

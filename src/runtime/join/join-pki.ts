@@ -5,6 +5,7 @@ import { must } from '../../base/assert.ts'
 import { AUTHORITIES, WORKER_LEAVES, type WorkerLeafName } from '../pki/authorities.ts'
 import { type FileToWrite, makePrivateDirectory, pairPaths, writeFilesDurably } from '../pki/files.ts'
 import { generateKey, type PemPair } from '../pki/issue.ts'
+import { SECRETS_KEY_FILE } from '../pki/pki.ts'
 import type { WorkerKeys } from '../pki/worker-certificates.ts'
 import type { ServerKeys } from './protocol.ts'
 
@@ -14,13 +15,16 @@ const PUBLIC = 0o644
 /** The leaves of its own are then made by `ensurePki`. */
 export async function writeServerKeys(
   directory: string,
-  { authorities, serviceAccount }: ServerKeys,
+  { authorities, serviceAccount, secretsKey = null }: ServerKeys,
 ): Promise<void> {
   await makePrivateDirectory(directory)
   await writeFilesDurably([
     ...AUTHORITIES.flatMap(name => pairFiles(directory, name, authorities[name])),
     { path: join(directory, 'service-account.key'), text: serviceAccount.privateKey, mode: SECRET },
     { path: join(directory, 'service-account.pub'), text: serviceAccount.publicKey, mode: PUBLIC },
+    ...(secretsKey === null
+      ? []
+      : [{ path: join(directory, SECRETS_KEY_FILE), text: secretsKey, mode: SECRET }]),
   ])
 }
 

@@ -55,6 +55,8 @@ export interface KnownMember {
 export interface ServerKeys {
   readonly authorities: Readonly<Record<AuthorityName, PemPair>>
   readonly serviceAccount: { readonly privateKey: string; readonly publicKey: string }
+  /** What the data keys of Secrets are encrypted with; absent in answers of a server before an upgrade. */
+  readonly secretsKey?: string | null
 }
 
 export interface JoinAnswer {

@@ -43,8 +43,13 @@ export interface Pki {
   readonly authorities: Readonly<Record<AuthorityName, PemPair>>
   readonly leaves: Readonly<Record<LeafName, PemPair>>
   readonly serviceAccount: { readonly privateKey: string; readonly publicKey: string }
+  /** What the data keys of Secrets are encrypted with; null in a cluster that is older than them. */
+  readonly secretsKey: string | null
 }
 
+/** Of this cluster's Secrets at rest; base64. */
+export const SECRETS_KEY_FILE = 'secrets-encryption.key'
+const SECRETS_KEY_BYTES = 32
 const SECRET = 0o600
 const PUBLIC = 0o644
 
@@ -70,7 +75,7 @@ async function ensureLeaves(parts: PkiParts, plans: readonly LeafPlan[]): Promis
   await Promise.all(
     plans.map(plan => ensureLeaf(plan, { parts, report, files, authority: authorities[plan.authority] })),
   )
-  await ensureServiceAccountKeys(parts.directory, report, files)
+  await ensureServiceAccountKeys(parts, report, files)
   await writeFilesDurably(files)
   return report
 }
@@ -81,14 +86,16 @@ export async function loadPki(directory: string): Promise<Pki> {
     const pairs = await Promise.all(names.map(async name => [name, await mustReadPair(directory, name)]))
     return Object.fromEntries(pairs)
   }
-  const [authorities, leaves, privateKey, publicKey, cross] = await Promise.all([
+  const [authorities, leaves, privateKey, publicKey, cross, secretsKey] = await Promise.all([
     read(AUTHORITIES),
     read(LEAVES),
     mustRead(join(directory, 'service-account.key')),
     mustRead(join(directory, 'service-account.pub')),
     readCross(directory),
+    readIfThere(join(directory, SECRETS_KEY_FILE)),
   ])
-  return { authorities, leaves: shownWith(cross, leaves), serviceAccount: { privateKey, publicKey } }
+  const serviceAccount = { privateKey, publicKey }
+  return { authorities, leaves: shownWith(cross, leaves), serviceAccount, secretsKey }
 }
 
 /** Clients that know the authority before the present one only get from the API server's certificate to it. */
@@ -169,7 +176,7 @@ function isGoodEnough(
 
 /** ES256 keys that sign service-account tokens and nothing else. */
 async function ensureServiceAccountKeys(
-  directory: string,
+  { directory, random }: PkiParts,
   report: Report,
   files: FileToWrite[],
 ): Promise<void> {
@@ -185,6 +192,12 @@ async function ensureServiceAccountKeys(
     return
   }
   if (oldKey === null) files.push({ path: keyPath, text: key, mode: SECRET })
+  // Of a cluster that begins here: every other server gets both from one that has them.
+  const secretsPath = join(directory, SECRETS_KEY_FILE)
+  if (oldKey === null && (await readIfThere(secretsPath)) === null) {
+    const text = `${Buffer.from(random.bytes(SECRETS_KEY_BYTES)).toString('base64')}\n`
+    files.push({ path: secretsPath, text, mode: SECRET })
+  }
   files.push({ path: publicPath, text: publicKey, mode: PUBLIC })
   report.created.push('service-account')
 }

@@ -11,13 +11,15 @@ import type { Random } from '../../base/random.ts'
 import { renderClusterInit, renderNodeConfig } from '../../config/config-files.ts'
 import type { ClusterConfig, NodeConfig } from '../../config/node-config.ts'
 import { diskFailure } from '../../host/files.ts'
+import { nodePaths } from '../../host/node-files.ts'
 import type { Backup } from '../backup/backup-reader.ts'
 import { KEYS_PREFIX, STATE_NAME } from '../backup/manifest.ts'
 import { damaged } from '../backup/refusals.ts'
 import { stateFindings } from '../backup/verify-backup.ts'
 import type { MemberRecord } from '../members/member-record.ts'
+import { readIfThere } from '../pki/files.ts'
 import { pkiPartsOf } from '../pki/node-facts.ts'
-import { ensurePki } from '../pki/pki.ts'
+import { ensurePki, SECRETS_KEY_FILE } from '../pki/pki.ts'
 import { checkRoom, prepareFiles } from '../recovery/recover-node.ts'
 import {
   OBSOLETE_FILES,
@@ -25,6 +27,7 @@ import {
   type RecoveryJournal,
   recoveryDirectory,
 } from '../recovery/switch-over.ts'
+import { decodeRecord, nameOfFileKey, parseFileKey, RECORD_KEY } from '../secrets-encryption/keyring.ts'
 import { type RestoredStore, restoreStore } from '../store/restore-store.ts'
 import { BackupState } from '../store/sqlite/backup-state.ts'
 import { operationsOnBackup, type StateReader } from './restored-state.ts'
@@ -98,6 +101,7 @@ export interface RestoredParts {
 export async function prepareDatastore(parts: PrepareParts, restored: RestoredParts): Promise<RestoredStore> {
   const { config, clock, random, log } = parts
   const { generation, state: backup } = restored
+  await refuseUnreadableSecrets(parts, restored)
   const now = new Date(clock.now())
   const operations = operationsOnBackup({ ...restored, backup, config, now })
   backup.close()
@@ -105,6 +109,27 @@ export async function prepareDatastore(parts: PrepareParts, restored: RestoredPa
   const to = join(recoveryDirectory(config.dataDir), 'datastore')
   const member = config.memberId
   return restoreStore({ to, clusterId, member, nextRevision, operations, clock, random, log })
+}
+
+/** A cluster whose Secrets nobody can read would come of it. */
+async function refuseUnreadableSecrets(
+  { backup, config }: PrepareParts,
+  { state, keysFromBackup }: RestoredParts,
+): Promise<void> {
+  const record = state.get(RECORD_KEY)
+  if (record === null) return
+  const part = `${KEYS_PREFIX}${SECRETS_KEY_FILE}`
+  const isInside = backup.manifest.parts.some(({ name }) => name === part)
+  const key = keysFromBackup
+    ? isInside
+      ? backup.read(part).toString('utf8')
+      : null
+    : await readIfThere(join(nodePaths(config.dataDir).pki, SECRETS_KEY_FILE))
+  if (key !== null && nameOfFileKey(parseFileKey(key)) === decodeRecord(record).fileKey) return
+  throw new Mk8sError('refused', 'the Secrets in this backup are encrypted, with a key that is not here', {
+    why: `a backup without the keys can only be restored where ${SECRETS_KEY_FILE} is that of its cluster`,
+    hint: 'restore an encrypted backup, which has the keys, or restore on a server of the same cluster',
+  })
 }
 
 /** On a node that is installed: its authorities stay, except that of the links between servers. */

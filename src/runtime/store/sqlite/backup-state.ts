@@ -80,11 +80,11 @@ export class BackupState {
   }
 
   /** Keys of [start, end) of which any value that is kept, also an earlier one, satisfies `test`. */
-  keysThatHad(start: string, end: string, test: (value: Buffer) => boolean): string[] {
+  keysThatHad(start: string, end: string, test: (value: Buffer, key: string) => boolean): string[] {
     const sql = 'SELECT key, value FROM rows WHERE key >= ? AND key < ? AND value IS NOT NULL'
     const found = new Set<string>()
     for (const { key, value } of this.#database.prepare(sql).iterate(start, end)) {
-      if (test(bufferOf(value))) found.add(String(key))
+      if (test(bufferOf(value), String(key))) found.add(String(key))
     }
     return [...found].sort()
   }
