@@ -6,6 +6,8 @@
 const FIRST_BYTES = 512
 const VARINT_BYTES_MAX = 10
 const TWO_TO_32 = 2 ** 32
+/** Shorter than what a one-byte length can say. */
+const SHORT_TEXT = 40
 
 export class WireWriter {
   #bytes: Buffer
@@ -58,11 +60,56 @@ export class WireWriter {
     if (value !== '') this.bytes(field, Buffer.from(value, 'utf8'))
   }
 
+  /** A number that is written although it is zero. */
+  setInt64(field: number, value: number): void {
+    this.#tag(field, 0)
+    if (value < 0) this.#bigVarint(BigInt.asUintN(64, BigInt(value)))
+    else this.#varint(value)
+  }
+
+  setDouble(field: number, value: number): void {
+    this.#tag(field, 1)
+    this.#reserve(8)
+    this.#at = this.#bytes.writeDoubleLE(value, this.#at)
+  }
+
+  /** A text that is written although it is empty. */
+  setString(field: number, value: string): void {
+    this.#tag(field, 2)
+    const { length } = value
+    this.#reserve(VARINT_BYTES_MAX + length * 3)
+    const bytes = this.#bytes
+    const start = this.#at + 1
+    let written = 0
+    // Most texts are short and plain, and then this is faster than a call out of JavaScript.
+    while (written < length && length <= SHORT_TEXT) {
+      const code = value.charCodeAt(written)
+      if (code >= 0x80) break
+      bytes[start + written++] = code
+    }
+    if (written === length) {
+      bytes[this.#at] = length
+      this.#at = start + length
+      return
+    }
+    this.#varint(Buffer.byteLength(value))
+    this.#at += bytes.write(value, this.#at)
+  }
+
   message(field: number, write: (writer: this) => void): void {
+    const begun = this.begin(field)
+    write(this)
+    this.end(begun)
+  }
+
+  /** Begins a message; what is returned is for `end`. */
+  begin(field: number): number {
     this.#tag(field, 2)
     this.#reserve(VARINT_BYTES_MAX)
-    const lengthAt = this.#at++
-    write(this)
+    return this.#at++
+  }
+
+  end(lengthAt: number): void {
     const length = this.#at - lengthAt - 1
     const moved = varintBytes(length) - 1
     if (moved > 0) {
@@ -72,6 +119,12 @@ export class WireWriter {
     this.#at = lengthAt
     this.#varint(length)
     this.#at = lengthAt + 1 + moved + length
+  }
+
+  /** Begins a field of so many bytes, which are written elsewhere. */
+  lengthOf(field: number, bytes: number): void {
+    this.#tag(field, 2)
+    this.#varint(bytes)
   }
 
   /** Bytes that are encoded already. */

@@ -220,6 +220,15 @@ export const methodNotAllowed = (): StatusError =>
 export const notAcceptable = (accepted: readonly string[]): StatusError =>
   failure(406, 'NotAcceptable', `only the following media types are accepted: ${accepted.join(', ')}`)
 
+/** An object that cannot be written in protobuf. */
+export const noProtobufForm = ({ version, kind }: { version: string; kind: string }): StatusError =>
+  failure(
+    406,
+    'NotAcceptable',
+    `object *${version}.${kind} does not implement the protobuf marshalling interface and cannot be encoded to a ` +
+      'protobuf message',
+  )
+
 export const unsupportedMediaType = (accepted: readonly string[]): StatusError =>
   failure(
     415,

@@ -36,7 +36,7 @@ export interface ApiServerParts {
   readonly model: Model
   /** The parsed descriptions asset (type name → texts), asked for only when OpenAPI documents are. */
   readonly descriptions: () => unknown
-  /** Field numbers of the kinds' protobuf form, asked for with the first body in it. */
+  /** Field numbers of the kinds' protobuf form, asked for with the first request in it. */
   readonly protobuf: () => ProtobufTable
   /** By `group/resource`; the core group is empty: `/pods`, `apps/deployments`. */
   readonly strategies: ReadonlyMap<string, Strategy>

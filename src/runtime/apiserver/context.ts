@@ -1,6 +1,7 @@
 /** What every request handler needs, put together once. */
 import type { ApiServerParts } from './apiserver.ts'
 import { createCustomResources } from './extensions/custom-resources.ts'
+import { createEncodings, type Encodings } from './negotiation/encodings.ts'
 import type { ObjectReader, VirtualHandler } from './ports.ts'
 import type { StrategyContext } from './registry/strategy.ts'
 import { type BigLists, createBigLists } from './requests/big-lists.ts'
@@ -10,6 +11,7 @@ import { createObjectReader } from './storage/object-reader.ts'
 import { createSelection, type Selection } from './storage/selection.ts'
 import { createResourceTable, type ResourceTable } from './storage/served-resource.ts'
 import type { UserInfo } from './user.ts'
+import { createProtobufItems, type ProtobufItems } from './views/protobuf-items.ts'
 import { createWatchEventEncoder, type WatchEventEncoder } from './views/watch-event.ts'
 
 export interface ApiContext extends ApiServerParts {
@@ -18,6 +20,8 @@ export interface ApiContext extends ApiServerParts {
   readonly selection: Selection
   readonly bigLists: BigLists
   readonly watchEvents: WatchEventEncoder
+  readonly encodings: Encodings
+  readonly protobufItems: ProtobufItems
   readonly eventLeases: EventLeases
   /** Of writers of one object that met. */
   readonly turns: Turns
@@ -38,14 +42,16 @@ export function createApiContext(parts: ApiServerParts): ApiContext {
   const handlers = new Map(
     parts.virtualHandlers.map(one => [`${one.group}/${one.resource}/${one.subresource}`, one]),
   )
+  const encodings = createEncodings(parts)
   return {
     ...parts,
-    protobuf: once(parts.protobuf),
     resources,
     objects: createObjectReader(parts.store, parts.model, resources),
     selection: createSelection(),
     bigLists: createBigLists(),
     watchEvents: createWatchEventEncoder(),
+    encodings,
+    protobufItems: createProtobufItems(encodings),
     eventLeases: createEventLeases(parts.store, parts.clock),
     turns: createTurns(),
     stopping: new AbortController(),
@@ -58,14 +64,5 @@ export function createApiContext(parts: ApiServerParts): ApiContext {
       random: () => parts.random.float(),
       settings: parts.settings,
     }),
-  }
-}
-
-/** The value, made when it is first asked for. */
-function once<T>(make: () => T): () => T {
-  let made: { readonly value: T } | null = null
-  return () => {
-    made ??= { value: make() }
-    return made.value
   }
 }

@@ -4,6 +4,7 @@ import type { KubeResponse } from '../../../client/transport.ts'
 import { methodNotAllowed, noSuchPath, notAcceptable } from '../../../kube/status.ts'
 import type { ApiContext } from '../context.ts'
 import { acceptsConversion, negotiate } from '../negotiation/accept.ts'
+import { type Format, MEDIA_TYPES, SERVED_TYPES } from '../negotiation/media-types.ts'
 import type { RequestInfo } from '../requests/request-info.ts'
 import { bytesResponse, textResponse, valueResponse } from '../requests/respond.ts'
 import type { IncomingRequest } from '../requests/scope.ts'
@@ -20,7 +21,7 @@ import { createOpenApi } from './openapi.ts'
 import { taggedResponse } from './tagged-response.ts'
 
 const AGGREGATED = { group: 'apidiscovery.k8s.io', version: 'v2', as: 'APIGroupDiscoveryList' }
-const AGGREGATED_TYPE = 'application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList'
+const AGGREGATED_PARAMETERS = 'g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList'
 
 export type NonResourceHandler = (request: IncomingRequest, info: RequestInfo) => Promise<KubeResponse>
 
@@ -116,28 +117,31 @@ function discovery(
   const [, root = '', first = '', second = '', ...rest] = path.split('/')
   if (rest.length > 0) return null
   if (path === '/')
-    return document(
+    return rootDocument(
       request,
       once('/', () => pathsDocument(model)),
     )
   if (path === '/api' || path === '/apis') {
     const accept = request.headers['accept']
-    if (acceptsConversion(accept, AGGREGATED)) {
+    const format = acceptsConversion(accept, AGGREGATED)
+    if (format !== null) {
       const made = once(`aggregated ${path}`, () =>
         aggregatedDocument(model, path.slice(1) as 'api' | 'apis'),
       )
-      return document(request, made, AGGREGATED_TYPE)
+      return made === null ? null : encoded(context, request, made, format, AGGREGATED_PARAMETERS)
     }
     if (path === '/apis')
       return document(
+        context,
         request,
         once(path, () => groupListDocument(model)),
       )
     const address = request.headers['host'] ?? ''
-    return valueResponse(200, apiVersionsDocument(address))
+    return valueResponse(200, apiVersionsDocument(address), context.encodings.of(formatOf(request)))
   }
   if (root === 'api' && second === '') {
     return document(
+      context,
       request,
       once(path, () => resourceListDocument(model, '', first)),
     )
@@ -145,26 +149,40 @@ function discovery(
   if (root !== 'apis') return null
   if (second === '')
     return document(
+      context,
       request,
       once(path, () => groupDocument(model, first)),
     )
   return document(
+    context,
     request,
     once(path, () => resourceListDocument(model, first, second)),
   )
 }
 
-/** A document as JSON (or YAML), with an ETag so that unchanged ones are not sent again. */
-function document(
-  request: IncomingRequest,
-  body: Buffer | null,
-  type = 'application/json',
-): KubeResponse | null {
-  if (body === null) return null
+/** The list of paths has no other form than JSON. */
+const rootDocument = (request: IncomingRequest, body: Buffer | null): KubeResponse | null =>
+  body === null ? null : taggedResponse(request, body, MEDIA_TYPES.json)
+
+/** What the client takes; throws 406. */
+function formatOf(request: IncomingRequest): Format {
   const accepted = negotiate(request.headers['accept'], { allowConversion: false })
-  if (type === 'application/json') {
-    if (accepted === null) throw notAcceptable(['application/json', 'application/yaml'])
-    if (accepted.format === 'yaml') return valueResponse(200, JSON.parse(body.toString('utf8')), 'yaml')
-  }
+  if (accepted === null) throw notAcceptable(SERVED_TYPES)
+  return accepted.format
+}
+
+const document = (context: ApiContext, request: IncomingRequest, body: Buffer | null): KubeResponse | null =>
+  body === null ? null : encoded(context, request, body, formatOf(request))
+
+/** A document, which is kept as JSON, with an ETag so that unchanged ones are not sent again. */
+function encoded(
+  { encodings }: ApiContext,
+  request: IncomingRequest,
+  json: Buffer,
+  format: Format,
+  parameters = '',
+): KubeResponse {
+  const body = format === 'json' ? json : encodings.of(format).encode(JSON.parse(json.toString('utf8')))
+  const type = parameters === '' ? MEDIA_TYPES[format] : `${MEDIA_TYPES[format]};${parameters}`
   return taggedResponse(request, body, type)
 }

@@ -1,11 +1,23 @@
 /** Which media type and which form of an object a client asked for with Accept; pure. */
 
+import { FORMATS, type Format, MEDIA_TYPES, STREAM_TYPES } from './media-types.ts'
+
 /** How an object is shown: as it is, as a table, or its metadata only. */
 export type ObjectForm = 'object' | 'table' | 'partial-metadata'
 
 export interface Negotiated {
-  readonly format: 'json' | 'yaml'
+  readonly format: Format
   readonly form: ObjectForm
+}
+
+/** What an endpoint can do. */
+export interface Endpoint {
+  /** Tables and metadata instead of the object. */
+  readonly allowConversion: boolean
+  /** False for custom resources; their metadata has it. */
+  readonly hasProtobuf?: boolean
+  /** A watch is a sequence, which CBOR has another name for. */
+  readonly isWatch?: boolean
 }
 
 export interface MediaRange {
@@ -25,8 +37,11 @@ export function parseAccept(header: string | undefined): readonly MediaRange[] {
     .split(',')
     .filter(part => part.trim() !== '')
     .map(parseRange)
-  return ranges.sort((a, b) => b.quality - a.quality)
+  return ranges.sort((a, b) => b.quality - a.quality || precision(b) - precision(a))
 }
+
+/** Of ranges that the client likes alike, those that say more come first. */
+const precision = ({ type }: MediaRange): number => (type === '*/*' ? 0 : type.endsWith('/*') ? 1 : 2)
 
 function parseRange(part: string): MediaRange {
   const [type = '', ...rest] = part.split(';').map(piece => piece.trim())
@@ -43,47 +58,52 @@ function parseRange(part: string): MediaRange {
   return { type: type.toLowerCase(), parameters, quality: Number.isFinite(quality) ? quality : 1 }
 }
 
-const formats: Readonly<Record<string, Negotiated['format']>> = {
-  'application/json': 'json',
-  'application/yaml': 'yaml',
-  'application/*': 'json',
-  '*/*': 'json',
+/** Whether the range stands for the format. */
+function matches(range: MediaRange, format: Format, { isWatch = false }: Endpoint): boolean {
+  const { type } = range
+  if (type === '*/*' || type === 'application/*' || type === MEDIA_TYPES[format]) return true
+  return isWatch && format === 'cbor' && type === STREAM_TYPES.cbor
 }
 
-/** Table and PartialObjectMetadata of meta.k8s.io/v1; null when the range asks for another conversion. */
-function formOf(range: MediaRange, allowConversion: boolean): ObjectForm | null {
-  const { as, g = '', v = '' } = range.parameters
-  if (as === undefined) return 'object'
-  if (!allowConversion || g !== 'meta.k8s.io' || v !== 'v1') return null
-  if (as === 'Table') return 'table'
+/** The form that the range asks for; null when it cannot be had in this format. */
+function formOf(range: MediaRange, format: Format, endpoint: Endpoint): ObjectForm | null {
+  const { as, g, v, stream = '', sv = '' } = range.parameters
+  if (stream !== '' && (stream !== 'watch' || format === 'yaml')) return null
+  if (sv !== '' && sv !== 'v1') return null
+  if (as === undefined && g === undefined && v === undefined) {
+    return format === 'protobuf' && endpoint.hasProtobuf === false ? null : 'object'
+  }
+  if (!endpoint.allowConversion || g !== 'meta.k8s.io' || v !== 'v1') return null
+  if (as === 'Table') return format === 'protobuf' ? null : 'table'
   return as === 'PartialObjectMetadata' || as === 'PartialObjectMetadataList' ? 'partial-metadata' : null
 }
 
 /** The first range that can be served, or null (406). */
-export function negotiate(
-  header: string | undefined,
-  options: { readonly allowConversion: boolean },
-): Negotiated | null {
+export function negotiate(header: string | undefined, endpoint: Endpoint): Negotiated | null {
   for (const range of parseAccept(header)) {
-    const format = formats[range.type]
-    const form = formOf(range, options.allowConversion)
-    if (format !== undefined && form !== null && range.quality > 0) return { format, form }
+    if (range.quality <= 0) continue
+    for (const format of FORMATS) {
+      if (!matches(range, format, endpoint)) continue
+      const form = formOf(range, format, endpoint)
+      if (form !== null) return { format, form }
+    }
   }
   return null
 }
 
-/** Whether the client takes this conversion of this group and version (aggregated discovery), if listed first. */
+/** The format in which the client takes this conversion, null when it would rather have the plain document. */
 export function acceptsConversion(
   header: string | undefined,
   wanted: { readonly group: string; readonly version: string; readonly as: string },
-): boolean {
+): Format | null {
   for (const range of parseAccept(header)) {
     const { as, g, v } = range.parameters
-    if (formats[range.type] !== 'json') continue
-    if (as === undefined) return false
-    if (as === wanted.as && g === wanted.group && v === wanted.version) return true
+    const format = FORMATS.find(one => matches(range, one, { allowConversion: true }))
+    if (format === undefined || range.quality <= 0) continue
+    if (as === undefined) return null
+    if (as === wanted.as && g === wanted.group && v === wanted.version) return format
   }
-  return false
+  return null
 }
 
 /** Whether gzip is among the encodings the client takes. */

@@ -6,11 +6,12 @@ import { createGzip } from 'node:zlib'
 /** Bodies above this size are streamed; slices are about so long. */
 const SLICE_BYTES = 256 * 1024
 
-/** Joins small pieces into slices. Yields to the event loop between slices, as the consumer drains. */
+/** Joins small pieces into slices. Yields to the event loop between slices and at pieces that are empty. */
 export async function* slices(pieces: Iterable<Buffer>): AsyncGenerator<Uint8Array> {
   let waiting: Buffer[] = []
   let bytes = 0
   for (const piece of pieces) {
+    if (piece.length === 0) await nextTurn()
     waiting.push(piece)
     bytes += piece.length
     if (bytes < SLICE_BYTES) continue

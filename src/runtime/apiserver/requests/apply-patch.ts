@@ -4,11 +4,13 @@ import { messageOf } from '../../../base/errors.ts'
 import type { KubeResponse } from '../../../client/transport.ts'
 import { applyConfiguration } from '../../../kube/apply/apply.ts'
 import { configurationProblems, problemsText } from '../../../kube/apply/check-configuration.ts'
+import { CborError, decodeCbor } from '../../../kube/cbor/cbor.ts'
 import { JsonError, parseJson } from '../../../kube/json.ts'
 import type { GroupVersionKind } from '../../../kube/model-types.ts'
 import type { Json, KubeObject } from '../../../kube/object.ts'
 import { badRequest, forbiddenRequest, requestEntityTooLarge, StatusError } from '../../../kube/status.ts'
 import { parseYaml } from '../../../kube/yaml.ts'
+import { mediaTypeOf } from '../negotiation/media-types.ts'
 import type { RequestAttributes } from '../ports.ts'
 import { toStorage } from '../storage/conversion.ts'
 import { apiVersionOf } from '../storage/served-resource.ts'
@@ -24,7 +26,8 @@ import { type ApplyOptions, type FieldValidation, parseApplyOptions } from './wr
 import { servedObject, writtenResponse } from './written-response.ts'
 
 export const APPLY_PATCH = 'application/apply-patch+yaml'
-export const APPLY_TYPES: readonly string[] = [APPLY_PATCH, 'application/apply-patch+json']
+export const APPLY_CBOR = 'application/apply-patch+cbor'
+export const APPLY_TYPES: readonly string[] = [APPLY_PATCH, APPLY_CBOR, 'application/apply-patch+json']
 
 const CONFIGURATION_BYTES_MAX = 3 * 1024 * 1024
 /** An object that comes and goes at the same time is tried again so often. */
@@ -162,10 +165,11 @@ export function readConfiguration(
   const body = scope.body ?? new Uint8Array()
   if (body.length > CONFIGURATION_BYTES_MAX)
     throw requestEntityTooLarge(`limit is ${CONFIGURATION_BYTES_MAX}`)
-  const text = Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString('utf8')
-  const value = parseConfiguration(scope, text, validation)
+  const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength)
+  const isCbor = mediaTypeOf(scope.headers['content-type']) === APPLY_CBOR
+  const value = isCbor ? parseCbor(bytes) : parseConfiguration(scope, bytes.toString('utf8'), validation)
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw badRequest('error decoding YAML: the configuration is not an object')
+    throw badRequest(`error decoding ${isCbor ? 'CBOR' : 'YAML'}: the configuration is not an object`)
   }
   const config = value as KubeObject
   checkKind(config, expected)
@@ -184,6 +188,15 @@ function checkKind(config: KubeObject, expected: GroupVersionKind): void {
   const [first = '', second] = String(apiVersion ?? '').split('/')
   const [group, version] = second === undefined ? ['', first] : [first, second]
   throw badRequest(`invalid object type: ${kindText({ group, version, kind: String(kind ?? '') })}`)
+}
+
+function parseCbor(bytes: Buffer): unknown {
+  try {
+    return decodeCbor(bytes)
+  } catch (error) {
+    if (error instanceof CborError) throw badRequest(`error decoding CBOR: ${error.message}`)
+    throw error
+  }
 }
 
 function parseConfiguration(scope: RequestScope, text: string, validation: FieldValidation): unknown {

@@ -45,7 +45,7 @@ export async function bindNamed(scope: RequestScope): Promise<KubeResponse> {
 }
 
 async function bindPod(scope: RequestScope, binding: Binding, dryRun: boolean): Promise<KubeResponse> {
-  const { format } = negotiated(scope)
+  const { encoding } = negotiated(scope)
   const nodeName = binding.target?.name ?? ''
   if (nodeName === '') {
     throw invalid({ group: '', kind: 'Binding' }, scope.info.name, [required('target.name')])
@@ -60,7 +60,7 @@ async function bindPod(scope: RequestScope, binding: Binding, dryRun: boolean): 
     change: pod => boundPod(scope, pod, binding, nodeName),
   })
   const status = { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', code: 201 }
-  return valueResponse(201, status, format)
+  return valueResponse(201, status, encoding)
 }
 
 function boundPod(scope: RequestScope, pod: KubeObject, binding: Binding, nodeName: string): KubeObject {

@@ -1,26 +1,18 @@
 /**
- * From the bytes of a request to an object: media type, JSON or YAML, kind, field types, unknown and duplicate
- * fields, defaults. Everything wrong with it is 400 in upstream's words; nothing is stored before this is done.
+ * From the bytes of a request to an object: kind, field types, unknown and duplicate fields, defaults. Everything wrong with it is 400 in upstream's words; nothing is stored before this is done.
  */
 import { must } from '../../../base/assert.ts'
-import { messageOf } from '../../../base/errors.ts'
-import { WireError } from '../../../base/wire-reader.ts'
-import { JsonError, parseJson } from '../../../kube/json.ts'
 import type { GroupVersionKind } from '../../../kube/model-types.ts'
 import type { KubeObject } from '../../../kube/object.ts'
-import { decodeProtobuf } from '../../../kube/protobuf/protobuf.ts'
 import { applyModelDefaults, decodeObject as decodeAlongModel, decodeFailure } from '../../../kube/schema.ts'
-import { badRequest, unsupportedMediaType } from '../../../kube/status.ts'
-import { parseYaml } from '../../../kube/yaml.ts'
+import { badRequest } from '../../../kube/status.ts'
+import { type RawBody, readBodyObject } from '../negotiation/body.ts'
 import { toStorage } from '../storage/conversion.ts'
 import { apiVersionOf, type ServedResource } from '../storage/served-resource.ts'
 import { typeNameOf } from '../storage/type-names.ts'
-import { ACCEPTED_TYPES, type RequestScope } from './scope.ts'
+import type { RequestScope } from './scope.ts'
 import type { FieldValidation } from './write-options.ts'
 
-const JSON_TYPE = 'application/json'
-const YAML_TYPE = 'application/yaml'
-const PROTOBUF_TYPE = 'application/vnd.kubernetes.protobuf'
 const DELETE_OPTIONS = 'io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions'
 const deleteOptionsKind = { group: '', version: 'v1', kind: 'DeleteOptions' }
 
@@ -28,65 +20,16 @@ export interface DecodeOptions {
   readonly fieldValidation: FieldValidation
 }
 
-interface RawBody {
-  readonly value: KubeObject
-  readonly duplicateFields: readonly string[]
-}
-
-/** Content-Type without parameters; JSON when it is not given. */
-export function mediaTypeOf(scope: RequestScope): string {
-  const header = scope.headers['content-type'] ?? ''
-  const type = (header.split(';')[0] ?? '').trim().toLowerCase()
-  return type === '' ? JSON_TYPE : type
-}
-
-function parseText(
-  scope: RequestScope,
-  text: string,
-): { value: unknown; duplicateFields: readonly string[] } {
-  const type = mediaTypeOf(scope)
-  if (type === JSON_TYPE) return parseJson(text, { findDuplicates: true })
-  if (type === YAML_TYPE || type === 'text/yaml') return { value: parseYaml(text), duplicateFields: [] }
-  throw unsupportedMediaType(ACCEPTED_TYPES.slice(0, 2))
-}
-
 function readBody(scope: RequestScope, kind: GroupVersionKind, typeName: string): RawBody {
   const view = scope.body ?? new Uint8Array()
-  const bytes = Buffer.from(view.buffer, view.byteOffset, view.byteLength)
-  const type = mediaTypeOf(scope)
-  const isTyped = scope.resource.custom === undefined || typeName !== scope.resource.info.typeName
-  if (type === PROTOBUF_TYPE && isTyped) return readProtobuf(scope, bytes, typeName)
-  const text = bytes.toString('utf8')
-  if (type !== JSON_TYPE && type !== YAML_TYPE && type !== 'text/yaml') {
-    throw unsupportedMediaType(ACCEPTED_TYPES.slice(0, 2))
-  }
-  const unrecognized = (why: string) =>
-    badRequest(`the object provided is unrecognized (must be of type ${kind.kind}): ${why}`)
-  try {
-    const { value, duplicateFields } = parseText(scope, text)
-    if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-      throw unrecognized("couldn't get version/kind; the body is not an object")
-    }
-    return { value: value as KubeObject, duplicateFields }
-  } catch (error) {
-    if (error instanceof JsonError)
-      throw unrecognized(`couldn't get version/kind; json parse error: ${error.message}`)
-    if (type !== JSON_TYPE && !(error instanceof Error && 'status' in error)) {
-      throw unrecognized(`yaml: ${messageOf(error)}`)
-    }
-    throw error
-  }
-}
-
-function readProtobuf(scope: RequestScope, bytes: Buffer, typeName: string): RawBody {
-  const { model, protobuf } = scope.context
-  try {
-    return { value: decodeProtobuf(bytes, { table: protobuf(), model, typeName }), duplicateFields: [] }
-  } catch (error) {
-    if (error instanceof WireError)
-      throw badRequest(`the body of the request cannot be decoded: ${error.message}`)
-    throw error
-  }
+  const isCustom = scope.resource.custom !== undefined && typeName === scope.resource.info.typeName
+  return readBodyObject({
+    bytes: Buffer.from(view.buffer, view.byteOffset, view.byteLength),
+    contentType: scope.headers['content-type'],
+    kind: kind.kind,
+    typeName: isCustom ? null : typeName,
+    encodings: scope.context.encodings,
+  })
 }
 
 /** Throws 400 when the object says that it is something else. */
@@ -144,8 +87,11 @@ export function decodeKind(
     throw badRequest('the patch leaves something that is no object')
   }
   checkKind(value, kind)
-  return decodeAs(scope, { value, duplicateFields: [] }, kind, typeName, options)
+  return decodeAs(scope, { value, duplicateFields: [], hasNames: true }, kind, typeName, options)
 }
+
+const modeOf = (validation: FieldValidation): 'strict' | 'warn' | 'ignore' =>
+  validation === 'Strict' ? 'strict' : validation === 'Warn' ? 'warn' : 'ignore'
 
 function decodeAs(
   scope: RequestScope,
@@ -155,7 +101,7 @@ function decodeAs(
   { fieldValidation }: DecodeOptions,
 ): KubeObject {
   const { model } = scope.context
-  const mode = fieldValidation === 'Strict' ? 'strict' : fieldValidation === 'Warn' ? 'warn' : 'ignore'
+  const mode = raw.hasNames ? modeOf(fieldValidation) : 'ignore'
   const { info, custom } = scope.resource
   const isCustom = custom !== undefined && typeName === info.typeName
   const decoded = isCustom

@@ -3,7 +3,7 @@ import type { KubeResponse } from '../../../client/transport.ts'
 import { StatusError } from '../../../kube/status.ts'
 import type { KeyValue } from '../../store/store.ts'
 import { decodeValue } from '../storage/encoding.ts'
-import { listPieces } from '../views/view.ts'
+import { listPieces } from '../views/list-pieces.ts'
 import { callerOf } from './create.ts'
 import { internalResource, parseDeleteBody } from './decode-body.ts'
 import { deleteObject } from './delete-object.ts'
@@ -11,14 +11,13 @@ import { type DeleteOptions, parseDeleteOptions } from './delete-options.ts'
 import { selectEntries } from './list.ts'
 import { parseListOptions } from './list-options.ts'
 import { originOf } from './origin.ts'
-import { bytesResponse, valueResponse } from './respond.ts'
+import { bytesResponse } from './respond.ts'
 import { negotiated, type RequestScope, viewOf } from './scope.ts'
 
 const AT_ONCE = 16
 
 export async function deleteCollection(scope: RequestScope): Promise<KubeResponse> {
-  const accepted = negotiated(scope)
-  const view = viewOf(scope, accepted)
+  const view = viewOf(scope, negotiated(scope))
   const listOptions = parseListOptions(scope.query)
   const options = parseDeleteOptions(scope.query, parseDeleteBody(scope))
   const { entries, metadata } = await selectEntries(scope, listOptions)
@@ -26,9 +25,8 @@ export async function deleteCollection(scope: RequestScope): Promise<KubeRespons
     scope.signal.throwIfAborted()
     await Promise.all(entries.slice(start, start + AT_ONCE).map(kv => deleteEntry(scope, kv, options)))
   }
-  const body = Buffer.concat([...listPieces(scope.resource, entries, metadata, view)])
-  if (accepted.format === 'yaml') return valueResponse(200, JSON.parse(body.toString('utf8')), 'yaml')
-  return bytesResponse(200, body)
+  const pieces = listPieces({ resource: scope.resource, entries, metadata, view })
+  return bytesResponse(200, Buffer.concat([...pieces]), {}, view.encoding)
 }
 
 async function deleteEntry(scope: RequestScope, kv: KeyValue, options: DeleteOptions): Promise<void> {

@@ -41,5 +41,5 @@ export async function deleteOne(scope: RequestScope): Promise<KubeResponse> {
   }
   if (RETURN_OBJECT.has(`${info.group}/${info.resource}`)) return writtenResponse(scope, 200, deleted)
   const status = successStatus(scope.resource.info, info.name, deleted.object.metadata.uid)
-  return valueResponse(200, status, accepted.format)
+  return valueResponse(200, status, accepted.encoding)
 }

@@ -26,7 +26,7 @@ interface BudgetStatus {
 }
 
 export async function evict(scope: RequestScope): Promise<KubeResponse> {
-  const { format } = negotiated(scope)
+  const { encoding } = negotiated(scope)
   const { context, info } = scope
   const writeOptions = parseWriteOptions(scope.query, 'CreateOptions')
   const eviction = decodeBody(scope, { fieldValidation: writeOptions.fieldValidation })
@@ -47,7 +47,7 @@ export async function evict(scope: RequestScope): Promise<KubeResponse> {
     isAdmitted: true,
   })
   const status = { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', code: 201 }
-  return valueResponse(201, status, format)
+  return valueResponse(201, status, encoding)
 }
 
 /** Pods that do not run, or that are on their way out, disturb nobody. */

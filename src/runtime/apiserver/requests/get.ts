@@ -2,11 +2,11 @@
 import type { KubeResponse } from '../../../client/transport.ts'
 import { notFound, resourceVersionTooLarge } from '../../../kube/status.ts'
 import type { KeyValue } from '../../store/store.ts'
-import { decodeValue, prepareEntries } from '../storage/encoding.ts'
+import { prepareEntries } from '../storage/encoding.ts'
 import { objectKey } from '../storage/served-resource.ts'
-import { viewBytes, viewObject } from '../views/view.ts'
+import { viewBytes } from '../views/view.ts'
 import { parseResourceVersion } from './list-options.ts'
-import { bytesResponse, valueResponse } from './respond.ts'
+import { bytesResponse } from './respond.ts'
 import { negotiated, type RequestScope, viewOf } from './scope.ts'
 import { waitForRevision } from './wait-for-revision.ts'
 
@@ -25,13 +25,8 @@ export async function readEntry(scope: RequestScope): Promise<KeyValue> {
 }
 
 export async function get(scope: RequestScope): Promise<KubeResponse> {
-  const accepted = negotiated(scope)
-  const view = viewOf(scope, accepted)
+  const view = viewOf(scope, negotiated(scope))
   const kv = await readEntry(scope)
-  if (accepted.format === 'json') {
-    return bytesResponse(200, Buffer.concat([...viewBytes(scope.resource, kv, view), NEWLINE]))
-  }
-  return valueResponse(200, viewObject(scope.resource, decodeValue(scope.resource, kv), view), 'yaml')
+  const pieces = [...viewBytes(scope.resource, kv, view), view.encoding.end]
+  return bytesResponse(200, Buffer.concat(pieces), {}, view.encoding)
 }
-
-const NEWLINE = Buffer.from('\n')

@@ -196,6 +196,6 @@ function failureResponse(context: ApiContext, request: AuthenticatedRequest, err
   if (failure.code === 500 && failure.reason !== '' && !isGone) {
     context.log.error('a request failed', { method: request.method, path: request.path, error })
   }
-  const format = negotiate(request.headers?.['accept'], { allowConversion: true })?.format ?? 'json'
-  return errorResponse(failure, format)
+  const accepted = negotiate(request.headers?.['accept'], { allowConversion: false })
+  return errorResponse(failure, context.encodings.of(accepted?.format ?? 'json'))
 }

@@ -9,9 +9,9 @@ import { gzipped, slices } from '../negotiation/slices.ts'
 import { prepareEntries } from '../storage/encoding.ts'
 import type { Matcher } from '../storage/selection.ts'
 import { collectionPrefix, type ServedResource } from '../storage/served-resource.ts'
-import { listPieces } from '../views/view.ts'
+import { listPieces } from '../views/list-pieces.ts'
 import { decodeContinue, encodeContinue, type ListOptions, parseListOptions } from './list-options.ts'
-import { bytesResponse, valueResponse } from './respond.ts'
+import { bytesResponse } from './respond.ts'
 import { negotiated, type RequestScope, viewOf } from './scope.ts'
 import { waitForRevision } from './wait-for-revision.ts'
 
@@ -137,19 +137,17 @@ function listMetadata(
 }
 
 export async function list(scope: RequestScope): Promise<KubeResponse> {
-  const accepted = negotiated(scope)
-  const view = viewOf(scope, accepted)
+  const view = viewOf(scope, negotiated(scope))
   const options = parseListOptions(scope.query)
   const { entries, metadata } = await selectEntries(scope, options)
-  const pieces = listPieces(scope.resource, entries, metadata, view)
+  const pieces = listPieces({ resource: scope.resource, entries, metadata, view })
   let bytes = 0
   for (const kv of entries) bytes += kv.value.length
-  if (accepted.format === 'yaml') {
-    return valueResponse(200, JSON.parse(Buffer.concat([...pieces]).toString('utf8')), 'yaml')
-  }
   const gzip = bytes >= GZIP_BYTES_MIN && acceptsGzip(scope.headers['accept-encoding'])
-  if (bytes < BIG_LIST_BYTES && !gzip) return bytesResponse(200, Buffer.concat([...pieces]))
+  const { encoding } = view
+  if (bytes < BIG_LIST_BYTES && !gzip) return bytesResponse(200, Buffer.concat([...pieces]), {}, encoding)
   const body = scope.context.bigLists.take(slices(pieces))
-  if (!gzip) return bytesResponse(200, body)
-  return bytesResponse(200, gzipped(body), { 'content-encoding': 'gzip', vary: 'Accept-Encoding' })
+  if (!gzip) return bytesResponse(200, body, {}, encoding)
+  const headers = { 'content-encoding': 'gzip', vary: 'Accept-Encoding' }
+  return bytesResponse(200, gzipped(body), headers, encoding)
 }

@@ -6,10 +6,11 @@ import { applyJsonPatch } from '../../../kube/patch/json-patch.ts'
 import { applyMergePatch } from '../../../kube/patch/merge-patch.ts'
 import { applyStrategicMerge } from '../../../kube/patch/strategic-merge.ts'
 import { badRequest, requestEntityTooLarge, unsupportedMediaType } from '../../../kube/status.ts'
+import { mediaTypeOf } from '../negotiation/media-types.ts'
 import { toStorage } from '../storage/conversion.ts'
-import { APPLY_PATCH, APPLY_TYPES, applyPatch } from './apply-patch.ts'
+import { APPLY_CBOR, APPLY_PATCH, APPLY_TYPES, applyPatch } from './apply-patch.ts'
 import { callerOf } from './create.ts'
-import { decodeObject, internalResource, mediaTypeOf } from './decode-body.ts'
+import { decodeObject, internalResource } from './decode-body.ts'
 import { fieldTracker } from './field-tracking.ts'
 import { negotiated, type RequestScope } from './scope.ts'
 import { updateObject } from './update-object.ts'
@@ -27,7 +28,7 @@ const JSON_PATCH_OPERATIONS_MAX = 10_000
 export type Patcher = (object: unknown) => unknown
 
 export async function patch(scope: RequestScope): Promise<KubeResponse> {
-  if (APPLY_TYPES.includes(mediaTypeOf(scope))) return applyPatch(scope)
+  if (APPLY_TYPES.includes(mediaTypeOf(scope.headers['content-type']))) return applyPatch(scope)
   negotiated(scope)
   const options = parseWriteOptions(scope.query, 'PatchOptions')
   const apply = patcherOf(scope)
@@ -46,10 +47,10 @@ export async function patch(scope: RequestScope): Promise<KubeResponse> {
 
 /** The patch of the request; throws 415 for other kinds, 400 for what cannot be read. */
 export function patcherOf(scope: RequestScope, typeName = scope.resource.info.typeName): Patcher {
-  const type = mediaTypeOf(scope)
+  const type = mediaTypeOf(scope.headers['content-type'])
   const isTyped = scope.resource.custom === undefined || typeName !== scope.resource.info.typeName
   const types = isTyped ? PATCH_TYPES : PATCH_TYPES.filter(one => one !== STRATEGIC_PATCH)
-  if (!types.includes(type)) throw unsupportedMediaType([...types, APPLY_PATCH])
+  if (!types.includes(type)) throw unsupportedMediaType([...types, APPLY_PATCH, APPLY_CBOR])
   const value = readPatch(scope)
   if (type === JSON_PATCH) {
     if (Array.isArray(value) && value.length > JSON_PATCH_OPERATIONS_MAX) {

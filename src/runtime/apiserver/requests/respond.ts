@@ -1,14 +1,10 @@
 /** Turns results into responses: objects and Status in the format the client asked for, warnings as headers. */
 import type { KubeResponse } from '../../../client/transport.ts'
 import type { StatusError } from '../../../kube/status.ts'
-import { renderYaml } from '../../../kube/yaml.ts'
-import type { Negotiated } from '../negotiation/accept.ts'
+import { type Encoding, jsonEncoding } from '../negotiation/encodings.ts'
 
-const JSON_TYPE = 'application/json'
-const YAML_TYPE = 'application/yaml'
+const NO_CACHE = 'no-cache, private'
 const WARNING_BYTES_MAX = 4096
-
-const contentTypeOf = (format: Negotiated['format']): string => (format === 'json' ? JSON_TYPE : YAML_TYPE)
 
 /** `Warning: 299 - "text"` headers, joined as HTTP allows. */
 export function warningHeaders(warnings: readonly string[]): Record<string, string> {
@@ -30,26 +26,23 @@ export function warningHeaders(warnings: readonly string[]): Record<string, stri
 export function valueResponse(
   status: number,
   value: unknown,
-  format: Negotiated['format'] = 'json',
+  encoding: Encoding = jsonEncoding,
   headers: Readonly<Record<string, string>> = {},
 ): KubeResponse {
-  const text = format === 'json' ? `${JSON.stringify(value)}\n` : renderYaml(value)
-  return {
-    status,
-    headers: { 'content-type': contentTypeOf(format), 'cache-control': 'no-cache, private', ...headers },
-    body: Buffer.from(text),
-  }
+  const body = Buffer.concat([encoding.encode(value), encoding.end])
+  return bytesResponse(status, body, headers, encoding)
 }
 
-/** JSON bytes that are ready, in pieces. */
+/** Bytes that are encoded already. */
 export function bytesResponse(
   status: number,
   body: KubeResponse['body'],
   headers: Readonly<Record<string, string>> = {},
+  encoding: Encoding = jsonEncoding,
 ): KubeResponse {
   return {
     status,
-    headers: { 'content-type': JSON_TYPE, 'cache-control': 'no-cache, private', ...headers },
+    headers: { 'content-type': encoding.mediaType, 'cache-control': NO_CACHE, ...headers },
     body,
   }
 }
@@ -63,7 +56,7 @@ export function textResponse(
     status,
     headers: {
       'content-type': 'text/plain; charset=utf-8',
-      'cache-control': 'no-cache, private',
+      'cache-control': NO_CACHE,
       'x-content-type-options': 'nosniff',
       ...headers,
     },
@@ -72,9 +65,9 @@ export function textResponse(
 }
 
 /** The Status body of a failure, with Retry-After where waiting helps. */
-export function errorResponse(error: StatusError, format: Negotiated['format'] = 'json'): KubeResponse {
+export function errorResponse(error: StatusError, encoding?: Encoding): KubeResponse {
   const seconds = error.status.details?.retryAfterSeconds ?? 0
   const wait = seconds > 0 ? seconds : error.code === 429 || error.code === 503 ? 1 : 0
   const headers: Record<string, string> = wait > 0 ? { 'retry-after': String(wait) } : {}
-  return valueResponse(error.code, error.status, format, headers)
+  return valueResponse(error.code, error.status, encoding, headers)
 }

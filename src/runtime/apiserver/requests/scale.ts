@@ -8,12 +8,13 @@ import type { KubeObject } from '../../../kube/object.ts'
 import { badRequest, internalError, invalid } from '../../../kube/status.ts'
 import { simplePath, valueAt } from '../../../kube/structural-schema/json-path.ts'
 import type { LabelSelector } from '../../../kube/types.ts'
+import { mediaTypeOf } from '../negotiation/media-types.ts'
 import { decodeValue } from '../storage/encoding.ts'
 import type { ServedResource } from '../storage/served-resource.ts'
 import { type AdmissionSubject, admitMutating, admitValidating } from './admit.ts'
 import { APPLY_TYPES, AppliedTracker, readConfiguration } from './apply-patch.ts'
 import { callerOf, placeUnderName } from './create.ts'
-import { decodeBody, decodeKind, internalResource, mediaTypeOf } from './decode-body.ts'
+import { decodeBody, decodeKind, internalResource } from './decode-body.ts'
 import { applyTarget, type FieldTracker, fieldTracker } from './field-tracking.ts'
 import { readEntry } from './get.ts'
 import { patcherOf } from './patch.ts'
@@ -94,7 +95,7 @@ function scaleOf(resource: ServedResource, object: KubeObject): Scale {
 }
 
 export async function getScale(scope: RequestScope): Promise<KubeResponse> {
-  const { format } = negotiated(scope)
+  const { encoding } = negotiated(scope)
   const kv = await readEntry(scope)
   const object = decodeValue(internalResource(scope), kv)
   const { scale } = scope.resource.custom ?? { scale: null }
@@ -103,7 +104,7 @@ export async function getScale(scope: RequestScope): Promise<KubeResponse> {
       new Error(`the spec replicas field ${JSON.stringify(scale.specReplicasPath)} does not exist`),
     )
   }
-  return valueResponse(200, scaleOf(scope.resource, object), format)
+  return valueResponse(200, scaleOf(scope.resource, object), encoding)
 }
 
 export async function updateScale(scope: RequestScope): Promise<KubeResponse> {
@@ -115,7 +116,7 @@ export async function updateScale(scope: RequestScope): Promise<KubeResponse> {
 }
 
 export async function patchScale(scope: RequestScope): Promise<KubeResponse> {
-  if (APPLY_TYPES.includes(mediaTypeOf(scope))) return applyScale(scope)
+  if (APPLY_TYPES.includes(mediaTypeOf(scope.headers['content-type']))) return applyScale(scope)
   const options = parseWriteOptions(scope.query, 'PatchOptions')
   const apply = patcherOf(scope, SCALE_TYPE)
   const decode = { fieldValidation: options.fieldValidation }
@@ -165,7 +166,7 @@ interface ScaleChange {
 }
 
 async function change(scope: RequestScope, { dryRun, tracker, next }: ScaleChange): Promise<KubeResponse> {
-  const { format } = negotiated(scope)
+  const { encoding } = negotiated(scope)
   const { info } = scope
   let subject: AdmissionSubject | null = null
   const written = await updateObject(scope.context, {
@@ -187,7 +188,7 @@ async function change(scope: RequestScope, { dryRun, tracker, next }: ScaleChang
       await admitValidating(scope.context, { ...subject, object: scaleOf(scope.resource, result) })
     },
   })
-  return valueResponse(200, scaleOf(scope.resource, written.object), format)
+  return valueResponse(200, scaleOf(scope.resource, written.object), encoding)
 }
 
 function admissionOf(

@@ -3,7 +3,9 @@ import type { SubresourceInfo } from '../../../kube/model-types.ts'
 import { notAcceptable } from '../../../kube/status.ts'
 import type { AuthenticatedRequest } from '../apiserver.ts'
 import type { ApiContext } from '../context.ts'
-import { type Negotiated, negotiate } from '../negotiation/accept.ts'
+import { negotiate, type ObjectForm } from '../negotiation/accept.ts'
+import type { Encoding } from '../negotiation/encodings.ts'
+import { SERVED_STREAM_TYPES, SERVED_TYPES } from '../negotiation/media-types.ts'
 import type { ServedResource } from '../storage/served-resource.ts'
 import type { UserInfo } from '../user.ts'
 import { includeObjectOf, type View } from '../views/view.ts'
@@ -28,21 +30,28 @@ export interface RequestScope {
   readonly auditAnnotations: Map<string, string>
 }
 
-/** What responses come as. */
-const SERVED_TYPES = ['application/json', 'application/yaml']
-/** What bodies may come as. */
-export const ACCEPTED_TYPES = [...SERVED_TYPES, 'application/vnd.kubernetes.protobuf']
-
-/** What the client wants to see; throws 406 when nothing of it can be served. */
-export function negotiated(scope: RequestScope, allowConversion = true): Negotiated {
-  const found = negotiate(scope.headers['accept'], { allowConversion })
-  if (found === null) throw notAcceptable(SERVED_TYPES)
-  return found
+export interface Accepted {
+  readonly encoding: Encoding
+  readonly form: ObjectForm
 }
 
-export function viewOf(scope: RequestScope, accepted: Negotiated): View {
-  const include = accepted.form === 'table' ? includeObjectOf(scope.query) : 'Metadata'
-  return { form: accepted.form, include, nowMs: scope.context.clock.now() }
+/** What the client wants to see; throws 406 when nothing of it can be served. */
+export function negotiated(scope: RequestScope, isWatch = false): Accepted {
+  const { custom } = scope.resource
+  const found = negotiate(scope.headers['accept'], {
+    allowConversion: true,
+    hasProtobuf: custom === undefined || scope.info.subresource === 'scale',
+    isWatch,
+  })
+  if (found === null) throw notAcceptable(SERVED_TYPES)
+  if (isWatch && found.format === 'yaml') throw notAcceptable(SERVED_STREAM_TYPES)
+  return { encoding: scope.context.encodings.of(found.format), form: found.form }
+}
+
+export function viewOf({ context, query }: RequestScope, { encoding, form }: Accepted): View {
+  const { encodings, protobufItems } = context
+  const include = form === 'table' ? includeObjectOf(query) : 'Metadata'
+  return { form, include, nowMs: context.clock.now(), encoding, encodings, protobufItems }
 }
 
 /** The parts of an incoming request that a scope needs. */

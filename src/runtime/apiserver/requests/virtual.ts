@@ -76,5 +76,5 @@ export async function runVirtual(scope: RequestScope, handler: VirtualHandler): 
   )
   if (result.response !== undefined) return result.response
   if (result.object === undefined) return textResponse(result.status, '')
-  return valueResponse(result.status, result.object, accepted.format)
+  return valueResponse(result.status, result.object, accepted.encoding)
 }

@@ -7,7 +7,6 @@ import { Mk8sError } from '../../../base/errors.ts'
 import type { KubeResponse } from '../../../client/transport.ts'
 import { formatFieldSelector } from '../../../kube/field-selector.ts'
 import {
-  notAcceptable,
   resourceVersionExpired,
   resourceVersionTooLarge,
   type StatusError,
@@ -20,7 +19,6 @@ import { collectionPrefix } from '../storage/served-resource.ts'
 import { PARTIAL_API_VERSION } from '../views/partial-metadata.ts'
 import { defaultTable, renderTable } from '../views/table.ts'
 import type { View } from '../views/view.ts'
-import { watchLine } from '../views/watch-event.ts'
 import { parseWatchOptions, type WatchOptions } from './list-options.ts'
 import { negotiated, type RequestScope, viewOf } from './scope.ts'
 import { waitForRevision } from './wait-for-revision.ts'
@@ -65,15 +63,13 @@ function withName(name: string, options: WatchOptions): WatchOptions {
 }
 
 export async function watch(scope: RequestScope): Promise<KubeResponse> {
-  const accepted = negotiated(scope)
-  if (accepted.format !== 'json') throw notAcceptable(['application/json'])
-  const view = viewOf(scope, accepted)
+  const view = viewOf(scope, negotiated(scope, true))
   const options = withName(scope.info.name, parseWatchOptions(scope.query))
   const matcher = scope.context.selection.matcher(scope.resource, options)
   const start = await startOf(scope, options)
   return {
     status: 200,
-    headers: { 'content-type': 'application/json', 'cache-control': 'no-cache, private' },
+    headers: { 'content-type': view.encoding.streamType, 'cache-control': 'no-cache, private' },
     body: new WatchSession({ scope, view, options, matcher, start }).open(),
   }
 }
@@ -121,7 +117,7 @@ class WatchSession {
       )
       this.#endWith(() => watching.close())
     } catch (error) {
-      this.#queue.push(errorLine(tooOld(error, after, store.compactedRevision)))
+      this.#queue.push(this.#event('ERROR', tooOld(error, after, store.compactedRevision).status))
       this.#queue.end()
     }
     return this.#stream(entries, after)
@@ -142,7 +138,7 @@ class WatchSession {
     this.#converting = preparing
       .then(() => this.#push(events))
       .catch(error => {
-        this.#queue.push(errorLine(statusErrorFrom(error)))
+        this.#queue.push(this.#event('ERROR', statusErrorFrom(error).status))
         this.#queue.end()
       })
       .finally(() => {
@@ -219,6 +215,11 @@ class WatchSession {
     if (scope.signal.aborted || gone?.aborted) end()
   }
 
+  #event(type: string, object: unknown): Buffer {
+    const { encoding } = this.#parts.view
+    return encoding.event(type, [encoding.encode(object)])
+  }
+
   /** "You have seen everything up to here": an object of the watched kind with a revision only. */
   #bookmark(revision: number, annotations: Readonly<Record<string, string>>): Buffer {
     const { scope, view } = this.#parts
@@ -232,13 +233,13 @@ class WatchSession {
     const kind = partial ? 'PartialObjectMetadata' : resource.info.kind
     const apiVersion = partial ? PARTIAL_API_VERSION : resource.apiVersion
     const object = { kind, apiVersion, metadata }
-    if (view.form !== 'table') return watchLine('BOOKMARK', [Buffer.from(JSON.stringify(object))])
+    if (view.form !== 'table') return this.#event('BOOKMARK', object)
     const options = {
       spec: resource.strategy.table ?? defaultTable,
       include: view.include,
       nowMs: view.nowMs,
     }
-    return watchLine('BOOKMARK', [Buffer.from(JSON.stringify(renderTable([], metadata, options)))])
+    return this.#event('BOOKMARK', renderTable([], metadata, options))
   }
 
   async *#stream(entries: readonly KeyValue[], after: number): AsyncGenerator<Uint8Array> {
@@ -281,6 +282,3 @@ function tooOld(error: unknown, after: number, compacted: number): StatusError {
   if (!(error instanceof Mk8sError) || error.code !== 'store/compacted') throw error
   return resourceVersionExpired(`too old resource version: ${after} (${compacted + 1})`)
 }
-
-const errorLine = (error: StatusError): Buffer =>
-  watchLine('ERROR', [Buffer.from(JSON.stringify(error.status))])

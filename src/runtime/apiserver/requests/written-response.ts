@@ -8,14 +8,13 @@ import { bytesResponse, valueResponse } from './respond.ts'
 import { negotiated, type RequestScope, viewOf } from './scope.ts'
 
 export function writtenResponse(scope: RequestScope, status: number, written: Written): KubeResponse {
-  const accepted = negotiated(scope)
-  const view = viewOf(scope, accepted)
+  const view = viewOf(scope, negotiated(scope))
   const { resource } = scope
-  if (written.kv !== null && accepted.format === 'json') {
+  if (written.kv !== null && view.encoding.format === 'json') {
     return bytesResponse(status, Buffer.concat(viewBytes(resource, written.kv, view)))
   }
   const object = servedObject(scope, written.object)
-  return valueResponse(status, viewObject(resource, object, view), accepted.format)
+  return valueResponse(status, viewObject(resource, object, view), view.encoding)
 }
 
 /** The object in the version of the request. */

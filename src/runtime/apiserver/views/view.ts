@@ -1,17 +1,23 @@
-/** One object, one list or one watch event in the form the client asked for. */
+/** One object in the form and the encoding that the client asked for. */
 import type { KubeObject } from '../../../kube/object.ts'
+import { inEnvelope } from '../../../kube/protobuf/protobuf.ts'
 import { badRequest } from '../../../kube/status.ts'
 import type { KeyValue } from '../../store/store.ts'
 import type { ObjectForm } from '../negotiation/accept.ts'
-import { decodeValue, itemPieces, servedPieces } from '../storage/encoding.ts'
+import type { Encoding, Encodings } from '../negotiation/encodings.ts'
+import { decodeValue, servedPieces } from '../storage/encoding.ts'
 import type { ServedResource } from '../storage/served-resource.ts'
 import { partialMetadata } from './partial-metadata.ts'
+import type { ProtobufItems } from './protobuf-items.ts'
 import { defaultTable, type IncludeObject, renderTable, type TableOptions } from './table.ts'
 
 export interface View {
   readonly form: ObjectForm
   readonly include: IncludeObject
   readonly nowMs: number
+  readonly encoding: Encoding
+  readonly encodings: Encodings
+  readonly protobufItems: ProtobufItems
 }
 
 /** Reads `includeObject`; throws 400 for a word it does not know. */
@@ -22,7 +28,7 @@ export function includeObjectOf(query: URLSearchParams): IncludeObject {
   throw badRequest(`unrecognized includeObject value: ${JSON.stringify(value)}`)
 }
 
-const tableOptions = (resource: ServedResource, view: View): TableOptions => ({
+export const tableOptions = (resource: ServedResource, view: View): TableOptions => ({
   spec: resource.strategy.table ?? defaultTable,
   include: view.include,
   nowMs: view.nowMs,
@@ -36,39 +42,20 @@ export function viewObject(resource: ServedResource, object: KubeObject, view: V
   return renderTable([object], { resourceVersion }, tableOptions(resource, view))
 }
 
-/** The JSON of one stored object in the view; nothing is parsed for the plain form. */
-export function viewBytes(resource: ServedResource, kv: KeyValue, view: View, revision?: number): Buffer[] {
-  if (view.form === 'object') return servedPieces(resource, kv, revision)
-  const object = decodeValue(resource, kv)
-  if (revision !== undefined) object.metadata.resourceVersion = String(revision)
-  return [Buffer.from(JSON.stringify(viewObject(resource, object, view)))]
-}
-
-/** The pieces of a list's JSON in the view. */
-export function* listPieces(
+/** One stored object in the view; for its plain form in JSON nothing is parsed. */
+export function viewBytes(
   resource: ServedResource,
-  entries: readonly KeyValue[],
-  metadata: Readonly<Record<string, unknown>>,
+  kv: KeyValue,
   view: View,
-): Generator<Buffer> {
-  if (view.form === 'table') {
-    const objects = entries.map(kv => decodeValue(resource, kv))
-    yield Buffer.from(`${JSON.stringify(renderTable(objects, metadata, tableOptions(resource, view)))}\n`)
-    return
+  revision = kv.modRevision,
+): Buffer[] {
+  const { encoding } = view
+  if (view.form === 'object' && encoding.format === 'json') return servedPieces(resource, kv, revision)
+  if (view.form === 'object' && encoding.format === 'protobuf') {
+    const item = view.protobufItems.item(resource, kv, revision)
+    return [inEnvelope(resource.apiVersion, resource.info.kind, item)]
   }
-  const partial = view.form === 'partial-metadata'
-  const kind = partial ? 'PartialObjectMetadataList' : resource.info.listKind
-  const apiVersion = partial ? 'meta.k8s.io/v1' : resource.apiVersion
-  const head = JSON.stringify({ kind, apiVersion, metadata })
-  yield Buffer.from(`${head.slice(0, -1)},"items":[`)
-  let first = true
-  for (const kv of entries) {
-    if (!first) yield COMMA
-    first = false
-    yield* partial ? viewBytes(resource, kv, view) : itemPieces(resource, kv)
-  }
-  yield LIST_END
+  const object = decodeValue(resource, kv)
+  object.metadata.resourceVersion = String(revision)
+  return [encoding.encode(viewObject(resource, object, view))]
 }
-
-const COMMA = Buffer.from(',')
-const LIST_END = Buffer.from(']}\n')

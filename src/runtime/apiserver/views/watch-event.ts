@@ -1,4 +1,4 @@
-/** Watch events as lines of JSON, encoded once for all watchers that see the same object in the same form. */
+/** Watch events, encoded once for all watchers that see the same object in the same form. */
 import type { KeyValue } from '../../store/store.ts'
 import type { ServedResource } from '../storage/served-resource.ts'
 import { type View, viewBytes } from './view.ts'
@@ -12,12 +12,6 @@ export interface WatchEventEncoder {
 
 /** Encoded lines are kept for the watchers that are served in the same moment, not longer. */
 const KEPT_BYTES_MAX = 4 * 1024 * 1024
-
-const NEWLINE_END = Buffer.from('}\n')
-
-export function watchLine(type: string, pieces: readonly Buffer[]): Buffer {
-  return Buffer.concat([Buffer.from(`{"type":"${type}","object":`), ...pieces, NEWLINE_END])
-}
 
 const numbers = new WeakMap<object, number>()
 let lastNumber = 0
@@ -47,11 +41,12 @@ export function createWatchEventEncoder(): WatchEventEncoder {
   }
   return {
     encode(resource, type, kv, revision, view) {
-      const form = `${resource.apiVersion} ${view.form} ${view.include}${seenThrough(resource)}`
+      const shown = `${view.encoding.format} ${view.form} ${view.include}`
+      const form = `${resource.apiVersion} ${shown}${seenThrough(resource)}`
       const id = `${type} ${form} ${revision} ${kv.modRevision} ${kv.key}`
       const known = kept.get(id)
       if (known !== undefined) return known
-      const line = watchLine(type, viewBytes(resource, kv, view, revision))
+      const line = view.encoding.event(type, viewBytes(resource, kv, view, revision))
       keep(id, line)
       return line
     },

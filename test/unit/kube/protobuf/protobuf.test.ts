@@ -3,13 +3,11 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import test from 'node:test'
 import { WireError } from '../../../../src/base/wire-reader.ts'
-import { parseModel } from '../../../../src/kube/model.ts'
-import { decodeProtobuf, type ProtobufTable } from '../../../../src/kube/protobuf/protobuf.ts'
+import { createProtobufCodec, type ProtobufTable } from '../../../../src/kube/protobuf/protobuf.ts'
 
 const asset = (name: string) =>
   readFileSync(new URL(`../../../../build/model/${name}`, import.meta.url), 'utf8')
-const model = parseModel(asset('model.json'))
-const table = JSON.parse(asset('protobuf.json')) as ProtobufTable
+const codec = createProtobufCodec(JSON.parse(asset('protobuf.json')) as ProtobufTable)
 
 type Part = Buffer | string | number | boolean
 /** A field of a message: a number or boolean as a varint, anything else length-delimited. */
@@ -37,7 +35,7 @@ const envelope = (apiVersion: string, kind: string, raw: Buffer) =>
     field(3, ''),
     field(4, ''),
   )
-const decode = (body: Buffer, typeName: string) => decodeProtobuf(body, { table, model, typeName })
+const decode = (body: Buffer, typeName: string) => codec.decode(body, typeName)
 
 test('a ConfigMap keeps its data and loses the zeros that Go writes', () => {
   const metadata = message(
