@@ -137,7 +137,8 @@ function readTransaction(bytes: Buffer): Transaction {
     const lease = readU64()
     const start = offset + 4
     offset = start + bytes.readUInt32LE(offset)
-    const value = Buffer.allocUnsafe(offset - start)
+    // Memory of its own: out of Node's pool, a value that stays would hold 64 KiB of what has long gone.
+    const value = Buffer.allocUnsafeSlow(offset - start)
     bytes.copy(value, 0, start, offset)
     return { type: 'put', key, lease, value }
   }
