@@ -1,5 +1,5 @@
 /** The formats of strings that schemas may ask for; unknown ones say nothing. */
-import { isIP, isIPv4, isIPv6 } from 'node:net'
+import { isIP } from 'node:net'
 import { parseCidr } from '../cidr.ts'
 import { parseTime } from '../time.ts'
 
@@ -73,8 +73,8 @@ const checks: Readonly<Record<string, (text: string) => boolean>> = {
   email: matches(/^[^\s@<>]+@[^\s@<>]+$/),
   hexcolor: matches(/^#?([0-9a-fA-F]{3}|[0-9a-fA-F]{6})$/),
   hostname: isHostname,
-  ipv4: text => isIPv4(text),
-  ipv6: text => isIPv6(text) && !text.includes('%'),
+  ipv4: text => isIP(text) === 4,
+  ipv6: text => isIP(text) === 6 && !text.includes('%'),
   isbn: text => isIsbn10(text) || isIsbn13(text),
   isbn10: isIsbn10,
   isbn13: isIsbn13,
