@@ -22,10 +22,12 @@ export interface DatastoreDetails {
   readonly members: readonly DatastoreMemberDetails[]
 }
 
-/** A copy of the database for a backup, on the node's own disk; whoever asked for it removes it. */
+/** What a copy of the database for a backup is made of, by whoever asks, on the node's own disk. */
 export interface DatastoreCopy {
+  /** Of the database. */
   readonly path: string
-  readonly bytes: number
+  /** The entry that the copy holds at least: all that was acknowledged before somebody asked. */
+  readonly index: number
   readonly nodeName: string
 }
 

@@ -11,6 +11,7 @@ import { Flags } from '../cli/flags.ts'
 import { print, printJson, remark } from '../cli/terminal.ts'
 import { createAdminClient } from '../client/admin-client.ts'
 import { nodePaths } from '../host/node-files.ts'
+import { copyDatastore } from '../runtime/backup/copy-datastore.ts'
 import { type BackupContent, createBackup } from '../runtime/backup/create-backup.ts'
 import { dataOf, defaultName, describeBackup } from '../runtime/backup/describe-backup.ts'
 import { readSealingKey, type SealingKey } from '../runtime/backup/keys.ts'
@@ -81,14 +82,14 @@ export class BackupDatastore extends NodeCommand {
     const paths = nodePaths(flags['data-dir'])
     mustReachDatastore(flags['data-dir'])
     const admin = createAdminClient(paths.adminSocket)
+    const { leftovers } = target
+    const parts = { clock: systemClock, random: systemRandom, leftovers }
     const written = await createBackup(
       {
-        copy: () => admin.copyDatastore(),
+        ...parts,
+        copy: async () => await copyDatastore(await admin.copyDatastore(), parts),
         pkiDirectory: paths.pki,
         sealing,
-        clock: systemClock,
-        random: systemRandom,
-        leftovers: target.leftovers,
       },
       content => writeBackup(content, target),
     )

@@ -78,8 +78,7 @@ function datastoreHandlers(needs: Needs, listen: EtcdListen | null): DatastoreHa
       }
     },
     async copy() {
-      const { path, bytes } = await store.copyForBackup()
-      return { path, bytes, nodeName: needs.config.nodeName }
+      return { ...(await store.writtenOut()), nodeName: needs.config.nodeName }
     },
   }
 }

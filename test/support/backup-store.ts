@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { systemClock } from '../../src/base/clock.ts'
 import { silentLog } from '../../src/base/log.ts'
 import { systemRandom } from '../../src/base/random.ts'
+import { copyDatastore } from '../../src/runtime/backup/copy-datastore.ts'
 import { type BackupContent, createBackup } from '../../src/runtime/backup/create-backup.ts'
 import type { SealingKey } from '../../src/runtime/backup/keys.ts'
 import { openRaftStore, type RaftStore } from '../../src/runtime/store/raft-store.ts'
@@ -67,9 +68,11 @@ export class BackupStore {
   }
 
   backup<T>(sealing: SealingKey | null, write: (content: BackupContent) => Promise<T>): Promise<T> {
-    const parts = { pkiDirectory: this.pki, sealing, clock: systemClock, random: systemRandom }
-    const copy = async () => ({ ...(await this.store.copyForBackup()), nodeName: 'here' })
-    return createBackup({ ...parts, leftovers: new Set(), copy }, write)
+    const leftovers = new Set<string>()
+    const parts = { pkiDirectory: this.pki, sealing, clock: systemClock, random: systemRandom, leftovers }
+    const copy = async () =>
+      await copyDatastore({ ...(await this.store.writtenOut()), nodeName: 'here' }, parts)
+    return createBackup({ ...parts, copy }, write)
   }
 
   async put(key: string, value: Buffer): Promise<number> {

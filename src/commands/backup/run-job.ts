@@ -8,6 +8,7 @@ import { systemRandom } from '../../base/random.ts'
 import { print } from '../../cli/terminal.ts'
 import { createAdminClient } from '../../client/admin-client.ts'
 import { nodePaths } from '../../host/node-files.ts'
+import { copyDatastore } from '../../runtime/backup/copy-datastore.ts'
 import type { BackupJob } from '../../runtime/backup/schedule/backup-job.ts'
 import { carryOutJob } from '../../runtime/backup/schedule/carry-out-job.ts'
 import { NodeCommand } from '../base-command.ts'
@@ -31,12 +32,11 @@ export class BackupRunJob extends NodeCommand {
     try {
       const job = await ended.job
       const admin = createAdminClient(paths.adminSocket)
+      const parts = { clock: systemClock, random: systemRandom, leftovers }
       const result = await carryOutJob(job, {
-        copy: () => admin.copyDatastore(),
+        ...parts,
+        copy: async () => await copyDatastore(await admin.copyDatastore(), parts),
         pkiDirectory: paths.pki,
-        clock: systemClock,
-        random: systemRandom,
-        leftovers,
         signal: ended.signal,
       })
       print(JSON.stringify({ result }))

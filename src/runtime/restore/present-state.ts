@@ -1,9 +1,12 @@
 /** The state that a restore replaces, in a private copy: from the daemon, or from the disk when it cannot answer. */
 import { cpSync, existsSync, mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { systemClock } from '../../base/clock.ts'
 import { Mk8sError, messageOf } from '../../base/errors.ts'
+import { systemRandom } from '../../base/random.ts'
 import { createAdminClient } from '../../client/admin-client.ts'
 import { nodePaths } from '../../host/node-files.ts'
+import { copyDatastore } from '../backup/copy-datastore.ts'
 import { recoveryDirectory } from '../recovery/switch-over.ts'
 import { indexLatest } from '../store/sqlite/backup-copy.ts'
 import { BackupState } from '../store/sqlite/backup-state.ts'
@@ -37,7 +40,9 @@ export async function withPresentState<T>(
 
 async function openPresent(dataDir: string): Promise<PresentOutcome> {
   try {
-    const { path } = await createAdminClient(nodePaths(dataDir).adminSocket).copyDatastore()
+    const source = await createAdminClient(nodePaths(dataDir).adminSocket).copyDatastore()
+    const parts = { clock: systemClock, random: systemRandom, leftovers: new Set<string>() }
+    const { path } = await copyDatastore(source, parts)
     try {
       // The file is open, and so readable, although it has no name any more.
       return { present: { state: new BackupState(path), from: 'daemon' }, problem: '' }

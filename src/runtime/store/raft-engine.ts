@@ -1,5 +1,4 @@
 /** The engine behind openRaftStore: what the main thread does with what the two other threads say. */
-import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { assert, must } from '../../base/assert.ts'
 import { sleep } from '../../base/clock.ts'
@@ -11,7 +10,7 @@ import type { ChangeOutcome } from '../raft/ready.ts'
 import { Barriers } from './barriers.ts'
 import { CLUSTER_VERSION_KEY, clusterVersionOf } from './cluster-version.ts'
 import { DatabaseRequests } from './database-requests.ts'
-import { closedError, replacedError, unknownEntryError } from './engine-errors.ts'
+import { closedError, unknownEntryError } from './engine-errors.ts'
 import { LocalStore, noLeaseError } from './local-store.ts'
 import { readCommand } from './mvcc/codec.ts'
 import type { Command, CommandResult } from './mvcc/command.ts'
@@ -22,7 +21,6 @@ import { PERSIST_BACKLOG_BYTES_MAX, Persister } from './persister.ts'
 import { isNewLeader, RaftMembers } from './raft-members.ts'
 import type { PeerLocation, RaftStore, RaftStoreParts, StoreCheck, StoreStatus } from './raft-store.ts'
 import { ANSWER_TIMEOUT_MS, abortable, RequestQueue } from './request-queue.ts'
-import { type BackupCopy, backupCopyPath } from './sqlite/backup-copy.ts'
 import type { DirectoryLock } from './sqlite/directory-lock.ts'
 import { StateLoader } from './state-loader.ts'
 import type { TransactionOptions } from './store.ts'
@@ -157,16 +155,12 @@ export class RaftEngine extends LocalStore implements RaftStore {
     return await this.#database.defragment()
   }
 
-  async copyForBackup(): Promise<BackupCopy> {
+  async writtenOut(): Promise<{ readonly path: string; readonly index: number }> {
     await this.barrier()
     const { applied } = this.state
     await this.#persister?.drain()
     if (this.#isClosed) throw closedError()
-    const { directory, random } = this.#parts
-    const copy = await this.#database.copy(backupCopyPath(directory, random.bytes(8)))
-    if (copy.index >= applied) return copy
-    rmSync(copy.path, { force: true })
-    throw replacedError()
+    return { path: join(this.#parts.directory, 'state.sqlite'), index: applied }
   }
 
   close(): Promise<void> {

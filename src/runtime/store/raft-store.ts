@@ -16,7 +16,6 @@ import type { LogCheck } from './check.ts'
 import type { FlushHistogram } from './log/flush-times.ts'
 import type { PeerAddress, PeerCredentials } from './peers/links.ts'
 import { RaftEngine } from './raft-engine.ts'
-import type { BackupCopy } from './sqlite/backup-copy.ts'
 import { type DirectoryLock, lockDirectory } from './sqlite/directory-lock.ts'
 import type { Store } from './store.ts'
 import { directoryError, diskErrorOf } from './thread-failure.ts'
@@ -108,10 +107,10 @@ export interface RaftStore extends Store {
   /** Gives the space of what was deleted back to the file system. Sizes of the database in bytes. */
   defragment(): Promise<{ readonly before: number; readonly after: number }>
   /**
-   * A copy of the database, mode 0600, beside it: of one moment, and with all that was acknowledged before the call.
-   * Whoever asks removes it. Writes go on meanwhile. Throws `store/no-leader`, `store/disk`, `store/overloaded`.
+   * Resolves once all that was acknowledged before the call is in the file of the database, for another process to
+   * copy: the index that the copy has at least. Writes go on meanwhile. Throws `store/no-leader`, `store/overloaded`.
    */
-  copyForBackup(): Promise<BackupCopy>
+  writtenOut(): Promise<{ readonly path: string; readonly index: number }>
   /** Where the other members are found from now on. */
   setPeers(peers: readonly PeerLocation[]): void
   /** New links to other members use these from now on: a renewed certificate. */

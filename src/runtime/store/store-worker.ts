@@ -13,12 +13,12 @@ import { systemRandom } from '../../base/random.ts'
 import { checkLog } from './check.ts'
 import { createDirectoryDisk } from './log/disk.ts'
 import { REQUESTS_REMEMBERED_MAX } from './mvcc/remembered-requests.ts'
-import { copyForBackup, removeBackupCopies } from './sqlite/backup-copy.ts'
+import { removeBackupCopies } from './sqlite/backup-copy.ts'
 import { StateDatabase } from './sqlite/database.ts'
 import { SnapshotSink } from './sqlite/snapshot-sink.ts'
 import { SnapshotSource } from './sqlite/snapshot-source.ts'
 import { withSqliteErrors } from './sqlite/sqlite-files.ts'
-import { failureOf, reportFailure, threadLog } from './thread-failure.ts'
+import { reportFailure, threadLog } from './thread-failure.ts'
 import type { FromStore, SnapshotAnswer, SnapshotQuestion, ToStore } from './thread-messages.ts'
 
 /** A checkpoint copies SQLite's own log into the database file; these keep that log small. */
@@ -83,9 +83,6 @@ function handle(message: Exclude<ToStore, { type: 'open' }>, store: Opened): voi
     }
     case 'defragment':
       defragment(store)
-      break
-    case 'copy':
-      copy(store, message.path)
       break
     case 'persisted':
       store.source.persisted()
@@ -171,18 +168,6 @@ function defragment({ database, opening }: Opened): void {
   const before = statSync(opening.path).size
   database.defragment()
   post({ type: 'defragmented', before, after: statSync(opening.path).size })
-}
-
-/** That a copy fails, for want of space perhaps, is the trouble of who wants it. */
-function copy({ opening }: Opened, path: string): void {
-  copyForBackup(opening.path, path, systemClock.now()).then(
-    made => post({ type: 'copied', copy: made }),
-    (error: unknown) => {
-      const failure = failureOf(error)
-      if (failure === null) fail(error)
-      else post({ type: 'copy-failed', path, failure })
-    },
-  )
 }
 
 function close({ database, opening, source, sink }: Opened): void {

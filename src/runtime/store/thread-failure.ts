@@ -34,7 +34,7 @@ export function reportFailure(
 }
 
 /** Null for a bug. */
-export function failureOf(error: unknown): ThreadFailure | null {
+function failureOf(error: unknown): ThreadFailure | null {
   const known = error instanceof Mk8sError ? error : diskErrorOf(error)
   if (known === null) return null
   const { code, message, why = '', hint = '' } = known

@@ -10,7 +10,6 @@ import type { LogCheck } from './check.ts'
 import type { FlushHistogram } from './log/flush-times.ts'
 import type { PeerAddress, PeerCredentials } from './peers/links.ts'
 import type { MemberProgress, StoreTiming } from './raft-store.ts'
-import type { BackupCopy } from './sqlite/backup-copy.ts'
 
 export interface MemberIdentity {
   readonly member: number
@@ -204,8 +203,6 @@ export type ToStore =
   /** Nobody needs the received snapshot. */
   | { readonly type: 'discard' }
   | { readonly type: 'defragment' }
-  /** Copy the database to this new file. */
-  | { readonly type: 'copy'; readonly path: string }
   | { readonly type: 'checkpoint' }
   /** Read everything that is on disk. */
   | { readonly type: 'check'; readonly logDirectory: string }
@@ -262,8 +259,6 @@ export type FromStore =
   /** A snapshot is to be made of the state: answered with `persisted` once it has this index and all is sent. */
   | { readonly type: 'persist'; readonly index: number }
   | { readonly type: 'defragmented'; readonly before: number; readonly after: number }
-  | { readonly type: 'copied'; readonly copy: BackupCopy }
-  | { readonly type: 'copy-failed'; readonly path: string; readonly failure: ThreadFailure }
   | { readonly type: 'rows'; readonly rows: RowColumns; readonly values: ArrayBuffer }
   | { readonly type: 'loaded'; readonly results: readonly number[] }
   | { readonly type: 'written'; readonly applied: number }

@@ -12,25 +12,25 @@ const COPY_NAME = /^backup-[0-9a-f]+\.sqlite/
 /** No backup takes so long. */
 const FORGOTTEN_MS = 60 * 60_000
 
-export interface BackupCopy {
-  readonly path: string
-  /** The last entry of the log that it holds. */
-  readonly index: number
-  readonly bytes: number
-}
-
 export const backupCopyPath = (directory: string, id: Uint8Array): string =>
   join(directory, `backup-${Buffer.from(id).toString('hex')}.sqlite`)
 
-/** Off the thread, of one moment, while others write. Nothing is left when it fails. */
-export async function copyForBackup(databasePath: string, path: string, nowMs: number): Promise<BackupCopy> {
+/** A file of SQLite's, and what may lie beside it. */
+export const backupCopyFiles = (path: string): string[] =>
+  ['', '-wal', '-shm', '-journal'].map(end => `${path}${end}`)
+
+/**
+ * Of one moment, while others write; returns the last entry of the log that the copy holds. Nothing is left when it
+ * fails.
+ */
+export async function copyForBackup(databasePath: string, path: string, nowMs: number): Promise<number> {
   removeBackupCopies(dirname(path), nowMs - FORGOTTEN_MS)
   try {
     const index = await copyDatabase(databasePath, path)
     indexLatest(path)
-    return { path, index, bytes: statSync(path).size }
+    return index
   } catch (error) {
-    for (const end of ['', '-wal', '-shm', '-journal']) rmSync(`${path}${end}`, { force: true })
+    for (const file of backupCopyFiles(path)) rmSync(file, { force: true })
     throw sqliteErrorOf('copy the database', error)
   }
 }
