@@ -42,12 +42,22 @@ interface Kubeconfig {
 const REQUEST_TIMEOUT_MS = 60_000
 const decode = (value: string | undefined) => Buffer.from(value ?? '', 'base64')
 
-export function apiFor(kubeconfig: string) {
+/** The server of a kubeconfig, and the certificate of its user. */
+export function credentialsOf(kubeconfig: string) {
   const config = load(readFileSync(kubeconfig, 'utf8')) as Kubeconfig
   const cluster = config.clusters[0]?.cluster
   const user = config.users[0]?.user ?? {}
   if (!cluster) throw new Error('the kubeconfig names no cluster')
-  const admin = { cert: decode(user['client-certificate-data']), key: decode(user['client-key-data']) }
+  return {
+    server: cluster.server,
+    ca: decode(cluster['certificate-authority-data']),
+    cert: decode(user['client-certificate-data']),
+    key: decode(user['client-key-data']),
+  }
+}
+
+export function apiFor(kubeconfig: string) {
+  const { server, ca, ...admin } = credentialsOf(kubeconfig)
 
   return (path: string, call: ApiCall = {}): Promise<ApiAnswer> =>
     new Promise((resolve, reject) => {
@@ -58,10 +68,10 @@ export function apiFor(kubeconfig: string) {
           ? (call.body as string | Buffer | undefined)
           : JSON.stringify(call.body)
       const outgoing = request(
-        new URL(path, cluster.server),
+        new URL(path, server),
         {
           method: call.method ?? (body === undefined ? 'GET' : 'POST'),
-          ca: decode(cluster['certificate-authority-data']),
+          ca,
           ...(plain ? {} : (call.identity ?? admin)),
           agent: false,
           timeout: REQUEST_TIMEOUT_MS,
