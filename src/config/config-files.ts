@@ -100,6 +100,7 @@ export function renderNodeConfig(config: NodeConfig): string {
     ...etcd,
     ...(failureDomain === '' ? {} : { failureDomain }),
     logLevel,
+    ...(config.apiServer === undefined ? {} : { apiServer: { ...config.apiServer } }),
   }
   return renderDocuments([{ apiVersion: CONFIG_API_VERSION, kind: 'NodeConfig', ...fields }])
 }

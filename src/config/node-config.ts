@@ -33,6 +33,8 @@ export interface NodeConfig {
   /** `off`, `unix`, or `address:port`. */
   readonly etcdListen: string
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error'
+  /** Options of the API server that are not as by default, by their names without `apiServer.`. */
+  readonly apiServer?: Readonly<Record<string, string>>
 }
 
 /** `kind: ClusterConfig`: the same for all nodes, in the store, immutable after install. */

@@ -18,6 +18,8 @@ export type OptionType =
   | 'socket'
   | 'failover'
   | 'voters'
+  | 'file'
+  | 'count'
 
 export interface OptionInfo {
   /** The key in its file; a dot stands for nesting. */
@@ -51,6 +53,22 @@ const port = (name: string, value: number, help: string): OptionInfo => ({
   env: `MK8S_${name.toUpperCase()}_PORT`,
   type: 'port',
   default: String(value),
+  help,
+})
+
+/** Of the API server of this node, under the names that kube-apiserver has for them. */
+const apiServer = (
+  { name, flag, env, type }: { name: string; flag: string; env: string; type: OptionType },
+  value: { readonly default: string; readonly meaning?: string },
+  help: string,
+): OptionInfo => ({
+  key: `apiServer.${name}`,
+  kind: 'NodeConfig',
+  flag,
+  env: `MK8S_${env}`,
+  type,
+  default: value.default,
+  ...(value.meaning !== undefined && { defaultMeaning: value.meaning }),
   help,
 })
 
@@ -124,6 +142,26 @@ export const options: readonly OptionInfo[] = [
       'Where the datastore is served as etcd v3: off, unix (`run/etcd.sock` in the data directory, for root), or an ' +
       'address:port, where clients need a certificate of the group system:masters.',
   },
+  apiServer(
+    { name: 'auditPolicyFile', flag: 'audit-policy-file', env: 'AUDIT_POLICY_FILE', type: 'file' },
+    { default: '', meaning: 'no audit log' },
+    'What the API server writes to its audit log, `audit/audit.log` in the data directory: a Policy of audit.k8s.io/v1.',
+  ),
+  apiServer(
+    { name: 'auditLogMaxSize', flag: 'audit-log-maxsize', env: 'AUDIT_LOG_MAXSIZE', type: 'count' },
+    { default: '100' },
+    'The size in MiB at which a new file of the audit log is begun.',
+  ),
+  apiServer(
+    { name: 'auditLogMaxBackup', flag: 'audit-log-maxbackup', env: 'AUDIT_LOG_MAXBACKUP', type: 'count' },
+    { default: '10' },
+    'How many earlier files of the audit log are kept.',
+  ),
+  apiServer(
+    { name: 'auditLogMaxAge', flag: 'audit-log-maxage', env: 'AUDIT_LOG_MAXAGE', type: 'count' },
+    { default: '30' },
+    'For how many days earlier files of the audit log are kept.',
+  ),
   port('api', 16443, 'Port of the Kubernetes API.'),
   port('join', 25000, 'Port that joining nodes talk to.'),
   port('raft', 19001, 'Port of the replicated datastore, between members.'),

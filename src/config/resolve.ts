@@ -170,7 +170,17 @@ function toNode(values: Values): ResolvedConfig['node'] {
     etcdListen: textOf(values, 'etcd.listen'),
     criSocket: textOf(values, 'criSocket').replace(/^unix:\/\//, ''),
     logLevel: textOf(values, 'logLevel') as NodeConfig['logLevel'],
+    ...apiServerOf(values),
   })
+}
+
+const API_SERVER = 'apiServer.'
+
+function apiServerOf(values: Values): Pick<NodeConfig, 'apiServer'> {
+  const set = options
+    .filter(option => option.key.startsWith(API_SERVER) && textOf(values, option.key) !== option.default)
+    .map(({ key }) => [key.slice(API_SERVER.length), textOf(values, key)] as const)
+  return set.length === 0 ? {} : { apiServer: Object.freeze(Object.fromEntries(set)) }
 }
 
 function toCluster(values: Values): ClusterConfig {

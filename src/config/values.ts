@@ -25,6 +25,10 @@ export function problemWith(type: OptionType, text: string): string | undefined 
       return nodeNameProblem(text)
     case 'path':
       return text.startsWith('/') ? undefined : `${quote(text)} is not an absolute path`
+    case 'file':
+      return /^(\/|$)/.test(text) ? undefined : `${quote(text)} is not an absolute path`
+    case 'count':
+      return /^[1-9][0-9]{0,5}$/.test(text) ? undefined : `${quote(text)} is not a whole number above 0`
     case 'port':
       return isPort(text) ? undefined : `${quote(text)} is not a port: a whole number from 1 to 65535`
     case 'port-range':

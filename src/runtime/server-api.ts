@@ -44,6 +44,7 @@ import { removedNodes } from './members/removed-nodes.ts'
 import { renderMetrics } from './metrics/metrics.ts'
 import type { Pki } from './pki/pki.ts'
 import { createEncryptedStore } from './secrets-encryption/encrypted-store.ts'
+import { buildAudit } from './server-audit.ts'
 import type { RaftStore } from './store/raft-store.ts'
 
 /** What every part of a node is built from. */
@@ -91,7 +92,9 @@ export function buildApi(shared: Shared, onFatal: (error: Error) => void, metric
   const others = otherServers(shared, objects, authorizer)
   const { webhookCaller, webhooks, webhookMetrics, aggregation } = others
   const bootstrapped = { done: false }
+  const { audit, components: audited } = buildAudit({ config, clock, random, log })
   const server = createApiServer({
+    ...(audit === undefined ? {} : { audit }),
     store,
     model,
     descriptions: () => JSON.parse(readAsset('descriptions.json')),
@@ -140,7 +143,7 @@ export function buildApi(shared: Shared, onFatal: (error: Error) => void, metric
     onFatal,
   })
   const opened = openTo({ ...shared, log }, { server, authenticator, kubelets, bootstrapped, others })
-  return { server, ...opened }
+  return { server, ...opened, components: [...audited, ...opened.components] }
 }
 
 /** What the API server asks other programs. */

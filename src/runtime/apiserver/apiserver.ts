@@ -10,6 +10,7 @@ import type { Model } from '../../kube/model-types.ts'
 import type { ProtobufTable } from '../../kube/protobuf/protobuf.ts'
 import type { Store } from '../store/store.ts'
 import type { Aggregation } from './aggregation/aggregation.ts'
+import type { Audit, AuditTrail } from './audit/audit.ts'
 import type { OidcDocuments } from './authn/oidc.ts'
 import { createApiContext } from './context.ts'
 import type { AdmissionPlugin, Authorizer, KubeletConnector, ObjectReader, VirtualHandler } from './ports.ts'
@@ -51,6 +52,8 @@ export interface ApiServerParts {
   readonly webhookCaller?: WebhookCaller
   /** How others check this cluster's service-account tokens; absent: the two paths are not found. */
   readonly oidc?: OidcDocuments
+  /** Absent: there is no audit log. */
+  readonly audit?: Audit
   /** What `/metrics` says, in Prometheus' text format; absent: the path is not found. */
   readonly metrics?: () => string
   readonly version: VersionInfo
@@ -64,7 +67,13 @@ export interface ApiServerParts {
 }
 
 /** A request whose sender has been authenticated. */
-export type AuthenticatedRequest = KubeRequest & { readonly user: UserInfo }
+export type AuthenticatedRequest = KubeRequest & {
+  readonly user: UserInfo
+  /** Where it comes from; absent for requests of this process. */
+  readonly sourceAddress?: () => string | undefined
+  /** What is written of it to the audit log; absent where nothing is. */
+  readonly audit?: AuditTrail
+}
 
 export interface ApiServer {
   /** Resolves for every outcome, errors too: they are Status objects. */

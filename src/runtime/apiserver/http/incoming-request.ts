@@ -19,7 +19,8 @@ export async function identifyRequest(
   const mark = url.indexOf('?')
   const path = mark < 0 ? url : url.slice(0, mark)
   const query = new URLSearchParams(mark < 0 ? '' : url.slice(mark + 1))
-  return { method: request.method ?? 'GET', path, query, headers, signal, user }
+  const sourceAddress = () => socketOf(request).remoteAddress
+  return { method: request.method ?? 'GET', path, query, headers, signal, user, sourceAddress }
 }
 
 function socketOf(request: Http2ServerRequest | IncomingMessage): TLSSocket {

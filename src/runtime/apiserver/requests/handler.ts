@@ -15,6 +15,7 @@ import {
 } from '../../../kube/status.ts'
 import { parseGoDuration } from '../../../kube/time.ts'
 import type { ApiServer, AuthenticatedRequest } from '../apiserver.ts'
+import type { Audit } from '../audit/audit.ts'
 import { impersonate } from '../authn/impersonation.ts'
 import type { ApiContext } from '../context.ts'
 import { createNonResourceHandler } from '../discovery/non-resource.ts'
@@ -49,7 +50,7 @@ export function createRequestHandler(context: ApiContext): Pick<ApiServer, 'hand
     const query = request.query ?? new URLSearchParams()
     const headers = request.headers ?? {}
     const user = await effectiveUser(context, request, headers)
-    await authorize(context, user, info, query)
+    await authorize(context, request, user, info, query)
     const incoming = { ...request, user, query, headers, signal }
     const remote = context.aggregation?.respond(incoming) ?? null
     if (remote !== null) return remote
@@ -64,28 +65,47 @@ export function createRequestHandler(context: ApiContext): Pick<ApiServer, 'hand
     return { ...response, headers: { ...response.headers, ...warningHeaders(warnings) } }
   }
 
-  return {
-    async handle(request) {
+  const handle = async (request: AuthenticatedRequest): Promise<KubeResponse> => {
+    try {
+      if (context.stopping.signal.aborted) throw serviceUnavailable('the API server is stopping')
+      const info = parseRequestInfo(request.method, request.path, request.query ?? new URLSearchParams())
+      if (isLongRunning(info) || isRemoteStream(context, request))
+        return await answer(request, info, longSignal(context, request))
+      const isExempt = request.user.groups.includes(MASTERS) || !info.isResource
+      const leave = inFlight.enter({ isWrite: WRITE_VERBS.has(info.verb), isExempt })
       try {
-        if (context.stopping.signal.aborted) throw serviceUnavailable('the API server is stopping')
-        const info = parseRequestInfo(request.method, request.path, request.query ?? new URLSearchParams())
-        if (isLongRunning(info) || isRemoteStream(context, request))
-          return await answer(request, info, longSignal(context, request))
-        const isExempt = request.user.groups.includes(MASTERS) || !info.isResource
-        const leave = inFlight.enter({ isWrite: WRITE_VERBS.has(info.verb), isExempt })
-        try {
-          return await withinTime(context, request, signal => answer(request, info, signal))
-        } finally {
-          leave()
-        }
-      } catch (error) {
-        return failureResponse(context, request, error)
+        return await withinTime(context, request, signal => answer(request, info, signal))
+      } finally {
+        leave()
       }
-    },
+    } catch (error) {
+      return failureResponse(context, request, error)
+    }
+  }
+  const { audit } = context
+  return {
+    handle: audit === undefined ? handle : request => audited(context, audit, request, handle),
     async stop() {
       context.stopping.abort()
     },
   }
+}
+
+/** What cannot even be read as a request is refused without being written down. */
+async function audited(
+  context: ApiContext,
+  audit: Audit,
+  request: AuthenticatedRequest,
+  handle: (request: AuthenticatedRequest) => Promise<KubeResponse>,
+): Promise<KubeResponse> {
+  let info: RequestInfo
+  try {
+    info = parseRequestInfo(request.method, request.path, request.query ?? new URLSearchParams())
+  } catch {
+    return await handle(request)
+  }
+  const isLong = isLongRunning(info) || isRemoteStream(context, request)
+  return await audit.follow(request, { ...info, isLong }, handle)
 }
 
 /** What every answer about a kind that is on its way out says. */
@@ -146,6 +166,7 @@ async function effectiveUser(
   const outcome = await impersonate(request.user, headers, one => context.authorizer.authorize(one))
   switch (outcome.kind) {
     case 'user':
+      request.audit?.impersonated(outcome.user)
       return outcome.user
     case 'forbidden':
       throw forbiddenRequest(outcome.attributes, outcome.reason)
@@ -158,6 +179,7 @@ async function effectiveUser(
 
 async function authorize(
   context: ApiContext,
+  { audit }: AuthenticatedRequest,
   user: UserInfo,
   info: RequestInfo,
   query: URLSearchParams,
@@ -176,6 +198,7 @@ async function authorize(
     nodeName: selected(info, query, NODE_FIELD),
   }
   const decision = await context.authorizer.authorize(attributes)
+  audit?.decided(decision)
   if (!decision.allowed) throw forbiddenRequest(attributes, decision.reason)
 }
 
@@ -189,7 +212,10 @@ function selected(info: RequestInfo, query: URLSearchParams, field: string): str
 
 function failureResponse(context: ApiContext, request: AuthenticatedRequest, error: unknown): KubeResponse {
   // A broken invariant is a bug: what is in memory is not to be trusted any more.
-  if (error instanceof AssertionFailure) context.onFatal(error)
+  if (error instanceof AssertionFailure) {
+    request.audit?.panicked()
+    context.onFatal(error)
+  }
   const failure: StatusError = statusErrorFrom(error)
   const isGone = request.signal?.aborted === true
   // Upstream answers 500 without a reason to configurations that cannot be applied, which is nobody's failure.

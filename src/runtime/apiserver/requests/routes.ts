@@ -102,7 +102,7 @@ function scopeOf(
     term: request.term,
     signal: request.signal ?? context.stopping.signal,
     warnings,
-    auditAnnotations: new Map(),
+    auditAnnotations: request.audit?.annotations ?? new Map(),
   }
 }
 
