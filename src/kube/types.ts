@@ -71,6 +71,14 @@ export type Event = Kind<k8s.CoreV1Event>
 export type EventsEvent = Kind<k8s.EventsV1Event>
 export type TokenRequest = Kind<k8s.AuthenticationV1TokenRequest>
 export type HorizontalPodAutoscaler = Kind<k8s.V2HorizontalPodAutoscaler>
+export type DeviceClass = Kind<k8s.V1DeviceClass>
+export type ResourceClaim = Kind<k8s.ResourceV1ResourceClaim>
+export type ResourceClaimTemplate = Kind<k8s.V1ResourceClaimTemplate>
+export type ResourceSlice = Kind<k8s.V1ResourceSlice>
+export type IPAddress = Kind<k8s.V1IPAddress>
+export type ServiceCIDR = Kind<k8s.V1ServiceCIDR>
+export type VolumeAttributesClass = Kind<k8s.V1VolumeAttributesClass>
+export type CSIStorageCapacity = Kind<k8s.V1CSIStorageCapacity>
 
 export type PodSpec = Wire<k8s.V1PodSpec>
 export type PodStatus = Wire<k8s.V1PodStatus>

@@ -22,6 +22,7 @@ import { certificateRequests } from './extension/certificates.ts'
 import { definitions } from './extension/definitions.ts'
 import { flowSchemas, priorityLevels } from './extension/extensions.ts'
 import { mutatingWebhooks, validatingWebhooks } from './extension/webhooks.ts'
+import { ipAddresses, serviceCidrs } from './networking/addresses.ts'
 import { ingressClasses, ingresses, networkPolicies } from './networking/networking.ts'
 import {
   autoscalers,
@@ -32,6 +33,9 @@ import {
   runtimeClasses,
 } from './policy/limits.ts'
 import { clusterRoleBindings, clusterRoles, roleBindings, roles } from './policy/rbac.ts'
+import { deviceClasses, resourceClaims, resourceClaimTemplates } from './resource/claims.ts'
+import { resourceSlices } from './resource/slices.ts'
+import { storageCapacities, volumeAttributesClasses } from './storage/attributes.ts'
 import { csiDrivers, csiNodes, volumeAttachments } from './storage/csi.ts'
 import { claims, storageClasses, volumes } from './storage/volumes.ts'
 import type { Strategy } from './strategy.ts'
@@ -88,6 +92,14 @@ const all: readonly Strategy[] = [
   volumeAttachments,
   controllerRevisions,
   podTemplates,
+  resourceClaims,
+  resourceClaimTemplates,
+  resourceSlices,
+  deviceClasses,
+  ipAddresses,
+  serviceCidrs,
+  volumeAttributesClasses,
+  storageCapacities,
 ]
 
 /** By `group/resource`; the core group is empty: `/pods`, `apps/deployments`. */
