@@ -1,33 +1,46 @@
-/** Long lists are sent a few at a time; the others wait their turn, and too many waiting are refused. */
+/**
+ * Long answers share the one thread that serves everybody: a turn of the event loop belongs to one slice of one of
+ * them, so that short requests overtake all of them.
+ */
 import { tooManyRequests } from '../../../kube/status.ts'
+import { slices } from '../negotiation/slices.ts'
 
-const SENDING_MAX = 8
-const WAITING_MAX = 200
+/** Each holds on to what it has yet to send. */
+const LISTS_MAX = 200
 
 export interface BigLists {
-  /** The body, which begins when it is its turn. Throws StatusError 429 when too many wait. */
-  take(body: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array>
+  /** The body in slices. Throws StatusError 429 when too many are being sent. */
+  take(pieces: Iterable<Buffer>): AsyncIterable<Uint8Array>
+  /** Resolves when it is the next slice's turn. */
+  turn(): Promise<void>
 }
 
 export function createBigLists(): BigLists {
   let sending = 0
   const waiting: (() => void)[] = []
-  async function* inTurn(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-    if (sending >= SENDING_MAX) await new Promise<void>(resolve => waiting.push(resolve))
-    else sending += 1
+  const next = () => {
+    const first = waiting.shift()
+    if (waiting.length > 0) setImmediate(next)
+    first?.()
+  }
+  const turn = () =>
+    new Promise<void>(resolve => {
+      waiting.push(resolve)
+      if (waiting.length === 1) setImmediate(next)
+    })
+  async function* counted(pieces: Iterable<Buffer>): AsyncGenerator<Uint8Array> {
+    sending += 1
     try {
-      yield* body
+      yield* slices(pieces, turn)
     } finally {
-      const next = waiting.shift()
-      if (next === undefined) sending -= 1
-      else next()
+      sending -= 1
     }
   }
   return {
-    take(body) {
-      if (waiting.length >= WAITING_MAX)
-        throw tooManyRequests('Too many large lists, please try again later.')
-      return inTurn(body)
+    take(pieces) {
+      if (sending >= LISTS_MAX) throw tooManyRequests('Too many large lists, please try again later.')
+      return counted(pieces)
     },
+    turn,
   }
 }

@@ -5,7 +5,7 @@ import type { KubeResponse } from '../../../client/transport.ts'
 import { resourceVersionExpired, resourceVersionTooLarge, StatusError } from '../../../kube/status.ts'
 import { type KeyValue, prefixEnd, type RangeResult, type Store } from '../../store/store.ts'
 import { acceptsGzip } from '../negotiation/accept.ts'
-import { gzipped, slices } from '../negotiation/slices.ts'
+import { gzipped } from '../negotiation/slices.ts'
 import { prepareEntries } from '../storage/encoding.ts'
 import type { Matcher } from '../storage/selection.ts'
 import { collectionPrefix, type ServedResource } from '../storage/served-resource.ts'
@@ -146,7 +146,7 @@ export async function list(scope: RequestScope): Promise<KubeResponse> {
   const gzip = bytes >= GZIP_BYTES_MIN && acceptsGzip(scope.headers['accept-encoding'])
   const { encoding } = view
   if (bytes < BIG_LIST_BYTES && !gzip) return bytesResponse(200, Buffer.concat([...pieces]), {}, encoding)
-  const body = scope.context.bigLists.take(slices(pieces))
+  const body = scope.context.bigLists.take(pieces)
   if (!gzip) return bytesResponse(200, body, {}, encoding)
   const headers = { 'content-encoding': 'gzip', vary: 'Accept-Encoding' }
   return bytesResponse(200, gzipped(body), headers, encoding)

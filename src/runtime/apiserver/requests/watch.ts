@@ -31,7 +31,7 @@ const INITIAL_EVENTS_END = 'k8s.io/initial-events-end'
 /** So many events may wait for a webhook to convert them. */
 const CONVERTING_MAX = 10_000
 /** Initial events are encoded in portions of about so many bytes. */
-const PORTION_BYTES = 256 * 1024
+const PORTION_BYTES = 128 * 1024
 
 /** Where a watch begins: with the state (`initial`) or right behind a revision. */
 interface WatchStart {
@@ -246,7 +246,10 @@ class WatchSession {
     const { options } = this.#parts
     try {
       await prepareEntries(this.#parts.scope.resource, entries)
-      yield* this.#initialEvents(entries)
+      for (const portion of this.#initialEvents(entries)) {
+        yield portion
+        await this.#parts.scope.context.bigLists.turn()
+      }
       if (options.sendInitialEvents === true && options.allowBookmarks) {
         yield this.#bookmark(after, { [INITIAL_EVENTS_END]: 'true' })
       }
