@@ -30,7 +30,6 @@ const PRIORITY_MAX = 19
 /** A received snapshot that is damaged so often says that it is not by chance. */
 const SPOILT_MAX = 3
 
-lowerPriority()
 const port = must(parentPort, 'the port to the main thread')
 const post = (message: FromStore, transfer: ArrayBuffer[] = []) => port.postMessage(message, transfer)
 const log = threadLog(line => post(line))
@@ -98,7 +97,7 @@ function handle(message: Exclude<ToStore, { type: 'open' }>, store: Opened): voi
   }
 }
 
-/** Nobody waits for this thread, and many for the others. Only Linux has priorities of threads. */
+/** Once the state is loaded nobody waits for this thread, and many for the others. Only Linux has priorities of threads. */
 function lowerPriority(): void {
   if (process.platform !== 'linux') return
   try {
@@ -128,6 +127,7 @@ function open(opening: Opening): void {
   if (received <= applied) sink.discard()
   post({ type: 'opened', state: database.state, received: received > applied ? received : 0 })
   postRows(database)
+  lowerPriority()
   listen(opening.snapshots, opened)
 }
 

@@ -5,9 +5,10 @@
  */
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import { Mk8sError, messageOf } from '../../../base/errors.ts'
-import type { LoadedState, MemberIdentity, RowColumns, StoreBatch } from '../thread-messages.ts'
+import type { LoadedState, MemberIdentity, StoreBatch } from '../thread-messages.ts'
 import { BULK_ROWS, BulkInsert, insertOf } from './bulk-insert.ts'
 import { ResultTable } from './result-table.ts'
+import { type RowSlab, SlabBuilder } from './row-slab.ts'
 import {
   checkMeta,
   checkRows,
@@ -28,8 +29,6 @@ import { CORRUPT_HINT, createPrivateFile, withSqliteErrors } from './sqlite-file
 export const DATABASE_FORMAT_VERSION = 4
 /** "mk8s" in ASCII: tells `file` and people whose database this is. */
 export const APPLICATION_ID = 0x6d6b3873
-const SLAB_BYTES_MAX = 256 * 1024
-const SLAB_ROWS_MAX = 1000
 const ROW_COLUMNS = 9
 
 const SCHEMA = `
@@ -56,11 +55,6 @@ export interface DatabaseParts {
   readonly identity: MemberIdentity
   /** Results of one proposer that are kept. */
   readonly resultsMax: number
-}
-
-export interface RowSlab {
-  readonly rows: RowColumns
-  readonly values: ArrayBuffer
 }
 
 export class StateDatabase {
@@ -103,10 +97,11 @@ export class StateDatabase {
       const [sequence, revision, previous, key, createRevision, version, lease, value, checksum] = row
       const sealed = [sequence, revision, previous, key, createRevision, version, lease, value] as const
       seal.read(sealed, checksum)
+      if (!slab.hasRoomFor(value)) {
+        yield slab.build()
+        slab = new SlabBuilder()
+      }
       slab.add(sealed)
-      if (!slab.isFull) continue
-      yield slab.build()
-      slab = new SlabBuilder()
     }
     seal.compare(this.#seals.rows)
     yield slab.build()
@@ -240,49 +235,6 @@ export class StateDatabase {
 }
 
 type RowArray = [...SealedRow, number]
-
-class SlabBuilder {
-  readonly #values: Uint8Array[] = []
-  #bytes = 0
-  readonly #rows: RowColumns = {
-    sequences: [],
-    revisions: [],
-    previous: [],
-    keys: [],
-    createRevisions: [],
-    versions: [],
-    leases: [],
-    lengths: [],
-  }
-
-  get isFull(): boolean {
-    return this.#bytes >= SLAB_BYTES_MAX || this.#rows.keys.length >= SLAB_ROWS_MAX
-  }
-
-  add([sequence, revision, previous, key, createRevision, version, lease, value]: SealedRow): void {
-    this.#rows.sequences.push(sequence)
-    this.#rows.revisions.push(revision)
-    this.#rows.previous.push(previous)
-    this.#rows.keys.push(key)
-    this.#rows.createRevisions.push(createRevision)
-    this.#rows.versions.push(version)
-    this.#rows.leases.push(lease)
-    this.#rows.lengths.push(value?.length ?? -1)
-    if (value === null) return
-    this.#values.push(value)
-    this.#bytes += value.length
-  }
-
-  build(): RowSlab {
-    const values = new Uint8Array(this.#bytes)
-    let offset = 0
-    for (const value of this.#values) {
-      values.set(value, offset)
-      offset += value.length
-    }
-    return { rows: this.#rows, values: values.buffer }
-  }
-}
 
 interface Statements {
   readonly meta: StatementSync
