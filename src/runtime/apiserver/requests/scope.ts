@@ -36,10 +36,13 @@ export interface Accepted {
 }
 
 /** What the client wants to see; throws 406 when nothing of it can be served. */
-export function negotiated(scope: RequestScope, isWatch = false): Accepted {
+export function negotiated(
+  scope: RequestScope,
+  { isWatch = false, allowConversion = true }: { isWatch?: boolean; allowConversion?: boolean } = {},
+): Accepted {
   const { custom } = scope.resource
   const found = negotiate(scope.headers['accept'], {
-    allowConversion: true,
+    allowConversion,
     hasProtobuf: custom === undefined || scope.info.subresource === 'scale',
     isWatch,
   })

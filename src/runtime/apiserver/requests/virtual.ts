@@ -53,7 +53,8 @@ function createObjectWriter(context: ApiContext): ObjectWriter {
 
 export async function runVirtual(scope: RequestScope, handler: VirtualHandler): Promise<KubeResponse> {
   const { info, context } = scope
-  const accepted = negotiated(scope)
+  // What is asked and not kept has neither a table nor metadata.
+  const accepted = negotiated(scope, { allowConversion: scope.resource.info.verbs.includes('get') })
   const options = parseWriteOptions(scope.query, 'CreateOptions')
   const body = scope.body === null ? null : decodeBody(scope, { fieldValidation: options.fieldValidation })
   if (body !== null && info.verb === 'create') await admitBody(scope, body, options.dryRun)

@@ -63,7 +63,7 @@ function withName(name: string, options: WatchOptions): WatchOptions {
 }
 
 export async function watch(scope: RequestScope): Promise<KubeResponse> {
-  const view = viewOf(scope, negotiated(scope, true))
+  const view = viewOf(scope, negotiated(scope, { isWatch: true }))
   const options = withName(scope.info.name, parseWatchOptions(scope.query))
   const matcher = scope.context.selection.matcher(scope.resource, options)
   const start = await startOf(scope, options)

@@ -80,12 +80,3 @@ test('senseless patches are refused with 4xx and change nothing', async () => {
   }
   assert.equal(store.revision, before)
 })
-
-test('what the server does not serve yet says so', async () => {
-  const { call } = await prepared()
-  for (const path of ['pods/p/proxy/a/b']) {
-    const { status, body } = await call('GET', `${base}/${path}`)
-    assert.equal(status, 501)
-    assert.match(body.message, /does not serve get of pods/)
-  }
-})
