@@ -21,6 +21,7 @@ import { createAggregation } from './apiserver/aggregation/aggregation.ts'
 import { createApiServiceKeeper } from './apiserver/aggregation/keeper.ts'
 import { type ApiServer, createApiServer } from './apiserver/apiserver.ts'
 import { createAuthenticator } from './apiserver/authn/authn.ts'
+import { createBootstrapTokens } from './apiserver/authn/bootstrap-tokens.ts'
 import { createOidcDocuments } from './apiserver/authn/oidc.ts'
 import { createAuthenticationHandlers } from './apiserver/authn/reviews.ts'
 import { createTokenHandler, createTokenIssuer } from './apiserver/authn/service-account-tokens.ts'
@@ -80,7 +81,12 @@ export function buildApi(shared: Shared, onFatal: (error: Error) => void, metric
   const objects = createObjectReader(store, model)
   const issuer = `https://kubernetes.default.svc.${cluster.clusterDomain}`
   const publicKeys = [pki.serviceAccount.publicKey]
-  const authenticator = createAuthenticator({ serviceAccounts: { issuer, publicKeys }, objects, clock })
+  const authenticator = createAuthenticator({
+    serviceAccounts: { issuer, publicKeys },
+    others: [createBootstrapTokens({ objects, clock, ownAudiences: [issuer] })],
+    objects,
+    clock,
+  })
   const authorizer = createAuthorizer({
     store,
     objects,
@@ -109,7 +115,7 @@ export function buildApi(shared: Shared, onFatal: (error: Error) => void, metric
     }),
     virtualHandlers: [
       createTokenHandler(tokenIssuer, clock),
-      ...createAuthenticationHandlers(authenticator.reviewToken, clock),
+      ...createAuthenticationHandlers(authenticator.reviewAnyToken, clock),
       ...createAuthorizationHandlers(authorizer),
     ],
     settings: {

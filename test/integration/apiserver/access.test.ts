@@ -54,7 +54,7 @@ const api = createApiServer({
   admission: createAdmission({ objects, authorizer, clock, random }),
   virtualHandlers: [
     createTokenHandler(createTokenIssuer({ issuer, privateKey, clock, random }), clock),
-    ...createAuthenticationHandlers(authenticator.reviewToken, clock),
+    ...createAuthenticationHandlers(authenticator.reviewAnyToken, clock),
     ...createAuthorizationHandlers(authorizer),
   ],
   settings: {

@@ -16,6 +16,8 @@ export interface AuthenticatorParts {
     /** Audiences that a token for this API server may name; the issuer when left out. */
     readonly audiences?: readonly string[]
   }
+  /** Asked in turn, after service accounts. */
+  readonly others?: readonly TokenReviewer[]
   readonly objects: ObjectReader
   readonly clock: Pick<Clock, 'now'>
 }
@@ -23,7 +25,18 @@ export interface AuthenticatorParts {
 /** Judges a bearer token; what TokenReview answers. */
 export type ReviewToken = (token: string, audiences?: readonly string[]) => Verdict
 
-export type TokenAuthenticator = Authenticator & { readonly reviewToken: ReviewToken }
+/** Judges one kind of bearer token. */
+export interface TokenReviewer {
+  /** Null: nothing that it knows; invalid with a reason: one of its own that is not good. */
+  review(token: string, audiences: readonly string[]): Promise<Verdict | null>
+}
+
+export type TokenAuthenticator = Authenticator & {
+  /** Of service accounts. */
+  readonly reviewToken: ReviewToken
+  /** Of whatever kind. */
+  readonly reviewAnyToken: (token: string, audiences?: readonly string[]) => Promise<Verdict>
+}
 
 export const ANONYMOUS: UserInfo = { username: 'system:anonymous', groups: ['system:unauthenticated'] }
 
@@ -57,15 +70,28 @@ export function createAuthenticator(parts: AuthenticatorParts): TokenAuthenticat
     return verdict
   }
 
+  const reviewAnyToken = async (token: string, audiences = ownAudiences): Promise<Verdict> => {
+    const verdict = reviewToken(token, audiences)
+    if (verdict.valid || token.length > TOKEN_LENGTH_MAX) return verdict
+    const reasons = [verdict.reason]
+    for (const other of parts.others ?? []) {
+      const found = await other.review(token, audiences)
+      if (found?.valid) return found
+      reasons.push(found?.reason ?? '')
+    }
+    return { valid: false, reason: reasons.filter(reason => reason !== '').join(', ') }
+  }
+
   return {
     reviewToken,
+    reviewAnyToken,
     async authenticate({ certificate, bearerToken }) {
       if (certificate !== undefined && certificate.commonName !== '') {
         const { commonName, organizations } = certificate
         return { username: commonName, groups: withAuthenticated(organizations) }
       }
       if (bearerToken === undefined) return ANONYMOUS
-      const verdict = reviewToken(bearerToken)
+      const verdict = await reviewAnyToken(bearerToken)
       return verdict.valid ? verdict.user : null
     },
   }

@@ -4,20 +4,22 @@ import { required } from '../../../kube/field-error.ts'
 import { invalid } from '../../../kube/status.ts'
 import type { VirtualHandler } from '../ports.ts'
 import type { UserInfo } from '../user.ts'
-import type { ReviewToken } from './authn.ts'
+import type { TokenAuthenticator } from './authn.ts'
 
 const GROUP = 'authentication.k8s.io'
 const API_VERSION = `${GROUP}/v1`
 
 /** The handlers of authentication.k8s.io. */
 export function createAuthenticationHandlers(
-  reviewToken: ReviewToken,
+  reviewToken: ReviewAnyToken,
   clock: Pick<Clock, 'now'>,
 ): readonly VirtualHandler[] {
   return [tokenReviews(reviewToken), selfSubjectReviews(clock)]
 }
 
-function tokenReviews(reviewToken: ReviewToken): VirtualHandler {
+type ReviewAnyToken = TokenAuthenticator['reviewAnyToken']
+
+function tokenReviews(reviewToken: ReviewAnyToken): VirtualHandler {
   return {
     group: GROUP,
     resource: 'tokenreviews',
@@ -28,15 +30,19 @@ function tokenReviews(reviewToken: ReviewToken): VirtualHandler {
         throw invalid({ group: GROUP, kind: 'TokenReview' }, '', [required('spec.token')])
       }
       const audiences = spec.audiences?.length ? spec.audiences : undefined
-      const status = reviewStatus(reviewToken, spec.token, audiences)
+      const status = await reviewStatus(reviewToken, spec.token, audiences)
       const metadata = body?.metadata ?? {}
       return { status: 201, object: { kind: 'TokenReview', apiVersion: API_VERSION, metadata, spec, status } }
     },
   }
 }
 
-function reviewStatus(reviewToken: ReviewToken, token: string, audiences: readonly string[] | undefined) {
-  const verdict = reviewToken(token, audiences)
+async function reviewStatus(
+  reviewToken: ReviewAnyToken,
+  token: string,
+  audiences: readonly string[] | undefined,
+) {
+  const verdict = await reviewToken(token, audiences)
   if (verdict.valid) {
     return { authenticated: true, user: wireUser(verdict.user), audiences: verdict.audiences }
   }
