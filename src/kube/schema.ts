@@ -25,6 +25,10 @@ type Fields = Record<string, unknown>
 
 const DROP = Symbol('drop')
 
+/** The documents do not say that these fields have schemas in them. */
+const SCHEMA = 'io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps'
+const SCHEMA_FIELDS: ReadonlySet<string> = new Set(['items', 'additionalItems', 'additionalProperties'])
+
 /** Decodes a value as the named type of the model. `value` is not changed. */
 export function decodeObject(
   model: Model,
@@ -130,13 +134,27 @@ class Decoder {
       const decoded =
         field === undefined || found === null || found === undefined
           ? DROP
-          : withoutEmpty(info, field, this.decode(field.type, found, inside))
+          : withoutEmpty(info, field, this.#field(info, field, found, inside))
       if (decoded === found) continue
       to ??= { ...from }
       if (decoded === DROP) delete to[key]
       else to[key] = decoded
     }
     return to ?? from
+  }
+
+  #field(info: TypeInfo, { name, type }: FieldInfo, value: unknown, place: Place): unknown {
+    if (type.kind === 'any' && info.name === SCHEMA && SCHEMA_FIELDS.has(name)) {
+      return this.#schemas(value, place)
+    }
+    return this.decode(type, value, place)
+  }
+
+  /** A schema, or something else that the model has no name for: a boolean, a list of schemas. */
+  #schemas(value: unknown, place: Place): unknown {
+    const type: TypeRef = { kind: 'object', name: SCHEMA }
+    if (Array.isArray(value)) return this.#array({ kind: 'array', items: type }, value, place)
+    return typeof value === 'object' ? this.#object(type, value, place) : value
   }
 
   #noteUnknown(key: string, place: Place): void {

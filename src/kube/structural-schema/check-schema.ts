@@ -107,9 +107,6 @@ function checkType(json: SchemaJson, { path, level }: Place, errors: FieldError[
     const detail = 'must be object if x-kubernetes-embedded-resource is true'
     errors.push(type === '' ? required(at, detail) : invalid(at, type, detail))
   } else if (type === '' && !isIntOrString && !isOpen) errors.push(required(at, NOWHERE[level]))
-  if (isIntOrString && type !== '') {
-    errors.push(invalid(at, type, 'must be empty if x-kubernetes-int-or-string is true'))
-  }
   if (level === 'root' && type !== '' && type !== 'object') {
     errors.push(invalid(at, type, 'must be object at the root'))
   }

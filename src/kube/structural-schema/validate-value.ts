@@ -31,16 +31,22 @@ function check(schema: Structural, value: unknown, place: Place, errors: FieldEr
   checkType(schema, value, place.path, errors)
   checkComposites(schema, value, place, errors)
   if (typeof value === 'string') checkText(schema.json, value, place.path, errors)
-  else if (typeof value === 'number') checkNumber(schema.json, value, place.path, errors)
+  else if (typeof value === 'number') checkNumber(schema, value, place.path, errors)
   else if (Array.isArray(value)) checkItems(schema, value, place, errors)
   if (schema.json['enum'] !== undefined) checkEnum(schema.json['enum'], value, place.path, errors)
   if (isMap(value)) checkFields(schema, value, place, errors)
 }
 
+const INT64_LIMIT = 2 ** 63
+
+/** What Go reads as an integer; greater numbers it reads as floating point. */
+const isInt64 = (value: number): boolean =>
+  Number.isInteger(value) && value >= -INT64_LIMIT && value < INT64_LIMIT
+
 function typeOf(value: unknown): string {
   if (value === null || value === undefined) return 'null'
   if (Array.isArray(value)) return 'array'
-  if (typeof value === 'number') return Number.isInteger(value) ? 'integer' : 'number'
+  if (typeof value === 'number') return isInt64(value) ? 'integer' : 'number'
   return typeof value
 }
 
@@ -81,8 +87,18 @@ function checkText(json: SchemaJson, value: string, path: string, errors: FieldE
 }
 
 const TOLERANCE = 1e-9
+const INT32_LIMIT = 2 ** 31
 
-function checkNumber(json: SchemaJson, value: number, path: string, errors: FieldError[]): void {
+/** Numbers that Go's integer of the format does not hold. */
+function checkRange(schema: Structural, value: number, path: string, errors: FieldError[]): void {
+  if (schema.type !== 'integer' || schema.json['format'] !== 'int32') return
+  if (value >= -INT32_LIMIT && value < INT32_LIMIT) return
+  errors.push(ofNoField(`Checked value must be of type integer with format int32 in ${path}`))
+}
+
+function checkNumber(schema: Structural, value: number, path: string, errors: FieldError[]): void {
+  const { json } = schema
+  checkRange(schema, value, path, errors)
   const least = numberOf(json['minimum'])
   const most = numberOf(json['maximum'])
   const step = numberOf(json['multipleOf'])

@@ -48,7 +48,9 @@ async function reconcile(parts: Parts, name: string): Promise<number | undefined
   try {
     if (definition.metadata.deletionTimestamp !== undefined) return await cleanUp(parts, definition)
     const others = parts.definitions.list().filter(one => one.metadata.name !== name)
-    const status = planStatus(definition, others, formatTime(parts.context.clock.now()))
+    const builtIn = parts.context.model.resources
+    const now = formatTime(parts.context.clock.now())
+    const status = planStatus(definition, { others, builtIn }, now)
     if (status !== null) await writeStatus(parts, definition, status)
   } catch (error) {
     // What has changed meanwhile comes back as a change.
@@ -95,6 +97,11 @@ async function cleanUp(parts: Parts, definition: CustomDefinition): Promise<numb
       namespace,
       propagationPolicy: 'Background',
     })
+  }
+  const left = await namespacesWithInstances(parts, resource)
+  if (left.size === 0) {
+    await say(parts, definition, 'False', 'InstanceDeletionCompleted', 'removed all instances')
+    return undefined
   }
   const message = 'CustomResource deletion is in progress'
   await say(parts, definition, 'True', 'InstanceDeletionInProgress', message)

@@ -7,16 +7,21 @@ import {
   isDefinition,
 } from '../../../kube/custom-definition.ts'
 import { equalJson } from '../../../kube/equality.ts'
+import type { ResourceInfo } from '../../../kube/model-types.ts'
 
 type Status = NonNullable<CustomDefinition['status']>
 
-/** The new status, or null when it is right as it is. `others`: all other definitions. */
-export function planStatus(
-  definition: CustomDefinition,
-  others: readonly CustomDefinition[],
-  now: string,
-): Status | null {
-  const { names, condition } = acceptNames(definition, others)
+/** What names are measured by. */
+interface Neighbours {
+  /** All other definitions. */
+  readonly others: readonly CustomDefinition[]
+  /** The kinds that the server has without definitions, of any group. */
+  readonly builtIn: readonly ResourceInfo[]
+}
+
+/** The new status, or null when it is right as it is. */
+export function planStatus(definition: CustomDefinition, neighbours: Neighbours, now: string): Status | null {
+  const { names, condition } = acceptNames(definition, neighbours)
   const conditions = [...(definition.status?.conditions ?? [])]
   setCondition(conditions, condition, now)
   const isEstablished = isDefinition(definition, 'Established')
@@ -78,11 +83,11 @@ function approvalCondition({ metadata, spec }: CustomDefinition): Said | null {
 /** Each name is taken over unless another definition of the group has it; what cannot be stays as it was. */
 function acceptNames(
   definition: CustomDefinition,
-  others: readonly CustomDefinition[],
+  neighbours: Neighbours,
 ): { readonly names: DefinitionNames; readonly condition: Said } {
   const wanted = definition.spec.names
   const names: DefinitionNames = { ...(definition.status?.acceptedNames ?? { plural: '', kind: '' }) }
-  const taken = takenNames(definition.spec.group, others)
+  const taken = takenNames(definition.spec.group, neighbours)
   let conflict: { reason: string; message: string } | null = null
   const check = (
     reason: string,
@@ -130,7 +135,7 @@ function inUse(names: readonly string[]): string {
 
 function takenNames(
   group: string,
-  others: readonly CustomDefinition[],
+  { others, builtIn }: Neighbours,
 ): { readonly resources: ReadonlySet<string>; readonly kinds: ReadonlySet<string> } {
   const resources = new Set<string>()
   const kinds = new Set<string>()
@@ -139,6 +144,14 @@ function takenNames(
     if (spec.group !== group || names === undefined) continue
     for (const name of [names.plural, names.singular ?? '', ...(names.shortNames ?? [])]) resources.add(name)
     for (const kind of [names.kind, names.listKind ?? '']) kinds.add(kind)
+  }
+  // They are stored under the same prefix: what goes with the definition would be theirs.
+  for (const info of builtIn) {
+    if (info.group !== group && info.storage.group !== group) continue
+    for (const name of [info.resource, info.storage.resource, info.singular, ...info.shortNames]) {
+      resources.add(name)
+    }
+    for (const kind of [info.kind, info.listKind]) kinds.add(kind)
   }
   return { resources, kinds }
 }

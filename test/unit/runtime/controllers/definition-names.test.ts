@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { CustomDefinition } from '../../../../src/kube/custom-definition.ts'
+import type { ResourceInfo } from '../../../../src/kube/model-types.ts'
 import { planStatus } from '../../../../src/runtime/controllers/custom-resource-definition/plan.ts'
 
 const NOW = '2026-01-01T00:00:00Z'
@@ -23,24 +24,29 @@ const definition = (
   ...over,
 })
 
+const among = (others: readonly CustomDefinition[], builtIn: readonly ResourceInfo[] = []) => ({
+  others,
+  builtIn,
+})
+
 const conditionsOf = (status: CustomDefinition['status'] | null) =>
   (status?.conditions ?? []).map(one => [one.type, one.status, one.reason])
 
 test('free names are accepted, and a second look changes nothing', () => {
   const one = definition('things', 'Thing')
-  const status = planStatus(one, [], NOW)
+  const status = planStatus(one, among([]), NOW)
   assert.deepEqual(conditionsOf(status), [
     ['NamesAccepted', 'True', 'NoConflicts'],
     ['Established', 'True', 'InitialNamesAccepted'],
   ])
   assert.deepEqual(status?.acceptedNames, one.spec.names)
-  assert.equal(planStatus({ ...one, status: status ?? {} }, [], NOW), null)
+  assert.equal(planStatus({ ...one, status: status ?? {} }, among([]), NOW), null)
 })
 
 test('a kind that another definition has is not accepted; its own names stay', () => {
   const first = definition('firsts', 'Same')
-  const taken = { ...first, status: planStatus(first, [], NOW) ?? {} }
-  const status = planStatus(definition('seconds', 'Same'), [taken], NOW)
+  const taken = { ...first, status: planStatus(first, among([]), NOW) ?? {} }
+  const status = planStatus(definition('seconds', 'Same'), among([taken]), NOW)
   assert.deepEqual(conditionsOf(status), [
     ['NamesAccepted', 'False', 'ListKindConflict'],
     ['Established', 'False', 'NotAccepted'],
@@ -51,13 +57,31 @@ test('a kind that another definition has is not accepted; its own names stay', (
 
 test('what is established stays so when a new name of it is taken', () => {
   const first = definition('firsts', 'First')
-  const taken = { ...first, status: planStatus(first, [], NOW) ?? {} }
+  const taken = { ...first, status: planStatus(first, among([]), NOW) ?? {} }
   const second = definition('seconds', 'Second')
-  const established = planStatus(second, [taken], NOW) ?? {}
+  const established = planStatus(second, among([taken]), NOW) ?? {}
   const names = { ...second.spec.names, shortNames: ['firsts'] }
   const renamed = { ...second, status: established, spec: { ...second.spec, names } }
-  assert.deepEqual(conditionsOf(planStatus(renamed, [taken], NOW)), [
+  assert.deepEqual(conditionsOf(planStatus(renamed, among([taken]), NOW)), [
     ['NamesAccepted', 'False', 'ShortNamesConflict'],
     ['Established', 'True', 'InitialNamesAccepted'],
   ])
+})
+
+test('a name that the server itself has in the group is not accepted', () => {
+  const own = { group: 'example.com', version: 'v1', resource: 'things' }
+  const builtIn: ResourceInfo = {
+    ...{ ...own, kind: 'Thing', singular: 'thing', listKind: 'ThingList', storage: own },
+    ...{ namespaced: true, verbs: [], shortNames: [], categories: [], subresources: [], typeName: 'Thing' },
+  }
+  const status = planStatus(definition('things', 'Other'), among([], [builtIn]), NOW)
+  assert.deepEqual(conditionsOf(status), [
+    ['NamesAccepted', 'False', 'PluralConflict'],
+    ['Established', 'False', 'NotAccepted'],
+  ])
+  const other = { ...builtIn, group: 'other.com', storage: { ...own, group: 'other.com' } }
+  assert.equal(
+    planStatus(definition('things', 'Other'), among([], [other]), NOW)?.conditions?.[0]?.status,
+    'True',
+  )
 })

@@ -92,6 +92,19 @@ const cases: readonly [what: string, definition: object, causes: readonly string
     ['spec.conversion.webhookClientConfig: Required value: required when strategy is set to Webhook'],
   ],
   [
+    'a conversion whose authority is no certificate',
+    cronDefinition({
+      conversion: {
+        strategy: 'Webhook',
+        webhook: {
+          conversionReviewVersions: ['v1'],
+          clientConfig: { url: 'https://127.0.0.1:1/', caBundle: Buffer.from('nothing').toString('base64') },
+        },
+      },
+    }),
+    ['spec.conversion.webhookClientConfig.caBundle: Invalid value: "bm90aGluZw==": unable to load root'],
+  ],
+  [
     'a scale that points elsewhere',
     cronDefinition({
       versions: [
@@ -114,6 +127,46 @@ for (const [what, definition, causes] of cases) {
     }
   })
 }
+
+test('a number or a text may say its type, too', async () => {
+  const amount = { type: 'string', pattern: '^[0-9]+$', 'x-kubernetes-int-or-string': true }
+  const server = makeServer()
+  await define(server, withSchema({ amount }))
+  const made = await server.call('POST', CRONTABS, { ...cronTab('one'), amount: 5 })
+  assert.equal(made.status, 201, JSON.stringify(made.body))
+})
+
+test('fields that no schema has are told, and dropped, below lists and maps, too', async () => {
+  const items = { type: 'object', wrong: 1, properties: { a: { type: 'string', wrong: 2 } } }
+  const definition = withSchema({
+    list: { type: 'array', items },
+    map: { type: 'object', additionalProperties: { type: 'string', wrong: 3 } },
+  })
+  const server = makeServer()
+  const refused = await server.call('POST', `${DEFINITIONS}?fieldValidation=Strict`, definition)
+  const at = 'spec.versions[0].schema.openAPIV3Schema.properties'
+  for (const path of [
+    'list.items.wrong',
+    'list.items.properties.a.wrong',
+    'map.additionalProperties.wrong',
+  ]) {
+    assert.ok(refused.body.message.includes(`unknown field "${at}.${path}"`), refused.body.message)
+  }
+  const made = await server.call('POST', DEFINITIONS, definition)
+  assert.equal(made.status, 201)
+  assert.doesNotMatch(JSON.stringify(made.body.spec), /wrong/)
+})
+
+test('integers are as wide as their format', async () => {
+  const server = makeServer()
+  await define(server, withSchema({ n: { type: 'integer', format: 'int32' } }))
+  const of = async (n: number) =>
+    (await server.call('POST', CRONTABS, { ...cronTab('one'), n })).body.message ?? 'created'
+  const range = 'Checked value must be of type integer with format int32 in n'
+  assert.match(await of(2 ** 31), new RegExp(`<nil>: Invalid value: "": ${range}`))
+  assert.match(await of(2 ** 64), /n in body must be of type integer: "number"/)
+  assert.equal(await of(-(2 ** 31)), 'created')
+})
 
 test('group, plural and, once established, scope and kind stay', async () => {
   const server = makeServer()
