@@ -40,6 +40,19 @@ export function renderRestorePlan(facts: RestorePlanFacts): string {
   ].join('\n')
 }
 
+/** Two clusters of one origin may write to one target from now on, and none must take away what is the other's. */
+export function schedulesRemarks(names: readonly string[], hasCredentials: boolean): readonly string[] {
+  if (names.length === 0) return []
+  const [noun, verb] = names.length === 1 ? ['schedule', 'goes'] : ['schedules', 'go']
+  return [
+    `${names.length} ${noun} of backups, ${names.join(', ')}, ${verb} on in the restored cluster. The names of its ` +
+      'files have its new id: those of before are neither replaced nor ever taken away, see to them yourself.',
+    ...(hasCredentials
+      ? []
+      : ['Credentials of remote targets are not in this backup: make those Secrets in kube-system anew.']),
+  ]
+}
+
 export interface RestoredFacts {
   readonly nodeName: string
   readonly others: readonly string[]

@@ -1,5 +1,5 @@
 /** `mk8s backup-datastore`: one file with everything that the cluster is. */
-import { constants as access, accessSync, existsSync, fstatSync, rmSync, statSync } from 'node:fs'
+import { constants as access, accessSync, existsSync, fstatSync, statSync } from 'node:fs'
 import { Socket } from 'node:net'
 import { constants, setPriority } from 'node:os'
 import { join, resolve } from 'node:path'
@@ -17,6 +17,7 @@ import { dataOf, defaultName, describeBackup } from '../runtime/backup/describe-
 import { readSealingKey, type SealingKey } from '../runtime/backup/keys.ts'
 import { refuseExisting, writeFileWhole, writeToStream } from '../runtime/backup/output.ts'
 import { formatFlag } from './backup/opening-flags.ts'
+import { removedAtExit } from './backup/remote-backup.ts'
 import { mustBeRoot, NodeCommand } from './base-command.ts'
 
 const STANDARD_OUTPUT = '-'
@@ -163,14 +164,4 @@ function tell({ content, file, bytes }: Written, sealing: SealingKey | null, jso
   else if (json) printJson(dataOf(described))
   else print(describeBackup(described))
   if (sealing === null) remark(READABLE)
-}
-
-/** What is in the set goes when the process is interrupted; a set, because it changes. */
-function removedAtExit(): Set<string> {
-  const leftovers = new Set<string>()
-  process.on('exit', () => {
-    for (const path of leftovers) rmSync(path, { force: true })
-  })
-  for (const signal of ['SIGTERM', 'SIGHUP'] as const) process.once(signal, () => process.exit(130))
-  return leftovers
 }

@@ -9,6 +9,7 @@ import { nodeConfigPath, readNodeConfig } from '../config/config-files.ts'
 import { acquireInstallLock } from '../host/lock.ts'
 import type { Backup } from '../runtime/backup/backup-reader.ts'
 import { type OpeningFlags, openingFlags, withBackup } from './backup/opening-flags.ts'
+import { FILE_OR_URL } from './backup/remote-backup.ts'
 import {
   lifecycleOf,
   mustBeRoot,
@@ -31,9 +32,11 @@ export class RestoreDatastore extends NodeCommand {
   static override examples = [
     'sudo <%= config.bin %> restore-datastore mk8s.mk8sbackup --dry-run',
     'sudo <%= config.bin %> restore-datastore mk8s.mk8sbackup --passphrase-file /root/backup-passphrase',
+    'sudo <%= config.bin %> restore-datastore --schedule nightly',
+    'sudo <%= config.bin %> restore-datastore "s3://bucket/mk8s/FILE.mk8sbackup?region=eu-west-1" --credentials s3.yaml',
     'sudo <%= config.bin %> restore-datastore mk8s.mk8sbackup --only namespace/shop --only clusterrole/auditor',
   ]
-  static override args = { file: Args.string({ description: 'The backup.', required: true }) }
+  static override args = { file: Args.string({ description: FILE_OR_URL }) }
   static override flags = {
     ...openingFlags,
     yes: yesFlag,
@@ -75,7 +78,7 @@ export class RestoreDatastore extends NodeCommand {
   }
 
   async #restorePart(
-    file: string,
+    file: string | undefined,
     flags: RestoreFlags & OpeningFlags & { readonly only: readonly string[] },
   ): Promise<number> {
     const { restorePart } = await import('./restoring-part.ts')

@@ -6,6 +6,7 @@ import { Mk8sError, messageOf } from '../base/errors.ts'
 import { systemRandom } from '../base/random.ts'
 import { type Installation, type InstallationParts, prepareInstallation } from '../cli/installation.ts'
 import { runSteps } from '../cli/progress.ts'
+import { schedulesRemarks } from '../cli/restore-view.ts'
 import { remark } from '../cli/terminal.ts'
 import { startNode, waitForStart } from '../client/lifecycle.ts'
 import type { NodeConfig } from '../config/node-config.ts'
@@ -28,6 +29,7 @@ import {
   prepareDatastore,
   prepareFresh,
 } from '../runtime/restore/prepare-restore.ts'
+import { schedulesIn } from '../runtime/restore/restored-state.ts'
 import type { NodeLifecycle } from './base-command.ts'
 import { commandLog, type Restored, type RestoreFlags, refusedByDisk, show } from './restoring.ts'
 
@@ -88,13 +90,16 @@ async function decide(
         hint: 'it was made before the cluster had begun; use another backup',
       })
     const cluster = clusterConfigIn(saved.value)
-    const { clusterId, createdAt, revision, hasKeys } = backup.manifest
+    const { clusterId, createdAt, revision, hasKeys, leftOut } = backup.manifest
     const { nodeName } = config
     await show(
       {
         ...{ file: backup.path, clusterId, createdAt, revision, nodeName, others: [], dropped: [] },
         differences: differencesOf(state, null),
-        remarks: [hasKeys ? WITH_KEYS : NO_KEYS],
+        remarks: [
+          hasKeys ? WITH_KEYS : NO_KEYS,
+          ...schedulesRemarks(schedulesIn(state), leftOut.length === 0),
+        ],
       },
       flags,
     )

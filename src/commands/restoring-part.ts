@@ -1,21 +1,18 @@
 /** `mk8s restore-datastore --only`: parts of a backup, as ordinary writes into the running cluster. */
-import { bracketed } from '../base/bracketed.ts'
 import { systemClock } from '../base/clock.ts'
 import { Mk8sError } from '../base/errors.ts'
 import { renderPartOutcomes } from '../cli/restore-view.ts'
 import { confirm, print, printJson } from '../cli/terminal.ts'
-import { HttpsTransport } from '../client/https-transport.ts'
 import { KubeClient } from '../client/kube-client.ts'
 import type { NodeConfig } from '../config/node-config.ts'
 import { readAsset } from '../host/assets.ts'
-import { nodePaths } from '../host/node-files.ts'
 import { parseModel } from '../kube/model.ts'
 import type { Backup } from '../runtime/backup/backup-reader.ts'
 import { damaged } from '../runtime/backup/refusals.ts'
 import { stateFindings, withBackupState } from '../runtime/backup/verify-backup.ts'
-import { loadPki } from '../runtime/pki/pki.ts'
 import { namespaceIn, selectPart } from '../runtime/restore/part-plan.ts'
 import { type PartOutcome, restoreItems } from '../runtime/restore/restore-part.ts'
+import { administratorOf } from './administrator.ts'
 import { type RestoreFlags, workerError } from './restoring.ts'
 
 export async function restorePart(
@@ -43,16 +40,6 @@ export async function restorePart(
   } finally {
     transport.close()
   }
-}
-
-async function administratorOf({ dataDir, bindAddress, ports }: NodeConfig): Promise<HttpsTransport> {
-  const { authorities, leaves } = await loadPki(nodePaths(dataDir).pki)
-  return new HttpsTransport({
-    server: `https://${bracketed(bindAddress)}:${ports.api}`,
-    caPem: authorities['cluster-ca'].certificate,
-    certificatePem: leaves.admin.certificate,
-    keyPem: leaves.admin.key,
-  })
 }
 
 const nothingThere = ({ path }: Backup, only: readonly string[]): Mk8sError =>

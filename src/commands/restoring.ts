@@ -4,7 +4,7 @@ import { sleepAlive, systemClock } from '../base/clock.ts'
 import { Mk8sError, messageOf, systemCodeOf } from '../base/errors.ts'
 import { createLog } from '../base/log.ts'
 import { systemRandom } from '../base/random.ts'
-import { type RestorePlanFacts, renderRestorePlan } from '../cli/restore-view.ts'
+import { type RestorePlanFacts, renderRestorePlan, schedulesRemarks } from '../cli/restore-view.ts'
 import { confirm, print, printJson, remark } from '../cli/terminal.ts'
 import { createAdminClient } from '../client/admin-client.ts'
 import { startNode, stopNode, waitForStart } from '../client/lifecycle.ts'
@@ -33,6 +33,7 @@ import {
 import { announceCommand, refuseWhileUndecided } from '../runtime/restore/prepared.ts'
 import { type PresentOutcome, withPresentState } from '../runtime/restore/present-state.ts'
 import { ABORT_PATH, COMMIT_PATH, PREPARE_PATH, type PrepareRequest } from '../runtime/restore/protocol.ts'
+import { schedulesIn } from '../runtime/restore/restored-state.ts'
 import { createServerCalls, type ServerCalls } from '../runtime/restore/server-calls.ts'
 import type { BackupState } from '../runtime/store/sqlite/backup-state.ts'
 import type { NodeLifecycle } from './base-command.ts'
@@ -269,7 +270,7 @@ function planFacts(
   { present, problem }: PresentOutcome,
   { others, silent }: ClusterFacts,
 ): RestorePlanFacts {
-  const { clusterId, createdAt, revision, hasKeys } = backup.manifest
+  const { clusterId, createdAt, revision, hasKeys, leftOut } = backup.manifest
   const names = (records: readonly MemberRecord[]) => records.map(({ nodeName }) => nodeName)
   return {
     file: backup.path,
@@ -282,6 +283,7 @@ function planFacts(
     differences: differencesOf(state, present?.state ?? null),
     remarks: [
       ...(hasKeys ? ['The cluster keeps its keys; those in the backup are not used.'] : []),
+      ...schedulesRemarks(schedulesIn(state), leftOut.length === 0),
       ...(problem === ''
         ? []
         : [`The present state cannot be read, so all that the backup has counts as added: ${problem}.`]),

@@ -12,7 +12,7 @@ import { fileNameOf } from './backup/schedule/retention.ts'
 import { createScheduleHandlers } from './backup/schedule/schedule-handlers.ts'
 import { createScheduleKeeper } from './backup/schedule/schedule-keeper.ts'
 import { type RunningRecord, readSchedules, type ScheduleEntry } from './backup/schedule/schedule-record.ts'
-import { readCredentials } from './backup/targets/credentials.ts'
+import { passphraseIn, readCredentials } from './backup/targets/credentials.ts'
 import type { TargetCredentials } from './backup/targets/target.ts'
 import type { Metric } from './metrics/metrics.ts'
 import type { Shared } from './server-api.ts'
@@ -103,10 +103,8 @@ function jobOf(
 }
 
 function passphraseOf(secret: string | null, credentials: TargetCredentials): BackupJob['sealing'] {
-  const passphrase = credentials.get('passphrase') ?? Buffer.alloc(0)
-  // A file that holds it may end with a line end, which is no part of it there either.
-  const text = passphrase.toString('latin1').replace(/\r?\n$/, '')
-  if (text !== '') return { type: 'passphrase', passphrase: Buffer.from(text, 'latin1').toString('base64') }
+  const passphrase = passphraseIn(credentials)
+  if (passphrase !== null) return { type: 'passphrase', passphrase: passphrase.toString('base64') }
   throw new Mk8sError('config/invalid', `the Secret ${secret} has no passphrase to encrypt with`, {
     hint: `put it there: mk8s kubectl -n ${SECRETS_NAMESPACE} edit secret ${secret}`,
   })

@@ -7,6 +7,7 @@ import { STATE_NAME } from '../../runtime/backup/manifest.ts'
 import { addObjectsView } from '../../runtime/store/sqlite/backup-state.ts'
 import { NodeCommand } from '../base-command.ts'
 import { formatFlag, openingFlags, withBackup } from './opening-flags.ts'
+import { FILE_OR_URL } from './remote-backup.ts'
 
 export class BackupDecrypt extends NodeCommand {
   static override summary = 'Take the database out of a backup, for sqlite3.'
@@ -17,7 +18,7 @@ export class BackupDecrypt extends NodeCommand {
     '<%= config.bin %> backup decrypt mk8s.mk8sbackup --passphrase-file passphrase -o state.sqlite',
     `sqlite3 state.sqlite "SELECT namespace, name FROM objects WHERE kind = 'Pod'"`,
   ]
-  static override args = { file: Args.string({ description: 'The backup.', required: true }) }
+  static override args = { file: Args.string({ description: FILE_OR_URL }) }
   static override flags = {
     ...openingFlags,
     output: Flags.string({

@@ -8,7 +8,7 @@ import { readAsset } from '../../host/assets.ts'
 import { parseModel } from '../../kube/model.ts'
 import { renderYaml } from '../../kube/yaml.ts'
 import type { Backup } from '../../runtime/backup/backup-reader.ts'
-import { dataOf, describeBackup } from '../../runtime/backup/describe-backup.ts'
+import { BACKUP_EXTENSION, dataOf, describeBackup } from '../../runtime/backup/describe-backup.ts'
 import {
   kindsIn,
   type ObjectSelector,
@@ -20,6 +20,7 @@ import { withBackupState } from '../../runtime/backup/verify-backup.ts'
 import type { KeyValue } from '../../runtime/store/store.ts'
 import { NodeCommand } from '../base-command.ts'
 import { openingFlags, withBackup } from './opening-flags.ts'
+import { FILE_OR_URL } from './remote-backup.ts'
 
 type Output = 'name' | 'yaml' | 'json'
 
@@ -33,9 +34,10 @@ export class BackupInspect extends NodeCommand {
     '<%= config.bin %> backup inspect mk8s.mk8sbackup',
     '<%= config.bin %> backup inspect mk8s.mk8sbackup deployments/default',
     '<%= config.bin %> backup inspect mk8s.mk8sbackup configmap/default/settings -o json',
+    '<%= config.bin %> backup inspect --schedule nightly pods',
   ]
   static override args = {
-    file: Args.string({ description: 'The backup.', required: true }),
+    file: Args.string({ description: `${FILE_OR_URL} Not needed with --schedule.` }),
     objects: Args.string({ description: 'KIND[/NAMESPACE[/NAME]], or KIND/NAME for what has no namespace.' }),
   }
   static override flags = {
@@ -50,12 +52,22 @@ export class BackupInspect extends NodeCommand {
   async run(): Promise<number> {
     const { args, flags } = await this.parse(BackupInspect)
     const output = (flags.json ? 'json' : flags.output) as Output | undefined
-    return await withBackup(args.file, flags, async backup => {
-      if (args.objects === undefined) showManifest(backup, output)
-      else await showObjects(backup, args.objects, output)
+    const { file, objects } = placed(args, flags.schedule !== undefined)
+    return await withBackup(file, flags, async backup => {
+      if (objects === undefined) showManifest(backup, output)
+      else await showObjects(backup, objects, output)
       return 0
     })
   }
+}
+
+/** Of a schedule, the file may be left out: one argument that names none are the objects then. */
+function placed(
+  { file, objects }: { readonly file: string | undefined; readonly objects: string | undefined },
+  ofSchedule: boolean,
+): { readonly file: string | undefined; readonly objects: string | undefined } {
+  const isObjects = ofSchedule && objects === undefined && !file?.endsWith(BACKUP_EXTENSION)
+  return isObjects ? { file: undefined, objects: file } : { file, objects }
 }
 
 function showManifest(backup: Backup, output: Output | undefined): void {

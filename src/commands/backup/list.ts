@@ -4,12 +4,14 @@ import { renderListing } from '../../cli/backup-schedules-view.ts'
 import { renderColumns } from '../../cli/columns.ts'
 import { Flags } from '../../cli/flags.ts'
 import { print, printJson } from '../../cli/terminal.ts'
-import { createBackupSchedulesClient } from '../../client/backup-schedules.ts'
+import { createBackupSchedulesClient, type TargetListing } from '../../client/backup-schedules.ts'
 import { nodePaths } from '../../host/node-files.ts'
 import { sizeInWords, wordsOf } from '../../runtime/backup/describe-backup.ts'
 import { type ListedBackup, listBackups } from '../../runtime/backup/list-backups.ts'
+import { listingOfTarget } from '../../runtime/backup/targets/target.ts'
 import { NodeCommand } from '../base-command.ts'
 import { formatFlag } from './opening-flags.ts'
+import { credentialsFlag, isTargetUrl, openTargetOf, type RemoteFlags, secretFlag } from './remote-backup.ts'
 
 export class BackupList extends NodeCommand {
   static override summary = 'List the backups in a directory or at a target.'
@@ -21,6 +23,7 @@ export class BackupList extends NodeCommand {
     '<%= config.bin %> backup list /mnt/backups',
     '<%= config.bin %> backup list --schedule nightly',
     '<%= config.bin %> backup list s3://bucket/mk8s --secret s3',
+    '<%= config.bin %> backup list ssh://backup@nas/srv/mk8s --credentials nas.yaml',
   ]
   static override args = {
     directory: Args.string({
@@ -29,12 +32,13 @@ export class BackupList extends NodeCommand {
     }),
   }
   static override flags = {
-    schedule: Flags.string({ description: 'Look at the target of this schedule.', helpValue: 'NAME' }),
-    secret: Flags.string({
-      description: 'The Secret in kube-system with the credentials of the target.',
+    schedule: Flags.string({
+      description: 'Look at the target of this schedule.',
       helpValue: 'NAME',
-      exclusive: ['schedule'],
+      exclusive: ['secret', 'credentials'],
     }),
+    secret: secretFlag,
+    credentials: credentialsFlag,
     format: formatFlag,
   }
 
@@ -42,10 +46,8 @@ export class BackupList extends NodeCommand {
     const { args, flags } = await this.parse(BackupList)
     const json = flags.json || flags.format === 'json'
     const { schedule, secret = null } = flags
-    if (schedule !== undefined || secret !== null || isTarget(args.directory)) {
-      const client = createBackupSchedulesClient(nodePaths(flags['data-dir']).adminSocket)
-      const where = schedule === undefined ? { to: args.directory, secret } : { schedule }
-      const listing = await client.files(where)
+    if (schedule !== undefined || secret !== null || isTargetUrl(args.directory)) {
+      const listing = await listingOf(args.directory, flags)
       if (json) printJson(listing)
       else print(renderListing(listing))
       return 0
@@ -59,7 +61,16 @@ export class BackupList extends NodeCommand {
   }
 }
 
-const isTarget = (text: string): boolean => /^[a-z][a-z0-9+.-]*:\/\//.test(text)
+/** With credentials of its own, this command looks by itself; otherwise the server does. */
+async function listingOf(to: string, flags: RemoteFlags): Promise<TargetListing> {
+  const { schedule, secret = null } = flags
+  if (flags.credentials !== undefined) {
+    const { target } = await openTargetOf(to, flags)
+    return listingOfTarget(target, await target.list(new AbortController().signal))
+  }
+  const client = createBackupSchedulesClient(nodePaths(flags['data-dir']).adminSocket)
+  return await client.files(schedule === undefined ? { to, secret } : { schedule })
+}
 
 function rowOf(backup: ListedBackup): readonly string[] {
   if (backup.problem !== null) return [backup.name, '-', '-', '-', '-', backup.problem]

@@ -1,7 +1,8 @@
 /** What the commands that look into a backup share: how it is opened, and how they answer. */
 import { Flags } from '../../cli/flags.ts'
 import { type Backup, openBackup } from '../../runtime/backup/backup-reader.ts'
-import { readOpeningKey } from '../../runtime/backup/keys.ts'
+import { type OpeningKey, readOpeningKey } from '../../runtime/backup/keys.ts'
+import { type FoundBackup, findBackup, type RemoteFlags, remoteFlags } from './remote-backup.ts'
 
 export const formatFlag = Flags.string({
   description: 'How to answer.',
@@ -10,6 +11,7 @@ export const formatFlag = Flags.string({
 })
 
 export const openingFlags = {
+  ...remoteFlags,
   'passphrase-file': Flags.string({
     description: 'The passphrase of an encrypted backup is in this file.',
     helpValue: 'FILE',
@@ -21,13 +23,13 @@ export const openingFlags = {
   }),
 }
 
-export interface OpeningFlags {
+export interface OpeningFlags extends RemoteFlags {
   readonly 'passphrase-file'?: string | undefined
   readonly 'private-key'?: string | undefined
 }
 
 export async function withBackup<T>(
-  path: string,
+  file: string | undefined,
   flags: OpeningFlags,
   use: (backup: Backup) => Promise<T>,
 ): Promise<T> {
@@ -35,10 +37,23 @@ export async function withBackup<T>(
     passphraseFile: flags['passphrase-file'],
     privateKeyFile: flags['private-key'],
   })
-  const backup = await openBackup(path, key)
+  const backup = await openFound(await findBackup(file, flags), key)
   try {
     return await use(backup)
   } finally {
     backup.close()
+  }
+}
+
+/** With the passphrase that comes with the credentials, unless another key is given. */
+async function openFound(
+  { path, shown, passphrase, release }: FoundBackup,
+  key: OpeningKey | null,
+): Promise<Backup> {
+  const own = passphrase === null ? null : ({ kind: 'passphrase', passphrase } as const)
+  try {
+    return await openBackup(path, key ?? own, shown)
+  } finally {
+    release()
   }
 }

@@ -5,6 +5,7 @@ import { dataOf, describeBackup } from '../../runtime/backup/describe-backup.ts'
 import { verifyBackup } from '../../runtime/backup/verify-backup.ts'
 import { NodeCommand } from '../base-command.ts'
 import { formatFlag, openingFlags, withBackup } from './opening-flags.ts'
+import { FILE_OR_URL } from './remote-backup.ts'
 
 export class BackupVerify extends NodeCommand {
   static override summary = 'Check a backup, all of it.'
@@ -15,8 +16,9 @@ export class BackupVerify extends NodeCommand {
   static override examples = [
     '<%= config.bin %> backup verify mk8s.mk8sbackup',
     '<%= config.bin %> backup verify mk8s.mk8sbackup --private-key backup.key',
+    '<%= config.bin %> backup verify --schedule nightly',
   ]
-  static override args = { file: Args.string({ description: 'The backup.', required: true }) }
+  static override args = { file: Args.string({ description: FILE_OR_URL }) }
   static override flags = { ...openingFlags, format: formatFlag }
 
   async run(): Promise<number> {

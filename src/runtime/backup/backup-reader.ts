@@ -42,10 +42,13 @@ export interface Backup {
 }
 
 /** Throws `backup/…` for whatever is not a whole backup that this key opens, `config/unreadable` without a file. */
-export async function openBackup(path: string, key: OpeningKey | null): Promise<Backup> {
-  const file = new FileSource(path)
+export async function openBackup(file: string, key: OpeningKey | null, shown = file): Promise<Backup> {
+  return openSource(new FileSource(file, shown), key)
+}
+
+async function openSource(file: FileSource, key: OpeningKey | null): Promise<Backup> {
   try {
-    if (file.size === 0) throw emptyFile(path)
+    if (file.size === 0) throw emptyFile(file.path)
     const sealed = readSealed(file)
     const source = sealed === null ? file : await openSealed(sealed, key)
     return new OpenedBackup(file, source, encryptionOf(sealed?.header ?? null))

@@ -13,8 +13,9 @@ export class FileSource implements ByteSource {
   readonly size: number
   readonly #file: number
 
-  constructor(path: string) {
-    this.path = path
+  /** `shown` is what people are told, for a file that is a copy of another. */
+  constructor(path: string, shown = path) {
+    this.path = shown
     try {
       this.#file = openSync(path, 'r')
     } catch (error) {

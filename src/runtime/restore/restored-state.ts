@@ -2,6 +2,12 @@
 import type { NodeConfig } from '../../config/node-config.ts'
 import { isMap, type JsonMap } from '../../kube/json-map.ts'
 import { PRESENCE_PREFIX } from '../apiserver/bootstrap/server-presence.ts'
+import {
+  REQUESTS_PREFIX,
+  restoredState,
+  SCHEDULES_PREFIX,
+  STATES_PREFIX,
+} from '../backup/schedule/schedule-record.ts'
 import { decode, prefixOf } from '../backup/state-contents.ts'
 import { TOKENS_PREFIX } from '../join/tokens.ts'
 import { encodeMember, MEMBERS_PREFIX, type MemberRecord, memberKey } from '../members/member-record.ts'
@@ -34,20 +40,25 @@ const NODES_PREFIX = prefixOf({ group: '', resource: 'nodes' })
 const FORMAT_PLAIN = 1
 
 export function operationsOnBackup(parts: RestoredStateParts): readonly Operation[] {
-  const { backup, present, keysFromBackup } = parts
+  const { backup, present, keysFromBackup, now } = parts
   const changes = new Map<string, Operation>()
   const put = (key: string, value: Buffer) => changes.set(key, { type: 'put', key, value })
   const ofPresent = [...OF_THE_PRESENT, ...(keysFromBackup ? [] : [ROTATION_KEY])]
-  for (const prefix of [...ofPresent, MEMBERS_PREFIX, PRESENCE_PREFIX]) {
+  for (const prefix of [...ofPresent, MEMBERS_PREFIX, PRESENCE_PREFIX, REQUESTS_PREFIX]) {
     for (const { key } of under(backup, prefix)) changes.set(key, { type: 'delete', key })
   }
   for (const prefix of present === null ? [] : ofPresent) {
     for (const { key, value } of under(present, prefix)) put(key, value)
   }
+  for (const kv of under(backup, STATES_PREFIX)) put(kv.key, restoredState(kv, now.getTime()))
   for (const record of membersOf(parts)) put(memberKey(record.id), encodeMember(record))
   for (const { key, value } of nodesOf(parts)) put(key, value)
   return [...changes.values()]
 }
+
+/** Names of the schedules of backups that go on in the restored cluster. */
+export const schedulesIn = (backup: StateReader): readonly string[] =>
+  [...under(backup, SCHEDULES_PREFIX)].map(({ key }) => key.slice(SCHEDULES_PREFIX.length))
 
 const under = (state: StateReader | null, prefix: string): Iterable<KeyValue> =>
   state?.range(prefix, prefixEnd(prefix)) ?? []

@@ -12,7 +12,7 @@ import type {
 import { isMap } from '../../../kube/json-map.ts'
 import type { Operation, Store } from '../../store/store.ts'
 import { openTarget } from '../targets/open-target.ts'
-import type { BackupTarget, TargetCredentials } from '../targets/target.ts'
+import { type BackupTarget, listingOfTarget, type TargetCredentials } from '../targets/target.ts'
 import { scheduleStatus } from './describe-schedules.ts'
 import { mustBeScheduleName, parseSchedule } from './parse-schedule.ts'
 import {
@@ -173,16 +173,7 @@ const open = (parts: ScheduleHandlerParts, { to, secret }: Where): BackupTarget 
 async function listTarget(parts: ScheduleHandlerParts, where: Where): Promise<TargetListing> {
   const target = open(parts, where)
   const files = await within(parts, target, signal => target.list(signal))
-  return {
-    target: target.url,
-    files: files
-      .toSorted((a, b) => b.modifiedMs - a.modifiedMs || (a.name < b.name ? 1 : -1))
-      .map(({ name, bytes, modifiedMs }) => ({
-        name,
-        bytes,
-        modifiedAt: new Date(modifiedMs).toISOString(),
-      })),
-  }
+  return listingOfTarget(target, files)
 }
 
 async function within<T>(

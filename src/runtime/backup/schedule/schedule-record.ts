@@ -6,15 +6,18 @@ import { Mk8sError } from '../../../base/errors.ts'
 import type { BackupRun, BackupScheduleSpec } from '../../../client/backup-schedules.ts'
 import { type KeyValue, prefixEnd, type Store } from '../../store/store.ts'
 
-const PREFIX = '/mk8s/backup-schedules/'
-const REQUESTS = '/mk8s/backup-requests/'
-const STATES = '/mk8s/backup-states/'
+export const SCHEDULES_PREFIX = '/mk8s/backup-schedules/'
+export const REQUESTS_PREFIX = '/mk8s/backup-requests/'
+export const STATES_PREFIX = '/mk8s/backup-states/'
 
-export const scheduleKey = (name: string): string => `${PREFIX}${name}`
-export const requestKey = (name: string): string => `${REQUESTS}${name}`
-export const stateKey = (name: string): string => `${STATES}${name}`
+export const scheduleKey = (name: string): string => `${SCHEDULES_PREFIX}${name}`
+export const requestKey = (name: string): string => `${REQUESTS_PREFIX}${name}`
+export const stateKey = (name: string): string => `${STATES_PREFIX}${name}`
 /** What a leader has to look at again when it changes. */
-export const WATCHED_RANGES = [PREFIX, REQUESTS].map(start => ({ start, end: prefixEnd(start) }))
+export const WATCHED_RANGES = [SCHEDULES_PREFIX, REQUESTS_PREFIX].map(start => ({
+  start,
+  end: prefixEnd(start),
+}))
 
 /** How many results are remembered, of each schedule. */
 export const RUNS_KEPT = 10
@@ -88,11 +91,20 @@ function decode({ key, value }: KeyValue): unknown {
   return JSON.parse(value.toString('utf8', 1))
 }
 
+/**
+ * What a schedule remembers in a restored cluster: what was under way when the backup was made (the backup itself,
+ * perhaps) is none of its business, and what would have been due since then is not made up for.
+ */
+export function restoredState(kv: KeyValue, nowMs: number): Buffer {
+  const state = decode(kv) as StateRecord
+  return encodeRecord({ ...state, handledMs: Math.max(state.handledMs, nowMs), running: null, retry: null })
+}
+
 type Reader = Pick<Store, 'get' | 'range'>
 
 /** In order of their names. */
 export function readSchedules(store: Reader): readonly ScheduleEntry[] {
-  const { entries } = store.range({ start: PREFIX, end: prefixEnd(PREFIX) })
+  const { entries } = store.range({ start: SCHEDULES_PREFIX, end: prefixEnd(SCHEDULES_PREFIX) })
   return entries.map(kv => entryOf(store, kv))
 }
 
@@ -102,7 +114,7 @@ export function readSchedule(store: Reader, name: string): ScheduleEntry | null 
 }
 
 function entryOf(store: Reader, kv: KeyValue): ScheduleEntry {
-  const name = kv.key.slice(PREFIX.length)
+  const name = kv.key.slice(SCHEDULES_PREFIX.length)
   const [request, state] = [store.get(requestKey(name)), store.get(stateKey(name))]
   return {
     name,

@@ -33,16 +33,48 @@ export function readCredentials(name: string, secret: JsonMap | null): TargetCre
       `${create(name)} (a type cannot be changed: delete the Secret first)`,
     )
   }
-  const data = isMap(secret['data']) ? secret['data'] : {}
-  const credentials = new Map<string, Buffer>()
-  for (const [key, value] of Object.entries(data)) {
+  return checked(shown, valuesIn(secret, 'data', 'base64'), create(name))
+}
+
+/**
+ * Out of a file of YAML or JSON: the same keys with their values as text, or such a Secret as kubectl shows it.
+ * `path` is that of the file. Throws `config/invalid`.
+ */
+export function parseCredentials(path: string, content: unknown): TargetCredentials {
+  const hint =
+    'write lines such as access-key-id: VALUE, or the Secret itself as kubectl get -o yaml shows it'
+  if (!isMap(content))
+    throw refuse(`${path} holds no credentials`, 'it is not a map of keys and values', hint)
+  const isSecret = content['kind'] === 'Secret'
+  const values = isSecret
+    ? [...valuesIn(content, 'data', 'base64'), ...valuesIn(content, 'stringData', 'utf8')]
+    : valuesIn({ values: content }, 'values', 'utf8')
+  if (values.length === 0) throw refuse(`${path} holds no credentials`, 'it has no keys', hint)
+  return checked(path, values, hint)
+}
+
+type Values = readonly (readonly [string, Buffer])[]
+
+function valuesIn(holder: JsonMap, field: string, encoding: BufferEncoding): Values {
+  const data = isMap(holder[field]) ? holder[field] : {}
+  return Object.entries(data).map(([key, value]) => {
+    return [key, Buffer.from(typeof value === 'string' ? value : '', encoding)] as const
+  })
+}
+
+function checked(shown: string, values: Values, hint: string): TargetCredentials {
+  for (const [key, bytes] of values) {
     mustBeKnown(shown, key)
-    const bytes = Buffer.from(typeof value === 'string' ? value : '', 'base64')
     const odd = whyOdd(bytes)
-    if (odd !== null) throw refuse(`${key} of ${shown} cannot be used`, odd, create(name))
-    credentials.set(key, bytes)
+    if (odd !== null) throw refuse(`${key} of ${shown} cannot be used`, odd, hint)
   }
-  return credentials
+  return new Map(values)
+}
+
+/** The passphrase without the line end that a file that held it may have; null when there is none. */
+export function passphraseIn(credentials: TargetCredentials): Buffer | null {
+  const text = (credentials.get('passphrase') ?? Buffer.alloc(0)).toString('latin1').replace(/\r?\n$/, '')
+  return text === '' ? null : Buffer.from(text, 'latin1')
 }
 
 /** A value of one line, without the line feed that files end with; undefined when it is not there. Throws `config/invalid`. */

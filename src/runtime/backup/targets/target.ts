@@ -5,6 +5,7 @@
 import type { Clock } from '../../../base/clock.ts'
 import { Mk8sError } from '../../../base/errors.ts'
 import type { Random } from '../../../base/random.ts'
+import type { TargetListing } from '../../../client/backup-schedules.ts'
 
 export interface TargetFile {
   readonly name: string
@@ -55,6 +56,14 @@ export function mustBeFileName(name: string): void {
     `${JSON.stringify(name)} is not the name of a file in a backup target`,
   )
 }
+
+/** For people, the newest first. */
+export const listingOfTarget = ({ url }: BackupTarget, files: readonly TargetFile[]): TargetListing => ({
+  target: url,
+  files: files
+    .toSorted((a, b) => b.modifiedMs - a.modifiedMs || (a.name < b.name ? 1 : -1))
+    .map(({ name, bytes, modifiedMs }) => ({ name, bytes, modifiedAt: new Date(modifiedMs).toISOString() })),
+})
 
 /** A check by what is done later anyway; for targets that know no better one. */
 export async function probeTarget(target: BackupTarget, random: Random, signal: AbortSignal): Promise<void> {

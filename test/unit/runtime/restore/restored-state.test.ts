@@ -11,7 +11,11 @@ import {
   memberKey,
 } from '../../../../src/runtime/members/member-record.ts'
 import { differencesOf } from '../../../../src/runtime/restore/difference.ts'
-import { operationsOnBackup, type StateReader } from '../../../../src/runtime/restore/restored-state.ts'
+import {
+  operationsOnBackup,
+  type StateReader,
+  schedulesIn,
+} from '../../../../src/runtime/restore/restored-state.ts'
 import { ROTATION_KEY } from '../../../../src/runtime/rotation/rotation-record.ts'
 import type { Operation } from '../../../../src/runtime/store/store.ts'
 
@@ -164,4 +168,36 @@ test('what a restore would do is told per resource', () => {
   assert.deepEqual(differencesOf(backup, null), [
     { resource: 'configmaps', added: 3, changed: 0, removed: 0 },
   ])
+})
+
+test('schedules of backups go on, without what was under way or asked for when the backup was made', () => {
+  const schedule = { spec: { cron: '@daily' } }
+  const state = {
+    handledMs: 1_000,
+    running: { file: 'itself' },
+    retry: { failures: 1 },
+    lastSuccess: null,
+    runs: [{ file: 'a' }],
+  }
+  const backup = stateOf({
+    '/mk8s/backup-schedules/nightly': schedule,
+    '/mk8s/backup-states/nightly': state,
+    '/mk8s/backup-requests/nightly': { id: 'x' },
+  })
+  const now = new Date(5_000)
+  const operations = operationsOnBackup({
+    backup,
+    present: null,
+    config,
+    others: [],
+    keysFromBackup: true,
+    now,
+  })
+  assert.deepEqual(schedulesIn(backup), ['nightly'])
+  const of = (key: string) => operations.find(operation => operation.key === key)
+  assert.equal(of('/mk8s/backup-schedules/nightly'), undefined)
+  assert.equal(of('/mk8s/backup-requests/nightly')?.type, 'delete')
+  const put = of('/mk8s/backup-states/nightly')
+  assert.ok(put?.type === 'put')
+  assert.deepEqual(decode(put.value), { ...state, handledMs: 5_000, running: null, retry: null })
 })

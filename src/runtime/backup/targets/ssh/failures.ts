@@ -17,6 +17,16 @@ interface Rule {
   readonly hint: string
 }
 
+const UNREACHED = new RegExp(
+  [
+    'Could not resolve',
+    'Connection (refused|timed out|reset|closed)',
+    'No route to host|unreachable',
+    'Timeout, server|banner exchange',
+  ].join('|'),
+  'i',
+)
+
 const rules: readonly Rule[] = [
   {
     said: /Failed to exec ssh/,
@@ -44,7 +54,7 @@ const rules: readonly Rule[] = [
     hint: 'make room there, or keep fewer backups',
   },
   {
-    said: /Could not resolve|Connection (refused|timed out|reset|closed)|No route to host|unreachable|Timeout, server|banner exchange/i,
+    said: UNREACHED,
     why: 'the host cannot be reached',
     hint: 'look whether its SSH server runs and can be reached from the server that leads',
   },

@@ -3,8 +3,9 @@ import assert from 'node:assert/strict'
 import { generateKeyPairSync } from 'node:crypto'
 import { describe, it } from 'node:test'
 import { systemClock } from '../../../../../src/base/clock.ts'
+import type { Mk8sError } from '../../../../../src/base/errors.ts'
 import { systemRandom } from '../../../../../src/base/random.ts'
-import { readCredentials } from '../../../../../src/runtime/backup/targets/credentials.ts'
+import { parseCredentials, readCredentials } from '../../../../../src/runtime/backup/targets/credentials.ts'
 import { openTarget } from '../../../../../src/runtime/backup/targets/open-target.ts'
 
 const PARTS = { clock: systemClock, random: systemRandom }
@@ -110,5 +111,40 @@ describe('credentials of a target behind SSH', () => {
     for (const [to, why] of refused) assert.throws(() => open(to, data), { code: 'config/invalid', why })
     open('ssh://me@[fd00::1]/~/backups', data)
     assert.throws(() => open('rsync://me@nas/with%20space', data), { hint: /ssh:\/\// })
+  })
+})
+
+describe('credentials in a file', () => {
+  const read = (content: unknown) =>
+    [...parseCredentials('/x.yaml', content)].map(([key, value]) => `${key}=${value}`)
+
+  it('are lines, or the Secret as kubectl shows it', () => {
+    assert.deepEqual(read({ 'access-key-id': 'a', 'secret-access-key': 'b' }), [
+      'access-key-id=a',
+      'secret-access-key=b',
+    ])
+    const data = { 'access-key-id': Buffer.from('a').toString('base64') }
+    const secret = { kind: 'Secret', type: 'anything', data, stringData: { 'session-token': 'c' } }
+    assert.deepEqual(read(secret), ['access-key-id=a', 'session-token=c'])
+  })
+
+  it('are refused without a value in the message', () => {
+    const cases = [
+      ['text', /not a map/],
+      [{}, /no keys/],
+      [{ kind: 'Secret' }, /no keys/],
+      [{ 'access-key-id': '' }, /it is empty/],
+      [{ 'access-key-id': 17 }, /it is empty/],
+      [{ 'acces-key-id': 'very secret' }, /the keys are access-key-id/],
+    ] as const
+    for (const [content, why] of cases) {
+      assert.throws(
+        () => read(content),
+        (error: Mk8sError) => {
+          assert.match(error.why ?? '', why)
+          return !`${error.message}${error.why}${error.hint}`.includes('very secret')
+        },
+      )
+    }
   })
 })
