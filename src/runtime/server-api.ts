@@ -99,7 +99,7 @@ export function buildApi(shared: Shared, onFatal: (error: Error) => void, metric
   const { webhookCaller, webhooks, webhookMetrics, aggregation } = others
   const bootstrapped = { done: false }
   const { audit, components: audited } = buildAudit({ config, clock, random, log })
-  const server = createApiServer({
+  const server: ApiServer = createApiServer({
     ...(audit === undefined ? {} : { audit }),
     store,
     model,
@@ -127,7 +127,7 @@ export function buildApi(shared: Shared, onFatal: (error: Error) => void, metric
     kubelets,
     aggregation,
     webhookCaller,
-    metrics: () => metrics() + renderMetrics(webhookMetrics.metrics()),
+    metrics: () => metrics() + renderMetrics([...webhookMetrics.metrics(), ...server.flowMetrics()]),
     oidc: createOidcDocuments({
       issuer,
       jwksUri: `https://${bracketed(config.bindAddress)}:${config.ports.api}/openid/v1/jwks`,

@@ -13,6 +13,7 @@ import type { Aggregation } from './aggregation/aggregation.ts'
 import type { Audit, AuditTrail } from './audit/audit.ts'
 import type { OidcDocuments } from './authn/oidc.ts'
 import { createApiContext } from './context.ts'
+import type { FlowMetric } from './fairness/metrics.ts'
 import type { AdmissionPlugin, Authorizer, KubeletConnector, ObjectReader, VirtualHandler } from './ports.ts'
 import type { ClusterSettings, Strategy } from './registry/strategy.ts'
 import { createRequestHandler } from './requests/handler.ts'
@@ -81,6 +82,8 @@ export interface ApiServer {
   /** A client transport in this process: same authorization, admission and watch semantics as HTTPS. */
   transportFor(user: UserInfo): Transport
   readonly objects: ObjectReader
+  /** Of priority and fairness, as `runtime/metrics` renders them. */
+  flowMetrics(): readonly FlowMetric[]
   /** Whether another server answers requests for the path. */
   isRemote(path: string): boolean
   /** Ends all watches and refuses new requests; twice is allowed. */
@@ -102,6 +105,7 @@ export function createApiServer(parts: ApiServerParts): ApiServer {
       },
     }),
     objects: context.objects,
+    flowMetrics: () => context.fairness.metrics(),
     isRemote: path => parts.aggregation?.isRemote(path) ?? false,
     stop: handler.stop,
   }

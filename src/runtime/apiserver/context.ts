@@ -1,6 +1,7 @@
 /** What every request handler needs, put together once. */
 import type { ApiServerParts } from './apiserver.ts'
 import { createCustomResources } from './extensions/custom-resources.ts'
+import { createFairness, type Fairness } from './fairness/fairness.ts'
 import { createEncodings, type Encodings } from './negotiation/encodings.ts'
 import type { ObjectReader, VirtualHandler } from './ports.ts'
 import type { StrategyContext } from './registry/strategy.ts'
@@ -19,6 +20,7 @@ export interface ApiContext extends ApiServerParts {
   readonly objects: ObjectReader
   readonly selection: Selection
   readonly bigLists: BigLists
+  readonly fairness: Fairness
   readonly watchEvents: WatchEventEncoder
   readonly encodings: Encodings
   readonly protobufItems: ProtobufItems
@@ -43,10 +45,12 @@ export function createApiContext(parts: ApiServerParts): ApiContext {
     parts.virtualHandlers.map(one => [`${one.group}/${one.resource}/${one.subresource}`, one]),
   )
   const encodings = createEncodings(parts)
+  const objects = createObjectReader(parts.store, parts.model, resources)
   return {
     ...parts,
     resources,
-    objects: createObjectReader(parts.store, parts.model, resources),
+    objects,
+    fairness: createFairness({ store: parts.store, objects, clock: parts.clock }),
     selection: createSelection(),
     bigLists: createBigLists(),
     watchEvents: createWatchEventEncoder(),

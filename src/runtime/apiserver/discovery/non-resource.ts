@@ -52,6 +52,8 @@ export function createNonResourceHandler(context: ApiContext): NonResourceHandle
     if (isHealthPath(path)) return healthResponse(context, path, request.query) ?? fail()
     if (path === '/version') return valueResponse(200, versionDocument(context))
     if (isMetrics) return metricsResponse(context) ?? fail()
+    const dump = context.fairness.dump(path)
+    if (dump !== null) return textResponse(200, dump)
     const oidc = oidcResponse(context, path)
     if (oidc !== null) return oidc
     if (isOfDefinitions(path)) await catchUp(context)

@@ -22,7 +22,7 @@ import { createNonResourceHandler } from '../discovery/non-resource.ts'
 import { negotiate } from '../negotiation/accept.ts'
 import type { RequestAttributes } from '../ports.ts'
 import type { UserInfo } from '../user.ts'
-import { createInFlight } from './in-flight.ts'
+import { whenItIsItsTurn } from './flow-control.ts'
 import { parseRequestInfo, type RequestInfo } from './request-info.ts'
 import { errorResponse, warningHeaders } from './respond.ts'
 import { createResourceRoutes } from './routes.ts'
@@ -30,28 +30,39 @@ import { createResourceRoutes } from './routes.ts'
 const REQUEST_TIMEOUT_MAX_MS = 60_000
 const NAME_FIELD = 'metadata.name'
 const NODE_FIELD = 'spec.nodeName'
-const MASTERS = 'system:masters'
 const LONG_RUNNING_SUBRESOURCES = new Set(['log', 'proxy', 'exec', 'attach', 'portforward'])
 const DEPRECATED: Readonly<Record<string, string>> = {
   '/v1/endpoints': 'v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice',
 }
-const WRITE_VERBS = new Set(['create', 'update', 'patch', 'delete', 'deletecollection', 'post', 'put'])
 
 export function createRequestHandler(context: ApiContext): Pick<ApiServer, 'handle' | 'stop'> {
-  const inFlight = createInFlight()
   const resources = createResourceRoutes(context)
   const nonResources = createNonResourceHandler(context)
 
-  const answer = async (
+  const admitted = async (
     request: AuthenticatedRequest,
     info: RequestInfo,
     signal: AbortSignal,
   ): Promise<KubeResponse> => {
     const query = request.query ?? new URLSearchParams()
-    const headers = request.headers ?? {}
-    const user = await effectiveUser(context, request, headers)
+    const user = await effectiveUser(context, request, request.headers ?? {})
+    return await whenItIsItsTurn(
+      context,
+      { request, user, info, query, signal },
+      () => answer({ ...request, user }, info, signal),
+      error => failureResponse(context, request, error),
+    )
+  }
+
+  /** The user of `request` is whom it is made as. */
+  const answer = async (
+    request: AuthenticatedRequest,
+    info: RequestInfo,
+    signal: AbortSignal,
+  ): Promise<KubeResponse> => {
+    const { user, query = new URLSearchParams(), headers = {} } = request
     await authorize(context, request, user, info, query)
-    const incoming = { ...request, user, query, headers, signal }
+    const incoming = { ...request, query, headers, signal }
     const remote = context.aggregation?.respond(incoming) ?? null
     if (remote !== null) return remote
     if (!info.isResource) {
@@ -69,15 +80,12 @@ export function createRequestHandler(context: ApiContext): Pick<ApiServer, 'hand
     try {
       if (context.stopping.signal.aborted) throw serviceUnavailable('the API server is stopping')
       const info = parseRequestInfo(request.method, request.path, request.query ?? new URLSearchParams())
-      if (isLongRunning(info) || isRemoteStream(context, request))
-        return await answer(request, info, longSignal(context, request))
-      const isExempt = request.user.groups.includes(MASTERS) || !info.isResource
-      const leave = inFlight.enter({ isWrite: WRITE_VERBS.has(info.verb), isExempt })
-      try {
-        return await withinTime(context, request, signal => answer(request, info, signal))
-      } finally {
-        leave()
+      if (info.verb === 'watch') return await admitted(request, info, longSignal(context, request))
+      if (isLongRunning(info) || isRemoteStream(context, request)) {
+        const user = await effectiveUser(context, request, request.headers ?? {})
+        return await answer({ ...request, user }, info, longSignal(context, request))
       }
+      return await withinTime(context, request, signal => admitted(request, info, signal))
     } catch (error) {
       return failureResponse(context, request, error)
     }
