@@ -29,6 +29,8 @@ const INT64_MAX = 2n ** 63n - 1n
 
 const encodeOptions: EncodeOptions = {
   ignoreUndefinedProperties: true,
+  // Keys stay in their order.
+  mapSorter: () => 0,
   typeEncoders: { string: (text: string) => new Token(Type.bytes, Buffer.from(text, 'utf8')) },
 }
 
