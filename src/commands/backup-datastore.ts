@@ -16,8 +16,8 @@ import { type BackupContent, createBackup } from '../runtime/backup/create-backu
 import { dataOf, defaultName, describeBackup } from '../runtime/backup/describe-backup.ts'
 import { readSealingKey, type SealingKey } from '../runtime/backup/keys.ts'
 import { refuseExisting, writeFileWhole, writeToStream } from '../runtime/backup/output.ts'
+import { removedAtExit } from './backup/leftovers.ts'
 import { formatFlag } from './backup/opening-flags.ts'
-import { removedAtExit } from './backup/remote-backup.ts'
 import { mustBeRoot, NodeCommand } from './base-command.ts'
 
 const STANDARD_OUTPUT = '-'

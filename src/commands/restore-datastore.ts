@@ -9,7 +9,7 @@ import { nodeConfigPath, readNodeConfig } from '../config/config-files.ts'
 import { acquireInstallLock } from '../host/lock.ts'
 import type { Backup } from '../runtime/backup/backup-reader.ts'
 import { type OpeningFlags, openingFlags, withBackup } from './backup/opening-flags.ts'
-import { FILE_OR_URL } from './backup/remote-backup.ts'
+import { FILE_OR_URL } from './backup/remote-flags.ts'
 import {
   lifecycleOf,
   mustBeRoot,

@@ -7,7 +7,7 @@ import { STATE_NAME } from '../../runtime/backup/manifest.ts'
 import { addObjectsView } from '../../runtime/store/sqlite/backup-state.ts'
 import { NodeCommand } from '../base-command.ts'
 import { formatFlag, openingFlags, withBackup } from './opening-flags.ts'
-import { FILE_OR_URL } from './remote-backup.ts'
+import { FILE_OR_URL } from './remote-flags.ts'
 
 export class BackupDecrypt extends NodeCommand {
   static override summary = 'Take the database out of a backup, for sqlite3.'

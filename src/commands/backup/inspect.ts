@@ -20,7 +20,7 @@ import { withBackupState } from '../../runtime/backup/verify-backup.ts'
 import type { KeyValue } from '../../runtime/store/store.ts'
 import { NodeCommand } from '../base-command.ts'
 import { openingFlags, withBackup } from './opening-flags.ts'
-import { FILE_OR_URL } from './remote-backup.ts'
+import { FILE_OR_URL } from './remote-flags.ts'
 
 type Output = 'name' | 'yaml' | 'json'
 

@@ -11,7 +11,7 @@ import { type ListedBackup, listBackups } from '../../runtime/backup/list-backup
 import { listingOfTarget } from '../../runtime/backup/targets/target.ts'
 import { NodeCommand } from '../base-command.ts'
 import { formatFlag } from './opening-flags.ts'
-import { credentialsFlag, isTargetUrl, openTargetOf, type RemoteFlags, secretFlag } from './remote-backup.ts'
+import { credentialsFlag, isTargetUrl, type RemoteFlags, secretFlag } from './remote-flags.ts'
 
 export class BackupList extends NodeCommand {
   static override summary = 'List the backups in a directory or at a target.'
@@ -65,6 +65,7 @@ export class BackupList extends NodeCommand {
 async function listingOf(to: string, flags: RemoteFlags): Promise<TargetListing> {
   const { schedule, secret = null } = flags
   if (flags.credentials !== undefined) {
+    const { openTargetOf } = await import('./remote-backup.ts')
     const { target } = await openTargetOf(to, flags)
     return listingOfTarget(target, await target.list(new AbortController().signal))
   }

@@ -1,8 +1,9 @@
 /** What the commands that look into a backup share: how it is opened, and how they answer. */
+import { Mk8sError } from '../../base/errors.ts'
 import { Flags } from '../../cli/flags.ts'
 import { type Backup, openBackup } from '../../runtime/backup/backup-reader.ts'
 import { type OpeningKey, readOpeningKey } from '../../runtime/backup/keys.ts'
-import { type FoundBackup, findBackup, type RemoteFlags, remoteFlags } from './remote-backup.ts'
+import { type FoundBackup, isTargetUrl, type RemoteFlags, remoteFlags } from './remote-flags.ts'
 
 export const formatFlag = Flags.string({
   description: 'How to answer.',
@@ -56,4 +57,16 @@ async function openFound(
   } finally {
     release()
   }
+}
+
+/** Fetched unless it is a file here. */
+async function findBackup(file: string | undefined, flags: RemoteFlags): Promise<FoundBackup> {
+  if (flags.schedule !== undefined || (file !== undefined && isTargetUrl(file))) {
+    const { fetchFrom } = await import('./remote-backup.ts')
+    return await fetchFrom(file, flags)
+  }
+  if (file !== undefined) return { path: file, shown: file, passphrase: null, release() {} }
+  throw new Mk8sError('usage', 'it is not said which backup is meant', {
+    hint: 'name its file, its URL at a target, or --schedule NAME for the newest one of a schedule',
+  })
 }

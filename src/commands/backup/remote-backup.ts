@@ -2,10 +2,9 @@
 import { constants as access, accessSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { systemClock } from '../../base/clock.ts'
-import { EXIT_INTERRUPTED, Mk8sError, messageOf } from '../../base/errors.ts'
+import { Mk8sError, messageOf } from '../../base/errors.ts'
 import { nearest } from '../../base/nearest.ts'
 import { systemRandom } from '../../base/random.ts'
-import { Flags } from '../../cli/flags.ts'
 import { remark } from '../../cli/terminal.ts'
 import { createBackupSchedulesClient } from '../../client/backup-schedules.ts'
 import { isNotFound, KubeClient } from '../../client/kube-client.ts'
@@ -20,66 +19,17 @@ import { fetchBackup, newestFirst, newestOf, whatIsThere } from '../../runtime/b
 import { openTarget } from '../../runtime/backup/targets/open-target.ts'
 import type { BackupTarget, TargetCredentials } from '../../runtime/backup/targets/target.ts'
 import { administratorOf } from '../administrator.ts'
+import { removedAtExit } from './leftovers.ts'
+import type { FoundBackup, RemoteFlags } from './remote-flags.ts'
 
-export const secretFlag = Flags.string({
-  description: 'The Secret in kube-system with the credentials of the target.',
-  helpValue: 'NAME',
-})
-
-export const credentialsFlag = Flags.string({
-  description:
-    'The credentials of the target are in this file, mode 0600, by the keys that the Secret has: for a machine ' +
-    'without the cluster.',
-  helpValue: 'FILE',
-  exclusive: ['secret'],
-})
-
-export const remoteFlags = {
-  schedule: Flags.string({
-    description: 'The backup is at the target of this schedule: the newest one, unless a file is named.',
-    helpValue: 'NAME',
-    exclusive: ['secret'],
-  }),
-  secret: secretFlag,
-  credentials: credentialsFlag,
-}
-
-export interface RemoteFlags {
-  readonly 'data-dir': string
-  readonly json: boolean
-  readonly schedule?: string | undefined
-  readonly secret?: string | undefined
-  readonly credentials?: string | undefined
-}
-
-export const FILE_OR_URL = 'The backup: a file, or the URL of one at a target.'
 const CREDENTIALS_BYTES_MAX = 1024 * 1024
 const SECRETS = { group: '', version: 'v1', resource: 'secrets', namespaced: true }
 const NAMESPACE = 'kube-system'
 const PARTS = { clock: systemClock, random: systemRandom }
 
-export const isTargetUrl = (text: string): boolean => /^[a-z][a-z0-9+.-]*:\/\//.test(text)
-
-export interface FoundBackup {
-  readonly path: string
-  /** What people are told. */
-  readonly shown: string
-  /** The passphrase that the credentials have, for a file that is encrypted with it. */
-  readonly passphrase: Buffer | null
-  /** To be called once the file is open: a copy has no name from then on. */
-  release(): void
-}
-
-/** Fetched unless it is a file here. */
-export async function findBackup(file: string | undefined, flags: RemoteFlags): Promise<FoundBackup> {
+/** Without a name, the newest one of the schedule that the flags name. */
+export async function fetchFrom(file: string | undefined, flags: RemoteFlags): Promise<FoundBackup> {
   const { schedule } = flags
-  if (schedule === undefined) {
-    if (file === undefined)
-      throw new Mk8sError('usage', 'it is not said which backup is meant', {
-        hint: 'name its file, its URL at a target, or --schedule NAME for the newest one of a schedule',
-      })
-    if (!isTargetUrl(file)) return { path: file, shown: file, passphrase: null, release() {} }
-  }
   const signal = new AbortController().signal
   const { target, credentials, name } =
     schedule === undefined
@@ -224,15 +174,4 @@ function directoryFor(dataDir: string): string {
   } catch {
     return tmpdir()
   }
-}
-
-/** What is in the set goes when the process is interrupted; a set, because it changes. */
-export function removedAtExit(): Set<string> {
-  const leftovers = new Set<string>()
-  process.on('exit', () => {
-    for (const path of leftovers) rmSync(path, { force: true })
-  })
-  for (const signal of ['SIGTERM', 'SIGHUP'] as const)
-    process.once(signal, () => process.exit(EXIT_INTERRUPTED))
-  return leftovers
 }

@@ -5,7 +5,7 @@ import { dataOf, describeBackup } from '../../runtime/backup/describe-backup.ts'
 import { verifyBackup } from '../../runtime/backup/verify-backup.ts'
 import { NodeCommand } from '../base-command.ts'
 import { formatFlag, openingFlags, withBackup } from './opening-flags.ts'
-import { FILE_OR_URL } from './remote-backup.ts'
+import { FILE_OR_URL } from './remote-flags.ts'
 
 export class BackupVerify extends NodeCommand {
   static override summary = 'Check a backup, all of it.'
