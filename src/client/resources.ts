@@ -34,6 +34,13 @@ export const CRON_JOBS = ref('batch', 'v1', 'cronjobs')
 export const ENDPOINT_SLICES = ref('discovery.k8s.io', 'v1', 'endpointslices')
 export const LEASES = ref('coordination.k8s.io', 'v1', 'leases')
 export const CLUSTER_ROLES = ref('rbac.authorization.k8s.io', 'v1', 'clusterroles', false)
+export const CERTIFICATE_SIGNING_REQUESTS = ref(
+  'certificates.k8s.io',
+  'v1',
+  'certificatesigningrequests',
+  false,
+)
+export const SUBJECT_ACCESS_REVIEWS = ref('authorization.k8s.io', 'v1', 'subjectaccessreviews', false)
 export const CUSTOM_RESOURCE_DEFINITIONS = ref(
   'apiextensions.k8s.io',
   'v1',

@@ -50,6 +50,9 @@ export function leaderDutiesOf(shared: LeaderNeeds, server: ApiServer, term: num
       get clusterCaPem() {
         return live.current.authorities['cluster-ca'].certificate
       },
+      get clusterAuthority() {
+        return live.current.authorities['cluster-ca']
+      },
       onClusterCa: listener => live.onChange(listener),
     },
     term,

@@ -9,6 +9,7 @@ import type { InformerSet } from '../../client/informer-set.ts'
 import { KubeClient } from '../../client/kube-client.ts'
 import type { Transport } from '../../client/transport.ts'
 import type { Model } from '../../kube/model-types.ts'
+import { createCertificateController } from './certificates/controller.ts'
 import { createClusterRoleAggregationController } from './cluster-role-aggregation/controller.ts'
 import { createDefinitionController } from './custom-resource-definition/controller.ts'
 import { createDeploymentController } from './deployment/controller.ts'
@@ -74,6 +75,7 @@ const CONTROLLERS: readonly ((context: ControllerContext) => Controller)[] = [
   createResourceQuotaController,
   createDefinitionController,
   createPolicyStatusController,
+  createCertificateController,
   createNamespaceController,
   createGarbageCollector,
 ]

@@ -16,9 +16,9 @@ export interface PemPair {
 
 const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const
 
-type X509 = typeof import('@peculiar/x509')
+export type X509 = typeof import('@peculiar/x509')
 
-async function loadX509(): Promise<X509> {
+export async function loadX509(): Promise<X509> {
   await import('reflect-metadata')
   const x509 = await import('@peculiar/x509')
   x509.cryptoProvider.set(webcrypto as unknown as Crypto)
@@ -137,7 +137,7 @@ function leafExtensions(x509: X509, plan: LeafPlan): Extension[] {
   ]
 }
 
-async function cryptoKeys(pemKey: string): Promise<{ privateKey: CryptoKey; publicKey: CryptoKey }> {
+export async function cryptoKeys(pemKey: string): Promise<{ privateKey: CryptoKey; publicKey: CryptoKey }> {
   const der = createPrivateKey(pemKey).export({ type: 'pkcs8', format: 'der' })
   const privateKey = await webcrypto.subtle.importKey('pkcs8', der, ALGORITHM, false, ['sign'])
   return { privateKey: privateKey as CryptoKey, publicKey: await publicCryptoKey(pemKey) }
@@ -150,7 +150,7 @@ async function publicCryptoKey(pemKey: string): Promise<CryptoKey> {
 }
 
 /** 127 random bits in hexadecimal, positive and never zero. */
-function serialNumber(random: Random): string {
+export function serialNumber(random: Random): string {
   const bytes = Buffer.from(random.bytes(16))
   bytes[0] = ((bytes[0] ?? 0) & 0x7f) | 0x40
   return bytes.toString('hex')

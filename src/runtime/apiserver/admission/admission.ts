@@ -4,6 +4,7 @@ import type { Random } from '../../../base/random.ts'
 import type { RbacAuthorizer } from '../authz/authz.ts'
 import { createEscalationCheck } from '../authz/escalation.ts'
 import type { AdmissionPlugin, ObjectReader } from '../ports.ts'
+import { certificateApproval, certificateSigning, certificateSubjectRestriction } from './certificates.ts'
 import {
   defaultIngressClass,
   defaultStorageClass,
@@ -54,6 +55,9 @@ export function createAdmission(parts: AdmissionParts): readonly AdmissionPlugin
     ...(parts.protectStorageInUse === true ? [storageObjectInUseProtection()] : []),
     persistentVolumeClaimResize(objects),
     runtimeClass(objects),
+    certificateApproval(parts.authorizer),
+    certificateSigning(parts.authorizer),
+    certificateSubjectRestriction(),
     defaultIngressClass(objects),
     createEscalationCheck(parts.authorizer),
     ...configured.flatMap(pair => (pair === undefined ? [] : [pair.mutating])),

@@ -6,6 +6,7 @@ import type { EventRecorder } from '../../../client/event-recorder.ts'
 import type { InformerSet } from '../../../client/informer-set.ts'
 import type { KubeClient } from '../../../client/kube-client.ts'
 import type { Model } from '../../../kube/model-types.ts'
+import type { PemPair } from '../../pki/pki.ts'
 import type { CustomInformers } from './custom-resources.ts'
 
 export interface ControllerSettings {
@@ -13,6 +14,8 @@ export interface ControllerSettings {
   readonly serviceCidr: string
   /** PEM of the authority that pods check the API server with. */
   readonly clusterCaPem: string
+  /** The one that signs for CertificateSigningRequests; absent: they stay as they are. */
+  readonly clusterAuthority?: PemPair
   /** Called when that has become another; returns an unsubscribe. */
   readonly onClusterCa?: (listener: () => void) => () => void
   /** A node that is silent for so long is unknown. */
