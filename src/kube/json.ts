@@ -10,7 +10,18 @@ export interface ParsedJson {
   readonly value: unknown
   /** Paths of keys that stand twice in their object: `spec.replicas`. Empty unless asked for. */
   readonly duplicateFields: readonly string[]
+  /** The same keys where they stand again, in the words of a YAML reader. */
+  readonly duplicateKeys: readonly DuplicateKey[]
 }
+
+export interface DuplicateKey {
+  readonly key: string
+  /** From 1. */
+  readonly line: number
+}
+
+/** More duplicates than these are not told of. */
+const DUPLICATES_MAX = 100
 
 /** Parses; of a key that stands twice the last value counts. Throws JsonError. */
 export function parseJson(text: string, options: { readonly findDuplicates?: boolean } = {}): ParsedJson {
@@ -21,8 +32,9 @@ export function parseJson(text: string, options: { readonly findDuplicates?: boo
   } catch {
     throw new JsonError(explain(text))
   }
-  if (options.findDuplicates !== true) return { value, duplicateFields: [] }
-  return { value, duplicateFields: findDuplicates(text) }
+  if (options.findDuplicates !== true) return { value, duplicateFields: [], duplicateKeys: [] }
+  const { fields, keys } = findDuplicates(text)
+  return { value, duplicateFields: [...fields], duplicateKeys: keys }
 }
 
 const QUOTE = 0x22
@@ -53,6 +65,11 @@ function skipString(text: string, start: number): number {
   return i
 }
 
+interface Duplicates {
+  readonly fields: Set<string>
+  readonly keys: DuplicateKey[]
+}
+
 interface Frame {
   /** null for an array. */
   readonly keys: Set<string> | null
@@ -62,8 +79,9 @@ interface Frame {
 }
 
 /** Walks over text that is known to be valid JSON. */
-function findDuplicates(text: string): string[] {
-  const found: string[] = []
+function findDuplicates(text: string): Duplicates {
+  const found: Duplicates = { fields: new Set(), keys: [] }
+  let line = 1
   const frames: Frame[] = []
   let expectKey = false
   for (let i = 0; i < text.length; i++) {
@@ -71,7 +89,7 @@ function findDuplicates(text: string): string[] {
     const char = text[i]
     if (char === '"') {
       const end = skipString(text, i)
-      if (expectKey && top?.keys) noteKey(top, JSON.parse(text.slice(i, end + 1)), found)
+      if (expectKey && top?.keys) noteKey(top, { key: JSON.parse(text.slice(i, end + 1)), line }, found)
       expectKey = false
       i = end
     } else if (char === '{' || char === '[') {
@@ -83,14 +101,17 @@ function findDuplicates(text: string): string[] {
     } else if (char === ',' && top !== undefined) {
       top.index++
       expectKey = top.keys !== null
-    }
+    } else if (char === '\n') line++
   }
   return found
 }
 
-function noteKey(frame: Frame, key: string, found: string[]): void {
+function noteKey(frame: Frame, { key, line }: DuplicateKey, found: Duplicates): void {
   frame.key = key
-  if (frame.keys?.has(key)) found.push(frame.path === '' ? key : `${frame.path}.${key}`)
+  if (frame.keys?.has(key) && found.keys.length < DUPLICATES_MAX) {
+    found.fields.add(frame.path === '' ? key : `${frame.path}.${key}`)
+    found.keys.push({ key, line })
+  }
   frame.keys?.add(key)
 }
 

@@ -202,12 +202,14 @@ function parseCbor(bytes: Buffer): unknown {
 function parseConfiguration(scope: RequestScope, text: string, validation: FieldValidation): unknown {
   try {
     if (!text.trimStart().startsWith('{')) return parseYaml(text)
-    const { value, duplicateFields } = parseJson(text, { findDuplicates: validation !== 'Ignore' })
-    const [first] = duplicateFields
-    if (first === undefined) return value
-    const problem = `error strict decoding YAML: duplicate field ${JSON.stringify(first)}`
-    if (validation === 'Strict') throw badRequest(problem)
-    scope.warnings.push(...duplicateFields.map(path => `duplicate field ${JSON.stringify(path)}`))
+    const { value, duplicateKeys } = parseJson(text, { findDuplicates: validation !== 'Ignore' })
+    if (duplicateKeys.length === 0) return value
+    const lines = duplicateKeys.map(
+      ({ key, line }) => `  line ${line}: key ${JSON.stringify(key)} already set in map`,
+    )
+    const problem = `error converting YAML to JSON: yaml: unmarshal errors:\n${lines.join('\n')}`
+    if (validation === 'Strict') throw badRequest(`error strict decoding YAML: ${problem}`)
+    scope.warnings.push(problem)
     return value
   } catch (error) {
     if (error instanceof StatusError) throw error
