@@ -10,7 +10,7 @@ export interface ProtobufItems {
 }
 
 /** What is kept goes all at once when there is more. */
-const KEPT_BYTES_MAX = 8 * 1024 * 1024
+const KEPT_BYTES_MAX = 32 * 1024 * 1024
 
 export function createProtobufItems(encodings: Encodings): ProtobufItems {
   let kept = new WeakMap<KeyValue, Map<string, Buffer>>()
