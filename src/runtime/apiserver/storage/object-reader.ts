@@ -22,7 +22,8 @@ export function createObjectReader(
     // Another version of a definition may see other fields.
     if (served.custom !== undefined) return object
     // Who owns which field is nobody's business here, and would stay in memory.
-    delete object.metadata.managedFields
+    const { managedFields: _, ...metadata } = object.metadata
+    object.metadata = metadata
     parsed.set(kv, object)
     return object
   }
