@@ -23,6 +23,11 @@ export class WireWriter {
     return this.#at
   }
 
+  /** Begins anew in the same memory. */
+  rewind(): void {
+    this.#at = 0
+  }
+
   /** What has been written: the writer's own memory. */
   finish(): Buffer {
     return this.#bytes.subarray(0, this.#at)

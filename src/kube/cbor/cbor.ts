@@ -53,7 +53,11 @@ export function cborHead(of: 'array' | 'map', count: number): Buffer {
 
 /** The value of a document; throws CborError. */
 export function decodeCbor(bytes: Buffer): unknown {
-  const options: DecodeOptions = { rejectDuplicateMapKeys: true, retainStringBytes: true }
+  const options: DecodeOptions = {
+    rejectDuplicateMapKeys: true,
+    retainStringBytes: true,
+    allowUndefined: false,
+  }
   try {
     return decode(bytes, { ...options, tokenizer: new BoundedTokens(bytes, options) })
   } catch (error) {
@@ -148,7 +152,6 @@ function plain(token: Token, tag: number): Token {
     if (bytes !== undefined && !isUtf8(bytes)) throw new CborError('cbor: invalid UTF-8 string')
     return token
   }
-  if (type === Type.undefined) return new Token(Type.null, null, encodedLength)
   if (typeof value !== 'number' && typeof value !== 'bigint') return token
   if (tag === EPOCH) return new Token(Type.string, formatTime(Number(value) * 1000), encodedLength)
   if (typeof value === 'number') return token

@@ -22,9 +22,12 @@ export interface ProtobufCodec {
 
 const MAGIC = Buffer.from('k8s\0', 'latin1')
 const FRAME_HEAD_BYTES = 4
+/** Memory that all messages are written in before they are copied out; more than most of them need. */
+const SCRATCH_BYTES = 64 * 1024
 
 export function createProtobufCodec(table: ProtobufTable): ProtobufCodec {
   const forms = createForms(table)
+  let wire = new WireWriter(0, SCRATCH_BYTES)
   return {
     hasForm: typeName => table[typeName] !== undefined,
     decode(body, typeName) {
@@ -41,9 +44,11 @@ export function createProtobufCodec(table: ProtobufTable): ProtobufCodec {
       return { metadata: {}, ...message, apiVersion, kind } as KubeObject
     },
     encode(typeName, object) {
-      const wire = new WireWriter()
+      wire.rewind()
       new MessageWriter(forms, wire).fields(typeName, object)
-      return wire.finish()
+      const message = Buffer.from(wire.finish())
+      if (message.length > SCRATCH_BYTES) wire = new WireWriter(0, SCRATCH_BYTES)
+      return message
     },
   }
 }

@@ -20,12 +20,10 @@ export function createProtobufItems(encodings: Encodings): ProtobufItems {
       kept = new WeakMap()
       bytes = 0
     }
-    // A copy, because the writer's own memory is larger than what it wrote.
-    const copy = Buffer.from(item)
     const versions = kept.get(kv) ?? new Map<string, Buffer>()
-    kept.set(kv, versions.set(apiVersion, copy))
-    bytes += copy.length
-    return copy
+    kept.set(kv, versions.set(apiVersion, item))
+    bytes += item.length
+    return item
   }
   return {
     item(resource, kv, revision) {
