@@ -47,6 +47,14 @@ const NONE: readonly number[] = []
 
 type PutOperation = Omit<Extract<Operation, { type: 'put' }>, 'type'>
 
+/** A value cut out of Node's pool would hold 64 KiB of what has long gone, for as long as it stays. */
+function withMemoryOfItsOwn(value: Buffer): Buffer {
+  if (value.buffer.byteLength === value.length) return value
+  const own = Buffer.allocUnsafeSlow(value.length)
+  value.copy(own)
+  return own
+}
+
 /** How far apart the ids lie that are tried for a lease whose own one somebody chose before. */
 const CHOSEN_LEASE_STEP = 2 ** 40
 
@@ -308,7 +316,8 @@ export class StateMachine {
   }
 
   #put(operation: PutOperation, revision: Revision): AppliedEvent & { readonly type: 'put' } {
-    const { key, value, lease = 0 } = operation
+    const { key, lease = 0 } = operation
+    const value = withMemoryOfItsOwn(operation.value)
     const sequence = ++this.#sequence
     const next = (present: StoredKeyValue | undefined): StoredKeyValue => {
       const createRevision = present?.createRevision ?? revision

@@ -110,3 +110,9 @@ test('a request too old to be remembered is not applied', () => {
   const late = state.apply({ index: state.applied + 1, proposer: 9, request: 1, command })
   assert.deepEqual(late.result, { kind: 'forgotten' })
 })
+
+test('a value holds no more memory than it has, wherever it was cut out', () => {
+  const state = new StateMachine()
+  applyAll(state, [transactionOf([{ type: 'put', key: '/a', value: Buffer.alloc(65_536).subarray(8, 16) }])])
+  assert.equal(state.get('/a')?.value.buffer.byteLength, 8)
+})
