@@ -7,6 +7,8 @@ import { equalJson } from '../equality.ts'
 import { badRequest, requestEntityTooLarge, StatusError } from '../status.ts'
 
 const OPERATIONS_MAX = 10_000
+/** Of JSON, that all copies of one patch may add: each copy can double what the next one copies. */
+const COPIED_LENGTH_MAX = 3 * 1024 * 1024
 
 interface Operation {
   readonly op: string
@@ -21,8 +23,13 @@ type Container = Record<string, unknown> | unknown[]
 export function applyJsonPatch(target: unknown, patch: unknown): unknown {
   const operations = readOperations(patch)
   let document = cloneJson(target)
+  let copied = 0
   for (const operation of operations) {
     try {
+      if (operation.op === 'copy') {
+        copied += lengthOf(read(document, operation.from ?? '', 'copy'))
+        if (copied > COPIED_LENGTH_MAX) throw new PatchError(tooMuchCopied(copied))
+      }
       document = applyOperation(document, operation)
     } catch (error) {
       throw error instanceof PatchError ? refused(error.message) : error
@@ -30,6 +37,12 @@ export function applyJsonPatch(target: unknown, patch: unknown): unknown {
   }
   return document
 }
+
+const lengthOf = (value: unknown): number => JSON.stringify(value ?? null).length
+
+const tooMuchCopied = (length: number): string =>
+  `Unable to complete the copy, the accumulated size increase of copy is ${length}, ` +
+  `exceeding the limit ${COPIED_LENGTH_MAX}`
 
 class PatchError extends Error {}
 

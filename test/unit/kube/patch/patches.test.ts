@@ -75,6 +75,16 @@ test('a JSON patch that does not apply is a 422 that says why and changes nothin
   assert.throws(() => applyJsonPatch(target, many), { code: 413 })
 })
 
+test('copies of copies end before they are greater than a body may be', () => {
+  const doubling = Array.from({ length: 40 }, (_one, index) => ({ op: 'copy', from: '', path: `/x${index}` }))
+  const refusal = (error: unknown) =>
+    error instanceof StatusError &&
+    /^Unable to complete the copy, .* exceeding the limit 3145728$/.test(
+      error.status.details?.causes?.[0]?.message ?? '',
+    )
+  assert.throws(() => applyJsonPatch({ a: 'b' }, doubling), refusal)
+})
+
 test('a merge patch sets, nests and deletes', () => {
   assert.deepEqual(
     applyMergePatch({ a: { b: 1, c: 2 }, d: [1] }, { a: { b: null, e: { f: null } }, d: [2] }),
