@@ -20,6 +20,9 @@ const GENERATED_BASE_LENGTH_MAX = 58
 const SUFFIX_LENGTH = 5
 const SUFFIX_ALPHABET = 'bcdfghjklmnpqrstvwxz2456789'
 
+export const OTHER_NAMESPACE =
+  'the namespace of the provided object does not match the namespace sent on the request'
+
 export interface CreateRequest {
   /** The stored form of the resource; `object` is in its version, decoded and with defaults. */
   readonly resource: ServedResource
@@ -47,6 +50,7 @@ export async function createObject(context: ApiContext, request: CreateRequest):
   const managers = await settled(() => request.tracker.created(object))
   setManagers(object, managers)
   await admitMutating(context, subject)
+  stayInNamespace(object, resource, namespace)
   setManagers(object, managers)
   const generate = !object.metadata.name && !!object.metadata.generateName
   for (let attempt = 1; ; attempt++) {
@@ -58,6 +62,13 @@ export async function createObject(context: ApiContext, request: CreateRequest):
     if (!generate) throw alreadyExists(resource.info, name)
     if (attempt === GENERATED_NAMES_MAX) throw generateNameConflict(resource.info, name)
   }
+}
+
+/** Who may change an object on its way must not put it where nobody has asked whether it may be. */
+function stayInNamespace({ metadata }: KubeObject, { info }: ServedResource, namespace: string): void {
+  if (!info.namespaced) return
+  if (metadata.namespace !== undefined && metadata.namespace !== namespace) throw badRequest(OTHER_NAMESPACE)
+  metadata.namespace = namespace
 }
 
 async function createOnce(

@@ -3,7 +3,7 @@ import type { KubeResponse } from '../../../client/transport.ts'
 import type { KubeObject } from '../../../kube/object.ts'
 import { badRequest } from '../../../kube/status.ts'
 import type { Caller } from './commit.ts'
-import { createObject } from './create-object.ts'
+import { createObject, OTHER_NAMESPACE } from './create-object.ts'
 import { decodeBody, internalForm } from './decode-body.ts'
 import { fieldTracker } from './field-tracking.ts'
 import { originOf } from './origin.ts'
@@ -37,7 +37,7 @@ export function placeInNamespace(scope: RequestScope, object: KubeObject): void 
   if (!scope.resource.info.namespaced) return
   const given = metadata.namespace ?? ''
   if (given !== '' && given !== scope.info.namespace) {
-    throw badRequest('the namespace of the provided object does not match the namespace sent on the request')
+    throw badRequest(OTHER_NAMESPACE)
   }
   metadata.namespace = scope.info.namespace
 }

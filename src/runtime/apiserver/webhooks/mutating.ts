@@ -3,6 +3,7 @@
  * one changed it, those that ask for it are called once more, after the other plugins had a second look as well.
  */
 import { equalJson } from '../../../kube/equality.ts'
+import { isMap } from '../../../kube/json-map.ts'
 import type { KubeObject } from '../../../kube/object.ts'
 import { applyJsonPatch } from '../../../kube/patch/json-patch.ts'
 import { internalError } from '../../../kube/status.ts'
@@ -95,6 +96,7 @@ async function change(invocation: Invocation, request: AdmissionRequest, patch: 
   } catch (error) {
     throw internalError(new Error(patchProblem(error)))
   }
+  if (!isMap(patched)) throw internalError(new Error('the patch leaves no object'))
   if (equalJson(before, patched)) return false
   await request.forms.take(patched as KubeObject, form)
   return true

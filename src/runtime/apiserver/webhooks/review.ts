@@ -22,6 +22,7 @@ export interface Verdict {
 const API_VERSION = 'admission.k8s.io/v1'
 const EXPECTED = 'admission.k8s.io/v1, Kind=AdmissionReview'
 const BAD_REQUEST = 400
+const CODE_MAX = 599
 
 /** The request in the form that the webhook's rules ask for. */
 export function reviewOf(
@@ -74,12 +75,31 @@ export function verdictOf(answer: unknown, uid: string, isMutating: boolean): Ve
   checkPatch(response, isMutating)
   return {
     allowed: response.allowed === true,
-    result: isObject(response.status) ? (response.status as Partial<Status>) : undefined,
+    result: isObject(response.status) ? statusOf(response.status) : undefined,
     patch: response.patch && response.allowed === true ? readPatch(response.patch) : undefined,
     warnings: Array.isArray(response.warnings) ? response.warnings.map(String) : [],
     auditAnnotations: isObject(response.auditAnnotations) ? texts(response.auditAnnotations) : {},
   }
 }
+
+/** Clients cannot read a Status whose fields have other types. */
+function statusOf(status: Record<string, unknown>): Partial<Status> {
+  for (const field of ['status', 'message', 'reason']) {
+    const value = status[field]
+    if (value !== undefined && value !== null && typeof value !== 'string') throw wrongField(field, 'string')
+  }
+  const { code, details } = status
+  if (code !== undefined && code !== null && !Number.isInteger(code)) throw wrongField('code', 'int32')
+  if (details !== undefined && details !== null && !isObject(details)) {
+    throw wrongField('details', 'v1.StatusDetails')
+  }
+  return Object.fromEntries(Object.entries(status).filter(([, value]) => value !== null))
+}
+
+const wrongField = (field: string, type: string): InvalidAnswer =>
+  new InvalidAnswer(
+    `json: cannot unmarshal into Go struct field Status.response.status.${field} of type ${type}`,
+  )
 
 function checkPatch({ patch, patchType }: RawResponse, isMutating: boolean): void {
   const hasPatch = patch !== undefined && patch !== null && patch !== ''
@@ -135,6 +155,6 @@ export function denial(name: string, result: Partial<Status> | undefined): Statu
     metadata: {},
     status: status === '' || status === 'Success' ? 'Failure' : status,
     message: why === '' ? `${head} without explanation` : `${head}: ${why}`,
-    code: Math.max(code, BAD_REQUEST),
+    code: code > CODE_MAX ? BAD_REQUEST : Math.max(code, BAD_REQUEST),
   })
 }

@@ -307,6 +307,35 @@ test('answers that are none are the webhook’s failure', async () => {
   }
 })
 
+test('a refusal that clients could not read is made one that they can', async () => {
+  const server = serve()
+  await configure(server, 'Mutating', 'm', [{}])
+  answers.set('/m0', review => deny(review, 'no', { status: { code: 99_999, message: 'no' } }))
+  assert.equal((await server.call('POST', MAPS, map('a'))).status, 400)
+  answers.set('/m0', review => deny(review, 'no', { status: { reason: 7 } }))
+  const refused = await server.call('POST', MAPS, map('a'))
+  assert.equal(refused.status, 500)
+  assert.match(refused.body.message, /invalid webhook response: json: .* Status\.response\.status\.reason/)
+})
+
+test('a patch neither moves an object to another namespace nor takes the object away', async () => {
+  const server = serve()
+  await configure(server, 'Mutating', 'm', [{}])
+  const patched = async (operation: object) => {
+    answers.set('/m0', review => patchWith(review, [operation]))
+    return server.call('POST', MAPS, map('a'))
+  }
+  const moved = await patched({ op: 'replace', path: '/metadata/namespace', value: 'kube-system' })
+  assert.deepEqual([moved.status, moved.body.reason], [400, 'BadRequest'])
+  const gone = await patched({ op: 'replace', path: '', value: [] })
+  assert.deepEqual([gone.status, gone.body.reason], [500, 'InternalError'])
+  const kept = await patched({ op: 'remove', path: '/metadata/namespace' })
+  assert.deepEqual([kept.status, kept.body.metadata.namespace], [201, 'dev'])
+  answers.set('/m0', review => patchWith(review, [{ op: 'replace', path: '/metadata/name', value: 'other' }]))
+  const renamed = await server.call('PUT', `${MAPS}/a`, map('a', { x: 'y' }))
+  assert.ok([400, 422].includes(renamed.status), JSON.stringify(renamed.body))
+})
+
 test('who asks for it is called again when a later webhook changed the object', async () => {
   const server = serve()
   await configure(server, 'Mutating', 'm', [
