@@ -118,8 +118,22 @@ function checkNumber(schema: Structural, value: number, path: string, errors: Fi
   } else if (value < least) fail(`greater than or equal to ${least}`)
 }
 
+const enumTexts = new WeakMap<object, ReadonlySet<unknown>>()
+
+/** Long enums of long lists are not searched through from the beginning. */
+function textsIn(values: readonly unknown[]): ReadonlySet<unknown> {
+  let texts = enumTexts.get(values)
+  if (texts === undefined) {
+    texts = new Set(values)
+    enumTexts.set(values, texts)
+  }
+  return texts
+}
+
 function checkEnum(values: unknown, value: unknown, path: string, errors: FieldError[]): void {
-  if (!Array.isArray(values) || values.some(one => equalJson(one, value))) return
+  if (!Array.isArray(values)) return
+  if (typeof value === 'string' ? textsIn(values).has(value) : values.some(one => equalJson(one, value)))
+    return
   const texts = values.map(one => (typeof one === 'string' ? one : JSON.stringify(one)))
   errors.push(notSupported(path, value, texts))
 }
@@ -136,8 +150,9 @@ function checkItems(schema: Structural, items: readonly unknown[], place: Place,
     errors.push(invalid(path, '', `${path} in body shouldn't contain duplicates`))
   }
   if (schema.items === null) return
+  const oldOf = oldItems(schema, place.old)
   for (const [index, item] of items.entries()) {
-    const old = oldItem(schema, item, place.old)
+    const old = oldOf(item)
     check(schema.items, item, { path: `${path}[${index}]`, old }, errors)
   }
 }
@@ -145,13 +160,18 @@ function checkItems(schema: Structural, items: readonly unknown[], place: Place,
 const hasTwice = (items: readonly unknown[]): boolean =>
   items.some((item, index) => items.findIndex(other => equalJson(other, item)) < index)
 
-/** Items of a list that is a map are known by their keys; those of others have no past. */
-function oldItem(schema: Structural, item: unknown, old: unknown): unknown {
-  if (schema.listType !== 'map' || !Array.isArray(old) || !isMap(item)) return NOTHING
-  const isSame = (other: unknown) =>
-    isMap(other) && schema.listMapKeys.every(key => equalJson(other[key], item[key]))
-  const found = old.filter(isSame)
-  return found.length === 1 ? found[0] : NOTHING
+/** Items of a list that is a map are known by their keys; those of others, and those there twice, have no past. */
+function oldItems(schema: Structural, old: unknown): (item: unknown) => unknown {
+  if (schema.listType !== 'map' || !Array.isArray(old)) return () => NOTHING
+  const keyOf = (item: Record<string, unknown>) =>
+    JSON.stringify(schema.listMapKeys.map(key => item[key] ?? null))
+  const byKey = new Map<string, unknown>()
+  for (const item of old) {
+    if (!isMap(item)) continue
+    const key = keyOf(item)
+    byKey.set(key, byKey.has(key) ? NOTHING : item)
+  }
+  return item => (isMap(item) ? (byKey.get(keyOf(item)) ?? NOTHING) : NOTHING)
 }
 
 function checkFields(

@@ -110,6 +110,22 @@ test('what stays as it was is not judged again, also inside lists that are maps'
   ])
 })
 
+test('long lists are judged in a time that grows with them', () => {
+  const count = 20_000
+  const values = Array.from({ length: count }, (_one, index) => `value-${index}`)
+  const keys = { 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['k'] }
+  const properties = { k: text, v: { type: 'string', enum: values }, n: { type: 'integer' } }
+  const schema = object({ list: { type: 'array', items: { type: 'object', properties }, ...keys } })
+  const listOf = (n: number) => ({
+    list: values.map((_one, index) => ({ k: `${index}`, v: values.at(-1), n })),
+  })
+  const started = performance.now()
+  assert.deepEqual(validateValue(schema, listOf(1)), [])
+  assert.deepEqual(validateValue(schema, listOf(2), listOf(1)), [])
+  // Each pair of items compared takes many times as long.
+  assert.ok(performance.now() - started < 2_000)
+})
+
 test('lists that are sets or maps hold each item once', () => {
   const schema = object({
     s: { type: 'array', 'x-kubernetes-list-type': 'set', items: text },
