@@ -208,8 +208,15 @@ test('a disk that is full at any step is a clear error that leaves nothing, and 
     return error
   }
   const to = join(disk.path, 'backup')
-  // In the middle of the copy, of the database written anew, and of the file itself.
-  for (const share of [0.5, 1.5, 2.5]) {
+  const type = 'mk8s.io/backup-target'
+  // In the middle of the copy and of the file; with credentials in between, of what is written anew without them.
+  for (const [share, secret] of [
+    [0.5, ''],
+    [1.5, ''],
+    [1.5, 's3'],
+    [2.5, 's3'],
+  ] as const) {
+    if (secret !== '') await held.put(`/registry/core/secrets/kube-system/${secret}`, plainValue({ type }))
     const error = await outcome(share * bytes, to)
     assert.ok(error instanceof Mk8sError, `${share}: ${error}`)
     assert.match(error.code, /^(store|host)\/disk$/)

@@ -26,7 +26,7 @@ export async function copyDatastore(
   const files = backupCopyFiles(path)
   for (const file of files) leftovers.add(file)
   try {
-    const holds = await copyForBackup(database, path, clock.now())
+    const holds = copyForBackup(database, path, clock.now())
     // A daemon from before an upgrade says no index: what it names is a copy already.
     if (!(holds < index)) return { path, nodeName }
     for (const file of files) rmSync(file, { force: true })

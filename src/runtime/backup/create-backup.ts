@@ -87,7 +87,7 @@ async function prepare(
 ): Promise<BackupContent> {
   const secretsKey = await readIfThere(join(pkiDirectory, SECRETS_KEY_FILE))
   const leftOut = sealing === null ? leaveOut(copy.path, anew, secretsKey) : []
-  const statePath = sealing === null ? anew : copy.path
+  const statePath = leftOut.length > 0 ? anew : copy.path
   const { facts, counts, cluster } = withState(statePath, state => ({
     facts: state.facts,
     counts: countObjects(state),
@@ -122,10 +122,10 @@ async function prepare(
   return { manifest, bytes: sealed }
 }
 
-/** Names, `namespace/name`, of what is not in the new file. */
+/** Names, `namespace/name`, of what is not in the new file, which is only written when there is any. */
 function leaveOut(from: string, to: string, secretsKey: string | null): string[] {
   const keys = withState(from, state => credentialKeys(state, secretsKey))
-  rewriteWithout(from, to, keys)
+  if (keys.length > 0) rewriteWithout(from, to, keys)
   return keys.map(key => {
     const { namespace = '', name = '' } = parseObjectKey(key) ?? {}
     return `${namespace}/${name}`
