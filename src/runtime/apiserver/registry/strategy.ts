@@ -78,6 +78,8 @@ export interface Strategy {
   /** After everything but metadata and status was taken from `previous`; changes `next`. */
   prepareForStatusUpdate?(next: KubeObject, previous: KubeObject, context: StrategyContext): void
   validate?(object: KubeObject): readonly FieldError[]
+  /** In addition to `validate`, for an object that is new. */
+  validateCreate?(object: KubeObject): readonly FieldError[]
   /** In addition to `validate` and the generic metadata rules. */
   validateUpdate?(next: KubeObject, previous: KubeObject): readonly FieldError[]
   /** True: an update is checked by `validateUpdate` alone, which lets pass what it leaves as it was. */

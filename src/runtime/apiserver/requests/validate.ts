@@ -15,7 +15,7 @@ export function validateNew(resource: ServedResource, object: KubeObject): Field
     namespaced: info.namespaced,
     ...(rule === undefined ? {} : { checkName }),
   })
-  return [...errors, ...(strategy.validate?.(object) ?? [])]
+  return [...errors, ...(strategy.validate?.(object) ?? []), ...(strategy.validateCreate?.(object) ?? [])]
 }
 
 /** A subresource is checked by its own rules: those of the whole object hold for the whole object only. */

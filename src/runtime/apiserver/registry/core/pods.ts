@@ -1,14 +1,16 @@
 /** Pods. */
 import type { FieldError } from '../../../../kube/field-error.ts'
-import { forbidden, required } from '../../../../kube/field-error.ts'
+import { forbidden, invalid, required } from '../../../../kube/field-error.ts'
 import type { KubeObject } from '../../../../kube/object.ts'
 import { qosClassOf } from '../../../../kube/qos.ts'
 import { formatTime } from '../../../../kube/time.ts'
 import type { Container, Pod, PodSpec } from '../../../../kube/types.ts'
 import { defineKind, keepGeneration, keepMetadata, takeField } from '../kind.ts'
 import type { Strategy, StrategyContext, SubresourceStrategy } from '../strategy.ts'
-import { asKind } from '../support.ts'
+import { asKind, at } from '../support.ts'
+import { containersWithPaths } from '../validation/pod-os.ts'
 import { checkPodSpec } from '../validation/pod-spec.ts'
+import { checkPodAnnotations, checkProfilesAgree } from './pod-annotations.ts'
 import { podTable } from './pod-columns.ts'
 import { defaultPod } from './pod-defaults.ts'
 import { ephemeralProblems, resizeProblems } from './pod-subresources.ts'
@@ -33,13 +35,44 @@ function prepareForCreate(object: KubeObject, context: StrategyContext): void {
 
 function validate(object: KubeObject): readonly FieldError[] {
   const pod = asKind<Pod>(object)
-  const out: FieldError[] = []
   if (!pod.spec) return [required('spec')]
+  const out: FieldError[] = []
+  checkPodAnnotations(out, pod, pod.spec)
   checkPodSpec(out, 'spec', pod.spec)
-  if (pod.spec.nodeName && (pod.spec.schedulingGates ?? []).length > 0) {
-    out.push(forbidden('spec.nodeName', 'cannot be set until all schedulingGates have been cleared'))
+  checkTokens(out, pod.spec)
+  for (const [field, { image = '' }] of containersWithPaths('spec', pod.spec)) {
+    if (image === image.trim()) continue
+    out.push(invalid(`${field}.image`, image, 'must not have leading or trailing whitespace'))
   }
   return out
+}
+
+function validateCreate(object: KubeObject): readonly FieldError[] {
+  const pod = asKind<Pod>(object)
+  const { spec } = pod
+  if (!spec) return []
+  const out: FieldError[] = []
+  if ((spec.ephemeralContainers ?? []).length > 0) {
+    out.push(forbidden('spec.ephemeralContainers', 'cannot be set on create'))
+  }
+  if (spec.nodeName && (spec.schedulingGates ?? []).length > 0) {
+    out.push(forbidden('spec.nodeName', 'cannot be set until all schedulingGates have been cleared'))
+  }
+  checkProfilesAgree(out, pod, spec)
+  return out
+}
+
+/** A token is somebody's. */
+function checkTokens(out: FieldError[], spec: PodSpec): void {
+  if (spec.serviceAccountName) return
+  for (const [index, volume] of (spec.volumes ?? []).entries()) {
+    for (const [position, source] of (volume.projected?.sources ?? []).entries()) {
+      if (!source.serviceAccountToken) continue
+      const field = at(`${at('spec.volumes', index)}.projected.sources`, position)
+      const detail = 'must not be specified when serviceAccountName is not set'
+      out.push(forbidden(`${field}.serviceAccountToken`, detail))
+    }
+  }
 }
 
 /** The status is the client's to change, but neither who owns the pod nor its QoS class. */
@@ -49,9 +82,8 @@ function prepareForStatusUpdate(next: KubeObject, previous: KubeObject): void {
   if (ownerReferences === undefined) delete next.metadata.ownerReferences
   else next.metadata.ownerReferences = ownerReferences
   const before = asKind<Pod>(previous)
-  if (pod.status && before.status?.qosClass && !pod.status.qosClass) {
-    pod.status.qosClass = before.status.qosClass
-  }
+  const qosClass = before.status?.qosClass
+  if (qosClass && !pod.status?.qosClass) pod.status = { ...pod.status, qosClass }
 }
 
 /** 0 at once when nothing runs: never scheduled, or already finished. */
@@ -118,6 +150,7 @@ export const pods: Strategy = defineKind({
   prepareForCreate,
   prepareForStatusUpdate,
   validate,
+  validateCreate,
   validateUpdate: (next, previous) => podUpdateProblems(asKind<Pod>(next), asKind<Pod>(previous)),
   validateStatusUpdate: (next, previous) => podStatusProblems(asKind<Pod>(next), asKind<Pod>(previous)),
   gracePeriodSeconds,

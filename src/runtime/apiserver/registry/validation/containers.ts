@@ -1,5 +1,5 @@
 /** Containers: names, images, ports, environment, security; init and ephemeral ones with their own rules. */
-import { duplicate, forbidden, invalid, notSupported, required } from '../../../../kube/field-error.ts'
+import { duplicate, forbidden, invalid, notFoundField, required } from '../../../../kube/field-error.ts'
 import {
   checkConfigMapKey,
   checkDns1123Label,
@@ -8,12 +8,16 @@ import {
   checkPortName,
   checkPortNumber,
 } from '../../../../kube/names.ts'
-import type { Container, ContainerPort, EnvVar, PodSpec } from '../../../../kube/types.ts'
+import type { Container, ContainerPort, EnvVar, EphemeralContainer, PodSpec } from '../../../../kube/types.ts'
 import { at } from '../support.ts'
+import { checkFieldRef, checkResourceRef } from './downward.ts'
 import { checkEach, checkOneOf, type Problems } from './meta.ts'
+import { checkMounts, type Volumes } from './mounts.ts'
+import { checkContainerClaims } from './pod-resources.ts'
 import { checkLifecycle, checkProbes } from './probes.ts'
 import { checkResources } from './resources.ts'
-import { checkMounts } from './volumes.ts'
+import { checkResizePolicies, checkRestarts } from './restarts.ts'
+import { checkContainerSecurity } from './security.ts'
 
 const PROTOCOLS = ['SCTP', 'TCP', 'UDP']
 const PULL_POLICIES = ['Always', 'IfNotPresent', 'Never']
@@ -28,12 +32,35 @@ const ENV_FIELDS = [
   'status.podIP',
   'status.podIPs',
 ]
-const ID_MAX = 2 ** 31 - 1
 
 interface Surroundings {
   readonly spec: PodSpec
-  readonly volumes: ReadonlySet<string>
+  readonly volumes: Volumes
+  /** Names of the pod's device claims. */
+  readonly claims: ReadonlySet<string>
 }
+
+/** All that an ephemeral container may have; it is no part of what the pod is for. */
+const EPHEMERAL_FIELDS = new Set([
+  'name',
+  'image',
+  'command',
+  'args',
+  'workingDir',
+  'env',
+  'envFrom',
+  'volumeMounts',
+  'volumeDevices',
+  'terminationMessagePath',
+  'terminationMessagePolicy',
+  'imagePullPolicy',
+  'securityContext',
+  'stdin',
+  'stdinOnce',
+  'tty',
+  'targetContainerName',
+])
+const EPHEMERAL_REFUSAL = 'cannot be set for an Ephemeral Container'
 
 /** All containers of a pod spec. */
 export function checkAllContainers(out: Problems, path: string, around: Surroundings): void {
@@ -51,18 +78,40 @@ export function checkAllContainers(out: Problems, path: string, around: Surround
     names.add(container.name)
     checkLifecycle(out, `${field}.lifecycle`, container.lifecycle, spec.terminationGracePeriodSeconds)
     checkProbes(out, field, container, true)
+    checkRestarts(out, field, container, spec.restartPolicy)
   }
   checkHostPorts(out, `${path}.containers`, containers)
   for (const [index, container] of inits.entries()) {
     checkInitContainer(out, at(`${path}.initContainers`, index), container, { around, names })
   }
   for (const [index, container] of (spec.ephemeralContainers ?? []).entries()) {
-    const field = at(`${path}.ephemeralContainers`, index)
-    checkContainer(out, field, container as Container, around)
-    if (names.has(container.name)) out.push(duplicate(`${field}.name`, container.name))
-    names.add(container.name)
-    for (const key of ['ports', 'livenessProbe', 'readinessProbe', 'startupProbe', 'lifecycle'] as const) {
-      if (container[key]) out.push(forbidden(`${field}.${key}`, 'cannot be set for an Ephemeral Container'))
+    checkEphemeral(out, at(`${path}.ephemeralContainers`, index), container, { around, names })
+  }
+}
+
+function checkEphemeral(
+  out: Problems,
+  field: string,
+  container: EphemeralContainer,
+  { around, names }: { around: Surroundings; names: Set<string> },
+): void {
+  checkContainer(out, field, container as Container, around)
+  if (names.has(container.name)) out.push(duplicate(`${field}.name`, container.name))
+  names.add(container.name)
+  const { spec } = around
+  const others = [...(spec.containers ?? []), ...(spec.initContainers ?? [])]
+  const target = container.targetContainerName
+  if (target && !others.some(other => other.name === target)) {
+    out.push(notFoundField(`${field}.targetContainerName`, target))
+  }
+  for (const [key, value] of Object.entries(container)) {
+    if (EPHEMERAL_FIELDS.has(key) || value === undefined) continue
+    if (typeof value === 'object' && Object.keys(value).length === 0) continue
+    out.push(forbidden(`${field}.${key}`, EPHEMERAL_REFUSAL))
+  }
+  for (const [index, mount] of (container.volumeMounts ?? []).entries()) {
+    for (const key of ['subPath', 'subPathExpr'] as const) {
+      if (mount[key]) out.push(forbidden(`${at(`${field}.volumeMounts`, index)}.${key}`, EPHEMERAL_REFUSAL))
     }
   }
 }
@@ -75,6 +124,7 @@ function checkInitContainer(
 ): void {
   const isSidecar = container.restartPolicy === 'Always'
   checkContainer(out, field, container, around)
+  checkRestarts(out, field, container, around.spec.restartPolicy)
   if (names.has(container.name)) out.push(duplicate(`${field}.name`, container.name))
   names.add(container.name)
   if (isSidecar) {
@@ -91,30 +141,24 @@ function checkInitContainer(
 function checkContainer(out: Problems, field: string, container: Container, around: Surroundings): void {
   if (!container.name) out.push(required(`${field}.name`))
   else checkEach(out, `${field}.name`, container.name, checkDns1123Label(container.name))
-  const image = container.image ?? ''
-  if (image === '') out.push(required(`${field}.image`))
-  else if (image !== image.trim()) {
-    out.push(invalid(`${field}.image`, image, 'must not have leading or trailing whitespace'))
-  }
-  checkOneOf(out, `${field}.terminationMessagePolicy`, container.terminationMessagePolicy, [
-    'FallbackToLogsOnError',
-    'File',
-  ])
-  checkPorts(out, `${field}.ports`, container.ports ?? [], around.spec.hostNetwork === true)
+  if (!container.image) out.push(required(`${field}.image`))
+  const policy = container.terminationMessagePolicy
+  if (!policy) out.push(required(`${field}.terminationMessagePolicy`))
+  else checkOneOf(out, `${field}.terminationMessagePolicy`, policy, ['File', 'FallbackToLogsOnError'])
+  checkPorts(out, `${field}.ports`, container.ports ?? [])
   checkEnv(out, `${field}.env`, container.env ?? [])
   checkEnvFrom(out, `${field}.envFrom`, container.envFrom ?? [])
   checkMounts(out, field, container, around.volumes)
-  checkOneOf(out, `${field}.imagePullPolicy`, container.imagePullPolicy, PULL_POLICIES)
+  if (!container.imagePullPolicy) out.push(required(`${field}.imagePullPolicy`))
+  else checkOneOf(out, `${field}.imagePullPolicy`, container.imagePullPolicy, PULL_POLICIES)
   checkResources(out, `${field}.resources`, container.resources)
-  checkSecurity(out, `${field}.securityContext`, container.securityContext)
+  checkContainerClaims(out, `${field}.resources.claims`, container.resources?.claims, around.claims)
+  checkResizePolicies(out, `${field}.resizePolicy`, container.resizePolicy, around.spec.restartPolicy)
+  const hostUsers = around.spec.hostUsers !== false
+  checkContainerSecurity(out, `${field}.securityContext`, container.securityContext, hostUsers)
 }
 
-function checkPorts(
-  out: Problems,
-  path: string,
-  ports: readonly ContainerPort[],
-  isHostNetwork: boolean,
-): void {
+function checkPorts(out: Problems, path: string, ports: readonly ContainerPort[]): void {
   const names = new Set<string>()
   for (const [index, port] of ports.entries()) {
     const field = at(path, index)
@@ -128,10 +172,6 @@ function checkPorts(
     else checkEach(out, `${field}.containerPort`, port.containerPort, checkPortNumber(port.containerPort))
     if (port.hostPort) {
       checkEach(out, `${field}.hostPort`, port.hostPort, checkPortNumber(port.hostPort))
-      if (isHostNetwork && port.hostPort !== port.containerPort) {
-        const detail = 'must match `hostPort` when `hostNetwork` is true'
-        out.push(invalid(`${field}.containerPort`, port.containerPort, detail))
-      }
     }
     if (!port.protocol) out.push(required(`${field}.protocol`))
     else checkOneOf(out, `${field}.protocol`, port.protocol, PROTOCOLS)
@@ -170,35 +210,17 @@ function checkValueFrom(out: Problems, field: string, entry: EnvVar): void {
   } else if (count > 1) {
     out.push(invalid(field, '', 'may not have more than one field specified at a time'))
   }
-  if (source.fieldRef) checkFieldRef(out, `${field}.fieldRef`, source.fieldRef)
+  if (source.fieldRef) checkFieldRef(out, `${field}.fieldRef`, source.fieldRef, ENV_FIELDS)
   for (const name of ['configMapKeyRef', 'secretKeyRef'] as const) {
     const reference = source[name]
     if (!reference) continue
-    if (!reference.name) out.push(required(`${field}.${name}.name`))
+    const target = reference.name ?? ''
+    checkEach(out, `${field}.${name}.name`, target, checkDns1123Subdomain(target))
     if (!reference.key) out.push(required(`${field}.${name}.key`))
     else checkEach(out, `${field}.${name}.key`, reference.key, checkConfigMapKey(reference.key))
   }
-  if (source.resourceFieldRef && !source.resourceFieldRef.resource) {
-    out.push(required(`${field}.resourceFieldRef.resource`))
-  }
-}
-
-function checkFieldRef(
-  out: Problems,
-  field: string,
-  reference: { apiVersion?: string; fieldPath: string },
-): void {
-  if (!reference.apiVersion) out.push(required(`${field}.apiVersion`))
-  if (!reference.fieldPath) {
-    out.push(required(`${field}.fieldPath`))
-    return
-  }
-  if (/^metadata\.(labels|annotations)\['[^']+'\]$/.test(reference.fieldPath)) return
-  if (!/^(metadata|spec|status)\./.test(reference.fieldPath)) {
-    const detail = `error converting fieldPath: field label not supported: ${reference.fieldPath}`
-    out.push(invalid(`${field}.fieldPath`, reference.fieldPath, detail))
-  } else if (!ENV_FIELDS.includes(reference.fieldPath)) {
-    out.push(notSupported(`${field}.fieldPath`, reference.fieldPath, ENV_FIELDS))
+  if (source.resourceFieldRef) {
+    checkResourceRef(out, `${field}.resourceFieldRef`, source.resourceFieldRef, false)
   }
 }
 
@@ -212,34 +234,21 @@ function checkEnvFrom(out: Problems, path: string, sources: NonNullable<Containe
       if (!target) out.push(required(`${field}.${name}.name`))
       else checkEach(out, `${field}.${name}.name`, target, checkDns1123Subdomain(target))
     }
-    if (given.length === 0) out.push(invalid(field, '', 'must specify one of: `configMapRef` or `secretRef`'))
+    if (given.length === 0) out.push(invalid(path, '', 'must specify one of: `configMapRef` or `secretRef`'))
     if (given.length > 1) {
-      out.push(invalid(field, '', 'may not have more than one field specified at a time'))
+      out.push(invalid(path, '', 'may not have more than one field specified at a time'))
     }
   }
 }
 
-function checkSecurity(out: Problems, field: string, context: Container['securityContext']): void {
-  if (!context) return
-  checkIds(out, field, context)
-  if (context.privileged === true && context.allowPrivilegeEscalation === false) {
-    const detail = 'cannot set `allowPrivilegeEscalation` to false and `privileged` to true'
-    out.push(invalid(field, context, detail))
-  }
-  if (context.allowPrivilegeEscalation === false && context.capabilities?.add?.includes('CAP_SYS_ADMIN')) {
-    const detail = 'cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN'
-    out.push(invalid(field, context, detail))
-  }
-}
-
-export function checkIds(
-  out: Problems,
-  field: string,
-  context: { runAsUser?: number; runAsGroup?: number; fsGroup?: number },
-): void {
-  for (const name of ['runAsUser', 'runAsGroup', 'fsGroup'] as const) {
-    const id = context[name]
-    if (id === undefined || (id >= 0 && id <= ID_MAX)) continue
-    out.push(invalid(`${field}.${name}`, id, `must be between 0 and ${ID_MAX}, inclusive`))
+/** On the host's network a port is the host's too. */
+export function checkHostNetworkPorts(out: Problems, path: string, spec: PodSpec): void {
+  if (spec.hostNetwork !== true) return
+  for (const [index, container] of (spec.containers ?? []).entries()) {
+    for (const [position, port] of (container.ports ?? []).entries()) {
+      if (!port.hostPort || port.hostPort === port.containerPort) continue
+      const field = `${at(`${at(`${path}.containers`, index)}.ports`, position)}.hostPort`
+      out.push(invalid(field, port.hostPort, 'must match `containerPort` when `hostNetwork` is true'))
+    }
   }
 }

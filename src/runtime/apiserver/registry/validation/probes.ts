@@ -2,7 +2,6 @@
 import { forbidden, invalid, required } from '../../../../kube/field-error.ts'
 import { checkPortName, checkPortNumber } from '../../../../kube/names.ts'
 import type { Container, IntOrString, Lifecycle, LifecycleHandler, Probe } from '../../../../kube/types.ts'
-import { at } from '../support.ts'
 import { checkEach, checkNonNegative, checkOneOf, type Problems } from './meta.ts'
 
 interface Handler {
@@ -76,9 +75,9 @@ function checkHttpGet(out: Problems, path: string, action: NonNullable<Handler['
   if (!action.path) out.push(required(`${path}.path`))
   checkPort(out, `${path}.port`, action.port)
   checkOneOf(out, `${path}.scheme`, action.scheme, ['HTTP', 'HTTPS'])
-  for (const [index, header] of (action.httpHeaders ?? []).entries()) {
+  for (const header of action.httpHeaders ?? []) {
     if (/^[-A-Za-z0-9]+$/.test(header.name)) continue
-    const field = `${at(`${path}.httpHeaders`, index)}.name`
+    const field = `${path}.httpHeaders`
     const text = "a valid HTTP header must consist of alphanumeric characters or '-'"
     const detail = `${text} (e.g. 'X-Header-Name', regex used for validation is '[-A-Za-z0-9]+')`
     out.push(invalid(field, header.name, detail))

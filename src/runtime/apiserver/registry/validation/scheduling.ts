@@ -1,6 +1,6 @@
 /** What a pod says about where it may run: affinity, tolerations, spreading. */
-import { duplicate, invalid, required } from '../../../../kube/field-error.ts'
-import { checkLabelValue, checkQualifiedName } from '../../../../kube/names.ts'
+import { duplicate, forbidden, invalid, required } from '../../../../kube/field-error.ts'
+import { checkDns1123Label, checkLabelValue, checkQualifiedName } from '../../../../kube/names.ts'
 import type { NodeSelector, PodAffinityTerm, PodSpec, Toleration } from '../../../../kube/types.ts'
 import { at } from '../support.ts'
 import { checkEach, checkNodeSelectorTerm, checkOneOf, checkSelector, type Problems } from './meta.ts'
@@ -32,7 +32,7 @@ function checkTolerationValue(out: Problems, field: string, item: Toleration): v
     if (problems.length > 0) out.push(invalid(`${field}.operator`, item.value, problems.join(';')))
   } else if (operator === 'Exists') {
     if (!item.value) return
-    out.push(invalid(`${field}.operator`, item, "value must be empty when `operator` is 'Exists'"))
+    out.push(invalid(`${field}.operator`, item.value, "value must be empty when `operator` is 'Exists'"))
   } else {
     checkOneOf(out, `${field}.operator`, operator, ['Equal', 'Exists'])
   }
@@ -82,27 +82,83 @@ function checkWeight(out: Problems, field: string, weight: number): void {
 function checkPodTerm(out: Problems, field: string, term: Partial<PodAffinityTerm>): void {
   checkSelector(out, `${field}.labelSelector`, term.labelSelector)
   checkSelector(out, `${field}.namespaceSelector`, term.namespaceSelector)
-  if (!term.topologyKey) out.push(required(`${field}.topologyKey`, 'can not be empty'))
-  else checkEach(out, `${field}.topologyKey`, term.topologyKey, checkQualifiedName(term.topologyKey))
+  for (const name of term.namespaces ?? []) {
+    checkEach(out, `${field}.namespace`, name, checkDns1123Label(name))
+  }
+  checkLabelKeys(out, field, term)
+  const key = term.topologyKey ?? ''
+  if (key === '') out.push(required(`${field}.topologyKey`, 'can not be empty'))
+  checkEach(out, `${field}.topologyKey`, key, checkQualifiedName(key))
 }
+
+/** Keys whose values are the pod's own; they stand beside a selector, and in one of the two lists. */
+function checkLabelKeys(out: Problems, field: string, term: Partial<PodAffinityTerm>): void {
+  const { matchLabelKeys = [], mismatchLabelKeys = [], labelSelector } = term
+  const lists = { matchLabelKeys, mismatchLabelKeys }
+  for (const [name, keys] of Object.entries(lists)) {
+    if (keys.length > 0 && !labelSelector) {
+      out.push(forbidden(`${field}.${name}`, 'must not be specified when labelSelector is not set'))
+    }
+    for (const [index, key] of keys.entries()) {
+      const path = at(`${field}.${name}`, index)
+      checkEach(out, path, key, checkQualifiedName(key))
+      if (labelSelector?.matchLabels?.[key] !== undefined) {
+        out.push(invalid(path, key, `exists in both ${name} and labelSelector`))
+      }
+    }
+  }
+  for (const [index, key] of matchLabelKeys.entries()) {
+    if (!mismatchLabelKeys.includes(key)) continue
+    const detail = 'exists in both matchLabelKeys and mismatchLabelKeys'
+    out.push(invalid(at(`${field}.matchLabelKeys`, index), key, detail))
+  }
+}
+
+type Constraint = NonNullable<PodSpec['topologySpreadConstraints']>[number]
+
+const pairOf = (item: Constraint): string => `{${item.topologyKey}, ${item.whenUnsatisfiable}}`
 
 export function checkSpreading(
   out: Problems,
   path: string,
   items: PodSpec['topologySpreadConstraints'],
 ): void {
-  const seen = new Set<string>()
-  for (const [index, item] of (items ?? []).entries()) {
+  const list = items ?? []
+  for (const [index, item] of list.entries()) {
     const field = at(path, index)
     if (item.maxSkew <= 0) out.push(invalid(`${field}.maxSkew`, item.maxSkew, 'must be greater than zero'))
     if (!item.topologyKey) out.push(required(`${field}.topologyKey`, 'can not be empty'))
+    else checkEach(out, `${field}.topologyKey`, item.topologyKey, checkQualifiedName(item.topologyKey))
     checkOneOf(out, `${field}.whenUnsatisfiable`, item.whenUnsatisfiable, ['DoNotSchedule', 'ScheduleAnyway'])
-    const pair = `{${item.topologyKey}, ${item.whenUnsatisfiable}}`
-    if (seen.has(pair)) out.push(duplicate(`${field}.{topologyKey, whenUnsatisfiable}`, pair))
-    seen.add(pair)
-    if (item.minDomains !== undefined && item.minDomains <= 0) {
-      out.push(invalid(`${field}.minDomains`, item.minDomains, 'must be greater than zero'))
+    if (list.slice(index + 1).some(later => pairOf(later) === pairOf(item))) {
+      out.push(duplicate(`${field}.{topologyKey, whenUnsatisfiable}`, pairOf(item)))
     }
+    checkDomains(out, `${field}.minDomains`, item)
+    for (const name of ['nodeAffinityPolicy', 'nodeTaintsPolicy'] as const) {
+      if (item[name] !== undefined) checkOneOf(out, `${field}.${name}`, item[name], ['Honor', 'Ignore'])
+    }
+    checkSpreadKeys(out, `${field}.matchLabelKeys`, item)
     checkSelector(out, `${field}.labelSelector`, item.labelSelector)
+  }
+}
+
+function checkDomains(out: Problems, field: string, { minDomains, whenUnsatisfiable }: Constraint): void {
+  if (minDomains === undefined) return
+  if (minDomains <= 0) out.push(invalid(field, minDomains, 'must be greater than zero'))
+  if (whenUnsatisfiable === 'DoNotSchedule') return
+  const detail = `can only use minDomains if whenUnsatisfiable=DoNotSchedule, not ${whenUnsatisfiable}`
+  out.push(invalid(field, minDomains, detail))
+}
+
+function checkSpreadKeys(out: Problems, field: string, item: Constraint): void {
+  const keys = item.matchLabelKeys ?? []
+  if (keys.length === 0) return
+  if (!item.labelSelector) {
+    out.push(forbidden(field, 'must not be specified when labelSelector is not set'))
+  }
+  for (const [index, key] of keys.entries()) {
+    checkEach(out, at(field, index), key, checkQualifiedName(key))
+    if (item.labelSelector?.matchLabels?.[key] === undefined) continue
+    out.push(invalid(at(field, index), key, 'exists in both matchLabelKeys and labelSelector'))
   }
 }

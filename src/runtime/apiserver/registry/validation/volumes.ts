@@ -1,10 +1,13 @@
-/** Volumes of a pod and where containers mount them. */
-import { duplicate, forbidden, invalid, notFoundField, required } from '../../../../kube/field-error.ts'
-import { checkDns1123Label } from '../../../../kube/names.ts'
-import type { Container, KeyToPath, PodSpec, Volume } from '../../../../kube/types.ts'
+/** Volumes of a pod: one source each, and what each source needs. */
+import { duplicate, forbidden, invalid, required } from '../../../../kube/field-error.ts'
+import { checkDns1123Label, checkDns1123Subdomain } from '../../../../kube/names.ts'
+import type { KeyToPath, PodSpec, Volume } from '../../../../kube/types.ts'
 import { at } from '../support.ts'
+import { checkFieldRef, checkResourceRef, type FieldRef, type ResourceRef } from './downward.ts'
 import { checkEach, checkOneOf, type Problems } from './meta.ts'
+import { checkFreePath, checkMode, checkNoBacksteps } from './paths.ts'
 import { compareQuantities, isQuantity } from './quantities.ts'
+import { checkOlderSources } from './volume-sources.ts'
 
 const HOST_PATH_TYPES = [
   '',
@@ -16,22 +19,27 @@ const HOST_PATH_TYPES = [
   'FileOrCreate',
   'Socket',
 ]
-const MODE_MAX = 0o777
 const TOKEN_SECONDS_MIN = 600
 const TOKEN_SECONDS_MAX = 2 ** 32
+const PULL_POLICIES = ['Always', 'IfNotPresent', 'Never']
+const CSI_NAME_MAX = 63
 
-/** Adds problems and returns the names of the volumes. */
-export function checkVolumes(out: Problems, field: string, volumes: PodSpec['volumes']): ReadonlySet<string> {
-  const names = new Set<string>()
+/** Adds problems and returns the volumes by name. */
+export function checkVolumes(
+  out: Problems,
+  field: string,
+  volumes: PodSpec['volumes'],
+): ReadonlyMap<string, Volume> {
+  const found = new Map<string, Volume>()
   for (const [index, volume] of (volumes ?? []).entries()) {
     const path = at(field, index)
     checkSource(out, path, volume)
     if (!volume.name) out.push(required(`${path}.name`))
     else checkEach(out, `${path}.name`, volume.name, checkDns1123Label(volume.name))
-    if (names.has(volume.name)) out.push(duplicate(`${path}.name`, volume.name))
-    names.add(volume.name)
+    if (found.has(volume.name)) out.push(duplicate(`${path}.name`, volume.name))
+    found.set(volume.name, volume)
   }
-  return names
+  return found
 }
 
 function checkSource(out: Problems, path: string, volume: Volume): void {
@@ -42,23 +50,33 @@ function checkSource(out: Problems, path: string, volume: Volume): void {
   for (const extra of sources.slice(1)) {
     out.push(forbidden(`${path}.${extra}`, 'may not specify more than 1 volume type'))
   }
-  const { emptyDir, hostPath, nfs, persistentVolumeClaim: claim, csi } = volume
-  checkFileSources(out, path, volume)
-  const size = emptyDir?.sizeLimit
+  const size = volume.emptyDir?.sizeLimit
   if (size !== undefined && isQuantity(size) && compareQuantities(size, '0') < 0) {
     out.push(forbidden(`${path}.emptyDir.sizeLimit`, 'SizeLimit field must be a valid resource quantity'))
   }
-  if (hostPath) checkHostPath(out, `${path}.hostPath`, hostPath)
-  if (nfs && !nfs.server) out.push(required(`${path}.nfs.server`))
-  if (nfs && !nfs.path) out.push(required(`${path}.nfs.path`))
-  if (nfs?.path && !nfs.path.startsWith('/')) {
-    out.push(invalid(`${path}.nfs.path`, nfs.path, 'must be an absolute path'))
+  if (volume.hostPath) checkHostPath(out, `${path}.hostPath`, volume.hostPath)
+  checkFileSources(out, path, volume)
+  checkOlderSources(out, path, volume)
+  checkDrivers(out, path, volume)
+}
+
+function checkDrivers(out: Problems, path: string, { csi, ephemeral, image }: Volume): void {
+  if (csi) {
+    const { driver = '', nodePublishSecretRef: secret } = csi
+    if (driver === '') out.push(required(`${path}.csi.driver`))
+    else {
+      const problems = checkDns1123Subdomain(driver.toLowerCase())
+      const tooMuch = driver.length > CSI_NAME_MAX ? [`must be no more than ${CSI_NAME_MAX} characters`] : []
+      checkEach(out, `${path}.csi.driver`, driver, [...tooMuch, ...problems])
+    }
+    if (secret && !secret.name) out.push(required(`${path}.csi.nodePublishSecretRef.name`))
   }
-  if (claim && !claim.claimName) out.push(required(`${path}.persistentVolumeClaim.claimName`))
-  if (csi && !csi.driver) out.push(required(`${path}.csi.driver`))
-  if (volume.ephemeral && !volume.ephemeral.volumeClaimTemplate) {
+  if (ephemeral && !ephemeral.volumeClaimTemplate) {
     out.push(required(`${path}.ephemeral.volumeClaimTemplate`))
   }
+  if (!image) return
+  if (!image.reference) out.push(required(`${path}.image.reference`))
+  if (image.pullPolicy) checkOneOf(out, `${path}.image.pullPolicy`, image.pullPolicy, PULL_POLICIES)
 }
 
 function checkHostPath(out: Problems, path: string, source: { path: string; type?: string }): void {
@@ -80,33 +98,71 @@ function checkFileSources(out: Problems, path: string, volume: Volume): void {
   if (downwardAPI) checkDownward(out, `${path}.downwardAPI`, downwardAPI)
   if (!projected) return
   checkMode(out, `${path}.projected.defaultMode`, projected.defaultMode)
+  const paths = new Set<string>()
   for (const [index, source] of (projected.sources ?? []).entries()) {
-    checkProjection(out, at(`${path}.projected.sources`, index), source)
+    checkProjection(out, at(`${path}.projected.sources`, index), source, paths)
   }
 }
 
 type Projection = NonNullable<NonNullable<Volume['projected']>['sources']>[number]
 
-function checkProjection(out: Problems, path: string, source: Projection): void {
-  if (Object.keys(source).length > 1) {
-    for (const extra of Object.keys(source).slice(1)) {
-      out.push(forbidden(`${path}.${extra}`, 'may not specify more than 1 volume type'))
+function checkProjection(out: Problems, path: string, source: Projection, taken: Set<string>): void {
+  for (const extra of Object.keys(source).slice(1)) {
+    out.push(forbidden(`${path}.${extra}`, 'may not specify more than 1 volume type'))
+  }
+  for (const name of ['secret', 'configMap'] as const) {
+    const files = source[name]
+    if (!files) continue
+    if (!files.name) out.push(required(`${path}.${name}.name`))
+    checkFiles(out, `${path}.${name}`, files)
+    for (const item of files.items ?? []) takePath(out, `${path}.${name}`, item.path, taken)
+  }
+  if (source.downwardAPI) {
+    checkDownward(out, `${path}.downwardAPI`, source.downwardAPI)
+    for (const item of source.downwardAPI.items ?? []) {
+      takePath(out, `${path}.downwardAPI`, item.path, taken)
     }
   }
-  if (source.secret && !source.secret.name) out.push(required(`${path}.secret.name`))
-  if (source.configMap && !source.configMap.name) out.push(required(`${path}.configMap.name`))
-  if (source.downwardAPI) checkDownward(out, `${path}.downwardAPI`, source.downwardAPI)
   const token = source.serviceAccountToken
-  if (!token) return
+  if (token) checkToken(out, `${path}.serviceAccountToken`, token, taken)
+  const bundle = source.clusterTrustBundle
+  if (bundle) checkBundle(out, `${path}.clusterTrustBundle`, bundle)
+}
+
+function takePath(out: Problems, field: string, path: string | undefined, taken: Set<string>): void {
+  if (!path) return
+  if (taken.has(path)) out.push(invalid(field, path, 'conflicting duplicate paths'))
+  taken.add(path)
+}
+
+type Token = NonNullable<Projection['serviceAccountToken']>
+
+function checkToken(out: Problems, path: string, token: Token, taken: Set<string>): void {
   const seconds = token.expirationSeconds ?? TOKEN_SECONDS_MIN
-  const field = `${path}.serviceAccountToken.expirationSeconds`
+  const field = `${path}.expirationSeconds`
   if (seconds < TOKEN_SECONDS_MIN) {
     out.push(invalid(field, seconds, 'may not specify a duration less than 10 minutes'))
   }
   if (seconds > TOKEN_SECONDS_MAX) {
     out.push(invalid(field, seconds, 'may not specify a duration larger than 2^32 seconds'))
   }
-  if (!token.path) out.push(required(`${path}.serviceAccountToken.path`))
+  if (!token.path) out.push(required(`${path}.path`))
+  else {
+    checkFreePath(out, `${path}.path`, token.path)
+    takePath(out, path, token.path, taken)
+  }
+}
+
+type Bundle = NonNullable<Projection['clusterTrustBundle']>
+
+function checkBundle(out: Problems, path: string, bundle: Bundle): void {
+  if (bundle.name !== undefined && bundle.signerName !== undefined) {
+    out.push(invalid(path, bundle, 'only one of name and signerName may be used'))
+  } else if (bundle.name === undefined && bundle.signerName === undefined) {
+    out.push(required(path, 'either name or signerName must be specified'))
+  }
+  if (!bundle.path) out.push(required(`${path}.path`))
+  else checkFreePath(out, `${path}.path`, bundle.path)
 }
 
 function checkFiles(
@@ -119,72 +175,47 @@ function checkFiles(
     const field = at(`${path}.items`, index)
     if (!item.key) out.push(required(`${field}.key`))
     if (!item.path) out.push(required(`${field}.path`))
-    else checkLocalPath(out, `${field}.path`, item.path)
+    else checkFreePath(out, `${field}.path`, item.path)
     checkMode(out, `${field}.mode`, item.mode)
   }
 }
 
+interface DownwardFile {
+  path: string
+  mode?: number
+  fieldRef?: FieldRef
+  resourceFieldRef?: ResourceRef
+}
+
+/** The fields that a file may show: those that a pod has before it runs. */
+const FILE_FIELDS = [
+  'metadata.annotations',
+  'metadata.labels',
+  'metadata.name',
+  'metadata.namespace',
+  'metadata.uid',
+]
+
 function checkDownward(
   out: Problems,
   path: string,
-  source: {
-    defaultMode?: number
-    items?: { path: string; fieldRef?: unknown; resourceFieldRef?: unknown }[]
-  },
+  source: { defaultMode?: number; items?: DownwardFile[] },
 ): void {
   checkMode(out, `${path}.defaultMode`, source.defaultMode)
-  for (const [index, item] of (source.items ?? []).entries()) {
-    const field = at(`${path}.items`, index)
-    if (!item.path) out.push(required(`${field}.path`))
-    else checkLocalPath(out, `${field}.path`, item.path)
-    if (item.fieldRef && item.resourceFieldRef) {
-      out.push(
-        invalid(field, 'resource', 'fieldRef and resourceFieldRef can not be specified simultaneously'),
-      )
-    } else if (!item.fieldRef && !item.resourceFieldRef) {
-      out.push(required(field, 'one of fieldRef and resourceFieldRef is required'))
+  for (const item of source.items ?? []) {
+    if (!item.path) out.push(required(`${path}.path`))
+    else checkFreePath(out, `${path}.path`, item.path)
+    if (item.fieldRef) {
+      checkFieldRef(out, `${path}.fieldRef`, item.fieldRef, FILE_FIELDS)
+      if (item.resourceFieldRef) {
+        const detail = 'fieldRef and resourceFieldRef can not be specified simultaneously'
+        out.push(invalid(path, 'resource', detail))
+      }
+    } else if (item.resourceFieldRef) {
+      checkResourceRef(out, `${path}.resourceFieldRef`, item.resourceFieldRef, true)
+    } else {
+      out.push(required(path, 'one of fieldRef and resourceFieldRef is required'))
     }
-  }
-}
-
-function checkMode(out: Problems, field: string, mode: number | undefined): void {
-  if (mode === undefined || (mode >= 0 && mode <= MODE_MAX)) return
-  out.push(invalid(field, mode, 'must be a number between 0 and 0777 (octal), both inclusive'))
-}
-
-/** A relative path that stays inside. */
-function checkLocalPath(out: Problems, field: string, path: string): void {
-  if (path.startsWith('/')) out.push(invalid(field, path, 'must be a relative path'))
-  checkNoBacksteps(out, field, path)
-}
-
-function checkNoBacksteps(out: Problems, field: string, path: string): void {
-  if (path.split('/').includes('..')) out.push(invalid(field, path, "must not contain '..'"))
-}
-
-export function checkMounts(
-  out: Problems,
-  path: string,
-  container: Container,
-  volumes: ReadonlySet<string>,
-): void {
-  const paths = new Set<string>()
-  for (const [index, mount] of (container.volumeMounts ?? []).entries()) {
-    const field = at(`${path}.volumeMounts`, index)
-    if (!mount.name) out.push(required(`${field}.name`))
-    else if (!volumes.has(mount.name)) out.push(notFoundField(`${field}.name`, mount.name))
-    if (!mount.mountPath) out.push(required(`${field}.mountPath`))
-    if (paths.has(mount.mountPath)) {
-      out.push(invalid(`${field}.mountPath`, mount.mountPath, 'must be unique'))
-    }
-    paths.add(mount.mountPath)
-    if (mount.subPath) checkLocalPath(out, `${field}.subPath`, mount.subPath)
-    if (!mount.subPathExpr) continue
-    if (mount.subPath) {
-      out.push(
-        invalid(`${field}.subPathExpr`, mount.subPathExpr, 'subPathExpr and subPath are mutually exclusive'),
-      )
-    }
-    checkLocalPath(out, `${field}.subPathExpr`, mount.subPathExpr)
+    checkMode(out, `${path}.mode`, item.mode)
   }
 }

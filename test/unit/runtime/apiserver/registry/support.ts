@@ -62,8 +62,10 @@ export function updated(
 export const read = (problems: readonly FieldError[] | undefined): string[] =>
   (problems ?? []).map(problem => `${problem.field}: ${problem.message}`)
 
-export const createProblems = (strategy: Strategy, given: KubeObject): string[] =>
-  read(strategy.validate?.(created(strategy, given)))
+export function createProblems(strategy: Strategy, given: KubeObject): string[] {
+  const made = created(strategy, given)
+  return [...read(strategy.validate?.(made)), ...read(strategy.validateCreate?.(made))]
+}
 
 /** The object's row by column name. */
 export function row(strategy: Strategy, shown: KubeObject): Record<string, unknown> {
