@@ -47,6 +47,13 @@ export class WatchQueue {
       await promise
     }
     if (this.#bytes === 0) return null
+    const [only] = this.#lines
+    if (only !== undefined && this.#lines.length === 1) {
+      // Without a copy: all watchers of an event send the same bytes.
+      this.#lines = []
+      this.#bytes = 0
+      return only
+    }
     let count = 0
     let bytes = 0
     while (count < this.#lines.length && bytes < PORTION_BYTES) bytes += this.#lines[count++]?.length ?? 0

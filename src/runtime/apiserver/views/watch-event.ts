@@ -39,16 +39,46 @@ export function createWatchEventEncoder(): WatchEventEncoder {
     kept.set(id, line)
     bytes += line.length
   }
+  /** Most watchers of one event ask for the same form, one after the other. */
+  let last: Encoded | null = null
   return {
     encode(resource, type, kv, revision, view) {
+      if (last !== null && isSame(last, resource, type, kv, revision, view)) return last.line
       const shown = `${view.encoding.format} ${view.form} ${view.include}`
       const form = `${resource.apiVersion} ${shown}${seenThrough(resource)}`
       const id = `${type} ${form} ${revision} ${kv.modRevision} ${kv.key}`
       const known = kept.get(id)
-      if (known !== undefined) return known
-      const line = view.encoding.event(type, viewBytes(resource, kv, view, revision))
-      keep(id, line)
+      const line = known ?? view.encoding.event(type, viewBytes(resource, kv, view, revision))
+      if (known === undefined) keep(id, line)
+      last = { resource, custom: resource.custom, type, kv, revision, view, line }
       return line
     },
   }
 }
+
+interface Encoded {
+  readonly resource: ServedResource
+  readonly custom: ServedResource['custom']
+  readonly type: WatchEventType
+  readonly kv: KeyValue
+  readonly revision: number
+  readonly view: View
+  readonly line: Buffer
+}
+
+const isSame = (
+  last: Encoded,
+  resource: ServedResource,
+  type: WatchEventType,
+  kv: KeyValue,
+  revision: number,
+  view: View,
+): boolean =>
+  last.kv === kv &&
+  last.type === type &&
+  last.revision === revision &&
+  last.resource === resource &&
+  last.custom === resource.custom &&
+  last.view.encoding === view.encoding &&
+  last.view.form === view.form &&
+  last.view.include === view.include
