@@ -19,6 +19,7 @@ export type OptionType =
   | 'failover'
   | 'voters'
   | 'file'
+  | 'text'
   | 'count'
 
 export interface OptionInfo {
@@ -161,6 +162,71 @@ export const options: readonly OptionInfo[] = [
     { name: 'auditLogMaxAge', flag: 'audit-log-maxage', env: 'AUDIT_LOG_MAXAGE', type: 'count' },
     { default: '30' },
     'For how many days earlier files of the audit log are kept.',
+  ),
+  apiServer(
+    {
+      name: 'authenticationConfig',
+      flag: 'authentication-config',
+      env: 'AUTHENTICATION_CONFIG',
+      type: 'file',
+    },
+    { default: '', meaning: 'nothing but the cluster itself' },
+    'Whose tokens are believed: an AuthenticationConfiguration of apiserver.config.k8s.io/v1.',
+  ),
+  apiServer(
+    {
+      name: 'tokenWebhookConfigFile',
+      flag: 'authentication-token-webhook-config-file',
+      env: 'AUTHENTICATION_TOKEN_WEBHOOK_CONFIG_FILE',
+      type: 'file',
+    },
+    { default: '', meaning: 'no other server' },
+    'A kubeconfig of the server that is asked about tokens which nobody here knows.',
+  ),
+  apiServer(
+    {
+      name: 'authorizationWebhookConfigFile',
+      flag: 'authorization-webhook-config-file',
+      env: 'AUTHORIZATION_WEBHOOK_CONFIG_FILE',
+      type: 'file',
+    },
+    { default: '', meaning: 'no other server' },
+    'A kubeconfig of the server that is asked whether a request may be made which nobody here allows.',
+  ),
+  apiServer(
+    { name: 'oidcIssuerUrl', flag: 'oidc-issuer-url', env: 'OIDC_ISSUER_URL', type: 'text' },
+    { default: '', meaning: 'no issuer' },
+    'The https URL of an OpenID Connect issuer whose tokens are believed.',
+  ),
+  apiServer(
+    { name: 'oidcClientId', flag: 'oidc-client-id', env: 'OIDC_CLIENT_ID', type: 'text' },
+    { default: '' },
+    'The audience that tokens of the OpenID Connect issuer must name.',
+  ),
+  apiServer(
+    { name: 'oidcUsernameClaim', flag: 'oidc-username-claim', env: 'OIDC_USERNAME_CLAIM', type: 'text' },
+    { default: 'sub' },
+    'The claim that has the name of the user.',
+  ),
+  apiServer(
+    { name: 'oidcUsernamePrefix', flag: 'oidc-username-prefix', env: 'OIDC_USERNAME_PREFIX', type: 'text' },
+    { default: '', meaning: 'the URL of the issuer and "#", or nothing for the claim email' },
+    'What stands before names of users; "-" for nothing.',
+  ),
+  apiServer(
+    { name: 'oidcGroupsClaim', flag: 'oidc-groups-claim', env: 'OIDC_GROUPS_CLAIM', type: 'text' },
+    { default: '', meaning: 'no groups' },
+    'The claim that has the groups of the user.',
+  ),
+  apiServer(
+    { name: 'oidcGroupsPrefix', flag: 'oidc-groups-prefix', env: 'OIDC_GROUPS_PREFIX', type: 'text' },
+    { default: '', meaning: 'nothing' },
+    'What stands before names of groups.',
+  ),
+  apiServer(
+    { name: 'oidcCaFile', flag: 'oidc-ca-file', env: 'OIDC_CA_FILE', type: 'file' },
+    { default: '', meaning: 'what this machine trusts' },
+    'The authority of the OpenID Connect issuer, PEM.',
   ),
   port('api', 16443, 'Port of the Kubernetes API.'),
   port('join', 25000, 'Port that joining nodes talk to.'),

@@ -27,6 +27,8 @@ export function problemWith(type: OptionType, text: string): string | undefined 
       return text.startsWith('/') ? undefined : `${quote(text)} is not an absolute path`
     case 'file':
       return /^(\/|$)/.test(text) ? undefined : `${quote(text)} is not an absolute path`
+    case 'text':
+      return undefined
     case 'count':
       return /^[1-9][0-9]{0,5}$/.test(text) ? undefined : `${quote(text)} is not a whole number above 0`
     case 'port':

@@ -20,8 +20,6 @@ import { createMatchConditions } from './apiserver/admission/match-conditions.ts
 import { createAggregation } from './apiserver/aggregation/aggregation.ts'
 import { createApiServiceKeeper } from './apiserver/aggregation/keeper.ts'
 import { type ApiServer, createApiServer } from './apiserver/apiserver.ts'
-import { createAuthenticator } from './apiserver/authn/authn.ts'
-import { createBootstrapTokens } from './apiserver/authn/bootstrap-tokens.ts'
 import { createOidcDocuments } from './apiserver/authn/oidc.ts'
 import { createAuthenticationHandlers } from './apiserver/authn/reviews.ts'
 import { createTokenHandler, createTokenIssuer } from './apiserver/authn/service-account-tokens.ts'
@@ -45,6 +43,7 @@ import { removedNodes } from './members/removed-nodes.ts'
 import { renderMetrics } from './metrics/metrics.ts'
 import type { Pki } from './pki/pki.ts'
 import { createEncryptedStore } from './secrets-encryption/encrypted-store.ts'
+import { buildAuthenticator, buildReviewAuthorizer } from './server-access.ts'
 import { buildAudit } from './server-audit.ts'
 import type { RaftStore } from './store/raft-store.ts'
 
@@ -81,18 +80,14 @@ export function buildApi(shared: Shared, onFatal: (error: Error) => void, metric
   const objects = createObjectReader(store, model)
   const issuer = `https://kubernetes.default.svc.${cluster.clusterDomain}`
   const publicKeys = [pki.serviceAccount.publicKey]
-  const authenticator = createAuthenticator({
-    serviceAccounts: { issuer, publicKeys },
-    others: [createBootstrapTokens({ objects, clock, ownAudiences: [issuer] })],
-    objects,
-    clock,
-  })
+  const authenticator = buildAuthenticator({ config, issuer, publicKeys, objects, clock })
   const authorizer = createAuthorizer({
     store,
     objects,
     nodeRules: nodeRules(),
     isRemoved: removedNodes(store),
   })
+  const reviews = buildReviewAuthorizer(config, authorizer, clock)
   const tokenIssuer = createTokenIssuer({ issuer, privateKey: pki.serviceAccount.privateKey, clock, random })
   const kubelets = createKubeletConnections(objects, pki)
   const others = otherServers(shared, objects, authorizer)
@@ -106,7 +101,7 @@ export function buildApi(shared: Shared, onFatal: (error: Error) => void, metric
     descriptions: () => JSON.parse(readAsset('descriptions.json')),
     protobuf: () => JSON.parse(readAsset('protobuf.json')),
     strategies,
-    authorizer,
+    authorizer: reviews,
     admission: createAdmission({
       ...{ objects, authorizer, clock, random },
       tolerationSeconds: failoverTimes(cluster.failover).tolerationSeconds,
@@ -116,14 +111,9 @@ export function buildApi(shared: Shared, onFatal: (error: Error) => void, metric
     virtualHandlers: [
       createTokenHandler(tokenIssuer, clock),
       ...createAuthenticationHandlers(authenticator.reviewAnyToken, clock),
-      ...createAuthorizationHandlers(authorizer),
+      ...createAuthorizationHandlers(reviews),
     ],
-    settings: {
-      clusterDomain: cluster.clusterDomain,
-      serviceCidr: cluster.serviceCidr,
-      podCidr: cluster.podCidr,
-      nodePorts: cluster.nodePortRange,
-    },
+    settings: settingsOf(cluster),
     kubelets,
     aggregation,
     webhookCaller,
@@ -152,6 +142,13 @@ export function buildApi(shared: Shared, onFatal: (error: Error) => void, metric
   return { server, ...opened, components: [...audited, ...opened.components] }
 }
 
+const settingsOf = ({ clusterDomain, serviceCidr, podCidr, nodePortRange: nodePorts }: ClusterConfig) => ({
+  clusterDomain,
+  serviceCidr,
+  podCidr,
+  nodePorts,
+})
+
 /** What the API server asks other programs. */
 function otherServers(shared: Shared, objects: ObjectReader, authorizer: Authorizer) {
   const { store, clock, random, pki } = shared
@@ -175,7 +172,7 @@ function otherServers(shared: Shared, objects: ObjectReader, authorizer: Authori
 
 interface ApiParts {
   readonly server: ApiServer
-  readonly authenticator: ReturnType<typeof createAuthenticator>
+  readonly authenticator: ReturnType<typeof buildAuthenticator>
   readonly kubelets: KubeletConnections
   readonly bootstrapped: { done: boolean }
   readonly others: ReturnType<typeof otherServers>

@@ -10,6 +10,8 @@ export interface Credentials {
   readonly certificate?: { readonly commonName: string; readonly organizations: readonly string[] }
   /** What stands behind `Authorization: Bearer `. */
   readonly bearerToken?: string
+  /** That is asked for: some may be open to everybody. */
+  readonly path?: string
 }
 
 export interface Authenticator {

@@ -18,6 +18,8 @@ export interface AuthenticatorParts {
   }
   /** Asked in turn, after service accounts. */
   readonly others?: readonly TokenReviewer[]
+  /** Absent: everybody may come without credentials; otherwise, if enabled, to these paths, or to all if there are none. */
+  readonly anonymous?: { readonly enabled: boolean; readonly paths: readonly string[] }
   readonly objects: ObjectReader
   readonly clock: Pick<Clock, 'now'>
 }
@@ -85,16 +87,21 @@ export function createAuthenticator(parts: AuthenticatorParts): TokenAuthenticat
   return {
     reviewToken,
     reviewAnyToken,
-    async authenticate({ certificate, bearerToken }) {
+    async authenticate({ certificate, bearerToken, path }) {
       if (certificate !== undefined && certificate.commonName !== '') {
         const { commonName, organizations } = certificate
         return { username: commonName, groups: withAuthenticated(organizations) }
       }
-      if (bearerToken === undefined) return ANONYMOUS
+      if (bearerToken === undefined) return mayBeAnonymous(parts, path) ? ANONYMOUS : null
       const verdict = await reviewAnyToken(bearerToken)
       return verdict.valid ? verdict.user : null
     },
   }
+}
+
+function mayBeAnonymous({ anonymous }: AuthenticatorParts, path = ''): boolean {
+  if (anonymous === undefined) return true
+  return anonymous.enabled && (anonymous.paths.length === 0 || anonymous.paths.includes(path))
 }
 
 /** `system:authenticated` stands in every user's groups, once. */

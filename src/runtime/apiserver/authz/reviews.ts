@@ -3,13 +3,15 @@ import { invalid as invalidField, required } from '../../../kube/field-error.ts'
 import type { KubeObject } from '../../../kube/object.ts'
 import { badRequest, invalid } from '../../../kube/status.ts'
 import type { PolicyRule, SubjectAccessReviewSpec } from '../../../kube/types.ts'
-import type { RequestAttributes, VirtualHandler, VirtualRequest } from '../ports.ts'
+import type { Authorizer, RequestAttributes, VirtualHandler, VirtualRequest } from '../ports.ts'
 import type { UserInfo } from '../user.ts'
 import { isSuperuser, type RbacAuthorizer } from './authz.ts'
 
 const GROUP = 'authorization.k8s.io'
 
-export function createAuthorizationHandlers(authorizer: RbacAuthorizer): readonly VirtualHandler[] {
+export type ReviewAuthorizer = Authorizer & Pick<RbacAuthorizer, 'rulesFor'>
+
+export function createAuthorizationHandlers(authorizer: ReviewAuthorizer): readonly VirtualHandler[] {
   const review = (
     resource: string,
     kind: string,
@@ -23,7 +25,7 @@ export function createAuthorizationHandlers(authorizer: RbacAuthorizer): readonl
       const spec = (body['spec'] ?? {}) as Partial<SubjectAccessReviewSpec>
       checkSpec(kind, spec)
       const attributes = attributesOf(spec, subjectOf(spec, request))
-      const { allowed, reason } = authorizer.authorize(attributes)
+      const { allowed, reason } = await authorizer.authorize(attributes)
       const status = { allowed, ...(reason === '' ? {} : { reason }) }
       return { status: 201, object: { ...body, status } }
     },
@@ -98,7 +100,7 @@ const EVERYTHING: readonly PolicyRule[] = [
   { verbs: ['*'], nonResourceURLs: ['*'] },
 ]
 
-function rulesReview(authorizer: RbacAuthorizer): VirtualHandler {
+function rulesReview(authorizer: ReviewAuthorizer): VirtualHandler {
   return {
     group: GROUP,
     resource: 'selfsubjectrulesreviews',

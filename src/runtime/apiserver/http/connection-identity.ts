@@ -9,7 +9,7 @@ import type { UserInfo } from '../user.ts'
 
 export interface ConnectionIdentity {
   /** The user; null when the credentials are not valid. */
-  userOf(socket: TLSSocket, authorization: string | undefined): Promise<UserInfo | null>
+  userOf(socket: TLSSocket, authorization: string | undefined, path: string): Promise<UserInfo | null>
 }
 
 interface Certificate {
@@ -56,7 +56,7 @@ export function createConnectionIdentity(authenticator: Authenticator, clock: Cl
     return known
   }
   return {
-    async userOf(socket, authorization) {
+    async userOf(socket, authorization, path) {
       const known = knownOf(socket)
       const { certificate } = known
       const token = bearer(authorization)
@@ -66,7 +66,7 @@ export function createConnectionIdentity(authenticator: Authenticator, clock: Cl
         if (known.user !== null || token === undefined) return known.user
       }
       if (token !== undefined) return authenticator.authenticate({ bearerToken: token })
-      return certificate.state === 'invalid' ? null : authenticator.authenticate({})
+      return certificate.state === 'invalid' ? null : authenticator.authenticate({ path })
     },
   }
 }

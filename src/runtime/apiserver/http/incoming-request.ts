@@ -13,11 +13,11 @@ export async function identifyRequest(
   headers: Readonly<Record<string, string>>,
   signal: AbortSignal,
 ): Promise<AuthenticatedRequest> {
-  const user = await identity.userOf(socketOf(request), headers['authorization'])
-  if (user === null) throw unauthorized()
   const url = request.url ?? '/'
   const mark = url.indexOf('?')
   const path = mark < 0 ? url : url.slice(0, mark)
+  const user = await identity.userOf(socketOf(request), headers['authorization'], path)
+  if (user === null) throw unauthorized()
   const query = new URLSearchParams(mark < 0 ? '' : url.slice(mark + 1))
   const sourceAddress = () => socketOf(request).remoteAddress
   return { method: request.method ?? 'GET', path, query, headers, signal, user, sourceAddress }
