@@ -29,9 +29,15 @@ const CREATED: readonly (readonly [args: string, path: string])[] = [
 const CBOR_CLIENT = { KUBE_FEATURE_ClientsAllowCBOR: 'true', KUBE_FEATURE_ClientsPreferCBOR: 'true' }
 const LOUD = '-v=9'
 
-/** What cannot change after the creation, without what Go leaves out or shows as empty. */
+/** What no controller changes after the creation, without what Go leaves out or shows as empty. */
 function lasting({ metadata, status: _s, apiVersion: _a, kind: _k, ...rest }: ApiBody): unknown {
-  const { resourceVersion: _r, managedFields: _m, ...meta } = metadata ?? {}
+  const changing = {
+    resourceVersion: undefined,
+    managedFields: undefined,
+    labels: undefined,
+    annotations: undefined,
+  }
+  const meta = { ...metadata, ...changing }
   const filled = (_key: string, value: unknown) => {
     const isEmpty = typeof value === 'object' && (value === null || Object.keys(value).length === 0)
     return isEmpty ? undefined : value
