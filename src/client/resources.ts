@@ -53,6 +53,8 @@ export const VALIDATING_ADMISSION_POLICIES = ref(
   'validatingadmissionpolicies',
   false,
 )
+export const FLOW_SCHEMAS = ref('flowcontrol.apiserver.k8s.io', 'v1', 'flowschemas', false)
+export const PRIORITY_LEVELS = ref('flowcontrol.apiserver.k8s.io', 'v1', 'prioritylevelconfigurations', false)
 export const PRIORITY_CLASSES = ref('scheduling.k8s.io', 'v1', 'priorityclasses', false)
 
 export interface ResourcePath {

@@ -15,6 +15,7 @@ import { createDefinitionController } from './custom-resource-definition/control
 import { createDeploymentController } from './deployment/controller.ts'
 import { createEndpointSliceController } from './endpoint-slice/controller.ts'
 import { createEndpointsController } from './endpoints/controller.ts'
+import { createFlowSchemaStatusController } from './flow-schema-status/controller.ts'
 import { createGarbageCollector } from './garbage-collector/controller.ts'
 import { createJobController } from './job/controller.ts'
 import { createNamespaceController } from './namespace/controller.ts'
@@ -75,6 +76,7 @@ const CONTROLLERS: readonly ((context: ControllerContext) => Controller)[] = [
   createResourceQuotaController,
   createDefinitionController,
   createPolicyStatusController,
+  createFlowSchemaStatusController,
   createCertificateController,
   createNamespaceController,
   createGarbageCollector,
