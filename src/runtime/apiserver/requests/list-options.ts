@@ -48,38 +48,50 @@ export function parseResourceVersion(text: string | null): number | null {
   )
 }
 
-function matchErrors(query: URLSearchParams, isWatch: boolean): FieldError[] {
+const MATCH = 'resourceVersionMatch'
+
+function listErrors(query: URLSearchParams): FieldError[] {
   const match = query.get('resourceVersionMatch') ?? ''
   const version = query.get('resourceVersion') ?? ''
-  const initial = query.get('sendInitialEvents')
-  const field = 'resourceVersionMatch'
-  if (initial !== null && !isWatch)
-    return [forbidden('sendInitialEvents', 'sendInitialEvents is forbidden for list')]
-  if (initial !== null && match !== 'NotOlderThan') {
-    return [forbidden(field, 'sendInitialEvents requires setting resourceVersionMatch to NotOlderThan')]
-  }
-  if (match === '') return []
-  if (isWatch) {
-    return initial === null
-      ? [forbidden(field, 'resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided')]
-      : []
-  }
   const errors: FieldError[] = []
-  if (version === '')
-    errors.push(forbidden(field, 'resourceVersionMatch is forbidden unless resourceVersion is provided'))
-  if ((query.get('continue') ?? '') !== '') {
-    errors.push(forbidden(field, 'resourceVersionMatch is forbidden when continue is provided'))
+  if (match !== '') {
+    if (version === '')
+      errors.push(forbidden(MATCH, 'resourceVersionMatch is forbidden unless resourceVersion is provided'))
+    errors.push(...continueErrors(query))
+    if (match !== 'Exact' && match !== 'NotOlderThan')
+      errors.push(notSupported(MATCH, match, ['Exact', 'NotOlderThan', '']))
+    if (match === 'Exact' && version === '0') {
+      errors.push(forbidden(MATCH, 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"'))
+    }
   }
-  if (match !== 'Exact' && match !== 'NotOlderThan')
-    errors.push(notSupported(field, match, ['Exact', 'NotOlderThan']))
-  if (match === 'Exact' && version === '0') {
-    errors.push(forbidden(field, 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"'))
-  }
+  if (query.get('sendInitialEvents') !== null)
+    errors.push(forbidden('sendInitialEvents', 'sendInitialEvents is forbidden for list'))
   return errors
 }
 
+function watchErrors(query: URLSearchParams): FieldError[] {
+  const match = query.get('resourceVersionMatch') ?? ''
+  const initial = query.get('sendInitialEvents')
+  const errors: FieldError[] = []
+  if (initial !== null && match !== 'NotOlderThan') {
+    errors.push(forbidden(MATCH, 'sendInitialEvents requires setting resourceVersionMatch to NotOlderThan'))
+  }
+  if (match === '') return errors
+  if (initial === null) {
+    const why = 'resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided'
+    errors.push(forbidden(MATCH, why))
+  }
+  if (match !== 'NotOlderThan') errors.push(notSupported(MATCH, match, ['NotOlderThan']))
+  return [...errors, ...continueErrors(query)]
+}
+
+const continueErrors = (query: URLSearchParams): FieldError[] =>
+  (query.get('continue') ?? '') === ''
+    ? []
+    : [forbidden(MATCH, 'resourceVersionMatch is forbidden when continue is provided')]
+
 function checkMatch(query: URLSearchParams, isWatch: boolean): void {
-  const errors = matchErrors(query, isWatch)
+  const errors = isWatch ? watchErrors(query) : listErrors(query)
   if (errors.length > 0) throw invalid(listOptionsKind, '', errors)
 }
 

@@ -37,6 +37,8 @@ const PORTION_BYTES = 128 * 1024
 interface WatchStart {
   readonly initial: boolean
   readonly after: number
+  /** Why it does not begin: the only event of such a watch. */
+  readonly refused?: StatusError
 }
 
 async function startOf(scope: RequestScope, options: WatchOptions): Promise<WatchStart> {
@@ -50,8 +52,8 @@ async function startOf(scope: RequestScope, options: WatchOptions): Promise<Watc
   if (version === 0) return { initial: options.sendInitialEvents !== false, after: store.revision }
   if (!listed) return { initial: false, after: version }
   const reached = await waitForRevision(store, clock, version)
-  if (!reached) throw resourceVersionTooLarge(version, store.revision)
-  return { initial: true, after: store.revision }
+  const refused = reached ? {} : { refused: resourceVersionTooLarge(version, store.revision) }
+  return { ...refused, initial: true, after: store.revision }
 }
 
 /** `/watch/…/name` watches the one object. */
@@ -97,6 +99,7 @@ class WatchSession {
   /** Registers at once, so that nothing is missed before the body is read. */
   open(): AsyncIterable<Uint8Array> {
     const { scope, start } = this.#parts
+    if (start.refused !== undefined) return this.#refuse(start.refused)
     const { store } = scope.context
     const prefix = collectionPrefix(scope.resource, scope.info.namespace)
     const range = { start: prefix, end: prefixEnd(prefix) }
@@ -121,6 +124,10 @@ class WatchSession {
       this.#queue.end()
     }
     return this.#stream(entries, after)
+  }
+
+  async *#refuse(error: StatusError): AsyncGenerator<Uint8Array> {
+    yield this.#event('ERROR', error.status)
   }
 
   #onEvents(events: readonly StoreEvent[]): void {
@@ -283,5 +290,5 @@ class WatchSession {
 
 function tooOld(error: unknown, after: number, compacted: number): StatusError {
   if (!(error instanceof Mk8sError) || error.code !== 'store/compacted') throw error
-  return resourceVersionExpired(`too old resource version: ${after} (${compacted + 1})`)
+  return resourceVersionExpired(`too old resource version: ${after} (${compacted})`)
 }
