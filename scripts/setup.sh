@@ -11,6 +11,11 @@ say() { printf 'setup: %s\n' "$1" >&2; }
 
 lock_sum=$(cat package.json package-lock.json | cksum)
 stamp=node_modules/.mk8s-setup
+# npm would empty what the link leads to.
+if [ -L node_modules ]; then
+  say 'node_modules is a symbolic link; remove it and run this again'
+  exit 1
+fi
 if [ ! -f "$stamp" ] || [ "$(cat "$stamp")" != "$lock_sum" ]; then
   say 'installing the npm packages'
   npm ci --no-audit --no-fund --loglevel=error >&2
