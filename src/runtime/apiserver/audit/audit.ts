@@ -5,9 +5,11 @@
 import type { Clock } from '../../../base/clock.ts'
 import type { Random } from '../../../base/random.ts'
 import type { KubeResponse } from '../../../client/transport.ts'
+import { decodeCbor } from '../../../kube/cbor/cbor.ts'
 import { isMap } from '../../../kube/json-map.ts'
 import { parseYaml } from '../../../kube/yaml.ts'
 import type { AuthenticatedRequest } from '../apiserver.ts'
+import type { Encodings } from '../negotiation/encodings.ts'
 import type { Decision } from '../ports.ts'
 import type { RequestInfo } from '../requests/request-info.ts'
 import type { UserInfo } from '../user.ts'
@@ -30,11 +32,16 @@ export interface AuditTrail {
   readonly annotations: Map<string, string>
 }
 
+export type AuditedInfo = RequestInfo & {
+  readonly isLong: boolean
+  readonly encodings: Pick<Encodings, 'protobuf' | 'protobufType'>
+}
+
 export interface Audit {
   /** Runs the request with a trail, or without one if nothing is to be written of it. */
   follow(
     request: AuthenticatedRequest,
-    info: RequestInfo & { readonly isLong: boolean },
+    info: AuditedInfo,
     run: (request: AuthenticatedRequest) => Promise<KubeResponse>,
   ): Promise<KubeResponse>
 }
@@ -66,7 +73,7 @@ class Trail implements AuditTrail {
   readonly annotations = new Map<string, string>()
   readonly #parts: AuditParts
   readonly #request: AuthenticatedRequest
-  readonly #info: RequestInfo
+  readonly #info: AuditedInfo
   readonly #judgement: Judgement
   readonly #id: string
   readonly #receivedAt: string
@@ -76,7 +83,7 @@ class Trail implements AuditTrail {
   constructor(
     parts: AuditParts,
     request: AuthenticatedRequest,
-    info: RequestInfo,
+    info: AuditedInfo,
     judgement: Judgement,
     id: string,
   ) {
@@ -151,7 +158,8 @@ class Trail implements AuditTrail {
     const { isResource, resource, namespace, name, group, version, subresource } = this.#info
     if (!isResource) return {}
     // The name of what generateName made is known from the answer only.
-    const made = response === null || name !== '' || this.#info.verb !== 'create' ? null : answerOf(response)
+    const made =
+      response === null || name !== '' || this.#info.verb !== 'create' ? null : answerOf(response, this.#info)
     const metadata =
       isMap(made) && made['kind'] !== 'Status' && isMap(made['metadata']) ? made['metadata'] : {}
     const shown = name === '' && typeof metadata['name'] === 'string' ? metadata['name'] : name
@@ -163,7 +171,7 @@ class Trail implements AuditTrail {
   #statusOf(response: KubeResponse): Record<string, unknown> {
     const { status: code } = response
     if (this.#hasPanicked) return { metadata: {}, status: 'Failure', reason: 'InternalError', code: 500 }
-    const answer = code >= 400 ? answerOf(response) : null
+    const answer = code >= 400 ? answerOf(response, this.#info) : null
     if (!isMap(answer) || answer['kind'] !== 'Status') return { metadata: {}, code }
     const { status, message, reason, details } = answer
     return JSON.parse(JSON.stringify({ metadata: {}, status, message, reason, details, code }))
@@ -173,8 +181,8 @@ class Trail implements AuditTrail {
     const { level, omitManagedFields } = this.#judgement
     if (level === 'Metadata' || response === null || !this.#info.isResource) return {}
     const strip = (value: unknown) => (omitManagedFields ? withoutManagedFields(value) : value)
-    const asked = bodyOf(this.#request.body, this.#request.headers?.['content-type'])
-    const answered = level === 'RequestResponse' ? answerOf(response) : undefined
+    const asked = bodyOf(this.#request.body, this.#request.headers?.['content-type'], this.#info)
+    const answered = level === 'RequestResponse' ? answerOf(response, this.#info) : undefined
     return {
       ...(asked !== undefined && { requestObject: strip(asked) }),
       ...(answered !== undefined && { responseObject: strip(answered) }),
@@ -182,19 +190,34 @@ class Trail implements AuditTrail {
   }
 }
 
-const answerOf = ({ body, headers }: KubeResponse): unknown =>
-  body instanceof Uint8Array ? bodyOf(body, headers['content-type']) : undefined
+const answerOf = ({ body, headers }: KubeResponse, info: AuditedInfo): unknown =>
+  body instanceof Uint8Array ? bodyOf(body, headers['content-type'], info) : undefined
 
-/** An object in JSON or YAML; undefined for anything else. */
-function bodyOf(body: Uint8Array | undefined, type: string | undefined): unknown {
+/** An object in one of the encodings of the API; undefined for anything else. */
+function bodyOf(body: Uint8Array | undefined, type: string | undefined, info: AuditedInfo): unknown {
   if (body === undefined || body.length === 0 || body.length > BODY_BYTES_MAX) return undefined
   try {
-    const text = Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString('utf8')
+    const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength)
+    if (/protobuf/.test(type ?? '')) return protobufBody(bytes, info.encodings)
+    if (/cbor/.test(type ?? '')) return decodeCbor(bytes)
+    const text = bytes.toString('utf8')
     if (/yaml/.test(type ?? '')) return parseYaml(text)
     return type === undefined || /json/.test(type) ? JSON.parse(text) : undefined
   } catch {
     return undefined
   }
+}
+
+/** Behind the four bytes that say it is one, an envelope begins with apiVersion and kind, which are short. */
+function protobufBody(bytes: Buffer, { protobuf, protobufType }: AuditedInfo['encodings']): unknown {
+  const texts: string[] = []
+  for (let at = 6, end = 6 + (bytes[5] ?? 0); at < end && texts.length < 2; at += 2 + (bytes[at + 1] ?? 0))
+    texts.push(bytes.toString('utf8', at + 2, at + 2 + (bytes[at + 1] ?? 0)))
+  const [apiVersion = '', kind = ''] = texts
+  const [version = '', group = ''] = apiVersion.split('/').reverse()
+  const typeName = protobufType({ group, version, kind })
+  if (typeName === null) return undefined
+  return { ...protobuf.decode(bytes, typeName), apiVersion, kind }
 }
 
 function withoutManagedFields(value: unknown): unknown {

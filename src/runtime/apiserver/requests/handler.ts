@@ -113,7 +113,7 @@ async function audited(
     return await handle(request)
   }
   const isLong = isLongRunning(info) || isRemoteStream(context, request)
-  return await audit.follow(request, { ...info, isLong }, handle)
+  return await audit.follow(request, { ...info, isLong, encodings: context.encodings }, handle)
 }
 
 /** What every answer about a kind that is on its way out says. */

@@ -1,0 +1,58 @@
+/** Options of the API server that name files: a daemon with an audit policy and an AuthenticationConfiguration. */
+import assert from 'node:assert/strict'
+import { readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import test, { after, before } from 'node:test'
+import { apiFor } from '../support/api.ts'
+import { installCluster, type TestCluster, temporaryDirectory } from '../support/cluster.ts'
+import { until } from '../support/until.ts'
+
+let cluster: TestCluster
+const directory = temporaryDirectory()
+
+before(async () => {
+  const write = (name: string, value: object) => {
+    writeFileSync(join(directory, name), JSON.stringify(value))
+    return join(directory, name)
+  }
+  const resources = [{ group: '', resources: ['configmaps'] }]
+  const rules = [{ level: 'RequestResponse', resources, verbs: ['create'] }]
+  const policy = write('policy.yaml', { apiVersion: 'audit.k8s.io/v1', kind: 'Policy', rules })
+  const authentication = write('authentication.yaml', {
+    apiVersion: 'apiserver.config.k8s.io/v1',
+    kind: 'AuthenticationConfiguration',
+    anonymous: { enabled: true, conditions: [{ path: '/livez' }] },
+  })
+  const args = ['--audit-policy-file', policy, '--authentication-config', authentication]
+  cluster = await installCluster({ args })
+})
+after(async () => {
+  await cluster?.remove()
+  rmSync(directory, { recursive: true, force: true })
+})
+
+test('what the policy names is in the audit log, for its owner only', async () => {
+  await cluster.kubectl.ok(['create', 'configmap', 'audited', '--from-literal=a=1'])
+  const path = join(cluster.dataDir, 'audit/audit.log')
+  const event = await until('the event', () =>
+    readFileSync(path, 'utf8')
+      .split('\n')
+      .filter(line => line !== '')
+      .map(line => JSON.parse(line))
+      .find(({ stage, objectRef }) => stage === 'ResponseComplete' && objectRef.name === 'audited'),
+  )
+  assert.deepEqual([event.user.username, event.responseObject.data], ['kubernetes-admin', { a: '1' }])
+  assert.equal(event.sourceIPs[0].startsWith('127.'), true)
+  assert.equal(statSync(path).mode & 0o777, 0o600)
+})
+
+test('nobody without credentials gets to more than is open', async () => {
+  const api = apiFor(cluster.kubeconfig)
+  const anonymous = true
+  const paths = ['/livez', '/version']
+  const answers = await Promise.all(paths.map(path => api(path, { anonymous })))
+  assert.deepEqual(
+    answers.map(({ status }) => status),
+    [200, 401],
+  )
+})
