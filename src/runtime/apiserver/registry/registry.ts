@@ -24,9 +24,9 @@ import { flowSchemas, priorityLevels } from './extension/extensions.ts'
 import { mutatingWebhooks, validatingWebhooks } from './extension/webhooks.ts'
 import { ipAddresses, serviceCidrs } from './networking/addresses.ts'
 import { ingressClasses, ingresses, networkPolicies } from './networking/networking.ts'
+import { limitRanges } from './policy/limit-ranges.ts'
 import {
   autoscalers,
-  limitRanges,
   podDisruptionBudgets,
   priorityClasses,
   resourceQuotas,

@@ -238,6 +238,23 @@ function scheduleProblem(schedule: string): string | null {
   return bad === undefined ? null : `failed to parse int from ${bad}`
 }
 
+function checkTimeZone(out: FieldError[], field: string, zone: string): void {
+  if (zone === '') out.push(invalid(field, zone, 'timeZone must be nil or non-empty string'))
+  else if (zone.toLowerCase() === 'local') {
+    const detail = 'timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones'
+    out.push(invalid(field, zone, detail))
+  } else if (!isTimeZone(zone)) out.push(invalid(field, zone, `unknown time zone ${zone}`))
+}
+
+function isTimeZone(zone: string): boolean {
+  if (/^[+-]/.test(zone)) return false
+  try {
+    return new Intl.DateTimeFormat('en', { timeZone: zone }).resolvedOptions().timeZone !== ''
+  } catch {
+    return false
+  }
+}
+
 function validateCronJob(object: CronJob): readonly FieldError[] {
   const out: FieldError[] = []
   const { spec, metadata } = object
@@ -254,6 +271,7 @@ function validateCronJob(object: CronJob): readonly FieldError[] {
       out.push(invalid('spec.schedule', spec.schedule, detail))
     }
   }
+  if (spec.timeZone !== undefined) checkTimeZone(out, 'spec.timeZone', spec.timeZone)
   checkNonNegative(out, 'spec.startingDeadlineSeconds', spec.startingDeadlineSeconds)
   checkNonNegative(out, 'spec.successfulJobsHistoryLimit', spec.successfulJobsHistoryLimit)
   checkNonNegative(out, 'spec.failedJobsHistoryLimit', spec.failedJobsHistoryLimit)

@@ -1,4 +1,4 @@
-/** Kinds that bound others: disruption budgets, autoscalers, quotas, limit ranges, priority and runtime classes. */
+/** Kinds that bound others: disruption budgets, autoscalers, quotas, priority and runtime classes. */
 import type { FieldError } from '../../../../kube/field-error.ts'
 import { forbidden, invalid, required } from '../../../../kube/field-error.ts'
 import { checkDns1123Label } from '../../../../kube/names.ts'
@@ -9,7 +9,7 @@ import type {
   ResourceQuota,
   RuntimeClass,
 } from '../../../../kube/types.ts'
-import { ageColumn, column, createdAtTable, nameColumn, since, tableOf, UNKNOWN, UNSET } from '../columns.ts'
+import { ageColumn, column, nameColumn, since, tableOf, UNKNOWN, UNSET } from '../columns.ts'
 import { defineKind } from '../kind.ts'
 import type { Strategy } from '../strategy.ts'
 import { asKind, keyed } from '../support.ts'
@@ -194,14 +194,6 @@ export const resourceQuotas: Strategy = defineKind({
       since(quota.metadata.creationTimestamp, nowMs),
     ],
   ),
-})
-
-export const limitRanges: Strategy = defineKind({
-  group: '',
-  resource: 'limitranges',
-  hasGeneration: false,
-  allowCreateOnUpdate: true,
-  table: createdAtTable,
 })
 
 const USER_PRIORITY_MAX = 1_000_000_000

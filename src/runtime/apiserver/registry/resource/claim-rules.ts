@@ -8,7 +8,7 @@ import { checkItems, checkSet } from './lists.ts'
 import { checkFullName, checkLabelName, checkRequestReference, type RequestNames } from './names.ts'
 import { checkSelectors } from './selectors.ts'
 
-export const REQUESTS_MAX = 32
+const REQUESTS_MAX = 32
 const CONSTRAINTS_MAX = 32
 const ALTERNATIVES_MAX = 8
 

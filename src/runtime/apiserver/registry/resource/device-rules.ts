@@ -13,7 +13,7 @@ const CONDITIONS_MAX = 4
 export const CONFIGS_MAX = 32
 export const DEVICE_EFFECTS = ['NoExecute', 'NoSchedule', 'None']
 
-export interface Configuration {
+interface Configuration {
   opaque?: { driver?: string; parameters?: unknown }
 }
 
@@ -33,7 +33,7 @@ export function checkRaw(out: Problems, field: string, value: unknown): void {
   else if (!isMap(value)) out.push(invalid(field, '<value omitted>', 'must be a valid JSON object'))
 }
 
-export interface DeviceToleration {
+interface DeviceToleration {
   key?: string
   operator?: string
   value?: string

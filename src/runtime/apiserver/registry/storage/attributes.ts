@@ -17,7 +17,7 @@ const PARAMETERS_MAX = 512
 const PARAMETERS_BYTES_MAX = 256 * 1024
 
 /** Settings that a driver is handed: bounded, and each with a key. */
-export function checkParameters(
+function checkParameters(
   out: Problems,
   parameters: Readonly<Record<string, string>> | undefined,
   isNeeded: boolean,
@@ -70,7 +70,7 @@ export const volumeAttributesClasses: Strategy = defineKind({
 })
 
 /** The name of who makes volumes: a qualified name in any case. */
-export function checkProvisioner(out: Problems, field: string, name: string): void {
+function checkProvisioner(out: Problems, field: string, name: string): void {
   if (name === '') out.push(required(field))
   else checkEach(out, field, name, checkQualifiedName(name.toLowerCase()))
 }

@@ -1,14 +1,17 @@
 /** Persistent volumes, claims on them, and storage classes. */
 import type { FieldError } from '../../../../kube/field-error.ts'
-import { forbidden, required } from '../../../../kube/field-error.ts'
+import { forbidden, invalid, notSupported, required } from '../../../../kube/field-error.ts'
 import { checkDns1123Subdomain } from '../../../../kube/names.ts'
 import type { PersistentVolume, PersistentVolumeClaim, StorageClass } from '../../../../kube/types.ts'
 import { ageColumn, column, nameColumn, since, tableOf, UNKNOWN, UNSET, wide } from '../columns.ts'
 import { defineKind } from '../kind.ts'
 import type { Strategy } from '../strategy.ts'
 import { asKind, keyed, semanticallyEqual, setDefault } from '../support.ts'
-import { checkEach, checkOneOf } from '../validation/meta.ts'
+import { checkEach, checkOneOf, checkSelector } from '../validation/meta.ts'
+import { compareQuantities, isQuantity } from '../validation/quantities.ts'
 import { checkQuantity } from '../validation/resources.ts'
+import { checkNodeSelector } from '../validation/scheduling.ts'
+import { checkPersistentSources } from '../validation/volume-sources.ts'
 import { checkImmutable } from '../validation/workload.ts'
 
 const SHORT_MODES: Readonly<Record<string, string>> = {
@@ -47,6 +50,68 @@ const phaseText = (object: {
 const CLAIM_KEPT =
   'spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims'
 
+/** More than none, and a quantity. */
+function checkSize(out: FieldError[], field: string, size: string): void {
+  const before = out.length
+  checkQuantity(out, field, 'storage', size)
+  if (out.length > before || compareQuantities(size, '0') > 0) return
+  out.push(invalid(field, size, 'must be greater than zero'))
+}
+
+function checkVolumeMode(out: FieldError[], mode: string | undefined): void {
+  if (mode !== undefined) checkOneOf(out, 'spec.volumeMode', mode, ['Block', 'Filesystem'])
+}
+
+/** What a volume is filled from. */
+function checkOrigin(
+  out: FieldError[],
+  name: string,
+  origin: { apiGroup?: string; kind?: string; name?: string } | undefined,
+): void {
+  if (!origin) return
+  const field = `spec.${name}`
+  if (!origin.name) out.push(required(`${field}.name`))
+  if (!origin.kind) out.push(required(`${field}.kind`))
+  if (origin.apiGroup || origin.kind === 'PersistentVolumeClaim') return
+  const detail = "must be 'PersistentVolumeClaim' when referencing the default apiGroup"
+  out.push(invalid(field, origin.kind ?? '', detail))
+}
+
+type Claim = PersistentVolumeClaim
+
+/** A bound claim may grow, may shrink to what it has, and may change its class of attributes. */
+function claimUpdateProblems(next: Claim, previous: Claim): readonly FieldError[] {
+  const out: FieldError[] = []
+  const before = previous.spec ?? {}
+  const after = next.spec ?? {}
+  const masked = structuredClone(after)
+  const old = structuredClone(before)
+  if (!before.volumeName) old.volumeName = masked.volumeName = after.volumeName ?? ''
+  if (before.storageClassName === undefined && !before.volumeName) delete masked.storageClassName
+  const storage = before.resources?.requests?.['storage']
+  if (next.status?.phase === 'Bound') {
+    if (masked.resources?.requests && storage !== undefined) masked.resources.requests['storage'] = storage
+    delete masked.volumeAttributesClassName
+    delete old.volumeAttributesClassName
+  }
+  if (!semanticallyEqual(masked, old)) out.push(forbidden('spec', CLAIM_KEPT))
+  checkShrinking(out, next, storage)
+  checkImmutable(out, 'volumeMode', after.volumeMode, before.volumeMode)
+  if (before.volumeAttributesClassName && after.volumeAttributesClassName === undefined) {
+    const detail = 'update from non-nil value to nil is forbidden'
+    out.push(forbidden('spec.volumeAttributesClassName', detail))
+  }
+  return out
+}
+
+function checkShrinking(out: FieldError[], { spec, status }: Claim, before: string | undefined): void {
+  const size = spec?.resources?.requests?.['storage']
+  if (!isQuantity(size) || !isQuantity(before) || compareQuantities(size, before) >= 0) return
+  const has = status?.capacity?.['storage'] ?? '0'
+  if (isQuantity(has) && compareQuantities(size, has) >= 0) return
+  out.push(forbidden('spec.resources.requests.storage', 'field can not be less than status.capacity'))
+}
+
 export const claims: Strategy = defineKind({
   group: '',
   resource: 'persistentvolumeclaims',
@@ -65,7 +130,10 @@ export const claims: Strategy = defineKind({
     checkModes(out, spec?.accessModes)
     const storage = spec?.resources?.requests?.['storage']
     if (storage === undefined) out.push(required(keyed('spec.resources', 'storage')))
-    else checkQuantity(out, keyed('spec.resources', 'storage'), 'storage', storage)
+    else checkSize(out, keyed('spec.resources', 'storage'), storage)
+    checkSelector(out, 'spec.selector', spec?.selector)
+    checkVolumeMode(out, spec?.volumeMode)
+    for (const name of ['dataSource', 'dataSourceRef'] as const) checkOrigin(out, name, spec?.[name])
     if (spec?.storageClassName) {
       checkEach(
         out,
@@ -76,18 +144,8 @@ export const claims: Strategy = defineKind({
     }
     return out
   },
-  validateUpdate(next, previous) {
-    const { spec: before } = asKind<PersistentVolumeClaim>(previous)
-    const { spec: after } = asKind<PersistentVolumeClaim>(next)
-    const masked = {
-      ...after,
-      resources: before?.resources,
-      volumeName: before?.volumeName || after?.volumeName,
-    }
-    if (!before?.storageClassName) delete masked.storageClassName
-    const old = { ...before, volumeName: masked.volumeName }
-    return semanticallyEqual(masked, old) ? [] : [forbidden('spec', CLAIM_KEPT)]
-  },
+  validateUpdate: (next, previous) =>
+    claimUpdateProblems(asKind<PersistentVolumeClaim>(next), asKind<PersistentVolumeClaim>(previous)),
   table: tableOf<PersistentVolumeClaim>(
     [
       nameColumn,
@@ -129,6 +187,24 @@ const VOLUME_FIELDS = new Set([
 const sourcesOf = (spec: object): Record<string, unknown> =>
   Object.fromEntries(Object.entries(spec).filter(([key]) => !VOLUME_FIELDS.has(key)))
 
+type VolumeSpec = NonNullable<PersistentVolume['spec']>
+
+/** Where the volume can be reached from, and what may happen to a host's own root. */
+function checkPlace(out: FieldError[], spec: VolumeSpec): void {
+  checkVolumeMode(out, spec.volumeMode)
+  const field = 'spec.nodeAffinity'
+  if (spec.nodeAffinity && !spec.nodeAffinity.required) {
+    out.push(required(`${field}.required`, 'must specify required node constraints'))
+  } else checkNodeSelector(out, `${field}.required`, spec.nodeAffinity?.required)
+  if (spec.local && !spec.nodeAffinity) out.push(required(field, 'Local volume requires node affinity'))
+  if (spec.hostPath?.path === '/' && spec.persistentVolumeReclaimPolicy === 'Recycle') {
+    const detail = "may not be 'recycle' for a hostPath mount of '/'"
+    out.push(forbidden('spec.persistentVolumeReclaimPolicy', detail))
+  }
+  const name = spec.storageClassName
+  if (name) checkEach(out, 'spec.storageClassName', name, checkDns1123Subdomain(name))
+}
+
 export const volumes: Strategy = defineKind({
   group: '',
   resource: 'persistentvolumes',
@@ -151,7 +227,10 @@ export const volumes: Strategy = defineKind({
     checkModes(out, spec.accessModes)
     const capacity = Object.entries(spec.capacity ?? {})
     if (capacity.length === 0) out.push(required('spec.capacity'))
-    for (const [name, quantity] of capacity) checkQuantity(out, keyed('spec.capacity', name), name, quantity)
+    else if (capacity.length > 1 || spec.capacity?.['storage'] === undefined) {
+      out.push(notSupported('spec.capacity', spec.capacity, ['storage']))
+    }
+    for (const [name, quantity] of capacity) checkSize(out, keyed('spec.capacity', name), quantity)
     checkOneOf(out, 'spec.persistentVolumeReclaimPolicy', spec.persistentVolumeReclaimPolicy, [
       'Delete',
       'Recycle',
@@ -162,6 +241,8 @@ export const volumes: Strategy = defineKind({
     for (const extra of sources.slice(1)) {
       out.push(forbidden(`spec.${extra}`, 'may not specify more than 1 volume type'))
     }
+    checkPersistentSources(out, 'spec', spec)
+    checkPlace(out, spec)
     return out
   },
   validateUpdate(next, previous) {
@@ -174,6 +255,10 @@ export const volumes: Strategy = defineKind({
       )
     }
     checkImmutable(out, 'spec.volumeMode', after.volumeMode, before.volumeMode)
+    if (before.volumeAttributesClassName && !after.volumeAttributesClassName) {
+      const detail = 'update from non-nil value to nil is forbidden'
+      out.push(forbidden('spec.volumeAttributesClassName', detail))
+    }
     return out
   },
   table: tableOf<PersistentVolume>(
