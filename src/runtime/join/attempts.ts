@@ -114,7 +114,7 @@ export class Attempts {
         .members()
         .filter(({ leaving }) => !leaving)
         .map(knownMember),
-      keys: node.role === 'server' ? keys() : null,
+      keys: node.role === 'server' ? serverKeysOf(keys()) : null,
     }
   }
 
@@ -311,4 +311,14 @@ function unusable(outcome: Exclude<Reservation, { token: unknown }> | Reservatio
     why,
     hint: 'make another on a server: mk8s add-node',
   })
+}
+
+/** Nothing but what a new server needs: whoever calls may hold more, such as this server's own leaves. */
+function serverKeysOf({ authorities, serviceAccount, secretsKey }: ServerKeys): ServerKeys {
+  const { privateKey, publicKey } = serviceAccount
+  return {
+    authorities,
+    serviceAccount: { privateKey, publicKey },
+    ...(secretsKey === undefined ? {} : { secretsKey }),
+  }
 }
