@@ -1,8 +1,9 @@
 /** The webhooks of all configurations, in the order in which they are called; pure. */
+
+import type { AdmissionRule } from '../../../kube/admission-policy/policy-kinds.ts'
 import type { KubeObject } from '../../../kube/object.ts'
 import type { LabelSelector } from '../../../kube/types.ts'
 import type { MatchCondition } from '../admission/match-conditions.ts'
-import type { AdmissionRule } from '../../../kube/admission-policy/policy-kinds.ts'
 import type { ObjectReader } from '../ports.ts'
 import type { WebhookClientConfig } from './caller.ts'
 
