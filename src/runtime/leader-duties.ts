@@ -3,6 +3,7 @@
  * when it does not. Their writes carry the term, so a late one is refused by the store, not merely unlikely; that is
  * why a new term need not wait until the last one's duties have come to an end.
  */
+import { abortable } from '../base/abortable.ts'
 import { type BackoffConfig, backoffMs } from '../base/backoff.ts'
 import { type Clock, sleep } from '../base/clock.ts'
 import type { Component, Health } from '../base/component.ts'
@@ -42,9 +43,10 @@ export function createLeaderDuties(parts: LeaderDutiesParts): Component {
   return {
     name: 'controllers',
     async prepare() {},
-    async start() {
+    async start(signal) {
       unsubscribe = parts.store.onLeadership(leadership => void follow(leadership))
-      await follow(parts.store.leadership)
+      // Duties that cannot begin, because something cannot be read, must not keep the daemon from ending.
+      await abortable(follow(parts.store.leadership), signal)
       begun = true
     },
     async stop() {

@@ -40,6 +40,20 @@ function duty(name: string, said: string[], starting: () => Promise<void> = asyn
 
 const settled = () => new Promise(resolve => setImmediate(resolve))
 
+test('a daemon that is to end does not wait for duties that cannot begin', async () => {
+  const [store, said] = [fakeStore(), [] as string[]]
+  store.leadership = { leader: true, term: 1 }
+  const dutiesOf = () => [duty('a', said, () => new Promise(() => {}))]
+  const duties = createLeaderDuties({ store, clock: new ManualClock(), log: silentLog, dutiesOf })
+  const ending = new AbortController()
+  const started = duties.start(ending.signal)
+  await settled()
+  ending.abort(new Error('a restore is to be finished'))
+  await assert.rejects(started, /a restore is to be finished/)
+  await duties.stop()
+  assert.deepEqual(said, ['start a', 'stop a'])
+})
+
 test('a new term does not wait for a start that hangs', async () => {
   const [store, said, clock] = [fakeStore(), [] as string[], new ManualClock()]
   const duties = createLeaderDuties({

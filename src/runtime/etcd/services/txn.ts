@@ -15,9 +15,10 @@ import {
 import { toRange, writeRangeResult } from './range.ts'
 
 const OPERATIONS_MAX = 128
-/** Where the API's objects are; a value without a format byte would be one that nobody can read. */
+/** Where the API's objects are; another value would be one that nobody can read, nor anything listed with it. */
 const OBJECT_PREFIX = '/registry/'
 const VALUE_FORMAT_PLAIN = 1
+const OBJECT_HEAD = /^\{"apiVersion":"[^"]+","kind":"[^"]+","metadata":\{/
 
 const relations: readonly Condition['relation'][] = ['equal', 'greater', 'less', 'not-equal']
 const numberTargets = ['version', 'create-revision', 'mod-revision', null, 'lease'] as const
@@ -70,14 +71,30 @@ export function toPutStep(put: PutRequest): Step & { readonly type: 'put' } {
   if (put.ignoreValue && put.value.length > 0) throw etcdErrors.valueProvided()
   if (put.ignoreLease && put.lease !== 0) throw etcdErrors.leaseProvided()
   if (!Number.isSafeInteger(put.lease) || put.lease < 0) throw etcdErrors.leaseNotFound()
-  if (!put.ignoreValue && key.startsWith(OBJECT_PREFIX) && put.value[0] !== VALUE_FORMAT_PLAIN) {
-    throw limitError(`values under ${OBJECT_PREFIX} are objects of the API and begin with their format byte`)
+  if (!put.ignoreValue && key.startsWith(OBJECT_PREFIX) && !isObjectValue(put.value)) {
+    throw limitError(
+      `values under ${OBJECT_PREFIX} are objects of the API: their format byte, then JSON that begins with ` +
+        'apiVersion, kind and metadata, in this order',
+    )
   }
   return {
     type: 'put',
     key,
     value: put.ignoreValue ? null : put.value,
     lease: put.ignoreLease ? null : put.lease,
+  }
+}
+
+/** What the API server can serve: it finds what it needs by where it stands. */
+function isObjectValue(value: Uint8Array): boolean {
+  if (value[0] !== VALUE_FORMAT_PLAIN) return false
+  const text = Buffer.from(value.buffer, value.byteOffset + 1, value.byteLength - 1).toString('utf8')
+  if (!OBJECT_HEAD.test(text)) return false
+  try {
+    const { metadata } = JSON.parse(text) as { metadata?: { name?: unknown } }
+    return typeof metadata?.name === 'string'
+  } catch {
+    return false
   }
 }
 

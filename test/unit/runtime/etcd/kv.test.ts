@@ -115,7 +115,11 @@ test('refusals have etcd’s codes and words', async () => {
     const sorted = over('a', '', writer => writer.int64(6, 9))
     assert.equal(await refused(client, 'Range', sorted), '3 etcdserver: invalid sort option')
     assert.match(await refused(client, 'Put', putting('x'.repeat(1024), '')), /^3 mk8s: a key has at most/)
-    assert.match(await refused(client, 'Put', putting('/registry/x', 'text')), /^3 mk8s: values under/)
+    const object = '{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"x"}}'
+    for (const bad of ['text', '\x01{"kind":"ConfigMap"}', `\x01${object.slice(0, -1)}`, object]) {
+      assert.match(await refused(client, 'Put', putting('/registry/x', bad)), /^3 mk8s: values under/)
+    }
+    await client.call('Put', putting('/registry/x', `\x01${object}`))
   })
 })
 
