@@ -109,7 +109,10 @@ test('an encrypted backup has what a cluster is rebuilt from, and gives out its 
   const names = ['cluster-ca', 'front-proxy-ca'].flatMap(name => [`keys/${name}.crt`, `keys/${name}.key`])
   assert.deepEqual(
     told.parts.map(({ name }) => name),
-    ['cluster.yaml', 'state.sqlite', ...names, 'keys/service-account.key', 'keys/service-account.pub'],
+    [
+      ...['cluster.yaml', 'state.sqlite', ...names],
+      ...['keys/service-account.key', 'keys/service-account.pub', 'keys/secrets-encryption.key'],
+    ],
   )
   assert.ok(second)
   assert.equal((await second.mk8s(['backup', 'verify', file])).code, 6)
