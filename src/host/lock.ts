@@ -20,7 +20,7 @@ export function acquireInstallLock(dataDir: string): Lock {
   const lock = acquireLock(path, dataDir)
   return {
     release() {
-      for (const file of [path, `${path}-journal`]) rmSync(file, { force: true })
+      rmSync(path, { force: true })
       lock.release()
     },
   }
@@ -31,10 +31,12 @@ export function acquireLock(path: string, dataDir: string): Lock {
   let database: DatabaseSync | undefined
   try {
     database = new DatabaseSync(path, { timeout: 0 })
-    database.exec('BEGIN EXCLUSIVE')
+    // IMMEDIATE is one record lock: of several processes at once one has it. EXCLUSIVE takes two, and each may
+    // stop the others.
+    database.exec('PRAGMA journal_mode = MEMORY; BEGIN IMMEDIATE')
   } catch (error) {
     database?.close()
-    if ((error as { errcode?: number }).errcode === SQLITE_BUSY) {
+    if (((error as { errcode?: number }).errcode ?? 0) % 256 === SQLITE_BUSY) {
       throw new Mk8sError('store/locked', `another process uses ${dataDir}`, {
         hint: 'mk8s status; or give this one its own --data-dir',
       })

@@ -21,7 +21,8 @@ export function lockDirectory(directory: string): DirectoryLock {
   const database = withSqliteErrors('open the lock of the data directory', () => {
     const opened = new DatabaseSync(join(directory, 'lock'), { timeout: 0 })
     try {
-      opened.exec('PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE')
+      // IMMEDIATE: one record lock. EXCLUSIVE takes two, and two processes at once may stop each other.
+      opened.exec('PRAGMA journal_mode = MEMORY; BEGIN IMMEDIATE')
     } catch (error) {
       opened.close()
       if (((error as { errcode?: number }).errcode ?? 0) % 256 === BUSY)
