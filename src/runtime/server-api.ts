@@ -15,6 +15,8 @@ import { GIT_VERSION, KUBERNETES_MAJOR, KUBERNETES_MINOR } from '../config/versi
 import { readAsset } from '../host/assets.ts'
 import { cidrAddress, parseCidr } from '../kube/cidr.ts'
 import type { Model } from '../kube/model-types.ts'
+import { nodeAddress } from '../kube/node-address.ts'
+import type { Node } from '../kube/types.ts'
 import { createAdmission } from './apiserver/admission/admission.ts'
 import { createMatchConditions } from './apiserver/admission/match-conditions.ts'
 import { createAggregation } from './apiserver/aggregation/aggregation.ts'
@@ -338,16 +340,11 @@ function kubeletCredentials({ authorities, leaves }: Pki) {
   return { caPem: authorities['cluster-ca'].certificate, certificatePem, keyPem }
 }
 
-interface NodeStatusPart {
-  readonly addresses?: readonly { readonly type: string; readonly address: string }[]
-  readonly daemonEndpoints?: { readonly kubeletEndpoint?: { readonly Port?: number } }
-}
-
 function kubeletAddress(objects: ObjectReader, nodeName: string): string {
-  const status = objects.get('', 'nodes', '', nodeName)?.['status'] as NodeStatusPart | undefined
-  const address = status?.addresses?.find(({ type }) => type === 'InternalIP')?.address
+  const node = objects.get('', 'nodes', '', nodeName) as Node | undefined
+  const address = node && nodeAddress(node, 'InternalIP')
   if (address === undefined) {
     throw new Mk8sError('api/unreachable', `node ${nodeName} has no address to reach its kubelet at`)
   }
-  return `${bracketed(address)}:${status?.daemonEndpoints?.kubeletEndpoint?.Port ?? 10250}`
+  return `${bracketed(address)}:${node?.status?.daemonEndpoints?.kubeletEndpoint?.Port ?? 10250}`
 }

@@ -1,10 +1,8 @@
 /** The proxies to pods, services and nodes, with a pod that says what it was asked. */
 import assert from 'node:assert/strict'
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import test, { after, before, describe } from 'node:test'
 import { WebSocket } from 'ws'
-import { type Api, apiFor } from '../support/api.ts'
+import { type Api, apiFor, credentialsOf } from '../support/api.ts'
 import { installCluster, type TestCluster } from '../support/cluster.ts'
 
 const PORT = 8080
@@ -163,7 +161,7 @@ describe('proxies', () => {
   })
 
   test('websockets go through', async () => {
-    const { server, ca, cert, key } = credentials(cluster)
+    const { server, ca, cert, key } = credentialsOf(cluster.kubeconfig)
     const socket = new WebSocket(`${server.replace('https:', 'wss:')}${PODS}/agnhost/proxy/socket`, {
       ca,
       cert,
@@ -204,13 +202,3 @@ describe('proxies', () => {
     )
   })
 })
-
-function credentials(cluster: TestCluster) {
-  const read = (name: string) => readFileSync(join(cluster.dataDir, 'pki', name), 'utf8')
-  return {
-    server: `https://${cluster.address}:16443`,
-    ca: read('cluster-ca.crt'),
-    cert: read('admin.crt'),
-    key: read('admin.key'),
-  }
-}

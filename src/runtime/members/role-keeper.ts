@@ -2,10 +2,11 @@
  * The leader's duty of one term: makes Raft's membership follow the records of the servers, keeps the roles in the
  * records true, and forgets who has left. What to do is decided in plan-roles.ts; here it is done, step by step.
  */
-import type { Clock, Timer } from '../../base/clock.ts'
+import type { Clock } from '../../base/clock.ts'
 import type { Component, Health } from '../../base/component.ts'
 import { Mk8sError, messageOf } from '../../base/errors.ts'
 import type { Log } from '../../base/log.ts'
+import { WakingLoop } from '../../base/waking-loop.ts'
 import { CLUSTER_VERSION_MAX } from '../raft/entry-gate.ts'
 import { membersOf } from '../raft/quorum.ts'
 import { clusterVersionOf, raiseClusterVersion } from '../store/cluster-version.ts'
@@ -64,60 +65,35 @@ class Keeper implements RoleKeeper {
   readonly #parts: RoleKeeperParts
   /** When each member was first seen in the membership. */
   readonly #seenMs = new Map<number, number>()
-  #timer: Timer | null = null
+  readonly #loop: WakingLoop
   #watch: Watch | null = null
   #unsubscribe = () => {}
-  #working: Promise<void> | null = null
-  /** Something changed while a step was under way. */
-  #again = false
-  #stopped = true
   #failures = 0
   #problem = ''
 
   constructor(parts: RoleKeeperParts) {
     this.#parts = parts
+    this.#loop = new WakingLoop({ look: () => this.#step(), clock: parts.clock })
   }
 
   async prepare(): Promise<void> {}
 
   async start(): Promise<void> {
-    this.#stopped = false
     const { store, clock } = this.#parts
-    this.#unsubscribe = store.onMembership(() => this.#wake())
-    const onChange = () => this.#wake()
+    const onChange = () => this.#loop.wake()
+    this.#unsubscribe = store.onMembership(onChange)
     this.#watch = followRange({ store, range: MEMBERS_RANGE, onChange, clock })
-    this.#wake()
+    this.#loop.wake()
   }
 
   async stop(): Promise<void> {
-    this.#stopped = true
     this.#unsubscribe()
     this.#watch?.close()
-    this.#timer?.cancel()
-    await this.#working
+    await this.#loop.stop()
   }
 
   health(): Health {
     return { ok: this.#problem === '', reason: this.#problem }
-  }
-
-  #wake(): void {
-    if (this.#stopped) return
-    this.#again = true
-    if (this.#working !== null) return
-    this.#working = this.#work().finally(() => {
-      this.#working = null
-    })
-  }
-
-  async #work(): Promise<void> {
-    this.#timer?.cancel()
-    let waitMs = QUIET_LOOK_MS
-    while (this.#again && !this.#stopped) {
-      this.#again = false
-      waitMs = await this.#step()
-    }
-    if (!this.#stopped) this.#timer = this.#parts.clock.after(waitMs, () => this.#wake())
   }
 
   /** One step, or none. Returns when to look again if nothing happens before. */
@@ -129,7 +105,7 @@ class Keeper implements RoleKeeper {
       const done = await this.#act(step, entries)
       this.#failures = 0
       this.#problem = ''
-      if (done) this.#again = true
+      if (done) this.#loop.wake()
       return this.settled ? QUIET_LOOK_MS : BUSY_LOOK_MS
     } catch (error) {
       return this.#failed(error)

@@ -1,4 +1,5 @@
 /** Which routes lead to the pods of the other nodes, and what is to be done about those that are there (pure). */
+import { nodeAddress } from '../../kube/node-address.ts'
 import type { Node } from '../../kube/types.ts'
 
 export interface NodeRoute {
@@ -19,7 +20,7 @@ export interface RoutesInput {
 export function planRoutes({ nodes, nodeName, localAddresses }: RoutesInput): NodeRoute[] {
   const routes = nodes.flatMap((node): NodeRoute[] => {
     const range = node.spec?.podCIDR
-    const via = node.status?.addresses?.find(({ type }) => type === 'InternalIP')?.address
+    const via = nodeAddress(node, 'InternalIP')
     if (node.metadata.name === nodeName || !range || via === undefined) return []
     // Another node on this machine, such as one at 127.0.0.2, has its pods here too.
     const isHere = localAddresses.has(via) || via.startsWith('127.')

@@ -2,10 +2,11 @@
  * The leader's duty of one term: takes the replacement of the cluster authority from stage to stage, as the nodes
  * follow. Everything it goes by is in the store, so another leader goes on where this one ended.
  */
-import type { Clock, Timer } from '../../base/clock.ts'
+import type { Clock } from '../../base/clock.ts'
 import type { Component, Health } from '../../base/component.ts'
 import { messageOf } from '../../base/errors.ts'
 import type { Log } from '../../base/log.ts'
+import { WakingLoop } from '../../base/waking-loop.ts'
 import { followRange } from '../store/follow-range.ts'
 import type { RaftStore } from '../store/raft-store.ts'
 import type { Watch } from '../store/store.ts'
@@ -43,54 +44,30 @@ export function createRotationKeeper(parts: RotationKeeperParts): Component {
 class Keeper implements Component {
   readonly name = 'authority-keeper'
   readonly #parts: RotationKeeperParts
-  #timer: Timer | null = null
+  readonly #loop: WakingLoop
   #watch: Watch | null = null
-  #working: Promise<void> | null = null
-  #again = false
-  #stopped = true
 
   constructor(parts: RotationKeeperParts) {
     this.#parts = parts
+    this.#loop = new WakingLoop({ look: () => this.#step(), clock: parts.clock })
   }
 
   async prepare(): Promise<void> {}
 
   async start(): Promise<void> {
-    this.#stopped = false
     const { store, clock } = this.#parts
-    const onChange = () => this.#wake()
+    const onChange = () => this.#loop.wake()
     this.#watch = followRange({ store, range: ROTATION_RANGE, onChange, clock })
-    this.#wake()
+    this.#loop.wake()
   }
 
   async stop(): Promise<void> {
-    this.#stopped = true
     this.#watch?.close()
-    this.#timer?.cancel()
-    await this.#working
+    await this.#loop.stop()
   }
 
   health(): Health {
     return { ok: true, reason: '' }
-  }
-
-  #wake(): void {
-    if (this.#stopped) return
-    this.#again = true
-    this.#working ??= this.#work().finally(() => {
-      this.#working = null
-      if (this.#again) this.#wake()
-    })
-  }
-
-  async #work(): Promise<void> {
-    this.#timer?.cancel()
-    let waitMs = QUIET_LOOK_MS
-    while (this.#again && !this.#stopped) {
-      this.#again = false
-      waitMs = await this.#step()
-    }
-    if (!this.#stopped) this.#timer = this.#parts.clock.after(waitMs, () => this.#wake())
   }
 
   /** Returns when to look again if nothing happens before. */

@@ -5,8 +5,10 @@
 import { bracketed } from '../../../base/bracketed.ts'
 import { messageOf } from '../../../base/errors.ts'
 import type { KubeRequest, KubeResponse } from '../../../client/transport.ts'
+import { nodeAddress } from '../../../kube/node-address.ts'
 import type { KubeObject } from '../../../kube/object.ts'
 import { badRequest, notFound, serviceUnavailable } from '../../../kube/status.ts'
+import type { Node } from '../../../kube/types.ts'
 import { admitBody } from '../requests/admit-body.ts'
 import type { RequestScope } from '../requests/scope.ts'
 import { endpointsOfPort } from '../webhooks/service-endpoint.ts'
@@ -92,10 +94,6 @@ interface PodPart {
   readonly status?: { readonly podIP?: string }
 }
 
-interface NodePart {
-  readonly status?: { readonly addresses?: readonly { readonly type: string; readonly address: string }[] }
-}
-
 interface ServicePart {
   readonly spec?: { readonly ports?: readonly { readonly name?: string; readonly port: number }[] }
 }
@@ -113,8 +111,7 @@ function addressOf(
       return { host: status.podIP, port: target.port || String(first ?? '') }
     }
     case 'nodes': {
-      const { status } = object as unknown as NodePart
-      const address = status?.addresses?.find(({ type }) => type === 'InternalIP')?.address
+      const address = nodeAddress(object as Node, 'InternalIP')
       if (address === undefined) throw badRequest(`node ${target.name} has no address`)
       return { host: address, port: target.port }
     }

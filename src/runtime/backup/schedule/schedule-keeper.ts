@@ -2,11 +2,13 @@
  * The leader's duty of one term: runs the schedules when their time has come, one run at a time, and puts on record
  * what it does before and after. Everything it goes by is in the store, so another leader goes on where this one ended.
  */
-import type { Clock, Timer } from '../../../base/clock.ts'
+import type { Clock } from '../../../base/clock.ts'
 import type { Component, Health } from '../../../base/component.ts'
 import { messageOf } from '../../../base/errors.ts'
 import type { Log } from '../../../base/log.ts'
+import { WakingLoop } from '../../../base/waking-loop.ts'
 import type { BackupRun } from '../../../client/backup-schedules.ts'
+import { followRange } from '../../store/follow-range.ts'
 import type { Store, Watch } from '../../store/store.ts'
 import type { BackupJobResult } from './backup-job.ts'
 import { cronTimes } from './cron-times.ts'
@@ -27,7 +29,7 @@ import {
 
 /** Wall time may be set meanwhile. */
 const LOOK_MS_MAX = 30_000
-/** After a write that did not succeed, and before a watch is opened anew. */
+/** After a write that did not succeed. */
 const AGAIN_MS = 1_000
 
 export interface ScheduleKeeperParts {
@@ -59,27 +61,27 @@ class Keeper implements Component {
   readonly name = 'backup-schedules'
   readonly #parts: ScheduleKeeperParts
   readonly #ended = new AbortController()
-  #timer: Timer | null = null
-  #watches: Watch[] = []
-  #working: Promise<void> | null = null
-  #again = false
+  readonly #loop: WakingLoop
+  #watches: readonly Watch[] = []
 
   constructor(parts: ScheduleKeeperParts) {
     this.#parts = parts
+    this.#loop = new WakingLoop({ look: () => this.#lookAtAll(), clock: parts.clock })
   }
 
   async prepare(): Promise<void> {}
 
   async start(): Promise<void> {
-    this.#follow()
-    this.#wake()
+    const { store, clock } = this.#parts
+    const onChange = () => this.#loop.wake()
+    this.#watches = WATCHED_RANGES.map(range => followRange({ store, range, onChange, clock }))
+    this.#loop.wake()
   }
 
   async stop(): Promise<void> {
     this.#ended.abort(new Error('this server leads no longer'))
     for (const watch of this.#watches) watch.close()
-    this.#timer?.cancel()
-    await this.#working
+    await this.#loop.stop()
   }
 
   health(): Health {
@@ -88,37 +90,6 @@ class Keeper implements Component {
 
   get #over(): boolean {
     return this.#ended.signal.aborted
-  }
-
-  #follow(): void {
-    const { store, clock } = this.#parts
-    for (const watch of this.#watches) watch.close()
-    const after = store.revision
-    const reopen = () => {
-      if (!this.#over) clock.after(AGAIN_MS, () => this.#over || this.#follow())
-    }
-    this.#watches = WATCHED_RANGES.map(range =>
-      store.watch({ ...range, after }, { onEvents: () => this.#wake(), onClosed: reopen }),
-    )
-  }
-
-  #wake(): void {
-    if (this.#over) return
-    this.#again = true
-    this.#working ??= this.#work().finally(() => {
-      this.#working = null
-      if (this.#again) this.#wake()
-    })
-  }
-
-  async #work(): Promise<void> {
-    this.#timer?.cancel()
-    let waitMs = LOOK_MS_MAX
-    while (this.#again && !this.#over) {
-      this.#again = false
-      waitMs = await this.#lookAtAll()
-    }
-    if (!this.#over) this.#timer = this.#parts.clock.after(waitMs, () => this.#wake())
   }
 
   /** Returns when to look again if nothing happens before. */
