@@ -200,6 +200,16 @@ describe('AdmissionWebhook', () => {
     await kubectl.ok(['delete', 'thing', 'one', '-n', NAMESPACE])
   })
 
+  test('should mutate custom resource', async () => {
+    const all = rule('things', CREATES, 'webhooks.io')
+    await apply(configuration('Mutating', 'marked', webhook('/mark', [all])))
+    const thing = { apiVersion: 'webhooks.io/v1', kind: 'Thing', metadata: { name: 'm' }, data: { a: '1' } }
+    const made = await create(thing, '-o', 'json')
+    assert.equal(made.code, 0, made.stderr)
+    assert.deepEqual(JSON.parse(made.stdout).data, { a: '1', 'mutation-stage-1': 'yes' })
+    await remove('mutating', 'marked')
+  })
+
   test('should mutate custom resource with pruning', async () => {
     const all = rule('things', CREATES, 'webhooks.io')
     await apply(configuration('Mutating', 'things', webhook('/mark', [all]), webhook('/mark-again', [all])))

@@ -1,6 +1,6 @@
 /** Conformance behaviours of sig-auth, with the real kubectl, and plain requests where kubectl has no words. */
 import assert from 'node:assert/strict'
-import { X509Certificate } from 'node:crypto'
+import { createPublicKey, verify, type webcrypto, X509Certificate } from 'node:crypto'
 import { readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import test, { after, before, describe } from 'node:test'
@@ -250,17 +250,94 @@ describe('[sig-auth]', () => {
     }
   })
 
-  test('ServiceAccounts ServiceAccountIssuerDiscovery should support OIDC discovery', async () => {
-    const token = (await kubectl.ok(['create', 'token', 'default'])).trim()
-    const [, claims = ''] = token.split('.')
-    const { iss } = JSON.parse(Buffer.from(claims, 'base64url').toString()) as { iss: string }
-    const { body } = await api('/.well-known/openid-configuration', { token })
-    assert.equal(body['issuer'], iss)
-    const { pathname } = new URL(String(body['jwks_uri']))
-    const keys = (await api(pathname, { token })).body['keys'] as { kid: string; alg: string }[]
-    const [head = ''] = token.split('.')
-    const { kid } = JSON.parse(Buffer.from(head, 'base64url').toString()) as { kid: string }
-    assert.ok(keys.some(key => key.kid === kid))
+  /** A pod whose containers run a shell line each, to its end; what they wrote, by name. */
+  async function ended(name: string, lines: Readonly<Record<string, string>>, more: object = {}) {
+    const { volumes, volumeMounts } = { volumes: [], volumeMounts: [], ...more }
+    const containers = Object.entries(lines).map(([of, line]) => ({
+      name: of,
+      image: 'localhost/sh',
+      command: ['/bin/sh', '-c', line],
+      env: [{ name: 'SERVER', value: `https://${cluster.address}:16443` }],
+      volumeMounts,
+    }))
+    const spec = { restartPolicy: 'Never', containers, volumes }
+    const pod = { apiVersion: 'v1', kind: 'Pod', metadata: { name }, spec }
+    await kubectl.ok(['create', '-f', '-'], { input: JSON.stringify(pod) })
+    await kubectl.ok(['wait', `pod/${name}`, '--for=jsonpath={.status.phase}=Succeeded', '--timeout=60s'])
+    const said = await Promise.all(
+      Object.keys(lines).map(async of => [of, (await kubectl.ok(['logs', name, '-c', of])).trim()]),
+    )
+    return Object.fromEntries(said) as Record<string, string>
+  }
+  const reviewed = async (token = '') => {
+    const { body } = await api('/apis/authentication.k8s.io/v1/tokenreviews', {
+      body: { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenReview', spec: { token } },
+    })
+    return body['status'] as {
+      authenticated?: boolean
+      user: { username: string; extra: Record<string, string[]> }
+    }
+  }
+
+  test('ServiceAccounts should mount an API token into pods', async () => {
+    const mount = '/var/run/secrets/kubernetes.io/serviceaccount'
+    const read = (file: string) => `cat ${mount}/${file}`
+    const lines = { token: read('token'), root: read('ca.crt'), namespace: read('namespace') }
+    const said = await ended('mounted', lines)
+    assert.equal(said['root'], readFileSync(join(cluster.dataDir, 'pki/cluster-ca.crt'), 'utf8').trim())
+    assert.equal(said['namespace'], 'default')
+    const { user } = await reviewed(said['token'])
+    assert.equal(user.username, 'system:serviceaccount:default:default')
+    assert.deepEqual(user.extra['authentication.kubernetes.io/pod-name'], ['mounted'])
+  })
+
+  test('ServiceAccounts should mount projected service account token', async () => {
+    const projected = { sources: [{ serviceAccountToken: { path: 'token', expirationSeconds: 3600 } }] }
+    const more = {
+      volumes: [{ name: 'tokens', projected }],
+      volumeMounts: [{ name: 'tokens', mountPath: '/var/run/secrets/tokens' }],
+    }
+    const said = await ended('projected', { token: 'cat /var/run/secrets/tokens/token' }, more)
+    const [, claims = ''] = (said['token'] ?? '').split('.')
+    const { exp, iat } = JSON.parse(Buffer.from(claims, 'base64url').toString()) as Record<string, number>
+    assert.equal(Number(exp) - Number(iat), 3600)
+    assert.equal((await reviewed(said['token'])).authenticated, true)
+  })
+
+  test('ServiceAccounts should update a ServiceAccount', async () => {
+    await kubectl.ok(['create', 'serviceaccount', 'updated'])
+    const read = (await kubectl.json(['get', 'serviceaccount', 'updated'])) as object
+    const input = JSON.stringify({ ...read, automountServiceAccountToken: true })
+    await kubectl.ok(['replace', '-f', '-'], { input })
+    const path = 'jsonpath={.automountServiceAccountToken}'
+    assert.equal(await kubectl.ok(['get', 'serviceaccount', 'updated', '-o', path]), 'true')
+  })
+
+  test('ServiceAccounts ServiceAccountIssuerDiscovery should support OIDC discovery of service account issuer', async () => {
+    const mount = '/var/run/secrets/kubernetes.io/serviceaccount'
+    const program =
+      'const token = require("node:fs").readFileSync(process.env.MOUNT + "/token", "utf8");' +
+      'fetch(process.env.SERVER + process.argv[1], { headers: { authorization: "Bearer " + token } })' +
+      '.then(answer => answer.text()).then(text => process.stdout.write(text))'
+    const get = (path: string) =>
+      `MOUNT=${mount} NODE_EXTRA_CA_CERTS=${mount}/ca.crt '${process.execPath}' -e '${program}' ${path}`
+    const lines = {
+      token: `cat ${mount}/token`,
+      discovery: get('/.well-known/openid-configuration'),
+      keys: get('/openid/v1/jwks'),
+    }
+    const said = await ended('oidc-discovery-validator', lines)
+    const [head = '', claims = '', signature = ''] = (said['token'] ?? '').split('.')
+    const decoded = (part: string) =>
+      JSON.parse(Buffer.from(part, 'base64url').toString()) as Record<string, string>
+    const discovery = JSON.parse(said['discovery'] ?? '') as Record<string, string>
+    assert.equal(discovery['issuer'], decoded(claims)['iss'])
+    assert.equal(new URL(discovery['jwks_uri'] ?? '').pathname, '/openid/v1/jwks')
+    const { keys } = JSON.parse(said['keys'] ?? '') as { keys: (webcrypto.JsonWebKey & { kid: string })[] }
+    const jwk = keys.find(({ kid }) => kid === decoded(head)['kid'])
+    assert.ok(jwk)
+    const key = { key: createPublicKey({ key: jwk, format: 'jwk' }), dsaEncoding: 'ieee-p1363' as const }
+    assert.ok(verify('sha256', Buffer.from(`${head}.${claims}`), key, Buffer.from(signature, 'base64url')))
   })
 
   test('SubjectReview should support SubjectReview API operations', async () => {

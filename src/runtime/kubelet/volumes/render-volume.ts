@@ -17,9 +17,15 @@ export interface VolumeParts {
   readonly objects: ReferencedObjects
   readonly facts: PodFacts
   readonly host: HostFacts
-  /** Tokens by the path they are projected to, already requested. */
+  /** Tokens by `tokenKey`, already requested. */
   readonly tokens: ReadonlyMap<string, string>
 }
+
+/** Which token a projection wants; several volumes of a pod may have different ones at the same path. */
+export const tokenKey = (wanted: {
+  readonly audience?: string
+  readonly expirationSeconds?: number
+}): string => JSON.stringify([wanted.audience ?? '', wanted.expirationSeconds ?? 0])
 
 /** A volume that cannot be set up yet: FailedMount with this message. */
 export class VolumeError extends Error {
@@ -126,7 +132,7 @@ function projectedFiles(projected: NonNullable<Volume['projected']>, parts: Volu
     } else if (downwardAPI) {
       addAll(files, downwardFiles(downwardAPI.items ?? [], mode, parts))
     } else if (serviceAccountToken) {
-      const token = parts.tokens.get(serviceAccountToken.path)
+      const token = parts.tokens.get(tokenKey(serviceAccountToken))
       if (token === undefined) throw new VolumeError('the service account token is not there yet')
       // Upstream narrows the token's mode unless the pod has a group to read it with.
       const isShared = parts.pod.spec?.securityContext?.fsGroup !== undefined || runsAsOthers(parts.pod)

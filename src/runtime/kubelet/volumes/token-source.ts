@@ -3,9 +3,10 @@ import type { Clock } from '../../../base/clock.ts'
 import type { KubeClient } from '../../../client/kube-client.ts'
 import { SERVICE_ACCOUNTS } from '../../../client/resources.ts'
 import type { Pod, TokenRequest } from '../../../kube/types.ts'
+import { tokenKey } from './render-volume.ts'
 
 export interface ProjectedTokens {
-  /** By the path they are projected to. */
+  /** By `tokenKey`. */
   readonly tokens: ReadonlyMap<string, string>
   /** When the next one must be renewed; Infinity for never. */
   readonly renewAtMs: number
@@ -40,13 +41,13 @@ export class TokenSource {
     for (const volume of pod.spec?.volumes ?? []) {
       for (const { serviceAccountToken: wanted } of volume.projected?.sources ?? []) {
         if (!wanted) continue
-        const key = JSON.stringify([wanted.audience ?? '', wanted.expirationSeconds ?? 0])
+        const key = tokenKey(wanted)
         let entry = kept.get(key)
         if (entry === undefined || entry.renewAtMs <= this.#clock.now()) {
           entry = await this.#request(pod, wanted)
           kept.set(key, entry)
         }
-        tokens.set(wanted.path, entry.token)
+        tokens.set(key, entry.token)
         renewAtMs = Math.min(renewAtMs, entry.renewAtMs)
       }
     }

@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import { KubeClient } from '../../../../../src/client/kube-client.ts'
 import type { KubeRequest, Transport } from '../../../../../src/client/transport.ts'
 import type { Pod } from '../../../../../src/kube/types.ts'
+import { tokenKey } from '../../../../../src/runtime/kubelet/volumes/render-volume.ts'
 import { TokenSource } from '../../../../../src/runtime/kubelet/volumes/token-source.ts'
 import { ManualClock } from '../../../../support/manual-clock.ts'
 
@@ -40,7 +41,8 @@ test('a token is kept for most of its life and renewed before it ends', async ()
   const clock = new ManualClock()
   const issuer = new Issuer()
   const source = new TokenSource({ client: new KubeClient(issuer), clock })
-  const tokenNow = async () => (await source.tokensOf(pod)).tokens.get('token')
+  const tokenNow = async () =>
+    (await source.tokensOf(pod)).tokens.get(tokenKey({ expirationSeconds: LIFE_S }))
   const begun = clock.now()
   const { renewAtMs } = await source.tokensOf(pod)
   assert.ok(renewAtMs > begun && renewAtMs < begun + LIFE_S * 1_000)
