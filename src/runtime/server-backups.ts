@@ -8,7 +8,7 @@ import { ownProgram } from '../host/service.ts'
 import type { ApiServer } from './apiserver/apiserver.ts'
 import { type BackupJob, startJob } from './backup/schedule/backup-job.ts'
 import { eventsOf, scheduleMetrics, scheduleStatus } from './backup/schedule/describe-schedules.ts'
-import { fileNameOf } from './backup/schedule/retention.ts'
+import { untakenFileName } from './backup/schedule/retention.ts'
 import { createScheduleHandlers } from './backup/schedule/schedule-handlers.ts'
 import { createScheduleKeeper } from './backup/schedule/schedule-keeper.ts'
 import { type RunningRecord, readSchedules, type ScheduleEntry } from './backup/schedule/schedule-record.ts'
@@ -66,7 +66,7 @@ function keeperOf(
   })
   return createScheduleKeeper({
     ...{ store, term, nodeName, clock, log },
-    fileName: (schedule, atMs) => fileNameOf({ clusterId, schedule }, atMs),
+    fileName: (schedule, atMs, taken) => untakenFileName({ clusterId, schedule }, atMs, taken),
     async perform(entry, running, earlier, signal) {
       const credentials = credentialsOf(entry.record.spec.secret)
       const job = {

@@ -19,6 +19,14 @@ export function fileNameOf({ clusterId, schedule }: FileOwner, atMs: number): st
   return `mk8s-${clusterId.slice(0, 8)}-${schedule}-${time}${BACKUP_EXTENSION}`
 }
 
+const NAME_STEP_MS = 1_000
+
+/** The name for a run that begins now, a few seconds later where runs of the same second have it already. */
+export function untakenFileName(owner: FileOwner, nowMs: number, taken: readonly string[]): string {
+  const name = fileNameOf(owner, nowMs)
+  return taken.includes(name) ? untakenFileName(owner, nowMs + NAME_STEP_MS, taken) : name
+}
+
 /** When a file was begun by its name; null for a file that is not this schedule's, or not whole. */
 export function timeInName({ clusterId, schedule }: FileOwner, name: string): number | null {
   const prefix = `mk8s-${clusterId.slice(0, 8)}-${schedule}-`

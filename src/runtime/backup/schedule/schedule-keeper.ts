@@ -37,7 +37,7 @@ export interface ScheduleKeeperParts {
   /** The term that this duty belongs to; its writes are fenced with it. */
   readonly term: number
   readonly nodeName: string
-  readonly fileName: (schedule: string, atMs: number) => string
+  readonly fileName: (schedule: string, atMs: number, taken: readonly string[]) => string
   /** Makes the backup, and brings it where it belongs. */
   readonly perform: (
     entry: ScheduleEntry,
@@ -129,7 +129,8 @@ class Keeper implements Component {
   async #run(entry: ScheduleEntry, step: RunStep, nowMs: number): Promise<void> {
     const { nodeName, fileName, perform, log } = this.#parts
     const { scheduledMs, request, failures, earlier } = step
-    const file = fileName(entry.name, nowMs)
+    const taken = entry.state.runs.map(run => run.file)
+    const file = fileName(entry.name, nowMs, taken)
     const running = { file, startedMs: nowMs, scheduledMs, request, failures, node: nodeName }
     const { state } = entry
     const handled = scheduledMs === null ? {} : { handledMs: scheduledMs, retry: null }

@@ -7,6 +7,7 @@ import {
   fileNameOf,
   leftoverFiles,
   timeInName,
+  untakenFileName,
 } from '../../../../../src/runtime/backup/schedule/retention.ts'
 
 const DAY = 86_400_000
@@ -23,6 +24,15 @@ const expired = (keep: number | null, keepForDays: number | null, names = ages, 
   })
 
 describe('the names of files', () => {
+  it('differ for runs that begin in the same second', () => {
+    const names: string[] = []
+    for (let run = 0; run < 3; run++) names.unshift(untakenFileName(owner, now, names))
+    assert.deepEqual(
+      names.map(name => timeInName(owner, name)),
+      [now + 2_000, now + 1_000, now],
+    )
+  })
+
   it('tell their time, of the right owner only', () => {
     assert.equal(fileNameOf(owner, now + 999), 'mk8s-01234567-nightly-20261122T030000Z.mk8sbackup')
     assert.equal(timeInName(owner, fileNameOf(owner, now)), now)
