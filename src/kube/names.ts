@@ -67,6 +67,16 @@ const CONFIG_KEY_RULE = explain(
   'key-name',
 )
 
+const WILDCARD = `\\*\\.${SUBDOMAIN}`
+const WILDCARD_RULE = explain(
+  "a wildcard DNS-1123 subdomain must start with '*.', followed by a valid DNS subdomain, which must consist of lower case alphanumeric characters, '-' or '.' and end with an alphanumeric character",
+  WILDCARD,
+  '*.example.com',
+)
+const WILDCARD_PATTERN = whole(WILDCARD)
+const HTTP_PATH = "[A-Za-z0-9/\\-._~%!$&'()*+,;=:]+"
+const HTTP_PATH_PATTERN = whole(HTTP_PATH)
+
 const tooLong = (max: number): string => `must be no more than ${max} bytes`
 /** A non-ASCII text fails the patterns anyway, so its length in units is good enough for the length rule. */
 const check = (text: string, max: number, pattern: RegExp, rule: string): string[] => [
@@ -79,6 +89,23 @@ export const checkDns1123Label = (text: string): string[] =>
 
 export const checkDns1123Subdomain = (text: string): string[] =>
   check(text, SUBDOMAIN_BYTES_MAX, regexes.subdomain, SUBDOMAIN_RULE)
+
+/** `*.example.com`. */
+export const checkWildcardSubdomain = (text: string): string[] =>
+  check(text, SUBDOMAIN_BYTES_MAX, WILDCARD_PATTERN, WILDCARD_RULE)
+
+/** What is wrong with `example.com/anything`, and with which part of it. */
+export function checkDomainPrefixedPath(text: string): readonly { part: string; problem: string }[] {
+  const slash = text.indexOf('/')
+  const host = text.slice(0, slash)
+  const path = text.slice(slash + 1)
+  if (slash <= 0 || path === '') {
+    return [{ part: text, problem: 'must be a domain-prefixed path (such as "acme.io/foo")' }]
+  }
+  const problems = checkDns1123Subdomain(host).map(problem => ({ part: host, problem }))
+  if (HTTP_PATH_PATTERN.test(path)) return problems
+  return [...problems, { part: path, problem: `Invalid path (regex used for validation is '${HTTP_PATH}')` }]
+}
 
 export const checkDns1035Label = (text: string): string[] =>
   check(text, LABEL_BYTES_MAX, regexes.label1035, LABEL_1035_RULE)

@@ -24,14 +24,10 @@ import { flowSchemas, priorityLevels } from './extension/extensions.ts'
 import { mutatingWebhooks, validatingWebhooks } from './extension/webhooks.ts'
 import { ipAddresses, serviceCidrs } from './networking/addresses.ts'
 import { ingressClasses, ingresses, networkPolicies } from './networking/networking.ts'
+import { autoscalers } from './policy/autoscalers.ts'
 import { limitRanges } from './policy/limit-ranges.ts'
-import {
-  autoscalers,
-  podDisruptionBudgets,
-  priorityClasses,
-  resourceQuotas,
-  runtimeClasses,
-} from './policy/limits.ts'
+import { podDisruptionBudgets, priorityClasses, runtimeClasses } from './policy/limits.ts'
+import { resourceQuotas } from './policy/quotas.ts'
 import { clusterRoleBindings, clusterRoles, roleBindings, roles } from './policy/rbac.ts'
 import { deviceClasses, resourceClaims, resourceClaimTemplates } from './resource/claims.ts'
 import { resourceSlices } from './resource/slices.ts'

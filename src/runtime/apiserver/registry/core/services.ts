@@ -1,6 +1,6 @@
 /** Services. */
 import type { FieldError } from '../../../../kube/field-error.ts'
-import { checkDns1035Label } from '../../../../kube/names.ts'
+import { checkDns1123Label } from '../../../../kube/names.ts'
 import type { Service } from '../../../../kube/types.ts'
 import { ageColumn, column, labelsText, NONE, nameColumn, since, tableOf, UNKNOWN, wide } from '../columns.ts'
 import { defineKind } from '../kind.ts'
@@ -90,6 +90,6 @@ export const services: Strategy = defineKind({
     const { spec } = asKind<Service>(object)
     return { 'spec.clusterIP': spec?.clusterIP ?? '', 'spec.type': spec?.type ?? '' }
   },
-  validateName: name => checkDns1035Label(name)[0] ?? null,
+  validateName: name => checkDns1123Label(name)[0] ?? null,
   table,
 })

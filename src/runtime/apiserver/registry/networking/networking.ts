@@ -1,77 +1,18 @@
 /** Ingresses, their classes, and network policies. */
-import { isIP } from 'node:net'
 import type { FieldError } from '../../../../kube/field-error.ts'
-import { forbidden, invalid, required } from '../../../../kube/field-error.ts'
-import { checkDns1123Subdomain } from '../../../../kube/names.ts'
 import type { Ingress, IngressClass, NetworkPolicy } from '../../../../kube/types.ts'
 import { ageColumn, column, NONE, nameColumn, selectorText, since, tableOf } from '../columns.ts'
 import { defineKind } from '../kind.ts'
 import type { Strategy } from '../strategy.ts'
-import { asKind, at } from '../support.ts'
-import { CIDR_PROBLEM, isCidr } from '../validation/addresses.ts'
-import { checkEach, checkOneOf, checkSelector } from '../validation/meta.ts'
+import { asKind } from '../support.ts'
 import { checkImmutable } from '../validation/workload.ts'
+import { checkIngress, checkIngressClass, checkIngressStatus, checkNewIngress } from './ingress-rules.ts'
+import { checkPolicy } from './policy-rules.ts'
 
 const HOSTS_SHOWN_MAX = 3
 const CLASS_ANNOTATION = 'kubernetes.io/ingress.class'
 
 type IngressSpec = NonNullable<Ingress['spec']>
-type Backend = NonNullable<IngressSpec['defaultBackend']>
-type Path = NonNullable<NonNullable<NonNullable<IngressSpec['rules']>[number]['http']>['paths']>[number]
-
-function checkBackend(out: FieldError[], field: string, backend: Backend | undefined): void {
-  const { service, resource } = backend ?? {}
-  if (service && resource) {
-    out.push(invalid(field, '', 'cannot set both resource and service backends'))
-  } else if (resource) {
-    if (!resource.kind) out.push(required(`${field}.resource.kind`))
-    if (!resource.name) out.push(required(`${field}.resource.name`))
-  } else if (!service) {
-    out.push(required(field, 'must specify a service or a resource backend'))
-  } else {
-    if (!service.name) out.push(required(`${field}.service.name`))
-    const { name, number } = service.port ?? {}
-    if (name && number) out.push(invalid(field, '', 'cannot set both port name & port number'))
-    else if (!name && !number) out.push(required(field, 'port name or number is required'))
-  }
-}
-
-function checkPath(out: FieldError[], field: string, path: Path): void {
-  if (!path.pathType) {
-    out.push(required(`${field}.pathType`, 'pathType must be specified'))
-  } else {
-    const types = ['Exact', 'ImplementationSpecific', 'Prefix']
-    checkOneOf(out, `${field}.pathType`, path.pathType, types)
-    if (path.pathType !== 'ImplementationSpecific' && !(path.path ?? '').startsWith('/')) {
-      out.push(invalid(`${field}.path`, path.path ?? '', 'must be an absolute path'))
-    }
-  }
-  checkBackend(out, `${field}.backend`, path.backend)
-}
-
-function validateIngress(spec: IngressSpec | undefined): readonly FieldError[] {
-  const out: FieldError[] = []
-  const rules = spec?.rules ?? []
-  if (rules.length === 0 && !spec?.defaultBackend) {
-    out.push(invalid('spec', rules, 'either `defaultBackend` or `rules` must be specified'))
-  }
-  if (spec?.defaultBackend) checkBackend(out, 'spec.defaultBackend', spec.defaultBackend)
-  for (const [index, rule] of rules.entries()) {
-    const field = at('spec.rules', index)
-    const host = rule.host ?? ''
-    if (host !== '') {
-      if (isIP(host) > 0) {
-        out.push(invalid(`${field}.host`, host, 'must be a DNS name, not an IP address'))
-      }
-      checkEach(out, `${field}.host`, host, checkDns1123Subdomain(host.replace(/^\*\./, '')))
-    }
-    if (rule.http && (rule.http.paths ?? []).length === 0) out.push(required(`${field}.http.paths`))
-    for (const [position, path] of (rule.http?.paths ?? []).entries()) {
-      checkPath(out, at(`${field}.http.paths`, position), path)
-    }
-  }
-  return out
-}
 
 function hostsText(spec: IngressSpec | undefined): string {
   const hosts = [...new Set((spec?.rules ?? []).map(rule => rule.host || '*'))]
@@ -88,7 +29,9 @@ export const ingresses: Strategy = defineKind({
   prepareForCreate: object => {
     object['status'] = { loadBalancer: {} }
   },
-  validate: object => validateIngress(asKind<Ingress>(object).spec),
+  validate: object => checkIngress(asKind<Ingress>(object).spec),
+  validateCreate: object => checkNewIngress(asKind<Ingress>(object)),
+  validateStatusUpdate: next => checkIngressStatus(asKind<Ingress>(next)),
   table: tableOf<Ingress>(
     [
       nameColumn,
@@ -117,10 +60,7 @@ export const ingressClasses: Strategy = defineKind({
     const parameters = asKind<IngressClass>(object).spec?.parameters
     if (parameters && !parameters.scope) parameters.scope = 'Cluster'
   },
-  validate(object) {
-    const { spec } = asKind<IngressClass>(object)
-    return spec?.controller ? [] : [required('spec.controller')]
-  },
+  validate: object => checkIngressClass(asKind<IngressClass>(object).spec),
   validateUpdate(next, previous) {
     const out: FieldError[] = []
     const before = asKind<IngressClass>(previous).spec?.controller
@@ -147,35 +87,6 @@ export const ingressClasses: Strategy = defineKind({
   ),
 })
 
-type PolicySpec = NonNullable<NetworkPolicy['spec']>
-type Ports = NonNullable<PolicySpec['ingress']>[number]['ports']
-type Peers = NonNullable<PolicySpec['egress']>[number]['to']
-
-/** The types call the field `_from`; on the wire it is `from`. */
-interface PolicyRule {
-  ports?: Ports
-  from?: Peers
-  to?: Peers
-}
-
-function checkPolicyRule(out: FieldError[], field: string, rule: PolicyRule, side: 'from' | 'to'): void {
-  for (const [index, port] of (rule.ports ?? []).entries()) {
-    checkOneOf(out, `${at(`${field}.ports`, index)}.protocol`, port.protocol, ['SCTP', 'TCP', 'UDP'])
-  }
-  for (const [index, peer] of (rule[side] ?? []).entries()) {
-    const path = at(`${field}.${side}`, index)
-    if (Object.keys(peer).length === 0) out.push(required(path, 'must specify a peer'))
-    checkSelector(out, `${path}.podSelector`, peer.podSelector)
-    checkSelector(out, `${path}.namespaceSelector`, peer.namespaceSelector)
-    if (!peer.ipBlock) continue
-    if (peer.podSelector || peer.namespaceSelector) {
-      out.push(forbidden(path, 'may not specify both ipBlock and another peer'))
-    }
-    if (!isCidr(peer.ipBlock.cidr ?? ''))
-      out.push(invalid(`${path}.ipBlock.cidr`, peer.ipBlock.cidr, CIDR_PROBLEM))
-  }
-}
-
 export const networkPolicies: Strategy = defineKind({
   group: 'networking.k8s.io',
   resource: 'networkpolicies',
@@ -189,21 +100,7 @@ export const networkPolicies: Strategy = defineKind({
     if ((spec.policyTypes ?? []).length > 0) return
     spec.policyTypes = (spec.egress ?? []).length > 0 ? ['Ingress', 'Egress'] : ['Ingress']
   },
-  validate(object) {
-    const { spec } = asKind<NetworkPolicy>(object)
-    const out: FieldError[] = []
-    checkSelector(out, 'spec.podSelector', spec?.podSelector)
-    for (const [index, rule] of (spec?.ingress ?? []).entries()) {
-      checkPolicyRule(out, at('spec.ingress', index), rule as PolicyRule, 'from')
-    }
-    for (const [index, rule] of (spec?.egress ?? []).entries()) {
-      checkPolicyRule(out, at('spec.egress', index), rule, 'to')
-    }
-    for (const [index, type] of (spec?.policyTypes ?? []).entries()) {
-      checkOneOf(out, at('spec.policyTypes', index), type, ['Egress', 'Ingress'])
-    }
-    return out
-  },
+  validate: object => checkPolicy(asKind<NetworkPolicy>(object).spec),
   table: tableOf<NetworkPolicy>(
     [nameColumn, column('Pod-Selector', 'Pods that the policy holds for'), ageColumn],
     ({ metadata, spec }, nowMs) => [

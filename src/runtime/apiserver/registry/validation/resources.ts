@@ -60,12 +60,17 @@ function checkWithinLimit(
   }
 }
 
-function checkContainerResource(out: Problems, field: string, name: string, quantity: string): void {
+/** The name of what a container may ask for. */
+export function checkContainerResourceName(out: Problems, field: string, name: string): void {
   const problems = checkQualifiedName(name)
   checkEach(out, field, name, problems)
   if (problems.length === 0 && !name.includes('/') && !isStandard(name)) {
     out.push(invalid(field, name, 'must be a standard resource for containers'))
   }
+}
+
+function checkContainerResource(out: Problems, field: string, name: string, quantity: string): void {
+  checkContainerResourceName(out, field, name)
   checkQuantity(out, field, name, quantity)
 }
 

@@ -12,6 +12,8 @@ test('every strategy judges and prints an object that has nothing but a name', (
     for (const fields of [{}, { spec: {} }]) {
       const made = created(strategy, object('Kind', fields))
       strategy.validate?.(made)
+      strategy.validateCreate?.(made)
+      strategy.validateStatusUpdate?.(made, made)
       strategy.validateUpdate?.(made, made)
       const cells = strategy.table?.cells(made, NOW) ?? []
       assert.equal(cells.length, strategy.table?.columns.length, key)
