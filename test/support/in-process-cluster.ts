@@ -1,6 +1,6 @@
 /** The real API server over the memory store, with controllers and scheduler, all in this process. */
 import assert from 'node:assert/strict'
-import { systemClock } from '../../src/base/clock.ts'
+import { type Clock, systemClock } from '../../src/base/clock.ts'
 import { createLog } from '../../src/base/log.ts'
 import { systemRandom } from '../../src/base/random.ts'
 import { InformerSet } from '../../src/client/informer-set.ts'
@@ -49,8 +49,8 @@ const TERM = 1
 
 export async function startInProcessCluster(
   over: Partial<ControllerSettings> = {},
+  clock: Clock = systemClock,
 ): Promise<InProcessCluster> {
-  const clock = systemClock
   const random = systemRandom
   const level = process.env['MK8S_TEST_LOG'] === 'debug' ? 'debug' : 'warn'
   const log = createLog({ level, now: clock.now, write: line => void process.stderr.write(line) })

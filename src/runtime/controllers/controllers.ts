@@ -11,6 +11,7 @@ import type { Transport } from '../../client/transport.ts'
 import type { Model } from '../../kube/model-types.ts'
 import { createCertificateController } from './certificates/controller.ts'
 import { createClusterRoleAggregationController } from './cluster-role-aggregation/controller.ts'
+import { createCronJobController } from './cron-job/controller.ts'
 import { createDefinitionController } from './custom-resource-definition/controller.ts'
 import { createDeploymentController } from './deployment/controller.ts'
 import { createEndpointSliceController } from './endpoint-slice/controller.ts'
@@ -64,6 +65,7 @@ const CONTROLLERS: readonly ((context: ControllerContext) => Controller)[] = [
   createDeploymentController,
   createReplicaSetController,
   createReplicationController,
+  createCronJobController,
   createJobController,
   createTtlAfterFinishedController,
   createEndpointSliceController,

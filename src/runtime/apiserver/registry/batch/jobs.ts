@@ -1,4 +1,5 @@
 /** Jobs and CronJobs. */
+import { cronProblem } from '../../../../kube/cron-schedule.ts'
 import type { FieldError } from '../../../../kube/field-error.ts'
 import { invalid, required } from '../../../../kube/field-error.ts'
 import { humanDuration } from '../../../../kube/time.ts'
@@ -220,24 +221,6 @@ export const jobs: Strategy = defineKind({
   ),
 })
 
-const MACROS = new Set(['@yearly', '@annually', '@monthly', '@weekly', '@daily', '@midnight', '@hourly'])
-const CRON_FIELD =
-  /^(\*|\?|[0-9A-Za-z]+(-[0-9A-Za-z]+)?)(\/[0-9]+)?(,(\*|[0-9A-Za-z]+(-[0-9A-Za-z]+)?)(\/[0-9]+)?)*$/
-
-/** What is wrong with a cron schedule, or null. */
-function scheduleProblem(schedule: string): string | null {
-  const text = schedule.trim()
-  if (text.startsWith('@every ')) return null
-  if (text.startsWith('@')) return MACROS.has(text) ? null : `unrecognized descriptor: ${text}`
-  const fields = text.split(/\s+/)
-  if (fields.length !== 5) {
-    const found = fields.map(field => field).join(' ')
-    return `expected exactly 5 fields, found ${fields.length}: [${found}]`
-  }
-  const bad = fields.find(field => !CRON_FIELD.test(field))
-  return bad === undefined ? null : `failed to parse int from ${bad}`
-}
-
 function checkTimeZone(out: FieldError[], field: string, zone: string): void {
   if (zone === '') out.push(invalid(field, zone, 'timeZone must be nil or non-empty string'))
   else if (zone.toLowerCase() === 'local') {
@@ -264,7 +247,7 @@ function validateCronJob(object: CronJob): readonly FieldError[] {
   }
   if (!spec.schedule) out.push(required('spec.schedule'))
   else {
-    const problem = scheduleProblem(spec.schedule)
+    const problem = cronProblem(spec.schedule)
     if (problem !== null) out.push(invalid('spec.schedule', spec.schedule, problem))
     if (spec.schedule.includes('TZ')) {
       const detail = 'cannot use TZ or CRON_TZ in schedule, use timeZone field instead'
