@@ -29,6 +29,7 @@ import { createRootCaPublisher } from './root-ca-publisher/controller.ts'
 import { createServiceAccountController } from './service-account/controller.ts'
 import type { Controller, ControllerContext, ControllerSettings } from './shared/context.ts'
 import { CustomInformers } from './shared/custom-resources.ts'
+import { createStatefulSetController } from './stateful-set/controller.ts'
 import { createTaintEvictionController } from './taint-eviction/controller.ts'
 import { createTtlAfterFinishedController } from './ttl-after-finished/controller.ts'
 import { createPolicyStatusController } from './validating-admission-policy-status/controller.ts'
@@ -65,6 +66,7 @@ const CONTROLLERS: readonly ((context: ControllerContext) => Controller)[] = [
   createDeploymentController,
   createReplicaSetController,
   createReplicationController,
+  createStatefulSetController,
   createCronJobController,
   createJobController,
   createTtlAfterFinishedController,

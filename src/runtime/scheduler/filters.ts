@@ -1,7 +1,8 @@
 /** Why a pod cannot run on a node, in upstream's words; one filter after the other, the first that objects counts. */
+
+import { matchesNodeSelection } from '../../client/node-affinity.ts'
 import { tolerates } from '../../client/taints.ts'
 import type { Pod, Taint } from '../../kube/types.ts'
-import { matchesNodeSelection } from './node-affinity.ts'
 import { type HostPort, hostPortsOf, type NodeInfo } from './node-info.ts'
 import {
   type AffinityProblem,

@@ -1,8 +1,8 @@
 /** Which of the nodes that a pod fits on suits it best: several scores from 0 to 100, weighted and added. */
 
+import { preferredAffinityScore } from '../../client/node-affinity.ts'
 import { tolerates } from '../../client/taints.ts'
 import type { Pod } from '../../kube/types.ts'
-import { preferredAffinityScore } from './node-affinity.ts'
 import type { NodeInfo } from './node-info.ts'
 import { type Amounts, scoredRequests } from './resources.ts'
 

@@ -1,7 +1,8 @@
 /** Topology spread constraints that must hold (`DoNotSchedule`): counted once per pod, then asked per node. */
+
+import { matchesNodeSelection } from '../../client/node-affinity.ts'
 import { type Labels, selects } from '../../kube/labels.ts'
 import type { Node, Pod } from '../../kube/types.ts'
-import { matchesNodeSelection } from './node-affinity.ts'
 import type { NodeInfo } from './node-info.ts'
 
 type Constraint = NonNullable<NonNullable<Pod['spec']>['topologySpreadConstraints']>[number]

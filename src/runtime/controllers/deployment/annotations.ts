@@ -1,5 +1,6 @@
 /** Annotations and labels that tie replica sets to a deployment's revisions and sizes. */
 import type { Deployment, ReplicaSet } from '../../../kube/types.ts'
+import { scaledValue } from '../shared/int-or-percent.ts'
 
 export const REVISION = 'deployment.kubernetes.io/revision'
 export const REVISION_HISTORY = 'deployment.kubernetes.io/revision-history'
@@ -80,13 +81,7 @@ export function maxUnavailable(deployment: Deployment): number {
 function resolveFenceposts(deployment: Deployment): { surge: number; unavailable: number } {
   const rolling = deployment.spec?.strategy?.rollingUpdate
   const replicas = replicasOf(deployment)
-  const surge = scaled(rolling?.maxSurge ?? '25%', replicas, Math.ceil)
-  const unavailable = scaled(rolling?.maxUnavailable ?? '25%', replicas, Math.floor)
+  const surge = scaledValue(rolling?.maxSurge ?? '25%', replicas, Math.ceil)
+  const unavailable = scaledValue(rolling?.maxUnavailable ?? '25%', replicas, Math.floor)
   return surge === 0 && unavailable === 0 ? { surge, unavailable: 1 } : { surge, unavailable }
-}
-
-function scaled(value: unknown, total: number, round: (value: number) => number): number {
-  if (typeof value === 'number') return value
-  const text = String(value)
-  return text.endsWith('%') ? round((Number(text.slice(0, -1)) * total) / 100) : Number(text)
 }

@@ -3,9 +3,9 @@
 import { hasLabels } from '../../../client/has-labels.ts'
 import type { KubeObject } from '../../../kube/object.ts'
 import type { Pod, ReplicaSet, ReplicaSetCondition, ReplicaSetStatus } from '../../../kube/types.ts'
-import { controllerReference } from '../shared/owners.ts'
 import { isActive, isAvailable, isReady, podCondition, timeMs } from '../shared/pods.ts'
 import { rankForDeletion } from '../shared/ranking.ts'
+import { generateNameOf, podOfTemplate } from '../shared/template-pod.ts'
 
 /** Pods created or deleted in one go. */
 export const BURST_PODS_MAX = 500
@@ -31,21 +31,8 @@ export function planReplicas(
 
 /** A pod of the set's template, not created yet. */
 export function renderPod(set: ReplicaSet): KubeObject {
-  const template = set.spec?.template
-  const { labels, annotations, finalizers } = template?.metadata ?? {}
-  return {
-    apiVersion: 'v1',
-    kind: 'Pod',
-    metadata: {
-      generateName: `${set.metadata.name}-`,
-      namespace: set.metadata.namespace ?? '',
-      ...(labels === undefined ? {} : { labels }),
-      ...(annotations === undefined ? {} : { annotations }),
-      ...(finalizers === undefined ? {} : { finalizers }),
-      ownerReferences: [controllerReference(set)],
-    },
-    spec: template?.spec,
-  }
+  const pod = podOfTemplate(set, set.spec?.template)
+  return { ...pod, metadata: { ...pod.metadata, generateName: generateNameOf(set) } }
 }
 
 export const wantedReplicas = (set: ReplicaSet): number => set.spec?.replicas ?? 1

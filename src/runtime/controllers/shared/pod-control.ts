@@ -74,16 +74,21 @@ export async function deletePods(
       await deletePod(control, owner, pod)
     }),
   )
-  const isSeen = (pod: Pod) => {
-    const cached = control.pods.get(keyOf(pod))
-    return cached?.metadata.uid !== pod.metadata.uid || cached?.metadata.deletionTimestamp !== undefined
-  }
   for (const [index, pod] of pods.entries()) {
-    if (results[index]?.status === 'fulfilled') await control.pods.until(() => isSeen(pod), options.signal)
+    if (results[index]?.status === 'fulfilled') await untilDeletionSeen(control.pods, pod, options.signal)
   }
   const refused = results.find(result => result.status === 'rejected')
   if (refused === undefined) return null
   return { reason: 'FailedDelete', message: messageOf(refused.reason), cause: refused.reason }
+}
+
+/** Returns once the cache shows that the pod goes or is gone. */
+export function untilDeletionSeen(pods: Informer<Pod>, pod: Pod, signal: AbortSignal): Promise<void> {
+  const isSeen = () => {
+    const cached = pods.get(keyOf(pod))
+    return cached?.metadata.uid !== pod.metadata.uid || cached?.metadata.deletionTimestamp !== undefined
+  }
+  return pods.until(isSeen, signal)
 }
 
 async function deletePod(control: PodControl, owner: KubeObject, pod: Pod): Promise<void> {

@@ -1,7 +1,7 @@
 /** Node selectors and node affinity: which nodes a pod may and which it would rather run on. */
 
-import { hasLabels, type Labels } from '../../client/has-labels.ts'
-import type { Node, Pod } from '../../kube/types.ts'
+import type { Node, Pod } from '../kube/types.ts'
+import { hasLabels, type Labels } from './has-labels.ts'
 
 interface Requirement {
   readonly key: string
