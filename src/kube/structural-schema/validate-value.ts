@@ -222,26 +222,32 @@ function schemasOf(value: unknown): readonly Structural[] {
   })
 }
 
-function problemsIn(schema: Structural, value: unknown, path: string): FieldError[] {
+function problemsIn(schema: Structural, value: unknown, place: Place): FieldError[] {
   const errors: FieldError[] = []
-  check(schema, value, { path, old: NOTHING }, errors)
+  check(schema, value, place, errors)
   return errors
 }
 
 /** Problems of composites have no place of their own in upstream's answer. */
 const ofNoField = (detail: string): FieldError => invalid('<nil>', '', detail)
 
-function checkComposites(schema: Structural, value: unknown, { path }: Place, errors: FieldError[]): void {
+/**
+ * Where more may only pass when less is judged (allOf, anyOf), what stays as it was is not judged again; where that
+ * could make a value fail (oneOf, not), all of it is.
+ */
+function checkComposites(schema: Structural, value: unknown, place: Place, errors: FieldError[]): void {
+  const { path } = place
+  const anew = { path, old: NOTHING }
   const { allOf, anyOf, oneOf, not } = schema.json
   const quoted = JSON.stringify(path)
   if (anyOf !== undefined) {
-    const results = schemasOf(anyOf).map(one => problemsIn(one, value, path))
+    const results = schemasOf(anyOf).map(one => problemsIn(one, value, place))
     if (results.length > 0 && results.every(one => one.length > 0)) {
       errors.push(ofNoField(`${quoted} must validate at least one schema (anyOf)`), ...fewest(results))
     }
   }
   if (oneOf !== undefined) {
-    const results = schemasOf(oneOf).map(one => problemsIn(one, value, path))
+    const results = schemasOf(oneOf).map(one => problemsIn(one, value, anew))
     const valid = results.filter(one => one.length === 0).length
     if (results.length > 0 && valid !== 1) {
       const found = valid === 0 ? 'Found none valid' : `Found ${valid} valid alternatives`
@@ -250,7 +256,7 @@ function checkComposites(schema: Structural, value: unknown, { path }: Place, er
     }
   }
   if (allOf !== undefined) {
-    const results = schemasOf(allOf).map(one => problemsIn(one, value, path))
+    const results = schemasOf(allOf).map(one => problemsIn(one, value, place))
     const failed = results.filter(one => one.length > 0)
     errors.push(...failed.flat())
     if (failed.length > 0) {
@@ -260,7 +266,7 @@ function checkComposites(schema: Structural, value: unknown, { path }: Place, er
   }
   if (not !== undefined) {
     const [inner] = schemasOf([not])
-    if (inner !== undefined && problemsIn(inner, value, path).length === 0) {
+    if (inner !== undefined && problemsIn(inner, value, anew).length === 0) {
       errors.push(ofNoField(`${quoted} must not validate the schema (not)`))
     }
   }

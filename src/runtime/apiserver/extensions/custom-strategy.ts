@@ -13,7 +13,11 @@ import { printerTable } from './printer-columns.ts'
 
 /** Checks what expressions say of objects; `null` for a schema without rules. */
 export interface Rules {
-  validate(value: KubeObject, old: KubeObject | undefined): readonly FieldError[]
+  /** Warnings: what would be an error, were the value not as it was before. */
+  validate(
+    value: KubeObject,
+    old: KubeObject | undefined,
+  ): { readonly errors: readonly FieldError[]; readonly warnings: readonly string[] }
 }
 
 const INT32_MAX = 2 ** 31 - 1
@@ -36,8 +40,13 @@ export function customStrategy(
 ): Strategy {
   const { spec } = definition
   const hasStatus = version.subresources?.status !== undefined
-  const check = (next: KubeObject, previous?: KubeObject): readonly FieldError[] =>
-    problemsOf({ version, schema, rules }, next, previous)
+  /** Of objects that were checked and are not yet written. */
+  const tolerated = new WeakMap<KubeObject, readonly string[]>()
+  const check = (next: KubeObject, previous?: KubeObject): readonly FieldError[] => {
+    const { errors, warnings } = problemsOf({ version, schema, rules }, next, previous)
+    tolerated.set(next, warnings)
+    return errors
+  }
   return {
     group: spec.group,
     resource: spec.names.plural,
@@ -59,6 +68,7 @@ export function customStrategy(
     validate: object => check(object),
     validateUpdate: check,
     validateStatusUpdate: check,
+    warnings: (next, previous) => [...(tolerated.get(next) ?? []), ...finalizerWarnings(next, previous)],
     ...selectable(version),
   }
 }
@@ -91,7 +101,7 @@ function problemsOf(
   { version, schema, rules: rulesOf }: Checks,
   next: KubeObject,
   previous: KubeObject | undefined,
-): readonly FieldError[] {
+): ReturnType<Rules['validate']> {
   const errors = [
     ...validateValue(schema, withoutServerFields(next), previous && withoutServerFields(previous)),
     ...validateEmbedded(next, schema),
@@ -100,9 +110,26 @@ function problemsOf(
   const wasInvalid = previous !== undefined && validateListTypes(previous, schema).length > 0
   if (!wasInvalid) errors.push(...validateListTypes(next, schema))
   const rules = rulesOf()
-  if (rules === null) return errors
-  if (errors.some(error => BLOCKING.has(error.type))) return [...errors, invalid('<nil>', null, NOT_CHECKED)]
-  return [...errors, ...rules.validate(next, previous)]
+  if (rules === null) return { errors, warnings: [] }
+  if (errors.some(error => BLOCKING.has(error.type))) {
+    return { errors: [...errors, invalid('<nil>', null, NOT_CHECKED)], warnings: [] }
+  }
+  const judged = rules.validate(next, previous)
+  return { errors: [...errors, ...judged.errors], warnings: judged.warnings }
+}
+
+const STANDARD_FINALIZERS: ReadonlySet<string> = new Set(['orphan', 'foregroundDeletion', 'kubernetes'])
+const PREFER_DOMAIN =
+  'prefer a domain-qualified finalizer name including a path (/) ' +
+  'to avoid accidental conflicts with other finalizer writers'
+
+/** Of the finalizers that this write adds. */
+function finalizerWarnings(next: KubeObject, previous: KubeObject | null): readonly string[] {
+  const known = previous?.metadata.finalizers ?? []
+  return (next.metadata.finalizers ?? [])
+    .filter(name => !known.includes(name) && !name.includes('/') && !STANDARD_FINALIZERS.has(name))
+    .toSorted()
+    .map(name => `metadata.finalizers: ${JSON.stringify(name)}: ${PREFER_DOMAIN}`)
 }
 
 /** The schema says nothing of who owns what. */

@@ -6,5 +6,5 @@ import type { Rules } from './custom-strategy.ts'
 export function rulesOf(schema: Structural): Rules | null {
   const rules = compileRules(schema)
   if (rules === null) return null
-  return { validate: (value, oldValue) => rules.validate({ value, oldValue }).errors }
+  return { validate: (value, oldValue) => rules.validate({ value, oldValue }) }
 }

@@ -85,6 +85,8 @@ export interface Strategy {
   /** True: an update is checked by `validateUpdate` alone, which lets pass what it leaves as it was. */
   readonly ratchets?: boolean
   validateStatusUpdate?(next: KubeObject, previous: KubeObject): readonly FieldError[]
+  /** What the client is told about an object that is fine otherwise; `previous` is null for a new one. */
+  warnings?(next: KubeObject, previous: KubeObject | null): readonly string[]
   /**
    * Chooses what is to be chosen (a cluster IP, node ports; changes `object`) and returns every claim the
    * object then holds. Errors: the value asked for is taken or out of range.

@@ -10,7 +10,7 @@ import { type Caller, commit, type Written } from './commit.ts'
 import { fellBehind } from './fell-behind.ts'
 import { type FieldTracker, setManagers } from './field-tracking.ts'
 import { settled } from './settled.ts'
-import { validateNew } from './validate.ts'
+import { validateNew, warnOf } from './validate.ts'
 
 /** As upstream: so many names are tried for a generateName. */
 const GENERATED_NAMES_MAX = 8
@@ -83,6 +83,7 @@ async function createOnce(
   const errors = validateNew(resource, object)
   const name = object.metadata.name ?? ''
   if (errors.length > 0) throw invalid(resource.info, name, errors)
+  warnOf(resource, caller, object, null)
   await admitValidating(context, { ...subject, name, object })
   const key = objectKey(resource, object.metadata.namespace ?? '', name)
   for (let attempt = 0; attempt < CLAIM_TRIES_MAX; attempt++) {

@@ -14,7 +14,7 @@ import { admitMutating, admitValidating } from './admit.ts'
 import { type Caller, commit, readCurrent, type Written } from './commit.ts'
 import { type FieldTracker, sameManagers, setManagers } from './field-tracking.ts'
 import { settled } from './settled.ts'
-import { validateChanged } from './validate.ts'
+import { validateChanged, warnOf } from './validate.ts'
 
 /** Attempts of a request that does not insist on a revision. From the second one on they take turns. */
 const TRIES_MAX = 50
@@ -151,6 +151,7 @@ async function updateOnce(
     errors.push(invalidField('metadata.resourceVersion', 0, 'must be specified for an update'))
   }
   if (errors.length > 0) throw invalid(resource.info, request.name, errors)
+  warnOf(resource, caller, prepared, previous)
   if (!isAdmitted) await admitValidating(context, { ...subject, object: prepared })
   await request.admitResult?.(prepared)
   const object = isFinished(resource, prepared, previous) ? null : prepared

@@ -3,6 +3,7 @@ import type { FieldError } from '../../../kube/field-error.ts'
 import { validateObjectMeta, validateObjectMetaUpdate } from '../../../kube/metadata-validation.ts'
 import type { KubeObject } from '../../../kube/object.ts'
 import type { ServedResource } from '../storage/served-resource.ts'
+import type { Caller } from './commit.ts'
 
 export function validateNew(resource: ServedResource, object: KubeObject): FieldError[] {
   const { strategy, info } = resource
@@ -37,4 +38,15 @@ export function validateChanged(
     ...(strategy.ratchets === true ? [] : (strategy.validate?.(next) ?? [])),
     ...(strategy.validateUpdate?.(next, previous) ?? []),
   ]
+}
+
+/** Tells the client what its kind has to say about an object that passed validation. */
+export function warnOf(
+  { strategy }: ServedResource,
+  { origin }: Caller,
+  next: KubeObject,
+  previous: KubeObject | null,
+): void {
+  if (origin === undefined) return
+  for (const text of strategy.warnings?.(next, previous) ?? []) origin.warn(text)
 }

@@ -110,6 +110,17 @@ test('what stays as it was is not judged again, also inside lists that are maps'
   ])
 })
 
+test('below allOf and anyOf what stays as it was is not judged again, below oneOf and not it is', () => {
+  const small = { properties: { kept: { maximum: 5 } } }
+  const none = { properties: { kept: { maximum: 1 } } }
+  const of = (composite: object) => object({ kept: { type: 'integer' }, new: text }, composite)
+  const update = (composite: object) => problems(of(composite), { kept: 9, new: 'b' }, { kept: 9, new: 'a' })
+  assert.deepEqual(update({ allOf: [small] }), [])
+  assert.deepEqual(update({ anyOf: [small, none] }), [])
+  assert.match(update({ oneOf: [small, none] }).join(), /Found none valid/)
+  assert.deepEqual(update({ not: small }), [])
+})
+
 test('long lists are judged in a time that grows with them', () => {
   const count = 20_000
   const values = Array.from({ length: count }, (_one, index) => `value-${index}`)

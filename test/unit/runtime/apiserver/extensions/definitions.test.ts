@@ -219,6 +219,45 @@ test('what a stricter schema would refuse may stay as it is', async () => {
   assert.match(raised.body.message, /spec\.replicas in body should be less than or equal to 5/)
 })
 
+test('a rule that an unchanged part breaks is a warning, and optionalOldSelf tells creations from updates', async () => {
+  const server = makeServer()
+  await define(server)
+  await server.call('POST', CRONTABS, cronTab('old', { replicas: 9 }))
+  const stricter = structuredClone(cronSchema)
+  Object.assign(stricter.properties.spec.properties.replicas, {
+    'x-kubernetes-validations': [
+      { rule: 'self < 5', message: 'too many' },
+      { rule: '!oldSelf.hasValue() || self >= oldSelf.value()', optionalOldSelf: true, message: 'shrinks' },
+      { rule: 'oldSelf.hasValue() || self == 1', optionalOldSelf: true, message: 'begins with one' },
+    ],
+  })
+  const versions = [cronVersion('v1', { schema: { openAPIV3Schema: stricter } })]
+  await server.call('PATCH', PATH, { spec: { versions } }, merge)
+  await establish(server, 'crontabs.stable.example.com')
+  const other = await server.call('PATCH', `${CRONTABS}/old`, { spec: { image: 'sample/x:1' } }, merge)
+  assert.equal(other.status, 200, JSON.stringify(other.body))
+  assert.equal(other.headers['warning'], '299 - "spec.replicas: Invalid value: \\"integer\\": too many"')
+  const raised = await server.call('PATCH', `${CRONTABS}/old`, { spec: { replicas: 8 } }, merge)
+  assert.match(raised.body.message, /too many, .*shrinks/)
+  const born = await server.call('POST', CRONTABS, cronTab('new', { replicas: 2 }))
+  assert.match(born.body.message, /begins with one/)
+  assert.equal((await server.call('POST', CRONTABS, cronTab('new', { replicas: 1 }))).status, 201)
+})
+
+test('a finalizer without a domain is warned of when it is added', async () => {
+  const server = makeServer()
+  await define(server)
+  const tab = cronTab('final')
+  const metadata = { name: 'final', finalizers: ['example.com/fine', 'plain.example.com', 'orphan'] }
+  const made = await server.call('POST', CRONTABS, { ...tab, metadata })
+  assert.match(
+    String(made.headers['warning']),
+    /^299 - "metadata\.finalizers: \\"plain\.example\.com\\": prefer [^"]*"$/,
+  )
+  const changed = await server.call('PATCH', `${CRONTABS}/final`, { spec: { image: 'sample/x:1' } }, merge)
+  assert.equal(changed.headers['warning'], undefined)
+})
+
 test('a version on its way out says so with every answer', async () => {
   const server = makeServer()
   await define(server, cronDefinition({ versions: [cronVersion('v1', { deprecated: true })] }))
