@@ -1,6 +1,8 @@
 /** Defaults of services: the constant ones, and the IP family of a single-stack IPv4 cluster. */
+import { parseAddress } from '../../../../kube/cidr.ts'
 import type { Service } from '../../../../kube/types.ts'
-import { setDefault } from '../support.ts'
+import { semanticallyEqual, setDefault } from '../support.ts'
+import { isExternal } from '../validation/service.ts'
 
 const AFFINITY_SECONDS = 10_800
 
@@ -19,27 +21,33 @@ export function defaultService(service: Service): void {
       port.targetPort = port.port
     }
   }
-  const isExternal = spec.type === 'NodePort' || spec.type === 'LoadBalancer'
-  if (isExternal) setDefault(spec, 'externalTrafficPolicy', 'Cluster')
+  if (isExternal(spec) && !spec.externalTrafficPolicy) spec.externalTrafficPolicy = 'Cluster'
   if (spec.type !== 'ExternalName') setDefault(spec, 'internalTrafficPolicy', 'Cluster')
-  if (spec.type === 'LoadBalancer') setDefault(spec, 'allocateLoadBalancerNodePorts', true)
+  if (spec.type !== 'LoadBalancer') return
+  setDefault(spec, 'allocateLoadBalancerNodePorts', true)
+  for (const ingress of service.status?.loadBalancer?.ingress ?? []) {
+    if (ingress.ip) setDefault(ingress, 'ipMode', 'VIP')
+  }
 }
 
-/** `clusterIP` and `clusterIPs` say one thing; families follow the cluster's network. */
+/** `clusterIP` and `clusterIPs` say one thing; families follow the addresses, then the cluster's network. */
 export function defaultFamilies(service: Service, previous: Service | null): void {
   const spec = service.spec
-  if (!spec) return
-  if (spec.type === 'ExternalName') return
+  if (!spec || spec.type === 'ExternalName') return
   mirrorClusterIp(service, previous)
+  const inferred = (spec.clusterIPs ?? []).flatMap(address => parseAddress(address)?.family ?? [])
+  const given = spec.ipFamilies ?? []
+  const families = [...given, ...inferred.slice(given.length).map(family => `IPv${family}`)]
+  if (families.length === 0) families.push('IPv4')
   if (isFree(service)) {
     setDefault(spec, 'ipFamilyPolicy', 'RequireDualStack')
-    if (!spec.ipFamilies?.length) {
-      spec.ipFamilies = spec.ipFamilyPolicy === 'SingleStack' ? ['IPv4'] : ['IPv4', 'IPv6']
+    if (families.length === 1 && spec.ipFamilyPolicy !== 'SingleStack') {
+      families.push(families[0] === 'IPv4' ? 'IPv6' : 'IPv4')
     }
-    return
   }
-  setDefault(spec, 'ipFamilyPolicy', 'SingleStack')
-  if (!spec.ipFamilies?.length) spec.ipFamilies = ['IPv4']
+  spec.ipFamilies = families
+  // Two families without a policy are a contradiction, which validation tells.
+  if (families.length === 1) setDefault(spec, 'ipFamilyPolicy', 'SingleStack')
 }
 
 /** Headless without a selector: nothing is allocated, so both families may be named in any cluster. */
@@ -51,13 +59,16 @@ function mirrorClusterIp(service: Service, previous: Service | null): void {
   const spec = service.spec
   if (!spec) return
   const before = previous?.spec
-  if (before && !spec.clusterIP && !spec.clusterIPs?.length) return
-  if (spec.clusterIP && !spec.clusterIPs?.length) spec.clusterIPs = [spec.clusterIP]
-  else if (!before && !spec.clusterIP && spec.clusterIPs?.[0]) spec.clusterIP = spec.clusterIPs[0]
-  else if (before && spec.clusterIP !== before.clusterIP && spec.clusterIPs?.[0] === before.clusterIP) {
-    if (spec.clusterIP) spec.clusterIPs = [spec.clusterIP]
-    else delete spec.clusterIPs
+  if (!before) {
+    if (spec.clusterIP && !spec.clusterIPs?.length) spec.clusterIPs = [spec.clusterIP]
+    return
   }
+  const isSame = semanticallyEqual(spec.clusterIPs, before.clusterIPs)
+  if (!spec.clusterIP && before.clusterIP) {
+    if (isSame) delete spec.clusterIPs
+  } else if (spec.clusterIP !== before.clusterIP) {
+    if (isSame || !spec.clusterIPs?.length) spec.clusterIPs = [spec.clusterIP ?? '']
+  } else if (spec.clusterIP && !spec.clusterIPs?.length) delete spec.clusterIP
 }
 
 /** An update that leaves out what was allocated keeps it; one to a type without it loses it. */
@@ -65,11 +76,16 @@ export function keepAllocated(next: Service, previous: Service): void {
   const spec = next.spec
   const before = previous.spec
   if (!spec || !before) return
-  if (needsClusterIp(next) && needsClusterIp(previous) && !spec.clusterIP) {
-    if (before.clusterIP !== undefined) spec.clusterIP = before.clusterIP
-    if (before.clusterIPs !== undefined) spec.clusterIPs = before.clusterIPs
+  if (needsClusterIp(next) && needsClusterIp(previous)) {
+    if (!spec.clusterIP && before.clusterIP !== undefined) spec.clusterIP = before.clusterIP
+    if (!spec.clusterIPs?.length && before.clusterIPs !== undefined && spec.clusterIP === before.clusterIP) {
+      spec.clusterIPs = [...before.clusterIPs]
+    }
   }
   if (needsNodePorts(next) && needsNodePorts(previous)) keepNodePorts(next, previous)
+  if (needsHealthPort(next) && needsHealthPort(previous) && !spec.healthCheckNodePort) {
+    if (before.healthCheckNodePort) spec.healthCheckNodePort = before.healthCheckNodePort
+  }
   dropUnused(next, previous)
 }
 
@@ -85,25 +101,39 @@ function keepNodePorts(next: Service, previous: Service): void {
   }
 }
 
-/** After a change of type: what the old type had and the client did not touch goes away. */
+/** What the service no longer needs goes away, unless the client changed it in the same breath. */
 function dropUnused(next: Service, previous: Service): void {
   const spec = next.spec
   const before = previous.spec
-  if (!spec || !before || spec.type === before.type) return
-  if (needsClusterIp(previous) && !needsClusterIp(next) && spec.clusterIP === before.clusterIP) {
-    delete spec.clusterIP
-    delete spec.clusterIPs
-    delete spec.ipFamilies
-    delete spec.ipFamilyPolicy
-    delete spec.internalTrafficPolicy
+  if (!spec || !before) return
+  if (needsClusterIp(previous) && !needsClusterIp(next)) {
+    if (spec.clusterIP === before.clusterIP && semanticallyEqual(spec.clusterIPs, before.clusterIPs)) {
+      delete spec.clusterIP
+      delete spec.clusterIPs
+    }
+    dropSame(spec, before, ['ipFamilies', 'ipFamilyPolicy', 'internalTrafficPolicy'])
   }
-  if (needsNodePorts(previous) && !needsNodePorts(next)) {
-    const old = new Set((before.ports ?? []).map(port => port.nodePort))
-    for (const port of spec.ports ?? []) if (old.has(port.nodePort)) delete port.nodePort
-    if (spec.externalTrafficPolicy === before.externalTrafficPolicy) delete spec.externalTrafficPolicy
-    delete spec.healthCheckNodePort
+  if (needsNodePorts(previous) && !needsNodePorts(next) && hasSamePorts(spec.ports, before.ports)) {
+    for (const port of spec.ports ?? []) delete port.nodePort
   }
-  if (before.type === 'LoadBalancer') delete spec.allocateLoadBalancerNodePorts
+  if (needsHealthPort(previous) && !needsHealthPort(next)) dropSame(spec, before, ['healthCheckNodePort'])
+  if (before.type === 'LoadBalancer' && spec.type !== 'LoadBalancer') {
+    dropSame(spec, before, ['allocateLoadBalancerNodePorts', 'loadBalancerClass'])
+  }
+  if (isExternal(before) && !isExternal(spec)) dropSame(spec, before, ['externalTrafficPolicy'])
+}
+
+type Spec = NonNullable<Service['spec']>
+type Ports = Spec['ports']
+
+function dropSame(spec: Spec, before: Spec, fields: readonly (keyof Spec)[]): void {
+  for (const field of fields) if (semanticallyEqual(spec[field], before[field])) delete spec[field]
+}
+
+/** The node ports of both are the same numbers. */
+function hasSamePorts(left: Ports, right: Ports): boolean {
+  const numbers = (ports: Ports) => (ports ?? []).flatMap(port => port.nodePort || []).sort()
+  return semanticallyEqual(numbers(left), numbers(right))
 }
 
 export const needsClusterIp = (service: Service): boolean => service.spec?.type !== 'ExternalName'

@@ -6,7 +6,7 @@ import { ageColumn, column, labelsText, NONE, nameColumn, since, tableOf, UNKNOW
 import { defineKind } from '../kind.ts'
 import type { Strategy } from '../strategy.ts'
 import { asKind } from '../support.ts'
-import { checkService, checkServiceUpdate } from '../validation/service.ts'
+import { checkService, checkServiceStatus, checkServiceUpdate } from '../validation/service.ts'
 import { claimForService } from './service-claims.ts'
 import { defaultFamilies, defaultService, keepAllocated } from './service-defaults.ts'
 
@@ -57,12 +57,10 @@ export const services: Strategy = defineKind({
   hasStatus: true,
   hasGeneration: false,
   allowCreateOnUpdate: true,
-  applyDefaults(object) {
-    defaultService(asKind<Service>(object))
-    defaultFamilies(asKind<Service>(object), null)
-  },
-  prepareForCreate: object => {
+  applyDefaults: object => defaultService(asKind<Service>(object)),
+  prepareForCreate(object) {
     object['status'] = { loadBalancer: {} }
+    defaultFamilies(asKind<Service>(object), null)
   },
   prepareForUpdate(next, previous) {
     const service = asKind<Service>(next)
@@ -77,6 +75,11 @@ export const services: Strategy = defineKind({
   validateUpdate(next, previous) {
     const out: FieldError[] = []
     checkServiceUpdate(out, asKind<Service>(next), asKind<Service>(previous))
+    return out
+  },
+  validateStatusUpdate(next) {
+    const out: FieldError[] = []
+    checkServiceStatus(out, asKind<Service>(next))
     return out
   },
   claim: (object, previous, pool, context) =>
