@@ -13,6 +13,7 @@ import { createCertificateController } from './certificates/controller.ts'
 import { createClusterRoleAggregationController } from './cluster-role-aggregation/controller.ts'
 import { createCronJobController } from './cron-job/controller.ts'
 import { createDefinitionController } from './custom-resource-definition/controller.ts'
+import { createDaemonSetController } from './daemon-set/controller.ts'
 import { createDeploymentController } from './deployment/controller.ts'
 import { createEndpointSliceController } from './endpoint-slice/controller.ts'
 import { createEndpointsController } from './endpoints/controller.ts'
@@ -67,6 +68,7 @@ const CONTROLLERS: readonly ((context: ControllerContext) => Controller)[] = [
   createReplicaSetController,
   createReplicationController,
   createStatefulSetController,
+  createDaemonSetController,
   createCronJobController,
   createJobController,
   createTtlAfterFinishedController,

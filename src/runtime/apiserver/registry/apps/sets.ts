@@ -16,7 +16,7 @@ import {
 import { defaultTemplate } from '../core/pod-defaults.ts'
 import { defineKind } from '../kind.ts'
 import type { Strategy } from '../strategy.ts'
-import { asKind, setDefault } from '../support.ts'
+import { asKind, semanticallyEqual, setDefault } from '../support.ts'
 import { checkNonNegative, checkOneOf } from '../validation/meta.ts'
 import { checkRunningTemplate } from '../validation/pod-spec.ts'
 import {
@@ -71,6 +71,19 @@ function validateDaemonSet(spec: DaemonSetSpec | undefined): readonly FieldError
   return out
 }
 
+/** Counts changes of the template; a field of the time before apps/v1, which is kept as an annotation. */
+const TEMPLATE_GENERATION = 'deprecated.daemonset.template.generation'
+
+function setTemplateGeneration(set: DaemonSet, generation: number): void {
+  set.metadata.annotations = { ...set.metadata.annotations, [TEMPLATE_GENERATION]: String(generation) }
+}
+
+function keepTemplateGeneration(next: DaemonSet, previous: DaemonSet): void {
+  const before = Number(previous.metadata.annotations?.[TEMPLATE_GENERATION] ?? 1)
+  const isSame = semanticallyEqual(next.spec?.template, previous.spec?.template)
+  setTemplateGeneration(next, isSame ? before : before + 1)
+}
+
 export const daemonSets: Strategy = defineKind({
   group: 'apps',
   resource: 'daemonsets',
@@ -83,7 +96,10 @@ export const daemonSets: Strategy = defineKind({
       numberMisscheduled: 0,
       numberReady: 0,
     }
+    setTemplateGeneration(asKind<DaemonSet>(object), 1)
   },
+  prepareForUpdate: (next, previous) =>
+    keepTemplateGeneration(asKind<DaemonSet>(next), asKind<DaemonSet>(previous)),
   applyDefaults: object => defaultDaemonSet(asKind<DaemonSet>(object).spec),
   validate: object => validateDaemonSet(asKind<DaemonSet>(object).spec),
   validateUpdate: checkSelectorKept,
