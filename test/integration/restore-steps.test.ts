@@ -79,10 +79,11 @@ test('the steps of a restore are those of the command up to its decision, and th
   assert.equal(backup.code, 0, backup.stderr)
   faults.takeOver(node)
   await diverge()
-  steps = await faults.recorded(async () => {
+  const recorded = await faults.recorded(async () => {
     const { code, stderr } = await restore()
     assert.equal(code, 0, stderr)
   })
+  steps = recorded.get(node.dataDir) ?? []
   await untilRestored('a restore without a fault')
   assert.ok(ofCommand().length >= 15 && ofDaemon().length >= 15, steps.join('\n'))
   for (const step of [decides, 'daemon rename datastore before-restore/datastore', 'daemon rm recovery'])

@@ -39,12 +39,13 @@ function before(call: string, args: readonly unknown[]): void {
   const paths = args.slice(0, 2).filter((arg): arg is string => typeof arg === 'string' && isAbsolute(arg))
   const name = nameOf(call, paths)
   if (!name.split(' ').some(part => OF_INTEREST.test(part))) return
-  const line = `${inDaemon ? 'daemon' : 'command'} ${name}\n`
-  if (existsSync(join(directory, 'record'))) appendFileSync(join(directory, 'record'), line)
+  const step = `${inDaemon ? 'daemon' : 'command'} ${name}`
+  if (existsSync(join(directory, 'record')))
+    appendFileSync(join(directory, 'record'), `${step}\t${dataDir}\n`)
   const next = join(directory, 'next.json')
   if (!existsSync(next)) return
   const fault = JSON.parse(readFileSync(next, 'utf8')) as Fault
-  if (line !== `${fault.step}\n` || (fault.dataDir !== undefined && fault.dataDir !== dataDir)) return
+  if (step !== fault.step || (fault.dataDir !== undefined && fault.dataDir !== dataDir)) return
   unlinkSync(next)
   if (fault.what === 'kill') process.kill(process.pid, 'SIGKILL')
   throw Object.assign(new Error(`ENOSPC: no space left on device, ${name}`), { code: 'ENOSPC', errno: -28 })

@@ -39,14 +39,19 @@ export class Faults {
     return !existsSync(join(this.#directory, 'next.json'))
   }
 
-  /** The steps that were taken meanwhile, each once. */
-  async recorded(during: () => Promise<void>): Promise<readonly string[]> {
+  /** The steps that processes of each node took meanwhile, each once, by the node's directory. */
+  async recorded(during: () => Promise<void>): Promise<ReadonlyMap<string, readonly string[]>> {
     const file = join(this.#directory, 'record')
     writeFileSync(file, '')
     await during()
-    const steps = readFileSync(file, 'utf8').split('\n').filter(Boolean)
+    const lines = readFileSync(file, 'utf8').split('\n').filter(Boolean)
     rmSync(file)
-    return [...new Set(steps)]
+    const steps = new Map<string, string[]>()
+    for (const line of new Set(lines)) {
+      const [step = '', dataDir = ''] = line.split('\t')
+      steps.set(dataDir, [...(steps.get(dataDir) ?? []), step])
+    }
+    return steps
   }
 
   /** The daemon of the node ends, and goes on under a supervisor that hands these faults to it. */
