@@ -32,8 +32,9 @@ import { clusterRoleBindings, clusterRoles, roleBindings, roles } from './policy
 import { deviceClasses, resourceClaims, resourceClaimTemplates } from './resource/claims.ts'
 import { resourceSlices } from './resource/slices.ts'
 import { storageCapacities, volumeAttributesClasses } from './storage/attributes.ts'
+import { storageClasses } from './storage/classes.ts'
 import { csiDrivers, csiNodes, volumeAttachments } from './storage/csi.ts'
-import { claims, storageClasses, volumes } from './storage/volumes.ts'
+import { claims, volumes } from './storage/volumes.ts'
 import type { Strategy } from './strategy.ts'
 
 const all: readonly Strategy[] = [

@@ -1,40 +1,19 @@
 /** Classes of volume attributes, and how much room drivers say there is. */
 import type { FieldError } from '../../../../kube/field-error.ts'
-import { forbidden, invalid, required, tooLong } from '../../../../kube/field-error.ts'
-import { checkDns1123Subdomain, checkQualifiedName } from '../../../../kube/names.ts'
+import { forbidden } from '../../../../kube/field-error.ts'
+import { checkDns1123Subdomain } from '../../../../kube/names.ts'
 import type { CSIStorageCapacity, VolumeAttributesClass } from '../../../../kube/types.ts'
 import { ageColumn, column, nameColumn, since, tableOf } from '../columns.ts'
 import { defineKind } from '../kind.ts'
 
 import type { Strategy } from '../strategy.ts'
 import { asKind } from '../support.ts'
-import { checkEach, checkSelector, type Problems } from '../validation/meta.ts'
+import { checkParameters, checkProvisioner } from '../validation/drivers.ts'
+import { checkEach, checkSelector } from '../validation/meta.ts'
 import { checkQuantity } from '../validation/resources.ts'
 import { checkImmutable } from '../validation/workload.ts'
 
 const GROUP = 'storage.k8s.io'
-const PARAMETERS_MAX = 512
-const PARAMETERS_BYTES_MAX = 256 * 1024
-
-/** Settings that a driver is handed: bounded, and each with a key. */
-function checkParameters(
-  out: Problems,
-  parameters: Readonly<Record<string, string>> | undefined,
-  isNeeded: boolean,
-): void {
-  const entries = Object.entries(parameters ?? {})
-  const field = 'parameters'
-  if (entries.length > PARAMETERS_MAX) out.push(tooLong(field, PARAMETERS_MAX))
-  if (isNeeded && entries.length === 0) {
-    out.push(required(field, 'must contain at least one key/value pair'))
-  }
-  let size = 0
-  for (const [key, value] of entries) {
-    if (key === '') out.push(invalid(field, key, 'field can not be empty.'))
-    size += Buffer.byteLength(key) + Buffer.byteLength(value)
-  }
-  if (size > PARAMETERS_BYTES_MAX) out.push(tooLong(field, PARAMETERS_BYTES_MAX))
-}
 
 export const volumeAttributesClasses: Strategy = defineKind({
   group: GROUP,
@@ -69,12 +48,6 @@ export const volumeAttributesClasses: Strategy = defineKind({
   ),
 })
 
-/** The name of who makes volumes: a qualified name in any case. */
-function checkProvisioner(out: Problems, field: string, name: string): void {
-  if (name === '') out.push(required(field))
-  else checkEach(out, field, name, checkQualifiedName(name.toLowerCase()))
-}
-
 export const storageCapacities: Strategy = defineKind({
   group: GROUP,
   resource: 'csistoragecapacities',
@@ -84,12 +57,9 @@ export const storageCapacities: Strategy = defineKind({
     const item = asKind<CSIStorageCapacity>(object)
     const out: FieldError[] = []
     const className = item.storageClassName ?? ''
-    checkEach(out, 'storageClassName', className, checkDns1123Subdomain(className))
     checkSelector(out, 'nodeTopology', item.nodeTopology)
-    for (const name of ['capacity', 'maximumVolumeSize'] as const) {
-      const quantity = item[name]
-      if (quantity !== undefined) checkQuantity(out, name, 'storage', quantity)
-    }
+    checkEach(out, 'storageClassName', className, checkDns1123Subdomain(className))
+    if (item.capacity !== undefined) checkQuantity(out, 'capacity', 'storage', item.capacity)
     return out
   },
   validateUpdate(next, previous) {

@@ -1,12 +1,19 @@
 /** Drivers of storage and what they attach. */
 import type { FieldError } from '../../../../kube/field-error.ts'
-import { required } from '../../../../kube/field-error.ts'
 import type { CSIDriver, CSINode, VolumeAttachment } from '../../../../kube/types.ts'
 import { ageColumn, column, nameColumn, since, tableOf, UNSET } from '../columns.ts'
 import { defineKind, keepMetadata } from '../kind.ts'
 import type { Strategy } from '../strategy.ts'
 import { asKind, setDefault } from '../support.ts'
 import { checkImmutable } from '../validation/workload.ts'
+import {
+  checkAttachment,
+  checkDriver,
+  checkDriverUpdate,
+  checkNewAttachment,
+  checkNodeDrivers,
+  checkNodeDriversKept,
+} from './csi-rules.ts'
 
 const GROUP = 'storage.k8s.io'
 
@@ -26,12 +33,9 @@ export const csiDrivers: Strategy = defineKind({
     setDefault(spec, 'seLinuxMount', false)
     if ((spec.volumeLifecycleModes ?? []).length === 0) spec.volumeLifecycleModes = ['Persistent']
   },
-  validateUpdate(next, previous) {
-    const out: FieldError[] = []
-    const before = asKind<CSIDriver>(previous).spec?.attachRequired
-    checkImmutable(out, 'spec.attachedRequired', asKind<CSIDriver>(next).spec?.attachRequired, before)
-    return out
-  },
+  validate: object => checkDriver(asKind<CSIDriver>(object).spec),
+  validateUpdate: (next, previous) =>
+    checkDriverUpdate(asKind<CSIDriver>(next).spec, asKind<CSIDriver>(previous).spec),
   table: tableOf<CSIDriver>(
     [
       nameColumn,
@@ -61,6 +65,12 @@ export const csiNodes: Strategy = defineKind({
   resource: 'csinodes',
   hasGeneration: false,
   allowUnconditionalUpdate: false,
+  validate: object => checkNodeDrivers(asKind<CSINode>(object).spec?.drivers ?? []),
+  validateUpdate: (next, previous) =>
+    checkNodeDriversKept(
+      asKind<CSINode>(next).spec?.drivers ?? [],
+      asKind<CSINode>(previous).spec?.drivers ?? [],
+    ),
   table: tableOf<CSINode>(
     [nameColumn, column('Drivers', 'How many drivers run on the node', 'integer'), ageColumn],
     ({ metadata, spec }, nowMs) => [
@@ -78,19 +88,9 @@ export const volumeAttachments: Strategy = defineKind({
   prepareForStatusUpdate: keepMetadata,
   hasGeneration: false,
   allowUnconditionalUpdate: false,
-  validate(object) {
-    const { spec } = asKind<VolumeAttachment>(object)
-    const out: FieldError[] = []
-    if (!spec?.attacher) out.push(required('spec.attacher'))
-    if (!spec?.nodeName) out.push(required('spec.nodeName'))
-    const { persistentVolumeName, inlineVolumeSpec } = spec?.source ?? {}
-    if (!persistentVolumeName && !inlineVolumeSpec) {
-      out.push(
-        required('spec.source', 'must specify exactly one of inlineVolumeSpec and persistentVolumeName'),
-      )
-    }
-    return out
-  },
+  validate: object => checkAttachment(asKind<VolumeAttachment>(object)),
+  validateCreate: object => checkNewAttachment(asKind<VolumeAttachment>(object)),
+  validateStatusUpdate: next => checkAttachment(asKind<VolumeAttachment>(next)),
   validateUpdate(next, previous) {
     const out: FieldError[] = []
     const before = asKind<VolumeAttachment>(previous).spec

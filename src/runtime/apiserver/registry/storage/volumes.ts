@@ -1,9 +1,9 @@
-/** Persistent volumes, claims on them, and storage classes. */
+/** Persistent volumes and claims on them. */
 import type { FieldError } from '../../../../kube/field-error.ts'
 import { forbidden, invalid, notSupported, required } from '../../../../kube/field-error.ts'
 import { checkDns1123Subdomain } from '../../../../kube/names.ts'
-import type { PersistentVolume, PersistentVolumeClaim, StorageClass } from '../../../../kube/types.ts'
-import { ageColumn, column, nameColumn, since, tableOf, UNKNOWN, UNSET, wide } from '../columns.ts'
+import type { PersistentVolume, PersistentVolumeClaim } from '../../../../kube/types.ts'
+import { ageColumn, column, nameColumn, since, tableOf, UNSET, wide } from '../columns.ts'
 import { defineKind } from '../kind.ts'
 import type { Strategy } from '../strategy.ts'
 import { asKind, keyed, semanticallyEqual, setDefault } from '../support.ts'
@@ -13,6 +13,7 @@ import { checkQuantity } from '../validation/resources.ts'
 import { checkNodeSelector } from '../validation/scheduling.ts'
 import { checkPersistentSources } from '../validation/volume-sources.ts'
 import { checkImmutable } from '../validation/workload.ts'
+import { checkOrigins, settleOrigins } from './origins.ts'
 
 const SHORT_MODES: Readonly<Record<string, string>> = {
   ReadWriteOnce: 'RWO',
@@ -21,7 +22,6 @@ const SHORT_MODES: Readonly<Record<string, string>> = {
   ReadWriteOncePod: 'RWOP',
 }
 const MODES = ['ReadOnlyMany', 'ReadWriteMany', 'ReadWriteOnce', 'ReadWriteOncePod']
-const DEFAULT_CLASS = 'storageclass.kubernetes.io/is-default-class'
 const BETA_CLASS = 'volume.beta.kubernetes.io/storage-class'
 
 /** In the order upstream lists them, each once. */
@@ -32,9 +32,9 @@ function modesText(modes: readonly string[] | undefined): string {
     .join(',')
 }
 
-function checkModes(out: FieldError[], modes: readonly string[] | undefined): void {
+function checkModes(out: FieldError[], modes: readonly string[] | undefined, lacking: string): void {
   const given = modes ?? []
-  if (given.length === 0) out.push(required('spec.accessModes', 'at least 1 access mode is required'))
+  if (given.length === 0) out.push(required('spec.accessModes', lacking))
   for (const mode of given) checkOneOf(out, 'spec.accessModes', mode, MODES)
   if (given.includes('ReadWriteOncePod') && given.length > 1) {
     const detail = 'may not use ReadWriteOncePod with other access modes'
@@ -60,21 +60,6 @@ function checkSize(out: FieldError[], field: string, size: string): void {
 
 function checkVolumeMode(out: FieldError[], mode: string | undefined): void {
   if (mode !== undefined) checkOneOf(out, 'spec.volumeMode', mode, ['Block', 'Filesystem'])
-}
-
-/** What a volume is filled from. */
-function checkOrigin(
-  out: FieldError[],
-  name: string,
-  origin: { apiGroup?: string; kind?: string; name?: string } | undefined,
-): void {
-  if (!origin) return
-  const field = `spec.${name}`
-  if (!origin.name) out.push(required(`${field}.name`))
-  if (!origin.kind) out.push(required(`${field}.kind`))
-  if (origin.apiGroup || origin.kind === 'PersistentVolumeClaim') return
-  const detail = "must be 'PersistentVolumeClaim' when referencing the default apiGroup"
-  out.push(invalid(field, origin.kind ?? '', detail))
 }
 
 type Claim = PersistentVolumeClaim
@@ -112,6 +97,22 @@ function checkShrinking(out: FieldError[], { spec, status }: Claim, before: stri
   out.push(forbidden('spec.resources.requests.storage', 'field can not be less than status.capacity'))
 }
 
+function validateClaim(spec: NonNullable<Claim['spec']>): readonly FieldError[] {
+  const out: FieldError[] = []
+  checkSelector(out, 'spec.selector', spec.selector)
+  checkModes(out, spec.accessModes, 'at least 1 access mode is required')
+  const storage = spec.resources?.requests?.['storage']
+  if (storage === undefined) out.push(required(keyed('spec.resources', 'storage')))
+  else checkSize(out, keyed('spec.resources', 'storage'), storage)
+  for (const name of ['storageClassName', 'volumeAttributesClassName'] as const) {
+    const value = spec[name]
+    if (value) checkEach(out, `spec.${name}`, value, checkDns1123Subdomain(value))
+  }
+  checkVolumeMode(out, spec.volumeMode)
+  checkOrigins(out, spec)
+  return out
+}
+
 export const claims: Strategy = defineKind({
   group: '',
   resource: 'persistentvolumeclaims',
@@ -121,29 +122,17 @@ export const claims: Strategy = defineKind({
     const { spec } = asKind<PersistentVolumeClaim>(object)
     if (spec) setDefault(spec, 'volumeMode', 'Filesystem')
   },
-  prepareForCreate: object => {
+  prepareForCreate(object) {
     object['status'] = { phase: 'Pending' }
-  },
-  validate(object) {
     const { spec } = asKind<PersistentVolumeClaim>(object)
-    const out: FieldError[] = []
-    checkModes(out, spec?.accessModes)
-    const storage = spec?.resources?.requests?.['storage']
-    if (storage === undefined) out.push(required(keyed('spec.resources', 'storage')))
-    else checkSize(out, keyed('spec.resources', 'storage'), storage)
-    checkSelector(out, 'spec.selector', spec?.selector)
-    checkVolumeMode(out, spec?.volumeMode)
-    for (const name of ['dataSource', 'dataSourceRef'] as const) checkOrigin(out, name, spec?.[name])
-    if (spec?.storageClassName) {
-      checkEach(
-        out,
-        'spec.storageClassName',
-        spec.storageClassName,
-        checkDns1123Subdomain(spec.storageClassName),
-      )
-    }
-    return out
+    if (spec) settleOrigins(spec, false)
   },
+  prepareForUpdate(next, previous) {
+    const { spec } = asKind<PersistentVolumeClaim>(next)
+    const before = asKind<PersistentVolumeClaim>(previous).spec
+    if (spec) settleOrigins(spec, before?.dataSource !== undefined || before?.dataSourceRef !== undefined)
+  },
+  validate: object => validateClaim(asKind<PersistentVolumeClaim>(object).spec ?? {}),
   validateUpdate: (next, previous) =>
     claimUpdateProblems(asKind<PersistentVolumeClaim>(next), asKind<PersistentVolumeClaim>(previous)),
   table: tableOf<PersistentVolumeClaim>(
@@ -189,6 +178,13 @@ const sourcesOf = (spec: object): Record<string, unknown> =>
 
 type VolumeSpec = NonNullable<PersistentVolume['spec']>
 
+/** A driver's volume may learn later which secret its growth needs. */
+function grown(sources: Record<string, unknown>, { csi }: Partial<VolumeSpec>): Record<string, unknown> {
+  const before = sources['csi'] as VolumeSpec['csi']
+  if (!before || before.controllerExpandSecretRef || !csi?.controllerExpandSecretRef) return sources
+  return { ...sources, csi: { ...before, controllerExpandSecretRef: csi.controllerExpandSecretRef } }
+}
+
 /** Where the volume can be reached from, and what may happen to a host's own root. */
 function checkPlace(out: FieldError[], spec: VolumeSpec): void {
   checkVolumeMode(out, spec.volumeMode)
@@ -203,6 +199,17 @@ function checkPlace(out: FieldError[], spec: VolumeSpec): void {
   }
   const name = spec.storageClassName
   if (name) checkEach(out, 'spec.storageClassName', name, checkDns1123Subdomain(name))
+  checkAttributesClass(out, spec)
+}
+
+function checkAttributesClass(out: FieldError[], spec: VolumeSpec): void {
+  const name = spec.volumeAttributesClassName
+  const field = 'spec.volumeAttributesClassName'
+  if (name === undefined) return
+  if (name === '') out.push(required(field, 'an empty string is disallowed'))
+  else checkEach(out, field, name, checkDns1123Subdomain(name))
+  if (spec.csi) return
+  out.push(required('spec.csi', 'has to be specified when using volumeAttributesClassName'))
 }
 
 export const volumes: Strategy = defineKind({
@@ -224,7 +231,7 @@ export const volumes: Strategy = defineKind({
     const { spec } = asKind<PersistentVolume>(object)
     const out: FieldError[] = []
     if (!spec) return [required('spec')]
-    checkModes(out, spec.accessModes)
+    checkModes(out, spec.accessModes, '')
     const capacity = Object.entries(spec.capacity ?? {})
     if (capacity.length === 0) out.push(required('spec.capacity'))
     else if (capacity.length > 1 || spec.capacity?.['storage'] === undefined) {
@@ -249,12 +256,13 @@ export const volumes: Strategy = defineKind({
     const out: FieldError[] = []
     const after = asKind<PersistentVolume>(next).spec ?? {}
     const before = asKind<PersistentVolume>(previous).spec ?? {}
-    if (!semanticallyEqual(sourcesOf(after), sourcesOf(before))) {
+    if (!semanticallyEqual(sourcesOf(after), grown(sourcesOf(before), after))) {
       out.push(
         forbidden('spec.persistentvolumesource', 'spec.persistentvolumesource is immutable after creation'),
       )
     }
-    checkImmutable(out, 'spec.volumeMode', after.volumeMode, before.volumeMode)
+    checkImmutable(out, 'volumeMode', after.volumeMode, before.volumeMode)
+    if (before.nodeAffinity) checkImmutable(out, 'nodeAffinity', after.nodeAffinity, before.nodeAffinity)
     if (before.volumeAttributesClassName && !after.volumeAttributesClassName) {
       const detail = 'update from non-nil value to nil is forbidden'
       out.push(forbidden('spec.volumeAttributesClassName', detail))
@@ -292,52 +300,5 @@ export const volumes: Strategy = defineKind({
         spec?.volumeMode ?? UNSET,
       ]
     },
-  ),
-})
-
-export const storageClasses: Strategy = defineKind({
-  group: 'storage.k8s.io',
-  resource: 'storageclasses',
-  applyDefaults(object) {
-    const item = asKind<StorageClass>(object)
-    setDefault(item, 'reclaimPolicy', 'Delete')
-    setDefault(item, 'volumeBindingMode', 'Immediate')
-  },
-  validate(object) {
-    const out: FieldError[] = []
-    const { provisioner, reclaimPolicy, volumeBindingMode } = asKind<StorageClass>(object)
-    if (!provisioner) out.push(required('provisioner'))
-    checkOneOf(out, 'reclaimPolicy', reclaimPolicy, ['Delete', 'Retain'])
-    checkOneOf(out, 'volumeBindingMode', volumeBindingMode, ['Immediate', 'WaitForFirstConsumer'])
-    return out
-  },
-  validateUpdate(next, previous) {
-    const out: FieldError[] = []
-    const after = asKind<StorageClass>(next)
-    const before = asKind<StorageClass>(previous)
-    for (const name of ['parameters', 'provisioner', 'reclaimPolicy'] as const) {
-      if (semanticallyEqual(after[name], before[name])) continue
-      out.push(forbidden(name, `updates to ${name} are forbidden.`))
-    }
-    checkImmutable(out, 'volumeBindingMode', after.volumeBindingMode, before.volumeBindingMode)
-    return out
-  },
-  table: tableOf<StorageClass>(
-    [
-      nameColumn,
-      column('Provisioner', 'Who makes volumes of the class'),
-      column('ReclaimPolicy', 'What happens when the claim goes'),
-      column('VolumeBindingMode', 'When a volume is chosen'),
-      column('AllowVolumeExpansion', 'Whether volumes may grow'),
-      ageColumn,
-    ],
-    (item, nowMs) => [
-      `${item.metadata.name ?? ''}${item.metadata.annotations?.[DEFAULT_CLASS] === 'true' ? ' (default)' : ''}`,
-      item.provisioner || UNKNOWN,
-      item.reclaimPolicy ?? 'Delete',
-      item.volumeBindingMode ?? 'Immediate',
-      item.allowVolumeExpansion ?? false,
-      since(item.metadata.creationTimestamp, nowMs),
-    ],
   ),
 })

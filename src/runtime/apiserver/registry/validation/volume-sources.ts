@@ -1,6 +1,7 @@
 /** The sources of volumes that name a place on a network or in a cloud, in pods and in persistent volumes. */
 import { invalid, notSupported, required } from '../../../../kube/field-error.ts'
 import type { PersistentVolume, Volume } from '../../../../kube/types.ts'
+import { checkDriverName } from './drivers.ts'
 import type { Problems } from './meta.ts'
 import { checkFreePath } from './paths.ts'
 
@@ -138,7 +139,7 @@ export function checkPersistentSources(out: Problems, path: string, spec: Volume
     }
   }
   if (!csi) return
-  if (!csi.driver) out.push(required(`${path}.csi.driver`))
+  checkDriverName(out, `${path}.csi.driver`, csi.driver ?? '')
   if (!csi.volumeHandle) out.push(required(`${path}.csi.volumeHandle`))
   const secrets = {
     controllerPublishSecretRef: csi.controllerPublishSecretRef,

@@ -1,9 +1,10 @@
 /** Volumes of a pod: one source each, and what each source needs. */
 import { duplicate, forbidden, invalid, required } from '../../../../kube/field-error.ts'
-import { checkDns1123Label, checkDns1123Subdomain } from '../../../../kube/names.ts'
+import { checkDns1123Label } from '../../../../kube/names.ts'
 import type { KeyToPath, PodSpec, Volume } from '../../../../kube/types.ts'
 import { at } from '../support.ts'
 import { checkFieldRef, checkResourceRef, type FieldRef, type ResourceRef } from './downward.ts'
+import { checkDriverName } from './drivers.ts'
 import { checkEach, checkOneOf, type Problems } from './meta.ts'
 import { checkFreePath, checkMode, checkNoBacksteps } from './paths.ts'
 import { compareQuantities, isQuantity } from './quantities.ts'
@@ -22,7 +23,6 @@ const HOST_PATH_TYPES = [
 const TOKEN_SECONDS_MIN = 600
 const TOKEN_SECONDS_MAX = 2 ** 32
 const PULL_POLICIES = ['Always', 'IfNotPresent', 'Never']
-const CSI_NAME_MAX = 63
 
 /** Adds problems and returns the volumes by name. */
 export function checkVolumes(
@@ -63,12 +63,7 @@ function checkSource(out: Problems, path: string, volume: Volume): void {
 function checkDrivers(out: Problems, path: string, { csi, ephemeral, image }: Volume): void {
   if (csi) {
     const { driver = '', nodePublishSecretRef: secret } = csi
-    if (driver === '') out.push(required(`${path}.csi.driver`))
-    else {
-      const problems = checkDns1123Subdomain(driver.toLowerCase())
-      const tooMuch = driver.length > CSI_NAME_MAX ? [`must be no more than ${CSI_NAME_MAX} characters`] : []
-      checkEach(out, `${path}.csi.driver`, driver, [...tooMuch, ...problems])
-    }
+    checkDriverName(out, `${path}.csi.driver`, driver)
     if (secret && !secret.name) out.push(required(`${path}.csi.nodePublishSecretRef.name`))
   }
   if (ephemeral && !ephemeral.volumeClaimTemplate) {

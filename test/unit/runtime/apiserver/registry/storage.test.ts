@@ -21,10 +21,11 @@ test('a claim asks for more than nothing, from something that exists', () => {
     'spec.resources[storage]: Invalid value: "0": must be greater than zero',
   ])
   assert.deepEqual(
-    problems({ ...claimSpec('1Gi'), volumeMode: 'Tape', dataSource: { kind: 'Disk', name: 'd' } }),
+    problems({ ...claimSpec('1Gi'), volumeMode: 'Tape', dataSourceRef: { kind: 'Disk', name: 'd' } }),
     [
       'spec.volumeMode: Unsupported value: "Tape": supported values: "Block", "Filesystem"',
       'spec.dataSource: Invalid value: "Disk": must be \'PersistentVolumeClaim\' when referencing the default apiGroup',
+      'spec.dataSourceRef: Invalid value: "Disk": must be \'PersistentVolumeClaim\' when referencing the default apiGroup',
     ],
   )
 })
@@ -62,8 +63,7 @@ test('a volume has a size, one complete source, and a place when it is local', (
   assert.deepEqual(problems({ capacity, local: { path: '/x' } }), [
     'spec.nodeAffinity: Required value: Local volume requires node affinity',
   ])
-  assert.deepEqual(problems({ capacity, csi: { driver: '', volumeHandle: '' } }), [
-    'spec.csi.driver: Required value',
+  assert.deepEqual(problems({ capacity, csi: { driver: 'a.b', volumeHandle: '' } }), [
     'spec.csi.volumeHandle: Required value',
   ])
   assert.deepEqual(

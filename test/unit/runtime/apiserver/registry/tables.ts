@@ -24,7 +24,8 @@ function changed(valid: Fields, change: Fields): Fields {
   if (valid['spec'] !== undefined && change['spec'] !== undefined) {
     merged['spec'] = { ...(structuredClone(valid['spec']) as Fields), ...(change['spec'] as Fields) }
   }
-  return merged
+  // What a row sets to undefined is absent.
+  return JSON.parse(JSON.stringify(merged)) as Fields
 }
 
 /** New objects. */
