@@ -6,6 +6,7 @@ import assert from 'node:assert/strict'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test, { after, before, describe } from 'node:test'
+import { apiFor } from '../support/api.ts'
 import { installCluster, type TestCluster, temporaryDirectory } from '../support/cluster.ts'
 import { HELM, type Kubectl, kubectlFor, run } from '../support/kubectl.ts'
 import { until } from '../support/until.ts'
@@ -83,6 +84,50 @@ describe('CustomResourceDefinition', () => {
     await kubectl.ok(['delete', 'crd', name, '--timeout=30s'])
     await define({ group: 'gone.example.com', plural: 'things', kind: 'Thing' })
     assert.equal(await kubectl.ok(['get', 'things.gone.example.com', '-A', '-o', 'name']), '')
+    await kubectl.ok(['delete', 'crd', name, '--timeout=20s'])
+  })
+
+  test('of clients that create the same definition at once one does, and all can use it', async () => {
+    const made = definition({ group: 'race.example.com', plural: 'racers', kind: 'Racer' })
+    const api = apiFor(cluster.kubeconfig)
+    const path = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions'
+    const answers = await Promise.all(Array.from({ length: 6 }, () => api(path, { body: made })))
+    assert.deepEqual(answers.map(({ status }) => status).toSorted(), [201, 409, 409, 409, 409, 409])
+    const applied = await Promise.all(
+      [1, 2, 3].map(() => kubectl.try(['apply', '-f', '-'], { input: JSON.stringify(made) })),
+    )
+    assert.deepEqual(
+      applied.map(({ code }) => code),
+      [0, 0, 0],
+    )
+    await kubectl.ok(['wait', '--for=condition=Established', 'crd/racers.race.example.com', '--timeout=20s'])
+    await apply({ apiVersion: 'race.example.com/v1', kind: 'Racer', metadata: { name: 'one' } })
+    await kubectl.ok(['delete', 'crd', 'racers.race.example.com', '--timeout=20s'])
+  })
+
+  test('a definition that is deleted while others create instances leaves none of them', async () => {
+    const names = { group: 'raced.example.com', plural: 'things', kind: 'Thing' }
+    const name = await define(names)
+    const api = apiFor(cluster.kubeconfig)
+    const path = '/apis/raced.example.com/v1/namespaces/default/things'
+    let isOver = false
+    const seen = new Set<number>()
+    const creator = async (creator: number): Promise<void> => {
+      for (let index = 0; !isOver; index++) {
+        const metadata = { name: `thing-${creator}-${index}`, finalizers: [] }
+        const body = { apiVersion: 'raced.example.com/v1', kind: 'Thing', metadata }
+        seen.add((await api(path, { body })).status)
+      }
+    }
+    const creators = [1, 2, 3].map(creator)
+    await until('instances are there', () => seen.has(201))
+    await kubectl.ok(['delete', 'crd', name, '--timeout=30s'])
+    await until('the group is gone', async () => (await api('/apis/raced.example.com/v1')).status === 404)
+    isOver = true
+    await Promise.all(creators)
+    for (const status of seen) assert.ok([201, 404, 405].includes(status), `an instance is ${status}`)
+    await define(names)
+    assert.equal(await kubectl.ok(['get', 'things.raced.example.com', '-A', '-o', 'name']), '')
     await kubectl.ok(['delete', 'crd', name, '--timeout=20s'])
   })
 
