@@ -76,6 +76,7 @@ export interface PatchOptions {
 export interface DeleteOptions {
   readonly namespace?: string | undefined
   readonly name: string
+  readonly subresource?: string | undefined
   /** Preconditions: refuse with 409 when the object is another one by now. */
   readonly uid?: string | undefined
   readonly resourceVersion?: string | undefined

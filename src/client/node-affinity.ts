@@ -53,7 +53,7 @@ export function preferredAffinityScore(pod: Pod, node: Node): number {
 }
 
 /** An empty term matches nothing. */
-function matchesTerm(term: SelectorTerm, node: Node): boolean {
+export function matchesTerm(term: SelectorTerm, node: Node): boolean {
   const expressions = term.matchExpressions ?? []
   const fields = term.matchFields ?? []
   if (expressions.length === 0 && fields.length === 0) return false

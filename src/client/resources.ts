@@ -59,6 +59,8 @@ export const VALIDATING_ADMISSION_POLICIES = ref(
 export const FLOW_SCHEMAS = ref('flowcontrol.apiserver.k8s.io', 'v1', 'flowschemas', false)
 export const PRIORITY_LEVELS = ref('flowcontrol.apiserver.k8s.io', 'v1', 'prioritylevelconfigurations', false)
 export const PRIORITY_CLASSES = ref('scheduling.k8s.io', 'v1', 'priorityclasses', false)
+export const STORAGE_CLASSES = ref('storage.k8s.io', 'v1', 'storageclasses', false)
+export const CSI_NODES = ref('storage.k8s.io', 'v1', 'csinodes', false)
 
 export interface ResourcePath {
   /** Ignored for cluster-wide resources; empty or absent means all namespaces. */

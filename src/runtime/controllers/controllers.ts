@@ -17,12 +17,15 @@ import { createDaemonSetController } from './daemon-set/controller.ts'
 import { createDeploymentController } from './deployment/controller.ts'
 import { createEndpointSliceController } from './endpoint-slice/controller.ts'
 import { createEndpointsController } from './endpoints/controller.ts'
+import { createEphemeralVolumeController } from './ephemeral-volume/controller.ts'
 import { createFlowSchemaStatusController } from './flow-schema-status/controller.ts'
 import { createGarbageCollector } from './garbage-collector/controller.ts'
+import { createHostpathProvisioner } from './hostpath-provisioner/controller.ts'
 import { createJobController } from './job/controller.ts'
 import { createNamespaceController } from './namespace/controller.ts'
 import { createNodeIpamController } from './node-ipam/controller.ts'
 import { createNodeLifecycleController } from './node-lifecycle/controller.ts'
+import { createPersistentVolumeBinder } from './persistent-volume/controller.ts'
 import { createPodGarbageCollector } from './pod-gc/controller.ts'
 import { createReplicaSetController, createReplicationController } from './replica-set/controller.ts'
 import { createResourceQuotaController } from './resource-quota/controller.ts'
@@ -34,6 +37,8 @@ import { createStatefulSetController } from './stateful-set/controller.ts'
 import { createTaintEvictionController } from './taint-eviction/controller.ts'
 import { createTtlAfterFinishedController } from './ttl-after-finished/controller.ts'
 import { createPolicyStatusController } from './validating-admission-policy-status/controller.ts'
+import { createVolumeExpandController } from './volume-expand/controller.ts'
+import { createClaimProtection, createVolumeProtection } from './volume-protection/controller.ts'
 
 export { type ControllerSettings, DEFAULT_SETTINGS } from './shared/context.ts'
 
@@ -78,6 +83,12 @@ const CONTROLLERS: readonly ((context: ControllerContext) => Controller)[] = [
   createNodeLifecycleController,
   createTaintEvictionController,
   createPodGarbageCollector,
+  createPersistentVolumeBinder,
+  createHostpathProvisioner,
+  createEphemeralVolumeController,
+  createVolumeExpandController,
+  createClaimProtection,
+  createVolumeProtection,
   createClusterRoleAggregationController,
   createResourceQuotaController,
   createDefinitionController,

@@ -12,6 +12,16 @@ import {
 } from './pod-affinity.ts'
 import type { Amounts } from './resources.ts'
 import { findSpreadProblem, prepareSpread, type SpreadState } from './topology-spread.ts'
+import {
+  chooseVolumes,
+  EXCLUSIVE_REASON,
+  exceedsLimits,
+  LIMIT_REASON,
+  type PodVolumes,
+  prepareVolumes,
+  zoneProblem,
+} from './volume-filters.ts'
+import { NO_VOLUMES, type VolumeView } from './volume-view.ts'
 
 export interface Rejection {
   readonly reasons: readonly string[]
@@ -25,18 +35,26 @@ export interface FilterInput {
   readonly hostPorts: readonly HostPort[]
   readonly affinity: AffinityState
   readonly spread: SpreadState
+  /** Null without claims. */
+  readonly volumes: PodVolumes | null
 }
 
 type Filter = (input: FilterInput, node: NodeInfo) => Rejection | null
 
 const final = (reason: string): Rejection => ({ reasons: [reason], resolvable: false })
 
-export const prepareFilters = (pod: Pod, requests: Amounts, nodes: readonly NodeInfo[]): FilterInput => ({
+export const prepareFilters = (
+  pod: Pod,
+  requests: Amounts,
+  nodes: readonly NodeInfo[],
+  volumes: VolumeView = NO_VOLUMES,
+): FilterInput => ({
   pod,
   requests,
   hostPorts: hostPortsOf(pod),
   affinity: prepareAffinity(pod, nodes),
   spread: prepareSpread(pod, nodes),
+  volumes: prepareVolumes(pod, nodes, volumes),
 })
 
 /** Null when the pod fits. */
@@ -126,6 +144,23 @@ const suitsOtherPods: Filter = ({ affinity }, { node }) => {
   return { reasons: [AFFINITY_REASONS[problem]], resolvable: problem !== 'affinity' }
 }
 
+const mayShareClaims: Filter = ({ volumes }) =>
+  volumes?.isExclusiveTaken ? { reasons: [EXCLUSIVE_REASON], resolvable: true } : null
+
+const hasRoomForVolumes: Filter = ({ volumes }, node) =>
+  volumes !== null && exceedsLimits(volumes, node) ? { reasons: [LIMIT_REASON], resolvable: true } : null
+
+const reachesVolumes: Filter = ({ volumes }, { node }) => {
+  if (volumes === null) return null
+  const choice = chooseVolumes(volumes, node)
+  return 'bindings' in choice ? null : { reasons: choice, resolvable: false }
+}
+
+const isInZone: Filter = ({ volumes }, { node }) => {
+  const problem = volumes === null ? null : zoneProblem(volumes, node)
+  return problem === null ? null : final(problem)
+}
+
 const FILTERS: readonly Filter[] = [
   isSchedulable,
   hasName,
@@ -133,6 +168,10 @@ const FILTERS: readonly Filter[] = [
   isSelected,
   hasFreePorts,
   hasResources,
+  mayShareClaims,
+  hasRoomForVolumes,
+  reachesVolumes,
+  isInZone,
   isSpread,
   suitsOtherPods,
 ]

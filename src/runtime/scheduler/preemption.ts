@@ -6,6 +6,7 @@ import type { Pod } from '../../kube/types.ts'
 import { filterNode, prepareFilters, type Rejection } from './filters.ts'
 import { NodeInfo } from './node-info.ts'
 import { podRequests } from './resources.ts'
+import type { VolumeView } from './volume-view.ts'
 
 export type PreemptionResult =
   | { readonly kind: 'victims'; readonly node: string; readonly victims: readonly Pod[] }
@@ -15,7 +16,7 @@ export type PreemptionResult =
 
 /** Nodes that are gone through; a better one behind them is not worth the time. */
 const CANDIDATES_MAX = 100
-const NOT_HELPFUL = 'Preemption is not helpful for scheduling'
+export const NOT_HELPFUL = 'Preemption is not helpful for scheduling'
 const NO_VICTIMS = 'No preemption victims found for incoming pod'
 
 export const priorityOf = (pod: Pod): number => pod.spec?.priority ?? 0
@@ -26,10 +27,16 @@ interface Candidate {
   readonly victims: readonly Pod[]
 }
 
+interface World {
+  readonly nodes: readonly NodeInfo[]
+  readonly volumes: VolumeView | undefined
+}
+
 export function findPreemption(
   pod: Pod,
   nodes: readonly NodeInfo[],
   rejections: ReadonlyMap<string, Rejection>,
+  volumes?: VolumeView,
 ): PreemptionResult {
   if (pod.spec?.preemptionPolicy === 'Never') {
     return { kind: 'not-eligible', why: 'not eligible due to preemptionPolicy=Never.', waits: false }
@@ -46,7 +53,7 @@ export function findPreemption(
       reasons.push(NOT_HELPFUL)
       continue
     }
-    const found = victimsOn(pod, node, nodes)
+    const found = victimsOn(pod, node, { nodes, volumes })
     if (Array.isArray(found)) reasons.push(...found)
     else candidates.push(found)
   }
@@ -65,7 +72,7 @@ function isAlreadyMadeRoomFor(pod: Pod, nodes: readonly NodeInfo[]): boolean {
 }
 
 /** The victims, or the reasons why no leaving would help. */
-function victimsOn(pod: Pod, node: NodeInfo, nodes: readonly NodeInfo[]): Candidate | string[] {
+function victimsOn(pod: Pod, node: NodeInfo, world: World): Candidate | string[] {
   const all = node.pods()
   const lower = all.filter(other => priorityOf(other) < priorityOf(pod))
   if (lower.length === 0) return [NO_VICTIMS]
@@ -73,22 +80,22 @@ function victimsOn(pod: Pod, node: NodeInfo, nodes: readonly NodeInfo[]): Candid
     node.node,
     all.filter(other => !lower.includes(other)),
   )
-  const rejection = tryOn(pod, without, nodes)
+  const rejection = tryOn(pod, without, world)
   if (rejection !== null) return [...rejection.reasons]
   const victims: Pod[] = []
   // The most important stay if they can.
   for (const other of lower.sort(compareImportance)) {
     without.add(other)
-    if (tryOn(pod, without, nodes) === null) continue
+    if (tryOn(pod, without, world) === null) continue
     without.remove(other.metadata.uid ?? '')
     victims.push(other)
   }
   return victims.length === 0 ? [NO_VICTIMS] : { node: node.name, victims }
 }
 
-function tryOn(pod: Pod, changed: NodeInfo, nodes: readonly NodeInfo[]): Rejection | null {
+function tryOn(pod: Pod, changed: NodeInfo, { nodes, volumes }: World): Rejection | null {
   const seen = nodes.map(node => (node.name === changed.name ? changed : node))
-  return filterNode(prepareFilters(pod, podRequests(pod), seen), changed)
+  return filterNode(prepareFilters(pod, podRequests(pod), seen, volumes), changed)
 }
 
 const compareImportance = (a: Pod, b: Pod): number => priorityOf(b) - priorityOf(a) || startOf(a) - startOf(b)

@@ -3,9 +3,11 @@ import type { Random } from '../../base/random.ts'
 import type { Pod } from '../../kube/types.ts'
 import { filterNode, prepareFilters, type Rejection } from './filters.ts'
 import { NodeInfo } from './node-info.ts'
-import { findPreemption, type PreemptionResult, priorityOf } from './preemption.ts'
+import { findPreemption, NOT_HELPFUL, type PreemptionResult, priorityOf } from './preemption.ts'
 import { podRequests } from './resources.ts'
 import { scoreNodes } from './scores.ts'
+import { findClaimProblem } from './volume-filters.ts'
+import { NO_VOLUMES, type VolumeView } from './volume-view.ts'
 
 export type ScheduleResult =
   | { readonly kind: 'node'; readonly name: string }
@@ -18,12 +20,15 @@ export function schedule(
   nodes: readonly NodeInfo[],
   random: Random,
   nominated: readonly Pod[] = [],
+  volumes: VolumeView = NO_VOLUMES,
 ): ScheduleResult {
   if (nodes.length === 0) {
     return { kind: 'unschedulable', message: 'no nodes available to schedule pods', preemption: null }
   }
+  const problem = findClaimProblem(pod, volumes)
+  if (problem !== null) return nowhere(problem, nodes.length)
   const requests = podRequests(pod)
-  const filter = filterWith(pod, nodes, nominated)
+  const filter = filterWith(pod, nodes, nominated, volumes)
   const rejections = new Map<string, Rejection>()
   const fitting: NodeInfo[] = []
   for (const node of nodes) {
@@ -32,7 +37,7 @@ export function schedule(
     else rejections.set(node.name, rejection)
   }
   const [only] = fitting
-  if (only === undefined) return unschedulable(pod, nodes, rejections)
+  if (only === undefined) return unschedulable(pod, nodes, rejections, volumes)
   if (fitting.length === 1) return { kind: 'node', name: only.name }
   return { kind: 'node', name: pickBest(fitting, scoreNodes(pod, requests, fitting), random) }
 }
@@ -42,9 +47,10 @@ function filterWith(
   pod: Pod,
   nodes: readonly NodeInfo[],
   nominated: readonly Pod[],
+  volumes: VolumeView,
 ): (node: NodeInfo) => Rejection | null {
   const requests = podRequests(pod)
-  const input = prepareFilters(pod, requests, nodes)
+  const input = prepareFilters(pod, requests, nodes, volumes)
   const coming = nominated.filter(
     other => other.metadata.uid !== pod.metadata.uid && priorityOf(other) >= priorityOf(pod),
   )
@@ -58,6 +64,7 @@ function filterWith(
     pod,
     requests,
     nodes.map(node => full.get(node.name) ?? node),
+    volumes,
   )
   return node => {
     const crowded = full.get(node.name)
@@ -65,12 +72,20 @@ function filterWith(
   }
 }
 
+/** No node would do, and no pod's leaving would help. */
+function nowhere(problem: string, nodeCount: number): ScheduleResult {
+  const all = `0/${nodeCount} nodes are available`
+  const message = `${all}: ${problem}. preemption: ${all}: ${nodeCount} ${NOT_HELPFUL}.`
+  return { kind: 'unschedulable', message, preemption: null }
+}
+
 function unschedulable(
   pod: Pod,
   nodes: readonly NodeInfo[],
   rejections: ReadonlyMap<string, Rejection>,
+  volumes: VolumeView,
 ): ScheduleResult {
-  const preemption = findPreemption(pod, nodes, rejections)
+  const preemption = findPreemption(pod, nodes, rejections, volumes)
   const reasons = countUp([...rejections.values()].flatMap(rejection => rejection.reasons))
   const message = `0/${rejections.size} nodes are available: ${reasons}.${describePreemption(preemption, rejections.size)}`
   return { kind: 'unschedulable', message, preemption }

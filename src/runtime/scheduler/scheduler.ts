@@ -13,9 +13,11 @@ import type { Transport } from '../../client/transport.ts'
 import { semanticEqual } from '../../kube/equality.ts'
 import { formatTime } from '../../kube/time.ts'
 import type { Node, Pod } from '../../kube/types.ts'
+import { claimsOf, HOSTPATH_DIRECTORY } from '../../kube/volumes/claims.ts'
 import { ClusterState } from './cluster-state.ts'
 import { type ScheduleResult, schedule } from './schedule.ts'
 import { SchedulingQueue } from './scheduling-queue.ts'
+import { type Reservation, VolumeBinder } from './volume-binder.ts'
 
 export interface SchedulerParts {
   /** In-process access to the API server as system:kube-scheduler. */
@@ -57,12 +59,15 @@ class Scheduler {
   readonly #events: EventRecorder
   readonly #pods: Informer<Pod>
   readonly #nodes: Informer<Node>
+  readonly #volumes: VolumeBinder
   readonly #state = new ClusterState()
   readonly #queue: SchedulingQueue
   /** Waiting pods for which room is being made, by key. */
   readonly #nominated = new Map<string, Pod>()
   readonly #stopping = new AbortController()
   readonly #work = new Set<Promise<void>>()
+  /** Pods whose volumes are being made, which may take long: they keep nobody else from being bound. */
+  readonly #waits = new Set<Promise<void>>()
   #subscriptions: (() => void)[] = []
   #isTurnDue = false
 
@@ -73,17 +78,20 @@ class Scheduler {
     this.#events = new EventRecorder({ client: this.#client, clock, random, log, component: SCHEDULER_NAME })
     this.#pods = parts.informers.informer<Pod>(PODS)
     this.#nodes = parts.informers.informer<Node>(NODES)
+    this.#volumes = new VolumeBinder({ client: this.#client, clock, informers: parts.informers })
     this.#queue = new SchedulingQueue({ clock, onReady: () => this.#turnSoon() })
   }
 
   async start(signal: AbortSignal): Promise<void> {
     this.#parts.informers.start(this.#stopping.signal)
-    await Promise.race([Promise.all([this.#pods.synced, this.#nodes.synced]), whenAborted(signal)])
+    const synced = Promise.all([this.#pods.synced, this.#nodes.synced, this.#volumes.synced])
+    await Promise.race([synced, whenAborted(signal)])
     signal.throwIfAborted()
     if (this.#stopping.signal.aborted) return
     this.#subscriptions = [
       this.#nodes.onChange((key, next, previous) => this.#onNode(key, next, previous)),
       this.#pods.onChange((key, next, previous) => this.#onPod(key, next, previous)),
+      this.#volumes.onChange(() => this.#queue.wake(waiting => usesClaims(this.#pods.get(waiting)))),
     ]
     for (const node of this.#nodes.list()) this.#state.putNode(node)
     this.isRunning = true
@@ -96,7 +104,7 @@ class Scheduler {
     for (const unsubscribe of this.#subscriptions) unsubscribe()
     this.#subscriptions = []
     this.#queue.stop()
-    await Promise.allSettled(this.#work)
+    await Promise.allSettled([...this.#work, ...this.#waits])
   }
 
   #onNode(name: string, next: Node | null, previous: Node | null): void {
@@ -177,7 +185,7 @@ class Scheduler {
 
   #place(key: string, pod: Pod): void {
     const nominated = [...this.#nominated.values()]
-    const result = schedule(pod, this.#state.nodes(), this.#parts.random, nominated)
+    const result = schedule(pod, this.#state.nodes(), this.#parts.random, nominated, this.#volumes)
     if (result.kind === 'unschedulable') {
       this.#queue.parkUnschedulable(key)
       this.#events.record(pod, 'Warning', 'FailedScheduling', result.message)
@@ -185,7 +193,37 @@ class Scheduler {
       return
     }
     this.#state.assume(pod, result.name)
-    this.#track(this.#bind(key, pod, result.name))
+    const node = this.#nodes.get(result.name)
+    const reservation = node === undefined ? null : this.#volumes.reserve(pod, node)
+    if (reservation === null) this.#track(this.#bind(key, pod, result.name))
+    else this.#wait(this.#bindVolumes(key, pod, reservation))
+  }
+
+  #wait(work: Promise<void>): void {
+    const waiting = work
+      .catch(error => this.#parts.log.debug('Binding volumes failed', { error }))
+      .finally(() => this.#waits.delete(waiting))
+    this.#waits.add(waiting)
+  }
+
+  async #bindVolumes(key: string, pod: Pod, reservation: Reservation): Promise<void> {
+    const { uid = '' } = pod.metadata
+    try {
+      await this.#volumes.bind(reservation, this.#stopping.signal)
+    } catch (error) {
+      this.#state.forget(uid)
+      if (this.#stopping.signal.aborted || this.#pods.get(key)?.metadata.uid !== uid) return
+      this.#queue.retry(key)
+      const message = `running PreBind plugin "VolumeBinding": binding volumes: ${messageOf(error)}`
+      if (!isConflict(error)) this.#events.record(pod, 'Warning', 'FailedScheduling', message)
+      throw error
+    } finally {
+      this.#volumes.release(reservation)
+    }
+    // The pod may have gone while its volumes were made.
+    if (this.#pods.get(key)?.metadata.uid === uid && this.#state.isAssumed(uid)) {
+      this.#track(this.#bind(key, pod, reservation.node.metadata.name ?? ''))
+    }
   }
 
   #track(work: Promise<void>): void {
@@ -283,6 +321,8 @@ class Scheduler {
   }
 }
 
+const usesClaims = (pod: Pod | undefined): boolean => pod !== undefined && claimsOf(pod).length > 0
+
 /** Whether other pods' places and labels decide where this one may go. */
 const looksAtPods = (pod: Pod | undefined): boolean =>
   pod?.spec?.affinity?.podAffinity !== undefined || (pod?.spec?.topologySpreadConstraints ?? []).length > 0
@@ -292,6 +332,7 @@ const isOver = (pod: Pod): boolean => pod.status?.phase === 'Succeeded' || pod.s
 /** What of a node decides whether pods fit; heartbeats do not. */
 const schedulingFacts = ({ metadata, spec, status }: Node): object => ({
   labels: metadata.labels,
+  volumes: metadata.annotations?.[HOSTPATH_DIRECTORY],
   unschedulable: spec?.unschedulable,
   taints: spec?.taints,
   allocatable: status?.allocatable,

@@ -197,6 +197,12 @@ const storage: Record<string, readonly PolicyRule[]> = {
     rule(READ, 'storage.k8s.io', 'storageclasses volumeattributesclasses'),
     rule('get list', 'core', 'nodes'),
   ],
+  // Not one of upstream's: it makes the volumes of `hostpath-storage`, and has kubelets remove their directories.
+  'hostpath-provisioner': [
+    rule(`create delete update ${READ}`, 'core', 'persistentvolumes'),
+    rule(`update ${READ}`, 'core', 'persistentvolumeclaims'),
+    rule('delete', 'core', 'nodes/proxy'),
+  ],
   'pv-protection-controller': [rule(`update ${READ}`, 'core', 'persistentvolumes')],
   'pvc-protection-controller': [
     rule(`update ${READ}`, 'core', 'persistentvolumeclaims'),
