@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import type { Clock } from '../base/clock.ts'
 import { readNodeConfig } from '../config/config-files.ts'
 import type { NodeConfig } from '../config/node-config.ts'
+import { unmountBelow } from '../host/mounts.ts'
 import { instanceName } from '../host/node-files.ts'
 import { endContainerd } from './kubelet/runtime/cri/end-containerd.ts'
 import { endPods } from './kubelet/runtime/cri/end-pods.ts'
@@ -20,7 +21,9 @@ export async function endNodeContainers(
   const processes = join(dataDir, 'containers')
   if (existsSync(processes)) await killAllContainers(processes)
   const nodeId = instanceName(dataDir)
-  await endContainerd({ dataDir, nodeId, sharedDirectories: [join(dataDir, 'pods')], clock })
+  const pods = join(dataDir, 'pods')
+  await endContainerd({ dataDir, nodeId, sharedDirectories: [pods], clock })
+  await unmountBelow([pods])
   const config = configIfReadable(dataDir)
   if (config?.runtime !== 'containerd') return
   const socketPath = config.criSocket

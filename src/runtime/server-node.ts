@@ -91,7 +91,11 @@ export function buildNode(parts: NodeParts): Node {
     runtime: containers.runtime,
     nodeName: config.nodeName,
     nodeAddress: config.bindAddress,
-    directories: { pods: join(config.dataDir, 'pods'), logs: join(config.dataDir, 'logs') },
+    directories: {
+      pods: join(config.dataDir, 'pods'),
+      logs: join(config.dataDir, 'logs'),
+      volumes: join(config.dataDir, 'volumes'),
+    },
     ports: config.ports,
     certificates,
     settings: {

@@ -38,6 +38,7 @@ import { leaderDutiesOf } from './server-leader.ts'
 import { buildMembers, type Members, peerCredentialsOf } from './server-members.ts'
 import { buildNode, kubeletCertificates, serverNodeParts } from './server-node.ts'
 import { buildNextKeyRoute, buildRotation, buildRotationFollower } from './server-rotation.ts'
+import { hostpathClass } from './storage-class.ts'
 import { openRaftStore, type PeerOptions, type RaftStore } from './store/raft-store.ts'
 import { createSupervisor } from './supervisor/supervisor.ts'
 
@@ -247,8 +248,9 @@ async function buildNodeParts(
 }
 
 function firstManifests(parts: ServerParts, store: RaftStore, api: Api, shared: Shared): Component {
+  const { manifests: given } = parts.clusterInit()
   return createFirstManifests({
-    manifests: parts.clusterInit().manifests,
+    manifests: [...given, hostpathClass(given)],
     transport: api.server.transportFor({ username: 'mk8s:installer', groups: ['system:masters'] }),
     model: shared.model,
     clock: parts.clock,

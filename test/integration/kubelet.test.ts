@@ -41,7 +41,11 @@ describe('kubelet', () => {
       runtime: createProcessRuntime({ ...shared, directory: join(directory, 'containers') }),
       nodeName: NODE,
       nodeAddress: ADDRESS,
-      directories: { pods: join(directory, 'pods'), logs: join(directory, 'logs') },
+      directories: {
+        pods: join(directory, 'pods'),
+        logs: join(directory, 'logs'),
+        volumes: join(directory, 'volumes'),
+      },
       ports: { kubelet: PORT },
       certificates: pki.server,
       settings: {

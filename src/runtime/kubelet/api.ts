@@ -14,6 +14,7 @@ import { type LogOptions, readLog } from './log-reader.ts'
 import type { ContainerStatus, Runtime } from './runtime/runtime.ts'
 import { refuse } from './streaming/handshake.ts'
 import { StreamingServer } from './streaming/streaming-server.ts'
+import { isHostpathName, removeHostpathDirectory } from './volumes/hostpath-directories.ts'
 
 export interface KubeletServerParts {
   readonly address: string
@@ -23,6 +24,8 @@ export interface KubeletServerParts {
   readonly clock: Clock
   readonly log: Log
   readonly pods: () => readonly Pod[]
+  /** Where the directories of `hostpath-storage` lie. */
+  readonly volumesDirectory: string
 }
 
 const CLIENT_NAME = 'kube-apiserver-kubelet-client'
@@ -88,6 +91,7 @@ export class KubeletServer {
       const [namespace = '', pod = '', container = ''] = rest
       return this.#logs({ namespace, pod, container, query: url.searchParams }, response)
     }
+    if (first === 'hostpath-volumes') return this.#removeVolume(request.method, rest, response)
     if (STREAMS.includes(first)) return answer(response, 400, 'Upgrade request required')
     if (LATER.includes(first)) return answer(response, 501, `${first} is not implemented by this kubelet yet`)
     answer(response, 404, '404 page not found')
@@ -97,6 +101,24 @@ export class KubeletServer {
     const verdict = authorize(socket)
     if (verdict !== 200) return refuse(socket, verdict, verdict === 401 ? 'Unauthorized' : 'Forbidden')
     await this.#streaming.upgrade(request, socket, head, parseUrl(request).path)
+  }
+
+  /** Asked by the leader once nobody has the volume any more. */
+  async #removeVolume(
+    method: string | undefined,
+    path: readonly string[],
+    response: ServerResponse,
+  ): Promise<void> {
+    const [name = ''] = path
+    if (method !== 'DELETE') return answer(response, 405, 'Method Not Allowed')
+    if (path.length !== 1 || !isHostpathName(name)) return answer(response, 400, 'not the name of a volume')
+    await removeHostpathDirectory(this.#parts.volumesDirectory, name)
+    response.setHeader('content-type', 'application/json')
+    answer(
+      response,
+      200,
+      JSON.stringify({ kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success' }),
+    )
   }
 
   #listPods(response: ServerResponse): void {

@@ -12,6 +12,8 @@ export interface KubeletDirectories {
   readonly pods: string
   /** Container logs: `<data-dir>/logs`. */
   readonly logs: string
+  /** What `hostpath-storage` keeps: `<data-dir>/volumes`. */
+  readonly volumes: string
 }
 
 export interface KubeletSettings {

@@ -83,7 +83,9 @@ class NodeKubelet implements Kubelet {
       fieldSelector: `metadata.name=${nodeName}`,
     })
     const leaseSeconds = parts.leaseSeconds ?? LEASE_SECONDS
-    const facts = { nodeName, nodeAddress, host, version, runtime, kubeletPort: parts.ports.kubelet }
+    const volumesDirectory = directories.volumes
+    const kubeletPort = parts.ports.kubelet
+    const facts = { nodeName, nodeAddress, host, version, runtime, kubeletPort, volumesDirectory }
     this.#node = new NodeRegistration({
       ...{ client, clock, log, leaseSeconds, facts },
       events: this.#context.recorder,
@@ -103,6 +105,7 @@ class NodeKubelet implements Kubelet {
       runtime,
       clock,
       log,
+      volumesDirectory: parts.directories.volumes,
       pods: () => [...this.#workers.values()].map(worker => worker.pod),
     })
   }

@@ -10,6 +10,7 @@ import { nodeEvents } from './node-events.ts'
 import {
   LEASE_NAMESPACE,
   type NodeFacts,
+  nodeAnnotations,
   nodeLabels,
   renderLease,
   renderNode,
@@ -98,7 +99,7 @@ export class NodeRegistration {
     } catch (error) {
       if (!isAlreadyExists(error)) throw error
       isNew = false
-      const patch = { metadata: { labels: nodeLabels(facts) } }
+      const patch = { metadata: { labels: nodeLabels(facts), annotations: nodeAnnotations(facts) } }
       await client.patch(NODES, { name: facts.nodeName, type: 'strategic', patch })
     }
     const node = await this.#writeStatus({ isNew })

@@ -19,6 +19,7 @@ import { ProbeManager } from './probes/probe-manager.ts'
 import { podHostname, renderIsolation } from './render-sandbox.ts'
 import { goDuration, type RestartBackoff, restoreBackoff } from './restart-backoff.ts'
 import type { ContainerStatus, SandboxConfig, SandboxStatus } from './runtime/runtime.ts'
+import { ClaimVolumes } from './volumes/claim-volumes.ts'
 import { PodVolumes } from './volumes/pod-volumes.ts'
 
 const RETRY: BackoffConfig = { baseMs: 500, maxMs: 60_000 }
@@ -41,6 +42,7 @@ export class PodWorker {
   readonly #context: PodContext
   readonly #onGone: () => void
   readonly #volumes: PodVolumes
+  readonly #claims: ClaimVolumes
   readonly #images: ImagePuller
   readonly #probes: ProbeManager
   readonly #reporter: PodReporter
@@ -66,6 +68,7 @@ export class PodWorker {
     this.#onGone = parts.onGone
     const { clock, runtime, directories } = parts.context
     this.#volumes = new PodVolumes(`${directories.pods}/${identityOf(parts.pod).uid}`)
+    this.#claims = new ClaimVolumes(parts.context.client)
     this.#images = new ImagePuller(parts.context)
     this.#probes = new ProbeManager({
       clock,
@@ -230,7 +233,8 @@ export class PodWorker {
       const projected = await tokens.tokensOf(pod)
       if (projected.renewAtMs !== Number.POSITIVE_INFINITY) this.#wakeIn(projected.renewAtMs - clock.now())
       const facts = this.#facts([])
-      await this.#volumes.setUp({ pod, objects: found, facts, host, tokens: projected.tokens })
+      const places = await this.#claims.placesOf(pod)
+      await this.#volumes.setUp({ pod, objects: found, facts, host, tokens: projected.tokens, places })
       return found
     } catch (error) {
       if (!this.#isStopped) this.#event('Warning', 'FailedMount', messageOf(error))

@@ -1,6 +1,7 @@
 /** This machine as a Node object (pure). */
 import { formatMicroTime, formatTime } from '../../kube/time.ts'
 import type { Lease, Node, NodeCondition, NodeStatus } from '../../kube/types.ts'
+import { HOSTPATH_DIRECTORY } from '../../kube/volumes/claims.ts'
 import type { HostFacts } from './host-facts.ts'
 
 export interface NodeFacts {
@@ -9,6 +10,8 @@ export interface NodeFacts {
   readonly kubeletPort: number
   readonly host: HostFacts
   readonly version: string
+  /** Where volumes of `hostpath-storage` are made. */
+  readonly volumesDirectory: string
   /** `process`, and its version. */
   readonly runtime: { readonly name: string; readonly version: string }
 }
@@ -29,11 +32,16 @@ export function nodeLabels({ nodeName, host }: NodeFacts): Record<string, string
   }
 }
 
+/** Annotations that the kubelet keeps up to date. */
+export const nodeAnnotations = ({ volumesDirectory }: NodeFacts): Record<string, string> => ({
+  [HOSTPATH_DIRECTORY]: volumesDirectory,
+})
+
 export function renderNode(facts: NodeFacts, nowMs: number, problem = ''): Node {
   return {
     apiVersion: 'v1',
     kind: 'Node',
-    metadata: { name: facts.nodeName, labels: nodeLabels(facts) },
+    metadata: { name: facts.nodeName, labels: nodeLabels(facts), annotations: nodeAnnotations(facts) },
     spec: {},
     status: renderNodeStatus(facts, { nowMs, previous: undefined, problem }),
   }

@@ -1,4 +1,6 @@
 /** Whether a pod's volumes can be where a node is, and which ones its open claims would get there (pure). */
+
+import { matchesTerm } from '../../client/node-affinity.ts'
 import type {
   Node,
   NodeSelectorTerm,
@@ -18,7 +20,6 @@ import {
   waitsForConsumer,
 } from '../../kube/volumes/claims.ts'
 import { findVolume, isLarger, requestedStorage } from '../../kube/volumes/match.ts'
-import { matchesTerm } from './node-affinity.ts'
 import type { NodeInfo } from './node-info.ts'
 import type { VolumeView } from './volume-view.ts'
 

@@ -1,14 +1,22 @@
 /** A pod's volumes on this machine's disk: made before its containers start, refreshed while it runs, removed after. */
 import { chmod, chown, lstat, mkdir, open, realpath, rm, stat } from 'node:fs/promises'
 import { dirname, join, normalize } from 'node:path'
+import { mountMemory, unmountBelow } from '../../../host/mounts.ts'
 import type { Container, Pod, Volume } from '../../../kube/types.ts'
 import { type Environment, expandVariables } from '../environment.ts'
 import type { Mount } from '../runtime/runtime.ts'
 import { writeVolume } from './atomic-writer.ts'
+import type { ClaimedPlace, ClaimedPlaces } from './claim-volumes.ts'
+import { giveToGroup } from './fs-group.ts'
+import { makeHostpathDirectory } from './hostpath-directories.ts'
+import { memorySize } from './memory-size.ts'
 import { renderVolume, VolumeError, type VolumeParts } from './render-volume.ts'
 
 export class PodVolumes {
   readonly #directory: string
+  #places: ClaimedPlaces = new Map()
+  /** Volumes whose files have been given to the pod's group. */
+  readonly #given = new Set<string>()
 
   /** `directory` is `<data-dir>/pods/<uid>`. */
   constructor(directory: string) {
@@ -17,6 +25,7 @@ export class PodVolumes {
 
   /** Works twice as well as once; throws VolumeError naming the volume. */
   async setUp(parts: VolumeParts): Promise<void> {
+    this.#places = parts.places ?? new Map()
     for (const volume of parts.pod.spec?.volumes ?? []) {
       try {
         await this.#setUpOne(volume, parts)
@@ -28,12 +37,15 @@ export class PodVolumes {
   }
 
   async remove(): Promise<void> {
+    await unmountBelow([this.#directory])
     await rm(this.#directory, { recursive: true, force: true })
   }
 
   /** Where a volume lies on this machine. */
   pathOf(volume: Volume): string {
     if (volume.hostPath) return volume.hostPath.path
+    const place = this.#places.get(volume.name)
+    if (place !== undefined) return place.path
     return join(this.#directory, 'volumes', kindOf(volume), volume.name)
   }
 
@@ -45,8 +57,8 @@ export class PodVolumes {
       if (volume === undefined) throw new VolumeError(`volume "${mount.name}" is not defined in the pod`)
       const subPath = mount.subPath || expandVariables(mount.subPathExpr ?? '', environment)
       const hostPath = subPath === '' ? this.pathOf(volume) : await this.#subPath(volume, subPath)
-      const isFromApi = !volume.emptyDir && !volume.hostPath
-      const readOnly = mount.readOnly === true || isFromApi
+      const isFixed = isFromApi(volume) || this.#places.get(volume.name)?.readOnly === true
+      const readOnly = mount.readOnly === true || isFixed
       const propagation = mount.mountPropagation as Mount['propagation']
       mounts.push({ hostPath, containerPath: normalize(join('/', mount.mountPath)), readOnly, propagation })
     }
@@ -69,10 +81,21 @@ export class PodVolumes {
     return realpath(path)
   }
 
+  async #setUpClaim(name: string, place: ClaimedPlace, pod: Pod): Promise<void> {
+    await makeClaimed(place)
+    const { fsGroup, fsGroupChangePolicy } = pod.spec?.securityContext ?? {}
+    if (fsGroup === undefined || place.sort === 'host-path' || place.readOnly || this.#given.has(name)) return
+    await giveToGroup(place.path, { group: fsGroup, policy: fsGroupChangePolicy })
+    this.#given.add(name)
+  }
+
   async #setUpOne(volume: Volume, parts: VolumeParts): Promise<void> {
     const path = this.pathOf(volume)
     if (volume.emptyDir) {
       await mkdir(path, { recursive: true })
+      if (volume.emptyDir.medium === 'Memory' && process.getuid?.() === 0) {
+        await mountMemory(path, memorySize(volume, parts))
+      }
       const group = parts.pod.spec?.securityContext?.fsGroup
       if (group !== undefined && process.getuid?.() === 0) await chown(path, 0, group)
       // What is made in a volume with a group belongs to the group.
@@ -80,10 +103,24 @@ export class PodVolumes {
       return
     }
     if (volume.hostPath) return checkHostPath(path, volume.hostPath.type ?? '')
+    const place = this.#places.get(volume.name)
+    if (place !== undefined) return this.#setUpClaim(volume.name, place, parts.pod)
     const files = renderVolume(volume, parts)
     if (files === null) throw new VolumeError('volumes of this kind are not supported yet')
     await writeVolume(path, files)
   }
+}
+
+const isFromApi = (volume: Volume): boolean =>
+  Boolean(volume.configMap || volume.secret || volume.downwardAPI || volume.projected)
+
+async function makeClaimed({ sort, path, type }: ClaimedPlace): Promise<void> {
+  if (sort === 'directory') return makeHostpathDirectory(path)
+  if (sort === 'host-path') return checkHostPath(path, type)
+  const found = await stat(path).catch(() => null)
+  if (found === null) throw new VolumeError(`path "${path}" does not exist`)
+  if (found.isBlockDevice())
+    throw new VolumeError(`"${path}" is a block device, which this node cannot mount`)
 }
 
 /** The longest beginning of the path that is there, without links. A link to nowhere is an error. */

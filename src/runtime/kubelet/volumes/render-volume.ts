@@ -3,6 +3,7 @@ import type { ConfigMap, KeyToPath, Pod, Secret, Volume } from '../../../kube/ty
 import type { ReferencedObjects } from '../environment.ts'
 import type { HostFacts } from '../host-facts.ts'
 import { type PodFacts, podField, resourceField } from '../pod-fields.ts'
+import type { ClaimedPlaces } from './claim-volumes.ts'
 
 export interface VolumeFile {
   readonly data: Buffer
@@ -19,6 +20,8 @@ export interface VolumeParts {
   readonly host: HostFacts
   /** Tokens by `tokenKey`, already requested. */
   readonly tokens: ReadonlyMap<string, string>
+  /** What its claims have led to; absent without any. */
+  readonly places?: ClaimedPlaces
 }
 
 /** Which token a projection wants; several volumes of a pod may have different ones at the same path. */

@@ -68,7 +68,8 @@ test('a node whose runtime is down is not ready and says so', () => {
     osImage: 'x',
   }
   const runtime = { name: 'containerd', version: '2' }
-  const facts = { nodeName: 'n', nodeAddress: '127.0.0.1', kubeletPort: 1, host, version: 'v1', runtime }
+  const own = { nodeName: 'n', nodeAddress: '127.0.0.1', kubeletPort: 1, volumesDirectory: '/v' }
+  const facts = { ...own, host, version: 'v1', runtime }
   const readyOf = (problem?: string) => {
     const input = { nowMs: 0, previous: undefined, ...(problem === undefined ? {} : { problem }) }
     return renderNodeStatus(facts, input).conditions?.find(({ type }) => type === 'Ready')

@@ -5,6 +5,7 @@
 import { existsSync, readdirSync, rmSync } from 'node:fs'
 import type { Clock } from '../../../../base/clock.ts'
 import { readOrEmpty } from '../../../../host/files.ts'
+import { unmountBelow } from '../../../../host/mounts.ts'
 import {
   identifyProcess,
   type ProcessIdentity,
@@ -12,7 +13,6 @@ import {
   signalProcess,
   waitUntilGone,
 } from '../../../../host/processes.ts'
-import { runProgram } from '../../../../host/programs.ts'
 import { containerdPaths } from './containerd-config.ts'
 import { endPods } from './end-pods.ts'
 import { processesIn, removePodCgroup } from './pod-cgroups.ts'
@@ -65,15 +65,4 @@ function shimsOf(socketPath: string): number[] {
       return (words[0] ?? '').includes('containerd-shim') && words.includes(socketPath)
     })
     .map(Number)
-}
-
-async function unmountBelow(directories: readonly string[]): Promise<void> {
-  const points = readOrEmpty('/proc/self/mounts')
-    .split('\n')
-    .map(line => (line.split(' ')[1] ?? '').replaceAll('\\040', ' '))
-    .filter(point => directories.some(each => point === each || point.startsWith(`${each}/`)))
-  // What was mounted last lies deepest.
-  for (const point of points.reverse()) {
-    await runProgram('umount', ['--lazy', point], { accept: 'any' })
-  }
 }

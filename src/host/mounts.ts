@@ -1,0 +1,23 @@
+/** Mounts of this machine that lie in directories of a node. */
+import { readOrEmpty } from './files.ts'
+import { runProgram } from './programs.ts'
+
+/** Where something is mounted in one of the directories, or on it; what was mounted last comes first. */
+function mountsBelow(directories: readonly string[]): string[] {
+  return readOrEmpty('/proc/self/mounts')
+    .split('\n')
+    .map(line => (line.split(' ')[1] ?? '').replaceAll('\\040', ' '))
+    .filter(point => directories.some(each => point === each || point.startsWith(`${each}/`)))
+    .reverse()
+}
+
+export async function unmountBelow(directories: readonly string[]): Promise<void> {
+  for (const point of mountsBelow(directories)) {
+    await runProgram('umount', ['--lazy', point], { accept: 'any' })
+  }
+}
+
+export async function mountMemory(path: string, sizeBytes: number): Promise<void> {
+  if (mountsBelow([path]).includes(path)) return
+  await runProgram('mount', ['-t', 'tmpfs', '-o', `size=${sizeBytes},mode=0777`, 'tmpfs', path])
+}
