@@ -34,6 +34,12 @@ function toAscii(file: string): void {
   writeFileSync(file, ascii)
 }
 
+const WORKERS = [
+  ['raft', 'store'],
+  ['store', 'store'],
+  ['dns', 'dns'],
+] as const
+
 export interface Bundles {
   readonly app: string
   readonly loader: string
@@ -46,9 +52,9 @@ export async function bundle(root: string, directory: string, versionLine: strin
   await build({ ...common, absWorkingDir: root, entryPoints: ['packaging/main.ts'], outfile: app })
   toAscii(app)
   const workers: Record<string, string> = {}
-  for (const name of ['raft', 'store']) {
+  for (const [name, folder] of WORKERS) {
     const outfile = join(directory, `${name}-worker.cjs`)
-    const entryPoints = [`src/runtime/store/${name}-worker.ts`]
+    const entryPoints = [`src/runtime/${folder}/${name}-worker.ts`]
     await build({ ...common, absWorkingDir: root, entryPoints, outfile, banner: workerBanner })
     toAscii(outfile)
     workers[`${name}-worker.cjs`] = outfile

@@ -32,6 +32,7 @@ const layers: readonly (readonly [prefix: string, layer: number])[] = [
   ['src/runtime/scheduler/', 3],
   ['src/runtime/kubelet/', 3],
   ['src/runtime/network/', 3],
+  ['src/runtime/dns/', 3],
   ['src/runtime/images/', 3],
   ['src/runtime/etcd/', 3],
   ['src/runtime/metrics/', 3],
@@ -60,11 +61,12 @@ const homes: readonly (readonly [specifier: RegExp, folders: readonly string[]])
   [/^@grpc\//, ['src/runtime/kubelet/runtime/cri/']],
   [/^(@peculiar\/x509|reflect-metadata)$/, ['src/runtime/pki/']],
   [/^js-yaml$/, ['src/kube/']],
+  [/^dns-packet$/, ['src/runtime/dns/']],
   [/^@grpc\//, ['src/runtime/kubelet/runtime/cri/']],
   [/^ws$/, ['src/runtime/kubelet/', 'src/runtime/apiserver/streaming/']],
   [/^node:sqlite$/, ['src/runtime/store/', 'src/host/lock.ts']],
   [/^node:child_process$/, ['src/host/']],
-  [/^node:worker_threads$/, ['src/host/', 'src/runtime/store/']],
+  [/^node:worker_threads$/, ['src/host/', 'src/runtime/store/', 'src/runtime/dns/']],
 ]
 
 function layerOf(file: string): { folder: string; layer: number } | undefined {
@@ -203,7 +205,8 @@ function isPart(folder: string): boolean {
 
 test('every file is used by another', () => {
   const used = new Set(allImports.map(({ target }) => target))
-  const entries = /^src\/(commands\/|cli\/main\.ts|runtime\/(daemon|store\/(raft|store)-worker)\.ts)/
+  const entries =
+    /^src\/(commands\/|cli\/main\.ts|runtime\/(daemon|store\/(raft|store)-worker|dns\/dns-worker)\.ts)/
   const wrong = sources.filter(file => !used.has(file) && !entries.test(file))
   assert.deepEqual(wrong, [])
 })

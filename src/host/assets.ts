@@ -10,6 +10,7 @@ export type AssetName =
   | 'protobuf.json'
   | 'raft-worker.cjs'
   | 'store-worker.cjs'
+  | 'dns-worker.cjs'
 
 declare const MK8S_BUNDLED: boolean | undefined
 

@@ -2,11 +2,12 @@
 import { Worker, type WorkerOptions } from 'node:worker_threads'
 import { isBundled, readAsset } from './assets.ts'
 
-export type WorkerName = 'raft' | 'store'
+export type WorkerName = 'raft' | 'store' | 'dns'
 
 const sources: Record<WorkerName, string> = {
   raft: '../runtime/store/raft-worker.ts',
   store: '../runtime/store/store-worker.ts',
+  dns: '../runtime/dns/dns-worker.ts',
 }
 
 /** A running worker thread; `workerData` and `transferList` as in node:worker_threads. */

@@ -9,6 +9,7 @@ import type { ApiServer } from './apiserver/apiserver.ts'
 import { createEndpointKeeper } from './apiserver/bootstrap/bootstrap.ts'
 import type { UserInfo } from './apiserver/user.ts'
 import { createControllers, DEFAULT_SETTINGS } from './controllers/controllers.ts'
+import { createDnsService } from './dns-service.ts'
 import { createServerLabels } from './members/server-labels.ts'
 import type { LiveCertificates } from './pki/live-pki.ts'
 import type { Pki } from './pki/pki.ts'
@@ -78,5 +79,10 @@ export function leaderDutiesOf(shared: LeaderNeeds, server: ApiServer, term: num
     clock,
     log: shared.log.child({ component: 'members' }),
   })
-  return [endpoints, scheduler, controllers, labels]
+  const dns = createDnsService({
+    ...{ cluster, clock, term },
+    transport: server.transportFor(MEMBERS),
+    log: shared.log.child({ component: 'dns' }),
+  })
+  return [endpoints, scheduler, controllers, labels, dns]
 }

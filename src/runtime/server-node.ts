@@ -1,17 +1,16 @@
 /** Builds what every node runs: the kubelet with its runtime, and the service proxy. */
 import { join } from 'node:path'
-import { must } from '../base/assert.ts'
 import type { Clock } from '../base/clock.ts'
 import type { Component } from '../base/component.ts'
 import { Mk8sError } from '../base/errors.ts'
 import type { Log } from '../base/log.ts'
 import type { Random } from '../base/random.ts'
+import { KubeClient } from '../client/kube-client.ts'
 import type { Transport } from '../client/transport.ts'
 import { failoverTimes } from '../config/failover.ts'
 import type { ClusterConfig, NodeConfig } from '../config/node-config.ts'
 import { GIT_VERSION, MK8S_VERSION } from '../config/version.ts'
 import { instanceName } from '../host/node-files.ts'
-import { cidrAddress, parseCidr } from '../kube/cidr.ts'
 import type { ApiServer } from './apiserver/apiserver.ts'
 import { importArchive } from './images/import-archive.ts'
 import { machineArchitecture } from './images/oci-archive.ts'
@@ -30,6 +29,8 @@ import { SimulatedRuntime } from './kubelet/runtime/simulated/simulated-runtime.
 import { createServiceProxy } from './network/network.ts'
 import { createNftablesProxy } from './network/nftables-proxy.ts'
 import { createNodeRoutes } from './network/node-routes.ts'
+import { ServiceFeed, USER_AGENT } from './network/service-feed.ts'
+import { buildNodeDns, dnsBackends, dnsServiceIp } from './node-dns.ts'
 import type { Pki } from './pki/pki.ts'
 import type { Shared } from './server-api.ts'
 
@@ -58,9 +59,6 @@ export interface Node {
   /** Renewed ones of the kubelet's own port, for connections from now on. */
   readonly useCertificates: (certificates: KubeletCertificates) => void
 }
-
-/** Index of the cluster DNS in the service network, as in MicroK8s. */
-const DNS_INDEX = 10
 
 /** What a server's own node is built from. */
 export function serverNodeParts(shared: Shared, server: ApiServer): NodeParts {
@@ -99,10 +97,7 @@ export function buildNode(parts: NodeParts): Node {
     ports: config.ports,
     certificates,
     settings: {
-      clusterDns: must(
-        cidrAddress(must(parseCidr(cluster.serviceCidr), 'a service network'), DNS_INDEX),
-        'DNS address',
-      ),
+      clusterDns: serviceAddress(dnsServiceIp(cluster)),
       clusterDomain: cluster.clusterDomain,
       serviceCidr: cluster.serviceCidr,
       serviceAddress,
@@ -123,21 +118,27 @@ export function buildNode(parts: NodeParts): Node {
   }
 }
 
-function createNetwork(
-  { config, cluster, transports, clock, random, log }: NodeParts,
-  serviceAddress: (address: string) => string,
-): readonly Component[] {
+function createNetwork(parts: NodeParts, serviceAddress: (address: string) => string): readonly Component[] {
+  const { config, cluster, transports, clock, random } = parts
   // Simulated pods ask for nothing and answer nobody.
   if (config.runtime === 'simulated') return []
-  const shared = { transport: transports.proxy, nodeName: config.nodeName, clock, random }
-  const proxy = { ...shared, log: log.child({ component: 'service-proxy' }) }
-  if (config.runtime !== 'containerd') {
-    return [createServiceProxy({ ...proxy, nodeAddresses: [config.bindAddress], serviceAddress })]
+  const log = parts.log.child({ component: 'service-proxy' })
+  const transport = transports.proxy
+  const client = new KubeClient(transport, { userAgent: USER_AGENT })
+  const feed = new ServiceFeed({ client, clock, random, log })
+  const shared = { transport, nodeName: config.nodeName, clock, random }
+  const dnsLog = parts.log.child({ component: 'dns' })
+  const dns = buildNodeDns({ ...shared, config, cluster, feed, serviceAddress, log: dnsLog })
+  if (config.runtime === 'process') {
+    const nodeAddresses = [config.bindAddress]
+    return [createServiceProxy({ ...shared, log, feed, nodeAddresses, serviceAddress }), dns]
   }
   const table = instanceName(config.dataDir)
+  const own = dnsBackends(cluster, config.runtime)
   return [
-    createNftablesProxy({ ...proxy, podCidr: cluster.podCidr, table }),
-    createNodeRoutes({ ...shared, log: log.child({ component: 'node-routes' }) }),
+    createNftablesProxy({ ...shared, log, feed, podCidr: cluster.podCidr, table, own }),
+    createNodeRoutes({ ...shared, log: parts.log.child({ component: 'node-routes' }) }),
+    dns,
   ]
 }
 

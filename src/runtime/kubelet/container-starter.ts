@@ -18,7 +18,7 @@ import { runHook } from './lifecycle-hooks.ts'
 import { identityOf, type PodContext, recordPodEvent } from './pod-context.ts'
 import type { PodFacts } from './pod-fields.ts'
 import { registryCredentials } from './registry-credentials.ts'
-import { podHostname, renderHostsFile } from './render-sandbox.ts'
+import { podHostname, renderDns, renderHostsFile, renderResolver } from './render-sandbox.ts'
 import type { ContainerConfig, ImageStatus, Mount } from './runtime/runtime.ts'
 import type { PodVolumes } from './volumes/pod-volumes.ts'
 
@@ -26,6 +26,7 @@ import type { PodVolumes } from './volumes/pod-volumes.ts'
 const POST_START_MS_MAX = 120_000
 const DEFAULT_TERMINATION_PATH = '/dev/termination-log'
 const HOSTS_PATH = '/etc/hosts'
+const RESOLVER_PATH = '/etc/resolv.conf'
 /** What stands before a runtime's own words, and is said of images and sandboxes only. */
 const RPC_HEAD = /^rpc error: code = \w+ desc = /
 
@@ -140,19 +141,36 @@ async function mountsOf(
   await writeFile(hostPath, '', { mode: 0o666 })
   const containerPath = container.terminationMessagePath ?? DEFAULT_TERMINATION_PATH
   const mounts = await volumes.mountsOf(pod, container, env)
-  const hosts = runtime.isolates && !mounts.some(mount => mount.containerPath === HOSTS_PATH)
+  const files = runtime.hasOwnFiles ? await hostFiles(pod, facts, { settings, directories, runtime }) : []
   return [
     ...mounts,
-    ...(hosts ? [await hostsMount(pod, facts, { settings, directories })] : []),
+    ...files.filter(file => !mounts.some(mount => mount.containerPath === file.containerPath)),
     { hostPath, containerPath, readOnly: false },
   ]
+}
+
+type FilePlaces = Pick<PodContext, 'settings' | 'directories' | 'runtime'>
+
+/** A runtime that isolates writes the resolver's file itself, for the whole pod. */
+async function hostFiles(pod: Pod, facts: PodFacts, places: FilePlaces): Promise<Mount[]> {
+  const resolver = places.runtime.isolates ? [] : await resolverMount(pod, places)
+  return [await hostsMount(pod, facts, places), ...resolver]
+}
+
+async function resolverMount(pod: Pod, { settings, directories }: FilePlaces): Promise<Mount[]> {
+  const hostResolver = await readFile(RESOLVER_PATH, 'utf8').catch(() => '')
+  const dns = renderDns(pod, settings, hostResolver)
+  if (dns === undefined) return []
+  const hostPath = join(directories.pods, pod.metadata.uid ?? '', 'etc-resolv.conf')
+  await writeFile(hostPath, renderResolver(dns), { mode: 0o644 })
+  return [{ hostPath, containerPath: RESOLVER_PATH, readOnly: false }]
 }
 
 /** The file is written anew at each start, since a new sandbox has a new address. */
 async function hostsMount(
   pod: Pod,
   { podAddresses }: PodFacts,
-  { settings, directories }: Pick<PodContext, 'settings' | 'directories'>,
+  { settings, directories }: FilePlaces,
 ): Promise<Mount> {
   const hostPath = join(directories.pods, pod.metadata.uid ?? '', 'etc-hosts')
   const hostHosts = await readFile(HOSTS_PATH, 'utf8').catch(() => '')

@@ -85,6 +85,16 @@ function clusterDns(
   return { servers: [server], searches: [...new Set(searches)], options: [NDOTS] }
 }
 
+/** A resolv.conf, as container runtimes write it. */
+export function renderResolver({ servers, searches, options }: DnsConfig): string {
+  const lines = [
+    ...(searches.length > 0 ? [`search ${searches.join(' ')}`] : []),
+    ...servers.map(server => `nameserver ${server}`),
+    ...(options.length > 0 ? [`options ${options.join(' ')}`] : []),
+  ]
+  return `${lines.join('\n')}\n`
+}
+
 /** What a resolv.conf says. */
 export function parseResolver(text: string): DnsConfig {
   const words = text.split('\n').map(line => line.trim().split(/\s+/))

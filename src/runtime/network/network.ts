@@ -21,6 +21,8 @@ import { UdpProxy } from './udp-proxy.ts'
 export interface ServiceProxyParts {
   readonly transport: Transport
   readonly nodeName: string
+  /** Followed for others too; its own unless given. */
+  readonly feed?: ServiceFeed
   /** Node ports listen here, and on 127.0.0.1. */
   readonly nodeAddresses: readonly string[]
   /** Where pods reach a cluster IP; its mirror unless given. */
@@ -72,7 +74,7 @@ class ServiceProxy implements Component {
     const { transport, clock, random, log, nodeName } = parts
     const client = new KubeClient(transport, { userAgent: USER_AGENT })
     const shared = { client, clock, random, log }
-    this.#feed = new ServiceFeed(shared)
+    this.#feed = parts.feed ?? new ServiceFeed(shared)
     this.#recorder = new EventRecorder({ ...shared, component: 'service-proxy', host: nodeName })
   }
 

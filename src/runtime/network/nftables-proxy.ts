@@ -13,12 +13,16 @@ import { KubeClient } from '../../client/kube-client.ts'
 import type { Transport } from '../../client/transport.ts'
 import { runProgram } from '../../host/programs.ts'
 import { ANY_NODE_ADDRESS, type Ruleset, renderRuleset } from './nftables-ruleset.ts'
-import { endsWithBackend, type ProxyRule, planProxyRules } from './proxy-rules.ts'
+import { type Backend, endsWithBackend, type ProxyRule, planProxyRules } from './proxy-rules.ts'
 import { ServiceFeed, USER_AGENT } from './service-feed.ts'
 
 export interface NftablesProxyParts {
   readonly transport: Transport
   readonly nodeName: string
+  /** Followed for others too; its own unless given. */
+  readonly feed?: ServiceFeed
+  /** See proxy-rules.ts. */
+  readonly own?: ReadonlyMap<string, Backend>
   /** Name of the table, which nobody else on this machine uses. */
   readonly table: string
   readonly podCidr: string
@@ -64,7 +68,7 @@ class NftablesProxy implements Component {
     const { transport, clock, random, log } = parts
     const client = new KubeClient(transport, { userAgent: USER_AGENT })
     const shared = { client, clock, random, log }
-    this.#feed = new ServiceFeed(shared)
+    this.#feed = parts.feed ?? new ServiceFeed(shared)
   }
 
   async prepare(): Promise<void> {
@@ -121,7 +125,7 @@ class NftablesProxy implements Component {
   }
 
   async #load({ isFresh }: { isFresh: boolean }): Promise<void> {
-    const { nodeName, table, podCidr } = this.#parts
+    const { nodeName, table, podCidr, own } = this.#parts
     const rules = planProxyRules({
       services: this.#feed.services.list(),
       slices: this.#feed.slices.list(),
@@ -129,6 +133,7 @@ class NftablesProxy implements Component {
       nodeAddresses: [ANY_NODE_ADDRESS],
       serviceAddress: address => address,
       keepsEmpty: true,
+      ...(own === undefined ? {} : { own }),
     })
     const ruleset = renderRuleset({ table, podCidr, rules: [...rules.values()] })
     if (ruleset.text === this.#loaded?.text) return

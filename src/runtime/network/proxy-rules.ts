@@ -30,6 +30,8 @@ export interface ProxyInput {
   readonly nodeAddresses: readonly string[]
   /** Where pods reach a cluster IP. */
   readonly serviceAddress: (clusterIp: string) => string
+  /** Where this node itself serves a service that selects nothing, by `namespace/name:port`. */
+  readonly own?: ReadonlyMap<string, Backend>
   /** Rules without backends too, for those who refuse connections themselves. */
   readonly keepsEmpty?: boolean
 }
@@ -78,13 +80,14 @@ function rulesOf(
     serviceKey: `${namespace}/${name}`,
     affinityMs: spec.sessionAffinity === 'ClientIP' ? affinitySeconds * 1_000 : null,
   }
+  const own = spec.selector === undefined ? input.own?.get(common.service) : undefined
   const rule = (address: string, number: number, isLocalOnly: boolean): ProxyRule => ({
     ...common,
     key: `${protocol} ${address}:${number}`,
     address,
     port: number,
     isLocalOnly,
-    backends: backendsOf(port, slices, isLocalOnly ? input.nodeName : null),
+    backends: own === undefined ? backendsOf(port, slices, isLocalOnly ? input.nodeName : null) : [own],
   })
   const addresses = (spec.clusterIPs ?? [spec.clusterIP ?? '']).filter(isUsable)
   const internal = spec.internalTrafficPolicy === 'Local'

@@ -20,6 +20,8 @@ export function namespacedRoles(): readonly KubeObject[] {
     role(SYSTEM, 'system:controller:bootstrap-signer', [rule(READ, 'core', 'secrets')]),
     role(SYSTEM, 'system:controller:cloud-provider', [rule(`create ${READ}`, 'core', 'configmaps')]),
     role(SYSTEM, 'system:controller:token-cleaner', [rule(`delete ${READ}`, 'core', 'secrets'), events()]),
+    // Every node's DNS, which speaks as the node's proxy does.
+    role(SYSTEM, 'mk8s:dns', [rule(READ, 'core', 'configmaps', 'mk8s-dns')]),
     role(PUBLIC, 'system:controller:bootstrap-signer', [
       rule(READ, 'core', 'configmaps'),
       rule('update', 'core', 'configmaps', 'cluster-info'),
@@ -40,6 +42,7 @@ export function namespacedBindings(): readonly KubeObject[] {
     bind(SYSTEM, 'system:controller:bootstrap-signer', [account('bootstrap-signer')]),
     bind(SYSTEM, 'system:controller:cloud-provider', [account('cloud-provider')]),
     bind(SYSTEM, 'system:controller:token-cleaner', [account('token-cleaner')]),
+    bind(SYSTEM, 'mk8s:dns', [user('system:kube-proxy')]),
     bind(PUBLIC, 'system:controller:bootstrap-signer', [account('bootstrap-signer')]),
   ]
 }

@@ -199,6 +199,8 @@ export interface Runtime {
    * `/etc/hosts`, a resolver, limits and the like.
    */
   readonly isolates?: boolean
+  /** Containers can have files of their own at the paths of the host's, such as `/etc/hosts`; true where it isolates. */
+  readonly hasOwnFiles?: boolean
   /** Finds what still runs from before and delivers events from then on. */
   start(onEvent: (event: RuntimeEvent) => void): Promise<void>
   /** Stops watching; everything keeps running. */

@@ -70,6 +70,7 @@ export class CriRuntime implements Runtime {
   readonly isVirtual = false
   readonly pullsImages = true
   readonly isolates = true
+  readonly hasOwnFiles = true
   readonly #parts: CriRuntimeParts
   readonly #known = new Map<string, KnownSandbox>()
   /** Containers that have ended, which do not change any more. */

@@ -90,6 +90,10 @@ export class ProcessRuntime implements Runtime {
     return join(this.#parts.directory, 'reader')
   }
 
+  get hasOwnFiles(): boolean {
+    return this.#host.isolation
+  }
+
   async start(onEvent: (event: RuntimeEvent) => void): Promise<void> {
     this.#onEvent = onEvent
     for (const sandbox of await this.#sandboxStore.load()) {

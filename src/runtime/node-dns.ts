@@ -1,0 +1,80 @@
+/** Builds a node's DNS out of what follows Services for the proxy, and says where pods of this node reach it. */
+import { must } from '../base/assert.ts'
+import type { Clock } from '../base/clock.ts'
+import type { Log } from '../base/log.ts'
+import type { Random } from '../base/random.ts'
+import { Informer } from '../client/informer.ts'
+import { KubeClient } from '../client/kube-client.ts'
+import { CONFIG_MAPS } from '../client/resources.ts'
+import type { Transport } from '../client/transport.ts'
+import type { ClusterConfig, NodeConfig } from '../config/node-config.ts'
+import { cidrAddress, parseCidr } from '../kube/cidr.ts'
+import { mirrorOf } from '../kube/mirror-address.ts'
+import type { ConfigMap } from '../kube/types.ts'
+import { type ClusterDns, createDns } from './dns/dns.ts'
+import type { Backend } from './network/proxy-rules.ts'
+import type { ServiceFeed } from './network/service-feed.ts'
+
+/** Index of the cluster DNS in the service network, as in MicroK8s. */
+const DNS_INDEX = 10
+const DNS_PORT = 53
+/** Where it listens when the node's rules lead to it; port 53 of any address is often taken. */
+const OWN_PORT = 10_053
+export const DNS_SERVICE = 'kube-dns'
+export const DNS_CONFIGURATION = 'mk8s-dns'
+
+type Facts = Pick<ClusterConfig, 'serviceCidr' | 'podCidr' | 'clusterDomain'>
+
+/** The address of the service `kube-system/kube-dns`. */
+export function dnsServiceIp({ serviceCidr }: Pick<ClusterConfig, 'serviceCidr'>): string {
+  return must(cidrAddress(must(parseCidr(serviceCidr), 'a service network'), DNS_INDEX), 'DNS address')
+}
+
+/** On loopback, so that nobody outside can ask. */
+function listenAddress(cluster: Facts, runtime: NodeConfig['runtime']) {
+  return { address: mirrorOf(dnsServiceIp(cluster)), port: runtime === 'process' ? DNS_PORT : OWN_PORT }
+}
+
+/** What the node's rules lead the traffic of the service to. */
+export function dnsBackends(cluster: Facts, runtime: NodeConfig['runtime']): ReadonlyMap<string, Backend> {
+  const own = listenAddress(cluster, runtime)
+  return new Map(['dns', 'dns-tcp'].map(port => [`kube-system/${DNS_SERVICE}:${port}`, own]))
+}
+
+export interface NodeDnsParts {
+  readonly config: Pick<NodeConfig, 'runtime'>
+  readonly cluster: Facts
+  /** As `system:kube-proxy`. */
+  readonly transport: Transport
+  readonly feed: ServiceFeed
+  readonly serviceAddress: (address: string) => string
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Log
+}
+
+export function buildNodeDns(parts: NodeDnsParts): ClusterDns {
+  const { config, cluster, transport, feed, serviceAddress, clock, random, log } = parts
+  const networks = [cluster.serviceCidr, cluster.podCidr]
+  const mirrors = config.runtime === 'process' ? networks.map(mirrorOf) : []
+  return createDns({
+    services: feed.services,
+    slices: feed.slices,
+    configuration: new Informer<ConfigMap>({
+      ...{ clock, random, log },
+      client: new KubeClient(transport, { userAgent: 'mk8s-dns' }),
+      resource: CONFIG_MAPS,
+      namespace: 'kube-system',
+      fieldSelector: `metadata.name=${DNS_CONFIGURATION}`,
+    }),
+    listen: listenAddress(cluster, config.runtime),
+    zone: {
+      domain: cluster.clusterDomain,
+      dnsAddress: serviceAddress(dnsServiceIp(cluster)),
+      networks: [...networks, ...mirrors],
+    },
+    serviceAddress,
+    clock,
+    log,
+  })
+}
