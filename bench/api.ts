@@ -8,12 +8,12 @@ import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { load } from 'js-yaml'
 import { apiFor } from '../test/support/api.ts'
 import { installCluster, type TestCluster } from '../test/support/cluster.ts'
 import { until } from '../test/support/until.ts'
 import { type Endpoint, openConnection } from './api-connection.ts'
 import type { Order, Outcome } from './api-load.ts'
+import { ordinaryUser } from './api-user.ts'
 import { type Figure, median } from './figure.ts'
 
 const RUNS = 3
@@ -24,6 +24,8 @@ const LISTS = 9
 const OBJECTS_OF_A_KIND = 15_000
 const WATCHERS = 100
 const CLIENTS = 16
+const LOAD_USER = 'load'
+const OTHER_USER = 'somebody-else'
 const CLOCK_TICK_US = 10_000
 const LOOKS = 400
 const LOOK_PAUSE_MS = 10
@@ -40,7 +42,7 @@ export async function measure(): Promise<Figure[]> {
   for (const [part, work] of Object.entries(parts)) {
     if (!wants(part)) continue
     const cluster = await installCluster()
-    const client = new LoadClient(cluster)
+    const client = new LoadClient(await ordinaryUser(cluster, LOAD_USER))
     try {
       figures.push(...(await work(cluster, client)))
     } finally {
@@ -64,9 +66,9 @@ const parts: Readonly<Record<string, Part>> = {
 /** The process that makes the load. */
 class LoadClient {
   readonly #child: ChildProcess
-  constructor(cluster: TestCluster) {
+  constructor(endpoint: Endpoint) {
     this.#child = fork(join(import.meta.dirname, 'api-load.ts'))
-    this.#child.send(endpointOf(cluster))
+    this.#child.send(endpoint)
   }
   async run(order: Order): Promise<Outcome> {
     const ended = new AbortController()
@@ -86,25 +88,6 @@ class LoadClient {
 
   end(): void {
     this.#child.kill()
-  }
-}
-
-interface Kubeconfig {
-  readonly clusters: readonly { readonly cluster: { server: string; 'certificate-authority-data': string } }[]
-  readonly users: readonly { readonly user: Record<string, string> }[]
-}
-
-function endpointOf(cluster: TestCluster): Endpoint {
-  const config = load(readFileSync(cluster.kubeconfig, 'utf8')) as Kubeconfig
-  const server = new URL(config.clusters[0]?.cluster.server ?? '')
-  const text = (value: string | undefined) => Buffer.from(value ?? '', 'base64').toString()
-  const user = config.users[0]?.user ?? {}
-  return {
-    host: server.hostname,
-    port: Number(server.port),
-    ca: text(config.clusters[0]?.cluster['certificate-authority-data']),
-    cert: text(user['client-certificate-data']),
-    key: text(user['client-key-data']),
   }
 }
 
@@ -316,7 +299,7 @@ async function measureFairness(cluster: TestCluster, client: LoadClient): Promis
   await client.run({ kind: 'creates', what: 'pod', clients: CLIENTS, count: LISTED_PODS, prefix: 'listed' })
   const figures: Figure[] = []
   for (const what of ['configmap', 'get', 'list'] as const) {
-    const flood = new LoadClient(cluster)
+    const flood = new LoadClient(await ordinaryUser(cluster, LOAD_USER))
     await flood.run({ kind: 'flood', what, clients: CLIENTS })
     const { get, put } = await lookAgain(cluster)
     flood.end()
@@ -328,7 +311,7 @@ async function measureFairness(cluster: TestCluster, client: LoadClient): Promis
 }
 
 async function lookAgain(cluster: TestCluster): Promise<{ get: number; put: number }> {
-  const connection = await openConnection(endpointOf(cluster))
+  const connection = await openConnection(await ordinaryUser(cluster, OTHER_USER))
   const path = '/apis/coordination.k8s.io/v1/namespaces/default/leases'
   const beat = `beat-${performance.now().toFixed()}`
   const lease = (metadata: object) =>

@@ -24,6 +24,18 @@ export interface KubeResponse {
   readonly upgraded?: Duplex
 }
 
+/** A body whose pieces can be pushed as well, which costs less than waiting for each: a watch has many readers. */
+export interface PushedBody extends AsyncIterable<Uint8Array> {
+  /** Instead of an iteration. Resolves when all of it is written, or nobody wants it any more. */
+  pushTo(sink: BodySink): Promise<void>
+}
+
+export interface BodySink {
+  /** False: nothing more, please, before `drained` resolves. */
+  write(piece: Uint8Array): boolean
+  drained(): Promise<void>
+}
+
 export interface Transport {
   /** Resolves for every HTTP status; throws `Mk8sError` `api/unreachable` when there was no answer. */
   request(request: KubeRequest): Promise<KubeResponse>

@@ -1,7 +1,7 @@
 /** Writes a KubeResponse to an HTTP response, slice by slice as fast as the client reads. */
 import type { Http2ServerResponse } from 'node:http2'
 import type { Socket } from 'node:net'
-import type { KubeResponse } from '../../../client/transport.ts'
+import type { BodySink, KubeResponse, PushedBody } from '../../../client/transport.ts'
 
 export interface WriteOptions {
   /** HEAD: headers only. */
@@ -33,16 +33,23 @@ export async function writeResponse(
   // HTTP/2 sends headers with writeHead; HTTP/1.1 would wait for the first piece.
   const http1 = response as unknown as Http1Response
   http1.flushHeaders?.()
-  if (http1.chunkedEncoding === true && http1.socket !== null) {
-    await writeChunks(http1.socket, answer.body as AsyncIterable<Uint8Array>, options.signal)
-    if (!options.signal.aborted) response.end()
-    return
+  const { signal } = options
+  const isChunked = http1.chunkedEncoding === true && http1.socket !== null
+  const sink = isChunked ? chunkSink(http1.socket, signal) : plainSink(response, signal)
+  await writeBody(answer.body as AsyncIterable<Uint8Array>, sink, signal)
+  if (!signal.aborted) response.end()
+}
+
+async function writeBody(
+  body: AsyncIterable<Uint8Array> | PushedBody,
+  sink: BodySink,
+  signal: AbortSignal,
+): Promise<void> {
+  if ('pushTo' in body) return body.pushTo(sink)
+  for await (const piece of body) {
+    if (signal.aborted) return
+    if (!sink.write(piece)) await sink.drained()
   }
-  for await (const piece of answer.body as AsyncIterable<Uint8Array>) {
-    if (options.signal.aborted) return
-    if (!response.write(piece)) await drained(response as unknown as Drainable, options.signal)
-  }
-  response.end()
 }
 
 /** Of the HTTP/1.1 side. */
@@ -52,23 +59,30 @@ interface Http1Response {
   readonly socket: Socket | null
 }
 
-const CHUNK_END = Buffer.from('\r\n')
+const plainSink = (response: Http2ServerResponse, signal: AbortSignal): BodySink => ({
+  write: piece => signal.aborted || response.write(piece),
+  drained: () => drained(response as unknown as Drainable, signal),
+})
 
 /**
  * Each piece is one chunk and one write: one TLS record and one system call. The response's own `write` would make
  * four writes of it, which cost an event that goes to a hundred watchers more than all the rest of its way.
  */
-async function writeChunks(
-  socket: Socket,
-  body: AsyncIterable<Uint8Array>,
-  signal: AbortSignal,
-): Promise<void> {
-  for await (const piece of body) {
-    if (signal.aborted) return
-    if (piece.length === 0) continue
-    const chunk = Buffer.concat([Buffer.from(`${piece.length.toString(16)}\r\n`, 'latin1'), piece, CHUNK_END])
-    if (!socket.write(chunk)) await drained(socket, signal)
-  }
+const chunkSink = (socket: Socket, signal: AbortSignal): BodySink => ({
+  write: piece => signal.aborted || piece.length === 0 || socket.write(chunkOf(piece)),
+  drained: () => drained(socket, signal),
+})
+
+const CHUNK_END = Buffer.from('\r\n')
+
+/** Many watchers get the same piece, one after the other. */
+let latest: { readonly piece: Uint8Array; readonly chunk: Buffer } | null = null
+
+function chunkOf(piece: Uint8Array): Buffer {
+  if (latest?.piece === piece) return latest.chunk
+  const chunk = Buffer.concat([Buffer.from(`${piece.length.toString(16)}\r\n`, 'latin1'), piece, CHUNK_END])
+  latest = { piece, chunk }
+  return chunk
 }
 
 type Drainable = Pick<Socket, 'on' | 'off'>

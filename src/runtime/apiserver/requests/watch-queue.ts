@@ -1,4 +1,5 @@
 /** What waits to be sent to one watcher: bounded in bytes; a watcher that falls behind is cut off. */
+import type { BodySink } from '../../../client/transport.ts'
 
 const QUEUE_BYTES_MAX = 16 * 1024 * 1024
 const PORTION_BYTES = 512 * 1024
@@ -9,6 +10,8 @@ export class WatchQueue {
   #ended = false
   #wake: (() => void) | null = null
   #onEnd: (() => void) | null = null
+  /** Told of every line and of the end while lines are pushed. */
+  #onLine: (() => void) | null = null
 
   push(line: Buffer): void {
     if (this.#ended) return
@@ -46,6 +49,46 @@ export class WatchQueue {
       this.#wake = resolve
       await promise
     }
+    return this.#portion()
+  }
+
+  /** Instead of taking: writes what comes, once for all that comes in the same moment. Resolves at the end. */
+  async pushTo(sink: BodySink): Promise<void> {
+    const over = Promise.withResolvers<void>()
+    let isDue = false
+    let isFull = false
+    const writeOut = () => {
+      while (!isFull) {
+        const portion = this.#portion()
+        if (portion === null) break
+        if (sink.write(portion)) continue
+        isFull = true
+        sink.drained().then(onDrain, over.reject)
+      }
+      if (this.#ended && this.#bytes === 0) over.resolve()
+    }
+    const flush = () => {
+      isDue = false
+      try {
+        writeOut()
+      } catch (error) {
+        over.reject(error)
+      }
+    }
+    const onDrain = () => {
+      isFull = false
+      flush()
+    }
+    this.#onLine = () => {
+      if (isDue || isFull) return
+      isDue = true
+      queueMicrotask(flush)
+    }
+    flush()
+    await over.promise
+  }
+
+  #portion(): Buffer | null {
     if (this.#bytes === 0) return null
     const [only] = this.#lines
     if (only !== undefined && this.#lines.length === 1) {
@@ -66,5 +109,6 @@ export class WatchQueue {
     const wake = this.#wake
     this.#wake = null
     wake?.()
+    this.#onLine?.()
   }
 }

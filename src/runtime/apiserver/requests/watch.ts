@@ -4,7 +4,7 @@
  */
 import type { Timer } from '../../../base/clock.ts'
 import { Mk8sError } from '../../../base/errors.ts'
-import type { KubeResponse } from '../../../client/transport.ts'
+import type { BodySink, KubeResponse, PushedBody } from '../../../client/transport.ts'
 import { formatFieldSelector } from '../../../kube/field-selector.ts'
 import {
   resourceVersionExpired,
@@ -249,17 +249,16 @@ class WatchSession {
     return this.#event('BOOKMARK', renderTable([], metadata, options))
   }
 
-  async *#stream(entries: readonly KeyValue[], after: number): AsyncGenerator<Uint8Array> {
-    const { options } = this.#parts
+  #stream(entries: readonly KeyValue[], after: number): PushedBody {
+    return {
+      [Symbol.asyncIterator]: () => this.#pieces(entries, after),
+      pushTo: sink => this.#pushTo(sink, entries, after),
+    }
+  }
+
+  async *#pieces(entries: readonly KeyValue[], after: number): AsyncGenerator<Uint8Array> {
     try {
-      await prepareEntries(this.#parts.scope.resource, entries)
-      for (const portion of this.#initialEvents(entries)) {
-        yield portion
-        await this.#parts.scope.context.bigLists.turn()
-      }
-      if (options.sendInitialEvents === true && options.allowBookmarks) {
-        yield this.#bookmark(after, { [INITIAL_EVENTS_END]: 'true' })
-      }
+      yield* this.#beginning(entries, after)
       for (;;) {
         const portion = await this.#queue.take()
         if (portion === null) return
@@ -267,6 +266,30 @@ class WatchSession {
       }
     } finally {
       this.#queue.end()
+    }
+  }
+
+  async #pushTo(sink: BodySink, entries: readonly KeyValue[], after: number): Promise<void> {
+    try {
+      for await (const portion of this.#beginning(entries, after)) {
+        if (!sink.write(portion)) await sink.drained()
+        if (this.#parts.scope.signal.aborted) return
+      }
+      await this.#queue.pushTo(sink)
+    } finally {
+      this.#queue.end()
+    }
+  }
+
+  async *#beginning(entries: readonly KeyValue[], after: number): AsyncGenerator<Uint8Array> {
+    const { options, scope } = this.#parts
+    await prepareEntries(scope.resource, entries)
+    for (const portion of this.#initialEvents(entries)) {
+      yield portion
+      await scope.context.bigLists.turn()
+    }
+    if (options.sendInitialEvents === true && options.allowBookmarks) {
+      yield this.#bookmark(after, { [INITIAL_EVENTS_END]: 'true' })
     }
   }
 

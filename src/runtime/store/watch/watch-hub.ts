@@ -36,7 +36,7 @@ export class WatchHub {
     const missed = this.#parts.eventsAfter(request.after)
     const watcher: Watcher = { start: request.start, end: request.end, listener, seen: request.after }
     this.#watchers.add(watcher)
-    this.#deliver(watcher, missed, Math.max(request.after, this.#parts.revision()))
+    this.#deliver(watcher, new Choice(missed), Math.max(request.after, this.#parts.revision()))
     return { close: () => void this.#watchers.delete(watcher) }
   }
 
@@ -45,14 +45,15 @@ export class WatchHub {
     const first = events[0]
     if (first === undefined) return
     const revision = revisionOf(first)
-    for (const watcher of this.#watchers) this.#deliver(watcher, events, revision)
+    const chosen = new Choice(events)
+    for (const watcher of this.#watchers) this.#deliver(watcher, chosen, revision)
   }
 
   /** The state has jumped ahead: whoever cannot be given all events in between is told that the watch is over. */
   catchUp(): void {
     for (const watcher of [...this.#watchers]) {
       try {
-        this.#deliver(watcher, this.#parts.eventsAfter(watcher.seen), this.#parts.revision())
+        this.#deliver(watcher, new Choice(this.#parts.eventsAfter(watcher.seen)), this.#parts.revision())
       } catch (error) {
         this.#watchers.delete(watcher)
         watcher.listener.onClosed(error instanceof Error ? error : new Error(messageOf(error)))
@@ -66,13 +67,8 @@ export class WatchHub {
     for (const watcher of watchers) watcher.listener.onClosed(error)
   }
 
-  #deliver(watcher: Watcher, events: readonly AppliedEvent[], revision: Revision): void {
-    const wanted: StoreEvent[] = []
-    for (const event of events) {
-      const key = keyOf(event)
-      if (revisionOf(event) <= watcher.seen) continue
-      if (key >= watcher.start && key < watcher.end) wanted.push(event)
-    }
+  #deliver(watcher: Watcher, choice: Choice, revision: Revision): void {
+    const wanted = choice.of(watcher)
     watcher.seen = Math.max(watcher.seen, revision)
     if (wanted.length === 0) return
     try {
@@ -83,5 +79,27 @@ export class WatchHub {
         new Error(`the watch's listener failed: ${messageOf(error)}`, { cause: error }),
       )
     }
+  }
+}
+
+/** Which events a watcher wants. Watchers of the same keys follow each other, and get one and the same list. */
+class Choice {
+  readonly #events: readonly AppliedEvent[]
+  #last: (Pick<Watcher, 'start' | 'end' | 'seen'> & { readonly wanted: readonly StoreEvent[] }) | null = null
+
+  constructor(events: readonly AppliedEvent[]) {
+    this.#events = events
+  }
+
+  of({ start, end, seen }: Watcher): readonly StoreEvent[] {
+    const last = this.#last
+    if (last !== null && last.start === start && last.end === end && last.seen === seen) return last.wanted
+    const wanted: StoreEvent[] = []
+    for (const event of this.#events) {
+      const key = keyOf(event)
+      if (revisionOf(event) > seen && key >= start && key < end) wanted.push(event)
+    }
+    this.#last = { start, end, seen, wanted }
+    return wanted
   }
 }
