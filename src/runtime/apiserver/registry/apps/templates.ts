@@ -77,13 +77,11 @@ export const podTemplates: Strategy = defineKind({
       column('Containers', 'Names of the containers'),
       column('Images', 'Images of the containers'),
       column('Pod Labels', 'Labels of the pods'),
-      ageColumn,
     ],
-    ({ metadata, template }, nowMs) => [
+    ({ metadata, template }) => [
       metadata.name ?? '',
       ...containerCells(template?.spec),
       labelsText(template?.metadata?.labels),
-      since(metadata.creationTimestamp, nowMs),
     ],
   ),
 })
