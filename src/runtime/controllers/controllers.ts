@@ -15,6 +15,7 @@ import { createCronJobController } from './cron-job/controller.ts'
 import { createDefinitionController } from './custom-resource-definition/controller.ts'
 import { createDaemonSetController } from './daemon-set/controller.ts'
 import { createDeploymentController } from './deployment/controller.ts'
+import { createDisruptionController } from './disruption/controller.ts'
 import { createEndpointSliceController } from './endpoint-slice/controller.ts'
 import { createEndpointsController } from './endpoints/controller.ts'
 import { createEphemeralVolumeController } from './ephemeral-volume/controller.ts'
@@ -77,6 +78,7 @@ const CONTROLLERS: readonly ((context: ControllerContext) => Controller)[] = [
   createCronJobController,
   createJobController,
   createTtlAfterFinishedController,
+  createDisruptionController,
   createEndpointSliceController,
   createEndpointsController,
   createNodeIpamController,

@@ -2,7 +2,8 @@
  * Which less important pods must leave so that a pod fits: on each node as few and as unimportant ones as
  * possible, then the node where that hurts least. Pure.
  */
-import type { Pod } from '../../kube/types.ts'
+import { requirementsOf, selects } from '../../kube/labels.ts'
+import type { Pod, PodDisruptionBudget } from '../../kube/types.ts'
 import { filterNode, prepareFilters, type Rejection } from './filters.ts'
 import { NodeInfo } from './node-info.ts'
 import { podRequests } from './resources.ts'
@@ -24,19 +25,26 @@ const startOf = (pod: Pod): number => Date.parse(pod.status?.startTime ?? '') ||
 
 interface Candidate {
   readonly node: string
+  /** Those whose budget forbids it first, then the most important first. */
   readonly victims: readonly Pod[]
+  /** How many of the victims a disruption budget forbids. */
+  readonly violations: number
 }
 
-interface World {
+export interface PreemptionFacts {
+  readonly rejections: ReadonlyMap<string, Rejection>
+  readonly budgets: readonly PodDisruptionBudget[]
+  readonly volumes?: VolumeView | undefined
+}
+
+interface World extends PreemptionFacts {
   readonly nodes: readonly NodeInfo[]
-  readonly volumes: VolumeView | undefined
 }
 
 export function findPreemption(
   pod: Pod,
   nodes: readonly NodeInfo[],
-  rejections: ReadonlyMap<string, Rejection>,
-  volumes?: VolumeView,
+  facts: PreemptionFacts,
 ): PreemptionResult {
   if (pod.spec?.preemptionPolicy === 'Never') {
     return { kind: 'not-eligible', why: 'not eligible due to preemptionPolicy=Never.', waits: false }
@@ -49,16 +57,17 @@ export function findPreemption(
   const reasons: string[] = []
   for (const node of nodes) {
     if (candidates.length >= CANDIDATES_MAX) break
-    if (rejections.get(node.name)?.resolvable !== true) {
+    if (facts.rejections.get(node.name)?.resolvable !== true) {
       reasons.push(NOT_HELPFUL)
       continue
     }
-    const found = victimsOn(pod, node, { nodes, volumes })
+    const found = victimsOn(pod, node, { ...facts, nodes })
     if (Array.isArray(found)) reasons.push(...found)
     else candidates.push(found)
   }
   const [best] = candidates.sort(compareCandidates)
-  return best === undefined ? { kind: 'none', reasons, waits: false } : { kind: 'victims', ...best }
+  if (best === undefined) return { kind: 'none', reasons, waits: false }
+  return { kind: 'victims', node: best.node, victims: best.victims }
 }
 
 /** Its victims of an earlier attempt are on their way out. */
@@ -82,15 +91,48 @@ function victimsOn(pod: Pod, node: NodeInfo, world: World): Candidate | string[]
   )
   const rejection = tryOn(pod, without, world)
   if (rejection !== null) return [...rejection.reasons]
-  const victims: Pod[] = []
-  // The most important stay if they can.
-  for (const other of lower.sort(compareImportance)) {
+  const { violating, others } = splitByBudgets(lower.sort(compareImportance), world.budgets)
+  const mustGo = (other: Pod): boolean => {
     without.add(other)
-    if (tryOn(pod, without, world) === null) continue
+    if (tryOn(pod, without, world) === null) return false
     without.remove(other.metadata.uid ?? '')
-    victims.push(other)
+    return true
   }
-  return victims.length === 0 ? [NO_VICTIMS] : { node: node.name, victims }
+  // Those whose budget forbids it stay if they can, then the most important.
+  const forbidden = violating.filter(mustGo)
+  const victims = [...forbidden, ...others.filter(mustGo)]
+  if (victims.length === 0) return [NO_VICTIMS]
+  return { node: node.name, victims, violations: forbidden.length }
+}
+
+/** Which pods a disruption budget forbids to go, when they went in this order. */
+function splitByBudgets(
+  pods: readonly Pod[],
+  budgets: readonly PodDisruptionBudget[],
+): { readonly violating: readonly Pod[]; readonly others: readonly Pod[] } {
+  const left = budgets.map(budget => budget.status?.disruptionsAllowed ?? 0)
+  const violating: Pod[] = []
+  const others: Pod[] = []
+  for (const pod of pods) {
+    let isForbidden = false
+    for (const [index, budget] of budgets.entries()) {
+      if (!guards(budget, pod)) continue
+      const after = (left[index] ?? 0) - 1
+      left[index] = after
+      if (after < 0) isForbidden = true
+    }
+    if (isForbidden) violating.push(pod)
+    else others.push(pod)
+  }
+  return { violating, others }
+}
+
+/** A pod that an eviction was allowed for already is not asked for again. */
+function guards({ metadata, spec, status }: PodDisruptionBudget, pod: Pod): boolean {
+  if (metadata.namespace !== pod.metadata.namespace || !pod.metadata.labels) return false
+  if (requirementsOf(spec?.selector)?.length === 0 || !selects(spec?.selector, pod.metadata.labels))
+    return false
+  return !Object.hasOwn(status?.disruptedPods ?? {}, pod.metadata.name ?? '')
 }
 
 function tryOn(pod: Pod, changed: NodeInfo, { nodes, volumes }: World): Rejection | null {
@@ -100,15 +142,19 @@ function tryOn(pod: Pod, changed: NodeInfo, { nodes, volumes }: World): Rejectio
 
 const compareImportance = (a: Pod, b: Pod): number => priorityOf(b) - priorityOf(a) || startOf(a) - startOf(b)
 
-/** The least harm first: importance of the most important victim, of all of them, their number, their age. */
+/** The least harm first: budgets that forbid it, the most important victim, all of them, their number, their age. */
 function compareCandidates(a: Candidate, b: Candidate): number {
   const sum = ({ victims }: Candidate) => victims.reduce((total, pod) => total + priorityOf(pod), 0)
-  const [firstA, firstB] = [a.victims[0], b.victims[0]]
-  if (firstA === undefined || firstB === undefined) return 0
+  const highest = ({ victims }: Candidate) => Math.max(...victims.map(priorityOf))
+  const earliest = ({ victims }: Candidate) => {
+    const most = Math.max(...victims.map(priorityOf))
+    return Math.min(...victims.filter(pod => priorityOf(pod) === most).map(startOf))
+  }
   return (
-    priorityOf(firstA) - priorityOf(firstB) ||
+    a.violations - b.violations ||
+    highest(a) - highest(b) ||
     sum(a) - sum(b) ||
     a.victims.length - b.victims.length ||
-    startOf(firstB) - startOf(firstA)
+    earliest(b) - earliest(a)
   )
 }

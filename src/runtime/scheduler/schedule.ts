@@ -1,9 +1,15 @@
 /** Decides where one pod runs: filters, then scores; or what would have to leave. Pure. */
 import type { Random } from '../../base/random.ts'
-import type { Pod } from '../../kube/types.ts'
+import type { Pod, PodDisruptionBudget } from '../../kube/types.ts'
 import { filterNode, prepareFilters, type Rejection } from './filters.ts'
 import { NodeInfo } from './node-info.ts'
-import { findPreemption, NOT_HELPFUL, type PreemptionResult, priorityOf } from './preemption.ts'
+import {
+  findPreemption,
+  NOT_HELPFUL,
+  type PreemptionFacts,
+  type PreemptionResult,
+  priorityOf,
+} from './preemption.ts'
 import { podRequests } from './resources.ts'
 import { scoreNodes } from './scores.ts'
 import { findClaimProblem } from './volume-filters.ts'
@@ -14,13 +20,19 @@ export type ScheduleResult =
   /** The message is what the condition and the event say. */
   | { readonly kind: 'unschedulable'; readonly message: string; readonly preemption: PreemptionResult | null }
 
+interface Surroundings {
+  readonly volumes?: VolumeView
+  /** They say whose leaving does harm. */
+  readonly budgets?: readonly PodDisruptionBudget[]
+}
+
 /** `nominated` are waiting pods for which room is being made; what is as important leaves it to them. */
 export function schedule(
   pod: Pod,
   nodes: readonly NodeInfo[],
   random: Random,
   nominated: readonly Pod[] = [],
-  volumes: VolumeView = NO_VOLUMES,
+  { volumes = NO_VOLUMES, budgets = [] }: Surroundings = {},
 ): ScheduleResult {
   if (nodes.length === 0) {
     return { kind: 'unschedulable', message: 'no nodes available to schedule pods', preemption: null }
@@ -37,7 +49,7 @@ export function schedule(
     else rejections.set(node.name, rejection)
   }
   const [only] = fitting
-  if (only === undefined) return unschedulable(pod, nodes, rejections, volumes)
+  if (only === undefined) return unschedulable(pod, nodes, { rejections, volumes, budgets })
   if (fitting.length === 1) return { kind: 'node', name: only.name }
   return { kind: 'node', name: pickBest(fitting, scoreNodes(pod, requests, fitting), random) }
 }
@@ -79,13 +91,9 @@ function nowhere(problem: string, nodeCount: number): ScheduleResult {
   return { kind: 'unschedulable', message, preemption: null }
 }
 
-function unschedulable(
-  pod: Pod,
-  nodes: readonly NodeInfo[],
-  rejections: ReadonlyMap<string, Rejection>,
-  volumes: VolumeView,
-): ScheduleResult {
-  const preemption = findPreemption(pod, nodes, rejections, volumes)
+function unschedulable(pod: Pod, nodes: readonly NodeInfo[], facts: PreemptionFacts): ScheduleResult {
+  const { rejections } = facts
+  const preemption = findPreemption(pod, nodes, facts)
   const reasons = countUp([...rejections.values()].flatMap(rejection => rejection.reasons))
   const message = `0/${rejections.size} nodes are available: ${reasons}.${describePreemption(preemption, rejections.size)}`
   return { kind: 'unschedulable', message, preemption }

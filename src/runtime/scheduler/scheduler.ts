@@ -8,11 +8,11 @@ import { EventRecorder } from '../../client/event-recorder.ts'
 import { type Informer, keyOf } from '../../client/informer.ts'
 import type { InformerSet } from '../../client/informer-set.ts'
 import { isConflict, isNotFound, KubeClient } from '../../client/kube-client.ts'
-import { NODES, PODS } from '../../client/resources.ts'
+import { NODES, POD_DISRUPTION_BUDGETS, PODS } from '../../client/resources.ts'
 import type { Transport } from '../../client/transport.ts'
 import { semanticEqual } from '../../kube/equality.ts'
 import { formatTime } from '../../kube/time.ts'
-import type { Node, Pod } from '../../kube/types.ts'
+import type { Node, Pod, PodDisruptionBudget } from '../../kube/types.ts'
 import { claimsOf, HOSTPATH_DIRECTORY } from '../../kube/volumes/claims.ts'
 import { ClusterState } from './cluster-state.ts'
 import { type ScheduleResult, schedule } from './schedule.ts'
@@ -59,6 +59,7 @@ class Scheduler {
   readonly #events: EventRecorder
   readonly #pods: Informer<Pod>
   readonly #nodes: Informer<Node>
+  readonly #budgets: Informer<PodDisruptionBudget>
   readonly #volumes: VolumeBinder
   readonly #state = new ClusterState()
   readonly #queue: SchedulingQueue
@@ -78,13 +79,16 @@ class Scheduler {
     this.#events = new EventRecorder({ client: this.#client, clock, random, log, component: SCHEDULER_NAME })
     this.#pods = parts.informers.informer<Pod>(PODS)
     this.#nodes = parts.informers.informer<Node>(NODES)
+    this.#budgets = parts.informers.informer<PodDisruptionBudget>(POD_DISRUPTION_BUDGETS)
     this.#volumes = new VolumeBinder({ client: this.#client, clock, informers: parts.informers })
     this.#queue = new SchedulingQueue({ clock, onReady: () => this.#turnSoon() })
   }
 
   async start(signal: AbortSignal): Promise<void> {
     this.#parts.informers.start(this.#stopping.signal)
-    const synced = Promise.all([this.#pods.synced, this.#nodes.synced, this.#volumes.synced])
+    const synced = Promise.all(
+      [this.#pods, this.#nodes, this.#budgets, this.#volumes].map(each => each.synced),
+    )
     await Promise.race([synced, whenAborted(signal)])
     signal.throwIfAborted()
     if (this.#stopping.signal.aborted) return
@@ -185,7 +189,8 @@ class Scheduler {
 
   #place(key: string, pod: Pod): void {
     const nominated = [...this.#nominated.values()]
-    const result = schedule(pod, this.#state.nodes(), this.#parts.random, nominated, this.#volumes)
+    const world = { volumes: this.#volumes, budgets: this.#budgets.list() }
+    const result = schedule(pod, this.#state.nodes(), this.#parts.random, nominated, world)
     if (result.kind === 'unschedulable') {
       this.#queue.parkUnschedulable(key)
       this.#events.record(pod, 'Warning', 'FailedScheduling', result.message)

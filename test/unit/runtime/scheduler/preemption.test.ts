@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { seededRandom } from '../../../../src/base/random.ts'
-import type { Node, Pod } from '../../../../src/kube/types.ts'
+import type { Node, Pod, PodDisruptionBudget } from '../../../../src/kube/types.ts'
 import { NodeInfo } from '../../../../src/runtime/scheduler/node-info.ts'
 import { schedule } from '../../../../src/runtime/scheduler/schedule.ts'
 
@@ -21,8 +21,13 @@ const node = (name: string, ...pods: Pod[]): NodeInfo => {
   }
   return new NodeInfo(object, pods)
 }
-const decide = (wanted: Pod, nodes: readonly NodeInfo[], nominated: readonly Pod[] = []) => {
-  const result = schedule(wanted, nodes, seededRandom(1), nominated)
+const decide = (
+  wanted: Pod,
+  nodes: readonly NodeInfo[],
+  nominated: readonly Pod[] = [],
+  budgets: readonly PodDisruptionBudget[] = [],
+) => {
+  const result = schedule(wanted, nodes, seededRandom(1), nominated, { budgets })
   if (result.kind === 'node') return result.name
   const { preemption, message } = result
   if (preemption?.kind !== 'victims') return message
@@ -76,4 +81,34 @@ test('a pod whose victims are still leaving waits, and the room is kept for it',
   assert.match(decide(pod('small', 1, '1'), [empty], [big]), /Insufficient cpu/)
   assert.equal(decide(pod('more', 20, '1'), [empty], [big]), 'n1', 'the more important does not wait')
   assert.equal(decide(big, [empty], [big]), 'n1')
+})
+
+const labelled = (name: string, priority: number, cpu: string): Pod => {
+  const made = pod(name, priority, cpu)
+  return { ...made, metadata: { ...made.metadata, labels: { app: 'web' } } }
+}
+const budget = (disruptionsAllowed: number, over: object = {}): PodDisruptionBudget => ({
+  apiVersion: 'policy/v1',
+  kind: 'PodDisruptionBudget',
+  metadata: { name: 'web' },
+  spec: { selector: { matchLabels: { app: 'web' } } },
+  status: { currentHealthy: 1, desiredHealthy: 1, expectedPods: 1, disruptionsAllowed, ...over },
+})
+
+test('pods whose budget forbids it stay where others can leave', () => {
+  const crowd = node('n1', labelled('guarded', 1, '1'), pod('free', 5, '1'))
+  assert.equal(decide(pod('new', 10, '1'), [crowd]), 'n1: guarded')
+  assert.equal(decide(pod('new', 10, '1'), [crowd], [], [budget(0)]), 'n1: free')
+  assert.equal(decide(pod('new', 10, '1'), [crowd], [], [budget(1)]), 'n1: guarded')
+  assert.equal(decide(pod('new', 10, '2'), [crowd], [], [budget(0)]), 'n1: guarded,free')
+  const disruptedPods = { guarded: '2026-01-01T00:00:00Z' }
+  assert.equal(decide(pod('new', 10, '1'), [crowd], [], [budget(0, { disruptedPods })]), 'n1: guarded')
+})
+
+test('the node is chosen where no budget is violated, even if more important pods leave', () => {
+  const nodes = [node('n1', labelled('guarded', 1, '2')), node('n2', pod('free', 5, '2'))]
+  assert.equal(decide(pod('new', 10, '1'), nodes), 'n1: guarded')
+  assert.equal(decide(pod('new', 10, '1'), nodes, [], [budget(0)]), 'n2: free')
+  const two = node('n1', labelled('a', 1, '1'), labelled('b', 1, '1'))
+  assert.equal(decide(pod('new', 10, '2'), [two, nodes[1] ?? two], [], [budget(1)]), 'n2: free')
 })
