@@ -94,7 +94,7 @@ function view(parts: {
 
 const place = (pod: Pod, volumes: VolumeView, ...nodes: (Node | NodeInfo)[]) => {
   const infos = nodes.map(each => (each instanceof NodeInfo ? each : new NodeInfo(each)))
-  const result = schedule(pod, infos, seededRandom(1), [], volumes)
+  const result = schedule(pod, infos, seededRandom(1), [], { volumes })
   return result.kind === 'node' ? result.name : result.message
 }
 const alone = (pod: Pod, volumes: VolumeView) => place(pod, volumes, node('a'))
