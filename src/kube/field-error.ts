@@ -35,6 +35,13 @@ export const invalid = (field: string, value: unknown, detail: string): FieldErr
   message: detailed(`Invalid value: ${show(value)}`, detail),
 })
 
+/** Where the value would only be in the way. */
+export const invalidWhole = (field: string, detail: string): FieldError => ({
+  type: 'FieldValueInvalid',
+  field,
+  message: detailed('Invalid value', detail),
+})
+
 export const duplicate = (field: string, value: unknown): FieldError => ({
   type: 'FieldValueDuplicate',
   field,

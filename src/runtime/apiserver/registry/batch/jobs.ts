@@ -1,7 +1,8 @@
 /** Jobs and CronJobs. */
 import { cronProblem } from '../../../../kube/cron-schedule.ts'
 import type { FieldError } from '../../../../kube/field-error.ts'
-import { invalid, required } from '../../../../kube/field-error.ts'
+import { invalid, notSupported, required } from '../../../../kube/field-error.ts'
+import { checkDns1123Label } from '../../../../kube/names.ts'
 import { humanDuration } from '../../../../kube/time.ts'
 import type { CronJob, Job, JobSpec } from '../../../../kube/types.ts'
 import {
@@ -20,13 +21,12 @@ import { defineKind } from '../kind.ts'
 import type { Strategy } from '../strategy.ts'
 import { asKind, setDefault } from '../support.ts'
 import { checkNonNegative, checkOneOf, checkSelector } from '../validation/meta.ts'
-import { checkTemplate, checkTemplateFits } from '../validation/pod-spec.ts'
-import { checkImmutable } from '../validation/workload.ts'
+import { checkTemplateFits } from '../validation/pod-spec.ts'
+import { checkJobKept, checkJobSpec } from './job-rules.ts'
 
 const BACKOFF_LIMIT = 6
 const INT32_MAX = 2 ** 31 - 1
 const CRON_NAME_MAX = 52
-const INDEXED_PARALLELISM_MAX = 100_000
 const LABEL_PREFIX = 'batch.kubernetes.io/'
 
 function defaultJob(job: Job): void {
@@ -70,99 +70,32 @@ function generateSelector(job: Job): void {
   }
 }
 
-const COUNTS = [
-  'parallelism',
-  'completions',
-  'activeDeadlineSeconds',
-  'backoffLimit',
-  'ttlSecondsAfterFinished',
-  'backoffLimitPerIndex',
-  'maxFailedIndexes',
-] as const
-
-function checkJobSpec(out: FieldError[], path: string, spec: JobSpec): void {
-  for (const name of COUNTS) checkNonNegative(out, `${path}.${name}`, spec[name])
-  if (spec.completionMode !== undefined) {
-    checkOneOf(out, `${path}.completionMode`, spec.completionMode, ['Indexed', 'NonIndexed'])
-    if (spec.completionMode === 'Indexed' && spec.completions === undefined) {
-      out.push(required(`${path}.completions`, 'when completion mode is Indexed'))
-    }
-  }
-  checkIndexed(out, path, spec)
-  checkPolicies(out, path, spec)
-  checkTemplate(out, `${path}.template`, spec.template)
-  const policy = spec.template?.spec?.restartPolicy
-  if (policy !== 'OnFailure' && policy !== 'Never') {
-    out.push(required(`${path}.template.spec.restartPolicy`, 'valid values: "OnFailure", "Never"'))
-  }
-}
-
-function checkIndexed(out: FieldError[], path: string, spec: JobSpec): void {
-  const { parallelism = 0, backoffLimitPerIndex, maxFailedIndexes, successPolicy } = spec
-  if (maxFailedIndexes !== undefined && backoffLimitPerIndex === undefined) {
-    out.push(required(`${path}.backoffLimitPerIndex`, 'when maxFailedIndexes is specified'))
-  }
-  if (spec.completionMode === 'Indexed') {
-    if (parallelism <= INDEXED_PARALLELISM_MAX) return
-    const limit = `must be less than or equal to ${INDEXED_PARALLELISM_MAX} when completion mode is Indexed`
-    out.push(invalid(`${path}.parallelism`, parallelism, limit))
-    return
-  }
-  for (const [name, value] of Object.entries({ backoffLimitPerIndex, maxFailedIndexes, successPolicy })) {
-    if (value !== undefined) out.push(invalid(`${path}.${name}`, value, 'requires indexed job'))
-  }
-}
-
-function checkPolicies(out: FieldError[], path: string, spec: JobSpec): void {
-  const { podFailurePolicy, podReplacementPolicy } = spec
-  if (podReplacementPolicy !== undefined) {
-    const choices = podFailurePolicy ? ['Failed'] : ['Failed', 'TerminatingOrFailed']
-    checkOneOf(out, `${path}.podReplacementPolicy`, podReplacementPolicy, choices)
-  }
-  const restartPolicy = spec.template?.spec?.restartPolicy
-  if (podFailurePolicy && restartPolicy !== 'Never') {
-    const detail = 'only "Never" is supported when podFailurePolicy is specified'
-    out.push(invalid(`${path}.template.spec.restartPolicy`, restartPolicy, detail))
-  }
-  const actions = ['Count', 'FailIndex', 'FailJob', 'Ignore']
-  for (const [index, rule] of (podFailurePolicy?.rules ?? []).entries()) {
-    const field = `${path}.podFailurePolicy.rules[${index}]`
-    checkOneOf(out, `${field}.action`, rule.action, actions)
-    const both = rule.onExitCodes !== undefined && (rule.onPodConditions ?? []).length > 0
-    const detail = 'specifying both OnExitCodes and OnPodConditions is not supported'
-    if (both) out.push(invalid(field, null, detail))
-    const { onExitCodes } = rule
-    if (onExitCodes) checkOneOf(out, `${field}.onExitCodes.operator`, onExitCodes.operator, ['In', 'NotIn'])
-  }
-}
-
 function validateJob(spec: JobSpec | undefined): readonly FieldError[] {
   const out: FieldError[] = []
   if (!spec) return [required('spec')]
+  checkJobSpec(out, 'spec', spec)
   if (!spec.selector) out.push(required('spec.selector'))
   else {
     checkSelector(out, 'spec.selector', spec.selector)
     const { template, selector } = spec
     checkTemplateFits(out, 'spec.template', { template, selector, kind: 'Job' })
   }
-  checkJobSpec(out, 'spec', spec)
   return out
+}
+
+/** An indexed job's pods have names that end in the index, and every one has to be a name. */
+function validateNewJob({ metadata, spec }: Job): readonly FieldError[] {
+  const wanted = spec?.completions ?? 0
+  if (spec?.completionMode !== 'Indexed' || wanted <= 0) return []
+  const last = `${metadata.name ?? ''}-${wanted - 1}`
+  if (checkDns1123Label(last).length === 0) return []
+  const detail = `will not able to create pod with invalid DNS label: ${last}`
+  return [invalid('metadata.name', metadata.name, detail)]
 }
 
 function validateJobUpdate(next: Job, previous: Job): readonly FieldError[] {
   const out: FieldError[] = []
-  const after = next.spec
-  const before = previous.spec
-  const wasScaled = before?.completionMode === 'Indexed' && after?.completions === after?.parallelism
-  if (!wasScaled) checkImmutable(out, 'spec.completions', after?.completions, before?.completions)
-  checkImmutable(out, 'spec.selector', after?.selector, before?.selector)
-  const notStarted = before?.suspend === true && previous.status?.startTime === undefined
-  if (!notStarted) checkImmutable(out, 'spec.template', after?.template, before?.template)
-  checkImmutable(out, 'spec.completionMode', after?.completionMode, before?.completionMode)
-  checkImmutable(out, 'spec.podFailurePolicy', after?.podFailurePolicy, before?.podFailurePolicy)
-  checkImmutable(out, 'spec.successPolicy', after?.successPolicy, before?.successPolicy)
-  checkImmutable(out, 'spec.backoffLimitPerIndex', after?.backoffLimitPerIndex, before?.backoffLimitPerIndex)
-  checkImmutable(out, 'spec.managedBy', after?.managedBy, before?.managedBy)
+  checkJobKept(out, next, previous)
   return out
 }
 
@@ -196,6 +129,7 @@ export const jobs: Strategy = defineKind({
   applyDefaults: object => defaultJob(asKind<Job>(object)),
   prepareForCreate: object => generateSelector(asKind<Job>(object)),
   validate: object => validateJob(asKind<Job>(object).spec),
+  validateCreate: object => validateNewJob(asKind<Job>(object)),
   validateUpdate: (next, previous) => validateJobUpdate(asKind<Job>(next), asKind<Job>(previous)),
   selectableFields: object => ({
     'status.successful': String(asKind<Job>(object).status?.succeeded ?? 0),
@@ -262,7 +196,16 @@ function validateCronJob(object: CronJob): readonly FieldError[] {
   else checkOneOf(out, 'spec.concurrencyPolicy', spec.concurrencyPolicy, ['Allow', 'Forbid', 'Replace'])
   const template = spec.jobTemplate?.spec
   if (!template) out.push(required('spec.jobTemplate.spec'))
-  else checkJobSpec(out, 'spec.jobTemplate.spec', template)
+  else {
+    checkJobSpec(out, 'spec.jobTemplate.spec', template)
+    const { selector, manualSelector } = template
+    if (selector) {
+      out.push(invalid('spec.jobTemplate.spec.selector', selector, '`selector` will be auto-generated'))
+    }
+    if (manualSelector === true) {
+      out.push(notSupported('spec.jobTemplate.spec.manualSelector', true, ['nil', 'false']))
+    }
+  }
   return out
 }
 

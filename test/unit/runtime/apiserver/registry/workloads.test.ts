@@ -174,7 +174,7 @@ test('a job whose policies do not fit its mode is refused', () => {
   const onPodConditions = [{ type: 'DisruptionTarget' }]
   const podFailurePolicy = { rules: [{ action: 'Ignore', onPodConditions }] }
   assert.deepEqual(createProblems(jobs, object('Job', spec({ podFailurePolicy, backoffLimitPerIndex: 1 }))), [
-    'spec.backoffLimitPerIndex: Invalid value: 1: requires indexed job',
+    'spec.backoffLimitPerIndex: Invalid value: 1: requires indexed completion mode',
     'spec.template.spec.restartPolicy: Invalid value: "OnFailure": only "Never" is supported when podFailurePolicy is specified',
   ])
   const never = { template: template({ restartPolicy: 'Never' }), podFailurePolicy }
