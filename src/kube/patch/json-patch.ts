@@ -98,8 +98,6 @@ function applyOperation(document: unknown, { op, path, from = '', value }: Opera
     case 'copy':
       return add(document, path, cloneJson(read(document, from, 'copy')))
     case 'move': {
-      if (path.startsWith(`${from}/`))
-        throw new PatchError(`error in move for path: '${path}': it lies in itself`)
       const moved = read(document, from, 'move')
       return add(remove(document, from, 'move'), path, moved)
     }
@@ -136,7 +134,7 @@ function childOf(container: unknown, token: string): unknown {
 
 /** A position in a list of `length`, negative ones counted from the end; null when there is none. */
 function indexOf(token: string, length: number): number | null {
-  if (!/^-?\d+$/.test(token)) return null
+  if (!/^[+-]?\d+$/.test(token)) return null
   const index = Number(token) < 0 ? Number(token) + length : Number(token)
   return index >= 0 && index < length ? index : null
 }
@@ -145,14 +143,19 @@ function missing(op: string, what: 'path' | 'key', path: string): PatchError {
   return new PatchError(`${op} operation does not apply: doc is missing ${what}: ${path}: missing value`)
 }
 
+/** An absent field of an object that is there is null, as upstream's library has it; a list has what it has. */
 function read(document: unknown, path: string, op: string): unknown {
   const tokens = tokensOf(path)
   if (tokens.length === 0) return document
   const place = locate(document, tokens)
   if (place === null) throw missing(op, 'path', path)
-  const value = childOf(place.container, place.key)
-  if (value === undefined) throw missing(op, 'key', path)
-  return value
+  const { container, key } = place
+  if (Array.isArray(container) && indexOf(key, container.length) === null) {
+    throw new PatchError(
+      `error in ${op} for path: '${path}': Unable to access invalid index: ${key}: invalid index referenced`,
+    )
+  }
+  return childOf(container, key) ?? null
 }
 
 function add(document: unknown, path: string, value: unknown): unknown {
@@ -197,19 +200,17 @@ function replace(document: unknown, path: string, value: unknown): unknown {
   const place = locate(document, tokens)
   if (place === null) throw missing('replace', 'path', path)
   const { container, key } = place
-  if (childOf(container, key) === undefined) throw missing('replace', 'key', path)
-  if (Array.isArray(container)) container[indexOf(key, container.length) ?? 0] = value
-  else setKey(container, key, value)
+  if (!Array.isArray(container)) setKey(container, key, value)
+  else {
+    const index = indexOf(key, container.length)
+    if (index === null) throw missing('replace', 'key', path)
+    container[index] = value
+  }
   return document
 }
 
-/** An absent value equals null, as upstream's library has it. */
 function test(document: unknown, path: string, expected: unknown): unknown {
-  const tokens = tokensOf(path)
-  const place = locate(document, tokens)
-  const found =
-    tokens.length === 0 ? document : place === null ? undefined : childOf(place.container, place.key)
-  if (!equalJson(found ?? null, expected)) {
+  if (!equalJson(read(document, path, 'test'), expected)) {
     throw new PatchError(`testing value ${path} failed: test failed`)
   }
   return document

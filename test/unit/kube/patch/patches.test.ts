@@ -51,10 +51,14 @@ test('a JSON patch that does not apply is a 422 that says why and changes nothin
     [{ op: 'remove', path: '/x' }, /^error in remove for path: '\/x': Unable to remove nonexistent key: x/],
     [{ op: 'add', path: '/x/y', value: 1 }, /^add operation does not apply: doc is missing path: "\/x\/y"/],
     [{ op: 'add', path: '/a/b/9', value: 1 }, /invalid index referenced$/],
-    [{ op: 'replace', path: '/x', value: 1 }, /^replace operation does not apply: doc is missing key: \/x/],
+    [
+      { op: 'replace', path: '/a/b/9', value: 1 },
+      /^replace operation does not apply: doc is missing key: \/a\/b\/9/,
+    ],
+    [{ op: 'test', path: '/x/y', value: null }, /is missing path: \/x\/y/],
     [{ op: 'replace', path: '/__proto__/x', value: 1 }, /missing/],
     [{ op: 'fly', path: '/x' }, /^Unexpected kind: fly$/],
-    [{ op: 'move', from: '/a', path: '/a/b' }, /lies in itself/],
+    [{ op: 'move', from: '/a', path: '/a/b' }, /doc is missing path/],
   ]
   for (const [operation, why] of cases) {
     assert.throws(
