@@ -12,6 +12,7 @@ import {
   loadAll,
   mergeTag,
   NOT_RESOLVED,
+  YAMLException,
 } from 'js-yaml'
 
 const DIGITS = [...'+-0123456789']
@@ -64,8 +65,12 @@ const schema = CORE_SCHEMA.withTags(
 )
 
 /** Every document of the text; an empty one is null or undefined. Throws when the text is not YAML. */
-export function parseYamlDocuments(text: string): unknown[] {
-  const documents = loadAll(text, { schema, maxDepth: DEPTH_MAX, maxAliases: ALIASES_MAX })
+export const parseYamlDocuments = (text: string): unknown[] => parseAll(text, false)
+
+/** `lastWins`: of one key twice in a mapping the last counts, and otherwise it is an error. */
+function parseAll(text: string, lastWins: boolean): unknown[] {
+  const limits = { maxDepth: DEPTH_MAX, maxAliases: ALIASES_MAX }
+  const documents = loadAll(text, { schema, ...limits, json: lastWins })
   let values = 0
   let characters = 0
   const count = (value: unknown): void => {
@@ -82,8 +87,9 @@ export function parseYamlDocuments(text: string): unknown[] {
 }
 
 /** One document; throws when there are more. */
-export function parseYaml(text: string): unknown {
-  const documents = parseYamlDocuments(text)
+export const parseYaml = (text: string): unknown => only(parseYamlDocuments(text))
+
+function only(documents: readonly unknown[]): unknown {
   if (documents.length > 1) throw new Error(`expected one YAML document, found ${documents.length}`)
   return documents[0] ?? null
 }
@@ -91,3 +97,40 @@ export function parseYaml(text: string): unknown {
 /** YAML as kubectl prints it; strings that would read as something else are quoted. */
 export const renderYaml = (value: unknown): string =>
   dump(value, { schema, noRefs: true, lineWidth: -1, seqNoIndent: true })
+
+/** How many keys that come twice are told. */
+const DUPLICATES_MAX = 100
+
+/** One document in which the last of two equal keys counts, and what is to say about such keys; null: nothing. */
+export function readYaml(text: string): { readonly value: unknown; readonly duplicates: string | null } {
+  const lines: string[] = []
+  let rest = text
+  for (;;) {
+    const found = lines.length < DUPLICATES_MAX ? firstDuplicate(rest) : null
+    if (found === null) break
+    lines.push(`  line ${found.line}: key ${JSON.stringify(found.key)} already set in map`)
+    const end = found.position + found.key.length
+    rest = `${rest.slice(0, found.position)}duplicate${lines.length}-${found.position}${rest.slice(end)}`
+  }
+  const duplicates = lines.length === 0 ? null : `yaml: unmarshal errors:\n${lines.join('\n')}`
+  return { value: only(parseAll(text, lines.length > 0)), duplicates }
+}
+
+function firstDuplicate(text: string): { key: string; line: number; position: number } | null {
+  try {
+    parseAll(text, false)
+    return null
+  } catch (error) {
+    const isDuplicate = error instanceof YAMLException && error.reason === 'duplicated mapping key'
+    if (!isDuplicate || !error.mark) throw error
+    const { position, line } = error.mark
+    return { key: keyAt(text, position), line: line + 1, position }
+  }
+}
+
+/** A key as it is written, without its quotes. */
+function keyAt(text: string, position: number): string {
+  const quote = text[position - 1]
+  if (quote === '"' || quote === "'") return text.slice(position, text.indexOf(quote, position))
+  return /^.*?(?=\s*:(\s|$))/m.exec(text.slice(position))?.[0] ?? ''
+}

@@ -5,13 +5,15 @@ import { CborError, decodeCbor } from '../../../kube/cbor/cbor.ts'
 import { JsonError, parseJson } from '../../../kube/json.ts'
 import type { KubeObject } from '../../../kube/object.ts'
 import { badRequest, type StatusError, unsupportedMediaType } from '../../../kube/status.ts'
-import { parseYaml } from '../../../kube/yaml.ts'
+import { readYaml } from '../../../kube/yaml.ts'
 import type { Encodings } from './encodings.ts'
 import { bodyFormatOf, type Format, SERVED_TYPES } from './media-types.ts'
 
 export interface RawBody {
   readonly value: KubeObject
   readonly duplicateFields: readonly string[]
+  /** What there is to say of keys that come twice in YAML. */
+  readonly duplicateKeyText?: string
   /** Protobuf has no unknown fields to tell of: they have numbers, not names. */
   readonly hasNames: boolean
 }
@@ -33,11 +35,11 @@ export function readBodyObject(parts: BodyParts): RawBody {
   const format = bodyFormatOf(parts.contentType)
   if (format === null) throw unsupportedMediaType(parts.typeName === null ? NAMED_TYPES : SERVED_TYPES)
   if (format === 'protobuf') return readProtobuf(parts)
-  const { value, duplicateFields } = readText(parts, format)
+  const { value, ...duplicates } = readText(parts, format)
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw unrecognized(parts, "couldn't get version/kind; the body is not an object")
   }
-  return { value: value as KubeObject, duplicateFields, hasNames: true }
+  return { value: value as KubeObject, ...duplicates, hasNames: true }
 }
 
 const unrecognized = ({ kind }: BodyParts, why: string): StatusError =>
@@ -46,12 +48,16 @@ const unrecognized = ({ kind }: BodyParts, why: string): StatusError =>
 function readText(
   parts: BodyParts,
   format: Exclude<Format, 'protobuf'>,
-): { readonly value: unknown; readonly duplicateFields: readonly string[] } {
+): Omit<RawBody, 'value' | 'hasNames'> & { readonly value: unknown } {
   try {
     if (format === 'cbor') return { value: decodeCbor(parts.bytes), duplicateFields: [] }
     const text = parts.bytes.toString('utf8')
-    if (format === 'json') return parseJson(text, { findDuplicates: true })
-    return { value: parseYaml(text), duplicateFields: [] }
+    if (format === 'json') {
+      const { value, duplicateFields } = parseJson(text, { findDuplicates: true })
+      return { value, duplicateFields }
+    }
+    const { value, duplicates } = readYaml(text)
+    return { value, duplicateFields: [], ...(duplicates === null ? {} : { duplicateKeyText: duplicates }) }
   } catch (error) {
     if (error instanceof JsonError)
       throw unrecognized(parts, `couldn't get version/kind; json parse error: ${error.message}`)

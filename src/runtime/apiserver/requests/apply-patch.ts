@@ -9,7 +9,7 @@ import { JsonError, parseJson } from '../../../kube/json.ts'
 import type { GroupVersionKind } from '../../../kube/model-types.ts'
 import type { Json, KubeObject } from '../../../kube/object.ts'
 import { badRequest, forbiddenRequest, requestEntityTooLarge, StatusError } from '../../../kube/status.ts'
-import { parseYaml } from '../../../kube/yaml.ts'
+import { readYaml } from '../../../kube/yaml.ts'
 import { mediaTypeOf } from '../negotiation/media-types.ts'
 import type { RequestAttributes } from '../ports.ts'
 import { toStorage } from '../storage/conversion.ts'
@@ -201,29 +201,31 @@ function parseCbor(bytes: Buffer): unknown {
 
 function parseConfiguration(scope: RequestScope, text: string, validation: FieldValidation): unknown {
   try {
-    if (!text.trimStart().startsWith('{')) return parseYaml(text)
-    const { value, duplicateKeys } = parseJson(text, { findDuplicates: validation !== 'Ignore' })
-    if (duplicateKeys.length === 0) return value
-    const lines = duplicateKeys.map(
-      ({ key, line }) => `  line ${line}: key ${JSON.stringify(key)} already set in map`,
-    )
-    const problem = `error converting YAML to JSON: yaml: unmarshal errors:\n${lines.join('\n')}`
+    const { value, duplicates } = readEither(text, validation)
+    if (duplicates === null || validation === 'Ignore') return value
+    const problem = `error converting YAML to JSON: ${duplicates}`
     if (validation === 'Strict') throw badRequest(`error strict decoding YAML: ${problem}`)
     scope.warnings.push(problem)
     return value
   } catch (error) {
     if (error instanceof StatusError) throw error
-    if (error instanceof JsonError) return parseFlowYaml(text)
     throw badRequest(`error decoding YAML: ${messageOf(error)}`)
   }
 }
 
 /** What begins like JSON may still be YAML. */
-function parseFlowYaml(text: string): unknown {
+function readEither(text: string, validation: FieldValidation): ReturnType<typeof readYaml> {
+  if (!text.trimStart().startsWith('{')) return readYaml(text)
   try {
-    return parseYaml(text)
+    const { value, duplicateKeys } = parseJson(text, { findDuplicates: validation !== 'Ignore' })
+    const lines = duplicateKeys.map(
+      ({ key, line }) => `  line ${line}: key ${JSON.stringify(key)} already set in map`,
+    )
+    const duplicates = lines.length === 0 ? null : `yaml: unmarshal errors:\n${lines.join('\n')}`
+    return { value, duplicates }
   } catch (error) {
-    throw badRequest(`error decoding YAML: ${messageOf(error)}`)
+    if (error instanceof JsonError) return readYaml(text)
+    throw error
   }
 }
 

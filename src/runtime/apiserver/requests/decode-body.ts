@@ -112,7 +112,11 @@ function decodeAs(
   const problems =
     mode === 'ignore'
       ? []
-      : [...raw.duplicateFields.map(path => `duplicate field "${path}"`), ...decoded.unknownFields]
+      : [
+          ...(raw.duplicateKeyText === undefined ? [] : [raw.duplicateKeyText]),
+          ...raw.duplicateFields.map(path => `duplicate field "${path}"`),
+          ...decoded.unknownFields,
+        ]
   if (mode === 'strict' && problems.length > 0) {
     throw decodeFailure(kind.kind, kind.version, `strict decoding error: ${problems.join(', ')}`)
   }
