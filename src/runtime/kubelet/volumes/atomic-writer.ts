@@ -16,13 +16,14 @@ import {
   writeFile,
 } from 'node:fs/promises'
 import { dirname, join, normalize } from 'node:path'
+import { giveToGroup } from './fs-group.ts'
 import type { VolumeFiles } from './render-volume.ts'
 
 const DATA = '..data'
 const NEW_DATA = '..data_tmp'
 
 /** Returns whether anything had to change. */
-export async function writeVolume(directory: string, files: VolumeFiles): Promise<boolean> {
+export async function writeVolume(directory: string, files: VolumeFiles, group?: number): Promise<boolean> {
   await mkdir(directory, { recursive: true, mode: 0o755 })
   for (const path of files.keys()) assertInside(path)
   const previous = await readlink(join(directory, DATA)).catch(() => null)
@@ -35,6 +36,7 @@ export async function writeVolume(directory: string, files: VolumeFiles): Promis
     await writeFile(target, file.data)
     await chmod(target, file.mode)
   }
+  if (group !== undefined) await giveToGroup(fresh, { group, readOnly: true })
   await symlink(fresh.slice(directory.length + 1), join(directory, NEW_DATA))
   await rename(join(directory, NEW_DATA), join(directory, DATA))
   await linkNames(directory, files)

@@ -1,6 +1,6 @@
 /** A pod's volumes on this machine's disk: made before its containers start, refreshed while it runs, removed after. */
-import { chmod, chown, lstat, mkdir, open, realpath, rm, stat } from 'node:fs/promises'
-import { dirname, join, normalize } from 'node:path'
+import { chmod, chown, mkdir, open, rm, stat } from 'node:fs/promises'
+import { isAbsolute, join, normalize } from 'node:path'
 import { mountMemory, unmountBelow } from '../../../host/mounts.ts'
 import type { Container, Pod, Volume } from '../../../kube/types.ts'
 import { type Environment, expandVariables } from '../environment.ts'
@@ -11,6 +11,7 @@ import { giveToGroup } from './fs-group.ts'
 import { makeHostpathDirectory } from './hostpath-directories.ts'
 import { memorySize } from './memory-size.ts'
 import { renderVolume, VolumeError, type VolumeParts } from './render-volume.ts'
+import { EscapeError, openSubPath } from './sub-path.ts'
 
 export class PodVolumes {
   readonly #directory: string
@@ -52,11 +53,12 @@ export class PodVolumes {
   /** The mounts of a container; sub-paths are made when they are not there. */
   async mountsOf(pod: Pod, container: Container, environment: Environment): Promise<Mount[]> {
     const mounts: Mount[] = []
-    for (const mount of container.volumeMounts ?? []) {
+    for (const [index, mount] of (container.volumeMounts ?? []).entries()) {
       const volume = pod.spec?.volumes?.find(({ name }) => name === mount.name)
       if (volume === undefined) throw new VolumeError(`volume "${mount.name}" is not defined in the pod`)
       const subPath = mount.subPath || expandVariables(mount.subPathExpr ?? '', environment)
-      const hostPath = subPath === '' ? this.pathOf(volume) : await this.#subPath(volume, subPath)
+      const target = join(this.#directory, 'volume-subpaths', volume.name, container.name, String(index))
+      const hostPath = subPath === '' ? this.pathOf(volume) : await this.#subPath(volume, subPath, target)
       const isFixed = isFromApi(volume) || this.#places.get(volume.name)?.readOnly === true
       const readOnly = mount.readOnly === true || isFixed
       const propagation = mount.mountPropagation as Mount['propagation']
@@ -65,20 +67,15 @@ export class PodVolumes {
     return mounts
   }
 
-  async #subPath(volume: Volume, subPath: string): Promise<string> {
-    if (normalize(subPath).split('/').includes('..')) {
-      throw new VolumeError(`subPath ${JSON.stringify(subPath)} would leave volume "${volume.name}"`)
+  async #subPath(volume: Volume, subPath: string, target: string): Promise<string> {
+    const leaves = () =>
+      new VolumeError(`subPath ${JSON.stringify(subPath)} would leave volume "${volume.name}"`)
+    if (isAbsolute(subPath) || normalize(subPath).split('/').includes('..')) throw leaves()
+    try {
+      return await openSubPath(this.pathOf(volume), subPath, target)
+    } catch (error) {
+      throw error instanceof EscapeError ? leaves() : error
     }
-    const root = await realpath(this.pathOf(volume))
-    const path = join(root, subPath)
-    // The pod may have made links in its volume; what they lead to need not be its own.
-    const found = await deepestReal(path)
-    if (found !== root && !found.startsWith(`${root}/`)) {
-      throw new VolumeError(`subPath ${JSON.stringify(subPath)} would leave volume "${volume.name}"`)
-    }
-    const isThere = await stat(path).catch(() => null)
-    if (isThere === null) await mkdir(path, { recursive: true, mode: 0o750 })
-    return realpath(path)
   }
 
   async #setUpClaim(name: string, place: ClaimedPlace, pod: Pod): Promise<void> {
@@ -107,7 +104,7 @@ export class PodVolumes {
     if (place !== undefined) return this.#setUpClaim(volume.name, place, parts.pod)
     const files = renderVolume(volume, parts)
     if (files === null) throw new VolumeError('volumes of this kind are not supported yet')
-    await writeVolume(path, files)
+    await writeVolume(path, files, parts.pod.spec?.securityContext?.fsGroup)
   }
 }
 
@@ -121,13 +118,6 @@ async function makeClaimed({ sort, path, type }: ClaimedPlace): Promise<void> {
   if (found === null) throw new VolumeError(`path "${path}" does not exist`)
   if (found.isBlockDevice())
     throw new VolumeError(`"${path}" is a block device, which this node cannot mount`)
-}
-
-/** The longest beginning of the path that is there, without links. A link to nowhere is an error. */
-async function deepestReal(path: string): Promise<string> {
-  for (let head = path; ; head = dirname(head)) {
-    if (await lstat(head).catch(() => null)) return realpath(head)
-  }
 }
 
 function kindOf(volume: Volume): string {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, readdir, rm, stat, symlink } from 'node:fs/promises'
+import { mkdtemp, readdir, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -27,7 +27,7 @@ async function withVolumes(body: (volumes: PodVolumes, directory: string) => Pro
   try {
     const volumes = new PodVolumes(join(directory, 'pod'))
     await volumes.setUp(parts)
-    await body(volumes, directory)
+    await body(volumes, directory).finally(() => volumes.remove())
   } finally {
     await rm(directory, { recursive: true, force: true })
   }
@@ -43,7 +43,8 @@ test('what is made in an emptyDir belongs to the group of the pod', () =>
 test('a sub-path is made in its volume, and does not follow a link out of it', () =>
   withVolumes(async (volumes, directory) => {
     const [mount] = await volumes.mountsOf(pod, container, {})
-    assert.equal(mount?.hostPath, join(volumes.pathOf(volume), 'd/e'))
+    await writeFile(join(mount?.hostPath ?? '', 'f'), 'there')
+    assert.deepEqual(await readdir(join(volumes.pathOf(volume), 'd/e')), ['f'])
     await rm(join(volumes.pathOf(volume), 'd'), { recursive: true })
     const outside = await mkdtemp(join(directory, 'outside-'))
     await symlink(outside, join(volumes.pathOf(volume), 'd'))

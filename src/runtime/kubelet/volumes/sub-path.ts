@@ -1,0 +1,84 @@
+/**
+ * A part of a volume as a mount of its own. Whoever writes to the volume may turn its directories into links at any
+ * moment, so each step of the way is opened without following links, and what was opened is mounted, not its name.
+ */
+import { constants } from 'node:fs'
+import { type FileHandle, lstat, mkdir, open, realpath, stat, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { systemCodeOf } from '../../../base/errors.ts'
+import { unmountBelow } from '../../../host/mounts.ts'
+import { runProgram } from '../../../host/programs.ts'
+
+/** Linux: a handle for naming a file, without reading it. Node has no name for it. */
+const O_PATH = 0o10000000
+const STEP = O_PATH | constants.O_NOFOLLOW
+/** A mode for what is made on the way, as upstream has it. */
+const MADE_MODE = 0o750
+
+export class EscapeError extends Error {
+  override readonly name = 'EscapeError'
+}
+
+const canMount = (): boolean => process.platform === 'linux' && process.getuid?.() === 0
+
+/**
+ * Where the part of the volume can be mounted from: at `target`, where it is mounted in place of what was there
+ * before, or its real path for those who may not mount. `path` is relative and has no `..`; what is not there is made.
+ */
+export async function openSubPath(volume: string, path: string, target: string): Promise<string> {
+  const root = await realpath(volume)
+  const found = await realBeginning(join(root, path))
+  if (found !== root && !found.startsWith(`${root}/`)) throw new EscapeError(path)
+  const steps = found.slice(root.length).split('/').filter(Boolean)
+  if (canMount()) {
+    await mountSteps(root, steps, target)
+    return target
+  }
+  const isThere = await stat(found).catch(() => null)
+  if (isThere === null) await mkdir(found, { recursive: true, mode: MADE_MODE })
+  return found
+}
+
+/** The path with the links in what is there of it followed. A link to nowhere is an error. */
+async function realBeginning(path: string): Promise<string> {
+  for (let head = path; ; head = dirname(head)) {
+    if (await lstat(head).catch(() => null)) return join(await realpath(head), path.slice(head.length))
+  }
+}
+
+async function mountSteps(root: string, steps: readonly string[], target: string): Promise<void> {
+  const handle = await openInside(root, steps)
+  try {
+    const isDirectory = (await handle.stat()).isDirectory()
+    await unmountBelow([target])
+    await mkdir(isDirectory ? target : dirname(target), { recursive: true, mode: MADE_MODE })
+    if (!isDirectory) await writeFile(target, '')
+    const source = `/proc/${process.pid}/fd/${handle.fd}`
+    await runProgram('mount', ['--no-canonicalize', '--bind', source, target])
+  } finally {
+    await handle.close()
+  }
+}
+
+async function openInside(root: string, steps: readonly string[]): Promise<FileHandle> {
+  let handle = await open(root, STEP | constants.O_DIRECTORY)
+  for (const step of steps) {
+    const parent = handle
+    handle = await openStep(parent, step).finally(() => parent.close())
+    if (!(await handle.stat()).isSymbolicLink()) continue
+    await handle.close()
+    throw new EscapeError(step)
+  }
+  return handle
+}
+
+async function openStep(parent: FileHandle, name: string): Promise<FileHandle> {
+  const path = `/proc/self/fd/${parent.fd}/${name}`
+  try {
+    return await open(path, STEP)
+  } catch (error) {
+    if (systemCodeOf(error) !== 'ENOENT') throw error
+  }
+  await mkdir(path, { mode: MADE_MODE })
+  return open(path, STEP)
+}
