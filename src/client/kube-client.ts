@@ -35,6 +35,8 @@ export interface ListOptions {
   readonly limit?: number | undefined
   readonly continue?: string | undefined
   readonly resourceVersion?: string | undefined
+  /** Of the custom and external metrics APIs. */
+  readonly metricLabelSelector?: string | undefined
   /** Ask for PartialObjectMetadata instead of whole objects. */
   readonly metadataOnly?: boolean | undefined
   readonly signal?: AbortSignal | undefined
@@ -130,6 +132,7 @@ export class KubeClient {
       query: queryOf({
         labelSelector: options.labelSelector,
         fieldSelector: options.fieldSelector,
+        metricLabelSelector: options.metricLabelSelector,
         limit: options.limit,
         continue: options.continue,
         resourceVersion: options.resourceVersion,

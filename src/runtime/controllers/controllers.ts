@@ -21,6 +21,7 @@ import { createEndpointsController } from './endpoints/controller.ts'
 import { createEphemeralVolumeController } from './ephemeral-volume/controller.ts'
 import { createFlowSchemaStatusController } from './flow-schema-status/controller.ts'
 import { createGarbageCollector } from './garbage-collector/controller.ts'
+import { createAutoscalerController } from './horizontal-pod-autoscaler/controller.ts'
 import { createHostpathProvisioner } from './hostpath-provisioner/controller.ts'
 import { createJobController } from './job/controller.ts'
 import { createNamespaceController } from './namespace/controller.ts'
@@ -79,6 +80,7 @@ const CONTROLLERS: readonly ((context: ControllerContext) => Controller)[] = [
   createJobController,
   createTtlAfterFinishedController,
   createDisruptionController,
+  createAutoscalerController,
   createEndpointSliceController,
   createEndpointsController,
   createNodeIpamController,
