@@ -181,8 +181,14 @@ describe('ResourceQuota', () => {
     const path = `${quotas(home)}/test-quota`
     const created = await suite.ok('POST', quotas(home), quota('test-quota', { cpu: '1', memory: '500Mi' }))
     assert.deepEqual(at(created, 'spec.hard'), { cpu: '1', memory: '500Mi' })
-    const read = await suite.ok('GET', path)
-    const updated = await suite.ok('PUT', path, { ...read, spec: { hard: { cpu: '2', memory: '1Gi' } } })
+    // The controller counts the new quota meanwhile, and writes its status.
+    const updated = await until('no other write comes between', async () => {
+      const read = await suite.ok('GET', path)
+      const body = { ...read, spec: { hard: { cpu: '2', memory: '1Gi' } } }
+      const answer = await suite.api(path, { method: 'PUT', body })
+      assert.ok([200, 409].includes(answer.status), answer.text)
+      return answer.status === 200 && answer.body
+    })
     assert.deepEqual(at(updated, 'spec.hard'), { cpu: '2', memory: '1Gi' })
     assert.deepEqual(at(await suite.ok('GET', path), 'spec.hard'), { cpu: '2', memory: '1Gi' })
     await suite.ok('DELETE', path)
