@@ -1,8 +1,28 @@
 /** esbuild's part: the program, the workers and the loader, each one CommonJS file of ASCII. */
+import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type BuildOptions, build } from 'esbuild'
+
+/** The commit that is packaged, and its time: one commit makes one executable, whenever it is packaged. */
+function commitInfo(): { readonly commit: string; readonly date: string } {
+  try {
+    const [commit = '', time = ''] = execFileSync('git', ['show', '-s', '--format=%H %cI'], {
+      cwd: import.meta.dirname,
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'ignore'],
+    })
+      .trim()
+      .split(' ')
+    return { commit, date: new Date(time).toISOString().replace(/\.\d+Z$/, 'Z') }
+  } catch {
+    // A copy of the sources without their history has neither.
+    return { commit: '', date: '' }
+  }
+}
+
+const { commit, date } = commitInfo()
 
 const common: BuildOptions = {
   bundle: true,
@@ -18,6 +38,8 @@ const common: BuildOptions = {
   define: {
     'process.env.NODE_ENV': '"production"',
     MK8S_BUNDLED: 'true',
+    MK8S_GIT_COMMIT: JSON.stringify(commit),
+    MK8S_BUILD_DATE: JSON.stringify(date),
     'import.meta.url': 'mk8sModuleUrl',
   },
   banner: { js: 'const mk8sModuleUrl=require("node:url").pathToFileURL(__filename).href;' },

@@ -8,5 +8,14 @@ const KUBERNETES_PATCH = '0'
 /** `v1.36.0+mk8s.0.1.0`: what `/version`, nodes and `kubectl version` show. */
 export const GIT_VERSION = `v${KUBERNETES_MAJOR}.${KUBERNETES_MINOR}.${KUBERNETES_PATCH}+mk8s.${MK8S_VERSION}`
 
+declare const MK8S_GIT_COMMIT: string | undefined
+declare const MK8S_BUILD_DATE: string | undefined
+
+/** The commit that was packaged and its time; nothing when the program runs from its sources. */
+export const buildInfo: { readonly gitCommit?: string; readonly buildDate?: string } = {
+  ...(typeof MK8S_GIT_COMMIT === 'string' && MK8S_GIT_COMMIT !== '' ? { gitCommit: MK8S_GIT_COMMIT } : {}),
+  ...(typeof MK8S_BUILD_DATE === 'string' && MK8S_BUILD_DATE !== '' ? { buildDate: MK8S_BUILD_DATE } : {}),
+}
+
 /** What `mk8s --version` prints. */
 export const versionLine = `mk8s v${MK8S_VERSION} (Kubernetes ${GIT_VERSION})`

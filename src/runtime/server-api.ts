@@ -11,7 +11,7 @@ import type { Transport } from '../client/transport.ts'
 import { failoverTimes } from '../config/failover.ts'
 import type { ClusterConfig, NodeConfig } from '../config/node-config.ts'
 import { loopbackAddress } from '../config/values.ts'
-import { GIT_VERSION, KUBERNETES_MAJOR, KUBERNETES_MINOR } from '../config/version.ts'
+import { buildInfo, GIT_VERSION, KUBERNETES_MAJOR, KUBERNETES_MINOR } from '../config/version.ts'
 import { readAsset } from '../host/assets.ts'
 import { cidrAddress, parseCidr } from '../kube/cidr.ts'
 import type { Model } from '../kube/model-types.ts'
@@ -129,6 +129,7 @@ export function buildApi(shared: Shared, onFatal: (error: Error) => void, metric
       major: KUBERNETES_MAJOR,
       minor: KUBERNETES_MINOR,
       gitVersion: GIT_VERSION,
+      ...buildInfo,
       platform: `${process.platform}/${process.arch === 'x64' ? 'amd64' : process.arch}`,
     },
     clock,

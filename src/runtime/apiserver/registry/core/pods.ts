@@ -10,6 +10,7 @@ import type { Strategy, StrategyContext, SubresourceStrategy } from '../strategy
 import { asKind, at } from '../support.ts'
 import { containersWithPaths } from '../validation/pod-os.ts'
 import { checkPodSpec } from '../validation/pod-spec.ts'
+import { mergeLabelKeys } from './label-keys.ts'
 import { checkPodAnnotations, checkProfilesAgree } from './pod-annotations.ts'
 import { podTable } from './pod-columns.ts'
 import { defaultPod } from './pod-defaults.ts'
@@ -21,6 +22,7 @@ const GATED_MESSAGE = 'Scheduling is blocked due to non-empty scheduling gates'
 function prepareForCreate(object: KubeObject, context: StrategyContext): void {
   const pod = asKind<Pod>(object)
   pod.status = { phase: 'Pending', qosClass: qosClassOf(pod) }
+  mergeLabelKeys(pod)
   if ((pod.spec?.schedulingGates ?? []).length === 0) return
   pod.status.conditions = [
     {

@@ -13,6 +13,7 @@ import { at } from '../support.ts'
 import { checkFieldRef, checkResourceRef } from './downward.ts'
 import { checkEach, checkOneOf, type Problems } from './meta.ts'
 import { checkMounts, type Volumes } from './mounts.ts'
+import { checkFreePath } from './paths.ts'
 import { checkContainerClaims } from './pod-resources.ts'
 import { checkLifecycle, checkProbes } from './probes.ts'
 import { checkResources } from './resources.ts'
@@ -203,7 +204,7 @@ function checkValueFrom(out: Problems, field: string, entry: EnvVar): void {
   const source = entry.valueFrom ?? {}
   const count = Object.values(source).filter(value => value !== undefined).length
   if (count === 0) {
-    const names = '`fieldRef`, `resourceFieldRef`, `configMapKeyRef` or `secretKeyRef`'
+    const names = '`fieldRef`, `resourceFieldRef`, `configMapKeyRef`, `secretKeyRef` or `fileKeyRef`'
     out.push(invalid(field, '', `must specify one of: ${names}`))
   } else if (entry.value) {
     out.push(invalid(field, '', 'may not be specified when `value` is not empty'))
@@ -219,9 +220,24 @@ function checkValueFrom(out: Problems, field: string, entry: EnvVar): void {
     if (!reference.key) out.push(required(`${field}.${name}.key`))
     else checkEach(out, `${field}.${name}.key`, reference.key, checkConfigMapKey(reference.key))
   }
+  if (source.fileKeyRef) checkFileKey(out, `${field}.fileKeyRef`, source.fileKeyRef)
   if (source.resourceFieldRef) {
     checkResourceRef(out, `${field}.resourceFieldRef`, source.resourceFieldRef, false)
   }
+}
+
+/** A variable from a file that an init container has left in a volume. */
+function checkFileKey(
+  out: Problems,
+  field: string,
+  { volumeName, key, path }: { volumeName?: string; key?: string; path?: string },
+): void {
+  if (!volumeName) out.push(required(`${field}.volumeName`))
+  else checkEach(out, `${field}.volumeName`, volumeName, checkDns1123Label(volumeName))
+  if (!key) out.push(required(`${field}.key`))
+  else checkEach(out, `${field}.key`, key, checkEnvVarName(key))
+  if (!path) out.push(required(`${field}.path`))
+  else checkFreePath(out, `${field}.path`, path)
 }
 
 function checkEnvFrom(out: Problems, path: string, sources: NonNullable<Container['envFrom']>): void {

@@ -22,6 +22,9 @@ const HOST_PATH_TYPES = [
 ]
 const TOKEN_SECONDS_MIN = 600
 const TOKEN_SECONDS_MAX = 2 ** 32
+const CERTIFICATE_SECONDS_MIN = 3600
+const CERTIFICATE_SECONDS_MAX = 7_862_400
+const KEY_TYPES = ['RSA3072', 'RSA4096', 'ECDSAP256', 'ECDSAP384', 'ECDSAP521', 'ED25519']
 const PULL_POLICIES = ['Always', 'IfNotPresent', 'Never']
 
 /** Adds problems and returns the volumes by name. */
@@ -120,8 +123,36 @@ function checkProjection(out: Problems, path: string, source: Projection, taken:
   }
   const token = source.serviceAccountToken
   if (token) checkToken(out, `${path}.serviceAccountToken`, token, taken)
+  const certificate = source.podCertificate
+  if (certificate) checkCertificate(out, `${path}.podCertificate`, certificate, taken)
   const bundle = source.clusterTrustBundle
   if (bundle) checkBundle(out, `${path}.clusterTrustBundle`, bundle)
+}
+
+type Certificate = NonNullable<Projection['podCertificate']>
+
+/** A certificate of the pod's own: who signs, with which key, for how long, and where the files go. */
+function checkCertificate(out: Problems, path: string, from: Certificate, taken: Set<string>): void {
+  if (!from.signerName) out.push(required(`${path}.signerName`))
+  checkOneOf(out, `${path}.keyType`, from.keyType, KEY_TYPES)
+  const seconds = from.maxExpirationSeconds
+  const field = `${path}.maxExpirationSeconds`
+  const bound = 'if provided, maxExpirationSeconds must be'
+  if (seconds !== undefined && seconds < CERTIFICATE_SECONDS_MIN) {
+    out.push(invalid(field, seconds, `${bound} >= ${CERTIFICATE_SECONDS_MIN}`))
+  }
+  if (seconds !== undefined && seconds > CERTIFICATE_SECONDS_MAX) {
+    out.push(invalid(field, seconds, `${bound} <= ${CERTIFICATE_SECONDS_MAX}`))
+  }
+  const names = ['credentialBundlePath', 'keyPath', 'certificateChainPath'] as const
+  for (const name of names) {
+    const file = from[name]
+    if (!file) continue
+    checkFreePath(out, `${path}.${name}`, file)
+    takePath(out, `${path}.${name}`, file, taken)
+  }
+  if (names.some(name => from[name])) return
+  out.push(required(path, 'specify at least one of credentialBundlePath, keyPath, and certificateChainPath'))
 }
 
 function takePath(out: Problems, field: string, path: string | undefined, taken: Set<string>): void {
