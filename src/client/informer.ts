@@ -10,6 +10,7 @@ import type { KubeObject } from '../kube/object.ts'
 import type { KubeClient, WatchEvent } from './kube-client.ts'
 import { ObjectCache } from './object-cache.ts'
 import type { ResourceRef } from './resources.ts'
+import { shareParts } from './share-parts.ts'
 import { isExpired } from './status-errors.ts'
 
 export interface InformerParts<T extends KubeObject> {
@@ -64,6 +65,8 @@ export class Informer<T extends KubeObject> {
   readonly #listeners = new Set<ChangeListener<T>>()
   readonly #waiters = new Set<Waiter>()
   readonly #onSynced: () => void
+  /** What objects that come share their parts with: often one of the same template. */
+  #latest: T | null = null
   #isSynced = false
   #resourceVersion = ''
   #started = false
@@ -227,9 +230,11 @@ export class Informer<T extends KubeObject> {
   }
 
   #put(key: string, next: T | null): void {
-    const previous = this.#cache.put(key, next)
+    const kept = next === null ? null : shareParts(next, this.#cache.get(key) ?? this.#latest)
+    if (kept !== null) this.#latest = kept
+    const previous = this.#cache.put(key, kept)
     if (next === null && previous === null) return
-    for (const listener of this.#listeners) listener(key, next, previous)
+    for (const listener of this.#listeners) listener(key, kept, previous)
   }
 
   #trim(object: T): T {
