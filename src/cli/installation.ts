@@ -21,7 +21,7 @@ import { options } from '../config/options.ts'
 import { invalidConfig, type OptionValue, resolveConfig } from '../config/resolve.ts'
 import { loopbackAddress } from '../config/values.ts'
 import { lookAtPresent } from '../host/carry-out.ts'
-import { CONTAINER_PACKAGES } from '../host/container-programs.ts'
+import { CONTAINER_PACKAGES, isRealRuntime } from '../host/container-programs.ts'
 import { collectFacts, type FactsWanted, type HostFacts, machineDefaults } from '../host/facts.ts'
 import { ADMIN_GROUP, groupId } from '../host/groups.ts'
 import { nodePaths } from '../host/node-files.ts'
@@ -78,7 +78,7 @@ export async function prepareInstallation(parts: InstallationParts): Promise<Ins
   if (recorded !== undefined && parts.former === undefined)
     refuseDifferences(resolved.values, recorded, dataDir)
   const ports = service.isActive() || parts.former !== undefined ? [] : portsOf(resolved.node, role)
-  const mayInstall = ['auto', 'containerd'].includes(resolved.node.runtime)
+  const mayInstall = ['auto', 'oci', 'containerd'].includes(resolved.node.runtime)
   const facts = await collectFacts({ dataDir, ports, mayInstall, clock })
   const node = completeNode({ dataDir, role, resolved: resolved.node, recorded, facts, random })
   const { cluster } = resolved
@@ -235,8 +235,8 @@ const configFile = (node: NodeConfig): WantedFile => ({
 
 /** What is missing on this machine for the runtime that was chosen. */
 function packagesFor({ runtime, criSocket }: NodeConfig, { containers }: HostFacts): readonly string[] {
-  if (runtime !== 'containerd' || containers.missing.length === 0) return []
-  return criSocket === '' ? CONTAINER_PACKAGES : ['nftables', 'conntrack']
+  if (!isRealRuntime(runtime) || containers.missing[runtime].length === 0) return []
+  return criSocket === '' ? CONTAINER_PACKAGES[runtime] : ['nftables', 'conntrack']
 }
 
 function planSteps(

@@ -1,7 +1,7 @@
 /** `kind: NodeConfig`: what one node was told at install. Parsed, complete and frozen. */
 import type { Failover } from './failover.ts'
 
-export type RuntimeName = 'containerd' | 'process' | 'simulated'
+export type RuntimeName = 'oci' | 'containerd' | 'process' | 'simulated'
 
 export interface NodePorts {
   readonly api: number

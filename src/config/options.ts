@@ -41,7 +41,7 @@ export const DATA_DIR_DEFAULT = '/var/lib/mk8s'
 export const DATA_DIR_ENV = 'MK8S_DATA_DIR'
 
 export const choices = {
-  runtime: ['auto', 'containerd', 'process', 'simulated'],
+  runtime: ['auto', 'oci', 'containerd', 'process', 'simulated'],
   'log-level': ['debug', 'info', 'warn', 'error'],
   failover: ['normal', 'fast'],
   voters: ['3', '5'],
@@ -101,7 +101,7 @@ export const options: readonly OptionInfo[] = [
     env: 'MK8S_RUNTIME',
     type: 'runtime',
     default: 'auto',
-    help: 'What runs containers: containerd, child processes of this host, or a simulation. Decided at install.',
+    help: 'What runs containers: crun or runc directly (oci), containerd, child processes of this host, or a simulation. Decided at install.',
   },
   {
     key: 'criSocket',

@@ -5,27 +5,28 @@ import { readOrEmpty } from './files.ts'
 import { findExecutable } from './find-program.ts'
 
 export interface ContainerFacts {
-  /** Names of what is not installed; empty when real containers can be run. */
-  readonly missing: readonly string[]
-  /** The system's package manager knows the packages that bring it. */
-  readonly installable: boolean
+  /** By runtime: names of what is not installed; empty when it can run containers. */
+  readonly missing: Readonly<Record<RealRuntime, readonly string[]>>
+  /** By runtime: the system's package manager knows the packages that bring it. */
+  readonly installable: Readonly<Record<RealRuntime, boolean>>
   /** Why no program would help; empty when nothing stands in the way. */
   readonly obstacle: string
 }
 
 /** What brings the programs, as Debian and its relatives call it. */
-export const CONTAINER_PACKAGES = [
-  'containerd',
-  'runc',
-  'containernetworking-plugins',
-  'nftables',
-  'iptables',
-  'conntrack',
-] as const
+const NETWORK_PACKAGES = ['containernetworking-plugins', 'nftables', 'iptables', 'conntrack']
+export const CONTAINER_PACKAGES: Readonly<Record<RealRuntime, readonly string[]>> = {
+  oci: ['crun', 'runc', 'conmon', 'perl-base', 'iproute2', ...NETWORK_PACKAGES],
+  containerd: ['containerd', 'runc', ...NETWORK_PACKAGES],
+}
 
 const CNI_DIRECTORIES = ['/usr/lib/cni', '/opt/cni/bin', '/usr/libexec/cni']
 const CNI_PLUGINS = ['ptp', 'host-local', 'portmap', 'loopback']
-const PROGRAMS = ['containerd', 'ctr', 'runc', 'nft', 'iptables', 'conntrack']
+const NETWORK_PROGRAMS = ['nft', 'iptables', 'conntrack']
+const PROGRAMS = {
+  containerd: ['containerd', 'ctr', 'runc', ...NETWORK_PROGRAMS],
+  oci: ['conmon', 'perl', 'ip', 'unshare', 'nsenter', ...NETWORK_PROGRAMS],
+} as const
 const PATH_DEFAULT = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 const CAPABILITIES = { CAP_NET_ADMIN: 12n, CAP_SYS_ADMIN: 21n, CAP_SYS_RESOURCE: 24n } as const
 
@@ -41,8 +42,14 @@ export function cniDirectory(): string | undefined {
   return CNI_DIRECTORIES.find(directory => CNI_PLUGINS.every(name => existsSync(join(directory, name))))
 }
 
-export function missingPrograms(): readonly string[] {
-  const missing = PROGRAMS.filter(name => findProgram(name) === undefined)
+export type RealRuntime = keyof typeof PROGRAMS
+
+export const isRealRuntime = (name: string): name is RealRuntime => Object.hasOwn(PROGRAMS, name)
+
+export function missingPrograms(runtime: RealRuntime): readonly string[] {
+  const isMissing = (name: string) => findProgram(name) === undefined
+  const missing: string[] = PROGRAMS[runtime].filter(isMissing)
+  if (runtime === 'oci' && ['crun', 'runc'].every(isMissing)) missing.push('crun or runc')
   return cniDirectory() === undefined ? [...missing, 'CNI plugins'] : missing
 }
 

@@ -9,6 +9,7 @@ import {
   type ContainerFacts,
   containerObstacle,
   missingPrograms,
+  type RealRuntime,
 } from './container-programs.ts'
 import { readOrEmpty } from './files.ts'
 import { canInstall } from './packages.ts'
@@ -73,9 +74,15 @@ export async function collectFacts(wanted: FactsWanted): Promise<HostFacts> {
 /** The package manager is only asked where that matters, since it takes a moment. */
 async function containerFacts(mayInstall: boolean): Promise<ContainerFacts> {
   const obstacle = containerObstacle()
-  const missing = obstacle === '' ? missingPrograms() : []
-  const installable = mayInstall && missing.length > 0 && (await canInstall(CONTAINER_PACKAGES))
-  return { obstacle, missing, installable }
+  const missing = (name: RealRuntime) => (obstacle === '' ? missingPrograms(name) : [])
+  const lacking = { oci: missing('oci'), containerd: missing('containerd') }
+  const installable = async (name: RealRuntime) =>
+    mayInstall && lacking[name].length > 0 && (await canInstall(CONTAINER_PACKAGES[name]))
+  return {
+    obstacle,
+    missing: lacking,
+    installable: { oci: await installable('oci'), containerd: await installable('containerd') },
+  }
 }
 
 /** What the machine itself suggests for the options that have no fixed default. */

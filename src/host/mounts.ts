@@ -12,9 +12,8 @@ function mountsBelow(directories: readonly string[]): string[] {
 }
 
 export async function unmountBelow(directories: readonly string[]): Promise<void> {
-  for (const point of mountsBelow(directories)) {
-    await runProgram('umount', ['--lazy', point], { accept: 'any' })
-  }
+  const points = mountsBelow(directories)
+  if (points.length > 0) await runProgram('umount', ['--lazy', ...points], { accept: 'any' })
 }
 
 export async function mountMemory(path: string, sizeBytes: number): Promise<void> {

@@ -1,5 +1,6 @@
 /** Decides from facts whether this machine can be a node. Pure: `facts.ts` collects. */
 import { type ErrorCode, Mk8sError } from '../base/errors.ts'
+import { isRealRuntime, type RealRuntime } from './container-programs.ts'
 import type { HostFacts } from './facts.ts'
 import type { PortFact } from './port-holder.ts'
 
@@ -22,7 +23,7 @@ export interface PreflightWanted {
   readonly hasCriSocket: boolean
 }
 
-type RuntimeName = 'containerd' | 'process' | 'simulated'
+type RuntimeName = RealRuntime | 'process' | 'simulated'
 
 const MIB = 1024 * 1024
 const MEMORY_MIN = 512 * MIB
@@ -44,7 +45,9 @@ export function preflight(facts: HostFacts, wanted: PreflightWanted): readonly F
     timeFinding(facts),
     ...facts.ports.map(portFinding),
     ...featureFindings(facts),
-    ...(wanted.runtime === 'containerd' ? [containerFinding(facts, wanted)] : []),
+    ...(isRealRuntime(wanted.runtime)
+      ? [containerFinding(facts, { ...wanted, runtime: wanted.runtime })]
+      : []),
   ]
 }
 
@@ -172,19 +175,27 @@ function featureFindings({ kernelFeatures }: HostFacts): Finding[] {
 
 const mib = (bytes: number): string => `${Math.floor(bytes / MIB)} MiB`
 
-function containerFinding({ containers }: HostFacts, { hasCriSocket }: PreflightWanted): Finding {
-  const { obstacle, missing, installable } = containers
+function containerFinding(
+  { containers }: HostFacts,
+  { hasCriSocket, runtime }: PreflightWanted & { readonly runtime: RealRuntime },
+): Finding {
+  const { obstacle } = containers
+  const missing = containers.missing[runtime]
+  const installable = containers.installable[runtime]
   const hint = 'choose --runtime process, which needs none of this'
   if (obstacle !== '') return error('containers', { code: 'host/unsupported', message: obstacle, hint })
   const needed = hasCriSocket ? missing.filter(name => name === 'nft') : missing
   if (needed.length === 0 || installable) return ok('containers')
-  const message = `the runtime containerd needs programs that are not installed: ${needed.join(', ')}`
+  const message = `the runtime ${runtime} needs programs that are not installed: ${needed.join(', ')}`
   return error('containers', {
     code: 'host/program-missing',
     message,
     hint: `install them, or give apt-get a source for them; or ${hint}`,
   })
 }
+
+/** Of the runtimes with real containers, what `auto` takes first. */
+const BY_PREFERENCE = ['containerd', 'oci'] as const
 
 /** Which runtime `auto` means on this machine, and why. */
 export function decideRuntime(
@@ -196,10 +207,12 @@ export function decideRuntime(
   const { obstacle, missing, installable } = containers
   if (!isRoot) return { name: 'process', reason: 'containers need root' }
   if (obstacle !== '') return { name: 'process', reason: obstacle }
-  if (missing.length === 0) return { name: 'containerd', reason: 'everything that it needs is installed' }
-  if (installable) return { name: 'containerd', reason: 'the package manager can install what is missing' }
-  return {
-    name: 'process',
-    reason: `not installed, and unknown to the package manager: ${missing.join(', ')}`,
+  const there = BY_PREFERENCE.find(name => missing[name].length === 0)
+  if (there !== undefined) return { name: there, reason: 'everything that it needs is installed' }
+  const possible = BY_PREFERENCE.find(name => installable[name])
+  if (possible !== undefined) {
+    return { name: possible, reason: 'the package manager can install what is missing' }
   }
+  const lacking = missing[BY_PREFERENCE[0]].join(', ')
+  return { name: 'process', reason: `not installed, and unknown to the package manager: ${lacking}` }
 }

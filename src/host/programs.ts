@@ -3,6 +3,7 @@
  * outlive the daemon.
  */
 import { spawn } from 'node:child_process'
+import type { Readable, Writable } from 'node:stream'
 import { execa } from 'execa'
 import { Mk8sError } from '../base/errors.ts'
 
@@ -154,4 +155,87 @@ export async function spawnDetached(
   child.unref()
   if (child.pid === undefined) throw new Mk8sError('host/program-failed', `${name} has no process id`)
   return { pid: child.pid, exited }
+}
+
+export interface ReportingOptions {
+  readonly cwd: string
+  /** The whole environment. The program finds the descriptor to report to, 3, in the variable `reportTo`. */
+  readonly env: Readonly<Record<string, string>>
+  readonly reportTo: string
+  /** It is killed when it has not reported after this time. */
+  readonly timeoutMs: number
+}
+
+const REPORT_CHARACTERS_MAX = 64 * 1024
+const REPORT_DESCRIPTOR = 3
+
+/**
+ * Starts a program that goes on by itself once it has said one line about its start on a descriptor of its own.
+ * Returns the line, and what else it said; empty when it ended without.
+ */
+export async function startReporting(
+  name: string,
+  args: readonly string[],
+  { cwd, env, reportTo, timeoutMs }: ReportingOptions,
+): Promise<string> {
+  const child = spawn(name, [...args], {
+    cwd,
+    detached: true,
+    stdio: ['ignore', 'ignore', 'ignore', 'pipe'],
+    env: { ...env, [reportTo]: String(REPORT_DESCRIPTOR) },
+  })
+  const report = child.stdio[REPORT_DESCRIPTOR] as Readable
+  try {
+    return await new Promise<string>((resolve, reject) => {
+      let said = ''
+      const fail = (why: string, cause?: unknown) =>
+        reject(new Mk8sError('host/program-failed', `${name} cannot be started`, { why, cause }))
+      const late = setTimeout(() => {
+        child.kill('SIGKILL')
+        fail(`it said nothing within ${timeoutMs} ms`)
+      }, timeoutMs)
+      report.setEncoding('utf8').on('data', (text: string) => {
+        said = `${said}${text}`.slice(0, REPORT_CHARACTERS_MAX)
+        if (said.includes('\n')) resolve(said)
+      })
+      report.once('close', () => resolve(said)).once('error', error => fail(error.message, error))
+      child.once('error', error => fail(error.message, error))
+      report.once('close', () => clearTimeout(late)).once('error', () => clearTimeout(late))
+      child.once('error', () => clearTimeout(late))
+    })
+  } finally {
+    report.destroy()
+    child.unref()
+  }
+}
+
+/** A program between this process and something that it cannot open itself; it ends with its input. */
+export interface RelayProcess {
+  readonly stdin: Writable
+  readonly stdout: Readable
+  readonly stderr: Readable
+  readonly exited: Promise<void>
+  kill(): void
+}
+
+export async function spawnRelay(
+  name: string,
+  args: readonly string[],
+  env: Readonly<Record<string, string>>,
+): Promise<RelayProcess> {
+  const child = spawn(name, [...args], { stdio: ['pipe', 'pipe', 'pipe'], env: { ...env } })
+  const exited = new Promise<void>(resolve => {
+    child.once('close', () => resolve())
+  })
+  await new Promise<void>((resolve, reject) => {
+    child.once('spawn', resolve)
+    child.once('error', cause => {
+      reject(
+        new Mk8sError('host/program-missing', `${name} cannot be started`, { why: cause.message, cause }),
+      )
+    })
+  })
+  for (const stream of [child.stdin, child.stdout, child.stderr]) stream.on('error', () => {})
+  const { stdin, stdout, stderr } = child
+  return { stdin, stdout, stderr, exited, kill: () => void child.kill('SIGKILL') }
 }

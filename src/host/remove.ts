@@ -6,7 +6,7 @@ import { diskFailure } from './files.ts'
 
 /** Every name that mk8s makes in a node's directory. */
 const OWN_NAMES =
-  'config.yaml cluster-init.yaml members.json join.json join-attempt.json servers.json peer-addresses.json pod-range admin.kubeconfig pki datastore pods containers containerd seccomp sandboxes logs run recovery'
+  'config.yaml cluster-init.yaml members.json join.json join-attempt.json servers.json peer-addresses.json pod-range admin.kubeconfig pki datastore pods containers containerd images oci seccomp sandboxes logs run recovery'
 const OWN_PATTERNS = [/^before-(recovery|restore)-/, /^daemon\.log(\.\d+)?$/, /\.\d+\.tmp$/]
 
 const isOwn = (name: string): boolean =>

@@ -9,6 +9,7 @@ import { instanceName } from '../host/node-files.ts'
 import { endContainerd } from './kubelet/runtime/cri/end-containerd.ts'
 import { endPods } from './kubelet/runtime/cri/end-pods.ts'
 import { removePodCgroup } from './kubelet/runtime/cri/pod-cgroups.ts'
+import { endOci } from './kubelet/runtime/oci/end-oci.ts'
 import { killAllContainers } from './kubelet/runtime/process/process-runtime.ts'
 import { removeNftables } from './network/nftables-proxy.ts'
 import { removeNodeRoutes } from './network/node-routes.ts'
@@ -23,11 +24,13 @@ export async function endNodeContainers(
   const nodeId = instanceName(dataDir)
   const pods = join(dataDir, 'pods')
   await endContainerd({ dataDir, nodeId, sharedDirectories: [pods], clock })
+  await endOci({ dataDir, nodeId, forgets, clock })
   await unmountBelow([pods])
   const config = configIfReadable(dataDir)
-  if (config?.runtime !== 'containerd') return
+  if (config?.runtime !== 'containerd' && config?.runtime !== 'oci') return
   const socketPath = config.criSocket
-  if (socketPath !== '' && existsSync(socketPath)) await endPods({ socketPath, nodeId, removes: forgets })
+  if (config.runtime === 'containerd' && socketPath !== '' && existsSync(socketPath))
+    await endPods({ socketPath, nodeId, removes: forgets })
   await removePodCgroup(`/${nodeId}`)
   await removeNftables(nodeId)
   await removeNodeRoutes()

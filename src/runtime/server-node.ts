@@ -13,8 +13,8 @@ import { GIT_VERSION, MK8S_VERSION } from '../config/version.ts'
 import { instanceName } from '../host/node-files.ts'
 import type { ApiServer } from './apiserver/apiserver.ts'
 import { importArchive } from './images/import-archive.ts'
-import { machineArchitecture } from './images/oci-archive.ts'
-import { PAUSE_IMAGE, pauseImage } from './images/pause-image.ts'
+import { type Architecture, machineArchitecture } from './images/oci-archive.ts'
+import { PAUSE_IMAGE, pauseImage, pauseProgram } from './images/pause-image.ts'
 import { readHostFacts } from './kubelet/host-facts.ts'
 import { createKubelet } from './kubelet/kubelet.ts'
 import type { KubeletCertificates } from './kubelet/kubelet-parts.ts'
@@ -23,6 +23,7 @@ import { mirrorOf } from './kubelet/runtime/address-pool.ts'
 import { readContainerdFacts } from './kubelet/runtime/cri/containerd-programs.ts'
 import { CriRuntime } from './kubelet/runtime/cri/cri-runtime.ts'
 import { ManagedContainerd } from './kubelet/runtime/cri/managed-containerd.ts'
+import { OciRuntime } from './kubelet/runtime/oci/oci-runtime.ts'
 import { ProcessRuntime } from './kubelet/runtime/process/process-runtime.ts'
 import type { Runtime } from './kubelet/runtime/runtime.ts'
 import { SimulatedRuntime } from './kubelet/runtime/simulated/simulated-runtime.ts'
@@ -155,6 +156,8 @@ function createRuntime(parts: NodeParts, podRange: PodRange): Containers {
   switch (config.runtime) {
     case 'containerd':
       return createContainerd(parts, podRange, log)
+    case 'oci':
+      return createOci(parts, podRange, log)
     case 'process':
       return {
         runtime: new ProcessRuntime({ ...common, directory: containersDirectory(config), log }),
@@ -173,11 +176,7 @@ function createContainerd({ config, clock }: NodeParts, podRange: PodRange, log:
     sharedDirectories: [join(dataDir, 'pods')],
     facts: () => readContainerdFacts(PAUSE_IMAGE),
     importSandboxImage: async socketPath => {
-      const architecture = machineArchitecture()
-      if (architecture === undefined) {
-        throw new Mk8sError('host/unsupported', `containers are not supported on ${process.arch} yet`)
-      }
-      await importArchive(socketPath, { archive: pauseImage(architecture) })
+      await importArchive(socketPath, { archive: pauseImage(supportedArchitecture()) })
     },
     clock,
     log,
@@ -185,6 +184,20 @@ function createContainerd({ config, clock }: NodeParts, podRange: PodRange, log:
   const socketPath = criSocket === '' ? managed.socketPath : criSocket
   const runtime = new CriRuntime({ socketPath, nodeId: instanceName(dataDir), clock, log })
   return { runtime, components: criSocket === '' ? [managed] : [] }
+}
+
+function createOci({ config, clock, random }: NodeParts, podRange: PodRange, log: Log): Containers {
+  const { dataDir } = config
+  const pause = pauseProgram(supportedArchitecture())
+  const sharedDirectories = [join(dataDir, 'pods')]
+  const common = { dataDir, nodeId: instanceName(dataDir), podRange, pause, sharedDirectories }
+  return { runtime: new OciRuntime({ ...common, clock, random, log }), components: [] }
+}
+
+function supportedArchitecture(): Architecture {
+  const architecture = machineArchitecture()
+  if (architecture !== undefined) return architecture
+  throw new Mk8sError('host/unsupported', `containers are not supported on ${process.arch} yet`)
 }
 
 const containersDirectory = ({ dataDir }: NodeConfig): string => join(dataDir, 'containers')

@@ -6,8 +6,9 @@ import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { instanceName } from '../../src/host/node-files.ts'
 import { MK8S } from '../support/cluster.ts'
-import { NetworkNamespace, whyNoContainers } from '../support/containerd.ts'
+import { NetworkNamespace } from '../support/containerd.ts'
 import { type RunOptions, run } from '../support/kubectl.ts'
+import { realRuntimes } from '../support/oci.ts'
 import { until } from '../support/until.ts'
 
 const IMAGE = 'localhost/test/busybox:1'
@@ -56,123 +57,133 @@ const manifest = JSON.stringify({
   ],
 })
 
-describe('a node with containerd', { skip: whyNoContainers() ?? false }, () => {
-  let namespace: NetworkNamespace
-  let parent = ''
-  let dataDir = ''
+for (const { runtime, why } of realRuntimes()) {
+  describe(`a node with ${runtime}`, { skip: why ?? false }, () => {
+    let namespace: NetworkNamespace
+    let parent = ''
+    let dataDir = ''
 
-  const inside = (program: string, args: readonly string[], options: RunOptions = {}) => {
-    const [enter, ...words] = namespace.enter
-    const env = { MK8S_DATA_DIR: dataDir, PATH: `${process.env.PATH}:${bin}`, ...options.env }
-    return run(enter, [...words, program, ...args], { ...options, env })
-  }
-  const mk8s = async (args: readonly string[], options: RunOptions = {}) => {
-    const ran = await inside(MK8S, args, options)
-    assert.equal(ran.code, 0, `mk8s ${args.join(' ')}: ${ran.stdout}${ran.stderr}`)
-    return ran.stdout
-  }
-  const kubectl = (args: readonly string[], options: RunOptions = {}) => mk8s(['kubectl', ...args], options)
-  const fetch = async (url: string) =>
-    (await inside('/bin/busybox', ['timeout', '60', '/bin/busybox', 'wget', '-qO-', url])).stdout.trim()
-  const idOf = (file: string) => Number.parseInt(readFileSync(join(dataDir, file), 'utf8'), 10)
-  const podIds = async () =>
-    (
-      await kubectl(['get', 'pods', '-o', 'jsonpath={.items[*].status.containerStatuses[0].containerID}'])
-    ).trim()
+    const inside = (program: string, args: readonly string[], options: RunOptions = {}) => {
+      const [enter, ...words] = namespace.enter
+      const env = { MK8S_DATA_DIR: dataDir, PATH: `${process.env.PATH}:${bin}`, ...options.env }
+      return run(enter, [...words, program, ...args], { ...options, env })
+    }
+    const mk8s = async (args: readonly string[], options: RunOptions = {}) => {
+      const ran = await inside(MK8S, args, options)
+      assert.equal(ran.code, 0, `mk8s ${args.join(' ')}: ${ran.stdout}${ran.stderr}`)
+      return ran.stdout
+    }
+    const kubectl = (args: readonly string[], options: RunOptions = {}) => mk8s(['kubectl', ...args], options)
+    const fetch = async (url: string) =>
+      (await inside('/bin/busybox', ['timeout', '60', '/bin/busybox', 'wget', '-qO-', url])).stdout.trim()
+    const idOf = (file: string) => Number.parseInt(readFileSync(join(dataDir, file), 'utf8'), 10)
+    const podIds = async () =>
+      (
+        await kubectl(['get', 'pods', '-o', 'jsonpath={.items[*].status.containerStatuses[0].containerID}'])
+      ).trim()
 
-  before(async () => {
-    namespace = new NetworkNamespace('node')
-    parent = mkdtempSync(join(tmpdir(), 'mk8s-node-'))
-    dataDir = join(parent, 'data')
-    await mk8s([
-      'install',
-      '--runtime',
-      'containerd',
-      '--bind-address',
-      namespace.address,
-      '--node-name',
-      'n1',
-    ])
-  })
-  after(async () => {
-    if (existsSync(dataDir)) await inside(MK8S, ['uninstall', '--yes'])
-    namespace.remove()
-    rmSync(parent, { recursive: true, force: true })
-  })
+    before(async () => {
+      namespace = new NetworkNamespace('node')
+      parent = mkdtempSync(join(tmpdir(), 'mk8s-node-'))
+      dataDir = join(parent, 'data')
+      const address = ['--bind-address', namespace.address]
+      await mk8s(['install', '--runtime', runtime, ...address, '--node-name', 'n1'])
+    })
+    after(async () => {
+      if (existsSync(dataDir)) await inside(MK8S, ['uninstall', '--yes'])
+      namespace.remove()
+      rmSync(parent, { recursive: true, force: true })
+    })
 
-  test('the node says that it runs containers, and has the image that all pods begin with', async () => {
-    assert.match(await mk8s(['status']), /^runtime: containerd \(chosen with --runtime\)$/m)
-    assert.match(await kubectl(['get', 'nodes', '-o', 'wide']), /containerd:\/\/\d/)
-    assert.match(await mk8s(['images', 'list']), /localhost\/mk8s\/pause:1/)
-  })
+    test('the node says that it runs containers, and has what all pods begin with', async () => {
+      const chosen = new RegExp(`^runtime: ${runtime} \\(chosen with --runtime\\)$`, 'm')
+      assert.match(await mk8s(['status']), chosen)
+      const scheme = runtime === 'oci' ? /(?:crun|runc):\/\/\d/ : /containerd:\/\/\d/
+      assert.match(await kubectl(['get', 'nodes', '-o', 'wide']), scheme)
+      const images = await mk8s(['images', 'list'])
+      if (runtime === 'containerd') assert.match(images, /localhost\/mk8s\/pause:1/)
+    })
 
-  test('a pod whose image is not there says so and backs off', async () => {
-    await kubectl(['run', 'absent', `--image=${IMAGE}`])
-    const waiting = 'jsonpath={.status.containerStatuses[0].state.waiting.reason}'
-    await until(
-      'it backs off',
-      async () => (await kubectl(['get', 'pod', 'absent', '-o', waiting])) === 'ImagePullBackOff',
-      WAIT_MS,
-    )
-    const events = await kubectl(['get', 'events', '--field-selector=involvedObject.name=absent'])
-    assert.match(events, /Failed to pull image "localhost\/test\/busybox:1": rpc error: code = \w+ desc = /)
-    assert.match(events, /Error: ErrImagePull/)
-    assert.match(events, /BackOff\s+pod\/absent\s+Back-off pulling image "localhost\/test\/busybox:1"/)
-    await kubectl(['delete', 'pod', 'absent', '--now'])
-  })
+    test('a pod whose image is not there says so and backs off', async () => {
+      await kubectl(['run', 'absent', `--image=${IMAGE}`])
+      const waiting = 'jsonpath={.status.containerStatuses[0].state.waiting.reason}'
+      await until(
+        'it backs off',
+        async () => (await kubectl(['get', 'pod', 'absent', '-o', waiting])) === 'ImagePullBackOff',
+        WAIT_MS,
+      )
+      const events = await kubectl(['get', 'events', '--field-selector=involvedObject.name=absent'])
+      assert.match(
+        events,
+        /Failed to pull image "localhost\/test\/busybox:1": (?:rpc error: code = \w+ desc = |failed to)/,
+      )
+      assert.match(events, /Error: ErrImagePull/)
+      assert.match(events, /BackOff\s+pod\/absent\s+Back-off pulling image "localhost\/test\/busybox:1"/)
+      await kubectl(['delete', 'pod', 'absent', '--now'])
+    })
 
-  test('an imported image runs, and is reached through the cluster IP and the node port', async () => {
-    assert.match(await mk8s(['images', 'import', '--busybox', IMAGE]), /imported localhost\/test\/busybox:1/)
-    await kubectl(['apply', '-f', '-'], { input: manifest })
-    await kubectl(['rollout', 'status', 'deployment/web', '--timeout=120s'])
-    const clusterIp = await kubectl(['get', 'service', 'web', '-o', 'jsonpath={.spec.clusterIP}'])
-    const urls = [`http://${clusterIp}/`, `http://${namespace.address}:30080/`, 'http://127.0.0.1:30080/']
-    for (const url of urls) assert.match(await fetch(url), /^web-/, url)
-    const fromPod = await kubectl(['exec', 'deployment/web', '--', 'wget', '-qO-', `http://${clusterIp}/`])
-    assert.match(fromPod, /^web-/)
-    assert.equal(await kubectl(['logs', 'deployment/web']), 'serving\n')
-  })
+    test('an imported image runs, and is reached through the cluster IP and the node port', async () => {
+      assert.match(
+        await mk8s(['images', 'import', '--busybox', IMAGE]),
+        /imported localhost\/test\/busybox:1/,
+      )
+      await kubectl(['apply', '-f', '-'], { input: manifest })
+      await kubectl(['rollout', 'status', 'deployment/web', '--timeout=120s'])
+      const clusterIp = await kubectl(['get', 'service', 'web', '-o', 'jsonpath={.spec.clusterIP}'])
+      const urls = [`http://${clusterIp}/`, `http://${namespace.address}:30080/`, 'http://127.0.0.1:30080/']
+      for (const url of urls) assert.match(await fetch(url), /^web-/, url)
+      const fromPod = await kubectl(['exec', 'deployment/web', '--', 'wget', '-qO-', `http://${clusterIp}/`])
+      assert.match(fromPod, /^web-/)
+      assert.equal(await kubectl(['logs', 'deployment/web']), 'serving\n')
+    })
 
-  test('a service without endpoints refuses at once', async () => {
-    await kubectl(['create', 'service', 'clusterip', 'nobody', '--tcp=80'])
-    const address = await kubectl(['get', 'service', 'nobody', '-o', 'jsonpath={.spec.clusterIP}'])
-    await until(
-      'it refuses',
-      async () =>
-        /refused/.test((await inside('/bin/busybox', ['wget', '-qO-', `http://${address}/`])).stderr),
-      WAIT_MS,
-    )
-  })
+    test('a service without endpoints refuses at once', async () => {
+      await kubectl(['create', 'service', 'clusterip', 'nobody', '--tcp=80'])
+      const address = await kubectl(['get', 'service', 'nobody', '-o', 'jsonpath={.spec.clusterIP}'])
+      await until(
+        'it refuses',
+        async () =>
+          /refused/.test((await inside('/bin/busybox', ['wget', '-qO-', `http://${address}/`])).stderr),
+        WAIT_MS,
+      )
+    })
 
-  test('pods go on untouched when the daemon and when containerd is killed', async () => {
-    const ids = await podIds()
-    const daemon = idOf('run/daemon.pid')
-    process.kill(daemon, 'SIGKILL')
-    const status = async () => (await inside(MK8S, ['status'])).code === 0
-    await until('another daemon is ready', async () => idOf('run/daemon.pid') !== daemon && status(), WAIT_MS)
-    const containerd = idOf('containerd/pid')
-    process.kill(containerd, 'SIGKILL')
-    await until('another containerd runs', async () => idOf('containerd/pid') !== containerd, WAIT_MS)
-    await until('the node is ready', status, WAIT_MS)
-    assert.equal(await podIds(), ids)
-    assert.match(await fetch('http://127.0.0.1:30080/'), /^web-/)
-  })
+    test('pods go on untouched when the daemon is killed, and containerd', async () => {
+      const ids = await podIds()
+      const daemon = idOf('run/daemon.pid')
+      process.kill(daemon, 'SIGKILL')
+      const status = async () => (await inside(MK8S, ['status'])).code === 0
+      await until(
+        'another daemon is ready',
+        async () => idOf('run/daemon.pid') !== daemon && status(),
+        WAIT_MS,
+      )
+      if (runtime === 'containerd') {
+        const containerd = idOf('containerd/pid')
+        process.kill(containerd, 'SIGKILL')
+        await until('another containerd runs', async () => idOf('containerd/pid') !== containerd, WAIT_MS)
+      }
+      await until('the node is ready', status, WAIT_MS)
+      assert.equal(await podIds(), ids)
+      assert.match(await fetch('http://127.0.0.1:30080/'), /^web-/)
+    })
 
-  test('uninstall leaves no process, mount, control group or rule behind, even just after containerd ended', async () => {
-    process.kill(idOf('containerd/pid'), 'SIGKILL')
-    await mk8s(['uninstall', '--yes'])
-    assert.equal(existsSync(dataDir), false)
-    assert.deepEqual(programsOf(dataDir), [])
-    assert.equal(readFileSync('/proc/self/mounts', 'utf8').includes(dataDir), false)
-    const trees = readdirSync('/sys/fs/cgroup').map(name =>
-      join('/sys/fs/cgroup', name, instanceName(dataDir)),
-    )
-    assert.deepEqual(trees.filter(existsSync), [])
-    const tables = (await inside('nft', ['list', 'tables'])).stdout
-    assert.equal(tables.includes(instanceName(dataDir)), false)
-    assert.doesNotMatch((await inside('ip', ['-brief', 'link'])).stdout, /^veth/m)
+    test('uninstall leaves no process, mount, control group or rule behind, even just after containerd ended', async () => {
+      if (runtime === 'containerd') process.kill(idOf('containerd/pid'), 'SIGKILL')
+      await mk8s(['uninstall', '--yes'])
+      assert.equal(existsSync(dataDir), false)
+      assert.deepEqual(programsOf(dataDir), [])
+      assert.equal(readFileSync('/proc/self/mounts', 'utf8').includes(dataDir), false)
+      const trees = readdirSync('/sys/fs/cgroup').map(name =>
+        join('/sys/fs/cgroup', name, instanceName(dataDir)),
+      )
+      assert.deepEqual(trees.filter(existsSync), [])
+      const tables = (await inside('nft', ['list', 'tables'])).stdout
+      assert.equal(tables.includes(instanceName(dataDir)), false)
+      assert.doesNotMatch((await inside('ip', ['-brief', 'link'])).stdout, /^veth/m)
+    })
   })
-})
+}
 
 /** Command lines that name something in the directory; a longer text that mentions it is somebody else's. */
 function programsOf(directory: string): string[] {

@@ -22,7 +22,10 @@ import { ManagedContainerd } from '../../src/runtime/kubelet/runtime/cri/managed
 /** Why containers cannot be run here; undefined when they can. */
 export function whyNoContainers(): string | undefined {
   if (process.platform !== 'linux' || process.geteuid?.() !== 0) return 'real containers need root on Linux'
-  const missing = [...missingPrograms(), ...['busybox', 'ip'].filter(name => findProgram(name) === undefined)]
+  const missing = [
+    ...missingPrograms('containerd'),
+    ...['busybox', 'ip'].filter(name => findProgram(name) === undefined),
+  ]
   if (missing.length > 0) return `not installed: ${missing.join(', ')}`
   return containerObstacle() || undefined
 }

@@ -1,9 +1,8 @@
-/** `mk8s images import`: image archives into this node's containerd, without a registry. */
+/** `mk8s images import`: image archives into this node, without a registry. */
 import * as Args from '@oclif/core/args'
 import { Mk8sError } from '../../base/errors.ts'
 import { Flags } from '../../cli/flags.ts'
 import { print, printJson } from '../../cli/terminal.ts'
-import { imageSocket } from '../../runtime/node-images.ts'
 import { mustBeRoot, NodeCommand } from '../base-command.ts'
 
 /** The whole archive is held in memory when it comes from standard input. */
@@ -29,10 +28,8 @@ export class ImagesImport extends NodeCommand {
   async run(): Promise<number> {
     const { args, flags } = await this.parse(ImagesImport)
     mustBeRoot('images import')
-    const socketPath = imageSocket(flags['data-dir'])
-    const archive = await archiveOf(args.file, flags.busybox)
-    const { importArchive } = await import('../../runtime/images/import-archive.ts')
-    const images = await importArchive(socketPath, { archive })
+    const { importToNode } = await import('../../runtime/node-images.ts')
+    const images = await importToNode(flags['data-dir'], () => archiveOf(args.file, flags.busybox))
     if (flags.json) printJson({ images })
     else print(images.map(image => `imported ${image}`).join('\n'))
     return 0

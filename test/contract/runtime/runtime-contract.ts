@@ -129,7 +129,7 @@ export function describeRuntime(name: string, under: RuntimeUnderTest): void {
       assert.equal(status?.state, 'exited')
       assert.equal(status?.exitCode, 3)
       const log = await readFile(status?.logPath ?? '', 'utf8')
-      assert.match(log, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?Z stdout F hello\n$/)
+      assert.match(log, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|\+00:00) stdout F hello\n$/)
       await runtime.removeContainer(id)
       assert.match(await readFile(status?.logPath ?? '', 'utf8'), /hello/)
       await runtime.removeSandbox(sandbox)

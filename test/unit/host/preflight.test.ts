@@ -4,6 +4,8 @@ import type { HostFacts } from '../../../src/host/facts.ts'
 import { decideRuntime, preflight, preflightError } from '../../../src/host/preflight.ts'
 
 const GIB = 1024 ** 3
+const both = <T>(value: T) => ({ oci: value, containerd: value })
+
 const good: HostFacts = {
   platform: 'linux',
   kernel: '6.1.0-18-amd64',
@@ -16,7 +18,7 @@ const good: HostFacts = {
   ports: [{ name: 'api', address: '10.0.0.5', port: 16443, state: 'free' }],
   kernelFeatures: { overlay: true, namespaces: true, cgroups: true },
   hasSystemd: false,
-  containers: { missing: [], installable: false, obstacle: '' },
+  containers: { missing: both<readonly string[]>([]), installable: both(false), obstacle: '' },
 }
 const wanted = {
   dataDir: '/var/lib/mk8s',
@@ -80,8 +82,8 @@ test('the runtime auto becomes one that this machine has, and says why', () => {
   const decide = (containers: Partial<HostFacts['containers']>, over: Partial<HostFacts> = {}) =>
     decideRuntime('auto', { ...good, containers: { ...good.containers, ...containers }, ...over })
   assert.equal(decide({}).name, 'containerd')
-  assert.equal(decide({ missing: ['runc'], installable: true }).name, 'containerd')
-  const unknown = decide({ missing: ['runc', 'nft'] })
+  assert.equal(decide({ missing: both(['runc']), installable: both(true) }).name, 'containerd')
+  const unknown = decide({ missing: both(['runc', 'nft']) })
   assert.equal(unknown.name, 'process')
   assert.match(unknown.reason, /runc, nft/)
   const locked = decide({ obstacle: 'control groups cannot be made' })
@@ -91,7 +93,7 @@ test('the runtime auto becomes one that this machine has, and says why', () => {
 })
 
 test('containerd without its programs is refused, unless they can be installed', () => {
-  const lacking = { missing: ['runc', 'nft'], installable: false, obstacle: '' }
+  const lacking = { missing: both(['runc', 'nft']), installable: both(false), obstacle: '' }
   const findings = (over: Partial<HostFacts['containers']>, hasCriSocket = false) =>
     preflightError(
       preflight(
@@ -100,7 +102,7 @@ test('containerd without its programs is refused, unless they can be installed',
       ),
     )
   assert.equal(findings({})?.code, 'host/program-missing')
-  assert.equal(findings({ installable: true }), undefined)
-  assert.equal(findings({ missing: ['runc'] }, true), undefined)
+  assert.equal(findings({ installable: both(true) }), undefined)
+  assert.equal(findings({ missing: both(['runc']) }, true), undefined)
   assert.equal(findings({ obstacle: 'the kernel offers no namespaces' })?.code, 'host/unsupported')
 })

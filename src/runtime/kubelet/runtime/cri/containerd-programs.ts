@@ -13,7 +13,7 @@ import type { ContainerdFacts } from './containerd-config.ts'
 export function readContainerdFacts(sandboxImage: string): ContainerdFacts {
   const cniPlugins = cniDirectory()
   const runc = findProgram('runc')
-  const missing = missingPrograms()
+  const missing = missingPrograms('containerd')
   if (cniPlugins === undefined || runc === undefined || missing.length > 0) {
     throw new Mk8sError('host/program-missing', 'the runtime containerd lacks programs on this machine', {
       why: `missing: ${missing.join(', ')}`,

@@ -199,7 +199,7 @@ function environment(): Record<string, string> {
 }
 
 /** A mount point of its own, whose later mounts reach into pods and back. */
-async function shareMount(directory: string): Promise<void> {
+export async function shareMount(directory: string): Promise<void> {
   mkdirSync(directory, { recursive: true, mode: 0o750 })
   const points = readOrEmpty('/proc/self/mountinfo')
     .split('\n')

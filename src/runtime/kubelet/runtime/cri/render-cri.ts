@@ -31,7 +31,7 @@ const CPU_QUOTA_MIN = 1_000
 const CPU_SHARES_MIN = 2
 const CPU_SHARES_MAX = 262_144
 
-const MASKED_PATHS = [
+export const MASKED_PATHS = [
   '/proc/asound',
   '/proc/acpi',
   '/proc/interrupts',
@@ -45,7 +45,7 @@ const MASKED_PATHS = [
   '/sys/firmware',
   '/sys/devices/virtual/powercap',
 ]
-const READONLY_PATHS = ['/proc/bus', '/proc/fs', '/proc/irq', '/proc/sys', '/proc/sysrq-trigger']
+export const READONLY_PATHS = ['/proc/bus', '/proc/fs', '/proc/irq', '/proc/sys', '/proc/sysrq-trigger']
 
 const NOTHING_SHARED: SandboxIsolation = {
   hostPorts: [],

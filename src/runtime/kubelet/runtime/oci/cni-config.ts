@@ -1,0 +1,145 @@
+/** Network configurations as plugins get them, and what they answer (pure). */
+import { Mk8sError } from '../../../../base/errors.ts'
+import type { HostPort } from '../runtime.ts'
+
+export interface CniPlugin {
+  readonly type: string
+  readonly capabilities?: Readonly<Record<string, boolean>>
+  readonly [key: string]: unknown
+}
+
+export interface CniResult {
+  readonly ips?: readonly { readonly address: string }[]
+  readonly [key: string]: unknown
+}
+
+export interface CniArguments {
+  readonly containerId: string
+  /** Empty when the namespace is gone. */
+  readonly netns: string
+  readonly interfaceName: string
+  /** K8S_POD_NAME and its like. */
+  readonly pod: Readonly<Record<string, string>>
+  /** By capability: what only the pod decides. */
+  readonly runtimeConfig: Readonly<Record<string, unknown>>
+}
+
+export interface NetworkConfig {
+  readonly name: string
+  readonly cniVersion: string
+  readonly plugins: readonly CniPlugin[]
+}
+
+/** A list of plugins, or a single one. */
+export function parseNetworkConfig(text: string, file: string): NetworkConfig {
+  const wrong = (why: string) =>
+    new Mk8sError('kubelet/runtime', `${file} is no network configuration`, { why })
+  let parsed: Partial<NetworkConfig> & Partial<CniPlugin>
+  try {
+    parsed = JSON.parse(text)
+  } catch (error) {
+    throw wrong((error as Error).message)
+  }
+  const { name = '', cniVersion = '0.1.0', plugins, type } = parsed
+  const all = plugins ?? (typeof type === 'string' ? [parsed as CniPlugin] : [])
+  if (all.length === 0) throw wrong('it names no plugin')
+  const unnamed = all.some(plugin => typeof plugin.type !== 'string' || /[/\0]/.test(plugin.type))
+  if (unnamed) throw wrong('a plugin has no type')
+  return { name, cniVersion, plugins: all }
+}
+
+/** Those that only carry out wishes of the pod, when it has such wishes. */
+const BY_WISH = ['portmap', 'bandwidth']
+
+export function pluginsFor(plugins: readonly CniPlugin[], { runtimeConfig }: CniArguments): CniPlugin[] {
+  return plugins.filter(({ type, capabilities = {} }) => {
+    const wished = Object.keys(capabilities).some(name => runtimeConfig[name] !== undefined)
+    return wished || !BY_WISH.includes(type)
+  })
+}
+
+export function pluginConfig(
+  attachment: {
+    readonly network: string
+    readonly cniVersion: string
+    readonly arguments: CniArguments
+    readonly result: CniResult | null
+  },
+  plugin: CniPlugin,
+): object {
+  const { capabilities = {}, ...rest } = plugin
+  const { runtimeConfig } = attachment.arguments
+  const own = Object.keys(capabilities).filter(
+    name => capabilities[name] === true && runtimeConfig[name] !== undefined,
+  )
+  return {
+    ...rest,
+    name: attachment.network,
+    cniVersion: attachment.cniVersion,
+    ...(own.length === 0
+      ? {}
+      : { runtimeConfig: Object.fromEntries(own.map(name => [name, runtimeConfig[name]])) }),
+    ...(attachment.result === null ? {} : { prevResult: attachment.result }),
+  }
+}
+
+/** Without the length of the prefix. */
+export function addressesIn(result: CniResult | null): string[] {
+  return (result?.ips ?? []).map(({ address }) => address.split('/')[0] ?? '')
+}
+
+export function portMappings(ports: readonly HostPort[]): object[] {
+  return ports.map(({ hostPort, containerPort, protocol, hostIp }) => ({
+    hostPort,
+    containerPort,
+    protocol: protocol.toLowerCase(),
+    ...(hostIp === '' ? {} : { hostIP: hostIp }),
+  }))
+}
+
+const SUFFIXES = { '': 1, k: 1e3, M: 1e6, G: 1e9, Ki: 1024, Mi: 1024 ** 2, Gi: 1024 ** 3 } as const
+const INGRESS = 'kubernetes.io/ingress-bandwidth'
+const EGRESS = 'kubernetes.io/egress-bandwidth'
+/** As much as the plugin takes: bits that may go at once. */
+const BURST_BITS = 2 ** 31 - 1
+
+/** What the pod's annotations say of its bandwidth, in bits a second; undefined when nothing. */
+export function bandwidthOf(annotations: Readonly<Record<string, string>>): object | undefined {
+  const ingress = bitsOf(annotations[INGRESS])
+  const egress = bitsOf(annotations[EGRESS])
+  if (ingress === undefined && egress === undefined) return undefined
+  return {
+    ...(ingress === undefined ? {} : { ingressRate: ingress, ingressBurst: BURST_BITS }),
+    ...(egress === undefined ? {} : { egressRate: egress, egressBurst: BURST_BITS }),
+  }
+}
+
+function bitsOf(text: string | undefined): number | undefined {
+  const match = /^([0-9.]+)(k|M|G|Ki|Mi|Gi)?$/.exec(text ?? '')
+  if (match === null) return undefined
+  const bits = Math.floor(Number(match[1]) * SUFFIXES[(match[2] ?? '') as keyof typeof SUFFIXES])
+  return bits > 0 ? bits : undefined
+}
+
+/** A routed pair of interfaces per pod: no bridge, so that all traffic of pods passes the host's rules. */
+export function renderPodNetwork(ipam: string, podCidr: string): string {
+  const conflist = {
+    cniVersion: '1.0.0',
+    name: 'mk8s',
+    plugins: [
+      {
+        type: 'ptp',
+        ipMasq: false,
+        ipam: {
+          type: 'host-local',
+          dataDir: ipam,
+          ranges: [[{ subnet: podCidr }]],
+          routes: [{ dst: '0.0.0.0/0' }],
+        },
+      },
+      { type: 'portmap', capabilities: { portMappings: true }, snat: true },
+      { type: 'bandwidth', capabilities: { bandwidth: true } },
+    ],
+  }
+  return `${JSON.stringify(conflist, null, 2)}\n`
+}

@@ -1,0 +1,119 @@
+/** Runs network plugins as CNI says it: each of a list in turn with what the one before answered, and back again. */
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { Mk8sError, messageOf } from '../../../../base/errors.ts'
+import { runProgram } from '../../../../host/programs.ts'
+import {
+  type CniArguments,
+  type CniPlugin,
+  type CniResult,
+  parseNetworkConfig,
+  pluginConfig,
+  pluginsFor,
+} from './cni-config.ts'
+
+export interface CniParts {
+  /** Directory of the configurations. */
+  readonly configs: string
+  /** Directory of the plugins. */
+  readonly plugins: string
+  /** Words in front of a plugin's; the daemon's own network unless given. */
+  readonly enter: readonly string[]
+}
+
+/** All that it takes to undo it, even if the configuration has changed meanwhile. */
+export interface CniAttachment {
+  readonly network: string
+  readonly cniVersion: string
+  readonly plugins: readonly CniPlugin[]
+  readonly arguments: CniArguments
+  readonly result: CniResult | null
+}
+
+const PLUGIN_MS_MAX = 60_000
+const CONFIG_NAME = /\.(conflist|conf|json)$/
+
+/** What is about to be attached, to be remembered before it is. */
+export async function planAttachment(parts: CniParts, args: CniArguments): Promise<CniAttachment> {
+  const names = await readdir(parts.configs).catch(() => [])
+  const [first] = names.filter(name => CONFIG_NAME.test(name)).sort()
+  if (first === undefined) {
+    throw new Mk8sError('kubelet/runtime', 'no network configuration yet', {
+      why: `there is none in ${parts.configs}`,
+      hint: 'it is written as soon as the node knows its part of the pod network',
+    })
+  }
+  const config = parseNetworkConfig(await readFile(join(parts.configs, first), 'utf8'), first)
+  const plugins = pluginsFor(config.plugins, args)
+  return { network: config.name, cniVersion: config.cniVersion, plugins, arguments: args, result: null }
+}
+
+export async function attach(parts: CniParts, plan: CniAttachment): Promise<CniAttachment> {
+  let result: CniResult | null = null
+  for (const plugin of plan.plugins) result = await run(parts, 'ADD', { ...plan, result }, plugin)
+  return { ...plan, result }
+}
+
+/** Goes on after a failure, so that as much as possible is given back; throws the first in the end. */
+export async function detach(parts: CniParts, attachment: CniAttachment): Promise<void> {
+  const failures: unknown[] = []
+  for (const plugin of attachment.plugins.toReversed()) {
+    await run(parts, 'DEL', attachment, plugin).catch(error => failures.push(error))
+  }
+  if (failures.length > 0) throw failures[0]
+}
+
+async function run(
+  { plugins, enter }: CniParts,
+  command: 'ADD' | 'DEL',
+  attachment: CniAttachment,
+  plugin: CniPlugin,
+): Promise<CniResult> {
+  const { arguments: args } = attachment
+  const [program = '', ...words] = [...enter, join(plugins, plugin.type)]
+  const ran = await runProgram(program, words, {
+    accept: 'any',
+    timeoutMs: PLUGIN_MS_MAX,
+    input: JSON.stringify(pluginConfig(attachment, plugin)),
+    env: {
+      CNI_COMMAND: command,
+      CNI_CONTAINERID: args.containerId,
+      CNI_NETNS: args.netns,
+      CNI_IFNAME: args.interfaceName,
+      CNI_PATH: plugins,
+      CNI_ARGS: Object.entries({ IgnoreUnknown: '1', ...args.pod })
+        .map(([key, value]) => `${key}=${value}`)
+        .join(';'),
+    },
+  })
+  if (ran.exitCode === 0) return command === 'ADD' ? parseAnswer(ran.stdout, plugin) : {}
+  const said = errorIn(ran.stdout) || ran.stderr.trim() || `exit code ${ran.exitCode}`
+  throw new Mk8sError(
+    'kubelet/runtime',
+    `plugin type=${JSON.stringify(plugin.type)} name=${JSON.stringify(attachment.network)} failed (${
+      COMMANDS[command]
+    }): ${said}`,
+  )
+}
+
+const COMMANDS = { ADD: 'add', DEL: 'delete' } as const
+
+function parseAnswer(text: string, { type }: CniPlugin): CniResult {
+  try {
+    return JSON.parse(text) as CniResult
+  } catch (error) {
+    throw new Mk8sError('kubelet/runtime', `the network plugin ${type} gave no answer`, {
+      why: messageOf(error),
+      cause: error,
+    })
+  }
+}
+
+function errorIn(text: string): string {
+  try {
+    const { msg = '', details = '' } = JSON.parse(text) as { msg?: string; details?: string }
+    return details === '' ? msg : `${msg}; ${details}`
+  } catch {
+    return ''
+  }
+}

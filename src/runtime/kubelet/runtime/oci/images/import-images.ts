@@ -1,0 +1,159 @@
+/** Takes an archive of images into the store: docker's (`docker save`) or OCI's, compressed or not. */
+import { createReadStream } from 'node:fs'
+import { posix } from 'node:path'
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { createGunzip } from 'node:zlib'
+import { extract } from 'tar-stream'
+import { Mk8sError } from '../../../../../base/errors.ts'
+import type { ImageStore } from './image-store.ts'
+import {
+  asImage,
+  asIndex,
+  asManifest,
+  choosePlatform,
+  type Descriptor,
+  DOCUMENT_BYTES_MAX,
+  LAYERS_MAX,
+  parseDocument,
+} from './manifests.ts'
+
+const NAME_KEYS = ['io.containerd.image.name', 'org.opencontainers.image.ref.name']
+const ENTRIES_MAX = 100_000
+const GZIP = Buffer.from([0x1f, 0x8b])
+
+interface Found {
+  /** By path in the archive. */
+  readonly files: Map<string, Descriptor>
+}
+
+interface DockerImage {
+  readonly Config: string
+  readonly RepoTags?: readonly string[] | null
+  readonly Layers: readonly string[]
+}
+
+/** Returns the names of the images that were in it. */
+export async function importImages(
+  store: ImageStore,
+  archive: string | Uint8Array,
+): Promise<readonly string[]> {
+  await store.prepare()
+  const about = typeof archive === 'string' ? archive : 'the archive'
+  const found = await readArchive(store, archive).catch(error => {
+    throw refusal(about, error)
+  })
+  const named = (await ociImages(store, found)) ?? (await dockerImages(store, found))
+  if (named === undefined) throw refusal(about, new Error('it has neither an index.json nor a manifest.json'))
+  const names: string[] = []
+  for (const { name, manifest } of named) names.push((await store.add(name, manifest)).name)
+  if (names.length > 0) return names
+  throw new Mk8sError('config/invalid', 'the archive holds no image with a name for this machine', {
+    hint: 'give it one, as docker save NAME:TAG does',
+  })
+}
+
+const refusal = (about: string, cause: Error) =>
+  new Mk8sError('config/invalid', `${about} cannot be imported`, {
+    why: cause.message,
+    hint: 'an image archive is what docker save or an OCI tool writes',
+    cause,
+  })
+
+/** Every file becomes a blob: what it is called by shows only at the end. */
+async function readArchive(store: ImageStore, archive: string | Uint8Array): Promise<Found> {
+  const files = new Map<string, Descriptor>()
+  const links = new Map<string, string>()
+  const tar = extract()
+  const feeding = pipeline(await open(archive), tar)
+  feeding.catch(error => tar.destroy(error))
+  for await (const entry of tar) {
+    const { name, type, linkname } = entry.header
+    const path = posix.normalize(name)
+    if (files.size + links.size > ENTRIES_MAX) throw new Error(`it has more than ${ENTRIES_MAX} entries`)
+    if (type === 'file') files.set(path, await store.blobs.write(entry as AsyncIterable<Uint8Array>))
+    else if (type === 'symlink') links.set(path, posix.join(posix.dirname(path), linkname ?? ''))
+    entry.resume()
+  }
+  await feeding
+  for (const [path, target] of links) {
+    const file = files.get(target)
+    if (file !== undefined) files.set(path, file)
+  }
+  return { files }
+}
+
+async function open(archive: string | Uint8Array): Promise<Readable> {
+  const source =
+    typeof archive === 'string' ? createReadStream(archive) : Readable.from([archive], { objectMode: false })
+  const { promise, resolve, reject } = Promise.withResolvers<void>()
+  source.once('readable', resolve).once('end', resolve).once('error', reject)
+  await promise
+  const head = source.read() as Buffer | null
+  if (head === null) return source
+  source.unshift(head)
+  if (!head.subarray(0, 2).equals(GZIP)) return source
+  const plain = createGunzip()
+  pipeline(source, plain).catch(error => plain.destroy(error))
+  return plain
+}
+
+interface Named {
+  readonly name: string
+  readonly manifest: Descriptor
+}
+
+async function ociImages(store: ImageStore, { files }: Found): Promise<Named[] | undefined> {
+  const file = files.get('index.json')
+  if (file === undefined) return undefined
+  const index = asIndex(parseDocument(await store.blobs.document(file.digest), 'index.json'))
+  const named: Named[] = []
+  for (const entry of index?.manifests ?? []) {
+    const name = NAME_KEYS.map(key => entry.annotations?.[key]).find(each => each?.includes(':'))
+    const manifest = await manifestFor(store, entry)
+    if (name !== undefined && manifest !== undefined) named.push({ name, manifest })
+  }
+  // Docker's own list says the names too, and more plainly.
+  return named.length === 0 && files.has('manifest.json') ? undefined : named
+}
+
+/** Through an index of several platforms, if it is one. */
+async function manifestFor(store: ImageStore, entry: Descriptor): Promise<Descriptor | undefined> {
+  if (!store.blobs.has(entry.digest)) return undefined
+  const document = parseDocument(await store.blobs.document(entry.digest), 'a manifest')
+  const index = asIndex(document)
+  if (index === undefined) {
+    asManifest(document)
+    return choosePlatform({ manifests: [entry] })
+  }
+  const chosen = choosePlatform(index)
+  return chosen !== undefined && store.blobs.has(chosen.digest) ? chosen : undefined
+}
+
+async function dockerImages(store: ImageStore, { files }: Found): Promise<Named[] | undefined> {
+  const file = files.get('manifest.json')
+  if (file === undefined || file.size > DOCUMENT_BYTES_MAX) return undefined
+  const images = parseDocument(await store.blobs.document(file.digest), 'manifest.json') as DockerImage[]
+  const named: Named[] = []
+  for (const { Config, RepoTags, Layers } of images) {
+    const config = files.get(posix.normalize(Config))
+    const layers = Layers.slice(0, LAYERS_MAX).map(layer => files.get(posix.normalize(layer)))
+    if (config === undefined || layers.includes(undefined))
+      throw new Error('a file of the image is not in it')
+    asImage(parseDocument(await store.blobs.document(config.digest), 'the configuration'), layers.length)
+    const manifest = await store.blobs.write(manifestOf(config, layers as Descriptor[]))
+    for (const name of RepoTags ?? []) named.push({ name, manifest })
+  }
+  return named
+}
+
+async function* manifestOf(config: Descriptor, layers: readonly Descriptor[]): AsyncGenerator<Uint8Array> {
+  const type = 'application/vnd.oci.image'
+  const document = {
+    schemaVersion: 2,
+    mediaType: `${type}.manifest.v1+json`,
+    config: { mediaType: `${type}.config.v1+json`, ...config },
+    layers: layers.map(layer => ({ mediaType: `${type}.layer.v1.tar`, ...layer })),
+  }
+  yield Buffer.from(JSON.stringify(document))
+}

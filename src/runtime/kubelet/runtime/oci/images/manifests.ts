@@ -1,0 +1,91 @@
+/** Manifests, indexes and configurations of images, docker's and OCI's (pure). */
+import { Mk8sError } from '../../../../../base/errors.ts'
+import type { ImageConfig } from '../render-spec.ts'
+
+export interface Descriptor {
+  readonly mediaType?: string
+  readonly digest: string
+  readonly size: number
+  readonly platform?: { readonly architecture?: string; readonly os?: string; readonly variant?: string }
+  readonly annotations?: Readonly<Record<string, string>>
+}
+
+export interface Manifest {
+  readonly config: Descriptor
+  readonly layers: readonly Descriptor[]
+}
+
+export interface Index {
+  readonly manifests: readonly Descriptor[]
+}
+
+export interface ImageDocument {
+  readonly architecture?: string
+  readonly os?: string
+  readonly config?: ImageConfig
+  readonly rootfs: { readonly diff_ids: readonly string[] }
+}
+
+export const MANIFEST_TYPES = [
+  'application/vnd.oci.image.index.v1+json',
+  'application/vnd.oci.image.manifest.v1+json',
+  'application/vnd.docker.distribution.manifest.list.v2+json',
+  'application/vnd.docker.distribution.manifest.v2+json',
+] as const
+/** Manifests and configurations are small; what is larger is none. */
+export const DOCUMENT_BYTES_MAX = 8 * 1024 * 1024
+export const LAYERS_MAX = 127
+const DIGEST = /^sha256:[0-9a-f]{64}$/
+
+export function parseDocument(bytes: Uint8Array, what: string): unknown {
+  try {
+    return JSON.parse(Buffer.from(bytes).toString('utf8'))
+  } catch (error) {
+    throw invalidImage(`${what} is not JSON`, error)
+  }
+}
+
+export function asIndex(document: unknown): Index | undefined {
+  const { manifests } = document as Partial<Index>
+  if (!Array.isArray(manifests)) return undefined
+  for (const each of manifests) checkDescriptor(each)
+  return { manifests }
+}
+
+export function asManifest(document: unknown): Manifest {
+  const { config, layers } = document as Partial<Manifest>
+  if (config === undefined || !Array.isArray(layers))
+    throw invalidImage('it has neither layers nor manifests')
+  if (layers.length > LAYERS_MAX) throw invalidImage(`it has more than ${LAYERS_MAX} layers`)
+  for (const each of [config, ...layers]) checkDescriptor(each)
+  return { config, layers }
+}
+
+export function asImage(document: unknown, layers: number): ImageDocument {
+  const image = document as ImageDocument
+  const diffs = image.rootfs?.diff_ids
+  if (!Array.isArray(diffs) || diffs.length !== layers) {
+    throw invalidImage('its configuration and its manifest name different layers')
+  }
+  return image
+}
+
+/** Blobs are found by their digest, so that it has to be one before it becomes a path. */
+export function checkDescriptor({ digest, size }: Descriptor): void {
+  if (typeof digest !== 'string' || !DIGEST.test(digest)) {
+    throw invalidImage(`${String(digest).slice(0, 100)} is no digest of kind sha256`)
+  }
+  if (!Number.isSafeInteger(size) || size < 0) throw invalidImage(`the size of ${digest} is no number`)
+}
+
+/** The one for this machine; undefined when there is none. */
+export function choosePlatform({ manifests }: Index, arch: string = process.arch): Descriptor | undefined {
+  const wanted = arch === 'x64' ? 'amd64' : arch
+  const fits = manifests.filter(({ platform }) => {
+    return platform === undefined || (platform.os === 'linux' && platform.architecture === wanted)
+  })
+  return fits.find(({ platform }) => platform !== undefined) ?? fits[0]
+}
+
+export const invalidImage = (why: string, cause?: unknown) =>
+  new Mk8sError('kubelet/runtime', 'the image cannot be used', { why, cause })

@@ -1,0 +1,410 @@
+/** The containers of the oci runtime: made, started, watched to their end, and found again by a later daemon. */
+import { type FSWatcher, watch } from 'node:fs'
+import { mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+import { type Clock, sleep, type Timer } from '../../../../base/clock.ts'
+import { Mk8sError, messageOf } from '../../../../base/errors.ts'
+import type { Log } from '../../../../base/log.ts'
+import { readOrEmpty } from '../../../../host/files.ts'
+import { unmountBelow } from '../../../../host/mounts.ts'
+import {
+  identifyProcess,
+  isRunning,
+  type ProcessIdentity,
+  signalProcess,
+} from '../../../../host/processes.ts'
+import { runProgram } from '../../../../host/programs.ts'
+import { processesIn } from '../cri/pod-cgroups.ts'
+import { RecordStore } from '../process/records.ts'
+import type { ContainerConfig, ContainerStatus } from '../runtime.ts'
+import {
+  callProgram,
+  createWithConmon,
+  deleteContainer,
+  type OciProgram,
+  readExit,
+  reopenLog,
+} from './conmon.ts'
+import type { ImageRecord } from './images/image-store.ts'
+import { hostDevices } from './oci-host.ts'
+import { containerFiles, type OciPaths } from './oci-paths.ts'
+import type { ContainerRecord, SandboxRecord } from './oci-records.ts'
+import { renderSpec, type SpecHost } from './render-spec.ts'
+import type { SeccompSpec } from './seccomp.ts'
+import { readUserLists, userOf } from './users.ts'
+
+export interface ContainersParts {
+  readonly paths: OciPaths
+  readonly layersDirectory: string
+  readonly conmon: string
+  readonly host: SpecHost
+  readonly clock: Clock
+  readonly log: Log
+  readonly onExit: (record: ContainerRecord) => void
+}
+
+export interface NewContainer {
+  readonly id: string
+  readonly sandbox: SandboxRecord
+  readonly sandboxDirectory: string
+  readonly config: ContainerConfig
+  readonly image: ImageRecord
+  readonly podCgroup: string
+  readonly pidNamespace: string | undefined
+}
+
+/** conmon leaves an exit code, unless it is killed itself; looked at so often. */
+const LOOK_MS = 2_000
+/** How long an exit code may take after the processes have gone. */
+const EXIT_MS = 2_000
+const KILL_PAUSE_MS = 20
+const KILL_ROUNDS_MAX = 500
+const BEGIN_PAUSE_MS = 2
+const BEGIN_ROUNDS_MAX = 250
+const KILLED = 137
+
+export class OciContainers {
+  readonly #parts: ContainersParts
+  readonly #store: RecordStore<ContainerRecord>
+  readonly #records = new Map<string, ContainerRecord>()
+  readonly #ends = new Map<string, PromiseWithResolvers<void>>()
+  #watcher: FSWatcher | null = null
+  #timer: Timer | null = null
+  #isStopped = false
+
+  constructor(parts: ContainersParts) {
+    this.#parts = parts
+    this.#store = new RecordStore(parts.paths.containers)
+  }
+
+  async start(): Promise<void> {
+    const { exits } = this.#parts.paths
+    await mkdir(exits, { recursive: true, mode: 0o700 })
+    // Before the look at what is there, so that nothing is missed in between.
+    this.#watcher = watch(exits, { persistent: false }, (_event, name) => void this.#noteExit(name ?? ''))
+    const records = await this.#store.load()
+    for (const record of records) this.#records.set(record.id, record)
+    await Promise.all(records.map(record => this.#adopt(record)))
+    this.#look()
+  }
+
+  stop(): void {
+    this.#isStopped = true
+    this.#watcher?.close()
+    this.#timer?.cancel()
+  }
+
+  get(id: string): ContainerRecord | undefined {
+    return this.#records.get(id)
+  }
+
+  must(id: string): ContainerRecord {
+    const record = this.#records.get(id)
+    if (record === undefined) throw new Mk8sError('kubelet/runtime', `container ${id} does not exist`)
+    return record
+  }
+
+  all(): ContainerRecord[] {
+    return [...this.#records.values()]
+  }
+
+  directoryOf(id: string): string {
+    return this.#store.directoryOf(id)
+  }
+
+  async create(wanted: NewContainer): Promise<string> {
+    const { id, sandbox, config, image } = wanted
+    const record = this.#newRecord(wanted)
+    await mkdir(dirname(record.logPath), { recursive: true, mode: 0o755 })
+    // From here on whoever comes after a kill knows what to take away.
+    await this.#store.save(record)
+    this.#records.set(id, record)
+    try {
+      const files = containerFiles(this.directoryOf(id))
+      await this.#mountRoot(record)
+      const user = userOf(config.security, image.config.User ?? '', await readUserLists(files.rootfs))
+      const spec = renderSpec({
+        ...{ config, user, host: this.#parts.host, cgroup: record.cgroup, image: image.config },
+        sandbox: sandbox.config,
+        sandboxDirectory: wanted.sandboxDirectory,
+        rootfs: files.rootfs,
+        devices: config.security.privileged === true ? await hostDevices() : [],
+        pidNamespace: wanted.pidNamespace,
+        localSeccomp: await readSeccomp(config),
+      })
+      for (const { hostPath } of config.mounts) await makeMissing(hostPath)
+      await writeFile(files.spec, JSON.stringify(spec), { mode: 0o600 })
+      return id
+    } catch (error) {
+      await this.remove(id)
+      throw error
+    }
+  }
+
+  async startContainer(id: string): Promise<void> {
+    const record = this.must(id)
+    if (record.startedAt !== 0) return
+    const { paths, conmon, clock } = this.#parts
+    const { config } = record
+    record.begun = true
+    await this.#store.save(record)
+    const program = this.programOf(record)
+    try {
+      const created = await createWithConmon({
+        ...{ id, conmon, exits: paths.exits, logPath: record.logPath, runtime: program },
+        directory: this.directoryOf(id),
+        tty: config.tty === true,
+        stdin: config.stdin === true,
+        stdinOnce: config.stdinOnce === true,
+      })
+      record.conmon = created.conmon
+      record.init = created.init
+      record.startedAt = clock.now()
+      await this.#store.save(record)
+      await callProgram(program, ['start', id])
+      await this.#hasBegun(record)
+    } catch (error) {
+      await this.#failStart(record, messageOf(error))
+      throw error
+    }
+    void this.#noteExit(id)
+  }
+
+  /** Until it has become the container's own program, a signal would end it before it has begun. */
+  async #hasBegun({ init, program }: ContainerRecord): Promise<void> {
+    const name = basename(program)
+    for (let round = 0; round < BEGIN_ROUNDS_MAX && init !== null; round++) {
+      const [word = '', second] = readOrEmpty(`/proc/${init.pid}/cmdline`).split('\0')
+      if (basename(word) !== name || (second !== 'init' && name !== 'crun')) return
+      await sleep(this.#parts.clock, BEGIN_PAUSE_MS)
+    }
+  }
+
+  /** SIGTERM or what the image wants instead, and SIGKILL to everything in it after the time. */
+  async stopContainer(id: string, gracePeriodMs: number): Promise<void> {
+    const record = this.#records.get(id)
+    if (record === undefined || !isLive(record)) return
+    const ended = this.ended(id)
+    if (gracePeriodMs > 0 && record.init !== null) {
+      signalProcess(record.init, record.stopSignal as NodeJS.Signals)
+      const late = sleep(this.#parts.clock, gracePeriodMs).then(() => false)
+      if (await Promise.race([ended.then(() => true), late])) return
+    }
+    await this.#kill(record)
+    await ended
+  }
+
+  /** Resolves once it has ended. */
+  ended(id: string): Promise<void> {
+    const record = this.#records.get(id)
+    if (record === undefined || !isLive(record)) return Promise.resolve()
+    const end = this.#ends.get(id) ?? Promise.withResolvers<void>()
+    this.#ends.set(id, end)
+    return end.promise
+  }
+
+  /** What it wrote stays; all else goes. */
+  async remove(id: string): Promise<void> {
+    const record = this.#records.get(id)
+    if (record === undefined) return
+    await this.stopContainer(id, 0)
+    if (record.begun) await deleteContainer(this.programOf(record), id)
+    const directory = this.directoryOf(id)
+    await unmountBelow([directory])
+    await this.#store.remove(id)
+    await rm(join(this.#parts.paths.exits, id), { force: true })
+    this.#records.delete(id)
+  }
+
+  async reopenLog(id: string): Promise<void> {
+    if (isLive(this.must(id))) await reopenLog(this.directoryOf(id))
+  }
+
+  programOf({ program }: Pick<ContainerRecord, 'program'>): OciProgram {
+    return { path: program, state: join(this.#parts.paths.state, basename(program)) }
+  }
+
+  #newRecord({ id, sandbox, config, image, podCgroup }: NewContainer): ContainerRecord {
+    return {
+      id,
+      sandboxId: sandbox.id,
+      podUid: sandbox.config.metadata.uid,
+      config,
+      imageId: image.repoDigest ?? image.id,
+      layers: image.layers,
+      cgroup: join(podCgroup, id),
+      stopSignal: signalName(image.config.StopSignal),
+      path: this.directoryOf(id),
+      program: sandbox.program,
+      logPath: join(sandbox.config.logDirectory, config.logPath),
+      createdAt: this.#parts.clock.now(),
+      begun: false,
+      startedAt: 0,
+      finishedAt: 0,
+      exitCode: 0,
+      reason: '',
+      message: '',
+      conmon: null,
+      init: null,
+    }
+  }
+
+  async #mountRoot({ id, layers }: ContainerRecord): Promise<void> {
+    const { rootfs, upper, work } = containerFiles(this.directoryOf(id))
+    for (const path of [rootfs, upper, work]) await mkdir(path, { mode: 0o755 })
+    const options = `lowerdir=${layers.join(':')},upperdir=${upper},workdir=${work}`
+    // Layers are named from their directory: with whole paths, many would not fit into what mount takes.
+    await runProgram('mount', ['-t', 'overlay', '-o', options, 'overlay', rootfs], {
+      cwd: this.#parts.layersDirectory,
+      env: { LIBMOUNT_FORCE_MOUNT2: 'always' },
+    })
+  }
+
+  async #failStart(record: ContainerRecord, message: string): Promise<void> {
+    await deleteContainer(this.programOf(record), record.id).catch(() => {})
+    await this.#settle(record, { exitCode: 128, message, reason: 'StartError' })
+  }
+
+  async #kill(record: ContainerRecord): Promise<void> {
+    if (record.init !== null) signalProcess(record.init, 'SIGKILL')
+    for (let round = 0; round < KILL_ROUNDS_MAX && isLive(record); round++) {
+      const left = processesIn(record.cgroup)
+      for (const pid of left) {
+        try {
+          process.kill(pid, 'SIGKILL')
+        } catch {
+          // It ended by itself in between.
+        }
+      }
+      await Promise.race([this.ended(record.id), sleep(this.#parts.clock, KILL_PAUSE_MS)])
+      if (left.length === 0 && (record.conmon === null || !isRunning(record.conmon))) await this.#lost(record)
+    }
+  }
+
+  /** conmon names the file after the container. */
+  async #noteExit(id: string): Promise<void> {
+    const record = this.#records.get(id)
+    if (record === undefined || !isLive(record)) return
+    const exitCode = await readExit(this.#parts.paths.exits, id)
+    if (exitCode !== null) await this.#settle(record, { exitCode, message: '' })
+  }
+
+  async #settle(
+    record: ContainerRecord,
+    { exitCode, message, reason }: { exitCode: number; message: string; reason?: string },
+  ): Promise<void> {
+    if (record.finishedAt !== 0) return
+    const { paths, clock, log, onExit } = this.#parts
+    const noted = await stat(join(paths.exits, record.id)).catch(() => null)
+    const oom = await stat(containerFiles(this.directoryOf(record.id)).oom).catch(() => null)
+    if (record.finishedAt !== 0) return
+    record.startedAt ||= record.createdAt
+    record.finishedAt = Math.max(Math.floor(noted?.mtimeMs ?? clock.now()), record.startedAt)
+    record.exitCode = exitCode
+    record.reason = reason ?? (oom !== null ? 'OOMKilled' : exitCode === 0 ? 'Completed' : 'Error')
+    record.message = message
+    if (this.#records.has(record.id)) {
+      await this.#store.save(record).catch(error => {
+        log.warn('the end of a container could not be recorded', { error })
+      })
+    }
+    this.#ends.get(record.id)?.resolve()
+    this.#ends.delete(record.id)
+    onExit(record)
+  }
+
+  /** One that runs goes on; one whose start was cut short is as if it had never been begun. */
+  async #adopt(record: ContainerRecord): Promise<void> {
+    if (record.finishedAt !== 0 || !record.begun) return
+    if (record.startedAt === 0) return this.#forgetStart(record)
+    await this.#noteExit(record.id)
+    if (!isLive(record)) return
+    if (record.conmon !== null && isRunning(record.conmon)) {
+      this.#parts.log.info('found a running container again', { container: record.config.name })
+      // Cut short between the two steps: it waits to be told to begin.
+      await callProgram(this.programOf(record), ['start', record.id]).catch(() => {})
+    } else await this.#lost(record, 0)
+  }
+
+  async #forgetStart(record: ContainerRecord): Promise<void> {
+    const files = containerFiles(this.directoryOf(record.id))
+    const pid = Number(await readFile(files.conmonPid, 'utf8').catch(() => ''))
+    const words = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')
+    const conmon = words.split('\0').includes(record.id) ? identifyProcess(pid) : undefined
+    await deleteContainer(this.programOf(record), record.id)
+    if (conmon !== undefined) signalProcess(conmon, 'SIGKILL')
+    await rm(join(this.#parts.paths.exits, record.id), { force: true })
+    record.begun = false
+    await this.#store.save(record)
+  }
+
+  /** Nobody is left who could say how it ended: what is left of it is of no use. */
+  async #lost(record: ContainerRecord, waitMs = EXIT_MS): Promise<void> {
+    await sleep(this.#parts.clock, waitMs)
+    await this.#noteExit(record.id)
+    if (!isLive(record)) return
+    await deleteContainer(this.programOf(record), record.id).catch(() => {})
+    await this.#settle(record, { exitCode: KILLED, message: 'its monitor was killed' })
+  }
+
+  #look(): void {
+    if (this.#isStopped) return
+    const gone = this.all().filter(record => isLive(record) && !isWatched(record.conmon))
+    for (const record of gone) {
+      this.#lost(record).catch(error => this.#parts.log.warn('a lost container stays', { error }))
+    }
+    this.#timer = this.#parts.clock.after(LOOK_MS, () => this.#look())
+  }
+}
+
+export const isLive = ({ startedAt, finishedAt }: ContainerRecord): boolean =>
+  startedAt !== 0 && finishedAt === 0
+const isWatched = (conmon: ProcessIdentity | null): boolean => conmon !== null && isRunning(conmon)
+
+const signalName = (wanted = ''): string => {
+  const name = wanted.toUpperCase().replace(/^(SIG)?/, 'SIG')
+  return /^SIG[A-Z0-9]+$/.test(name) && !/^SIG\d/.test(name) ? name : 'SIGTERM'
+}
+
+async function readSeccomp({ security }: ContainerConfig): Promise<SeccompSpec | undefined> {
+  if (security.seccomp?.type !== 'Localhost') return undefined
+  const path = security.seccomp.path ?? ''
+  try {
+    return JSON.parse(await readFile(path, 'utf8')) as SeccompSpec
+  } catch (error) {
+    throw new Mk8sError('kubelet/runtime', `the seccomp profile ${path} cannot be read`, {
+      why: messageOf(error),
+      cause: error,
+    })
+  }
+}
+
+/** As runtimes do, for paths whose kind nobody has asked about. */
+async function makeMissing(path: string): Promise<void> {
+  const found = await stat(path).catch(() => null)
+  if (found === null) await mkdir(path, { recursive: true, mode: 0o755 })
+}
+
+export function renderStatus(record: ContainerRecord): ContainerStatus {
+  const hasEnded = record.finishedAt !== 0
+  return {
+    id: record.id,
+    sandboxId: record.sandboxId,
+    podUid: record.podUid,
+    name: record.config.name,
+    attempt: record.config.attempt,
+    state: hasEnded ? 'exited' : record.startedAt === 0 ? 'created' : 'running',
+    createdAt: record.createdAt,
+    startedAt: record.startedAt,
+    finishedAt: record.finishedAt,
+    exitCode: record.exitCode,
+    signal: 0,
+    reason: record.reason,
+    message: record.message,
+    image: record.config.image,
+    imageId: record.imageId,
+    logPath: record.logPath,
+    labels: record.config.labels,
+    annotations: record.config.annotations,
+  }
+}

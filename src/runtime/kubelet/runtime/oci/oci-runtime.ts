@@ -1,0 +1,340 @@
+/**
+ * The `oci` runtime: containers by crun or runc, watched by conmon, on images of our own store and a pod network made
+ * by CNI plugins. No daemon beside ours; everything that runs goes on without it and is found again.
+ */
+import { mkdirSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Duplex } from 'node:stream'
+import type { Clock } from '../../../../base/clock.ts'
+import { Mk8sError } from '../../../../base/errors.ts'
+import type { Log } from '../../../../base/log.ts'
+import type { Random } from '../../../../base/random.ts'
+import { cniDirectory, findProgram } from '../../../../host/container-programs.ts'
+import { readOrEmpty, writeFileDurably } from '../../../../host/files.ts'
+import { isRunning } from '../../../../host/processes.ts'
+import { shareMount } from '../cri/managed-containerd.ts'
+import type { RunningExec } from '../process/exec-streams.ts'
+import { currentBootId } from '../process/host-processes.ts'
+import type {
+  ContainerConfig,
+  ContainerStatus,
+  ExecResult,
+  ImageStatus,
+  RegistryCredentials,
+  Runtime,
+  RuntimeEvent,
+  SandboxConfig,
+  SandboxStatus,
+} from '../runtime.ts'
+import type { ContainerStreams, StreamOptions } from '../streams.ts'
+import { renderPodNetwork } from './cni-config.ts'
+import { resizeTerminal } from './conmon.ts'
+import { type ImageRecord, ImageStore } from './images/image-store.ts'
+import { isLive, OciContainers, renderStatus } from './oci-containers.ts'
+import { type ExecTarget, execStreams, execSync } from './oci-exec.ts'
+import { chooseProgram, findPrograms, type ProgramFinding, readSpecHost } from './oci-host.ts'
+import { type OciPaths, ociPaths, sandboxFiles } from './oci-paths.ts'
+import type { ContainerRecord, SandboxRecord } from './oci-records.ts'
+import { OciSandboxes, renderSandboxStatus } from './oci-sandboxes.ts'
+import { endPause, pauseNamespace, startPause } from './pause.ts'
+import { openAttach, openPort } from './relay.ts'
+
+export interface OciRuntimeParts {
+  readonly dataDir: string
+  /** Name of the control group of this node's pods. */
+  readonly nodeId: string
+  readonly podRange: {
+    readonly cidr: string | null
+    onChange(listener: (cidr: string) => void): unknown
+  }
+  /** Directories whose mounts pods may see and make: they become shared mounts. */
+  readonly sharedDirectories: readonly string[]
+  /** The program that holds process namespaces open. */
+  readonly pause: Uint8Array
+  /** Words in front of network plugins, where the pods' network is not the daemon's own. */
+  readonly enter?: readonly string[]
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Log
+}
+
+export class OciRuntime implements Runtime {
+  readonly isVirtual = false
+  readonly pullsImages = true
+  readonly isolates = true
+  readonly #parts: OciRuntimeParts
+  readonly #paths: OciPaths
+  readonly #images: ImageStore
+  readonly #sandboxes: OciSandboxes
+  readonly #containers: OciContainers
+  readonly #execs = new Map<string, Set<RunningExec>>()
+  #programs: readonly ProgramFinding[] = []
+  #chosen: ProgramFinding | null = null
+  #onEvent: (event: RuntimeEvent) => void = () => {}
+
+  constructor(parts: OciRuntimeParts) {
+    const { dataDir, nodeId, clock, log, enter = [] } = parts
+    this.#parts = parts
+    const paths = ociPaths(dataDir)
+    this.#paths = paths
+    this.#images = new ImageStore(paths.images)
+    const cni = { configs: paths.cniConfig, plugins: cniDirectory() ?? '', enter }
+    this.#sandboxes = new OciSandboxes({ paths, cni, nodeId, clock, log })
+    this.#containers = new OciContainers({
+      ...{ paths, clock, log },
+      layersDirectory: this.#images.layersDirectory,
+      conmon: findProgram('conmon') ?? 'conmon',
+      host: readSpecHost(),
+      onExit: record => this.#tellExit(record),
+    })
+  }
+
+  get name(): string {
+    return this.#chosen?.name ?? 'crun'
+  }
+
+  get version(): string {
+    return this.#chosen?.version ?? ''
+  }
+
+  async start(onEvent: (event: RuntimeEvent) => void): Promise<void> {
+    const { log, nodeId, pause, sharedDirectories } = this.#parts
+    this.#onEvent = onEvent
+    this.#prepareDirectories()
+    for (const shared of sharedDirectories) await shareMount(shared)
+    await this.#images.prepare()
+    const probe = { directory: join(this.#paths.directory, 'probe'), cgroup: `/${nodeId}/probe`, pause }
+    this.#programs = await findPrograms(this.#paths.state, probe)
+    this.#chosen = chooseProgram(this.#programs)
+    for (const { name, problem } of this.#programs) {
+      if (problem !== '') log.info(`${name} cannot run containers here`, { why: problem })
+    }
+    await this.#sandboxes.start()
+    await this.#containers.start()
+  }
+
+  async stop(): Promise<void> {
+    this.#onEvent = () => {}
+    this.#containers.stop()
+    for (const execs of this.#execs.values()) for (const exec of execs) exec.kill()
+  }
+
+  async runSandbox(config: SandboxConfig): Promise<string> {
+    const id = this.#newId()
+    const { program } = this.#mustChosen()
+    const record = await this.#sandboxes.make(id, config, program.path)
+    if (config.isolation?.sharing.processes !== true || config.isolation.sharing.hostPid) return id
+    try {
+      record.pauseId = `${id}-pause`
+      await this.#sandboxes.save(record)
+      await startPause(this.#pauseOf(record))
+      return id
+    } catch (error) {
+      await this.removeSandbox(id)
+      throw error
+    }
+  }
+
+  async stopSandbox(id: string): Promise<void> {
+    const record = this.#sandboxes.get(id)
+    if (record === undefined) return
+    await Promise.all(this.#inside(id).map(container => this.#containers.stopContainer(container.id, 0)))
+    if (record.pauseId !== null) await endPause(this.#pauseOf(record))
+    record.pauseId = null
+    await this.#sandboxes.stop(id)
+  }
+
+  async removeSandbox(id: string): Promise<void> {
+    await this.stopSandbox(id)
+    await Promise.all(this.#inside(id).map(container => this.#containers.remove(container.id)))
+    await this.#sandboxes.remove(id)
+  }
+
+  async sandboxStatus(id: string): Promise<SandboxStatus | null> {
+    const record = this.#sandboxes.get(id)
+    return record === undefined ? null : renderSandboxStatus(record)
+  }
+
+  async listSandboxes(): Promise<readonly SandboxStatus[]> {
+    return this.#sandboxes.all().map(renderSandboxStatus)
+  }
+
+  async createContainer(sandboxId: string, config: ContainerConfig): Promise<string> {
+    const sandbox = this.#sandboxes.must(sandboxId)
+    const image = await this.#mustImage(config.image)
+    return this.#containers.create({
+      ...{ sandbox, config, image },
+      id: this.#newId(),
+      sandboxDirectory: this.#sandboxes.directoryOf(sandboxId),
+      pidNamespace: sandbox.pauseId === null ? undefined : await pauseNamespace(this.#pauseOf(sandbox)),
+      podCgroup: this.#sandboxes.cgroupOf(sandbox),
+    })
+  }
+
+  async startContainer(id: string): Promise<void> {
+    await this.#containers.startContainer(id)
+  }
+
+  async stopContainer(id: string, gracePeriodMs: number): Promise<void> {
+    await this.#containers.stopContainer(id, gracePeriodMs)
+  }
+
+  async removeContainer(id: string): Promise<void> {
+    await this.#containers.remove(id)
+  }
+
+  async containerStatus(id: string): Promise<ContainerStatus | null> {
+    const record = this.#containers.get(id)
+    return record === undefined ? null : renderStatus(record)
+  }
+
+  async listContainers(podUid?: string): Promise<readonly ContainerStatus[]> {
+    const all = this.#containers.all()
+    return all.filter(({ podUid: uid }) => podUid === undefined || uid === podUid).map(renderStatus)
+  }
+
+  async exec(
+    id: string,
+    command: readonly string[],
+    options: { readonly timeoutMs: number; readonly signal?: AbortSignal },
+  ): Promise<ExecResult> {
+    return execSync(this.#target(id), command, options)
+  }
+
+  async execStream(
+    id: string,
+    command: readonly string[],
+    options: StreamOptions,
+  ): Promise<ContainerStreams> {
+    const exec = await execStreams(this.#target(id), command, options)
+    const all = this.#execs.get(id) ?? new Set()
+    this.#execs.set(id, all.add(exec))
+    void exec.exited.then(() => {
+      all.delete(exec)
+      if (all.size === 0) this.#execs.delete(id)
+    })
+    return exec
+  }
+
+  async attach(id: string, options: StreamOptions): Promise<ContainerStreams> {
+    const record = this.#mustRunning(id)
+    const { config } = record
+    const directory = this.#containers.directoryOf(id)
+    const relay = await openAttach(directory, { endsInput: config.stdinOnce === true && config.tty !== true })
+    const takesInput = options.stdin && config.stdin === true
+    if (!options.stdout) relay.stdout.resume()
+    if (!options.stderr) relay.stderr.resume()
+    return {
+      stdin: takesInput ? relay.stdin : null,
+      stdout: options.stdout ? relay.stdout : null,
+      stderr: options.stderr && config.tty !== true ? relay.stderr : null,
+      resize: size => void resizeTerminal(directory, size).catch(() => {}),
+      exited: this.#containers.ended(id).then(() => this.#containers.get(id)?.exitCode ?? 0),
+      close: () => relay.kill(),
+    }
+  }
+
+  async portForward(sandboxId: string, port: number): Promise<Duplex> {
+    const sandbox = this.#sandboxes.get(sandboxId)
+    if (sandbox === undefined || sandbox.state !== 'ready') {
+      throw new Mk8sError('kubelet/runtime', `sandbox ${sandboxId} is not running`)
+    }
+    const { net } = sandboxFiles(this.#sandboxes.directoryOf(sandboxId))
+    return openPort(sandbox.config.hostNetwork ? undefined : net, port)
+  }
+
+  async imageStatus(image: string): Promise<ImageStatus | null> {
+    const found = await this.#images.find(image)
+    return found === null ? null : renderImage(image, found)
+  }
+
+  async ensureImage(image: string, _credentials: readonly RegistryCredentials[] = []): Promise<ImageStatus> {
+    const found = await this.#images.find(image)
+    if (found !== null) return renderImage(image, found)
+    throw new Mk8sError('kubelet/runtime', `failed to pull image ${JSON.stringify(image)}`)
+  }
+
+  #prepareDirectories(): void {
+    const { directory, state, cniConfig, ipam, boot } = this.#paths
+    mkdirSync(cniConfig, { recursive: true, mode: 0o700 })
+    // Overlay and the programs in containers have to pass.
+    mkdirSync(directory, { recursive: true, mode: 0o711 })
+    if (readOrEmpty(boot) !== currentBootId()) {
+      // What ran before the machine was restarted is gone, and its records would only mislead.
+      for (const path of [state, ipam]) rmSync(path, { recursive: true, force: true })
+      writeFileDurably(boot, currentBootId(), 0o600)
+    }
+    const { podRange } = this.#parts
+    const write = (cidr: string) =>
+      writeFileDurably(join(cniConfig, '10-mk8s.conflist'), renderPodNetwork(ipam, cidr), 0o600)
+    if (podRange.cidr !== null) write(podRange.cidr)
+    podRange.onChange(write)
+  }
+
+  #tellExit(record: ContainerRecord): void {
+    for (const exec of this.#execs.get(record.id) ?? []) exec.kill()
+    if (!this.#containers.get(record.id)) return
+    this.#onEvent({ type: 'container-exited', podUid: record.podUid, containerId: record.id })
+  }
+
+  #target(id: string): ExecTarget {
+    const record = this.#mustRunning(id)
+    return {
+      id,
+      directory: this.#containers.directoryOf(id),
+      program: this.#containers.programOf(record),
+      init: record.init?.pid ?? 0,
+      name: this.#newId().slice(0, 16),
+      clock: this.#parts.clock,
+      ended: this.#containers.ended(id),
+    }
+  }
+
+  #mustRunning(id: string): ContainerRecord {
+    const record = this.#containers.must(id)
+    if (isLive(record) && record.init !== null && isRunning(record.init)) return record
+    throw new Mk8sError('kubelet/runtime', `container ${id} is not running`)
+  }
+
+  async #mustImage(image: string): Promise<ImageRecord> {
+    const found = await this.#images.find(image)
+    if (found !== null) return found
+    throw new Mk8sError('kubelet/runtime', `the image ${JSON.stringify(image)} is not on this machine`)
+  }
+
+  #mustChosen(): ProgramFinding {
+    if (this.#chosen !== null) return this.#chosen
+    throw new Mk8sError('kubelet/runtime', 'the runtime has not been started')
+  }
+
+  #inside(sandboxId: string): ContainerRecord[] {
+    return this.#containers.all().filter(container => container.sandboxId === sandboxId)
+  }
+
+  #pauseOf(record: SandboxRecord) {
+    return {
+      id: record.pauseId ?? '',
+      directory: join(this.#sandboxes.directoryOf(record.id), 'pause'),
+      program: this.#containers.programOf(record),
+      cgroup: this.#sandboxes.cgroupOf(record),
+      pause: this.#parts.pause,
+      sandboxDirectory: this.#sandboxes.directoryOf(record.id),
+      sandbox: record.config,
+    }
+  }
+
+  #newId(): string {
+    return Buffer.from(this.#parts.random.bytes(32)).toString('hex')
+  }
+}
+
+function renderImage(image: string, { id, repoDigest, config, sizeBytes }: ImageRecord): ImageStatus {
+  const user = (config.User ?? '').split(':')[0] ?? ''
+  const isNumber = /^\d+$/.test(user)
+  return {
+    image,
+    imageId: repoDigest ?? id,
+    user: { uid: isNumber ? Number(user) : user === '' ? 0 : null, name: isNumber ? '' : user },
+    sizeBytes,
+  }
+}

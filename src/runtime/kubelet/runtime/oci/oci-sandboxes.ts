@@ -1,0 +1,159 @@
+/** The sandboxes of the oci runtime: namespaces, network and control group of a pod, made and taken away. */
+import type { Clock } from '../../../../base/clock.ts'
+import { Mk8sError } from '../../../../base/errors.ts'
+import type { Log } from '../../../../base/log.ts'
+import { unmountBelow } from '../../../../host/mounts.ts'
+import { removePodCgroup } from '../cri/pod-cgroups.ts'
+import { podCgroup } from '../cri/render-cri.ts'
+import { currentBootId } from '../process/host-processes.ts'
+import { RecordStore } from '../process/records.ts'
+import type { SandboxConfig, SandboxStatus } from '../runtime.ts'
+import { attach, type CniParts, detach, planAttachment } from './cni.ts'
+import { addressesIn, bandwidthOf, type CniArguments, portMappings } from './cni-config.ts'
+import { makeNamespaces } from './namespaces.ts'
+import { type OciPaths, sandboxFiles } from './oci-paths.ts'
+import type { SandboxRecord } from './oci-records.ts'
+
+export interface SandboxesParts {
+  readonly paths: OciPaths
+  readonly cni: CniParts
+  /** Name of the control group that all of this node's pods lie in. */
+  readonly nodeId: string
+  readonly clock: Clock
+  readonly log: Log
+}
+
+export class OciSandboxes {
+  readonly #parts: SandboxesParts
+  readonly #store: RecordStore<SandboxRecord>
+  readonly #records = new Map<string, SandboxRecord>()
+
+  constructor(parts: SandboxesParts) {
+    this.#parts = parts
+    this.#store = new RecordStore(parts.paths.sandboxes)
+  }
+
+  /** Those that were begun and not finished, or belong to an earlier boot, are not ready. */
+  async start(): Promise<void> {
+    for (const record of await this.#store.load()) {
+      this.#records.set(record.id, record)
+      if (record.state === 'making' || record.bootId !== currentBootId()) record.state = 'not-ready'
+    }
+  }
+
+  get(id: string): SandboxRecord | undefined {
+    return this.#records.get(id)
+  }
+
+  must(id: string): SandboxRecord {
+    const record = this.#records.get(id)
+    if (record === undefined) throw new Mk8sError('kubelet/runtime', `sandbox ${id} does not exist`)
+    return record
+  }
+
+  all(): SandboxRecord[] {
+    return [...this.#records.values()]
+  }
+
+  directoryOf(id: string): string {
+    return this.#store.directoryOf(id)
+  }
+
+  async save(record: SandboxRecord): Promise<void> {
+    await this.#store.save(record)
+  }
+
+  cgroupOf({ config }: Pick<SandboxRecord, 'config'>): string {
+    return podCgroup(this.#parts.nodeId, config.metadata.uid, config.isolation?.qosClass ?? 'BestEffort')
+  }
+
+  /** What is made is recorded before, so that whoever comes after a kill can take it away. */
+  async make(id: string, config: SandboxConfig, program: string): Promise<SandboxRecord> {
+    const { cni, clock } = this.#parts
+    const directory = this.directoryOf(id)
+    const network = config.hostNetwork ? null : await planAttachment(cni, argumentsFor(id, directory, config))
+    const record: SandboxRecord = {
+      ...{ id, config, network, program },
+      state: 'making',
+      createdAt: clock.now(),
+      bootId: currentBootId(),
+      pauseId: null,
+    }
+    await this.#store.save(record)
+    this.#records.set(id, record)
+    try {
+      await makeNamespaces(directory, config)
+      if (network !== null) record.network = await attach(cni, network)
+      record.state = 'ready'
+      await this.#store.save(record)
+      return record
+    } catch (error) {
+      await this.remove(id).catch(cause => {
+        this.#parts.log.warn('what is left of a sandbox could not be taken away', { error: cause })
+      })
+      throw new Mk8sError('kubelet/runtime', 'failed to set up the network of the sandbox', { cause: error })
+    }
+  }
+
+  /** Gives back what others may use: addresses and ports. */
+  async stop(id: string): Promise<void> {
+    const record = this.#records.get(id)
+    if (record === undefined || (record.state === 'not-ready' && record.network === null)) return
+    if (record.network !== null) {
+      // What lay in namespaces of an earlier boot went with them.
+      const netns = record.bootId === currentBootId() ? record.network.arguments.netns : ''
+      const last = { ...record.network, arguments: { ...record.network.arguments, netns } }
+      await detach(this.#parts.cni, last)
+    }
+    record.network = null
+    record.state = 'not-ready'
+    await this.#store.save(record)
+    await unmountBelow([this.directoryOf(id)])
+  }
+
+  async remove(id: string): Promise<void> {
+    const record = this.#records.get(id)
+    if (record === undefined) return
+    await this.stop(id)
+    await unmountBelow([this.directoryOf(id)])
+    const others = this.all().some(each => each.id !== id && isSamePod(each, record))
+    if (!others) await removePodCgroup(this.cgroupOf(record))
+    await this.#store.remove(id)
+    this.#records.delete(id)
+  }
+}
+
+const isSamePod = (a: SandboxRecord, b: SandboxRecord): boolean =>
+  a.config.metadata.uid === b.config.metadata.uid
+
+function argumentsFor(id: string, directory: string, config: SandboxConfig): CniArguments {
+  const { metadata, isolation, annotations } = config
+  const bandwidth = bandwidthOf(annotations)
+  const ports = isolation?.hostPorts ?? []
+  return {
+    containerId: id,
+    netns: sandboxFiles(directory).net,
+    interfaceName: 'eth0',
+    pod: {
+      K8S_POD_NAMESPACE: metadata.namespace,
+      K8S_POD_NAME: metadata.name,
+      K8S_POD_INFRA_CONTAINER_ID: id,
+      K8S_POD_UID: metadata.uid,
+    },
+    runtimeConfig: {
+      ...(ports.length === 0 ? {} : { portMappings: portMappings(ports) }),
+      ...(bandwidth === undefined ? {} : { bandwidth }),
+    },
+  }
+}
+
+export function renderSandboxStatus(record: SandboxRecord): SandboxStatus {
+  const isReady = record.state === 'ready'
+  return {
+    id: record.id,
+    metadata: record.config.metadata,
+    state: isReady ? 'ready' : 'not-ready',
+    createdAt: record.createdAt,
+    addresses: isReady ? addressesIn(record.network?.result ?? null) : [],
+  }
+}
