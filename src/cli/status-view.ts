@@ -102,9 +102,10 @@ function silenceOf({ silentMs, stopped }: DatastoreMember): string {
 
 /** Without those that the head of the output has told already. */
 function problemLines({ problems, node }: NodeStatus, paint: Paint): string[] {
-  const told = (object: string) =>
-    object.startsWith('component/') || (object === `node/${node.name}` && !node.ready)
-  const others = problems.filter(problem => !told(problem.object))
+  const told = ({ object, reason }: Problem) =>
+    (object.startsWith('component/') && reason !== 'Degraded') ||
+    (object === `node/${node.name}` && !node.ready)
+  const others = problems.filter(problem => !told(problem))
   if (others.length === 0) return []
   const shown = others.slice(0, PROBLEMS_SHOWN).flatMap(problem => problemText(problem, paint))
   const left = others.length - PROBLEMS_SHOWN

@@ -62,7 +62,7 @@ export function reportNodeStatus(facts: NodeStatusFacts): NodeStatus {
 }
 
 function componentProblems({ name, ok, reason }: ComponentHealth): Problem[] {
-  if (ok) return []
+  if (ok && reason === '') return []
   const next = 'mk8s inspect'
-  return [{ object: `component/${name}`, reason: 'NotHealthy', message: reason, next }]
+  return [{ object: `component/${name}`, reason: ok ? 'Degraded' : 'NotHealthy', message: reason, next }]
 }

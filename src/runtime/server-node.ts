@@ -12,6 +12,7 @@ import type { ClusterConfig, NodeConfig } from '../config/node-config.ts'
 import { GIT_VERSION, MK8S_VERSION } from '../config/version.ts'
 import { instanceName } from '../host/node-files.ts'
 import type { ApiServer } from './apiserver/apiserver.ts'
+import type { ClusterDns } from './dns/dns.ts'
 import { importArchive } from './images/import-archive.ts'
 import { type Architecture, machineArchitecture } from './images/oci-archive.ts'
 import { PAUSE_IMAGE, pauseImage, pauseProgram } from './images/pause-image.ts'
@@ -27,6 +28,7 @@ import { OciRuntime } from './kubelet/runtime/oci/oci-runtime.ts'
 import { ProcessRuntime } from './kubelet/runtime/process/process-runtime.ts'
 import type { Runtime } from './kubelet/runtime/runtime.ts'
 import { SimulatedRuntime } from './kubelet/runtime/simulated/simulated-runtime.ts'
+import { renderMetrics } from './metrics/metrics.ts'
 import { createServiceProxy } from './network/network.ts'
 import { createNftablesProxy } from './network/nftables-proxy.ts'
 import { createNodeRoutes } from './network/node-routes.ts'
@@ -55,6 +57,8 @@ export interface NodeTransports {
 
 export interface Node {
   readonly components: readonly Component[]
+  /** What Prometheus is told of this node's own parts. */
+  readonly metrics: () => string
   /** Ends every pod's containers on this node, as `mk8s stop` does. */
   readonly stopWorkloads: () => Promise<void>
   /** Renewed ones of the kubelet's own port, for connections from now on. */
@@ -111,18 +115,25 @@ export function buildNode(parts: NodeParts): Node {
     random,
     log: parts.log.child({ component: 'kubelet' }),
   })
+  const network = createNetwork(parts, serviceAddress)
   return {
     // The proxy takes part in starting pods: what they ask for first is often the API server.
-    components: [...containers.components, kubelet, ...createNetwork(parts, serviceAddress)],
+    components: [...containers.components, kubelet, ...network.components],
+    metrics: () => renderMetrics(network.dns?.metrics() ?? []),
     stopWorkloads: () => kubelet.stopWorkloads(),
     useCertificates: certificates => kubelet.useCertificates(certificates),
   }
 }
 
-function createNetwork(parts: NodeParts, serviceAddress: (address: string) => string): readonly Component[] {
+interface Network {
+  readonly components: readonly Component[]
+  readonly dns: ClusterDns | null
+}
+
+function createNetwork(parts: NodeParts, serviceAddress: (address: string) => string): Network {
   const { config, cluster, transports, clock, random } = parts
   // Simulated pods ask for nothing and answer nobody.
-  if (config.runtime === 'simulated') return []
+  if (config.runtime === 'simulated') return { components: [], dns: null }
   const log = parts.log.child({ component: 'service-proxy' })
   const transport = transports.proxy
   const client = new KubeClient(transport, { userAgent: USER_AGENT })
@@ -132,15 +143,14 @@ function createNetwork(parts: NodeParts, serviceAddress: (address: string) => st
   const dns = buildNodeDns({ ...shared, config, cluster, feed, serviceAddress, log: dnsLog })
   if (config.runtime === 'process') {
     const nodeAddresses = [config.bindAddress]
-    return [createServiceProxy({ ...shared, log, feed, nodeAddresses, serviceAddress }), dns]
+    const proxy = createServiceProxy({ ...shared, log, feed, nodeAddresses, serviceAddress })
+    return { components: [proxy, dns], dns }
   }
   const table = instanceName(config.dataDir)
   const own = dnsBackends(cluster, config.runtime)
-  return [
-    createNftablesProxy({ ...shared, log, feed, podCidr: cluster.podCidr, table, own }),
-    createNodeRoutes({ ...shared, log: parts.log.child({ component: 'node-routes' }) }),
-    dns,
-  ]
+  const proxy = createNftablesProxy({ ...shared, log, feed, podCidr: cluster.podCidr, table, own })
+  const routes = createNodeRoutes({ ...shared, log: parts.log.child({ component: 'node-routes' }) })
+  return { components: [proxy, routes, dns], dns }
 }
 
 interface Containers {

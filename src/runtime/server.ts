@@ -202,7 +202,8 @@ async function buildNodeParts(
   const applyRotation = () => follower.apply()
   const certificates = await buildCertificates({ ...parts, cluster, live, applyRotation })
   const shared = { config, cluster, store, model, pki: live.current, clock, random, log }
-  const api = buildApi(shared, parts.onFatal, datastore.metrics)
+  const metrics = () => datastore.metrics() + node.metrics()
+  const api = buildApi(shared, parts.onFatal, metrics)
   const { server } = api
   const node = buildNode(serverNodeParts(shared, server))
   datastore.useCertificates(live.current)

@@ -61,4 +61,31 @@ describe('the DNS of a node', { skip: isRoot ? false : 'port 53 of loopback need
     assert.match(log, /^options ndots:5$/m)
     assert.match(log, /^127\.\d+\.\d+\.\d+\tasker$/m)
   })
+  test('other servers are those of the ConfigMap; that they do not answer is said in status and metrics', async () => {
+    const data = { upstreamNameservers: '127.0.0.1:1' }
+    const metadata = { name: 'mk8s-dns', namespace: 'kube-system' }
+    const input = JSON.stringify({ apiVersion: 'v1', kind: 'ConfigMap', metadata, data })
+    await cluster.kubectl.ok(['apply', '-f', '-'], { input })
+    const status = async () => (await cluster.mk8s(['status'])).stdout
+    await until(
+      'the problem is told',
+      async () => {
+        await assert.rejects(resolver.resolve4('example.com'))
+        return /none of the upstream servers answers: 127\.0\.0\.1#1$/m.test(await status())
+      },
+      WAIT_MS,
+    )
+    const metrics = await cluster.kubectl.ok(['get', '--raw', '/metrics'])
+    assert.match(metrics, /^mk8s_dns_forward_failures_total [1-9]/m)
+    assert.match(metrics, /^mk8s_dns_requests_total\{protocol="udp"\} [1-9]/m)
+  })
+
+  test('a daemon that was killed knows everything again', async () => {
+    const daemon = cluster.daemonPid()
+    cluster.signalDaemon('SIGKILL')
+    await until('another daemon runs', async () => cluster.daemonPid() !== daemon, WAIT_MS)
+    await cluster.ready()
+    const found = () => resolver.resolve4('web.default.svc.cluster.local').catch(() => [])
+    await until('it answers again', async () => (await found()).length === 1, WAIT_MS)
+  })
 })

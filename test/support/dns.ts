@@ -52,7 +52,7 @@ export const CLUSTER: DnsChanges = {
 }
 
 /** Asks nobody: every other name fails. */
-const ALONE: ResolverParts['forwarder'] = {
+export const ALONE: ResolverParts['forwarder'] = {
   ask: async () => null,
   isOwnProbe: () => false,
   configure: () => {},

@@ -8,17 +8,19 @@ interface Entry {
   turn: number
 }
 
-/** For each of the two halves; what was found out longest ago is forgotten. */
+/** For each part; what was found out longest ago is forgotten. */
 const ENTRIES_MAX = 10_000
 const BYTES_MAX = 8 * 1024 * 1024
 
 export class AnswerCache {
   /** What changes with the cluster; its times to live do not run down, since it is known to be true. */
-  readonly #cluster = new Half()
-  readonly #upstream = new Half()
+  readonly #cluster = new Part()
+  readonly #upstream = new Part()
+  /** Names of the cluster that stand for those of others: both may change. */
+  readonly #aliases = new Part()
 
   get size(): number {
-    return this.#cluster.size + this.#upstream.size
+    return this.#cluster.size + this.#upstream.size + this.#aliases.size
   }
 
   /** Null when it is not known, or not any more. */
@@ -27,11 +29,18 @@ export class AnswerCache {
     if (own !== undefined) {
       return answerFor(own.stored, { query, isTcp, ageSeconds: null, turn: own.turn++ })
     }
-    const entry = this.#upstream.get(query.key)
+    return (
+      this.#aged(this.#aliases, query, { isTcp, nowMs }) ??
+      this.#aged(this.#upstream, query, { isTcp, nowMs })
+    )
+  }
+
+  #aged(part: Part, query: Query, { isTcp, nowMs }: { readonly isTcp: boolean; readonly nowMs: number }) {
+    const entry = part.get(query.key)
     if (entry === undefined) return null
     const ageSeconds = Math.floor((nowMs - entry.storedMs) / 1_000)
     if (ageSeconds >= entry.stored.ttl) {
-      this.#upstream.delete(query.key)
+      part.delete(query.key)
       return null
     }
     return answerFor(entry.stored, { query, isTcp, ageSeconds, turn: entry.turn++ })
@@ -45,17 +54,23 @@ export class AnswerCache {
     if (stored.ttl > 0) this.#upstream.put(key, { stored, storedMs: nowMs, turn: 1 })
   }
 
+  putAlias(key: string, stored: StoredAnswer, nowMs: number): void {
+    if (stored.ttl > 0) this.#aliases.put(key, { stored, storedMs: nowMs, turn: 1 })
+  }
+
   clusterChanged(): void {
     this.#cluster.clear()
+    this.#aliases.clear()
   }
 
   /** Other servers are asked from now on. */
   upstreamsChanged(): void {
+    this.#aliases.clear()
     this.#upstream.clear()
   }
 }
 
-class Half {
+class Part {
   readonly #entries = new Map<string, Entry>()
   #bytes = 0
 

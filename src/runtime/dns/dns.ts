@@ -12,6 +12,7 @@ import type { Log } from '../../base/log.ts'
 import type { Informer } from '../../client/informer.ts'
 import { startWorker } from '../../host/worker.ts'
 import type { ConfigMap, EndpointSlice, Service } from '../../kube/types.ts'
+import { type DnsMetric, dnsMetrics } from './figures.ts'
 import { planForwarding } from './forwarding-config.ts'
 import type { DnsCounters, DnsServer, DnsService, DnsSlice, FromDns, ToDns, ZoneConfig } from './messages.ts'
 import { dnsServiceOf, dnsSliceOf } from './service-records.ts'
@@ -31,8 +32,8 @@ export interface DnsParts {
 }
 
 export interface ClusterDns extends Component {
-  /** What the thread has counted; null while it has said nothing. */
-  counters(): DnsCounters | null
+  /** What the thread has counted, for Prometheus. */
+  metrics(): DnsMetric[]
 }
 
 /** Changes that come together are told together. */
@@ -105,8 +106,8 @@ class DnsThread implements ClusterDns {
     return { ok: true, reason: problems.join('; ') }
   }
 
-  counters(): DnsCounters | null {
-    return this.#counters
+  metrics(): DnsMetric[] {
+    return this.#counters === null ? [] : dnsMetrics(this.#counters)
   }
 
   // ── the thread ───────────────────────────────────────────────────────────────────────────────────────

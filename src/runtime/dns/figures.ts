@@ -3,9 +3,7 @@ import type { DnsCounters } from './messages.ts'
 import { rcodeName } from './record-types.ts'
 
 /** Seconds. */
-export const LATENCY_BOUNDS = [
-  0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.05, 0.25, 1, 5,
-] as const
+const LATENCY_BOUNDS = [0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.05, 0.25, 1, 5] as const
 
 export class DnsFigures {
   #udp = 0
@@ -54,4 +52,54 @@ export class DnsFigures {
       latencySum: this.#latencySum,
     }
   }
+}
+
+export type DnsMetric = {
+  readonly name: string
+  readonly help: string
+  readonly labels?: Readonly<Record<string, string>>
+} & (
+  | { readonly type: 'counter' | 'gauge'; readonly value: number }
+  | {
+      readonly type: 'histogram'
+      readonly histogram: { bounds: readonly number[]; counts: readonly number[]; sum: number }
+    }
+)
+
+/** For Prometheus; as `runtime/metrics` renders them. */
+export function dnsMetrics(counters: DnsCounters): DnsMetric[] {
+  const counter = (name: string, help: string, value: number, labels?: Record<string, string>) => ({
+    ...{ name: `mk8s_dns_${name}`, help, type: 'counter' as const, value },
+    ...(labels === undefined ? {} : { labels }),
+  })
+  const { queries, responses, latencyCounts, latencySum } = counters
+  return [
+    ...Object.entries(queries).map(([protocol, count]) =>
+      counter('requests_total', 'Queries that were answered.', count, { protocol }),
+    ),
+    ...Object.entries(responses).map(([rcode, count]) =>
+      counter('responses_total', 'Answers by response code.', count, { rcode }),
+    ),
+    counter('dropped_total', 'Datagrams that deserved no answer.', counters.dropped),
+    counter('cache_hits_total', 'Queries answered from the cache.', counters.cacheHits),
+    counter('cache_misses_total', 'Queries that the cache could not answer.', counters.cacheMisses),
+    {
+      ...{ name: 'mk8s_dns_cache_entries', help: 'Answers in the cache.', type: 'gauge' as const },
+      value: counters.cacheEntries,
+    },
+    counter('forward_requests_total', 'Queries to other servers.', counters.upstreamQueries),
+    counter(
+      'forward_failures_total',
+      'Queries that other servers did not answer.',
+      counters.upstreamFailures,
+    ),
+    {
+      ...{
+        name: 'mk8s_dns_request_duration_seconds',
+        help: 'Time until an answer.',
+        type: 'histogram' as const,
+      },
+      histogram: { bounds: LATENCY_BOUNDS, counts: latencyCounts, sum: latencySum },
+    },
+  ]
 }

@@ -56,7 +56,7 @@ export class Forwarder {
     this.#looping.clear()
     this.#restingUntil.clear()
     this.#parts.onProblem('loop', '')
-    this.#say(config.upstreams.length === 0 ? 'no upstream servers are known' : '')
+    this.#say('')
     const servers = [config.upstreams, ...Object.values(config.stubDomains)].flat()
     for (const server of new Map(servers.map(each => [textOf(each), each])).values()) this.#probe(server)
   }

@@ -59,8 +59,6 @@ export class Resolver {
   configure(config: ForwardingConfig): void {
     this.#forwarder.configure(config)
     this.#cache.upstreamsChanged()
-    // An alias to a name of theirs is among the others.
-    this.#cache.clusterChanged()
   }
 
   counters(): DnsCounters {
@@ -138,7 +136,7 @@ export class Resolver {
     const rcode = answer.readUInt16BE(2) & 15
     const answers = [...found.answers, ...recordsOf(answer)]
     const stored = storeAnswer(messageOf(query, { ...found, rcode, answers }))
-    this.#cache.putUpstream(query.key, stored, this.#clock.monotonic())
+    this.#cache.putAlias(query.key, stored, this.#clock.monotonic())
     return stored
   }
 }
