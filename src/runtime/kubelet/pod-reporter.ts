@@ -7,7 +7,7 @@ import { tailOfLog } from './log-reader.ts'
 import { identityOf, type PodContext } from './pod-context.ts'
 import type { ProbeManager } from './probes/probe-manager.ts'
 import type { Waiting } from './render-container-status.ts'
-import { renderPodStatus } from './render-pod-status.ts'
+import { OWN_CONDITIONS, renderPodStatus } from './render-pod-status.ts'
 import type { ContainerStatus, SandboxStatus } from './runtime/runtime.ts'
 import { StatusWriter } from './status-writer.ts'
 
@@ -95,7 +95,7 @@ export class PodReporter {
   /** What was written last may not have come back yet; conditions of others come from the API only. */
   #withOwnStatus(pod: Pod): Pod {
     if (this.#status === undefined) return pod
-    const own = this.#status.conditions ?? []
+    const own = (this.#status.conditions ?? []).filter(({ type }) => OWN_CONDITIONS.has(type))
     const foreign = (pod.status?.conditions ?? []).filter(({ type }) => !own.some(mine => mine.type === type))
     return { ...pod, status: { ...pod.status, ...this.#status, conditions: [...own, ...foreign] } }
   }

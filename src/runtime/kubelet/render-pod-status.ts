@@ -117,6 +117,15 @@ interface Verdict {
   readonly message?: string
 }
 
+/** What the kubelet says itself; all others belong to whoever set them. */
+export const OWN_CONDITIONS: ReadonlySet<string> = new Set([
+  'PodReadyToStartContainers',
+  'Initialized',
+  'Ready',
+  'ContainersReady',
+  'PodScheduled',
+])
+
 function conditionsOf(input: PodStatusInput, rendered: Rendered): PodCondition[] {
   const containersReady = containersReadyOf(input.pod, rendered)
   const sandbox = latestSandbox(input.sandboxes)
@@ -128,9 +137,7 @@ function conditionsOf(input: PodStatusInput, rendered: Rendered): PodCondition[]
     ['PodScheduled', { isTrue: true }],
   ]
   const owned = verdicts.map(([type, verdict]) => conditionOf(type, verdict, input))
-  const foreign = (input.pod.status?.conditions ?? []).filter(
-    ({ type }) => !verdicts.some(([name]) => name === type),
-  )
+  const foreign = (input.pod.status?.conditions ?? []).filter(({ type }) => !OWN_CONDITIONS.has(type))
   return [...owned, ...foreign]
 }
 
