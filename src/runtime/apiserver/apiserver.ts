@@ -76,9 +76,14 @@ export type AuthenticatedRequest = KubeRequest & {
   readonly audit?: AuditTrail
 }
 
+/** One whose sender could not be authenticated. */
+export type RefusedRequest = Omit<AuthenticatedRequest, 'user' | 'audit'>
+
 export interface ApiServer {
   /** Resolves for every outcome, errors too: they are Status objects. */
   handle(request: AuthenticatedRequest): Promise<KubeResponse>
+  /** A request was answered with 401; it is written to the audit log. */
+  refused(request: RefusedRequest): void
   /** A client transport in this process: same authorization, admission and watch semantics as HTTPS. */
   transportFor(user: UserInfo): Transport
   readonly objects: ObjectReader
@@ -98,6 +103,7 @@ export function createApiServer(parts: ApiServerParts): ApiServer {
   const handler = createRequestHandler(context)
   return {
     handle: handler.handle,
+    refused: handler.refused,
     transportFor: user => ({
       async request(request) {
         await turnOfEventLoop()

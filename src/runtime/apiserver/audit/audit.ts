@@ -7,11 +7,13 @@ import type { Random } from '../../../base/random.ts'
 import type { KubeResponse } from '../../../client/transport.ts'
 import { decodeCbor } from '../../../kube/cbor/cbor.ts'
 import { isMap } from '../../../kube/json-map.ts'
+import { unauthorized } from '../../../kube/status.ts'
 import { parseYaml } from '../../../kube/yaml.ts'
-import type { AuthenticatedRequest } from '../apiserver.ts'
+import type { AuthenticatedRequest, RefusedRequest } from '../apiserver.ts'
 import type { Encodings } from '../negotiation/encodings.ts'
 import type { Decision } from '../ports.ts'
 import type { RequestInfo } from '../requests/request-info.ts'
+import { errorResponse } from '../requests/respond.ts'
 import type { UserInfo } from '../user.ts'
 import { type Judgement, judge, type Policy, type Stage } from './policy.ts'
 
@@ -44,7 +46,11 @@ export interface Audit {
     info: AuditedInfo,
     run: (request: AuthenticatedRequest) => Promise<KubeResponse>,
   ): Promise<KubeResponse>
+  /** Writes that nobody knew who asked. */
+  refused(request: RefusedRequest, info: AuditedInfo): void
 }
+
+const NOBODY: UserInfo = { username: '', groups: [] }
 
 /** Bodies up to so many bytes are written; longer ones are left out, as those that are no objects. */
 const BODY_BYTES_MAX = 1024 * 1024
@@ -60,6 +66,18 @@ export function createAudit(parts: AuditParts): Audit {
       trail.write('RequestReceived')
       const response = await run({ ...request, audit: trail })
       return withId(info.isLong ? trail.during(response) : trail.complete(response), id)
+    },
+    refused(request, info) {
+      const judgement = judge(parts.policy, NOBODY, info)
+      if (judgement.level === 'None') return
+      const id = request.headers?.[AUDIT_ID] ?? parts.random.uuid()
+      const scheme = /^(bearer|basic) /i.exec(request.headers?.['authorization'] ?? '')?.[1]?.toLowerCase()
+      const attempt = scheme === undefined ? 'no credentials provided' : `attempted: ${scheme}`
+      const response = errorResponse(unauthorized(`Authentication failed, ${attempt}`))
+      new Trail(parts, { ...request, user: NOBODY }, info, { ...judgement, level: 'Metadata' }, id).write(
+        'ResponseStarted',
+        response,
+      )
     },
   }
 }
@@ -140,7 +158,7 @@ class Trail implements AuditTrail {
       stage,
       requestURI: parameters === '' ? path : `${path}?${parameters}`,
       verb: this.#info.verb,
-      user: wireUser(user),
+      user: user === NOBODY ? {} : wireUser(user),
       ...(this.#impersonated !== null && { impersonatedUser: wireUser(this.#impersonated) }),
       sourceIPs: sourcesOf(headers, sourceAddress?.()),
       ...(headers?.['user-agent'] !== undefined && { userAgent: headers['user-agent'] }),

@@ -3,7 +3,7 @@ import type { IncomingMessage } from 'node:http'
 import type { Http2ServerRequest } from 'node:http2'
 import type { TLSSocket } from 'node:tls'
 import { unauthorized } from '../../../kube/status.ts'
-import type { AuthenticatedRequest } from '../apiserver.ts'
+import type { ApiServer, AuthenticatedRequest } from '../apiserver.ts'
 import type { ConnectionIdentity } from './connection-identity.ts'
 
 /** Throws 401 when the credentials are not valid. The body is not read. */
@@ -12,15 +12,18 @@ export async function identifyRequest(
   request: Http2ServerRequest | IncomingMessage,
   headers: Readonly<Record<string, string>>,
   signal: AbortSignal,
+  refused: ApiServer['refused'],
 ): Promise<AuthenticatedRequest> {
   const url = request.url ?? '/'
   const mark = url.indexOf('?')
   const path = mark < 0 ? url : url.slice(0, mark)
   const user = await identity.userOf(socketOf(request), headers['authorization'], path)
-  if (user === null) throw unauthorized()
   const query = new URLSearchParams(mark < 0 ? '' : url.slice(mark + 1))
   const sourceAddress = () => socketOf(request).remoteAddress
-  return { method: request.method ?? 'GET', path, query, headers, signal, user, sourceAddress }
+  const incoming = { method: request.method ?? 'GET', path, query, headers, signal, sourceAddress }
+  if (user !== null) return { ...incoming, user }
+  refused(incoming)
+  throw unauthorized()
 }
 
 function socketOf(request: Http2ServerRequest | IncomingMessage): TLSSocket {

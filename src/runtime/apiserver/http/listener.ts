@@ -227,7 +227,13 @@ async function answerTo(
   request: Http2ServerRequest,
   signal: AbortSignal,
 ): Promise<KubeResponse> {
-  const incoming = await identifyRequest(identity, request, flatHeaders(request), signal)
+  const incoming = await identifyRequest(
+    identity,
+    request,
+    flatHeaders(request),
+    signal,
+    parts.apiServer.refused,
+  )
   const body = await readBody(request, parts.clock)
   return parts.apiServer.handle({ ...incoming, ...(body === null ? {} : { body }) })
 }

@@ -36,7 +36,9 @@ export function createUpgrades({ apiServer, identity, clock }: UpgradeParts) {
     try {
       if (tunnels > TUNNELS_MAX) throw tooManyRequests('too many streams at a time')
       const headers = withBearer(flatHeaders(request))
-      return await apiServer.handle(await identifyRequest(identity, request, headers, signal))
+      return await apiServer.handle(
+        await identifyRequest(identity, request, headers, signal, apiServer.refused),
+      )
     } catch (error) {
       return errorResponse(statusErrorFrom(error))
     }

@@ -14,7 +14,7 @@ import {
   timeout,
 } from '../../../kube/status.ts'
 import { parseGoDuration } from '../../../kube/time.ts'
-import type { ApiServer, AuthenticatedRequest } from '../apiserver.ts'
+import type { ApiServer, AuthenticatedRequest, RefusedRequest } from '../apiserver.ts'
 import type { Audit } from '../audit/audit.ts'
 import { impersonate } from '../authn/impersonation.ts'
 import type { ApiContext } from '../context.ts'
@@ -35,7 +35,7 @@ const DEPRECATED: Readonly<Record<string, string>> = {
   '/v1/endpoints': 'v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice',
 }
 
-export function createRequestHandler(context: ApiContext): Pick<ApiServer, 'handle' | 'stop'> {
+export function createRequestHandler(context: ApiContext): Pick<ApiServer, 'handle' | 'refused' | 'stop'> {
   const resources = createResourceRoutes(context)
   const nonResources = createNonResourceHandler(context)
 
@@ -93,9 +93,21 @@ export function createRequestHandler(context: ApiContext): Pick<ApiServer, 'hand
   const { audit } = context
   return {
     handle: audit === undefined ? handle : request => audited(context, audit, request, handle),
+    refused(request: RefusedRequest) {
+      const info = audit === undefined ? null : readInfo(request)
+      if (info !== null) audit?.refused(request, { ...info, isLong: false, encodings: context.encodings })
+    },
     async stop() {
       context.stopping.abort()
     },
+  }
+}
+
+function readInfo({ method, path, query }: RefusedRequest): RequestInfo | null {
+  try {
+    return parseRequestInfo(method, path, query ?? new URLSearchParams())
+  } catch {
+    return null
   }
 }
 
@@ -106,12 +118,8 @@ async function audited(
   request: AuthenticatedRequest,
   handle: (request: AuthenticatedRequest) => Promise<KubeResponse>,
 ): Promise<KubeResponse> {
-  let info: RequestInfo
-  try {
-    info = parseRequestInfo(request.method, request.path, request.query ?? new URLSearchParams())
-  } catch {
-    return await handle(request)
-  }
+  const info = readInfo(request)
+  if (info === null) return await handle(request)
   const isLong = isLongRunning(info) || isRemoteStream(context, request)
   return await audit.follow(request, { ...info, isLong, encodings: context.encodings }, handle)
 }

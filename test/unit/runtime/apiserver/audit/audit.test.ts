@@ -77,6 +77,28 @@ test('an event says who asked for what, when, from where, and what came of it', 
   })
 })
 
+test('a request without a known sender is written, and its credentials are not', () => {
+  const { events, server } = audited([{ level: 'Metadata' }])
+  for (const authorization of ['Bearer hidden', 'hidden']) {
+    server.api.refused({ method: 'GET', path: configMaps, headers: { authorization, 'audit-id': 'given' } })
+  }
+  assert.deepEqual(
+    events.map(({ stage, user, responseStatus }) => ({ stage, user, responseStatus })),
+    ['attempted: bearer', 'no credentials provided'].map(how => ({
+      stage: 'ResponseStarted',
+      user: {},
+      responseStatus: {
+        metadata: {},
+        status: 'Failure',
+        message: `Authentication failed, ${how}`,
+        reason: 'Unauthorized',
+        code: 401,
+      },
+    })),
+  )
+  assert.ok(!JSON.stringify(events).includes('hidden'))
+})
+
 test('bodies are written at their level, without managed fields where the policy says so', async () => {
   const rules = [{ level: 'Request', verbs: ['create'] }, { level: 'RequestResponse' }]
   const { events, server } = audited(rules, { omitStages: ['RequestReceived'], omitManagedFields: true })
