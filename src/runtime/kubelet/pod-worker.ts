@@ -16,7 +16,7 @@ import { identityOf, logDirectoryOf, type PodContext, podText, recordPodEvent } 
 import { PodReporter } from './pod-reporter.ts'
 import { endPod, stopContainers } from './pod-termination.ts'
 import { ProbeManager } from './probes/probe-manager.ts'
-import { podHostname, renderIsolation } from './render-sandbox.ts'
+import { renderIsolation, sandboxHostname } from './render-sandbox.ts'
 import { goDuration, type RestartBackoff, restoreBackoff } from './restart-backoff.ts'
 import type { ContainerStatus, SandboxConfig, SandboxStatus } from './runtime/runtime.ts'
 import { ClaimVolumes } from './volumes/claim-volumes.ts'
@@ -279,7 +279,7 @@ export class PodWorker {
     try {
       await runtime.runSandbox({
         metadata: { name, namespace, uid, attempt: action.attempt },
-        hostname: podHostname(this.#pod),
+        hostname: sandboxHostname(this.#pod, this.#context.settings.clusterDomain),
         hostNetwork: this.#pod.spec?.hostNetwork === true,
         logDirectory: logDirectoryOf(directories.logs, { namespace, name, uid }),
         labels: { ...this.#pod.metadata.labels },

@@ -1,5 +1,6 @@
 /** What a pod's sandbox is to be like, and the files that name its addresses and its resolver (pure). */
 
+import { Mk8sError } from '../../base/errors.ts'
 import { qosClassOf } from '../../kube/qos.ts'
 import type { Container, Pod } from '../../kube/types.ts'
 import type { DnsConfig, HostPort, SandboxIsolation } from './runtime/runtime.ts'
@@ -10,12 +11,27 @@ export interface DnsSettings {
 }
 
 const HOSTNAME_LENGTH_MAX = 63
+const KERNEL_HOSTNAME_MAX = 64
 const NDOTS = 'ndots:5'
 
 /** What programs in the pod see as the name of their host. */
 export function podHostname(pod: Pod): string {
   if (pod.spec?.hostname) return pod.spec.hostname
   return (pod.metadata.name ?? '').slice(0, HOSTNAME_LENGTH_MAX).replace(/[-.]+$/, '')
+}
+
+/** As `podHostname`, or the whole name where the pod wants that; throws when the kernel cannot keep it. */
+export function sandboxHostname(pod: Pod, clusterDomain: string): string {
+  const { setHostnameAsFQDN, subdomain } = pod.spec ?? {}
+  const name = podHostname(pod)
+  if (setHostnameAsFQDN !== true || !subdomain) return name
+  const whole = `${name}.${subdomain}.${pod.metadata.namespace}.svc.${clusterDomain}`
+  if (whole.length <= KERNEL_HOSTNAME_MAX) return whole
+  throw new Mk8sError(
+    'kubelet/runtime',
+    `failed to construct FQDN from Pod hostname and cluster domain, FQDN ${whole} is too long ` +
+      `(${KERNEL_HOSTNAME_MAX} characters is the max, ${whole.length} characters requested)`,
+  )
 }
 
 export function renderIsolation(pod: Pod, dns: DnsSettings, hostResolver: string): SandboxIsolation {

@@ -8,6 +8,8 @@ import {
   renderDns,
   renderHostsFile,
   renderIsolation,
+  renderResolver,
+  sandboxHostname,
 } from '../../../../src/runtime/kubelet/render-sandbox.ts'
 
 const DNS = { clusterDns: '10.152.183.10', clusterDomain: 'cluster.local' }
@@ -106,4 +108,22 @@ test('image names are checked as the reference library does', () => {
   assert.equal(registryOf('library/nginx'), 'docker.io')
   assert.equal(registryOf('localhost/x'), 'localhost')
   assert.equal(registryOf('r.io:5000/a/b'), 'r.io:5000')
+})
+
+test('a pod that wants its whole name as its host name gets it, if the kernel can keep it', () => {
+  const nameOf = (spec: Partial<PodSpec>, name?: string) => sandboxHostname(pod(spec, name), 'cluster.local')
+  assert.equal(nameOf({ setHostnameAsFQDN: true, subdomain: 'team' }), 'web.team.shop.svc.cluster.local')
+  assert.equal(nameOf({ setHostnameAsFQDN: true }), 'web')
+  assert.equal(nameOf({ subdomain: 'team' }), 'web')
+  const long = { setHostnameAsFQDN: true, subdomain: 't'.repeat(38) }
+  assert.throws(() => nameOf(long), /is too long \(64 characters is the max, 65 characters requested\)$/)
+})
+
+test('a resolver is written as runtimes write it', () => {
+  const text = renderResolver({
+    servers: ['1.1.1.1', '::1'],
+    searches: ['a', 'b'],
+    options: ['ndots:5', 'edns0'],
+  })
+  assert.equal(text, 'search a b\nnameserver 1.1.1.1\nnameserver ::1\noptions ndots:5 edns0\n')
 })
