@@ -38,6 +38,10 @@ after(() => cluster.stop())
 
 async function makeSet(namespace: string, spec: object = {}): Promise<StatefulSet> {
   await client.create(NAMESPACES, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } })
+  return createSet(namespace, spec)
+}
+
+function createSet(namespace: string, spec: object): Promise<StatefulSet> {
   const template = {
     metadata: { labels: { app: 'web' } },
     spec: { containers: [{ name: 'c', image: 'v1' }] },
@@ -230,4 +234,55 @@ test('a failed pod is replaced, a foreign one is adopted, and one that fits no m
     return pod.metadata.ownerReferences?.[0]?.kind === 'StatefulSet'
   })
   await untilReady('owners', 2)
+})
+
+test('a name that is taken by another template is counted, and old revisions go beyond the limit', async () => {
+  await makeSet('history', { replicas: 1, revisionHistoryLimit: 1 })
+  const { status } = await untilReady('history', 1)
+  const image = (name: string) => ({ template: { spec: { containers: [{ name: 'c', image: name }] } } })
+  const isOf = (name: string) => async () => {
+    await playKubelet('history')
+    const [pod] = await podsIn('history')
+    return pod?.spec?.containers[0]?.image === name && pod.status?.phase === 'Running'
+  }
+  const revisions = async () =>
+    (await client.list<ControllerRevision>(CONTROLLER_REVISIONS, { namespace: 'history' })).items
+  await patchSet('history', image('v2'))
+  await until('the second template', isOf('v2'))
+  const taken = (await revisions()).find(each => each.metadata.name !== status?.currentRevision)
+  const name = taken?.metadata.name ?? ''
+  await patchSet('history', image('v1'))
+  await until('the first template', isOf('v1'))
+  await client.delete(CONTROLLER_REVISIONS, { namespace: 'history', name })
+  await client.create<ControllerRevision>(CONTROLLER_REVISIONS, {
+    apiVersion: 'apps/v1',
+    kind: 'ControllerRevision',
+    metadata: { name, namespace: 'history' },
+    data: { spec: { template: { $patch: 'replace' } } },
+    revision: 1,
+  })
+  await patchSet('history', image('v2'))
+  const after = await untilSet('history', 'another name', set => set.status?.collisionCount === 1)
+  assert.notEqual(after.status?.updateRevision, name)
+  await until('the second template again', isOf('v2'))
+  await patchSet('history', image('v3'))
+  await until('the third template', isOf('v3'))
+  await untilSet('history', 'the rollout', set => set.status?.currentRevision === set.status?.updateRevision)
+  const own = async () => (await revisions()).filter(each => each.metadata.ownerReferences?.length === 1)
+  await until('the present revision and one before it', async () => (await own()).length === 2)
+})
+
+test('a set that is deleted with orphans leaves its pods to the next of its name', async () => {
+  await makeSet('orphans', { podManagementPolicy: 'Parallel' })
+  await untilReady('orphans', 2)
+  const uids = async () => (await podsIn('orphans')).map(pod => pod.metadata.uid).sort()
+  const before = await uids()
+  await client.delete(STATEFUL_SETS, { namespace: 'orphans', name: 'web', propagationPolicy: 'Orphan' })
+  await until('pods of nobody', async () => {
+    const pods = await podsIn('orphans')
+    return pods.length === 2 && pods.every(pod => (pod.metadata.ownerReferences ?? []).length === 0)
+  })
+  await createSet('orphans', { podManagementPolicy: 'Parallel' })
+  await untilReady('orphans', 2)
+  assert.deepEqual(await uids(), before, 'none was started anew')
 })
