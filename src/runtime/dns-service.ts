@@ -70,7 +70,6 @@ function dnsService(address: string): Service {
         'kubernetes.io/cluster-service': 'true',
         'kubernetes.io/name': 'CoreDNS',
       },
-      annotations: { 'prometheus.io/port': '9153', 'prometheus.io/scrape': 'true' },
     },
     spec: {
       clusterIP: address,
