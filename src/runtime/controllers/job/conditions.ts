@@ -36,9 +36,15 @@ const failure = (reason: string, message: string): Verdict => ({ type: 'FailureT
 /** Why the job ends before its pods have all done their work; undefined while it goes on. */
 export function judge(
   job: Job,
-  parts: { readonly pods: readonly Pod[]; readonly tally: Tally; readonly nowMs: number },
+  parts: {
+    readonly pods: readonly Pod[]
+    readonly tally: Tally
+    readonly nowMs: number
+    readonly decided?: Verdict | undefined
+  },
 ): Verdict | undefined {
   return (
+    parts.decided ??
     standing(job) ??
     judgePods(job, parts.pods) ??
     judgeLimits(job, parts.pods, parts.tally.failed) ??
@@ -50,7 +56,7 @@ export function judge(
 }
 
 /** What an earlier round decided holds. */
-function standing(job: Job): Verdict | undefined {
+export function standing(job: Job): Verdict | undefined {
   for (const type of ['SuccessCriteriaMet', 'FailureTarget'] as const) {
     const condition = conditionOf(job.status?.conditions, type)
     if (condition !== undefined) {

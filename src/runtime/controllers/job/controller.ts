@@ -89,7 +89,8 @@ async function reconcile(parts: Parts, key: string, signal: AbortSignal): Promis
   const first = planJob(job, { pods: await claimPods(parts, job, signal), nowMs })
   const problem = await changePods(parts, job, first.pods, signal)
   const changed = first.pods.create.length + first.pods.drop.length + first.pods.end.length > 0
-  const plan = changed ? planJob(job, { pods: ownPods(parts, job), nowMs }) : first
+  const { verdict: decided } = first
+  const plan = changed ? planJob(job, { pods: ownPods(parts, job), nowMs, decided }) : first
   await writeStatus(parts, job, plan, signal)
   await Promise.all(plan.release.map(pod => release(parts, pod, signal)))
   if (problem !== null) throw problem.cause

@@ -26,8 +26,8 @@ const countsAsFailure = (job: Job, pod: Pod): boolean => matchFailurePolicy(job,
 const isCountable = (job: Job, pod: Pod): boolean =>
   !isIndexed(job) || completionIndexOf(pod, completionsOf(job)) !== undefined
 
-/** Where the job stands, with the pods that its status does not know yet. */
-export function tally(job: Job, pods: readonly Pod[]): Tally {
+/** Where the job stands, with the pods that its status does not know yet. `isFailing`: it ends its pods itself. */
+export function tally(job: Job, pods: readonly Pod[], isFailing = false): Tally {
   const { succeeded = 0, failed = 0, uncountedTerminatedPods: noted } = job.status ?? {}
   const fresh = pods.filter(pod => isTracked(pod) && isCountable(job, pod))
   const isNew = (list: readonly string[] | undefined, pod: Pod) => !list?.includes(pod.metadata.uid ?? '')
@@ -37,7 +37,7 @@ export function tally(job: Job, pods: readonly Pod[]): Tally {
   const newFailed = fresh.filter(
     pod => hasFailed(job, pod) && isNew(noted?.failed, pod) && countsAsFailure(job, pod),
   ).length
-  const indexes = isIndexed(job) ? tallyIndexes(job, fresh) : NO_INDEXES
+  const indexes = isIndexed(job) ? tallyIndexes(job, isFailing ? fresh.filter(hasEnded) : fresh) : NO_INDEXES
   const counted = succeeded + (noted?.succeeded?.length ?? 0) + newSucceeded
   return {
     succeeded: isIndexed(job) ? indexes.succeededIndexes.size : counted,
@@ -45,6 +45,9 @@ export function tally(job: Job, pods: readonly Pod[]): Tally {
     ...indexes,
   }
 }
+
+/** Not one that only goes because the job fails: its index has not failed. */
+const hasEnded = ({ status }: Pod): boolean => status?.phase === 'Succeeded' || status?.phase === 'Failed'
 
 const NO_INDEXES = { succeededIndexes: new Set<number>(), failedIndexes: new Set<number>() } as const
 

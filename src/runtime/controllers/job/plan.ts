@@ -8,6 +8,7 @@ import {
   isSuspended,
   judge,
   SUCCEEDED,
+  standing,
   type Verdict,
   withCondition,
 } from './conditions.ts'
@@ -24,6 +25,8 @@ export interface JobEvent {
 export interface JobPlan {
   /** Pods to delete and create; the rest of the plan is made again after that. */
   readonly pods: ManagePlan
+  /** Why the job ends before its pods have all done their work. */
+  readonly verdict: Verdict | undefined
   readonly status: JobStatus
   /** Pods whose finalizer goes once the status is written. */
   readonly release: readonly Pod[]
@@ -33,12 +36,23 @@ export interface JobPlan {
   readonly againMs: number | undefined
 }
 
-export function planJob(job: Job, parts: { readonly pods: readonly Pod[]; readonly nowMs: number }): JobPlan {
+export interface JobFacts {
+  readonly pods: readonly Pod[]
+  readonly nowMs: number
+  /** The verdict that pods were ended for a moment ago. */
+  readonly decided?: Verdict | undefined
+}
+
+export function planJob(job: Job, parts: JobFacts): JobPlan {
   const { pods, nowMs } = parts
   const active = pods.filter(isActive)
-  const counts = tally(job, pods)
+  const decided = parts.decided ?? standing(job)
+  const counts = tally(job, pods, decided?.type === 'FailureTarget')
   const started = startOf(job, nowMs)
-  const early = judge({ ...job, status: { ...job.status, ...started } }, { pods, tally: counts, nowMs })
+  const early = judge(
+    { ...job, status: { ...job.status, ...started } },
+    { pods, tally: counts, nowMs, decided },
+  )
   const manage = planPods(job, { pods, active, tally: counts, verdict: early, nowMs })
   const verdict = early ?? (isComplete(job, active, counts) ? SUCCEEDED : undefined)
   const noted = noteFinished(job, settleNotes(job, pods), pods, {
@@ -58,6 +72,7 @@ export function planJob(job: Job, parts: { readonly pods: readonly Pod[]; readon
   const againMs = Math.min(...waits)
   return {
     pods: manage,
+    verdict: early,
     status: renderStatus(base, now, end),
     release: noted.release,
     events: [...suspension.events, ...endEvents(job, end.finished, base)],
