@@ -60,6 +60,8 @@ export const FLOW_SCHEMAS = ref('flowcontrol.apiserver.k8s.io', 'v1', 'flowschem
 export const PRIORITY_LEVELS = ref('flowcontrol.apiserver.k8s.io', 'v1', 'prioritylevelconfigurations', false)
 export const PRIORITY_CLASSES = ref('scheduling.k8s.io', 'v1', 'priorityclasses', false)
 export const STORAGE_CLASSES = ref('storage.k8s.io', 'v1', 'storageclasses', false)
+export const CSI_DRIVERS = ref('storage.k8s.io', 'v1', 'csidrivers', false)
+export const VOLUME_ATTACHMENTS = ref('storage.k8s.io', 'v1', 'volumeattachments', false)
 export const CSI_NODES = ref('storage.k8s.io', 'v1', 'csinodes', false)
 
 export interface ResourcePath {

@@ -98,6 +98,8 @@ export function buildNode(parts: NodeParts): Node {
       pods: join(config.dataDir, 'pods'),
       logs: join(config.dataDir, 'logs'),
       volumes: join(config.dataDir, 'volumes'),
+      plugins: join(config.dataDir, 'plugins'),
+      pluginRegistry: join(config.dataDir, 'plugins_registry'),
     },
     ports: config.ports,
     certificates,

@@ -45,6 +45,8 @@ describe('kubelet', () => {
         pods: join(directory, 'pods'),
         logs: join(directory, 'logs'),
         volumes: join(directory, 'volumes'),
+        plugins: join(directory, 'plugins'),
+        pluginRegistry: join(directory, 'plugins_registry'),
       },
       ports: { kubelet: PORT },
       certificates: pki.server,

@@ -9,6 +9,7 @@ import type { InformerSet } from '../../client/informer-set.ts'
 import { KubeClient } from '../../client/kube-client.ts'
 import type { Transport } from '../../client/transport.ts'
 import type { Model } from '../../kube/model-types.ts'
+import { createAttachDetachController } from './attach-detach/controller.ts'
 import { createCertificateController } from './certificates/controller.ts'
 import { createClusterRoleAggregationController } from './cluster-role-aggregation/controller.ts'
 import { createCronJobController } from './cron-job/controller.ts'
@@ -91,6 +92,7 @@ const CONTROLLERS: readonly ((context: ControllerContext) => Controller)[] = [
   createHostpathProvisioner,
   createEphemeralVolumeController,
   createVolumeExpandController,
+  createAttachDetachController,
   createClaimProtection,
   createVolumeProtection,
   createClusterRoleAggregationController,

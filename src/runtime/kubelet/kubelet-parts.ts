@@ -14,6 +14,10 @@ export interface KubeletDirectories {
   readonly logs: string
   /** What `hostpath-storage` keeps: `<data-dir>/volumes`. */
   readonly volumes: string
+  /** Where CSI drivers have their sockets and their mounts: `<data-dir>/plugins`. */
+  readonly plugins: string
+  /** Where they make themselves known: `<data-dir>/plugins_registry`. */
+  readonly pluginRegistry: string
 }
 
 export interface KubeletSettings {

@@ -3,6 +3,7 @@
  * Each pod has a worker; what wakes it is the API, the runtime, its probes and its objects, never a poll.
  */
 import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
 import { sleep } from '../../base/clock.ts'
 import type { Component, Health } from '../../base/component.ts'
 import { EventRecorder } from '../../client/event-recorder.ts'
@@ -11,6 +12,8 @@ import { KubeClient } from '../../client/kube-client.ts'
 import { NODES, PODS } from '../../client/resources.ts'
 import type { Node, Pod } from '../../kube/types.ts'
 import { KubeletServer } from './api.ts'
+import { CsiMounts } from './csi/csi-mounts.ts'
+import { CsiPlugins } from './csi/csi-plugins.ts'
 import type { KubeletParts } from './kubelet-parts.ts'
 import { NodeRegistration } from './node-registration.ts'
 import { ObjectSource } from './object-source.ts'
@@ -51,6 +54,7 @@ class NodeKubelet implements Kubelet {
   readonly #node: NodeRegistration
   readonly #runtimeWatch: RuntimeWatch
   readonly #server: KubeletServer
+  readonly #plugins: CsiPlugins
   readonly #workers = new Map<string, PodWorker>()
   readonly #aborter = new AbortController()
   /** Of this node only. */
@@ -63,6 +67,10 @@ class NodeKubelet implements Kubelet {
     const client = new KubeClient(transport, { userAgent: `kubelet/${version}` })
     const shared = { client, clock, random, log }
     const { directories, settings } = parts
+    this.#plugins = new CsiPlugins({
+      ...{ client, clock, log, nodeName },
+      directory: directories.pluginRegistry,
+    })
     this.#context = {
       client,
       runtime,
@@ -70,6 +78,12 @@ class NodeKubelet implements Kubelet {
       settings,
       directories,
       nodeAddress,
+      nodeName,
+      csi: new CsiMounts({
+        plugins: this.#plugins,
+        pods: directories.pods,
+        staging: join(directories.plugins, 'kubernetes.io/csi'),
+      }),
       clock,
       log,
       recorder: new EventRecorder({ ...shared, component: 'kubelet', host: nodeName }),
@@ -113,6 +127,7 @@ class NodeKubelet implements Kubelet {
   async prepare(): Promise<void> {
     const { directories } = this.#parts
     await mkdir(directories.pods, { recursive: true, mode: 0o750 })
+    await mkdir(directories.plugins, { recursive: true, mode: 0o750 })
     await mkdir(directories.logs, { recursive: true, mode: 0o750 })
   }
 
@@ -123,6 +138,7 @@ class NodeKubelet implements Kubelet {
     await this.#parts.runtime.start(event => this.#onRuntimeEvent(event))
     await this.#server.listen()
     await this.#node.start(this.#aborter.signal)
+    await this.#plugins.start()
     this.#followRange()
     void this.#runtimeWatch.run(this.#aborter.signal)
     this.#pods.onChange((_key, next, previous) => this.#onPod(next, previous))
@@ -138,6 +154,7 @@ class NodeKubelet implements Kubelet {
     await Promise.all([...this.#workers.values()].map(worker => worker.stop()))
     this.#workers.clear()
     this.#context.objects.stop()
+    await this.#plugins.stop()
     await this.#server.close()
     await this.#parts.runtime.stop()
   }

@@ -5,6 +5,7 @@ import type { Log } from '../../base/log.ts'
 import { type EventRecorder, type EventType, referenceTo } from '../../client/event-recorder.ts'
 import type { KubeClient } from '../../client/kube-client.ts'
 import type { Pod } from '../../kube/types.ts'
+import type { CsiMounts } from './csi/csi-mounts.ts'
 import type { HostFacts } from './host-facts.ts'
 import type { KubeletDirectories, KubeletSettings } from './kubelet-parts.ts'
 import type { ObjectSource } from './object-source.ts'
@@ -21,6 +22,8 @@ export interface PodContext {
   readonly settings: KubeletSettings
   readonly directories: KubeletDirectories
   readonly nodeAddress: string
+  readonly nodeName: string
+  readonly csi: CsiMounts
   readonly clock: Clock
   readonly log: Log
 }

@@ -67,8 +67,8 @@ export class PodWorker {
     this.#pod = parts.pod
     this.#onGone = parts.onGone
     const { clock, runtime, directories } = parts.context
-    this.#volumes = new PodVolumes(`${directories.pods}/${identityOf(parts.pod).uid}`)
-    this.#claims = new ClaimVolumes(parts.context.client)
+    this.#volumes = new PodVolumes(`${directories.pods}/${identityOf(parts.pod).uid}`, parts.context.csi)
+    this.#claims = new ClaimVolumes(parts.context.client, parts.context.nodeName)
     this.#images = new ImagePuller(parts.context)
     this.#probes = new ProbeManager({
       clock,

@@ -1,7 +1,19 @@
 /** Volumes that pods have by claims: asked from the API, and turned into places on this machine. */
 import { isNotFound, type KubeClient } from '../../../client/kube-client.ts'
-import { PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES } from '../../../client/resources.ts'
-import type { PersistentVolume, PersistentVolumeClaim, Pod } from '../../../kube/types.ts'
+import {
+  CSI_DRIVERS,
+  PERSISTENT_VOLUME_CLAIMS,
+  PERSISTENT_VOLUMES,
+  VOLUME_ATTACHMENTS,
+} from '../../../client/resources.ts'
+import type {
+  CSIDriver,
+  PersistentVolume,
+  PersistentVolumeClaim,
+  Pod,
+  Volume,
+  VolumeAttachment,
+} from '../../../kube/types.ts'
 import {
   claimsOf,
   HOSTPATH_PROVISIONER,
@@ -10,17 +22,29 @@ import {
   PROVISIONED_BY,
   type UsedClaim,
 } from '../../../kube/volumes/claims.ts'
-import { VolumeError } from './render-volume.ts'
+import type { CsiVolume } from '../csi/csi-mounts.ts'
+import {
+  attachmentName,
+  inlineSource,
+  needsAttachment,
+  persistentSource,
+  takesGroup,
+} from '../csi/csi-source.ts'
+import { VolumeError } from './volume-error.ts'
 
 /** Where a claim's volume lies on this machine. */
 export interface ClaimedPlace {
   readonly volumeName: string
   readonly path: string
   /** `local` must be there; `directory` is made for whoever comes first; `host-path` is checked by its type. */
-  readonly sort: 'local' | 'directory' | 'host-path'
+  readonly sort: 'local' | 'directory' | 'host-path' | 'csi'
   readonly type: string
   /** The pod, or the volume's own access modes, want it so. */
   readonly readOnly: boolean
+  /** What lies in it is given to the pod's group. */
+  readonly takesGroup: boolean
+  /** Mounted by a driver, below the pod's own directory; `path` is empty then. */
+  readonly csi?: CsiVolume
 }
 
 /** By the names that the volumes have in the pod. */
@@ -28,10 +52,12 @@ export type ClaimedPlaces = ReadonlyMap<string, ClaimedPlace>
 
 export class ClaimVolumes {
   readonly #client: KubeClient
+  readonly #nodeName: string
   #places: ClaimedPlaces | null = null
 
-  constructor(client: KubeClient) {
+  constructor(client: KubeClient, nodeName: string) {
     this.#client = client
+    this.#nodeName = nodeName
   }
 
   /** Asked once in a pod's life here: a bound claim keeps its volume. */
@@ -39,6 +65,9 @@ export class ClaimVolumes {
     if (this.#places !== null) return this.#places
     const places = new Map<string, ClaimedPlace>()
     for (const used of claimsOf(pod)) places.set(used.volume.name, await this.#placeOf(pod, used))
+    for (const volume of pod.spec?.volumes ?? []) {
+      if (volume.csi) places.set(volume.name, await this.#inlineOf(pod, volume))
+    }
     this.#places = places
     return places
   }
@@ -65,7 +94,44 @@ export class ClaimVolumes {
     if (volume.spec?.claimRef?.uid !== claim.metadata.uid) {
       throw new VolumeError(`${about}: PV "${name}" is bound to another claim`)
     }
-    return placeOf(volume, used)
+    return volume.spec?.csi ? this.#csiOf(pod, volume, used) : placeOf(volume, used)
+  }
+
+  async #inlineOf(pod: Pod, volume: Volume): Promise<ClaimedPlace> {
+    const driver = await this.#driver(volume.csi?.driver ?? '')
+    const csi = inlineSource(volume, { pod, driver, publishContext: {} })
+    return placeOfDriver(volume.name, csi, driver)
+  }
+
+  async #csiOf(pod: Pod, volume: PersistentVolume, used: UsedClaim): Promise<ClaimedPlace> {
+    const name = volume.metadata.name ?? ''
+    if (volume.spec?.volumeMode === 'Block') throw noBlock(name)
+    const driver = await this.#driver(volume.spec?.csi?.driver ?? '')
+    const publishContext = needsAttachment(driver) ? await this.#attachment(volume) : {}
+    const csi = persistentSource(volume, used.readOnly, { pod, driver, publishContext })
+    return placeOfDriver(name, csi, driver)
+  }
+
+  async #driver(name: string): Promise<CSIDriver | null> {
+    try {
+      return await this.#client.get<CSIDriver>(CSI_DRIVERS, { name })
+    } catch (error) {
+      if (isNotFound(error)) return null
+      throw error
+    }
+  }
+
+  /** What the driver's controller said when it attached the volume to this node. */
+  async #attachment({ metadata, spec }: PersistentVolume): Promise<Readonly<Record<string, string>>> {
+    const { driver = '', volumeHandle = '' } = spec?.csi ?? {}
+    const waits = `volume "${metadata.name}" is not attached yet by the external-attacher of driver ${driver}`
+    const name = attachmentName(volumeHandle, driver, this.#nodeName)
+    const found = await this.#read<VolumeAttachment>(
+      () => this.#client.get(VOLUME_ATTACHMENTS, { name }),
+      waits,
+    )
+    if (found.status?.attached !== true) throw new VolumeError(found.status?.attachError?.message ?? waits)
+    return found.status.attachmentMetadata ?? {}
   }
 
   async #read<T>(ask: () => Promise<T>, whenMissing: string): Promise<T> {
@@ -78,20 +144,29 @@ export class ClaimVolumes {
   }
 }
 
+const noBlock = (name: string) =>
+  new VolumeError(`volume "${name}" has volumeMode Block, which this node cannot provide`)
+
+function placeOfDriver(volumeName: string, csi: CsiVolume, driver: CSIDriver | null): ClaimedPlace {
+  const { readOnly } = csi
+  return { volumeName, path: '', sort: 'csi', type: '', readOnly, takesGroup: takesGroup(driver, csi), csi }
+}
+
 /** Throws for what this node has no driver for. */
 export function placeOf({ metadata, spec }: PersistentVolume, used: UsedClaim): ClaimedPlace {
   const volumeName = metadata.name ?? ''
   const modes = spec?.accessModes ?? []
   const readOnly = used.readOnly || (modes.length > 0 && modes.every(mode => mode === 'ReadOnlyMany'))
   if (spec?.volumeMode === 'Block') {
-    throw new VolumeError(`volume "${volumeName}" has volumeMode Block, which this node cannot provide`)
+    throw noBlock(volumeName)
   }
   if (spec?.hostPath) {
     const isOurs = metadata.annotations?.[PROVISIONED_BY] === HOSTPATH_PROVISIONER
     const { path, type = '' } = spec.hostPath
-    return { volumeName, path, sort: isOurs ? 'directory' : 'host-path', type, readOnly }
+    return { volumeName, path, sort: isOurs ? 'directory' : 'host-path', type, readOnly, takesGroup: isOurs }
   }
-  if (spec?.local) return { volumeName, path: spec.local.path, sort: 'local', type: '', readOnly }
+  if (spec?.local)
+    return { volumeName, path: spec.local.path, sort: 'local', type: '', readOnly, takesGroup: true }
   throw new VolumeError(
     `no volume plugin matched: volume "${volumeName}" is of a kind that this node cannot mount`,
   )

@@ -3,6 +3,7 @@ import { chmod, chown, mkdir, open, rm, stat } from 'node:fs/promises'
 import { isAbsolute, join, normalize } from 'node:path'
 import { mountMemory, unmountBelow } from '../../../host/mounts.ts'
 import type { Container, Pod, Volume } from '../../../kube/types.ts'
+import { CsiMounts, type CsiVolume } from '../csi/csi-mounts.ts'
 import { type Environment, expandVariables } from '../environment.ts'
 import type { Mount } from '../runtime/runtime.ts'
 import { writeVolume } from './atomic-writer.ts'
@@ -10,18 +11,23 @@ import type { ClaimedPlace, ClaimedPlaces } from './claim-volumes.ts'
 import { giveToGroup } from './fs-group.ts'
 import { makeHostpathDirectory } from './hostpath-directories.ts'
 import { memorySize } from './memory-size.ts'
-import { renderVolume, VolumeError, type VolumeParts } from './render-volume.ts'
+import { renderVolume, type VolumeParts } from './render-volume.ts'
 import { EscapeError, openSubPath } from './sub-path.ts'
+import { VolumeError } from './volume-error.ts'
 
 export class PodVolumes {
   readonly #directory: string
+  readonly #csi: CsiMounts | undefined
   #places: ClaimedPlaces = new Map()
   /** Volumes whose files have been given to the pod's group. */
   readonly #given = new Set<string>()
+  /** Volumes that a driver has mounted. */
+  readonly #published = new Set<string>()
 
   /** `directory` is `<data-dir>/pods/<uid>`. */
-  constructor(directory: string) {
+  constructor(directory: string, csi?: CsiMounts) {
     this.#directory = directory
+    this.#csi = csi
   }
 
   /** Works twice as well as once; throws VolumeError naming the volume. */
@@ -38,6 +44,7 @@ export class PodVolumes {
   }
 
   async remove(): Promise<void> {
+    await this.#csi?.unpublishAll(this.#directory)
     await unmountBelow([this.#directory])
     await rm(this.#directory, { recursive: true, force: true })
   }
@@ -46,6 +53,7 @@ export class PodVolumes {
   pathOf(volume: Volume): string {
     if (volume.hostPath) return volume.hostPath.path
     const place = this.#places.get(volume.name)
+    if (place?.csi !== undefined) return CsiMounts.pathOf(this.#directory, place.volumeName)
     if (place !== undefined) return place.path
     return join(this.#directory, 'volumes', kindOf(volume), volume.name)
   }
@@ -78,11 +86,20 @@ export class PodVolumes {
     }
   }
 
+  async #publish({ volumeName }: ClaimedPlace, volume: CsiVolume): Promise<string> {
+    const path = CsiMounts.pathOf(this.#directory, volumeName)
+    if (this.#csi === undefined) throw new VolumeError('this node has no CSI drivers')
+    if (!this.#published.has(volumeName)) await this.#csi.publish(volume, path)
+    this.#published.add(volumeName)
+    return path
+  }
+
   async #setUpClaim(name: string, place: ClaimedPlace, pod: Pod): Promise<void> {
-    await makeClaimed(place)
+    const path = place.csi === undefined ? place.path : await this.#publish(place, place.csi)
+    if (place.csi === undefined) await makeClaimed(place)
     const { fsGroup, fsGroupChangePolicy } = pod.spec?.securityContext ?? {}
-    if (fsGroup === undefined || place.sort === 'host-path' || place.readOnly || this.#given.has(name)) return
-    await giveToGroup(place.path, { group: fsGroup, policy: fsGroupChangePolicy })
+    if (fsGroup === undefined || !place.takesGroup || place.readOnly || this.#given.has(name)) return
+    await giveToGroup(path, { group: fsGroup, policy: fsGroupChangePolicy })
     this.#given.add(name)
   }
 

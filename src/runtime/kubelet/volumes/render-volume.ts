@@ -4,6 +4,7 @@ import type { ReferencedObjects } from '../environment.ts'
 import type { HostFacts } from '../host-facts.ts'
 import { type PodFacts, podField, resourceField } from '../pod-fields.ts'
 import type { ClaimedPlaces } from './claim-volumes.ts'
+import { VolumeError } from './volume-error.ts'
 
 export interface VolumeFile {
   readonly data: Buffer
@@ -29,11 +30,6 @@ export const tokenKey = (wanted: {
   readonly audience?: string
   readonly expirationSeconds?: number
 }): string => JSON.stringify([wanted.audience ?? '', wanted.expirationSeconds ?? 0])
-
-/** A volume that cannot be set up yet: FailedMount with this message. */
-export class VolumeError extends Error {
-  override readonly name = 'VolumeError'
-}
 
 const DEFAULT_MODE = 0o644
 

@@ -1,0 +1,116 @@
+/** One CSI driver on this node: its node service behind a unix socket. */
+import type { Clock } from '../../../base/clock.ts'
+import { RpcChannel } from '../runtime/cri/rpc.ts'
+import { CSI_PROTO } from './csi-proto.ts'
+
+/** As long as upstream gives a driver for a call. */
+const CALL_MS_MAX = 120_000
+const NODE = 'csi.v1.Node'
+
+export interface DriverNodeInfo {
+  readonly nodeId: string
+  /** 0: as many as there are. */
+  readonly volumesMax: number
+  readonly topology: Readonly<Record<string, string>>
+}
+
+export interface VolumeCapability {
+  readonly mount: { readonly fsType: string; readonly mountFlags: readonly string[] }
+  readonly accessMode: { readonly mode: string }
+}
+
+/** In the words of the protocol, whose names are in camel case here. */
+export interface PublishRequest {
+  readonly volumeId: string
+  readonly publishContext: Readonly<Record<string, string>>
+  readonly volumeCapability: VolumeCapability
+  readonly volumeContext: Readonly<Record<string, string>>
+}
+
+export class CsiDriver {
+  readonly name: string
+  readonly #channel: RpcChannel
+  readonly #capabilities: ReadonlySet<string>
+  readonly info: DriverNodeInfo
+
+  private constructor(
+    name: string,
+    channel: RpcChannel,
+    facts: { readonly info: DriverNodeInfo; readonly capabilities: ReadonlySet<string> },
+  ) {
+    this.name = name
+    this.#channel = channel
+    this.info = facts.info
+    this.#capabilities = facts.capabilities
+  }
+
+  /** Asks the driver what it can do and what it calls this node. */
+  static async open(name: string, endpoint: string, clock: Clock): Promise<CsiDriver> {
+    const channel = await RpcChannel.open(endpoint, [CSI_PROTO], clock)
+    try {
+      return new CsiDriver(name, channel, await ask(channel))
+    } catch (error) {
+      channel.close()
+      throw error
+    }
+  }
+
+  close(): void {
+    this.#channel.close()
+  }
+
+  /** Volumes are mounted once for the node before they are for a pod. */
+  get stages(): boolean {
+    return this.#capabilities.has('STAGE_UNSTAGE_VOLUME')
+  }
+
+  stage(request: PublishRequest & { readonly stagingTargetPath: string }): Promise<unknown> {
+    return this.#call('NodeStageVolume', request)
+  }
+
+  unstage(volumeId: string, path: string): Promise<unknown> {
+    return this.#call('NodeUnstageVolume', { volumeId, stagingTargetPath: path })
+  }
+
+  publish(
+    request: PublishRequest & {
+      readonly stagingTargetPath?: string
+      readonly targetPath: string
+      readonly readonly: boolean
+    },
+  ): Promise<unknown> {
+    return this.#call('NodePublishVolume', request)
+  }
+
+  unpublish(volumeId: string, path: string): Promise<unknown> {
+    return this.#call('NodeUnpublishVolume', { volumeId, targetPath: path })
+  }
+
+  #call(method: string, request: object): Promise<unknown> {
+    return this.#channel.call(NODE, method, request, { deadlineMs: CALL_MS_MAX })
+  }
+}
+
+interface Capabilities {
+  readonly capabilities: readonly { readonly rpc: { readonly type: string } | null }[]
+}
+
+interface NodeInfo {
+  readonly nodeId: string
+  readonly maxVolumesPerNode: number
+  readonly accessibleTopology: { readonly segments: Readonly<Record<string, string>> } | null
+}
+
+async function ask(channel: RpcChannel) {
+  const options = { deadlineMs: CALL_MS_MAX }
+  const { capabilities } = await channel.call<Capabilities>(NODE, 'NodeGetCapabilities', {}, options)
+  const info = await channel.call<NodeInfo>(NODE, 'NodeGetInfo', {}, options)
+  return {
+    capabilities: new Set(capabilities.flatMap(({ rpc }) => (rpc === null ? [] : [rpc.type]))),
+    info: {
+      nodeId: info.nodeId,
+      volumesMax: info.maxVolumesPerNode,
+      topology: info.accessibleTopology?.segments ?? {},
+    },
+  }
+}

@@ -1,0 +1,124 @@
+/** A CSI driver for tests: a real gRPC server on unix sockets that keeps volumes as directories and bind-mounts them. */
+import { execFileSync } from 'node:child_process'
+import { existsSync, mkdirSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { Server as GrpcServer, type Server, ServerCredentials, type ServiceDefinition } from '@grpc/grpc-js'
+import { fromJSON } from '@grpc/proto-loader'
+import { CSI_PROTO, REGISTRATION_PROTO } from '../../src/runtime/kubelet/csi/csi-proto.ts'
+import { parseProto } from '../../src/runtime/kubelet/runtime/cri/proto-text.ts'
+
+export interface TestDriver {
+  /** Every call, in its order: the method, and what it was asked. */
+  readonly calls: { readonly method: string; readonly request: Record<string, unknown> }[]
+  /** What the kubelet said of the registration. */
+  readonly registered: unknown[]
+  stop(): void
+}
+
+interface Parts {
+  readonly name: string
+  /** Where the driver's own socket and its volumes lie. */
+  readonly directory: string
+  readonly registry: string
+}
+
+type Handler = (request: Record<string, unknown>) => object
+
+/** Sockets are in place when it returns. */
+export async function startCsiDriver({ name, directory, registry }: Parts): Promise<TestDriver> {
+  mkdirSync(directory, { recursive: true })
+  mkdirSync(registry, { recursive: true })
+  const calls: TestDriver['calls'] = []
+  const registered: unknown[] = []
+  const mounts = nodeMethods(directory)
+  const noting = Object.fromEntries(
+    Object.entries(mounts).map(([method, handle]) => [
+      method,
+      (request: Record<string, unknown>) => {
+        calls.push({ method, request })
+        return handle(request)
+      },
+    ]),
+  )
+  const endpoint = join(directory, 'csi.sock')
+  const own = await serve(endpoint, CSI_PROTO, 'csi.v1.Node', noting)
+  const registrar = await serve(join(registry, `${name}-reg.sock`), REGISTRATION_PROTO, REGISTRATION, {
+    GetInfo: () => ({ type: 'CSIPlugin', name, endpoint, supportedVersions: ['1.0.0'] }),
+    NotifyRegistrationStatus: status => {
+      registered.push(status)
+      return {}
+    },
+  })
+  return {
+    calls,
+    registered,
+    stop() {
+      registrar.forceShutdown()
+      own.forceShutdown()
+      rmSync(join(registry, `${name}-reg.sock`), { force: true })
+    },
+  }
+}
+
+const REGISTRATION = 'pluginregistration.Registration'
+
+function nodeMethods(directory: string): Record<string, Handler> {
+  const mount = (source: string, target: string) => {
+    mkdirSync(source, { recursive: true })
+    mkdirSync(target, { recursive: true })
+    execFileSync('mount', ['--bind', source, target])
+    return {}
+  }
+  const unmount = (target: string) => {
+    if (existsSync(target)) execFileSync('umount', [target])
+    rmSync(target, { recursive: true, force: true })
+    return {}
+  }
+  return {
+    NodeGetCapabilities: () => ({ capabilities: [{ rpc: { type: 'STAGE_UNSTAGE_VOLUME' } }] }),
+    NodeGetInfo: () => ({
+      nodeId: 'own-id',
+      maxVolumesPerNode: 3,
+      accessibleTopology: { segments: { 'topology.csi.test/rack': 'r1' } },
+    }),
+    NodeStageVolume: ({ volumeId, stagingTargetPath }) =>
+      mount(join(directory, String(volumeId)), String(stagingTargetPath)),
+    NodeUnstageVolume: ({ stagingTargetPath }) => unmount(String(stagingTargetPath)),
+    NodePublishVolume: ({ volumeId, stagingTargetPath, targetPath }) =>
+      mount(String(stagingTargetPath || join(directory, String(volumeId))), String(targetPath)),
+    NodeUnpublishVolume: ({ targetPath }) => unmount(String(targetPath)),
+  }
+}
+
+function serve(
+  path: string,
+  proto: string,
+  service: string,
+  handlers: Record<string, Handler>,
+): Promise<Server> {
+  rmSync(path, { force: true })
+  const loaded = fromJSON(parseProto(proto) as Parameters<typeof fromJSON>[0], {
+    ...{ longs: Number, enums: String, defaults: true },
+  })
+  const server = new GrpcServer()
+  type Call = { readonly request: Record<string, unknown> }
+  type Done = (error: Error | null, answer?: object) => void
+  const methods = Object.fromEntries(
+    Object.entries(handlers).map(([method, handle]) => [
+      method,
+      ({ request }: Call, done: Done) => {
+        try {
+          done(null, handle(request))
+        } catch (error) {
+          done(error as Error)
+        }
+      },
+    ]),
+  )
+  server.addService(loaded[service] as ServiceDefinition, methods)
+  return new Promise((resolve, reject) => {
+    server.bindAsync(`unix://${path}`, ServerCredentials.createInsecure(), error =>
+      error === null ? resolve(server) : reject(error),
+    )
+  })
+}
