@@ -30,6 +30,7 @@ import type { ContainerStreams, StreamOptions } from '../streams.ts'
 import { renderPodNetwork } from './cni-config.ts'
 import { resizeTerminal } from './conmon.ts'
 import { type ImageRecord, ImageStore } from './images/image-store.ts'
+import { ImagePuller } from './images/pull-image.ts'
 import { isLive, OciContainers, renderStatus } from './oci-containers.ts'
 import { type ExecTarget, execStreams, execSync } from './oci-exec.ts'
 import { chooseProgram, findPrograms, type ProgramFinding, readSpecHost } from './oci-host.ts'
@@ -65,6 +66,7 @@ export class OciRuntime implements Runtime {
   readonly #parts: OciRuntimeParts
   readonly #paths: OciPaths
   readonly #images: ImageStore
+  readonly #puller: ImagePuller
   readonly #sandboxes: OciSandboxes
   readonly #containers: OciContainers
   readonly #execs = new Map<string, Set<RunningExec>>()
@@ -78,6 +80,7 @@ export class OciRuntime implements Runtime {
     const paths = ociPaths(dataDir)
     this.#paths = paths
     this.#images = new ImageStore(paths.images)
+    this.#puller = new ImagePuller(this.#images, clock)
     const cni = { configs: paths.cniConfig, plugins: cniDirectory() ?? '', enter }
     this.#sandboxes = new OciSandboxes({ paths, cni, nodeId, clock, log })
     this.#containers = new OciContainers({
@@ -248,10 +251,8 @@ export class OciRuntime implements Runtime {
     return found === null ? null : renderImage(image, found)
   }
 
-  async ensureImage(image: string, _credentials: readonly RegistryCredentials[] = []): Promise<ImageStatus> {
-    const found = await this.#images.find(image)
-    if (found !== null) return renderImage(image, found)
-    throw new Mk8sError('kubelet/runtime', `failed to pull image ${JSON.stringify(image)}`)
+  async ensureImage(image: string, credentials: readonly RegistryCredentials[] = []): Promise<ImageStatus> {
+    return renderImage(image, await this.#puller.pull(image, credentials))
   }
 
   #prepareDirectories(): void {

@@ -88,4 +88,4 @@ export function choosePlatform({ manifests }: Index, arch: string = process.arch
 }
 
 export const invalidImage = (why: string, cause?: unknown) =>
-  new Mk8sError('kubelet/runtime', 'the image cannot be used', { why, cause })
+  new Mk8sError('kubelet/runtime', `the image cannot be used: ${why}`, { cause })

@@ -238,4 +238,4 @@ function insideName(name: string): string {
 }
 
 const invalid = (why: string) =>
-  new Mk8sError('kubelet/runtime', 'a layer of the image cannot be unpacked', { why })
+  new Mk8sError('kubelet/runtime', `a layer of the image cannot be unpacked: ${why}`)

@@ -1,0 +1,149 @@
+/** Speaks to one repository of a registry, as the distribution specification says it: tokens, manifests, blobs. */
+import type { Clock, Timer } from '../../../../../base/clock.ts'
+import { Mk8sError, messageOf } from '../../../../../base/errors.ts'
+import { readBounded } from '../../../../../base/read-bounded.ts'
+import { DOCUMENT_BYTES_MAX, MANIFEST_TYPES } from './manifests.ts'
+import { basicAuthorization, type Challenge, parseChallenge, type RegistryLogin } from './registry-auth.ts'
+
+export interface RegistryClientParts {
+  /** `https://registry-1.docker.io`. */
+  readonly server: string
+  /** `library/busybox`. */
+  readonly repository: string
+  readonly login: RegistryLogin | undefined
+  readonly clock: Clock
+}
+
+/** Without a byte for so long, a transfer has failed. */
+const STALL_MS = 60_000
+const ERROR_BYTES_MAX = 64 * 1024
+const ERROR_CHARACTERS_MAX = 300
+
+/** The registry has no such thing; or says so to hide it. */
+export class NotInRegistry extends Mk8sError {
+  constructor(what: string) {
+    super('kubelet/runtime', `${what}: not found`)
+  }
+}
+
+export class RegistryClient {
+  readonly #parts: RegistryClientParts
+  #authorization: string | undefined
+
+  constructor(parts: RegistryClientParts) {
+    this.#parts = parts
+  }
+
+  async manifest(reference: string): Promise<Buffer> {
+    const path = `manifests/${reference}`
+    const { body, done } = await this.#get(path, { accept: MANIFEST_TYPES.join(', ') })
+    try {
+      return await readBounded(body, DOCUMENT_BYTES_MAX)
+    } finally {
+      done()
+    }
+  }
+
+  async *blob(digest: string): AsyncGenerator<Uint8Array> {
+    const { body, done } = await this.#get(`blobs/${digest}`, {})
+    try {
+      yield* body
+    } finally {
+      done()
+    }
+  }
+
+  async #get(path: string, headers: Readonly<Record<string, string>>): Promise<Body> {
+    const { server, repository } = this.#parts
+    const url = `${server}/v2/${repository}/${path}`
+    const first = await this.#fetch(url, headers, this.#authorization)
+    if (first.response.status !== 401) return accepted(first, path)
+    const challenge = parseChallenge(first.response.headers.get('www-authenticate') ?? '')
+    first.done()
+    this.#authorization = await this.#authorize(challenge)
+    return accepted(await this.#fetch(url, headers, this.#authorization), path)
+  }
+
+  async #authorize(challenge: Challenge | undefined): Promise<string | undefined> {
+    const { login, repository } = this.#parts
+    const basic = login === undefined ? undefined : basicAuthorization(login)
+    if (challenge === undefined) throw denied('the registry does not say how it wants to be asked')
+    if (challenge.scheme === 'basic') {
+      if (basic === undefined) throw denied('no basic auth credentials')
+      return basic
+    }
+    const url = new URL(challenge.realm)
+    if (challenge.service !== '') url.searchParams.set('service', challenge.service)
+    url.searchParams.set('scope', challenge.scope || `repository:${repository}:pull`)
+    const { body, done } = accepted(await this.#fetch(url.href, {}, basic), 'a token')
+    try {
+      const text = (await readBounded(body, ERROR_BYTES_MAX)).toString('utf8')
+      const { token, access_token: access } = JSON.parse(text) as { token?: string; access_token?: string }
+      return `Bearer ${token ?? access ?? ''}`
+    } finally {
+      done()
+    }
+  }
+
+  async #fetch(
+    url: string,
+    headers: Readonly<Record<string, string>>,
+    authorization: string | undefined,
+  ): Promise<Exchange> {
+    const { clock } = this.#parts
+    const stalled = new AbortController()
+    let timer: Timer | undefined
+    const alive = () => {
+      timer?.cancel()
+      timer = clock.after(STALL_MS, () => stalled.abort(new Error(`nothing came for ${STALL_MS} ms`)))
+    }
+    alive()
+    const done = () => {
+      timer?.cancel()
+      stalled.abort()
+    }
+    try {
+      const signed = authorization === undefined ? headers : { ...headers, authorization }
+      const response = await fetch(url, { headers: signed, signal: stalled.signal })
+      return { response, alive, done }
+    } catch (error) {
+      done()
+      const why = messageOf((error as Error).cause ?? error)
+      throw new Mk8sError('kubelet/runtime', `failed to do request: Get ${JSON.stringify(url)}: ${why}`)
+    }
+  }
+}
+
+interface Exchange {
+  readonly response: Response
+  readonly alive: () => void
+  readonly done: () => void
+}
+
+interface Body {
+  readonly body: AsyncIterable<Uint8Array>
+  readonly done: () => void
+}
+
+const denied = (why: string) =>
+  new Mk8sError(
+    'kubelet/runtime',
+    `pull access denied, repository does not exist or may require authorization: ${why}`,
+  )
+
+function accepted({ response, alive, done }: Exchange, what: string): Body {
+  const { status, body } = response
+  if (status === 200 && body !== null) return { body: watched(body, alive), done }
+  done()
+  if (status === 404) throw new NotInRegistry(what)
+  if (status === 401 || status === 403) throw denied(`the registry answers ${status}`)
+  const text = `${status} ${response.statusText}`.slice(0, ERROR_CHARACTERS_MAX)
+  throw new Mk8sError('kubelet/runtime', `unexpected status from the registry for ${what}: ${text}`)
+}
+
+async function* watched(body: AsyncIterable<Uint8Array>, alive: () => void): AsyncGenerator<Uint8Array> {
+  for await (const chunk of body) {
+    alive()
+    yield chunk
+  }
+}
