@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import fc from 'fast-check'
 import { unreachable } from '../../../../src/base/assert.ts'
 import type { Deployment, Pod, ReplicaSet } from '../../../../src/kube/types.ts'
 import { HASH_LABEL, REVISION } from '../../../../src/runtime/controllers/deployment/annotations.ts'
@@ -275,4 +276,66 @@ test('only as many old replica sets are kept as the history limit says', () => {
   }
   rollout.settle()
   assert.equal(rollout.sizes(), 'v3=0 v4=1')
+})
+
+const total = (rollout: Rollout) => rollout.sets.reduce((sum, set) => sum + (set.spec?.replicas ?? 0), 0)
+const available = (rollout: Rollout) =>
+  rollout.sets.reduce((sum, set) => sum + (set.status?.availableReplicas ?? 0), 0)
+
+/** So many available pods are no longer that, of the oldest replica sets first. */
+function lose(rollout: Rollout, count: number): void {
+  let left = count
+  for (const set of rollout.sets) {
+    const had = set.status?.availableReplicas ?? 0
+    const lost = Math.min(had, left)
+    left -= lost
+    if (set.status) Object.assign(set.status, { availableReplicas: had - lost, readyReplicas: had - lost })
+  }
+}
+
+const happening = fc.oneof(
+  fc.record({ kind: fc.constantFrom('ready', 'lost'), count: fc.nat({ max: 4 }) }),
+  fc.record({ kind: fc.constant('image'), count: fc.nat({ max: 3 }) }),
+  fc.record({ kind: fc.constant('scale'), count: fc.nat({ max: 12 }) }),
+)
+
+test('in any order of events a rollout adds and takes no more than it may, and ends', () => {
+  const limits = fc.constantFrom([1, 0], [0, 1], [2, 1], [0, 3])
+  fc.assert(
+    fc.property(
+      limits,
+      fc.array(happening, { maxLength: 30 }),
+      ([maxSurge = 0, maxUnavailable = 0], events) => {
+        const rollout = new Rollout(deployment({ strategy: { rollingUpdate: { maxSurge, maxUnavailable } } }))
+        rollout.settle()
+        rollout.becomeReady()
+        rollout.settle()
+        for (const { kind, count } of events) {
+          if (kind === 'ready') rollout.becomeReady(count)
+          if (kind === 'lost') lose(rollout, count)
+          if (kind === 'image') rollout.useImage(`v${count}`)
+          if (kind === 'scale') rollout.update({ replicas: count })
+          const before = { total: total(rollout), available: available(rollout) }
+          rollout.settle()
+          const replicas = rollout.deployment.spec?.replicas ?? 0
+          assert.ok(total(rollout) <= Math.max(before.total, replicas + maxSurge), 'never more than allowed')
+          if (kind === 'scale') continue
+          const least = Math.min(before.available, replicas - maxUnavailable)
+          assert.ok(available(rollout) >= least, 'never fewer than allowed')
+        }
+        for (let round = 0; round < 40; round++) {
+          rollout.becomeReady()
+          rollout.settle()
+        }
+        const replicas = rollout.deployment.spec?.replicas ?? 0
+        const image = rollout.deployment.spec?.template.spec?.containers[0]?.image
+        const sizes = rollout.sets
+          .filter(set => set.spec?.replicas !== 0)
+          .map(set => set.spec?.template?.spec?.containers[0]?.image)
+        assert.deepEqual(sizes, replicas === 0 ? [] : [image])
+        assert.equal(total(rollout), replicas)
+      },
+    ),
+    { numRuns: 300 },
+  )
 })
