@@ -18,6 +18,7 @@ import { createDaemonSetController } from './daemon-set/controller.ts'
 import { createDeploymentController } from './deployment/controller.ts'
 import { createDisruptionController } from './disruption/controller.ts'
 import { createEndpointSliceController } from './endpoint-slice/controller.ts'
+import { createEndpointSliceMirroringController } from './endpoint-slice-mirroring/controller.ts'
 import { createEndpointsController } from './endpoints/controller.ts'
 import { createEphemeralVolumeController } from './ephemeral-volume/controller.ts'
 import { createFlowSchemaStatusController } from './flow-schema-status/controller.ts'
@@ -84,6 +85,7 @@ const CONTROLLERS: readonly ((context: ControllerContext) => Controller)[] = [
   createAutoscalerController,
   createEndpointSliceController,
   createEndpointsController,
+  createEndpointSliceMirroringController,
   createNodeIpamController,
   createNodeLifecycleController,
   createTaintEvictionController,
