@@ -96,6 +96,10 @@ describe('a CSI driver', { skip: isRoot ? false : 'mounting needs root on Linux'
     await ends('user')
     assert.equal(readFileSync(join(directory, 'disk-1/f'), 'utf8'), 'written\n')
     assert.deepEqual(methods(), ['NodeStageVolume', 'NodePublishVolume'])
+    assert.equal(
+      await read('.status.volumesInUse', 'node', 'node-1'),
+      '["kubernetes.io/csi/csi.test^disk-1"]',
+    )
     const published = driver.calls.find(({ method }) => method === 'NodePublishVolume')?.request
     assert.deepEqual(published?.['publishContext'], { device: 'd1' })
     const context = published?.['volumeContext'] as Record<string, string>

@@ -83,6 +83,11 @@ class NodeKubelet implements Kubelet {
         plugins: this.#plugins,
         pods: directories.pods,
         staging: join(directories.plugins, 'kubernetes.io/csi'),
+        report: volumesInUse =>
+          client.patch(NODES, {
+            ...{ name: nodeName, subresource: 'status', type: 'strategic' },
+            patch: { status: { volumesInUse } },
+          }),
       }),
       clock,
       log,

@@ -3,6 +3,7 @@ import { keyOf } from '../../../client/informer.ts'
 import { isAlreadyExists } from '../../../client/kube-client.ts'
 import {
   CSI_DRIVERS,
+  NODES,
   PERSISTENT_VOLUME_CLAIMS,
   PERSISTENT_VOLUMES,
   PODS,
@@ -10,6 +11,7 @@ import {
 } from '../../../client/resources.ts'
 import type {
   CSIDriver,
+  Node,
   PersistentVolume,
   PersistentVolumeClaim,
   Pod,
@@ -23,6 +25,7 @@ import { planAttachments } from './plan.ts'
 
 const SERVICE_ACCOUNT = 'attachdetach-controller'
 const VOLUME_INDEX = 'attached-volume'
+const NODE_INDEX = 'node'
 const CLAIM_INDEX = 'attached-claim'
 
 const volumeOf = ({ spec }: VolumeAttachment): string[] =>
@@ -39,8 +42,10 @@ export function createAttachDetachController(context: ControllerContext): Contro
   const volumes = informers.informer<PersistentVolume>(PERSISTENT_VOLUMES)
   const claims = informers.informer<PersistentVolumeClaim>(PERSISTENT_VOLUME_CLAIMS)
   const drivers = informers.informer<CSIDriver>(CSI_DRIVERS)
+  const nodes = informers.informer<Node>(NODES)
   const pods = informers.informer<Pod>(PODS)
   attachments.addIndex(VOLUME_INDEX, volumeOf)
+  attachments.addIndex(NODE_INDEX, ({ spec }) => [spec.nodeName])
   pods.addIndex(CLAIM_INDEX, keysOfUsed)
   const volumeOfClaim = (key: string) => {
     const name = claims.get(key)?.spec?.volumeName
@@ -53,6 +58,8 @@ export function createAttachDetachController(context: ControllerContext): Contro
       keysFrom(attachments, volumeOf),
       keysFrom(volumes, volume => (volume.spec?.csi ? [keyOf(volume)] : [])),
       keysFrom(claims, ({ spec }) => (spec?.volumeName ? [spec.volumeName] : [])),
+      // What is still mounted there is said on the node.
+      keysFrom(nodes, node => attachments.byIndex(NODE_INDEX, keyOf(node)).flatMap(volumeOf)),
       keysFrom(pods, pod => keysOfUsed(pod).flatMap(volumeOfClaim)),
     ],
     async reconcile(name, signal) {
@@ -63,6 +70,7 @@ export function createAttachDetachController(context: ControllerContext): Contro
       const plan = planAttachments(volume, drivers.get(csi.driver), {
         nodes: users.map(({ spec }) => spec?.nodeName ?? ''),
         attachments: attachments.byIndex(VOLUME_INDEX, name),
+        nodeOf: node => nodes.get(node),
       })
       for (const pod of users.filter(({ spec }) => plan.waiting.includes(spec?.nodeName ?? ''))) {
         const why = `Multi-Attach error for volume "${name}" Volume is already exclusively attached to one node and can't be attached to another`

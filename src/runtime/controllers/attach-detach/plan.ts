@@ -1,6 +1,6 @@
 /** To which nodes a CSI volume is to be attached (pure): those with pods that use it, one at a time unless it is shared. */
 import { createHash } from 'node:crypto'
-import type { CSIDriver, PersistentVolume, VolumeAttachment } from '../../../kube/types.ts'
+import type { CSIDriver, Node, PersistentVolume, VolumeAttachment } from '../../../kube/types.ts'
 
 export interface AttachPlan {
   readonly create: readonly VolumeAttachment[]
@@ -9,13 +9,20 @@ export interface AttachPlan {
   readonly waiting: readonly string[]
 }
 
+const OUT_OF_SERVICE = 'node.kubernetes.io/out-of-service'
 const SHARED = ['ReadOnlyMany', 'ReadWriteMany']
 
-/** `nodes`: where pods that use the volume's claim are, in whatever state. */
+export interface AttachWorld {
+  /** Where pods that use the volume's claim are, in whatever state. */
+  readonly nodes: readonly string[]
+  readonly attachments: readonly VolumeAttachment[]
+  readonly nodeOf: (name: string) => Node | undefined
+}
+
 export function planAttachments(
   volume: PersistentVolume,
   driver: CSIDriver | undefined,
-  world: { readonly nodes: readonly string[]; readonly attachments: readonly VolumeAttachment[] },
+  world: AttachWorld,
 ): AttachPlan {
   const csi = volume.spec?.csi
   const isWanted = csi !== undefined && driver?.spec.attachRequired !== false
@@ -27,10 +34,20 @@ export function planAttachments(
   return {
     create: missing.slice(0, room).map(node => renderAttachment(volume, node)),
     remove: world.attachments.filter(
-      ({ spec, metadata }) => !nodes.includes(spec.nodeName) && metadata.deletionTimestamp === undefined,
+      ({ spec, metadata }) =>
+        !nodes.includes(spec.nodeName) &&
+        metadata.deletionTimestamp === undefined &&
+        !isInUse(volume, world.nodeOf(spec.nodeName)),
     ),
     waiting: missing.slice(room),
   }
+}
+
+/** A node that has it mounted keeps it, unless somebody vouches for its being out of service. */
+function isInUse({ spec }: PersistentVolume, node: Node | undefined): boolean {
+  if (node?.spec?.taints?.some(({ key }) => key === OUT_OF_SERVICE)) return false
+  const name = `kubernetes.io/csi/${spec?.csi?.driver}^${spec?.csi?.volumeHandle}`
+  return node?.status?.volumesInUse?.includes(name) === true
 }
 
 function renderAttachment(volume: PersistentVolume, nodeName: string): VolumeAttachment {

@@ -27,6 +27,7 @@ interface Written {
   readonly driver: string
   readonly handle: string
   readonly staged: string | null
+  readonly isInline: boolean
 }
 
 const RECORD = 'vol_data.json'
@@ -44,16 +45,21 @@ export class CsiMounts {
   readonly #staging: string
   /** One step at a time for each volume: its last user may go while another one comes. */
   readonly #lines = new Map<string, Promise<unknown>>()
+  readonly #report: (names: readonly string[]) => Promise<unknown>
+  #reporting: Promise<unknown> = Promise.resolve()
 
   /** `pods` is `<data-dir>/pods`, `staging` `<data-dir>/plugins/kubernetes.io/csi`. */
   constructor(parts: {
     readonly plugins: Pick<CsiPlugins, 'driver'>
     readonly pods: string
     readonly staging: string
+    /** Says on the Node which volumes must not be detached. */
+    readonly report: (names: readonly string[]) => Promise<unknown>
   }) {
     this.#plugins = parts.plugins
     this.#pods = parts.pods
     this.#staging = parts.staging
+    this.#report = parts.report
   }
 
   /** Where the volume is mounted for the pod whose directory this is. */
@@ -65,9 +71,11 @@ export class CsiMounts {
     return this.#inLine(volume, async () => {
       const driver = this.#driver(volume.driver)
       const staged = driver.stages && !volume.isInline ? this.#stagingPath(volume) : null
-      const record: Written = { driver: volume.driver, handle: volume.handle, staged }
+      const { driver: name, handle, isInline } = volume
+      const record: Written = { driver: name, handle, staged, isInline }
       await mkdir(dirname(target), { recursive: true, mode: 0o750 })
       await writeFile(join(dirname(target), RECORD), JSON.stringify(record))
+      await this.#say()
       const request = requestOf(volume)
       if (staged !== null) {
         await mkdir(staged, { recursive: true, mode: 0o750 })
@@ -90,10 +98,14 @@ export class CsiMounts {
       await this.#inLine(record, async () => {
         const driver = this.#driver(record.driver)
         await driver.unpublish(record.handle, join(folder, name, 'mount'))
-        await rm(join(folder, name), { recursive: true, force: true })
-        if (record.staged === null || (await this.#isUsed(record))) return
-        await driver.unstage(record.handle, record.staged)
-        await rm(dirname(record.staged), { recursive: true, force: true })
+        const own = join(folder, name)
+        const isLast = !(await this.#records()).some(each => each.path !== own && isSame(each.record, record))
+        if (record.staged !== null && isLast) {
+          await driver.unstage(record.handle, record.staged)
+          await rm(dirname(record.staged), { recursive: true, force: true })
+        }
+        if (isLast) await this.#say(record)
+        await rm(own, { recursive: true, force: true })
       })
     }
   }
@@ -109,15 +121,30 @@ export class CsiMounts {
     return join(this.#staging, driver, hash, 'globalmount')
   }
 
-  async #isUsed({ driver, handle }: Written): Promise<boolean> {
+  /** One after the other, so that the last word is the latest. `gone` is not in use any more. */
+  #say(gone?: Written): Promise<unknown> {
+    const said = this.#reporting
+      .catch(() => {})
+      .then(async () => {
+        const records = (await this.#records()).map(({ record }) => record)
+        const used = records.filter(record => !record.isInline && !(gone && isSame(record, gone)))
+        await this.#report([...new Set(used.map(uniqueName))].sort())
+      })
+    this.#reporting = said
+    return said
+  }
+
+  async #records(): Promise<{ readonly path: string; readonly record: Written }[]> {
+    const found: { path: string; record: Written }[] = []
     for (const pod of await readdir(this.#pods).catch(() => [])) {
       const folder = join(this.#pods, pod, 'volumes', FOLDER)
       for (const name of await readdir(folder).catch(() => [])) {
-        const record = await readRecord(join(folder, name))
-        if (record?.driver === driver && record.handle === handle) return true
+        const path = join(folder, name)
+        const record = await readRecord(path)
+        if (record !== null) found.push({ path, record })
       }
     }
-    return false
+    return found
   }
 
   #inLine(volume: Pick<Written, 'driver' | 'handle'>, work: () => Promise<void>): Promise<void> {
@@ -130,6 +157,11 @@ export class CsiMounts {
     })
   }
 }
+
+const isSame = (a: Written, b: Written): boolean => a.driver === b.driver && a.handle === b.handle
+
+/** The name that the attach-detach controller looks for. */
+const uniqueName = ({ driver, handle }: Written): string => `kubernetes.io/csi/${driver}^${handle}`
 
 function requestOf(volume: CsiVolume): PublishRequest {
   const mode = MODES[volume.accessModes[0] ?? 'ReadWriteOnce'] ?? 'SINGLE_NODE_WRITER'
