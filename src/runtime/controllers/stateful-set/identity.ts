@@ -3,8 +3,8 @@ import type { Pod, PodTemplateSpec, StatefulSet, Volume } from '../../../kube/ty
 import { REVISION_HASH_LABEL } from '../shared/revisions.ts'
 import { podOfTemplate } from '../shared/template-pod.ts'
 
-export const POD_NAME_LABEL = 'statefulset.kubernetes.io/pod-name'
-export const POD_INDEX_LABEL = 'apps.kubernetes.io/pod-index'
+const POD_NAME_LABEL = 'statefulset.kubernetes.io/pod-name'
+const POD_INDEX_LABEL = 'apps.kubernetes.io/pod-index'
 
 const NAME = /^(.*)-(\d+)$/
 
