@@ -1,7 +1,7 @@
 /** Which objects a ResourceQuota is about, and what it asks of their specs. Pure. */
 import type { KubeObject } from './object.ts'
 import { type CountedResource, type Usage, usageOf } from './quota-usage.ts'
-import type { Container, Pod, ResourceQuota } from './types.ts'
+import type { Container, PersistentVolumeClaim, Pod, ResourceQuota } from './types.ts'
 
 interface Requirement {
   readonly scopeName: string
@@ -13,17 +13,38 @@ interface Requirement {
 export function usageIn(quota: ResourceQuota, resource: CountedResource, object: KubeObject | null): Usage {
   if (object === null) return new Map()
   const requirements = requirementsOf(quota)
-  const isPod = resource.group === '' && resource.resource === 'pods'
-  // Only pods have scopes; a quota with scopes counts nothing else.
-  if (requirements.length > 0 && !isPod) return new Map()
-  const pod = object as unknown as Pod
-  if (!requirements.every(requirement => matches(requirement, pod))) return new Map()
-  return usageOf(resource, object)
+  // Only pods and claims have scopes; a quota with scopes counts nothing else.
+  return requirements.every(requirement => isInScope(requirement, resource, object))
+    ? usageOf(resource, object)
+    : new Map()
 }
 
 function requirementsOf({ spec }: ResourceQuota): Requirement[] {
   const scopes = (spec?.scopes ?? []).map(scopeName => ({ scopeName, operator: 'Exists' }))
   return [...scopes, ...(spec?.scopeSelector?.matchExpressions ?? [])]
+}
+
+function isInScope(requirement: Requirement, resource: CountedResource, object: KubeObject): boolean {
+  if (resource.group !== '') return false
+  if (resource.resource === 'pods') return matches(requirement, object as unknown as Pod)
+  if (resource.resource !== 'persistentvolumeclaims') return false
+  return matchesAttributesClass(requirement, object as unknown as PersistentVolumeClaim)
+}
+
+/** A claim has the class that it wants, the one that it has, and the one that it is on its way to. */
+function matchesAttributesClass(
+  { scopeName, operator, values = [] }: Requirement,
+  { spec, status }: PersistentVolumeClaim,
+): boolean {
+  if (scopeName !== 'VolumeAttributesClass') return false
+  const names = [
+    spec?.volumeAttributesClassName,
+    status?.currentVolumeAttributesClassName,
+    status?.modifyVolumeStatus?.targetVolumeAttributesClassName,
+  ].filter(name => name !== undefined && name !== '')
+  if (operator === 'In') return names.some(name => values.includes(name ?? ''))
+  if (operator === 'NotIn') return names.length === 0 || names.some(name => !values.includes(name ?? ''))
+  return operator === 'Exists' ? names.length > 0 : operator === 'DoesNotExist' && names.length === 0
 }
 
 function matches({ scopeName, operator, values = [] }: Requirement, pod: Pod): boolean {
