@@ -4,6 +4,8 @@ import { ageColumn, column, NONE, nameColumn, since, tableOf, UNKNOWN } from '..
 import { defineKind, keepMetadata } from '../kind.ts'
 import type { Strategy } from '../strategy.ts'
 import { asKind } from '../support.ts'
+import { flowSchemaProblems } from './flow-rules.ts'
+import { defaultLevel, levelProblems } from './level-rules.ts'
 
 const MATCHING_PRECEDENCE = 1000
 
@@ -17,6 +19,7 @@ export const flowSchemas: Strategy = defineKind({
     const { spec } = asKind<FlowSchema>(object)
     if (spec && !spec.matchingPrecedence) spec.matchingPrecedence = MATCHING_PRECEDENCE
   },
+  validate: object => flowSchemaProblems(asKind<FlowSchema>(object)),
   table: tableOf<FlowSchema>(
     [
       nameColumn,
@@ -43,6 +46,8 @@ export const priorityLevels: Strategy = defineKind({
   hasStatus: true,
   prepareForStatusUpdate: keepMetadata,
   hasGeneration: true,
+  applyDefaults: object => defaultLevel(asKind<PriorityLevelConfiguration>(object).spec),
+  validate: object => levelProblems(asKind<PriorityLevelConfiguration>(object)),
   table: tableOf<PriorityLevelConfiguration>(
     [
       nameColumn,
