@@ -3,13 +3,16 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { MK8S } from '../test/support/cluster.ts'
-import { NetworkNamespace, whyNoContainers } from '../test/support/containerd.ts'
+import { NetworkNamespace } from '../test/support/containerd.ts'
 import { KUBECTL, run } from '../test/support/kubectl.ts'
+import { realRuntimes } from '../test/support/oci.ts'
 import { type Figure, median } from './figure.ts'
 
 const root = join(import.meta.dirname, '..')
 const RUNS = 3
 const IMAGE = 'localhost/mk8s/web:1'
+const MANY = 30
+const MANY_GOAL_S = 10
 const APPLY_GOAL_S = 6
 const EXEC_GOAL_S = 0.15
 
@@ -30,7 +33,7 @@ function callsIn(namespace: NetworkNamespace, dataDir: string): Call {
   }
 }
 
-async function measureIn(call: Call): Promise<Figure[]> {
+async function measureIn(call: Call, runtime: string): Promise<Figure[]> {
   const manifest = readFileSync(join(root, 'samples/web/containers.yaml'), 'utf8')
   await call(MK8S, ['images', 'import', '--busybox', IMAGE])
   const applies: number[] = []
@@ -51,24 +54,41 @@ async function measureIn(call: Call): Promise<Figure[]> {
     goal,
   })
   return [
-    figure('apply of the sample to all Pods Ready, containerd', median(applies), APPLY_GOAL_S),
-    figure('exec, beyond the start of kubectl itself, containerd', median(execs), EXEC_GOAL_S),
+    figure(`apply of the sample to all Pods Ready, ${runtime}`, median(applies), APPLY_GOAL_S),
+    figure(`${MANY} Pods on one node Ready, ${runtime}`, await startMany(call), MANY_GOAL_S),
+    figure(`exec, beyond the start of kubectl itself, ${runtime}`, median(execs), EXEC_GOAL_S),
   ]
 }
 
-/** Empty where containers cannot be run; the reason goes to standard error. */
+/** Seconds until all are Ready, when their image is there. */
+async function startMany(call: Call): Promise<number> {
+  const command = ['create', 'deployment', 'many', `--image=${IMAGE}`, `--replicas=${MANY}`]
+  const created = await call(KUBECTL, [...command, '--', 'sleep', '3600'])
+  const ready = await call(KUBECTL, ['rollout', 'status', 'deployment/many', '--timeout=300s'])
+  await call(KUBECTL, ['delete', 'deployment', 'many'])
+  await call(KUBECTL, ['wait', '--for=delete', 'pod', '-l', 'app=many', '--timeout=300s'])
+  return created + ready
+}
+
+/** Each runtime with real containers in its turn. */
 export async function measureContainers(): Promise<Figure[]> {
-  const obstacle = whyNoContainers()
+  const figures: Figure[] = []
+  for (const { runtime, why } of realRuntimes()) figures.push(...(await measureRuntime(runtime, why)))
+  return figures
+}
+
+/** Empty where containers cannot be run; the reason goes to standard error. */
+async function measureRuntime(runtime: string, obstacle: string | undefined): Promise<Figure[]> {
   if (obstacle !== undefined) {
-    process.stderr.write(`no figures of containers: ${obstacle}\n`)
+    process.stderr.write(`no figures of ${runtime}: ${obstacle}\n`)
     return []
   }
   const namespace = new NetworkNamespace('bench')
   const parent = mkdtempSync(join(tmpdir(), 'mk8s-bench-'))
   const call = callsIn(namespace, join(parent, 'data'))
   try {
-    await call(MK8S, ['install', '--runtime', 'containerd', '--bind-address', namespace.address])
-    return await measureIn(call)
+    await call(MK8S, ['install', '--runtime', runtime, '--bind-address', namespace.address])
+    return await measureIn(call, runtime)
   } finally {
     await call(MK8S, ['uninstall', '--yes'])
     namespace.remove()

@@ -179,7 +179,7 @@ interface NodeParts {
 }
 
 function completeNode({ dataDir, role, resolved, recorded, facts, random }: NodeParts): NodeConfig {
-  const runtime = decideRuntime(resolved.runtime, facts)
+  const runtime = decideRuntime(resolved.runtime, facts, resolved.criSocket !== '')
   return Object.freeze({
     dataDir,
     clusterId: recorded?.recorded['clusterId'] ?? random.uuid(),

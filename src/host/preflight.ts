@@ -195,18 +195,20 @@ function containerFinding(
 }
 
 /** Of the runtimes with real containers, what `auto` takes first. */
-const BY_PREFERENCE = ['containerd', 'oci'] as const
+const BY_PREFERENCE = ['oci', 'containerd'] as const
 
 /** Which runtime `auto` means on this machine, and why. */
 export function decideRuntime(
   choice: 'auto' | RuntimeName,
   { platform, isRoot, containers }: Pick<HostFacts, 'platform' | 'isRoot' | 'containers'>,
+  hasCriSocket = false,
 ): { name: RuntimeName; reason: string } {
   if (choice !== 'auto') return { name: choice, reason: 'chosen with --runtime' }
   if (platform !== 'linux') return { name: 'simulated', reason: `containers need Linux; this is ${platform}` }
   const { obstacle, missing, installable } = containers
   if (!isRoot) return { name: 'process', reason: 'containers need root' }
   if (obstacle !== '') return { name: 'process', reason: obstacle }
+  if (hasCriSocket) return { name: 'containerd', reason: 'a CRI socket is given' }
   const there = BY_PREFERENCE.find(name => missing[name].length === 0)
   if (there !== undefined) return { name: there, reason: 'everything that it needs is installed' }
   const possible = BY_PREFERENCE.find(name => installable[name])

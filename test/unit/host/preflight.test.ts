@@ -81,8 +81,10 @@ test('missing kernel features are a warning, and a repair may find its own files
 test('the runtime auto becomes one that this machine has, and says why', () => {
   const decide = (containers: Partial<HostFacts['containers']>, over: Partial<HostFacts> = {}) =>
     decideRuntime('auto', { ...good, containers: { ...good.containers, ...containers }, ...over })
-  assert.equal(decide({}).name, 'containerd')
-  assert.equal(decide({ missing: both(['runc']), installable: both(true) }).name, 'containerd')
+  assert.equal(decide({}).name, 'oci')
+  assert.equal(decide({ missing: both(['runc']), installable: both(true) }).name, 'oci')
+  assert.equal(decide({ missing: { oci: ['conmon'], containerd: [] } }).name, 'containerd')
+  assert.equal(decideRuntime('auto', good, true).name, 'containerd')
   const unknown = decide({ missing: both(['runc', 'nft']) })
   assert.equal(unknown.name, 'process')
   assert.match(unknown.reason, /runc, nft/)

@@ -11,6 +11,7 @@ import {
   pluginConfig,
   pluginsFor,
 } from './cni-config.ts'
+import { PROGRAM_ENVIRONMENT } from './conmon.ts'
 
 export interface CniParts {
   /** Directory of the configurations. */
@@ -76,6 +77,7 @@ async function run(
     timeoutMs: PLUGIN_MS_MAX,
     input: JSON.stringify(pluginConfig(attachment, plugin)),
     env: {
+      ...PROGRAM_ENVIRONMENT,
       CNI_COMMAND: command,
       CNI_CONTAINERID: args.containerId,
       CNI_NETNS: args.netns,

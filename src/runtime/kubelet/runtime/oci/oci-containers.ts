@@ -21,6 +21,7 @@ import {
   callProgram,
   createWithConmon,
   deleteContainer,
+  forgetContainer,
   type OciProgram,
   readExit,
   reopenLog,
@@ -208,7 +209,7 @@ export class OciContainers {
     const record = this.#records.get(id)
     if (record === undefined) return
     await this.stopContainer(id, 0)
-    if (record.begun) await deleteContainer(this.programOf(record), id)
+    if (record.begun) await forgetContainer(this.programOf(record), id, record.cgroup)
     const directory = this.directoryOf(id)
     await unmountBelow([directory])
     await this.#store.remove(id)

@@ -144,7 +144,8 @@ export class OciRuntime implements Runtime {
     await Promise.all(this.#inside(id).map(container => this.#containers.stopContainer(container.id, 0)))
     if (record.pauseId !== null) await endPause(this.#pauseOf(record))
     record.pauseId = null
-    await this.#sandboxes.stop(id)
+    const roots = this.#inside(id).map(container => this.#containers.directoryOf(container.id))
+    await this.#sandboxes.stop(id, roots)
   }
 
   async removeSandbox(id: string): Promise<void> {

@@ -95,8 +95,8 @@ export class OciSandboxes {
     }
   }
 
-  /** Gives back what others may use: addresses and ports. */
-  async stop(id: string): Promise<void> {
+  /** Gives back what others may use: addresses and ports. `roots`: directories of its containers, unmounted too. */
+  async stop(id: string, roots: readonly string[] = []): Promise<void> {
     const record = this.#records.get(id)
     if (record === undefined || (record.state === 'not-ready' && record.network === null)) return
     if (record.network !== null) {
@@ -108,7 +108,7 @@ export class OciSandboxes {
     record.network = null
     record.state = 'not-ready'
     await this.#store.save(record)
-    await unmountBelow([this.directoryOf(id)])
+    await unmountBelow([this.directoryOf(id), ...roots])
   }
 
   async remove(id: string): Promise<void> {
