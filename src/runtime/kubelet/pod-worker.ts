@@ -6,7 +6,8 @@ import { readFile } from 'node:fs/promises'
 import { type BackoffConfig, backoffMs, FailureCounter } from '../../base/backoff.ts'
 import type { Timer } from '../../base/clock.ts'
 import { messageOf } from '../../base/errors.ts'
-import type { Container, Pod } from '../../kube/types.ts'
+import { RUNTIME_CLASSES } from '../../client/resources.ts'
+import type { Container, Pod, RuntimeClass } from '../../kube/types.ts'
 import { ContainerStartError } from './container-start-error.ts'
 import { startContainer } from './container-starter.ts'
 import type { ReferencedObjects } from './environment.ts'
@@ -285,12 +286,20 @@ export class PodWorker {
         labels: { ...this.#pod.metadata.labels },
         annotations: { ...this.#pod.metadata.annotations },
         ...(await this.#isolation()),
+        ...(await this.#runtimeHandler()),
       })
     } catch (error) {
       const message = `Failed to create pod sandbox: ${messageOf(error)}`
       this.#event('Warning', 'FailedCreatePodSandBox', message)
       throw error
     }
+  }
+
+  async #runtimeHandler(): Promise<Pick<SandboxConfig, 'runtimeHandler'>> {
+    const { runtime, client } = this.#context
+    const name = this.#pod.spec?.runtimeClassName
+    if (!runtime.isolates || !name) return {}
+    return { runtimeHandler: (await client.get<RuntimeClass>(RUNTIME_CLASSES, { name })).handler }
   }
 
   async #isolation(): Promise<Pick<SandboxConfig, 'isolation'>> {

@@ -134,6 +134,16 @@ describe('containers of the oci runtime', { skip: why ?? false }, () => {
     await runtime.removeSandbox(sandbox)
   })
 
+  test('a handler of a RuntimeClass picks the program, and one that nobody knows is refused', async () => {
+    const sandbox = await sandboxWith({ runtimeHandler: 'runc' })
+    const id = await startIn(sandbox)
+    assert.ok(existsSync(join(bench.directory, 'oci/state/runc', id)))
+    await runtime.removeSandbox(sandbox)
+    await assert.rejects(sandboxWith({ runtimeHandler: 'kata' }), {
+      message: /no runtime for "kata" is configured/,
+    })
+  })
+
   test('exec that takes too long is ended, even if what it started holds its output', async () => {
     const sandbox = await sandboxWith()
     const id = await startIn(sandbox)

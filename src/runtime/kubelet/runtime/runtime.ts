@@ -59,6 +59,8 @@ export interface SandboxConfig {
   readonly labels: Readonly<Record<string, string>>
   readonly annotations: Readonly<Record<string, string>>
   readonly isolation?: SandboxIsolation | undefined
+  /** Which program runs its containers, from the pod's RuntimeClass; absent: the runtime's own choice. */
+  readonly runtimeHandler?: string | undefined
 }
 
 export interface SandboxStatus {

@@ -126,7 +126,10 @@ export class CriRuntime implements Runtime {
 
   async runSandbox(config: SandboxConfig): Promise<string> {
     await mkdir(config.logDirectory, { recursive: true, mode: 0o755 })
-    const id = await this.#cri.runSandbox(renderSandboxConfig(config, this.#parts.nodeId))
+    const id = await this.#cri.runSandbox(
+      renderSandboxConfig(config, this.#parts.nodeId),
+      config.runtimeHandler,
+    )
     await this.#know(id)
     return id
   }

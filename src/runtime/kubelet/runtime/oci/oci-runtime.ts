@@ -5,6 +5,7 @@
 import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Duplex } from 'node:stream'
+import { must } from '../../../../base/assert.ts'
 import type { Clock } from '../../../../base/clock.ts'
 import { Mk8sError } from '../../../../base/errors.ts'
 import type { Log } from '../../../../base/log.ts'
@@ -124,7 +125,7 @@ export class OciRuntime implements Runtime {
 
   async runSandbox(config: SandboxConfig): Promise<string> {
     const id = this.#newId()
-    const { program } = this.#mustChosen()
+    const { program } = this.#programFor(config.runtimeHandler)
     const record = await this.#sandboxes.make(id, config, program.path)
     if (config.isolation?.sharing.processes !== true || config.isolation.sharing.hostPid) return id
     try {
@@ -304,9 +305,15 @@ export class OciRuntime implements Runtime {
     throw new Mk8sError('kubelet/runtime', `the image ${JSON.stringify(image)} is not on this machine`)
   }
 
-  #mustChosen(): ProgramFinding {
-    if (this.#chosen !== null) return this.#chosen
-    throw new Mk8sError('kubelet/runtime', 'the runtime has not been started')
+  /** Handlers of RuntimeClasses are the names of the programs. */
+  #programFor(handler = ''): ProgramFinding {
+    if (handler === '') return must(this.#chosen, 'a runtime that was started')
+    const found = this.#programs.find(({ name }) => name === handler)
+    if (found === undefined) {
+      throw new Mk8sError('kubelet/runtime', `no runtime for ${JSON.stringify(handler)} is configured`)
+    }
+    if (found.problem === '') return found
+    throw new Mk8sError('kubelet/runtime', `${handler} cannot run containers here: ${found.problem}`)
   }
 
   #inside(sandboxId: string): ContainerRecord[] {
