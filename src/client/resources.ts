@@ -36,6 +36,7 @@ export const CRON_JOBS = ref('batch', 'v1', 'cronjobs')
 export const POD_DISRUPTION_BUDGETS = ref('policy', 'v1', 'poddisruptionbudgets')
 export const HORIZONTAL_POD_AUTOSCALERS = ref('autoscaling', 'v2', 'horizontalpodautoscalers')
 export const ENDPOINT_SLICES = ref('discovery.k8s.io', 'v1', 'endpointslices')
+export const NETWORK_POLICIES = ref('networking.k8s.io', 'v1', 'networkpolicies')
 export const LEASES = ref('coordination.k8s.io', 'v1', 'leases')
 export const CLUSTER_ROLES = ref('rbac.authorization.k8s.io', 'v1', 'clusterroles', false)
 export const CERTIFICATE_SIGNING_REQUESTS = ref(

@@ -12,7 +12,7 @@ import { cidrAddress, parseCidr } from '../kube/cidr.ts'
 import { mirrorOf } from '../kube/mirror-address.ts'
 import type { ConfigMap } from '../kube/types.ts'
 import { type ClusterDns, createDns } from './dns/dns.ts'
-import type { Backend } from './network/proxy-rules.ts'
+import type { Backend } from './network/port-plan.ts'
 import type { ServiceFeed } from './network/service-feed.ts'
 
 /** Index of the cluster DNS in the service network, as in MicroK8s. */

@@ -11,7 +11,7 @@ import { endPods } from './kubelet/runtime/cri/end-pods.ts'
 import { removePodCgroup } from './kubelet/runtime/cri/pod-cgroups.ts'
 import { endOci } from './kubelet/runtime/oci/end-oci.ts'
 import { killAllContainers } from './kubelet/runtime/process/process-runtime.ts'
-import { removeNftables } from './network/nftables-proxy.ts'
+import { removeNftables } from './network/nft-table.ts'
 import { removeNodeRoutes } from './network/node-routes.ts'
 
 /** Ends every container. With `forgets` also what would be needed to start them again. */

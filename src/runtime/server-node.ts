@@ -32,6 +32,7 @@ import { renderMetrics } from './metrics/metrics.ts'
 import { createServiceProxy } from './network/network.ts'
 import { createNftablesProxy } from './network/nftables-proxy.ts'
 import { createNodeRoutes } from './network/node-routes.ts'
+import { createPolicyNotice } from './network/policy-notice.ts'
 import { ServiceFeed, USER_AGENT } from './network/service-feed.ts'
 import { buildNodeDns, dnsBackends, dnsServiceIp } from './node-dns.ts'
 import type { Pki } from './pki/pki.ts'
@@ -146,7 +147,8 @@ function createNetwork(parts: NodeParts, serviceAddress: (address: string) => st
   if (config.runtime === 'process') {
     const nodeAddresses = [config.bindAddress]
     const proxy = createServiceProxy({ ...shared, log, feed, nodeAddresses, serviceAddress })
-    return { components: [proxy, dns], dns }
+    const notice = createPolicyNotice({ ...shared, log })
+    return { components: [proxy, notice, dns], dns }
   }
   const table = instanceName(config.dataDir)
   const own = dnsBackends(cluster, config.runtime)

@@ -1,6 +1,7 @@
 /** Chooses a backend for a client: in turn, or the one this client had before. */
 import type { Clock } from '../../base/clock.ts'
-import type { Backend, ProxyRule } from './proxy-rules.ts'
+import type { Backend } from './port-plan.ts'
+import type { ProxyRule } from './proxy-rules.ts'
 
 /** Clients whose backend is remembered; the oldest is forgotten. */
 const CLIENTS_MAX = 4_096

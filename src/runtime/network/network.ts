@@ -9,14 +9,18 @@ import { messageOf, systemCodeOf } from '../../base/errors.ts'
 import type { Log } from '../../base/log.ts'
 import type { Random } from '../../base/random.ts'
 import { EventRecorder } from '../../client/event-recorder.ts'
+import { Informer } from '../../client/informer.ts'
 import { KubeClient } from '../../client/kube-client.ts'
+import { NODES } from '../../client/resources.ts'
 import type { Transport } from '../../client/transport.ts'
 import { mirrorOf } from '../../kube/mirror-address.ts'
+import type { Node } from '../../kube/types.ts'
 import { Balancer } from './balancer.ts'
 import { endsWithBackend, type ProxyRule, planProxyRules } from './proxy-rules.ts'
 import { ServiceFeed, USER_AGENT } from './service-feed.ts'
 import { TcpProxy } from './tcp-proxy.ts'
 import { UdpProxy } from './udp-proxy.ts'
+import { viewOf } from './usable-backends.ts'
 
 export interface ServiceProxyParts {
   readonly transport: Transport
@@ -61,6 +65,7 @@ class ServiceProxy implements Component {
   readonly name = 'service-proxy'
   readonly #parts: ServiceProxyParts
   readonly #feed: ServiceFeed
+  readonly #node: Informer<Node>
   readonly #recorder: EventRecorder
   readonly #served = new Map<string, Served>()
   readonly #waiting = new Map<string, Waiting>()
@@ -75,12 +80,18 @@ class ServiceProxy implements Component {
     const client = new KubeClient(transport, { userAgent: USER_AGENT })
     const shared = { client, clock, random, log }
     this.#feed = parts.feed ?? new ServiceFeed(shared)
+    const fieldSelector = `metadata.name=${nodeName}`
+    this.#node = new Informer<Node>({ ...shared, resource: NODES, fieldSelector })
     this.#recorder = new EventRecorder({ ...shared, component: 'service-proxy', host: nodeName })
   }
 
   async prepare(): Promise<void> {}
 
   async start(signal: AbortSignal): Promise<void> {
+    this.#node.onChange((_, next, previous) => {
+      if (next !== null && viewOf(next).zone !== (previous && viewOf(previous).zone)) this.#changed()
+    })
+    this.#node.start(this.#aborter.signal)
     await this.#feed.start(() => this.#changed(), { ending: this.#aborter.signal, signal })
     this.#apply()
   }
@@ -111,10 +122,11 @@ class ServiceProxy implements Component {
 
   #apply(): void {
     const { nodeName, nodeAddresses, serviceAddress = mirrorOf } = this.#parts
+    const node = this.#node.get(nodeName)
     this.#rules = planProxyRules({
       services: this.#feed.services.list(),
       slices: this.#feed.slices.list(),
-      nodeName,
+      node: node === undefined ? { name: nodeName, zone: null } : viewOf(node),
       nodeAddresses: [...new Set([...nodeAddresses, '127.0.0.1'])],
       serviceAddress,
     })

@@ -1,31 +1,44 @@
 /**
- * Services for pods with addresses of their own: follows Services and endpoint slices and loads them into the
- * kernel's packet filter. It goes on working while the daemon does not run.
+ * Services and network policies for pods with addresses of their own: follows what they are made of and keeps a
+ * table in the kernel's packet filter, part by part. It goes on working while the daemon does not run.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
+import { abortable } from '../../base/abortable.ts'
 import { type BackoffConfig, backoffMs } from '../../base/backoff.ts'
 import type { Clock, Timer } from '../../base/clock.ts'
 import type { Component, Health } from '../../base/component.ts'
 import { messageOf } from '../../base/errors.ts'
 import type { Log } from '../../base/log.ts'
 import type { Random } from '../../base/random.ts'
+import { Informer } from '../../client/informer.ts'
 import { KubeClient } from '../../client/kube-client.ts'
+import { NODES } from '../../client/resources.ts'
 import type { Transport } from '../../client/transport.ts'
 import { runProgram } from '../../host/programs.ts'
-import { ANY_NODE_ADDRESS, type Ruleset, renderRuleset } from './nftables-ruleset.ts'
-import { type Backend, endsWithBackend, type ProxyRule, planProxyRules } from './proxy-rules.ts'
+import type { Node } from '../../kube/types.ts'
+import { renderBase } from './base-part.ts'
+import { NftTable } from './nft-table.ts'
+import { PolicyFeed } from './policy-feed.ts'
+import { renderPolicies } from './policy-part.ts'
+import { type Backend, type PortPlan, planPorts } from './port-plan.ts'
 import { ServiceFeed, USER_AGENT } from './service-feed.ts'
+import { renderService } from './service-part.ts'
+import { staleFlows } from './stale-flows.ts'
+import type { TablePart } from './table-part.ts'
+import { viewOf } from './usable-backends.ts'
 
 export interface NftablesProxyParts {
   readonly transport: Transport
   readonly nodeName: string
   /** Followed for others too; its own unless given. */
   readonly feed?: ServiceFeed
-  /** See proxy-rules.ts. */
+  /** See port-plan.ts. */
   readonly own?: ReadonlyMap<string, Backend>
   /** Name of the table, which nobody else on this machine uses. */
   readonly table: string
   readonly podCidr: string
+  /** Runs programs where the rules belong; on this machine unless given. */
+  readonly run?: typeof runProgram
   readonly clock: Clock
   readonly random: Random
   readonly log: Log
@@ -33,42 +46,50 @@ export interface NftablesProxyParts {
 
 /** Changes that come together are loaded together. */
 const SETTLE_MS = 10
+/** Whoever flushes all rules of a machine takes ours away too. */
+const LOOK_MS = 30_000
 const RETRY: BackoffConfig = { baseMs: 500, maxMs: 30_000 }
-const LOAD_MS_MAX = 60_000
 const PROC = '/proc/sys/net/ipv4'
 /** Forwarding between pods; and 127.0.0.1 as a way to node ports. */
 const SETTINGS = [`${PROC}/ip_forward`, `${PROC}/conf/all/route_localnet`]
+const BASE = 'base'
+const POLICIES = 'policies'
 
 export function createNftablesProxy(parts: NftablesProxyParts): Component {
   return new NftablesProxy(parts)
-}
-
-/** Takes all of its rules out of the kernel. Does nothing where there are none. */
-export async function removeNftables(table: string): Promise<void> {
-  const input = `add table ip ${table}\ndelete table ip ${table}\n`
-  await runProgram('nft', ['-f', '-'], { input, accept: 'any' })
 }
 
 class NftablesProxy implements Component {
   readonly name = 'service-proxy'
   readonly #parts: NftablesProxyParts
   readonly #feed: ServiceFeed
+  readonly #policies: PolicyFeed
+  readonly #node: Informer<Node>
+  readonly #table: NftTable
+  readonly #run: typeof runProgram
   readonly #aborter = new AbortController()
+  /** Of services, as they are loaded. */
+  readonly #plans = new Map<string, readonly PortPlan[]>()
+  /** Services whose rules may have to change, and the other parts of the table. */
+  #dirty = new Set<string>([BASE, POLICIES])
   #timer: Timer | null = null
+  #armedMs = 0
   #loading: Promise<void> | null = null
-  #isDirty = false
+  #isStarted = false
   #failures = 0
   #problem = 'no rules have been loaded yet'
-  #loaded: { readonly text: string; readonly rules: ReadonlyMap<string, ProxyRule> } | null = null
-  /** Chains and sets in the kernel, by what nft calls them. */
-  readonly #present = new Map<string, 'chain' | 'set'>()
 
   constructor(parts: NftablesProxyParts) {
     this.#parts = parts
-    const { transport, clock, random, log } = parts
+    const { transport, clock, random, log, nodeName, table, run } = parts
     const client = new KubeClient(transport, { userAgent: USER_AGENT })
     const shared = { client, clock, random, log }
     this.#feed = parts.feed ?? new ServiceFeed(shared)
+    this.#policies = new PolicyFeed(shared)
+    const fieldSelector = `metadata.name=${nodeName}`
+    this.#node = new Informer<Node>({ ...shared, resource: NODES, fieldSelector })
+    this.#table = new NftTable({ name: table, run, log })
+    this.#run = run ?? runProgram
   }
 
   async prepare(): Promise<void> {
@@ -77,9 +98,21 @@ class NftablesProxy implements Component {
 
   /** Returns once the rules of everything that is there are in the kernel. */
   async start(signal: AbortSignal): Promise<void> {
-    await this.#feed.start(() => this.#changed(), { ending: this.#aborter.signal, signal })
-    // What an earlier daemon loaded is replaced in one step, by rules for the same connections.
-    await this.#load({ isFresh: true })
+    const signals = { ending: this.#aborter.signal, signal }
+    this.#node.onChange((_, next, previous) => {
+      if (next === null || previous === null || viewOf(next).zone !== viewOf(previous).zone)
+        this.#allChanged()
+    })
+    this.#node.start(this.#aborter.signal)
+    await Promise.all([
+      this.#feed.start(key => this.#changed(key), signals),
+      this.#policies.start(() => this.#changed(POLICIES), signals),
+      abortable(this.#node.synced, signal),
+    ])
+    this.#allChanged()
+    await this.#load()
+    this.#isStarted = true
+    this.#arm(this.#dirty.size > 0 ? SETTLE_MS : LOOK_MS)
   }
 
   async stop(): Promise<void> {
@@ -92,106 +125,100 @@ class NftablesProxy implements Component {
     return { ok: this.#problem === '', reason: this.#problem }
   }
 
-  #changed(): void {
-    this.#isDirty = true
-    if (this.#loaded === null || this.#timer !== null || this.#aborter.signal.aborted) return
-    this.#arm(SETTLE_MS)
+  #allChanged(): void {
+    for (const key of [BASE, ...this.#plans.keys()]) this.#dirty.add(key)
+    for (const { metadata } of this.#feed.services.list()) {
+      this.#dirty.add(`${metadata.namespace}/${metadata.name}`)
+    }
+    this.#changed(POLICIES)
+  }
+
+  #changed(key: string): void {
+    this.#dirty.add(key)
+    // While a load fails, its next attempt takes this along.
+    const isSettling = this.#timer !== null && this.#armedMs === SETTLE_MS
+    if (this.#isStarted && this.#failures === 0 && !isSettling) this.#arm(SETTLE_MS)
   }
 
   #arm(delayMs: number): void {
+    if (this.#aborter.signal.aborted) return
+    this.#timer?.cancel()
+    this.#armedMs = delayMs
     this.#timer = this.#parts.clock.after(delayMs, () => {
       this.#timer = null
       this.#loading ??= this.#loadAll().finally(() => {
         this.#loading = null
+        if (this.#timer === null) this.#arm(this.#dirty.size > 0 ? SETTLE_MS : LOOK_MS)
       })
     })
   }
 
   async #loadAll(): Promise<void> {
-    while (this.#isDirty && !this.#aborter.signal.aborted) {
-      this.#isDirty = false
-      try {
-        await this.#load({ isFresh: false })
-        this.#failures = 0
-        this.#problem = ''
-      } catch (error) {
-        this.#failures += 1
-        this.#problem = `the rules of Services could not be loaded: ${messageOf(error)}`
-        this.#parts.log.warn('the rules of Services could not be loaded', { error })
-        this.#isDirty = true
-        return this.#arm(backoffMs(RETRY, this.#failures))
-      }
-    }
-  }
-
-  async #load({ isFresh }: { isFresh: boolean }): Promise<void> {
-    const { nodeName, table, podCidr, own } = this.#parts
-    const rules = planProxyRules({
-      services: this.#feed.services.list(),
-      slices: this.#feed.slices.list(),
-      nodeName,
-      nodeAddresses: [ANY_NODE_ADDRESS],
-      serviceAddress: address => address,
-      keepsEmpty: true,
-      ...(own === undefined ? {} : { own }),
-    })
-    const ruleset = renderRuleset({ table, podCidr, rules: [...rules.values()] })
-    if (ruleset.text === this.#loaded?.text) return
-    const reset = isFresh ? `add table ip ${table}\ndelete table ip ${table}\n` : ''
-    await nft(`${reset}${ruleset.text}`)
-    this.#problem = ''
-    const before = this.#loaded?.rules ?? new Map<string, ProxyRule>()
-    this.#loaded = { text: ruleset.text, rules }
-    await this.#clean(ruleset)
-    await this.#forgetConnections(before, rules)
-  }
-
-  /** Chains and sets that nothing leads to any more; in a step of its own, since they were in use until now. */
-  async #clean({ chains, sets }: Ruleset): Promise<void> {
-    const stale = [...this.#present].filter(([name]) => !chains.has(name) && !sets.has(name))
-    for (const name of chains) this.#present.set(name, 'chain')
-    for (const name of sets) this.#present.set(name, 'set')
-    if (stale.length === 0) return
-    const { table, log } = this.#parts
     try {
-      await nft(stale.map(([name, kind]) => `delete ${kind} ip ${table} ${name}\n`).join(''))
-      for (const [name] of stale) this.#present.delete(name)
+      if (this.#dirty.size === 0 && !(await this.#table.isThere())) {
+        this.#parts.log.warn('the rules of Services are gone from the kernel, and are loaded again')
+        this.#dirty.add(BASE)
+      }
+      await this.#load()
+      this.#failures = 0
     } catch (error) {
-      log.debug('old chains could not be removed yet', { error })
+      this.#failures += 1
+      this.#problem = `the rules of Services could not be loaded: ${messageOf(error)}`
+      this.#parts.log.warn('the rules of Services could not be loaded', { error })
+      this.#arm(backoffMs(RETRY, this.#failures))
     }
   }
 
-  /**
-   * Datagrams of one sender count as a connection, which would go on to an endpoint that has gone. A connection to an
-   * API server that is forgotten meets another one with its next packet, which refuses it.
-   */
-  async #forgetConnections(
-    before: ReadonlyMap<string, ProxyRule>,
-    now: ReadonlyMap<string, ProxyRule>,
-  ): Promise<void> {
-    for (const [key, rule] of before) {
-      const { protocol, address, port, backends } = rule
-      if (protocol !== 'UDP' && !endsWithBackend(rule)) continue
-      const kept = now.get(key)?.backends ?? []
-      const gone = backends.filter(each => !kept.some(other => other.address === each.address))
-      const target = address === ANY_NODE_ADDRESS ? [] : ['--orig-dst', address]
-      for (const backend of gone) {
-        const args = [
-          '-D',
-          '-p',
-          protocol.toLowerCase(),
-          ...target,
-          '--orig-port-dst',
-          String(port),
-          '--dst-nat',
-          backend.address,
-        ]
-        await runProgram('conntrack', args, { accept: 'any' })
+  async #load(): Promise<void> {
+    const keys = this.#dirty
+    if (keys.size === 0) return
+    this.#dirty = new Set()
+    try {
+      const plans = new Map<string, readonly PortPlan[]>()
+      await this.#table.load(this.#render(keys, plans))
+      this.#problem = ''
+      await this.#forgetFlows(plans)
+    } catch (error) {
+      for (const key of keys) this.#dirty.add(key)
+      throw error
+    }
+  }
+
+  #render(keys: ReadonlySet<string>, plans: Map<string, readonly PortPlan[]>): Map<string, TablePart | null> {
+    const { podCidr, nodeName } = this.#parts
+    const parts = new Map<string, TablePart | null>()
+    for (const key of keys) {
+      if (key === BASE) parts.set(BASE, renderBase(podCidr))
+      else if (key !== POLICIES) {
+        const planned = this.#planService(key)
+        plans.set(key, planned)
+        parts.set(key, planned.length === 0 ? null : renderService(planned, podCidr))
       }
     }
+    // What policies name must be known first; until then those that are loaded stay.
+    if (keys.has(POLICIES) && this.#policies.isSynced) {
+      const { policies, pods, namespaces } = this.#policies
+      const lists = { policies: policies.list(), pods: pods.list(), namespaces: namespaces.list() }
+      parts.set(POLICIES, renderPolicies({ nodeName, ...lists }))
+    }
+    return parts
   }
-}
 
-async function nft(input: string): Promise<void> {
-  await runProgram('nft', ['-f', '-'], { input, timeoutMs: LOAD_MS_MAX })
+  #planService(key: string): PortPlan[] {
+    const { nodeName, own } = this.#parts
+    const service = this.#feed.services.get(key)
+    if (service === undefined) return []
+    const node = this.#node.get(nodeName)
+    const view = node === undefined ? { name: nodeName, zone: null } : viewOf(node)
+    return planPorts({ service, slices: this.#feed.slicesOf(key), node: view, own })
+  }
+
+  async #forgetFlows(plans: ReadonlyMap<string, readonly PortPlan[]>): Promise<void> {
+    for (const [key, after] of plans) {
+      const before = this.#plans.get(key) ?? []
+      if (after.length === 0) this.#plans.delete(key)
+      else this.#plans.set(key, after)
+      for (const args of staleFlows(before, after)) await this.#run('conntrack', args, { accept: 'any' })
+    }
+  }
 }

@@ -1,10 +1,7 @@
-/** Services and endpoint slices become listeners with backends (pure). */
-import type { Endpoint, EndpointSlice, Service, ServicePort } from '../../kube/types.ts'
-
-export interface Backend {
-  readonly address: string
-  readonly port: number
-}
+/** Ports of Services become listeners with backends, for the proxy that carries connections itself (pure). */
+import type { EndpointSlice, Service } from '../../kube/types.ts'
+import { type Backend, type PortPlan, planPorts, SERVICE_LABEL, serviceKeyOf } from './port-plan.ts'
+import type { NodeView } from './usable-backends.ts'
 
 export interface ProxyRule {
   /** `TCP 127.152.183.12:80`. */
@@ -18,111 +15,55 @@ export interface ProxyRule {
   readonly backends: readonly Backend[]
   /** Connections of one client go to one backend for so long; null for no affinity. */
   readonly affinityMs: number | null
-  /** Only endpoints of this node are asked, so that they see who asks. */
-  readonly isLocalOnly: boolean
 }
 
 export interface ProxyInput {
   readonly services: readonly Service[]
   readonly slices: readonly EndpointSlice[]
-  readonly nodeName: string
+  readonly node: NodeView
   /** Where node ports listen. */
   readonly nodeAddresses: readonly string[]
   /** Where pods reach a cluster IP. */
   readonly serviceAddress: (clusterIp: string) => string
-  /** Where this node itself serves a service that selects nothing, by `namespace/name:port`. */
-  readonly own?: ReadonlyMap<string, Backend>
-  /** Rules without backends too, for those who refuse connections themselves. */
-  readonly keepsEmpty?: boolean
 }
 
 /** Whoever is connected to a dead API server is told at once, so that its watches go on elsewhere. */
-export const endsWithBackend = ({ serviceKey, protocol }: ProxyRule): boolean =>
+export const endsWithBackend = ({
+  serviceKey,
+  protocol,
+}: Pick<PortPlan, 'serviceKey' | 'protocol'>): boolean =>
   serviceKey === 'default/kubernetes' && protocol === 'TCP'
 
-const SERVICE_LABEL = 'kubernetes.io/service-name'
-const DEFAULT_AFFINITY_SECONDS = 10_800
-
-/** A rule without backends is left out unless it is wanted, so that connections to it are refused. */
+/** A port without backends is left out, so that connections to it are refused. */
 export function planProxyRules(input: ProxyInput): ReadonlyMap<string, ProxyRule> {
-  const slicesOf = Map.groupBy(
-    input.slices,
-    ({ metadata }) => `${metadata.namespace}/${metadata.labels?.[SERVICE_LABEL] ?? ''}`,
+  const slicesOf = Map.groupBy(input.slices, slice =>
+    serviceKeyOf(slice, slice.metadata.labels?.[SERVICE_LABEL]),
   )
   const rules = new Map<string, ProxyRule>()
   for (const service of input.services) {
-    const serviceKey = `${service.metadata.namespace}/${service.metadata.name}`
-    for (const port of service.spec?.ports ?? []) {
-      for (const rule of rulesOf(service, port, slicesOf.get(serviceKey) ?? [], input)) {
+    const slices = slicesOf.get(serviceKeyOf(service, service.metadata.name)) ?? []
+    for (const plan of planPorts({ service, slices, node: input.node })) {
+      for (const rule of rulesOf(plan, input)) {
         // Two services cannot own an address and port; the API sees to it, and the first one stays.
-        const isWanted = rule.backends.length > 0 || input.keepsEmpty === true
-        if (isWanted && !rules.has(rule.key)) rules.set(rule.key, rule)
+        if (rule.backends.length > 0 && !rules.has(rule.key)) rules.set(rule.key, rule)
       }
     }
   }
   return rules
 }
 
-function rulesOf(
-  service: Service,
-  port: ServicePort,
-  slices: readonly EndpointSlice[],
-  input: ProxyInput,
-): ProxyRule[] {
-  const protocol = port.protocol ?? 'TCP'
-  const spec = service.spec ?? {}
-  if (spec.type === 'ExternalName' || (protocol !== 'TCP' && protocol !== 'UDP')) return []
-  const { namespace, name } = service.metadata
-  const affinitySeconds = spec.sessionAffinityConfig?.clientIP?.timeoutSeconds ?? DEFAULT_AFFINITY_SECONDS
-  const common = {
-    protocol: protocol as 'TCP' | 'UDP',
-    service: `${namespace}/${name}${port.name ? `:${port.name}` : ''}`,
-    serviceKey: `${namespace}/${name}`,
-    affinityMs: spec.sessionAffinity === 'ClientIP' ? affinitySeconds * 1_000 : null,
-  }
-  const own = spec.selector === undefined ? input.own?.get(common.service) : undefined
-  const rule = (address: string, number: number, isLocalOnly: boolean): ProxyRule => ({
-    ...common,
-    key: `${protocol} ${address}:${number}`,
-    address,
-    port: number,
-    isLocalOnly,
-    backends: own === undefined ? backendsOf(port, slices, isLocalOnly ? input.nodeName : null) : [own],
+function rulesOf(plan: PortPlan, { serviceAddress, nodeAddresses }: ProxyInput): ProxyRule[] {
+  const { protocol, service, serviceKey, affinityMs, nodePort } = plan
+  // A process cannot carry SCTP without help of the kernel.
+  if (protocol === 'SCTP') return []
+  const rule = (address: string, port: number, isLocal: boolean): ProxyRule => ({
+    key: `${protocol} ${address}:${port}`,
+    ...{ protocol, address, port, service, serviceKey, affinityMs },
+    backends: isLocal ? plan.local : plan.everywhere,
   })
-  const addresses = (spec.clusterIPs ?? [spec.clusterIP ?? '']).filter(isUsable)
-  const internal = spec.internalTrafficPolicy === 'Local'
-  const external = spec.externalTrafficPolicy === 'Local'
-  const rules = addresses.map(address => rule(input.serviceAddress(address), port.port, internal))
-  const { nodePort } = port
-  if (nodePort) rules.push(...input.nodeAddresses.map(address => rule(address, nodePort, external)))
-  return rules
+  const internal = plan.clusterIps.map(address =>
+    rule(serviceAddress(address), plan.port, plan.isInternalLocal),
+  )
+  if (nodePort === null) return internal
+  return [...internal, ...nodeAddresses.map(address => rule(address, nodePort, plan.isExternalLocal))]
 }
-
-/** An IPv4 cluster IP; headless services have `None`, and IPv6 has no mirror. */
-const isUsable = (address: string) => /^\d+\.\d+\.\d+\.\d+$/.test(address)
-
-/** Ready endpoints; when there is none, those that still serve while they end. */
-function backendsOf(port: ServicePort, slices: readonly EndpointSlice[], onNode: string | null): Backend[] {
-  const ready = new Map<string, Backend>()
-  const ending = new Map<string, Backend>()
-  for (const slice of slices) {
-    if (slice.addressType !== 'IPv4') continue
-    const target = slice.ports?.find(
-      candidate =>
-        (candidate.name ?? '') === (port.name ?? '') &&
-        (candidate.protocol ?? 'TCP') === (port.protocol ?? 'TCP'),
-    )
-    if (target?.port === undefined) continue
-    for (const endpoint of slice.endpoints ?? []) {
-      if (onNode !== null && endpoint.nodeName !== onNode) continue
-      const list = isReady(endpoint) ? ready : isEnding(endpoint) ? ending : null
-      for (const address of endpoint.addresses) {
-        list?.set(`${address}:${target.port}`, { address, port: target.port })
-      }
-    }
-  }
-  return [...(ready.size > 0 ? ready : ending).values()]
-}
-
-const isReady = ({ conditions }: Endpoint) => conditions?.ready !== false
-const isEnding = ({ conditions }: Endpoint) => conditions?.serving === true && conditions.terminating === true

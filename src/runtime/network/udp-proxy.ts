@@ -2,7 +2,7 @@
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram'
 import type { Clock, Timer } from '../../base/clock.ts'
 import type { Balancer } from './balancer.ts'
-import type { Backend } from './proxy-rules.ts'
+import type { Backend } from './port-plan.ts'
 import type { Listener } from './tcp-proxy.ts'
 
 /** Flows of one listener; when there are more, the one whose client has been silent longest is ended. */

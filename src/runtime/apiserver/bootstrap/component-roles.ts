@@ -120,6 +120,11 @@ export function componentRoles(): readonly KubeObject[] {
   return [
     clusterRole('system:node', nodeRules()),
     clusterRole('system:node-proxier', proxyRules()),
+    // Every node's proxy enforces network policies too, which name pods by labels.
+    clusterRole('mk8s:network-policies', [
+      rule('list watch', 'core', 'namespaces pods'),
+      rule('list watch', 'networking.k8s.io', 'networkpolicies'),
+    ]),
     clusterRole('system:kube-scheduler', schedulerRules()),
     clusterRole('system:volume-scheduler', volumeSchedulerRules()),
     clusterRole('system:kube-controller-manager', controllerManagerRules()),
@@ -153,6 +158,7 @@ export function componentBindings(): readonly KubeObject[] {
     // Nobody: the Node authorizer gives kubelets what they may do.
     bindCluster('system:node', []),
     bindCluster('system:node-proxier', [user('system:kube-proxy')]),
+    bindCluster('mk8s:network-policies', [user('system:kube-proxy')]),
     bindCluster('system:kube-scheduler', [user('system:kube-scheduler')]),
     bindCluster('system:volume-scheduler', [user('system:kube-scheduler')]),
     bindCluster('system:kube-controller-manager', [user('system:kube-controller-manager')]),

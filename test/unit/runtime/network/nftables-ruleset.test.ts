@@ -4,8 +4,10 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { runProgram } from '../../../../src/host/programs.ts'
 import type { EndpointSlice, Service, ServiceSpec } from '../../../../src/kube/types.ts'
-import { ANY_NODE_ADDRESS, renderRuleset } from '../../../../src/runtime/network/nftables-ruleset.ts'
-import { planProxyRules } from '../../../../src/runtime/network/proxy-rules.ts'
+import { renderBase } from '../../../../src/runtime/network/base-part.ts'
+import { planPorts } from '../../../../src/runtime/network/port-plan.ts'
+import { renderService } from '../../../../src/runtime/network/service-part.ts'
+import { changeTable, type PartChange, type TablePart } from '../../../../src/runtime/network/table-part.ts'
 import { whyNoContainers } from '../../../support/containerd.ts'
 
 const GOLDEN = join(import.meta.dirname, '../../../golden/nftables/services.nft')
@@ -17,12 +19,12 @@ const service = (name: string, clusterIP: string, spec: Partial<ServiceSpec>): S
   spec: { type: 'ClusterIP', clusterIP, ports: [{ port: 80 }], ...spec },
 })
 
-const slice = (name: string, addresses: string[], protocol = 'TCP'): EndpointSlice => ({
+const slice = (name: string, addresses: string[], protocol = 'TCP', nodeName = 'a'): EndpointSlice => ({
   apiVersion: 'discovery.k8s.io/v1',
   kind: 'EndpointSlice',
   metadata: { name: `${name}-1`, namespace: 'default', labels: { 'kubernetes.io/service-name': name } },
   addressType: 'IPv4',
-  endpoints: addresses.map(address => ({ addresses: [address], nodeName: 'a' })),
+  endpoints: addresses.map(address => ({ addresses: [address], nodeName })),
   ports: [{ port: 8080, protocol }],
 })
 
@@ -35,54 +37,79 @@ const services = [
     externalTrafficPolicy: 'Local',
     ports: [{ port: 80, nodePort: 30082 }],
   }),
+  {
+    ...service('outside', '10.152.183.15', {
+      type: 'LoadBalancer',
+      externalIPs: ['192.0.2.7'],
+      externalTrafficPolicy: 'Local',
+      internalTrafficPolicy: 'Local',
+      loadBalancerSourceRanges: ['198.51.100.0/24', '2001:db8::/32'],
+      ports: [{ port: 99, protocol: 'SCTP', nodePort: 30083 }],
+    }),
+    status: { loadBalancer: { ingress: [{ ip: '192.0.2.8' }, { ip: '192.0.2.9', ipMode: 'Proxy' }] } },
+  },
 ]
 const slices = [
   slice('web', ['10.1.0.2', '10.1.0.3']),
   slice('dns', ['10.1.0.4', '10.1.0.5'], 'UDP'),
   slice('local', ['10.1.0.6']),
+  slice('outside', ['10.1.3.7'], 'SCTP', 'b'),
 ]
 
-const render = (shown = services) => {
-  const rules = planProxyRules({
-    services: shown,
-    slices,
-    nodeName: 'a',
-    nodeAddresses: [ANY_NODE_ADDRESS],
-    serviceAddress: address => address,
-    keepsEmpty: true,
-  })
-  return renderRuleset({ table: 'mk8s', podCidr: '10.1.0.0/24', rules: [...rules.values()] })
+const PODS = '10.1.0.0/16'
+const node = { name: 'a', zone: null }
+
+const partOf = (shown: Service, own = slices): TablePart => {
+  const named = ({ metadata }: EndpointSlice) => metadata.labels?.['kubernetes.io/service-name']
+  const of = own.filter(each => named(each) === shown.metadata.name)
+  return renderService(planPorts({ service: shown, slices: of, node }), PODS)
 }
+const fresh = (parts: readonly TablePart[]) => parts.map(after => ({ before: null, after }))
+const tell = (changes: readonly PartChange[]) => changeTable('mk8s', changes)
+const everything = () =>
+  `add table ip mk8s\n${tell(fresh([renderBase(PODS), ...services.map(each => partOf(each))])).text}`
+const [web, dns] = services as [Service, Service]
 
 test('services become this ruleset', () => {
-  const { text } = render()
+  const text = everything()
   if (process.env['MK8S_REWRITE'] === '1') writeFileSync(GOLDEN, text)
   assert.equal(text, readFileSync(GOLDEN, 'utf8'))
 })
 
-test('a service that did not change keeps its chains and its remembered clients', () => {
-  const before = render()
-  const after = render(services.filter(({ metadata }) => metadata.name !== 'web'))
-  assert.ok(after.chains.size < before.chains.size)
-  assert.deepEqual(
-    [...after.chains].filter(name => !before.chains.has(name)),
-    [],
-  )
-  assert.equal(after.sets.size, 2)
-  assert.deepEqual(after.sets, before.sets)
+test('what is the same is not said again', () => {
+  assert.deepEqual(tell([{ before: partOf(web), after: partOf(web) }]), { text: '', cleaning: [] })
 })
 
-test('nft takes it, once and again, and lets old chains be deleted', {
+test('another endpoint changes the choice of its own service and nothing else', () => {
+  const grown = slices.map(each =>
+    each.metadata.name === 'dns-1' ? slice('dns', ['10.1.0.4', '10.1.0.5', '10.1.0.9'], 'UDP') : each,
+  )
+  const { text, cleaning } = tell([{ before: partOf(dns), after: partOf(dns, grown) }])
+  assert.deepEqual(cleaning, [])
+  const flushed = text.split('\n').filter(line => line.startsWith('flush'))
+  assert.equal(flushed.length, 1)
+  assert.match(flushed[0] ?? '', /flush chain ip mk8s svc-\w+-default-dns/)
+  assert.doesNotMatch(text, /default-web|element/)
+})
+
+test('nft takes it, and each change after it, and lets old chains be deleted', {
   skip: whyNoContainers() ?? false,
 }, async () => {
-  const before = render()
-  const after = render(services.slice(1))
-  const stale = [...before.chains].filter(name => !after.chains.has(name))
-  assert.ok(stale.length > 0)
-  const cleaning = stale.map(name => `delete chain ip mk8s ${name}\n`).join('')
-  const script = 'nft -f - <<A && nft -f - <<B && nft -f - <<C && nft list table ip mk8s\n'
-  const input = `${script}${before.text}A\n${after.text}B\n${cleaning}C\n`
-  const { stdout } = await runProgram('unshare', ['--net', 'sh'], { input })
+  const gone = tell([{ before: partOf(web), after: null }])
+  const without = slices.filter(({ metadata }) => metadata.name !== 'dns-1')
+  const idle = tell([{ before: partOf(dns), after: partOf(dns, without) }])
+  const back = tell([{ before: partOf(dns, without), after: partOf(dns) }])
+  const cleaning = (lines: readonly string[]) => `${lines.join('\n')}\n`
+  assert.ok(gone.cleaning.length > 0)
+  const steps = [everything(), gone.text, cleaning(gone.cleaning), idle.text]
+  steps.push(cleaning(idle.cleaning), back.text)
+  const script = steps.map((text, index) => `nft -f - <<'S${index}' || exit 1\n${text}S${index}\n`).join('')
+  const { stdout } = await runProgram('unshare', ['--net', 'sh'], {
+    input: `${script}nft list table ip mk8s\n`,
+  })
   assert.doesNotMatch(stdout, /default-web/)
   assert.match(stdout, /10\.152\.183\.10 \. udp \. 53 : goto svc-\w+-default-dns/)
+  assert.match(stdout, /192\.0\.2\.8 \. sctp \. 99 : goto fw-\w+-default-outside/)
+  assert.match(stdout, /192\.0\.2\.7 \. sctp \. 99 : drop/)
+  assert.doesNotMatch(stdout, /192\.0\.2\.9/)
 })

@@ -6,7 +6,8 @@ import { type AddressInfo, createConnection, createServer } from 'node:net'
 import { test } from 'node:test'
 import { systemClock } from '../../../../src/base/clock.ts'
 import { Balancer } from '../../../../src/runtime/network/balancer.ts'
-import type { Backend, ProxyRule } from '../../../../src/runtime/network/proxy-rules.ts'
+import type { Backend } from '../../../../src/runtime/network/port-plan.ts'
+import type { ProxyRule } from '../../../../src/runtime/network/proxy-rules.ts'
 import { TcpProxy } from '../../../../src/runtime/network/tcp-proxy.ts'
 import { UdpProxy } from '../../../../src/runtime/network/udp-proxy.ts'
 
@@ -19,7 +20,6 @@ const ruleOf = (protocol: 'TCP' | 'UDP', port: number, backends: readonly Backen
   serviceKey: 'default/web',
   backends,
   affinityMs: null,
-  isLocalOnly: false,
 })
 
 /** A port that was free a moment ago. */

@@ -28,7 +28,7 @@ const slice = (endpoints: Endpoint[]): EndpointSlice => ({
 /** One line per rule. */
 function rules(services: Service[], slices: EndpointSlice[], over: Partial<ProxyInput> = {}): string[] {
   const input = {
-    nodeName: 'a',
+    node: { name: 'a', zone: null },
     nodeAddresses: ['192.0.2.1', '127.0.0.1'],
     serviceAddress: (ip: string) => ip.replace(/^10/, '127'),
     ...over,
@@ -76,7 +76,7 @@ test('node ports listen on every node address, and the traffic policies keep tra
     'TCP 127.0.0.1:30080 → 127.1.0.2:8080',
   ])
   const internal = { internalTrafficPolicy: 'Local' }
-  assert.deepEqual(rules([service(internal)], [slice(endpoints)], { nodeName: 'c' }), [])
+  assert.deepEqual(rules([service(internal)], [slice(endpoints)], { node: { name: 'c', zone: null } }), [])
 })
 
 test('session affinity has a time, three hours unless told', () => {

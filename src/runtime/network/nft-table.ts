@@ -1,0 +1,87 @@
+/** A table of nftables in the kernel, made equal to parts; it knows what it has loaded and says only what differs. */
+import type { Log } from '../../base/log.ts'
+import { runProgram } from '../../host/programs.ts'
+import { changeTable, type TablePart } from './table-part.ts'
+
+export interface NftTableParts {
+  /** Which nobody else on this machine uses. */
+  readonly name: string
+  /** Runs `nft` where the rules belong; on this machine unless given. */
+  readonly run?: typeof runProgram | undefined
+  readonly log: Log
+}
+
+const LOAD_MS_MAX = 60_000
+
+export class NftTable {
+  readonly #name: string
+  readonly #run: typeof runProgram
+  readonly #log: Log
+  #loaded = new Map<string, TablePart>()
+  #cleaning: readonly string[] = []
+  /** What the kernel has is not known: by an earlier daemon, or after something failed. */
+  #isUnknown = true
+
+  constructor({ name, run, log }: NftTableParts) {
+    this.#name = name
+    this.#run = run ?? runProgram
+    this.#log = log
+  }
+
+  /** By name: parts that changed, null for those that are gone. All or nothing. */
+  async load(changed: ReadonlyMap<string, TablePart | null>): Promise<void> {
+    const isFresh = this.#isUnknown
+    const next = new Map(this.#loaded)
+    for (const [name, part] of changed) {
+      if (part === null) next.delete(name)
+      else next.set(name, part)
+    }
+    const changes = isFresh
+      ? [...next.values()].map(after => ({ before: null, after }))
+      : [...changed].map(([name, after]) => ({ before: this.#loaded.get(name) ?? null, after }))
+    const { text, cleaning } = changeTable(this.#name, changes)
+    if (text === '') return
+    // What an earlier daemon loaded is replaced in one step, by rules for the same connections.
+    const table = `ip ${this.#name}`
+    const reset = isFresh ? `add table ${table}\ndelete table ${table}\nadd table ${table}\n` : ''
+    this.#isUnknown = true
+    await this.#nft(`${reset}${text}`)
+    this.#isUnknown = false
+    this.#loaded = next
+    await this.#clean(isFresh ? [] : [...this.#cleaning, ...cleaning], next)
+  }
+
+  /** False when somebody took it out of the kernel; the next load brings everything back. */
+  async isThere(): Promise<boolean> {
+    const args = ['list', 'chain', 'ip', this.#name, 'prerouting']
+    const { exitCode } = await this.#run('nft', args, { accept: 'any' })
+    if (exitCode !== 0) this.#isUnknown = true
+    return exitCode === 0
+  }
+
+  /** In a step of its own, since it was in use until now. What came back meanwhile stays. */
+  async #clean(stale: readonly string[], present: ReadonlyMap<string, TablePart>): Promise<void> {
+    this.#cleaning = []
+    if (stale.length === 0) return
+    const names = new Set(
+      [...present.values()].flatMap(({ chains, sets }) => [...chains.keys(), ...sets.keys()]),
+    )
+    const wanted = stale.filter(line => !names.has(line.split(' ').at(-1) ?? ''))
+    try {
+      await this.#nft(wanted.map(line => `${line}\n`).join(''))
+    } catch (error) {
+      this.#cleaning = wanted
+      this.#log.debug('old chains could not be removed yet', { error })
+    }
+  }
+
+  async #nft(input: string): Promise<void> {
+    await this.#run('nft', ['-f', '-'], { input, timeoutMs: LOAD_MS_MAX })
+  }
+}
+
+/** Takes all of its rules out of the kernel. Does nothing where there are none. */
+export async function removeNftables(table: string): Promise<void> {
+  const input = `add table ip ${table}\ndelete table ip ${table}\n`
+  await runProgram('nft', ['-f', '-'], { input, accept: 'any' })
+}

@@ -1,0 +1,106 @@
+/** A node's rules over a pod network of namespaces, with the real API server and controllers in this process. */
+import { systemClock } from '../../src/base/clock.ts'
+import { createLog } from '../../src/base/log.ts'
+import { systemRandom } from '../../src/base/random.ts'
+import type { KubeClient } from '../../src/client/kube-client.ts'
+import { NAMESPACES, NODES, PODS, SERVICE_ACCOUNTS } from '../../src/client/resources.ts'
+import { findProgram } from '../../src/host/container-programs.ts'
+import type { ContainerPort, Node, Pod } from '../../src/kube/types.ts'
+import { createNftablesProxy } from '../../src/runtime/network/nftables-proxy.ts'
+import { whyNoNamespace } from './containerd.ts'
+import { startInProcessCluster } from './in-process-cluster.ts'
+import { PodNetwork } from './pod-network.ts'
+import { until } from './until.ts'
+
+export const NODE = 'n1'
+
+/** Why packets cannot be judged here; undefined when they can. */
+export function whyNoRules(): string | undefined {
+  const missing = ['nft', 'conntrack'].filter(name => findProgram(name) === undefined)
+  return whyNoNamespace() ?? (missing.length > 0 ? `not installed: ${missing.join(', ')}` : undefined)
+}
+
+export interface PodOptions {
+  readonly name: string
+  readonly namespace?: string
+  readonly address: string
+  readonly labels?: Readonly<Record<string, string>>
+  readonly ports?: readonly ContainerPort[]
+  readonly node?: string
+  /** Listens there, TCP and UDP. */
+  readonly serves?: readonly number[]
+}
+
+export interface NetworkNode {
+  readonly network: PodNetwork
+  readonly client: KubeClient
+  addNamespace(name: string, labels?: Readonly<Record<string, string>>): Promise<void>
+  /** Running and ready; on this node it is there, elsewhere only its object is. */
+  addPod(options: PodOptions): Promise<void>
+  stop(): Promise<void>
+}
+
+export async function startNetworkNode(): Promise<NetworkNode> {
+  const network = new PodNetwork()
+  const cluster = await startInProcessCluster()
+  const { client } = cluster
+  for (const [name, zone] of [
+    [NODE, 'here'],
+    ['n2', 'there'],
+  ] as const) {
+    const metadata = { name, labels: { 'topology.kubernetes.io/zone': zone } }
+    await client.create<Node>(NODES, { apiVersion: 'v1', kind: 'Node', metadata } as Node)
+  }
+  const level = process.env['MK8S_TEST_LOG'] === 'debug' ? 'debug' : 'error'
+  const proxy = createNftablesProxy({
+    transport: cluster.transportFor({ username: 'system:kube-proxy', groups: ['system:authenticated'] }),
+    nodeName: NODE,
+    table: 'mk8s-test',
+    podCidr: '10.1.0.0/16',
+    run: network.run,
+    clock: systemClock,
+    random: systemRandom,
+    log: createLog({ level, now: Date.now, write: line => void process.stderr.write(line) }),
+  })
+  await proxy.start(new AbortController().signal)
+  const hasAccount = async (namespace: string) => {
+    const accounts = await client.list(SERVICE_ACCOUNTS, { namespace })
+    return accounts.items.some(({ metadata }) => metadata.name === 'default')
+  }
+  return {
+    network,
+    client,
+    async addNamespace(name, labels = {}) {
+      await client.create(NAMESPACES, { apiVersion: 'v1', kind: 'Namespace', metadata: { name, labels } })
+      await until(`the service account of ${name}`, () => hasAccount(name))
+    },
+    async addPod(options) {
+      const {
+        name,
+        namespace = 'default',
+        address,
+        labels = {},
+        ports = [],
+        node = NODE,
+        serves = [],
+      } = options
+      if (node === NODE) network.addPod(name, address)
+      if (serves.length > 0) await network.serve(name, serves)
+      await until(`the service account of ${namespace}`, () => hasAccount(namespace))
+      await client.create<Pod>(PODS, {
+        apiVersion: 'v1',
+        kind: 'Pod',
+        metadata: { name, namespace, labels },
+        spec: { nodeName: node, containers: [{ name: 'c', image: 'none', ports }] },
+      } as Pod)
+      const conditions = [{ type: 'Ready', status: 'True' }]
+      const status = { phase: 'Running', podIP: address, podIPs: [{ ip: address }], conditions }
+      await client.patch(PODS, { namespace, name, subresource: 'status', type: 'merge', patch: { status } })
+    },
+    async stop() {
+      await proxy.stop()
+      await cluster.stop()
+      network.remove()
+    },
+  }
+}
