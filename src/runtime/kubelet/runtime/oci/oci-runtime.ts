@@ -13,6 +13,7 @@ import type { Random } from '../../../../base/random.ts'
 import { cniDirectory, findProgram } from '../../../../host/container-programs.ts'
 import { readOrEmpty, writeFileDurably } from '../../../../host/files.ts'
 import { isRunning } from '../../../../host/processes.ts'
+import { LOG_LIMITS, type LogLimits } from '../container-log.ts'
 import { shareMount } from '../cri/managed-containerd.ts'
 import type { RunningExec } from '../process/exec-streams.ts'
 import { currentBootId } from '../process/host-processes.ts'
@@ -53,6 +54,8 @@ export interface OciRuntimeParts {
   readonly sharedDirectories: readonly string[]
   /** The program that holds process namespaces open. */
   readonly pause: Uint8Array
+  /** As the kubelet's own unless given. */
+  readonly logLimits?: LogLimits
   /** Words in front of network plugins, where the pods' network is not the daemon's own. */
   readonly enter?: readonly string[]
   readonly clock: Clock
@@ -89,6 +92,7 @@ export class OciRuntime implements Runtime {
       layersDirectory: this.#images.layersDirectory,
       conmon: findProgram('conmon') ?? 'conmon',
       host: readSpecHost(),
+      logLimits: parts.logLimits ?? LOG_LIMITS,
       onExit: record => this.#tellExit(record),
     })
   }
