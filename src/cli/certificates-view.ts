@@ -34,19 +34,28 @@ export function renderDates(dates: readonly ShownDates[], nowMs: number): string
 }
 
 /** How far the replacement of the cluster authority is, and what it waits for. */
-export function renderRotation({ stage, waitsFor, inUse, dropsAt }: AuthorityRotationStatus): string {
-  if (waitsFor.length > 0)
-    return `The new authority ${IS_ABOUT_TO[stage]}; waiting for ${waitsFor.join(', ')}.`
+export function renderRotation(
+  { stage, waitsFor, inUse, dropsAt }: AuthorityRotationStatus,
+  what = 'authority',
+): string {
+  if (waitsFor.length > 0) return `The new ${what} ${IS_ABOUT_TO[stage]}; waiting for ${waitsFor.join(', ')}.`
   if (stage === 'sign' && inUse && dropsAt !== null)
-    return `The new authority is in use on every node; the earlier one is trusted until ${dropsAt}.`
-  return `The new authority ${IS_ABOUT_TO[stage]}.`
+    return `The new ${what} is in use on every node; the earlier one is trusted until ${dropsAt}.`
+  return `The new ${what} ${IS_ABOUT_TO[stage]}.`
 }
 
 const IS_ABOUT_TO = {
   trust: 'is made known to every node',
-  sign: 'signs the certificates of every node',
+  sign: 'is put to use on every node',
   drop: 'is left as the only one on every node',
 } as const
+
+export const TOKEN_KEY_QUESTION = 'Replace the key that signs service account tokens by a new one?'
+
+export const TOKEN_KEY_ADVICE = [
+  'Tokens of the earlier key are good until they end, for 30 days at most; pods get new ones within a day.',
+  'To end them at once: mk8s refresh-certs --cert service-account.key --drop-earlier.',
+].join('\n')
 
 export const AUTHORITY_QUESTION = 'Replace the authority of this cluster by a new one?'
 

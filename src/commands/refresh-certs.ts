@@ -1,5 +1,5 @@
 /** `mk8s refresh-certs`: shows and renews the certificates of a node. */
-import { sleepAlive, systemClock } from '../base/clock.ts'
+import { systemClock } from '../base/clock.ts'
 import { Mk8sError } from '../base/errors.ts'
 import {
   AUTHORITY_ADVICE,
@@ -16,6 +16,7 @@ import type { NodeConfig } from '../config/node-config.ts'
 import { nodePaths } from '../host/node-files.ts'
 import { LEAVES, WORKER_LEAVES } from '../runtime/pki/authorities.ts'
 import { mustBeRoot, NodeCommand, timeoutFlag, yesFlag } from './base-command.ts'
+import { follow, refreshTokenKey } from './replacing-keys.ts'
 
 /** Named as in MicroK8s. */
 const leavesOf: Readonly<Record<string, readonly string[]>> = {
@@ -24,9 +25,10 @@ const leavesOf: Readonly<Record<string, readonly string[]>> = {
 }
 const AUTHORITY = 'ca.crt'
 const PEER_AUTHORITY = 'peer-ca.crt'
-const LOOK_MS = 300
+const TOKEN_KEY = 'service-account.key'
 
 interface RefreshFlags {
+  readonly 'drop-earlier': boolean
   readonly json: boolean
   readonly yes: boolean
   readonly timeout: number
@@ -39,23 +41,26 @@ export class RefreshCerts extends NodeCommand {
     'The daemon renews certificates by itself, months before they end. This renews them now, without a restart. ' +
     'With --cert ca.crt the authority of the cluster is replaced while it runs: every node gets to know the next one, ' +
     'then the next one signs, and what the earlier one signed stays valid for a week, or until --drop-earlier. ' +
+    'With --cert service-account.key the key that signs service account tokens is replaced likewise; the earlier one ' +
+    'is believed for 30 days, or until --cert service-account.key --drop-earlier, which ends the tokens that it signed. ' +
     'A node that is off is waited for. An interrupted run goes on by itself.'
   static override examples = [
     '<%= config.bin %> refresh-certs --check',
     '<%= config.bin %> refresh-certs',
     '<%= config.bin %> refresh-certs --cert ca.crt',
     '<%= config.bin %> refresh-certs --drop-earlier',
+    '<%= config.bin %> refresh-certs --cert service-account.key',
   ]
   static override flags = {
     check: Flags.boolean({ char: 'c', description: 'Show from when to when certificates are valid.' }),
     cert: Flags.string({
       char: 'e',
       description: 'Renew only this one.',
-      options: [AUTHORITY, PEER_AUTHORITY, ...Object.keys(leavesOf)],
+      options: [AUTHORITY, PEER_AUTHORITY, TOKEN_KEY, ...Object.keys(leavesOf)],
     }),
     'drop-earlier': Flags.boolean({
-      description: 'Trust the authority that was replaced no more.',
-      exclusive: ['check', 'cert'],
+      description: 'Trust the authority, or the key, that was replaced no more.',
+      exclusive: ['check'],
     }),
     yes: yesFlag,
     timeout: timeoutFlag('How long to wait for the other nodes, when the authority is replaced.'),
@@ -66,8 +71,13 @@ export class RefreshCerts extends NodeCommand {
     mustBeRoot('refresh-certs')
     const config = readNodeConfig(flags['data-dir'])
     if (flags.check) return check(config, flags)
-    const admin = createAdminClient(nodePaths(config.dataDir).adminSocket)
-    if (flags['drop-earlier']) return dropEarlier(admin, flags)
+    const { adminSocket } = nodePaths(config.dataDir)
+    const admin = createAdminClient(adminSocket)
+    if (flags.cert === TOKEN_KEY) return refreshTokenKey(adminSocket, flags)
+    if (flags['drop-earlier']) {
+      if (flags.cert !== undefined && flags.cert !== AUTHORITY) throw nothingEarlier(flags.cert)
+      return dropEarlier(admin, flags)
+    }
     if (flags.cert === PEER_AUTHORITY) throw peerAuthority()
     if (flags.cert === AUTHORITY) return replaceAuthority(admin, flags)
     const all = config.role === 'worker' ? WORKER_LEAVES : LEAVES
@@ -106,7 +116,7 @@ async function replaceAuthority(admin: AdminClient, flags: RefreshFlags): Promis
   if (!flags.json && !flags.yes) remark(AUTHORITY_ADVICE)
   await confirm(AUTHORITY_QUESTION, flags)
   await admin.replaceAuthority()
-  await follow(admin, flags, rotation => rotation === null || rotation.inUse)
+  await followAuthority(admin, flags, rotation => rotation === null || rotation.inUse)
   if (flags.json) printJson({ replaced: true })
   else print(`Every node has the new authority and its certificates.\n${AUTHORITY_ADVICE}`)
   return 0
@@ -114,29 +124,19 @@ async function replaceAuthority(admin: AdminClient, flags: RefreshFlags): Promis
 
 async function dropEarlier(admin: AdminClient, flags: RefreshFlags): Promise<number> {
   const dropped = await admin.dropEarlierAuthority()
-  if (dropped) await follow(admin, flags, rotation => rotation === null)
+  if (dropped) await followAuthority(admin, flags, rotation => rotation === null)
   if (flags.json) printJson({ dropped })
   else print(dropped ? 'The earlier authority is not trusted any more.' : 'There is no earlier authority.')
   return 0
 }
 
-/** Says what is waited for, each time that it is something else. */
-async function follow(
+function followAuthority(
   admin: AdminClient,
-  { timeout, json }: RefreshFlags,
+  flags: RefreshFlags,
   isDone: (rotation: AuthorityRotationStatus | null) => boolean,
 ): Promise<void> {
-  const endMs = systemClock.monotonic() + timeout * 1000
-  let said = ''
-  for (;;) {
-    const rotation = await rotationOf(admin)
-    if (rotation !== undefined && isDone(rotation)) return
-    const text = rotation ? renderRotation(rotation) : 'The daemon does not answer now.'
-    if (systemClock.monotonic() > endMs) throw unfinished(text)
-    if (!json && text !== said) remark(text)
-    said = text
-    await sleepAlive(systemClock, LOOK_MS)
-  }
+  const hint = 'it goes on by itself; to see how far it is: mk8s refresh-certs --check'
+  return follow({ ...flags, what: 'authority', hint, ask: () => rotationOf(admin), isDone })
 }
 
 const peerAuthority = (): Mk8sError =>
@@ -145,8 +145,7 @@ const peerAuthority = (): Mk8sError =>
     hint: 'mk8s recover begins a new generation, with another peer authority, from one server; the others join again',
   })
 
-const unfinished = (why: string): Mk8sError =>
-  new Mk8sError('timeout', 'the authority is not replaced everywhere yet', {
-    why,
-    hint: 'it goes on by itself; to see how far it is: mk8s refresh-certs --check',
+const nothingEarlier = (name: string): Mk8sError =>
+  new Mk8sError('usage', `there is never an earlier ${name} to drop`, {
+    hint: `--drop-earlier goes with --cert ${AUTHORITY} or --cert ${TOKEN_KEY}`,
   })

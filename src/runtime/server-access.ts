@@ -24,7 +24,7 @@ import { readConfigured } from './server-audit.ts'
 export interface AccessParts {
   readonly config: NodeConfig
   readonly issuer: string
-  readonly publicKeys: readonly string[]
+  readonly publicKeys: () => readonly string[]
   readonly objects: ObjectReader
   readonly clock: Clock
 }

@@ -19,6 +19,7 @@ import { reportNodeStatus } from './node-status-report.ts'
 import type { Api } from './server-api.ts'
 import type { Backups } from './server-backups.ts'
 import type { ServerCertificates } from './server-certificates.ts'
+import type { SharedKeys } from './server-keys.ts'
 import type { Rotation } from './server-rotation.ts'
 import type { Supervisor } from './supervisor/supervisor.ts'
 
@@ -28,6 +29,7 @@ export interface RunningParts {
   readonly api: Api
   readonly certificates: ServerCertificates
   readonly rotation: Rotation
+  readonly keys: SharedKeys
   readonly backups: Backups
   readonly secretsEncryption: SecretsEncryptionHandlers
   readonly stopWorkloads: () => Promise<void>
@@ -89,6 +91,7 @@ export function buildAdmin(needs: AdminNeeds): Component {
       datastore: needs.datastore,
       backups: () => ready().backups.handlers,
       secretsEncryption: () => ready().secretsEncryption,
+      keys: ring => ready().keys.handlers(ring),
       certificates: {
         renew: async names => ready().certificates.renewal.renewNow(names),
         rotation: async () => ready().rotation.status(),
@@ -113,7 +116,7 @@ const waiting = (): Mk8sError =>
   })
 
 async function problemsOf(
-  { api, certificates, rotation, backups }: RunningParts,
+  { api, certificates, rotation, keys, backups }: RunningParts,
   clock: Clock,
 ): Promise<Problem[]> {
   const { objects } = api.server
@@ -122,6 +125,7 @@ async function problemsOf(
     ...findProblems({ nodes, pods, nowMs: clock.now() }),
     ...(await certificates.problems()),
     ...rotation.problems(),
+    ...keys.problems(),
     ...scheduleProblems(backups.status(), clock.now()),
   ]
 }

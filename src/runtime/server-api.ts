@@ -43,7 +43,9 @@ import { createWebhookMetrics } from './apiserver/webhooks/metrics.ts'
 import { createWebhookPlugins } from './apiserver/webhooks/webhooks.ts'
 import { removedNodes } from './members/removed-nodes.ts'
 import { renderMetrics } from './metrics/metrics.ts'
+import type { LiveCertificates } from './pki/live-pki.ts'
 import type { Pki } from './pki/pki.ts'
+import { keysIn } from './pki/service-account-keys.ts'
 import { createEncryptedStore } from './secrets-encryption/encrypted-store.ts'
 import { buildAuthenticator, buildReviewAuthorizer } from './server-access.ts'
 import { buildAudit } from './server-audit.ts'
@@ -56,6 +58,7 @@ export interface Shared {
   readonly store: RaftStore
   readonly model: Model
   readonly pki: Pki
+  readonly live: LiveCertificates<Pki>
   readonly clock: Clock
   readonly random: Random
   readonly log: Log
@@ -76,21 +79,18 @@ export function serviceIpOf({ serviceCidr }: ClusterConfig): string {
 
 /** `onFatal`: something broke that the process cannot go on after. `metrics`: what Prometheus is told of this node. */
 export function buildApi(shared: Shared, onFatal: (error: Error) => void, metrics: () => string): Api {
-  const { config, cluster, model, pki, clock, random } = shared
-  const store = createEncryptedStore(shared.store, { fileKey: pki.secretsKey, random })
+  const { config, cluster, model, pki, live, clock, random } = shared
+  const store = createEncryptedStore(shared.store, { fileKey: () => live.current.secretsKey, random })
   const log = shared.log.child({ component: 'api-server' })
   const objects = createObjectReader(store, model)
   const issuer = `https://kubernetes.default.svc.${cluster.clusterDomain}`
-  const publicKeys = [pki.serviceAccount.publicKey]
+  const publicKeys = tokenKeys(live)
   const authenticator = buildAuthenticator({ config, issuer, publicKeys, objects, clock })
-  const authorizer = createAuthorizer({
-    store,
-    objects,
-    nodeRules: nodeRules(),
-    isRemoved: removedNodes(store),
-  })
+  const isRemoved = removedNodes(store)
+  const authorizer = createAuthorizer({ store, objects, nodeRules: nodeRules(), isRemoved })
   const reviews = buildReviewAuthorizer(config, authorizer, clock)
-  const tokenIssuer = createTokenIssuer({ issuer, privateKey: pki.serviceAccount.privateKey, clock, random })
+  const privateKey = () => live.current.serviceAccount.privateKey
+  const tokenIssuer = createTokenIssuer({ issuer, privateKey, clock, random })
   const kubelets = createKubeletConnections(objects, pki)
   const others = otherServers(shared, objects, authorizer)
   const { webhookCaller, webhooks, webhookMetrics, aggregation } = others
@@ -143,6 +143,16 @@ export function buildApi(shared: Shared, onFatal: (error: Error) => void, metric
   })
   const opened = openTo({ ...shared, log }, { server, authenticator, kubelets, bootstrapped, others })
   return { server, ...opened, components: [...audited, ...opened.components] }
+}
+
+/** The public keys that are believed, each in PEM; the same array while they are the same. */
+function tokenKeys(live: LiveCertificates<Pki>): () => readonly string[] {
+  let [text, keys] = ['', [] as readonly string[]]
+  return () => {
+    const { publicKey } = live.current.serviceAccount
+    if (publicKey !== text) [text, keys] = [publicKey, keysIn(publicKey)]
+    return keys
+  }
 }
 
 const settingsOf = ({ clusterDomain, serviceCidr, podCidr, nodePortRange: nodePorts }: ClusterConfig) => ({

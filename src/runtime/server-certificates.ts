@@ -43,8 +43,8 @@ export async function buildCertificates(
   parts: CertificateParts & {
     readonly cluster: ClusterConfig
     readonly live: LiveCertificates<Pki>
-    /** Brings the authorities to where the cluster is with them; whether that changed anything. */
-    readonly applyRotation: () => Promise<boolean>
+    /** Brings authorities and shared keys to where the cluster is with them; the names of what changed. */
+    readonly applyRotation: () => Promise<readonly string[]>
   },
 ): Promise<ServerCertificates> {
   const { config, cluster, live, clock } = parts
@@ -53,9 +53,9 @@ export async function buildCertificates(
   const renewal = createCertificateRenewal<Pki>({
     live,
     async renew(forced) {
-      const isOther = await parts.applyRotation()
+      const others = await parts.applyRotation()
       const { created, renewed } = await ensurePki({ ...pkiPartsOf(config, cluster, parts), renew: forced })
-      return [...created, ...renewed, ...(isOther ? ['cluster-ca'] : [])]
+      return [...created, ...renewed, ...others]
     },
     load: () => loadPki(directory),
     onRenewed: pki => writeKubeconfig(config, pki),

@@ -26,8 +26,8 @@ export interface JoinNeeds extends Shared {
   readonly server: ApiServer
   readonly members: Members
   readonly live: LiveCertificates<Pki>
-  /** Hands out the next authority's key to other servers while the authority is being replaced. */
-  readonly nextKeyRoute: PeerRoute
+  /** Hand out the keys of an authority, or of a ring, to other servers while they are being replaced. */
+  readonly keyRoutes: readonly PeerRoute[]
   /** By which another server restores the cluster. */
   readonly restoreRoutes: readonly PeerRoute[]
   readonly removeNode: (request: RemovalRequest) => Promise<RemovalOutcome>
@@ -53,7 +53,7 @@ export function buildJoin(needs: JoinNeeds): Join {
     peerRoutes: [
       { method: 'GET', path: MEMBER_PATH, handle: async () => needs.members.status.self() },
       { method: 'POST', path: MOVED_PATH, handle: ({ body }) => takeMove(store, body) },
-      needs.nextKeyRoute,
+      ...needs.keyRoutes,
       ...needs.restoreRoutes,
     ],
     nodeAddresses: nodeAddresses(needs),

@@ -19,14 +19,14 @@ import type { Pki } from './pki/pki.ts'
 import { readAuthorities } from './pki/refresh-authority.ts'
 import { certificatesIn } from './pki/validity.ts'
 import { fetchNextKey, nextKeyRoute } from './rotation/next-key.ts'
-import { dropsAt, planRotation, type RotationFacts } from './rotation/plan-rotation.ts'
+import { AUTHORITY_KEPT, dropsAt, planRotation, type RotationFacts } from './rotation/plan-rotation.ts'
 import { createRotationFollower, type RotationFollower } from './rotation/rotation-follower.ts'
 import { createRotationKeeper } from './rotation/rotation-keeper.ts'
 import {
-  encodeRotation,
+  AUTHORITY_RECORDS,
+  bundleNameOf,
   ROTATION_KEY,
-  readConfirmations,
-  readRotation,
+  type Stages,
   TRUSTED_ANNOTATION,
   WANTED_ANNOTATION,
 } from './rotation/rotation-record.ts'
@@ -49,16 +49,21 @@ export function buildRotationFollower(needs: FollowerNeeds): RotationFollower {
     memberId: config.memberId,
     directory: nodePaths(config.dataDir).pki,
     inUse: () => live.current.authorities['cluster-ca'].certificate,
-    fetchKey(certificate, signal) {
-      const others = readMembers(store).filter(({ record }) => record.id !== config.memberId)
-      const addresses = others.map(({ record }) => record.joinAddress)
-      const { authorities, leaves } = live.current
-      const { certificate: certificatePem, key: keyPem } = leaves['apiserver-kubelet-client']
-      const caPem = authorities['cluster-ca'].certificate
-      return fetchNextKey(certificate, addresses, { caPem, certificatePem, keyPem }, signal)
-    },
+    fetchKey: (certificate, signal) => fetchNextKey(certificate, { ...othersOf(needs), signal }),
     log: needs.log.child({ component: 'authority' }),
   })
+}
+
+/** The other servers, and how this one asks them for a key. */
+export function othersOf({ config, store, live }: Pick<FollowerNeeds, 'config' | 'store' | 'live'>) {
+  const others = readMembers(store).filter(({ record }) => record.id !== config.memberId)
+  const { authorities, leaves } = live.current
+  const { certificate: certificatePem, key: keyPem } = leaves['apiserver-kubelet-client']
+  const caPem = authorities['cluster-ca'].certificate
+  return {
+    servers: others.map(({ record }) => record.joinAddress),
+    credentials: { caPem, certificatePem, keyPem },
+  }
 }
 
 export interface RotationNeeds extends FollowerNeeds {
@@ -92,6 +97,9 @@ export function buildRotation(needs: Omit<RotationNeeds, 'live' | 'renewNow'>): 
       const kube = new KubeClient(server.transportFor(ROTATION_USER), { userAgent: 'mk8s/authority', term })
       return createRotationKeeper({
         ...{ store, term, facts, clock, log },
+        what: 'the cluster authority',
+        records: AUTHORITY_RECORDS,
+        ended: () => null,
         async tell(name, bundle) {
           const patch = { metadata: { annotations: { [WANTED_ANNOTATION]: bundle } } }
           await kube.patch(NODES, { name, type: 'merge', patch })
@@ -103,7 +111,7 @@ export function buildRotation(needs: Omit<RotationNeeds, 'live' | 'renewNow'>): 
     begin: () => follower.begin(),
     async dropEarlier() {
       await store.barrier()
-      const stored = readRotation(store)
+      const stored = AUTHORITY_RECORDS.read(store)
       if (stored === null) return false
       const { rotation, modRevision } = stored
       if (rotation.stage === 'trust') throw tooEarly(status())
@@ -111,7 +119,11 @@ export function buildRotation(needs: Omit<RotationNeeds, 'live' | 'renewNow'>): 
       const { succeeded } = await store.transact({
         compares: [{ key: ROTATION_KEY, target: 'mod-revision', equals: modRevision }],
         operations: [
-          { type: 'put', key: ROTATION_KEY, value: encodeRotation({ ...rotation, dropAsked: true }) },
+          {
+            type: 'put',
+            key: ROTATION_KEY,
+            value: AUTHORITY_RECORDS.encode({ ...rotation, dropAsked: true }),
+          },
         ],
       })
       if (succeeded) return true
@@ -133,15 +145,17 @@ export function buildNextKeyRoute({ config, live }: Pick<FollowerNeeds, 'config'
 }
 
 function factsOf({ store, server, clock }: Pick<RotationNeeds, 'store' | 'server' | 'clock'>) {
-  const stored = readRotation(store)
+  const stored = AUTHORITY_RECORDS.read(store)
   if (stored === null) return null
   const records = readMembers(store).map(({ record }) => record)
   const nodes = server.objects.list('', 'nodes') as Node[]
   const workers = nodes.filter(({ metadata }) => !records.some(({ nodeName }) => nodeName === metadata.name))
   return {
     rotation: stored.rotation,
+    bundle: bundleNameOf(stored.rotation),
+    kept: AUTHORITY_KEPT,
     servers: records.filter(({ leaving }) => !leaving),
-    confirmed: readConfirmations(store),
+    confirmed: AUTHORITY_RECORDS.confirmations(store),
     workers: workers.map(({ metadata: { name = '', annotations } }) => ({
       name,
       wanted: annotations?.[WANTED_ANNOTATION],
@@ -151,11 +165,11 @@ function factsOf({ store, server, clock }: Pick<RotationNeeds, 'store' | 'server
   }
 }
 
-function statusOf(facts: RotationFacts | null): AuthorityRotationStatus | null {
+export function statusOf<R extends Stages>(facts: RotationFacts<R> | null): AuthorityRotationStatus | null {
   if (facts === null) return null
   const { rotation } = facts
   const step = planRotation(facts)
-  const dropMs = rotation.stage === 'drop' ? null : dropsAt(rotation)
+  const dropMs = rotation.stage === 'drop' ? null : dropsAt(rotation, facts.kept)
   return {
     stage: rotation.stage,
     waitsFor: step.type === 'wait' ? step.for : step.type === 'tell' ? step.workers : [],

@@ -34,6 +34,7 @@ import { buildBackups } from './server-backups.ts'
 import { buildCertificates, loadCertificates } from './server-certificates.ts'
 import { buildDatastore, type Datastore } from './server-datastore.ts'
 import { buildEarlyListener, buildJoin } from './server-join.ts'
+import { buildSharedKeys } from './server-keys.ts'
 import { leaderDutiesOf } from './server-leader.ts'
 import { buildMembers, type Members, peerCredentialsOf } from './server-members.ts'
 import { buildNode, kubeletCertificates, serverNodeParts } from './server-node.ts'
@@ -199,9 +200,13 @@ async function buildNodeParts(
   const cluster = await settleClusterConfig(store, () => parts.clusterInit().cluster)
   const renewNow = (forced: readonly string[]) => certificates.renewal.renewNow(forced)
   const follower = buildRotationFollower({ ...parts, store, live, renewNow })
-  const applyRotation = () => follower.apply()
+  const keys = buildSharedKeys({ ...parts, store, live, renewNow })
+  const applyRotation = async () => [
+    ...((await follower.apply()) ? ['cluster-ca'] : []),
+    ...(await keys.apply()),
+  ]
   const certificates = await buildCertificates({ ...parts, cluster, live, applyRotation })
-  const shared = { config, cluster, store, model, pki: live.current, clock, random, log }
+  const shared = { config, cluster, store, model, pki: live.current, live, clock, random, log }
   const metrics = () => datastore.metrics() + node.metrics()
   const api = buildApi(shared, parts.onFatal, metrics)
   const { server } = api
@@ -217,10 +222,10 @@ async function buildNodeParts(
     members.removeNode(request, { cluster, server, stopWorkloads })
   const rotation = buildRotation({ ...shared, server, follower })
   const backups = buildBackups({ ...shared, server })
-  const secretsEncryption = createSecretsEncryption({ ...shared, fileKey: shared.pki.secretsKey })
-  const nextKeyRoute = buildNextKeyRoute({ config, live })
+  const secretsEncryption = createSecretsEncryption({ ...shared, fileKey: () => live.current.secretsKey })
+  const keyRoutes = [buildNextKeyRoute({ config, live }), keys.route]
   const joining = buildJoin({
-    ...{ ...shared, server, members, live, removeNode, nextKeyRoute },
+    ...{ ...shared, server, members, live, removeNode, keyRoutes },
     restoreRoutes: restoreRoutes(parts),
   })
   const duties = createLeaderDuties({
@@ -230,6 +235,7 @@ async function buildNodeParts(
       members.keeperOf(term, { cluster, server }),
       joining.keeperOf(term),
       rotation.keeperOf(term),
+      ...keys.keepersOf(term),
       backups.keeperOf(term),
       ...leaderDutiesOf({ ...shared, live }, server, term),
     ],
@@ -239,12 +245,12 @@ async function buildNodeParts(
   const manifests = isFounding && isFirstStart(store) ? [firstManifests(parts, store, api, shared)] : []
   const components = [
     ...[...api.components, ...datastore.components, ...node.components, duties, ...manifests],
-    ...[certificates.renewal, follower],
+    ...[certificates.renewal, follower, ...keys.followers],
   ]
   const supervisor = createSupervisor({ components, clock, log: log.child({ component: 'supervisor' }) })
   return {
     ...{ supervisor, api, certificates, stopWorkloads, listener: joining.listener, addNode: joining.addNode },
-    ...{ removeNode, rotation, backups, secretsEncryption },
+    ...{ removeNode, rotation, keys, backups, secretsEncryption },
   }
 }
 

@@ -28,7 +28,7 @@ const listenerFor = (port: number) =>
   createHttpsListener({
     apiServer: server.api,
     authenticator: createAuthenticator({
-      serviceAccounts: { issuer: 'https://test', publicKeys: [pki.serviceAccount.publicKey] },
+      serviceAccounts: { issuer: 'https://test', publicKeys: () => [pki.serviceAccount.publicKey] },
       objects: server.api.objects,
       clock: systemClock,
     }),

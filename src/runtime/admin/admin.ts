@@ -19,6 +19,7 @@ import type {
   DatastoreDefragmentation,
   DatastoreDetails,
 } from '../../client/datastore-details.ts'
+import { type KeyRotationHandlers, RING_NAMES, type RingName } from '../../client/key-rotation.ts'
 import type { RemovalOutcome, RemovalRequest } from '../../client/node-removal.ts'
 import type { NodeStatus } from '../../client/node-status.ts'
 import { ENCRYPTION_ACTIONS, type SecretsEncryptionHandlers } from '../../client/secrets-encryption.ts'
@@ -48,6 +49,8 @@ export interface AdminHandlers {
   readonly backups?: (() => BackupScheduleHandlers) | undefined
   /** Absent on a worker, and while the node waits for its cluster. */
   readonly secretsEncryption?: (() => SecretsEncryptionHandlers) | undefined
+  /** Of the keys that all servers share. Absent on a worker. */
+  readonly keys?: ((ring: RingName) => KeyRotationHandlers) | undefined
   /** Absent while the node waits for its cluster. */
   readonly certificates?: CertificateHandlers | undefined
   /** Absent on a node that cannot make tokens: a worker, or one that still waits for its cluster. */
@@ -195,6 +198,7 @@ async function route(
   if (path === 'POST /v1/remove-node') return removeNode(handlers, query)
   if (/^(GET|POST) \/v1\/certificates\//.test(path))
     return routeCertificates(handlers.certificates, path, query)
+  if (path.includes(' /v1/keys/')) return routeKeys(handlers.keys, path)
   if (path.includes(' /v1/secrets-encryption')) return routeEncryption(handlers.secretsEncryption, path)
   return routeDatastore(handlers.datastore, path)
 }
@@ -208,6 +212,21 @@ async function routeEncryption(
   if (path === 'GET /v1/secrets-encryption') return handlers().status()
   const action = ENCRYPTION_ACTIONS.find(one => path === `POST /v1/secrets-encryption/${one}`)
   return action === undefined ? undefined : handlers()[action]()
+}
+
+async function routeKeys(handlers: AdminHandlers['keys'], path: string): Promise<object | undefined> {
+  if (handlers === undefined)
+    throw new Mk8sError('refused', 'a worker holds no keys of the cluster', {
+      hint: 'run the command on a server',
+    })
+  const ring = RING_NAMES.find(one => path.split('/')[3] === one)
+  if (ring === undefined) return undefined
+  const of = handlers(ring)
+  if (path === `GET /v1/keys/${ring}`) return { rotation: of.status() }
+  if (path === `POST /v1/keys/${ring}/drop-earlier`) return { dropped: await of.dropEarlier() }
+  if (path !== `POST /v1/keys/${ring}/replace`) return undefined
+  await of.begin()
+  return { begun: true }
 }
 
 async function routeCertificates(

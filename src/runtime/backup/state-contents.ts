@@ -72,7 +72,7 @@ export function decode(value: Buffer): JsonMap | null {
 
 /** Keys of Secrets that hold credentials of backup targets, or once did. */
 export function credentialKeys(state: BackupState, secretsKey: string | null): string[] {
-  const reader = createKeyReader(secretsKey)
+  const reader = createKeyReader(() => secretsKey)
   const record = state.get(RECORD_KEY)
   const end = prefixEnd(CREDENTIALS_PREFIX)
   return state.keysThatHad(CREDENTIALS_PREFIX, end, (value, key) => {

@@ -27,7 +27,13 @@ import {
   type RecoveryJournal,
   recoveryDirectory,
 } from '../recovery/switch-over.ts'
-import { decodeRecord, nameOfFileKey, parseFileKey, RECORD_KEY } from '../secrets-encryption/keyring.ts'
+import {
+  decodeRecord,
+  nameOfFileKey,
+  neededFileKeys,
+  parseFileKeys,
+  RECORD_KEY,
+} from '../secrets-encryption/keyring.ts'
 import { type RestoredStore, restoreStore } from '../store/restore-store.ts'
 import { BackupState } from '../store/sqlite/backup-state.ts'
 import { operationsOnBackup, type StateReader } from './restored-state.ts'
@@ -125,7 +131,8 @@ async function refuseUnreadableSecrets(
       ? backup.read(part).toString('utf8')
       : null
     : await readIfThere(join(nodePaths(config.dataDir).pki, SECRETS_KEY_FILE))
-  if (key !== null && nameOfFileKey(parseFileKey(key)) === decodeRecord(record).fileKey) return
+  const names = key === null ? [] : parseFileKeys(key).map(nameOfFileKey)
+  if ([...neededFileKeys(decodeRecord(record))].every(name => names.includes(name))) return
   throw new Mk8sError('refused', 'the Secrets in this backup are encrypted, with a key that is not here', {
     why: `a backup without the keys can only be restored where ${SECRETS_KEY_FILE} is that of its cluster`,
     hint: 'restore an encrypted backup, which has the keys, or restore on a server of the same cluster',

@@ -13,6 +13,7 @@ import { TOKENS_PREFIX } from '../join/tokens.ts'
 import { encodeMember, MEMBERS_PREFIX, type MemberRecord, memberKey } from '../members/member-record.ts'
 import { removedNodeKey } from '../members/removed-nodes.ts'
 import { ownRecord } from '../recovery/generation.ts'
+import { KEY_ROTATIONS_PREFIX } from '../rotation/key-rings.ts'
 import { ROTATION_KEY } from '../rotation/rotation-record.ts'
 import { type KeyValue, type Operation, prefixEnd } from '../store/store.ts'
 
@@ -43,7 +44,7 @@ export function operationsOnBackup(parts: RestoredStateParts): readonly Operatio
   const { backup, present, keysFromBackup, now } = parts
   const changes = new Map<string, Operation>()
   const put = (key: string, value: Buffer) => changes.set(key, { type: 'put', key, value })
-  const ofPresent = [...OF_THE_PRESENT, ...(keysFromBackup ? [] : [ROTATION_KEY])]
+  const ofPresent = [...OF_THE_PRESENT, ...(keysFromBackup ? [] : [ROTATION_KEY, KEY_ROTATIONS_PREFIX])]
   for (const prefix of [...ofPresent, MEMBERS_PREFIX, PRESENCE_PREFIX, REQUESTS_PREFIX]) {
     for (const { key } of under(backup, prefix)) changes.set(key, { type: 'delete', key })
   }

@@ -2,13 +2,25 @@
 import { X509Certificate } from 'node:crypto'
 import { EARLIER_TRUSTED_MS } from '../pki/refresh-authority.ts'
 import { BACKDATE_MS, startOf } from '../pki/validity.ts'
-import { type AuthorityRotation, bundleAt, bundleNameOf, STAGES } from './rotation-record.ts'
+import { type AuthorityRotation, bundleAt, STAGES, type Stages } from './rotation-record.ts'
 
 /** Pods' copies of the authorities follow within seconds, because kubelets watch them; programs need to read them. */
 export const PODS_MS = 10_000
 
-export interface RotationFacts {
-  readonly rotation: AuthorityRotation
+/** How long the earlier one is kept once all nodes use the next one. */
+export interface KeptMs {
+  readonly usual: number
+  /** When somebody asked to drop it. */
+  readonly asked: number
+}
+
+export const AUTHORITY_KEPT: KeptMs = { usual: EARLIER_TRUSTED_MS, asked: PODS_MS }
+
+export interface RotationFacts<R extends Stages = AuthorityRotation> {
+  readonly rotation: R
+  /** The name of what every node is to have in this stage. */
+  readonly bundle: string
+  readonly kept: KeptMs
   /** Servers that are to stay. */
   readonly servers: readonly { readonly id: number; readonly nodeName: string }[]
   /** The bundle that each server has. */
@@ -24,18 +36,17 @@ export interface WorkerFacts {
   readonly trusted: string | undefined
 }
 
-export type RotationStep =
+export type RotationStep<R extends Stages = AuthorityRotation> =
   /** Names of nodes; when there are none, for the time `untilMs`. */
   | { readonly type: 'wait'; readonly for: readonly string[]; readonly untilMs: number | null }
   | { readonly type: 'tell'; readonly workers: readonly string[]; readonly bundle: string }
-  | { readonly type: 'write'; readonly rotation: AuthorityRotation }
+  | { readonly type: 'write'; readonly rotation: R }
   /** All nodes have the next authority and nothing else; or nobody is left who has its key. */
   | { readonly type: 'end'; readonly done: boolean }
 
 /** Servers first: workers get their certificates from any of them. */
-export function planRotation(facts: RotationFacts): RotationStep {
-  const { rotation, servers, confirmed, workers } = facts
-  const bundle = bundleNameOf(rotation)
+export function planRotation<R extends Stages>(facts: RotationFacts<R>): RotationStep<R> {
+  const { bundle, servers, confirmed, workers } = facts
   if (isLost(facts)) return { type: 'end', done: false }
   const slow = servers.filter(({ id }) => confirmed.get(id) !== bundle)
   if (slow.length > 0) return waitFor(slow.map(({ nodeName }) => nodeName))
@@ -46,31 +57,30 @@ export function planRotation(facts: RotationFacts): RotationStep {
   return planNextStage(facts)
 }
 
-const waitFor = (names: readonly string[]): RotationStep => ({
-  type: 'wait',
+const waitFor = (names: readonly string[]) => ({
+  type: 'wait' as const,
   for: names.toSorted(),
   untilMs: null,
 })
 
 /** The server that made the next authority is gone, and no other one has its key. */
-function isLost({ rotation, servers, confirmed }: RotationFacts): boolean {
+function isLost<R extends Stages>({ rotation, bundle, servers, confirmed }: RotationFacts<R>): boolean {
   if (rotation.stage !== 'trust' || servers.some(({ id }) => id === rotation.beganBy)) return false
-  const bundle = bundleNameOf(rotation)
   return servers.length > 0 && !servers.some(({ id }) => confirmed.get(id) === bundle)
 }
 
-function planNextStage({ rotation, nowMs }: RotationFacts): RotationStep {
+function planNextStage<R extends Stages>({ rotation, kept, nowMs }: RotationFacts<R>): RotationStep<R> {
   if (rotation.stage === 'drop') return { type: 'end', done: true }
   if (rotation.stage === 'trust') return { type: 'write', rotation: { ...rotation, stage: 'sign' } }
   if (rotation.usedMs === null) return { type: 'write', rotation: { ...rotation, usedMs: nowMs } }
-  const untilMs = dropsAt(rotation) ?? 0
+  const untilMs = dropsAt(rotation, kept) ?? 0
   if (nowMs < untilMs) return { type: 'wait', for: [], untilMs }
   return { type: 'write', rotation: { ...rotation, stage: 'drop' } }
 }
 
 /** When the earlier authority is dropped; null while that depends on nodes. */
-export function dropsAt({ usedMs, dropAsked }: AuthorityRotation): number | null {
-  return usedMs === null ? null : usedMs + (dropAsked ? PODS_MS : EARLIER_TRUSTED_MS)
+export function dropsAt({ usedMs, dropAsked }: Stages, kept: KeptMs): number | null {
+  return usedMs === null ? null : usedMs + (dropAsked ? kept.asked : kept.usual)
 }
 
 export interface ServerFacts {

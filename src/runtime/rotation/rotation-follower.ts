@@ -21,17 +21,7 @@ import { followRange } from '../store/follow-range.ts'
 import type { RaftStore } from '../store/raft-store.ts'
 import type { Watch } from '../store/store.ts'
 import { planServer, type ServerStep } from './plan-rotation.ts'
-import {
-  type AuthorityRotation,
-  bundleNameOf,
-  confirmationKey,
-  encodeConfirmation,
-  encodeRotation,
-  ROTATION_KEY,
-  ROTATION_RANGE,
-  readConfirmations,
-  readRotation,
-} from './rotation-record.ts'
+import { AUTHORITY_RECORDS, type AuthorityRotation, bundleNameOf, ROTATION_KEY } from './rotation-record.ts'
 
 const RETRY_MS = 1_000
 /** The server that begins confirms within moments; after so long another one may begin in its place. */
@@ -86,7 +76,7 @@ class Follower implements RotationFollower {
   async start(): Promise<void> {
     const { store, clock } = this.#parts
     const onChange = () => this.#wake()
-    this.#watch = followRange({ store, range: ROTATION_RANGE, onChange, clock })
+    this.#watch = followRange({ store, range: AUTHORITY_RECORDS.range, onChange, clock })
     this.#wake()
   }
 
@@ -152,7 +142,7 @@ class Follower implements RotationFollower {
     await store.barrier(signal)
     this.#isCaughtUp = true
     const step = await this.#plan()
-    const rotation = readRotation(store)?.rotation
+    const rotation = AUTHORITY_RECORDS.read(store)?.rotation
     if (step.type === 'fetch' && rotation !== undefined) {
       await keepComingAuthority(directory, await fetchKey(rotation.next, signal))
     }
@@ -165,7 +155,7 @@ class Follower implements RotationFollower {
   async #plan(): Promise<ServerStep> {
     const { store, directory, clock } = this.#parts
     const { trusted, coming, cross } = await readAuthorities(directory)
-    const rotation = readRotation(store)?.rotation ?? null
+    const rotation = AUTHORITY_RECORDS.read(store)?.rotation ?? null
     return planServer({ trusted, coming: coming?.certificate ?? null, cross, rotation, nowMs: clock.now() })
   }
 
@@ -177,13 +167,19 @@ class Follower implements RotationFollower {
   /** Says what is so; whether that is what the stage asks for is the leader's to see. */
   async #confirm(): Promise<void> {
     const { store, memberId, inUse } = this.#parts
-    const stored = readRotation(store)
+    const stored = AUTHORITY_RECORDS.read(store)
     const bundle = nameOfBundle(certificatesIn(inUse()))
-    if (stored === null || readConfirmations(store).get(memberId) === bundle) return
+    if (stored === null || AUTHORITY_RECORDS.confirmations(store).get(memberId) === bundle) return
     if (bundle !== bundleNameOf(stored.rotation)) return
     await store.transact({
       compares: [{ key: ROTATION_KEY, target: 'mod-revision', equals: stored.modRevision }],
-      operations: [{ type: 'put', key: confirmationKey(memberId), value: encodeConfirmation(bundle) }],
+      operations: [
+        {
+          type: 'put',
+          key: AUTHORITY_RECORDS.confirmationKey(memberId),
+          value: AUTHORITY_RECORDS.encodeConfirmation(bundle),
+        },
+      ],
     })
   }
 
@@ -191,19 +187,19 @@ class Follower implements RotationFollower {
   #isOrphan({ stage, beganAt }: AuthorityRotation): boolean {
     const { store, clock } = this.#parts
     const isOld = clock.now() - Date.parse(beganAt) > ORPHAN_MS
-    return stage === 'trust' && isOld && readConfirmations(store).size === 0
+    return stage === 'trust' && isOld && AUTHORITY_RECORDS.confirmations(store).size === 0
   }
 
   async #begin(): Promise<void> {
     const { store, memberId, directory, clock, log } = this.#parts
     await store.barrier(this.#ended.signal)
     this.#isCaughtUp = true
-    const present = readRotation(store)
+    const present = AUTHORITY_RECORDS.read(store)
     if (present !== null && !this.#isOrphan(present.rotation)) return
     const { trusted } = await readAuthorities(directory)
     if (present === null && trusted.length > 1) throw stillTrusted()
     const { certificate, cross } = await prepareNextAuthority(this.#parts)
-    const value = encodeRotation({
+    const value = AUTHORITY_RECORDS.encode({
       stage: 'trust',
       earlier: trusted[0] ?? '',
       next: certificate,
@@ -214,7 +210,10 @@ class Follower implements RotationFollower {
       dropAsked: false,
     })
     // That nobody has confirmed must still be so: whoever has the key of the present one may go on with it.
-    const absent = present === null ? [] : readMembers(store).map(({ record }) => confirmationKey(record.id))
+    const absent =
+      present === null
+        ? []
+        : readMembers(store).map(({ record }) => AUTHORITY_RECORDS.confirmationKey(record.id))
     const expected = [
       [ROTATION_KEY, present?.modRevision ?? 0] as const,
       ...absent.map(key => [key, 0] as const),

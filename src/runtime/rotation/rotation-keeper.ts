@@ -1,6 +1,6 @@
 /**
- * The leader's duty of one term: takes the replacement of the cluster authority from stage to stage, as the nodes
- * follow. Everything it goes by is in the store, so another leader goes on where this one ended.
+ * The leader's duty of one term: takes a replacement (of the cluster authority, or of a key) from stage to stage, as
+ * the nodes follow. Everything it goes by is in the store, so another leader goes on where this one ended.
  */
 import type { Clock } from '../../base/clock.ts'
 import type { Component, Health } from '../../base/component.ts'
@@ -11,43 +11,42 @@ import { followRange } from '../store/follow-range.ts'
 import type { RaftStore } from '../store/raft-store.ts'
 import type { Watch } from '../store/store.ts'
 import { planRotation, type RotationFacts, type RotationStep } from './plan-rotation.ts'
-import {
-  confirmationKey,
-  encodeRotation,
-  ROTATION_KEY,
-  ROTATION_RANGE,
-  readConfirmations,
-  readRotation,
-  type StoredRotation,
-} from './rotation-record.ts'
+import type { RotationRecords, Stages, Stored } from './rotation-record.ts'
 
 /** While nodes are waited for: what workers say of themselves is not watched. */
 const BUSY_LOOK_MS = 500
 /** While only time is. */
 const QUIET_LOOK_MS = 30_000
 
-export interface RotationKeeperParts {
+export interface RotationKeeperParts<R extends Stages> {
+  /** What is replaced, such as `the cluster authority`. */
+  readonly what: string
+  readonly records: RotationRecords<R>
   readonly store: Pick<RaftStore, 'get' | 'range' | 'watch' | 'transact' | 'revision'>
   /** The term that this duty belongs to; its writes are fenced with it. */
   readonly term: number
-  readonly facts: () => RotationFacts | null
+  /** Null when nothing is being replaced. */
+  readonly facts: () => RotationFacts<R> | null
+  /** What stays in the store at the end; null for nothing. */
+  readonly ended: (rotation: R, done: boolean) => R | null
   /** Tells a worker, on its Node, which bundle it is to have. */
   readonly tell: (worker: string, bundle: string) => Promise<void>
   readonly clock: Clock
   readonly log: Log
 }
 
-export function createRotationKeeper(parts: RotationKeeperParts): Component {
+export function createRotationKeeper<R extends Stages>(parts: RotationKeeperParts<R>): Component {
   return new Keeper(parts)
 }
 
-class Keeper implements Component {
-  readonly name = 'authority-keeper'
-  readonly #parts: RotationKeeperParts
+class Keeper<R extends Stages> implements Component {
+  readonly name: string
+  readonly #parts: RotationKeeperParts<R>
   readonly #loop: WakingLoop
   #watch: Watch | null = null
 
-  constructor(parts: RotationKeeperParts) {
+  constructor(parts: RotationKeeperParts<R>) {
+    this.name = `keeper of ${parts.what}`
     this.#parts = parts
     this.#loop = new WakingLoop({ look: () => this.#step(), clock: parts.clock })
   }
@@ -55,9 +54,9 @@ class Keeper implements Component {
   async prepare(): Promise<void> {}
 
   async start(): Promise<void> {
-    const { store, clock } = this.#parts
+    const { store, records, clock } = this.#parts
     const onChange = () => this.#loop.wake()
-    this.#watch = followRange({ store, range: ROTATION_RANGE, onChange, clock })
+    this.#watch = followRange({ store, range: records.range, onChange, clock })
     this.#loop.wake()
   }
 
@@ -72,8 +71,8 @@ class Keeper implements Component {
 
   /** Returns when to look again if nothing happens before. */
   async #step(): Promise<number> {
-    const { store, facts: read, clock, log } = this.#parts
-    const stored = readRotation(store)
+    const { store, records, facts: read, clock, log } = this.#parts
+    const stored = records.read(store)
     const facts = stored === null ? null : read()
     if (stored === null || facts === null) return QUIET_LOOK_MS
     const step = planRotation(facts)
@@ -81,15 +80,15 @@ class Keeper implements Component {
       await this.#take(step, stored)
     } catch (error) {
       // Another leader goes on, or the next look does.
-      log.debug('the replacement of the authority could not go on', { why: messageOf(error) })
+      log.debug('a replacement could not go on', { what: this.#parts.what, why: messageOf(error) })
       return BUSY_LOOK_MS
     }
     if (step.type !== 'wait' || step.for.length > 0) return BUSY_LOOK_MS
     return Math.min(QUIET_LOOK_MS, Math.max(BUSY_LOOK_MS, (step.untilMs ?? 0) - clock.now()))
   }
 
-  async #take(step: RotationStep, stored: StoredRotation): Promise<void> {
-    const { log, tell } = this.#parts
+  async #take(step: RotationStep<R>, stored: Stored<R>): Promise<void> {
+    const { log, tell, what } = this.#parts
     if (step.type === 'tell')
       for (const worker of step.workers) {
         // One that is being removed must not keep the others waiting.
@@ -100,35 +99,38 @@ class Keeper implements Component {
     if (step.type === 'write') {
       await this.#write(stored, step.rotation)
       if (step.rotation.stage !== stored.rotation.stage)
-        log.info('all nodes are ready for the next stage of the new authority', {
-          stage: step.rotation.stage,
-        })
+        log.info('all nodes are ready for the next stage', { what, stage: step.rotation.stage })
     }
     if (step.type === 'end') {
-      await this.#end(stored)
-      if (step.done) log.info('the cluster authority is replaced on every node')
-      else log.warn('the server that made the next authority is gone; the present one stays')
+      await this.#end(stored, step.done)
+      if (step.done) log.info(`${what} is replaced on every node`)
+      else log.warn(`the server that made the next one is gone; ${what} stays`)
     }
   }
 
-  async #write({ modRevision }: StoredRotation, rotation: StoredRotation['rotation']): Promise<void> {
-    const { store, term } = this.#parts
+  async #write({ modRevision }: Stored<R>, rotation: R): Promise<void> {
+    const { store, records, term } = this.#parts
     await store.transact(
       {
-        compares: [{ key: ROTATION_KEY, target: 'mod-revision', equals: modRevision }],
-        operations: [{ type: 'put', key: ROTATION_KEY, value: encodeRotation(rotation) }],
+        compares: [{ key: records.key, target: 'mod-revision', equals: modRevision }],
+        operations: [{ type: 'put', key: records.key, value: records.encode(rotation) }],
       },
       { term },
     )
   }
 
-  async #end({ modRevision }: StoredRotation): Promise<void> {
-    const { store, term } = this.#parts
-    const keys = [ROTATION_KEY, ...[...readConfirmations(store).keys()].map(confirmationKey)]
+  async #end({ modRevision, rotation }: Stored<R>, done: boolean): Promise<void> {
+    const { store, records, term } = this.#parts
+    const left = this.#parts.ended(rotation, done)
+    const confirmed = [...records.confirmations(store).keys()].map(id => records.confirmationKey(id))
+    const gone = left === null ? [records.key, ...confirmed] : confirmed
     await store.transact(
       {
-        compares: [{ key: ROTATION_KEY, target: 'mod-revision', equals: modRevision }],
-        operations: keys.map(key => ({ type: 'delete', key })),
+        compares: [{ key: records.key, target: 'mod-revision', equals: modRevision }],
+        operations: [
+          ...gone.map(key => ({ type: 'delete', key }) as const),
+          ...(left === null ? [] : [{ type: 'put', key: records.key, value: records.encode(left) } as const]),
+        ],
       },
       { term },
     )

@@ -13,13 +13,9 @@ import { type KeyValue, prefixEnd, type Store } from '../store/store.ts'
 export type RotationStage = 'trust' | 'sign' | 'drop'
 export const STAGES: readonly RotationStage[] = ['trust', 'sign', 'drop']
 
-export interface AuthorityRotation {
+/** What the replacement of anything that all servers share goes by. */
+export interface Stages {
   readonly stage: RotationStage
-  /** PEM, as the others. */
-  readonly earlier: string
-  readonly next: string
-  /** The key of the next one, certified by the earlier one. */
-  readonly cross: string
   /** The member that made the next one. */
   readonly beganBy: number
   /** RFC 3339. */
@@ -30,16 +26,20 @@ export interface AuthorityRotation {
   readonly dropAsked: boolean
 }
 
+export interface AuthorityRotation extends Stages {
+  /** PEM, as the others. */
+  readonly earlier: string
+  readonly next: string
+  /** The key of the next one, certified by the earlier one. */
+  readonly cross: string
+}
+
 export const ROTATION_KEY = '/mk8s/authority-rotation'
-const CONFIRMATIONS = `${ROTATION_KEY}/servers/`
-export const ROTATION_RANGE = { start: ROTATION_KEY, end: prefixEnd(`${ROTATION_KEY}/`) }
 
 /** On a worker's Node: the bundle that it is to have, by the leader. */
 export const WANTED_ANNOTATION = 'mk8s.io/wanted-authorities'
 /** On a worker's Node: the bundle that it has, by the worker. */
 export const TRUSTED_ANNOTATION = 'mk8s.io/trusted-authorities'
-
-export const confirmationKey = (memberId: number): string => `${CONFIRMATIONS}${memberId.toString(16)}`
 
 /** The certificates that a node trusts in a stage; the first one signs. */
 export function bundleAt({ earlier, next }: AuthorityRotation, stage: RotationStage): readonly string[] {
@@ -55,11 +55,6 @@ export function bundleNameOf(rotation: AuthorityRotation, stage = rotation.stage
 /** Plain JSON, see ARCHITECTURE, "Values". */
 const FORMAT_PLAIN = 1
 
-export const encodeRotation = (rotation: AuthorityRotation): Buffer => encode(rotation)
-
-/** `bundle` is the name of what the server has. */
-export const encodeConfirmation = (bundle: string): Buffer => encode({ bundle })
-
 function encode(value: object): Buffer {
   return Buffer.concat([Buffer.of(FORMAT_PLAIN), Buffer.from(JSON.stringify(value))])
 }
@@ -70,23 +65,46 @@ function decode({ key, value }: KeyValue): unknown {
   return JSON.parse(value.toString('utf8', 1))
 }
 
-export interface StoredRotation {
-  readonly rotation: AuthorityRotation
+export interface Stored<R> {
+  readonly rotation: R
   readonly modRevision: number
 }
 
-export function readRotation(store: Pick<Store, 'get'>): StoredRotation | null {
-  const kv = store.get(ROTATION_KEY)
-  return kv === null ? null : { rotation: decode(kv) as AuthorityRotation, modRevision: kv.modRevision }
+/** Where the record of one replacement is in the store, and what each server has confirmed. */
+export interface RotationRecords<R> {
+  readonly key: string
+  readonly range: { readonly start: string; readonly end: string }
+  encode(rotation: R): Buffer
+  read(store: Pick<Store, 'get'>): Stored<R> | null
+  confirmationKey(memberId: number): string
+  /** `bundle` is the name of what the server has. */
+  encodeConfirmation(bundle: string): Buffer
+  /** The bundle that each server has confirmed, by its member id. */
+  confirmations(store: Pick<Store, 'range'>): ReadonlyMap<number, string>
 }
 
-/** The bundle that each server has confirmed, by its member id. */
-export function readConfirmations(store: Pick<Store, 'range'>): ReadonlyMap<number, string> {
-  const { entries } = store.range({ start: CONFIRMATIONS, end: prefixEnd(CONFIRMATIONS) })
-  return new Map(
-    entries.map(kv => {
-      const id = Number.parseInt(kv.key.slice(CONFIRMATIONS.length), 16)
-      return [id, (decode(kv) as { bundle: string }).bundle]
-    }),
-  )
+export function rotationRecords<R extends Stages>(key: string): RotationRecords<R> {
+  const servers = `${key}/servers/`
+  return {
+    key,
+    range: { start: key, end: prefixEnd(`${key}/`) },
+    encode,
+    read(store) {
+      const kv = store.get(key)
+      return kv === null ? null : { rotation: decode(kv) as R, modRevision: kv.modRevision }
+    },
+    confirmationKey: memberId => `${servers}${memberId.toString(16)}`,
+    encodeConfirmation: bundle => encode({ bundle }),
+    confirmations(store) {
+      const { entries } = store.range({ start: servers, end: prefixEnd(servers) })
+      return new Map(
+        entries.map(kv => {
+          const id = Number.parseInt(kv.key.slice(servers.length), 16)
+          return [id, (decode(kv) as { bundle: string }).bundle]
+        }),
+      )
+    },
+  }
 }
+
+export const AUTHORITY_RECORDS: RotationRecords<AuthorityRotation> = rotationRecords(ROTATION_KEY)

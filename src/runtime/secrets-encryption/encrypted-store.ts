@@ -23,7 +23,7 @@ import {
   keyNameOf,
   type NamedKey,
   openDataKey,
-  parseFileKey,
+  parseFileKeys,
   RECORD_KEY,
 } from './keyring.ts'
 
@@ -33,8 +33,8 @@ export const SECRETS_END = prefixEnd(SECRETS_PREFIX)
 const ATTEMPTS_MAX = 5
 
 export interface EncryptionParts {
-  /** The text of `secrets-encryption.key`; null where there is none. */
-  readonly fileKey: string | null
+  /** The present text of `secrets-encryption.key`; null where there is none. */
+  readonly fileKey: () => string | null
   readonly random: Pick<Random, 'bytes'>
 }
 
@@ -44,7 +44,7 @@ const touchesSecrets = ({ start, end }: { readonly start: string; readonly end: 
   start < SECRETS_END && end > SECRETS_PREFIX
 
 /** Reads the record of one moment and the keys in it, each once. */
-export function createKeyReader(fileKey: string | null) {
+export function createKeyReader(readFileKey: () => string | null) {
   const records = new WeakMap<KeyValue, EncryptionRecord>()
   const opened = new Map<string, Buffer>()
   const recordOf = (kv: KeyValue | null): EncryptionRecord | null => {
@@ -57,8 +57,9 @@ export function createKeyReader(fileKey: string | null) {
     const known = opened.get(id)
     if (known !== undefined) return known
     const wrapped = record?.keys.find(one => one.id === id)
+    const fileKey = readFileKey()
     if (wrapped === undefined || fileKey === null) throw noKey(id, fileKey === null)
-    const key = openDataKey(parseFileKey(fileKey), wrapped)
+    const key = openDataKey(parseFileKeys(fileKey), wrapped)
     opened.set(id, key)
     return key
   }

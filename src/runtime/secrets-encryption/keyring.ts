@@ -1,7 +1,8 @@
 /**
  * The keys that Secrets are encrypted with, and the form of an encrypted value: format byte 2, the name of its data
  * key (8 bytes), a nonce (12), the AES-256-GCM ciphertext, the tag (16); the key of the store is authenticated too.
- * Data keys are in the store, each encrypted with the key of the file `secrets-encryption.key`, which is not.
+ * Data keys are in the store, each encrypted with a wrapping key, which is not: those of the file
+ * `secrets-encryption.key`, one in a line, the first of which encrypts.
  */
 import { createCipheriv, createDecipheriv, createHash } from 'node:crypto'
 import { Mk8sError, messageOf } from '../../base/errors.ts'
@@ -26,12 +27,14 @@ export interface WrappedKey {
   /** Base64 of nonce, ciphertext and tag. */
   readonly wrapped: string
   readonly createdAt: string
+  /** The name of the wrapping key; absent: the record's. */
+  readonly by?: string
 }
 
 /** What is in the store under `RECORD_KEY`. */
 export interface EncryptionRecord {
   readonly enabled: boolean
-  /** What tells the file's key from another. */
+  /** The name of the wrapping key that encrypted last. */
   readonly fileKey: string
   /** The one that encrypts first. */
   readonly keys: readonly WrappedKey[]
@@ -48,9 +51,14 @@ export function decodeRecord({ value }: Pick<KeyValue, 'value'>): EncryptionReco
   throw new Mk8sError('store/version', 'the record of the encryption of Secrets has an unknown form')
 }
 
-/** The key in the text of `secrets-encryption.key`. */
-export function parseFileKey(text: string): Buffer {
-  const key = Buffer.from(text.trim(), 'base64')
+/** The keys in the text of `secrets-encryption.key`; the first one encrypts. */
+export function parseFileKeys(text: string): readonly [Buffer, ...Buffer[]] {
+  const [first = '', ...others] = text.trim().split(/\s+/)
+  return [parseFileKey(first), ...others.map(parseFileKey)]
+}
+
+function parseFileKey(text: string): Buffer {
+  const key = Buffer.from(text, 'base64')
   if (key.length === KEY_BYTES) return key
   throw new Mk8sError('pki/invalid', 'secrets-encryption.key does not hold a key', {
     why: `it has ${key.length} bytes in base64 where ${KEY_BYTES} belong`,
@@ -67,19 +75,45 @@ export const nameOfFileKey = (key: Buffer): string =>
 
 export function makeDataKey(fileKey: Buffer, random: Pick<Random, 'bytes'>, now: Date): WrappedKey {
   const id = Buffer.from(random.bytes(ID_BYTES)).toString('hex')
-  const box = close(fileKey, Buffer.from(random.bytes(KEY_BYTES)), id, random)
-  return { id, wrapped: box.toString('base64'), createdAt: now.toISOString() }
+  const key = Buffer.from(random.bytes(KEY_BYTES))
+  return { ...wrapped(fileKey, { id, key }, random), createdAt: now.toISOString() }
 }
 
-export function openDataKey(fileKey: Buffer, { id, wrapped }: WrappedKey): Buffer {
-  try {
-    return open(fileKey, Buffer.from(wrapped, 'base64'), id)
-  } catch (error) {
-    throw new Mk8sError('pki/invalid', `the data key ${id} of Secrets cannot be opened`, {
-      why: `secrets-encryption.key is not the one that it was made with (${messageOf(error)})`,
-      hint: 'copy the file from another server, or restore it from a backup that has the keys',
-    })
+function wrapped(fileKey: Buffer, { id, key }: NamedKey, random: Pick<Random, 'bytes'>) {
+  return { id, wrapped: close(fileKey, key, id, random).toString('base64'), by: nameOfFileKey(fileKey) }
+}
+
+/** The same data keys, all under the first of these. */
+export function rewrapped(
+  record: EncryptionRecord,
+  fileKeys: readonly [Buffer, ...Buffer[]],
+  random: Pick<Random, 'bytes'>,
+): EncryptionRecord {
+  const [first] = fileKeys
+  const anew = (one: WrappedKey): WrappedKey => ({
+    ...one,
+    ...wrapped(first, { id: one.id, key: openDataKey(fileKeys, one) }, random),
+  })
+  return { ...record, fileKey: nameOfFileKey(first), keys: record.keys.map(anew) }
+}
+
+/** Names of the wrapping keys without which not all data keys can be opened. */
+export const neededFileKeys = ({ fileKey, keys }: EncryptionRecord): ReadonlySet<string> =>
+  new Set(keys.map(({ by = fileKey }) => by))
+
+export function openDataKey(fileKeys: readonly Buffer[], { id, wrapped }: WrappedKey): Buffer {
+  let error: unknown
+  for (const fileKey of fileKeys) {
+    try {
+      return open(fileKey, Buffer.from(wrapped, 'base64'), id)
+    } catch (failure) {
+      error = failure
+    }
   }
+  throw new Mk8sError('pki/invalid', `the data key ${id} of Secrets cannot be opened`, {
+    why: `secrets-encryption.key is not the one that it was made with (${messageOf(error)})`,
+    hint: 'copy the file from another server, or restore it from a backup that has the keys',
+  })
 }
 
 export interface NamedKey {

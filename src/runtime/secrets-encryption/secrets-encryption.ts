@@ -16,9 +16,10 @@ import {
   keyNameOf,
   makeDataKey,
   nameOfFileKey,
-  openDataKey,
-  parseFileKey,
+  neededFileKeys,
+  parseFileKeys,
   RECORD_KEY,
+  rewrapped,
 } from './keyring.ts'
 
 /** Earlier keys are kept so long that the datastore's history and lagging readers can be read. */
@@ -30,8 +31,8 @@ const PASSES_MAX = 20
 export interface SecretsEncryptionParts {
   /** As Raft has it, with ciphertext. */
   readonly store: Store
-  /** The text of `secrets-encryption.key`; null where there is none. */
-  readonly fileKey: string | null
+  /** The present text of `secrets-encryption.key`; null where there is none. */
+  readonly fileKey: () => string | null
   readonly clock: Pick<Clock, 'now'>
   readonly random: Pick<Random, 'bytes'>
 }
@@ -59,11 +60,10 @@ export function createSecretsEncryption(parts: SecretsEncryptionParts): SecretsE
 }
 
 function enabledRecord(record: EncryptionRecord | null, parts: SecretsEncryptionParts): EncryptionRecord {
-  const file = fileKeyOf(parts)
-  const key = makeDataKey(file, parts.random, new Date(parts.clock.now()))
-  const first = record?.keys[0]
-  if (first !== undefined) openDataKey(file, first)
-  return { enabled: true, fileKey: nameOfFileKey(file), keys: keptKeys(key, record, parts.store) }
+  const files = fileKeysOf(parts)
+  const key = makeDataKey(files[0], parts.random, new Date(parts.clock.now()))
+  const keys = keptKeys(key, record, parts.store)
+  return rewrapped({ enabled: true, fileKey: '', keys }, files, parts.random)
 }
 
 /** Before the Secrets are all under the present key, there is nothing to rotate: the earlier one goes on. */
@@ -90,12 +90,31 @@ function keptKeys(
   return [key, ...earlier]
 }
 
-function fileKeyOf({ fileKey }: SecretsEncryptionParts): Buffer {
-  if (fileKey !== null) return parseFileKey(fileKey)
+function fileKeysOf({ fileKey }: Pick<SecretsEncryptionParts, 'fileKey'>) {
+  const text = fileKey()
+  if (text !== null) return parseFileKeys(text)
   throw new Mk8sError('refused', 'this server has no key to encrypt Secrets with', {
     why: 'the cluster is older than the encryption of Secrets, so there is no pki/secrets-encryption.key',
     hint: 'put the same file, `openssl rand -base64 32`, mode 0600, on all servers, and restart them',
   })
+}
+
+/** Puts the data keys under the first wrapping key, where they are not. Doing it again changes nothing. */
+export async function rewrapDataKeys(parts: Omit<SecretsEncryptionParts, 'clock'>): Promise<void> {
+  await writeRecord(parts.store, record => {
+    if (record === null || record.keys.length === 0) return null
+    const files = fileKeysOf(parts)
+    const needed = neededFileKeys(record)
+    return needed.size === 1 && needed.has(nameOfFileKey(files[0]))
+      ? null
+      : rewrapped(record, files, parts.random)
+  })
+}
+
+/** Names of the wrapping keys that what is stored needs. */
+export function wrappingKeysIn(store: Pick<Store, 'get'>): ReadonlySet<string> {
+  const kv = store.get(RECORD_KEY)
+  return kv === null ? new Set() : neededFileKeys(decodeRecord(kv))
 }
 
 async function writeRecord(

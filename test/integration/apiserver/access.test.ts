@@ -40,7 +40,7 @@ const store = createMemoryStore({ clock })
 const objects = createObjectReader(store, model)
 const authorizer = createAuthorizer({ store, objects, nodeRules: nodeRules() })
 const authenticator = createAuthenticator({
-  serviceAccounts: { issuer, publicKeys: [publicKey] },
+  serviceAccounts: { issuer, publicKeys: () => [publicKey] },
   objects,
   clock,
 })
@@ -53,7 +53,7 @@ const api = createApiServer({
   authorizer,
   admission: createAdmission({ objects, authorizer, clock, random }),
   virtualHandlers: [
-    createTokenHandler(createTokenIssuer({ issuer, privateKey, clock, random }), clock),
+    createTokenHandler(createTokenIssuer({ issuer, privateKey: () => privateKey, clock, random }), clock),
     ...createAuthenticationHandlers(authenticator.reviewAnyToken, clock),
     ...createAuthorizationHandlers(authorizer),
   ],

@@ -5,14 +5,14 @@
 import type { Clock } from '../../../base/clock.ts'
 import type { Authenticator, ObjectReader } from '../ports.ts'
 import type { UserInfo } from '../user.ts'
-import { type Claims, peekClaims, readVerifyingKey, verifyJwt } from './jwt.ts'
+import { type Claims, peekClaims, readVerifyingKey, type SigningKey, verifyJwt } from './jwt.ts'
 import { judgeClaims, type Verdict } from './service-account-claims.ts'
 
 export interface AuthenticatorParts {
   readonly serviceAccounts: {
     readonly issuer: string
-    /** PEM. */
-    readonly publicKeys: readonly string[]
+    /** PEM; another array once they are others. */
+    readonly publicKeys: () => readonly string[]
     /** Audiences that a token for this API server may name; the issuer when left out. */
     readonly audiences?: readonly string[]
   }
@@ -48,13 +48,24 @@ const TOKEN_LENGTH_MAX = 16_384
 
 export function createAuthenticator(parts: AuthenticatorParts): TokenAuthenticator {
   const { issuer, publicKeys } = parts.serviceAccounts
-  const keys = publicKeys.map(readVerifyingKey)
   const ownAudiences = parts.serviceAccounts.audiences ?? [issuer]
   const verified = new Map<string, Claims>()
+  let known: readonly string[] = []
+  let keys: readonly SigningKey[] = []
+  /** What an earlier key signed is judged again. */
+  const presentKeys = (): readonly SigningKey[] => {
+    const present = publicKeys()
+    if (present === known) return keys
+    keys = present.map(readVerifyingKey)
+    known = present
+    verified.clear()
+    return keys
+  }
 
   const claimsOf = (token: string): Claims | null => {
-    const known = verified.get(token)
-    if (known !== undefined) return known
+    const keys = presentKeys()
+    const before = verified.get(token)
+    if (before !== undefined) return before
     if (token.length > TOKEN_LENGTH_MAX || peekClaims(token)?.['iss'] !== issuer) return null
     const claims = verifyJwt(token, keys)
     if (claims === null) return null

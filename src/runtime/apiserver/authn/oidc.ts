@@ -3,9 +3,9 @@ import { readVerifyingKey, toJwk } from './jwt.ts'
 
 export interface OidcDocuments {
   /** For `/.well-known/openid-configuration`, `application/json`. */
-  readonly configuration: string
+  configuration(): string
   /** For `/openid/v1/jwks`, `application/jwk-set+json`. */
-  readonly keys: string
+  keys(): string
 }
 
 export function createOidcDocuments(parts: {
@@ -13,17 +13,18 @@ export function createOidcDocuments(parts: {
   /** `https://192.0.2.10:16443/openid/v1/jwks`. */
   readonly jwksUri: string
   /** PEM. */
-  readonly publicKeys: readonly string[]
+  readonly publicKeys: () => readonly string[]
 }): OidcDocuments {
-  const keys = parts.publicKeys.map(readVerifyingKey)
+  const keys = () => parts.publicKeys().map(readVerifyingKey)
   return {
-    configuration: JSON.stringify({
-      issuer: parts.issuer,
-      jwks_uri: parts.jwksUri,
-      response_types_supported: ['id_token'],
-      subject_types_supported: ['public'],
-      id_token_signing_alg_values_supported: [...new Set(keys.map(key => key.algorithm))],
-    }),
-    keys: JSON.stringify({ keys: keys.map(toJwk) }),
+    configuration: () =>
+      JSON.stringify({
+        issuer: parts.issuer,
+        jwks_uri: parts.jwksUri,
+        response_types_supported: ['id_token'],
+        subject_types_supported: ['public'],
+        id_token_signing_alg_values_supported: [...new Set(keys().map(key => key.algorithm))],
+      }),
+    keys: () => JSON.stringify({ keys: keys().map(toJwk) }),
   }
 }

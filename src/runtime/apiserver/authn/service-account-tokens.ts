@@ -9,13 +9,13 @@ import type { KubeObject } from '../../../kube/object.ts'
 import { badRequest, conflict, forbidden, invalid, notFound } from '../../../kube/status.ts'
 import type { TokenRequestSpec } from '../../../kube/types.ts'
 import type { ObjectReader, VirtualHandler, VirtualRequest } from '../ports.ts'
-import { readSigningKey, signJwt } from './jwt.ts'
+import { readSigningKey, type SigningKey, signJwt } from './jwt.ts'
 import { type KubernetesClaim, type ObjectClaim, serviceAccountUsername } from './service-account-claims.ts'
 
 export interface TokenIssuerParts {
   readonly issuer: string
-  /** PEM. */
-  readonly privateKey: string
+  /** PEM of the key that signs now. */
+  readonly privateKey: () => string
   /** Audiences of a request that names none; the issuer when left out. */
   readonly audiences?: readonly string[]
   readonly clock: Pick<Clock, 'now'>
@@ -54,7 +54,14 @@ const serviceAccounts = { group: '', resource: 'serviceaccounts' }
 const tokenRequestKind = { group: 'authentication.k8s.io', kind: 'TokenRequest' }
 
 export function createTokenIssuer(parts: TokenIssuerParts): TokenIssuer {
-  const signer = readSigningKey(parts.privateKey)
+  let known = ''
+  let signer: SigningKey | null = null
+  const presentSigner = (): SigningKey => {
+    const pem = parts.privateKey()
+    if (signer === null || pem !== known) signer = readSigningKey(pem)
+    known = pem
+    return signer
+  }
   const ownAudiences = parts.audiences ?? [parts.issuer]
   return {
     issue(wish, objects) {
@@ -83,7 +90,7 @@ export function createTokenIssuer(parts: TokenIssuerParts): TokenIssuer {
         sub: serviceAccountUsername(wish.namespace, wish.name),
       }
       const expirationTimestamp = timestamp(now + expirationSeconds)
-      return { token: signJwt(claims, signer), expirationTimestamp, audiences, expirationSeconds }
+      return { token: signJwt(claims, presentSigner()), expirationTimestamp, audiences, expirationSeconds }
     },
   }
 }

@@ -91,11 +91,11 @@ const OIDC_HEADERS = { 'cache-control': 'public, max-age=3600' }
 function oidcResponse({ oidc }: ApiContext, path: string): KubeResponse | null {
   if (oidc === undefined) return null
   if (path === '/.well-known/openid-configuration') {
-    return bytesResponse(200, Buffer.from(oidc.configuration), OIDC_HEADERS)
+    return bytesResponse(200, Buffer.from(oidc.configuration()), OIDC_HEADERS)
   }
   if (path !== '/openid/v1/jwks') return null
   const headers = { ...OIDC_HEADERS, 'content-type': 'application/jwk-set+json' }
-  return bytesResponse(200, Buffer.from(oidc.keys), headers)
+  return bytesResponse(200, Buffer.from(oidc.keys()), headers)
 }
 
 const versionDocument = (context: ApiContext): unknown => ({

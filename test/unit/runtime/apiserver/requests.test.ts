@@ -32,7 +32,7 @@ test('the documents for checking tokens are served where they exist', async () =
   for (const path of paths) assert.equal((await makeServer().call('GET', path)).status, 404)
   const jwksUri = 'https://192.0.2.1:16443/openid/v1/jwks'
   const issuer = 'https://kubernetes.default.svc.cluster.local'
-  const server = makeServer({ oidc: createOidcDocuments({ issuer, jwksUri, publicKeys: [] }) })
+  const server = makeServer({ oidc: createOidcDocuments({ issuer, jwksUri, publicKeys: () => [] }) })
   const configuration = await server.call('GET', paths[0] ?? '')
   assert.deepEqual([configuration.body.issuer, configuration.body.jwks_uri], [issuer, jwksUri])
   const keys = await server.call('GET', paths[1] ?? '')

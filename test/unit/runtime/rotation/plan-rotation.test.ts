@@ -5,6 +5,7 @@ import { systemRandom } from '../../../../src/base/random.ts'
 import { issueAuthority } from '../../../../src/runtime/pki/issue.ts'
 import { validityFrom } from '../../../../src/runtime/pki/validity.ts'
 import {
+  AUTHORITY_KEPT,
   PODS_MS,
   planRotation,
   planServer,
@@ -50,6 +51,8 @@ function allThere(rotation: AuthorityRotation, over: Partial<RotationFacts> = {}
   const bundle = bundleNameOf(rotation)
   return {
     rotation,
+    bundle,
+    kept: AUTHORITY_KEPT,
     servers: [1, 2, 3].map(id => ({ id, nodeName: `n${id}` })),
     confirmed: new Map([1, 2, 3].map(id => [id, bundle])),
     workers: [{ name: 'w1', wanted: bundle, trusted: bundle }],

@@ -10,12 +10,9 @@ import { ensurePki, loadPki } from '../../../../src/runtime/pki/pki.ts'
 import { readAuthorities } from '../../../../src/runtime/pki/refresh-authority.ts'
 import { createRotationFollower } from '../../../../src/runtime/rotation/rotation-follower.ts'
 import {
+  AUTHORITY_RECORDS,
   bundleNameOf,
-  encodeRotation,
   ROTATION_KEY,
-  ROTATION_RANGE,
-  readConfirmations,
-  readRotation,
 } from '../../../../src/runtime/rotation/rotation-record.ts'
 import { createMemoryStore, type MemoryStore } from '../../../../src/runtime/store/memory-store.ts'
 import { makePki } from '../../../support/join-cluster.ts'
@@ -56,22 +53,22 @@ test('what a server begins it confirms, with its key in a file of its own and no
   const one = await serverOn(context, store, clock)
   const [earlier] = (await readAuthorities(one.directory)).trusted
   await one.follower.begin()
-  await until('it confirms', () => readConfirmations(store).size === 1)
+  await until('it confirms', () => AUTHORITY_RECORDS.confirmations(store).size === 1)
   const { trusted, coming } = await readAuthorities(one.directory)
   assert.deepEqual(trusted, [earlier, coming?.certificate])
   assert.equal(statSync(join(one.directory, 'cluster-ca.coming.key')).mode & 0o777, 0o600)
-  const values = store.range(ROTATION_RANGE).entries.map(({ value }) => value.toString())
+  const values = store.range(AUTHORITY_RECORDS.range).entries.map(({ value }) => value.toString())
   assert.ok(values.every(value => !value.includes('PRIVATE KEY')))
-  const stored = readRotation(store)
+  const stored = AUTHORITY_RECORDS.read(store)
   assert.ok(stored)
   await one.follower.begin()
-  assert.equal(readRotation(store)?.modRevision, stored.modRevision)
+  assert.equal(AUTHORITY_RECORDS.read(store)?.modRevision, stored.modRevision)
   const rotation = { ...stored.rotation, stage: 'sign' as const }
   await store.transact({
     compares: [],
-    operations: [{ type: 'put', key: ROTATION_KEY, value: encodeRotation(rotation) }],
+    operations: [{ type: 'put', key: ROTATION_KEY, value: AUTHORITY_RECORDS.encode(rotation) }],
   })
-  await until('it signs', () => readConfirmations(store).get(1) === bundleNameOf(rotation))
+  await until('it signs', () => AUTHORITY_RECORDS.confirmations(store).get(1) === bundleNameOf(rotation))
   assert.deepEqual((await readAuthorities(one.directory)).trusted, [rotation.next, earlier])
 })
 
@@ -83,13 +80,13 @@ test('one whose key is lost is begun anew after a while, and not before', async 
   const [earlier = ''] = (await readAuthorities(one.directory)).trusted
   const next = lost.authorities['cluster-ca'].certificate
   const at = { stage: 'trust', beganBy: 2, beganAt: new Date(START_MS).toISOString() } as const
-  const value = encodeRotation({ ...at, earlier, next, cross: '', usedMs: null, dropAsked: false })
+  const value = AUTHORITY_RECORDS.encode({ ...at, earlier, next, cross: '', usedMs: null, dropAsked: false })
   await store.transact({ compares: [], operations: [{ type: 'put', key: ROTATION_KEY, value }] })
   await one.follower.begin()
-  assert.equal(readRotation(store)?.rotation.next, next)
+  assert.equal(AUTHORITY_RECORDS.read(store)?.rotation.next, next)
   clock.advance(11_000)
   await one.follower.begin()
-  await until('it confirms its own', () => readConfirmations(store).size === 1)
-  assert.notEqual(readRotation(store)?.rotation.next, next)
-  assert.equal(readRotation(store)?.rotation.beganBy, 1)
+  await until('it confirms its own', () => AUTHORITY_RECORDS.confirmations(store).size === 1)
+  assert.notEqual(AUTHORITY_RECORDS.read(store)?.rotation.next, next)
+  assert.equal(AUTHORITY_RECORDS.read(store)?.rotation.beganBy, 1)
 })

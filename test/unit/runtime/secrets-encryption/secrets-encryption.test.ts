@@ -19,7 +19,7 @@ const value = plainValue({ data: 'squeamish' })
 function setUp(t: TestContext, fileKey: string | null = FILE_KEY) {
   const raw = createMemoryStore({ clock: systemClock })
   t.after(() => raw.close())
-  const parts = { store: raw, fileKey, clock: systemClock, random: systemRandom }
+  const parts = { store: raw, fileKey: () => fileKey, clock: systemClock, random: systemRandom }
   return { raw, parts, plain: createEncryptedStore(raw, parts), encryption: createSecretsEncryption(parts) }
 }
 
@@ -122,7 +122,7 @@ test('a server with another key, or none, says so', async t => {
   await plain.transact(put(SECRET))
   const other = Buffer.alloc(32, 8).toString('base64')
   for (const fileKey of [other, null]) {
-    const store = createEncryptedStore(raw, { fileKey, random: systemRandom })
+    const store = createEncryptedStore(raw, { fileKey: () => fileKey, random: systemRandom })
     assert.throws(() => store.get(SECRET), { code: 'pki/invalid' })
     await assert.rejects(store.transact(put(SECRET)), Mk8sError)
   }

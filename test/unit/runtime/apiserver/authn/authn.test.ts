@@ -28,9 +28,14 @@ function setUp(type: 'ec' | 'rsa' = 'ec') {
   }
   const objects = readerOf(store)
   const clock = { time: 1_700_000_000_000, now: () => clock.time }
-  const issuer = createTokenIssuer({ issuer: ISSUER, privateKey, clock, random: systemRandom })
+  const issuer = createTokenIssuer({
+    issuer: ISSUER,
+    privateKey: () => privateKey,
+    clock,
+    random: systemRandom,
+  })
   const authenticator = createAuthenticator({
-    serviceAccounts: { issuer: ISSUER, publicKeys: [publicKey] },
+    serviceAccounts: { issuer: ISSUER, publicKeys: () => [publicKey] },
     objects,
     clock,
   })
@@ -146,10 +151,10 @@ test('the OIDC documents name the issuer and carry the key', () => {
   const documents = createOidcDocuments({
     issuer: ISSUER,
     jwksUri: 'https://x/openid/v1/jwks',
-    publicKeys: [publicKey],
+    publicKeys: () => [publicKey],
   })
-  assert.equal(JSON.parse(documents.configuration).issuer, ISSUER)
-  const [key] = JSON.parse(documents.keys).keys
+  assert.equal(JSON.parse(documents.configuration()).issuer, ISSUER)
+  const [key] = JSON.parse(documents.keys()).keys
   assert.deepEqual([key.kty, key.crv, key.alg, key.use], ['EC', 'P-256', 'ES256', 'sig'])
 })
 
