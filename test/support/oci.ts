@@ -12,7 +12,7 @@ import { endOci } from '../../src/runtime/kubelet/runtime/oci/end-oci.ts'
 import { ImageStore } from '../../src/runtime/kubelet/runtime/oci/images/image-store.ts'
 import { importImages } from '../../src/runtime/kubelet/runtime/oci/images/import-images.ts'
 import { ociPaths } from '../../src/runtime/kubelet/runtime/oci/oci-paths.ts'
-import { OciRuntime, type OciRuntimeParts } from '../../src/runtime/kubelet/runtime/oci/oci-runtime.ts'
+import { OciRuntime } from '../../src/runtime/kubelet/runtime/oci/oci-runtime.ts'
 import { architecture, NetworkNamespace, whyNoContainers } from './containerd.ts'
 
 /** Why the oci runtime cannot be tried here; undefined when it can. */
@@ -34,7 +34,7 @@ export interface OciBench {
   readonly directory: string
   readonly nodeId: string
   readonly namespace: NetworkNamespace
-  open(over?: Partial<OciRuntimeParts>): OciRuntime
+  open(): OciRuntime
   /** Under this name, an image of the machine's busybox. */
   import(name: string): Promise<void>
   remove(): Promise<void>
@@ -48,7 +48,7 @@ export function ociBench(): OciBench {
   const log = createLog({ level, now: Date.now, write: line => void process.stderr.write(line) })
   return {
     ...{ directory, nodeId, namespace },
-    open: over =>
+    open: () =>
       new OciRuntime({
         dataDir: directory,
         nodeId,
@@ -57,7 +57,6 @@ export function ociBench(): OciBench {
         sharedDirectories: [],
         enter: namespace.enter,
         ...{ clock: systemClock, random: systemRandom, log },
-        ...over,
       }),
     async import(name) {
       const store = new ImageStore(ociPaths(directory).images)

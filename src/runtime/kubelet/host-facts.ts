@@ -1,5 +1,6 @@
 /** What a node says about its machine. Read once; kernel files are read with plain reads, no programs. */
 import { statfsSync } from 'node:fs'
+import { statfs } from 'node:fs/promises'
 import os from 'node:os'
 import { readOrEmpty } from '../../host/files.ts'
 
@@ -37,5 +38,23 @@ export function readHostFacts(directory: string): HostFacts {
     osImage: pretty ?? `${os.type()} ${os.release()}`,
     machineId: readOrEmpty('/etc/machine-id').trim() || os.hostname(),
     bootId: readOrEmpty('/proc/sys/kernel/random/boot_id').trim(),
+  }
+}
+
+export interface DiskFacts {
+  readonly capacityBytes: number
+  readonly availableBytes: number
+  readonly inodes: number
+  readonly inodesFree: number
+}
+
+/** Of the file system that a directory lies on. */
+export async function readDisk(directory: string): Promise<DiskFacts> {
+  const { bsize, blocks, bavail, files, ffree } = await statfs(directory)
+  return {
+    capacityBytes: bsize * blocks,
+    availableBytes: bsize * bavail,
+    inodes: files,
+    inodesFree: ffree,
   }
 }

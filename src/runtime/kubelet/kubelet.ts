@@ -14,6 +14,7 @@ import type { Node, Pod } from '../../kube/types.ts'
 import { KubeletServer } from './api.ts'
 import { CsiMounts } from './csi/csi-mounts.ts'
 import { CsiPlugins } from './csi/csi-plugins.ts'
+import { Housekeeping } from './housekeeping.ts'
 import type { KubeletParts } from './kubelet-parts.ts'
 import { NodeRegistration } from './node-registration.ts'
 import { ObjectSource } from './object-source.ts'
@@ -55,6 +56,7 @@ class NodeKubelet implements Kubelet {
   readonly #runtimeWatch: RuntimeWatch
   readonly #server: KubeletServer
   readonly #plugins: CsiPlugins
+  readonly #housekeeping: Housekeeping
   readonly #workers = new Map<string, PodWorker>()
   readonly #aborter = new AbortController()
   /** Of this node only. */
@@ -117,6 +119,10 @@ class NodeKubelet implements Kubelet {
         void this.#node.setProblem(this.#problem)
       },
     })
+    this.#housekeeping = new Housekeeping({
+      ...{ runtime, clock, log },
+      onNodeEvent: (reason, message) => this.#node.recordEvent('Warning', reason, message),
+    })
     this.#server = new KubeletServer({
       address: nodeAddress,
       port: parts.ports.kubelet,
@@ -146,6 +152,7 @@ class NodeKubelet implements Kubelet {
     await this.#plugins.start()
     this.#followRange()
     void this.#runtimeWatch.run(this.#aborter.signal)
+    this.#housekeeping.start(this.#aborter.signal)
     this.#pods.onChange((_key, next, previous) => this.#onPod(next, previous))
     this.#pods.start(this.#aborter.signal)
     await Promise.race([this.#pods.synced, aborted(this.#aborter.signal)])

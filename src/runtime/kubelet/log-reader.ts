@@ -1,7 +1,10 @@
 /** Reads a container's log file as `kubectl logs` wants it: tail, since, timestamps, limit, follow. */
-import { watch } from 'node:fs'
-import { type FileHandle, open, stat } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { createReadStream, watch } from 'node:fs'
+import { type FileHandle, open, readdir, stat } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+import { compose } from 'node:stream'
+import { createGunzip } from 'node:zlib'
+import { asideOf, stampOf } from './collection/plan-rotation.ts'
 
 export interface LogOptions {
   readonly follow: boolean
@@ -65,23 +68,22 @@ async function* readLines(source: LogSource, options: LogOptions): AsyncGenerato
   let file = await open(source.path, 'r')
   try {
     let position = options.tailLines === undefined ? 0 : await tailPosition(file, options.tailLines)
-    let rest: Buffer = Buffer.alloc(0)
     const changes = options.follow ? followChanges(source) : null
+    const lines = new LineSplitter()
     for (;;) {
       // Asked before reading, so that what was written before the end is still read.
       const isLast = changes === null || changes.hasEnded()
+      const successors = await successorsOf(file, source.path)
       for await (const chunk of readFrom(file, position)) {
         position += chunk.length
-        const data = Buffer.concat([rest, chunk])
-        let start = 0
-        for (let end = data.indexOf(NEWLINE); end !== -1; end = data.indexOf(NEWLINE, start)) {
-          yield data.subarray(start, end)
-          start = end + 1
-        }
-        rest = Buffer.from(data.subarray(start))
+        yield* lines.split(chunk)
       }
       if (source.signal.aborted) return
-      if (await isReplaced(file, source.path)) {
+      // Once there is a successor, nobody writes to this file, and it has just been read to its end.
+      if (successors.length > 0) {
+        for (const path of successors.slice(0, -1)) {
+          for await (const chunk of readWhole(path)) yield* lines.split(chunk)
+        }
         await file.close()
         file = await open(source.path, 'r')
         position = 0
@@ -95,6 +97,29 @@ async function* readLines(source: LogSource, options: LogOptions): AsyncGenerato
   }
 }
 
+/** Cuts bytes into lines, over the ends of chunks and files. */
+class LineSplitter {
+  #rest: Buffer = Buffer.alloc(0)
+
+  split(chunk: Buffer): Buffer[] {
+    const data = Buffer.concat([this.#rest, chunk])
+    const lines: Buffer[] = []
+    let start = 0
+    for (let end = data.indexOf(NEWLINE); end !== -1; end = data.indexOf(NEWLINE, start)) {
+      lines.push(data.subarray(start, end))
+      start = end + 1
+    }
+    this.#rest = Buffer.from(data.subarray(start))
+    return lines
+  }
+}
+
+async function* readWhole(path: string): AsyncGenerator<Buffer> {
+  const plain = createReadStream(path, { highWaterMark: CHUNK_BYTES })
+  const bytes = path.endsWith('.gz') ? compose(plain, createGunzip()) : plain
+  for await (const chunk of bytes) yield chunk as Buffer
+}
+
 async function* readFrom(file: FileHandle, start: number): AsyncGenerator<Buffer> {
   for (let position = start; ; ) {
     const buffer = Buffer.alloc(CHUNK_BYTES)
@@ -105,10 +130,24 @@ async function* readFrom(file: FileHandle, start: number): AsyncGenerator<Buffer
   }
 }
 
-/** The file was rotated away under the reader. */
-async function isReplaced(file: FileHandle, path: string): Promise<boolean> {
+/**
+ * What was written after this file, which was rotated away under the reader: files put aside since then and the
+ * present one; empty while it is the present one itself.
+ */
+async function successorsOf(file: FileHandle, path: string): Promise<string[]> {
   const [mine, current] = await Promise.all([file.stat(), stat(path).catch(() => null)])
-  return current !== null && current.ino !== mine.ino
+  if (current === null || current.ino === mine.ino) return []
+  const directory = dirname(path)
+  const aside = asideOf(basename(path), await readdir(directory)).filter(name => !name.endsWith('.tmp'))
+  let own = -1
+  for (const [index, name] of aside.entries()) {
+    const found = await stat(join(directory, name)).catch(() => null)
+    if (found?.ino === mine.ino) own = index
+  }
+  // One that was compressed is another file: the first that was put aside since this one was written to.
+  const isSince = (name: string) => name.slice(basename(path).length + 1) >= stampOf(mine.mtimeMs)
+  const later = own === -1 ? aside.filter(isSince).slice(1) : aside.slice(own + 1)
+  return [...later.map(name => join(directory, name)), path]
 }
 
 /** Where the last `lines` lines begin; read backwards. */

@@ -91,6 +91,11 @@ export class NodeRegistration {
     void this.#keepUp(signal)
   }
 
+  /** About the node, once it is known. */
+  recordEvent(type: 'Normal' | 'Warning', reason: string, message: string): void {
+    if (this.#node !== null) this.#parts.events.record(this.#node, type, reason, message)
+  }
+
   async #register(): Promise<void> {
     const { client, clock, facts } = this.#parts
     let isNew = true

@@ -8,6 +8,7 @@ import type { Timer } from '../../base/clock.ts'
 import { messageOf } from '../../base/errors.ts'
 import { RUNTIME_CLASSES } from '../../client/resources.ts'
 import type { Container, Pod, RuntimeClass } from '../../kube/types.ts'
+import { removeLog } from './collection/log-rotator.ts'
 import { ContainerStartError } from './container-start-error.ts'
 import { startContainer } from './container-starter.ts'
 import type { ReferencedObjects } from './environment.ts'
@@ -451,10 +452,11 @@ export class PodWorker {
   /** Of each container the newest attempt and the one before (for `logs --previous`) are kept. */
   async #collectGarbage(): Promise<void> {
     const { sandboxes, containers } = await this.#present()
-    for (const { id, name, attempt } of containers) {
+    for (const { id, name, attempt, logPath } of containers) {
       const latest = latestOf(name, containers)
-      if (latest !== undefined && attempt < latest.attempt - 1)
-        await this.#context.runtime.removeContainer(id)
+      if (latest === undefined || attempt >= latest.attempt - 1) continue
+      await this.#context.runtime.removeContainer(id)
+      await removeLog(logPath)
     }
     const used = new Set(containers.map(({ sandboxId }) => sandboxId))
     const newest = latestSandbox(sandboxes)

@@ -144,25 +144,6 @@ describe('containers of the oci runtime', { skip: why ?? false }, () => {
     })
   })
 
-  test('a log that grows too large is moved away, and a few of those are kept', async () => {
-    await runtime.stop()
-    runtime = bench.open({ logLimits: { fileBytesMax: 10_000, filesMax: 2 } })
-    await runtime.start(event => ended.add(event.containerId))
-    const sandbox = await sandboxWith({ logDirectory: join(bench.directory, 'logs/rotated') })
-    const id = await startIn(sandbox, {
-      command: ['sh', '-c', 'while :; do head -c 9000 /dev/zero | tr "\\0" x; echo; sleep 0.2; done'],
-    })
-    const { logPath = '' } = (await runtime.containerStatus(id)) ?? {}
-    const names = () => readdirSync(join(logPath, '..'))
-    const first = await until('it is moved', () => names().find(name => name.startsWith('0.log.')))
-    await until('what was moved first is gone', () => names().length === 2 && !names().includes(first))
-    await until(
-      'it goes on',
-      () => existsSync(logPath) && /stdout F x+\n/.test(readFileSync(logPath, 'utf8')),
-    )
-    await runtime.removeSandbox(sandbox)
-  })
-
   test('exec that takes too long is ended, even if what it started holds its output', async () => {
     const sandbox = await sandboxWith()
     const id = await startIn(sandbox)

@@ -1,6 +1,7 @@
 /** What every container runtime must do. The other files of this folder run it. */
 import assert from 'node:assert/strict'
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { mkdtemp, readFile, rename, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
@@ -10,6 +11,7 @@ import type {
   RuntimeEvent,
   SandboxConfig,
 } from '../../../src/runtime/kubelet/runtime/runtime.ts'
+import { until } from '../../support/until.ts'
 
 export interface RuntimeUnderTest {
   readonly open: (directory: string) => Runtime
@@ -151,6 +153,29 @@ export function describeRuntime(name: string, under: RuntimeUnderTest): void {
       await runtime.startContainer(id)
       assert.equal((await runtime.exec(id, ['true'], { timeoutMs: 60_000 })).exitCode, 0)
       await runtime.removeSandbox(sandbox)
+    })
+
+    test('a log that was renamed is followed by a new one', { skip: name === 'simulated' }, async () => {
+      const sandbox = await runtime.runSandbox(sandboxOf(directory))
+      const id = await runtime.createContainer(sandbox, containerOf({ command: under.runs.command }))
+      await runtime.startContainer(id)
+      const { logPath = '' } = (await runtime.containerStatus(id)) ?? {}
+      await rename(logPath, `${logPath}.old`)
+      await runtime.reopenLog(id)
+      await until('a new log', () => existsSync(logPath))
+      await runtime.removeSandbox(sandbox)
+    })
+
+    test('what a running container uses is told under its id', async () => {
+      const sandbox = await runtime.runSandbox(sandboxOf(directory))
+      const id = await runtime.createContainer(sandbox, containerOf({ command: under.runs.command }))
+      await runtime.startContainer(id)
+      await until('usage of the container', async () => {
+        const usage = (await runtime.containerUsage()).find(each => each.id === id)
+        return usage !== undefined && (name === 'simulated' || usage.workingSetBytes > 0)
+      })
+      await runtime.removeSandbox(sandbox)
+      assert.ok((await runtime.containerUsage()).every(usage => usage.id !== id))
     })
 
     test('listing can be narrowed to a pod', async () => {

@@ -1,23 +1,15 @@
 /**
  * Container logs in CRI's format: `<RFC 3339 with nanoseconds> stdout|stderr F|P <text>`. Lines longer than
- * 16 KiB are cut into partial ones (P). A file that grows beyond its limit is renamed and a few are kept.
+ * 16 KiB are cut into partial ones (P). The kubelet renames a file that grew too long and has it opened anew.
  */
-import { type FileHandle, mkdir, open, readdir, rename, rm } from 'node:fs/promises'
-import { basename, dirname, join } from 'node:path'
+import { type FileHandle, mkdir, open } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import type { Clock } from '../../../base/clock.ts'
 
 export type LogStream = 'stdout' | 'stderr'
 
 const LINE_BYTES_MAX = 16 * 1024
 const NEWLINE = 0x0a
-
-export interface LogLimits {
-  readonly fileBytesMax: number
-  readonly filesMax: number
-}
-
-/** As the kubelet's containerLogMaxSize and containerLogMaxFiles. */
-export const LOG_LIMITS: LogLimits = { fileBytesMax: 10 * 1024 * 1024, filesMax: 5 }
 
 /** RFC 3339 with nine digits; the clock gives milliseconds, the rest keeps lines of one moment in order. */
 export function renderLogTime(nowMs: number, sequence = 0): string {
@@ -29,25 +21,21 @@ export function renderLogTime(nowMs: number, sequence = 0): string {
 export class ContainerLogWriter {
   readonly #path: string
   readonly #clock: Clock
-  readonly #limits: LogLimits
   readonly #rest: Record<LogStream, Buffer> = { stdout: Buffer.alloc(0), stderr: Buffer.alloc(0) }
   #file: FileHandle | null = null
-  #size = 0
   #sequence = 0
   #lastMs = 0
   #tail: Promise<void> = Promise.resolve()
 
-  constructor(path: string, clock: Clock, limits: LogLimits = LOG_LIMITS) {
+  constructor(path: string, clock: Clock) {
     this.#path = path
     this.#clock = clock
-    this.#limits = limits
   }
 
   /** Opens the file for appending, so that an adopted container goes on where it was. */
   async open(): Promise<void> {
     await mkdir(dirname(this.#path), { recursive: true, mode: 0o755 })
     this.#file = await open(this.#path, 'a', 0o640)
-    this.#size = (await this.#file.stat()).size
   }
 
   /** Resolves when the whole lines of the chunk are in the file. Waiting for it bounds what is in memory. */
@@ -55,6 +43,18 @@ export class ContainerLogWriter {
     const { lines, rest } = this.#split(stream, chunk)
     this.#rest[stream] = rest
     return this.#append(lines)
+  }
+
+  /** After the file was renamed: what comes next goes into a new one. */
+  reopen(): Promise<void> {
+    const done = this.#tail.then(async () => {
+      if (this.#file === null) return
+      const next = await open(this.#path, 'a', 0o640)
+      await this.#file.close()
+      this.#file = next
+    })
+    this.#tail = done.catch(() => {})
+    return done
   }
 
   /** Writes what has no newline yet, and closes. */
@@ -101,24 +101,8 @@ export class ContainerLogWriter {
     const done = this.#tail.then(async () => {
       if (this.#file === null) return
       await this.#file.write(bytes)
-      this.#size += bytes.length
-      if (this.#size >= this.#limits.fileBytesMax) await this.#rotate()
     })
     this.#tail = done.catch(() => {})
     return done
-  }
-
-  async #rotate(): Promise<void> {
-    await this.#file?.close()
-    const stamp = new Date(this.#clock.now()).toISOString().replaceAll(/[-:.]/g, '')
-    await rename(this.#path, `${this.#path}.${stamp}`)
-    const directory = dirname(this.#path)
-    const prefix = `${basename(this.#path)}.`
-    const old = (await readdir(directory)).filter(name => name.startsWith(prefix)).sort()
-    for (const name of old.slice(0, Math.max(0, old.length - (this.#limits.filesMax - 1)))) {
-      await rm(join(directory, name), { force: true })
-    }
-    this.#file = await open(this.#path, 'a', 0o640)
-    this.#size = 0
   }
 }

@@ -7,6 +7,7 @@
 import type { Duplex } from 'node:stream'
 import type { QosClass } from '../../../kube/qos.ts'
 import type { ContainerStreams, StreamOptions } from './streams.ts'
+import type { ContainerUsage, StoredImage } from './usage.ts'
 
 export interface SandboxMetadata {
   readonly name: string
@@ -229,6 +230,9 @@ export interface Runtime {
   containerStatus(id: string): Promise<ContainerStatus | null>
   listContainers(podUid?: string): Promise<readonly ContainerStatus[]>
 
+  /** After the log file was renamed: what the container writes next goes into a new one of the old name. */
+  reopenLog(id: string): Promise<void>
+
   exec(
     id: string,
     command: readonly string[],
@@ -246,4 +250,15 @@ export interface Runtime {
   imageStatus(image: string): Promise<ImageStatus | null>
   /** Pulls the image if it is not there. */
   ensureImage(image: string, credentials?: readonly RegistryCredentials[]): Promise<ImageStatus>
+
+  /** Of the containers that run. */
+  containerUsage(): Promise<readonly ContainerUsage[]>
+  /** Where images are kept at all. */
+  readonly images?: {
+    list(): Promise<readonly StoredImage[]>
+    /** With all its names; what containers stand on stays. */
+    remove(id: string): Promise<void>
+    /** A directory on the disk that holds them. */
+    directory(): Promise<string>
+  }
 }

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
-import { appendFile, mkdtemp, readdir, rename, rm, writeFile } from 'node:fs/promises'
+import { appendFile, mkdtemp, readFile, rename, rm, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { gzipSync } from 'node:zlib'
 import { systemClock } from '../../../../src/base/clock.ts'
 import { type LogOptions, readLog } from '../../../../src/runtime/kubelet/log-reader.ts'
 import { ContainerLogWriter } from '../../../../src/runtime/kubelet/runtime/container-log.ts'
@@ -79,13 +80,26 @@ test('a followed log goes on over a rotation and ends with its container', () =>
     assert.equal((await log.next()).done, true)
   }))
 
-test('a log that grows beyond its limit is rotated, and only so many files are kept', () =>
+test('a reader that lags over several rotations reads every line once, compressed ones too', () =>
   withDirectory(async directory => {
-    let now = Date.parse('2026-01-01T00:00:00Z')
-    const clock = { ...systemClock, now: () => ++now }
-    const writer = new ContainerLogWriter(join(directory, '0.log'), clock, { fileBytesMax: 100, filesMax: 3 })
-    await writer.open()
-    for (let i = 0; i < 20; i++) await writer.write('stdout', Buffer.from(`${'y'.repeat(80)}\n`))
-    await writer.close()
-    assert.equal((await readdir(directory)).length, 3)
+    const path = join(directory, '0.log')
+    await writeFile(path, line(1, 'one'))
+    const { promise: ended, resolve: end } = Promise.withResolvers<void>()
+    const source = { path, ended, signal: new AbortController().signal }
+    const log = readLog(source, { ...ALL, follow: true })
+    const next = async () => String((await log.next()).value)
+    assert.equal(await next(), 'one\n')
+    await appendFile(path, line(2, 'two'))
+    const old = new Date('2026-01-01T00:00:02Z')
+    await utimes(path, old, old)
+    // The reader holds the first file; meanwhile there are two more, and the first is compressed.
+    await rename(path, `${path}.20260101-000002`)
+    await writeFile(`${path}.20260101-000002.gz`, gzipSync(await readFile(`${path}.20260101-000002`)))
+    await rm(`${path}.20260101-000002`)
+    await writeFile(`${path}.20260101-000003.gz`, gzipSync(line(3, 'three')))
+    await writeFile(`${path}.20260101-000004`, line(4, 'four'))
+    await writeFile(path, line(5, 'five'))
+    for (const word of ['two', 'three', 'four', 'five']) assert.equal(await next(), `${word}\n`)
+    end()
+    assert.equal((await log.next()).done, true)
   }))

@@ -3,7 +3,9 @@ import { type Clock, systemClock } from '../../../../base/clock.ts'
 import type {
   WireContainer,
   WireContainerConfig,
+  WireContainerStats,
   WireContainerStatus,
+  WireFilesystemUsage,
   WireImage,
   WireSandbox,
   WireSandboxConfig,
@@ -140,6 +142,13 @@ export class CriClient {
     return (await this.#ask<Answer>('ListContainers', { filter: { labelSelector } })).containers
   }
 
+  async listContainerStats(
+    labelSelector: Readonly<Record<string, string>>,
+  ): Promise<readonly WireContainerStats[]> {
+    type Answer = { stats: WireContainerStats[] }
+    return (await this.#ask<Answer>('ListContainerStats', { filter: { labelSelector } })).stats
+  }
+
   async reopenLog(containerId: string): Promise<void> {
     await this.#change('ReopenContainerLog', { containerId })
   }
@@ -179,6 +188,12 @@ export class CriClient {
 
   async removeImage(image: string): Promise<void> {
     await this.#channel.call(IMAGES, 'RemoveImage', { image: { image } }, { deadlineMs: DEADLINES.change })
+  }
+
+  async imageFilesystems(): Promise<readonly WireFilesystemUsage[]> {
+    type Answer = { imageFilesystems: WireFilesystemUsage[] }
+    const options = { deadlineMs: DEADLINES.ask }
+    return (await this.#channel.call<Answer>(IMAGES, 'ImageFsInfo', {}, options)).imageFilesystems
   }
 
   #ask<Answer>(method: string, request: object): Promise<Answer> {

@@ -50,6 +50,26 @@ export interface WireImage {
   readonly size: number
   readonly uid: { readonly value: number } | null
   readonly username: string
+  readonly pinned: boolean
+}
+
+export interface WireFilesystemUsage {
+  readonly fsId: { readonly mountpoint: string } | null
+  readonly usedBytes: Int64 | null
+  readonly inodesUsed: Int64 | null
+}
+
+export interface WireContainerStats {
+  readonly attributes: { readonly id: string } | null
+  readonly cpu: { readonly timestamp: number; readonly usageCoreNanoSeconds: Int64 | null } | null
+  readonly memory: {
+    readonly workingSetBytes: Int64 | null
+    readonly usageBytes: Int64 | null
+    readonly rssBytes: Int64 | null
+    readonly pageFaults: Int64 | null
+    readonly majorPageFaults: Int64 | null
+  } | null
+  readonly writableLayer: WireFilesystemUsage | null
 }
 
 interface Int64 {

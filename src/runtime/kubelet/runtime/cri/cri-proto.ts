@@ -21,6 +21,8 @@ service RuntimeService {
   rpc RemoveContainer(ContainerRequest) returns (Nothing);
   rpc ListContainers(ListContainersRequest) returns (ListContainersResponse);
   rpc ContainerStatus(ContainerStatusRequest) returns (ContainerStatusResponse);
+  rpc UpdateContainerResources(UpdateContainerResourcesRequest) returns (Nothing);
+  rpc ListContainerStats(ListContainerStatsRequest) returns (ListContainerStatsResponse);
   rpc ReopenContainerLog(ContainerRequest) returns (Nothing);
   rpc ExecSync(ExecSyncRequest) returns (ExecSyncResponse);
   rpc Exec(ExecRequest) returns (UrlResponse);
@@ -33,6 +35,7 @@ service ImageService {
   rpc ImageStatus(ImageStatusRequest) returns (ImageStatusResponse);
   rpc PullImage(PullImageRequest) returns (PullImageResponse);
   rpc RemoveImage(RemoveImageRequest) returns (Nothing);
+  rpc ImageFsInfo(Nothing) returns (ImageFsInfoResponse);
 }
 
 enum Protocol { TCP = 0; UDP = 1; SCTP = 2; }
@@ -269,6 +272,36 @@ message AuthConfig { string username = 1; string password = 2; string auth = 3; 
 message PullImageRequest { ImageSpec image = 1; AuthConfig auth = 2; PodSandboxConfig sandbox_config = 3; }
 message PullImageResponse { string image_ref = 1; }
 message RemoveImageRequest { ImageSpec image = 1; }
+message UInt64Value { uint64 value = 1; }
+message FilesystemIdentifier { string mountpoint = 1; }
+message FilesystemUsage {
+  int64 timestamp = 1;
+  FilesystemIdentifier fs_id = 2;
+  UInt64Value used_bytes = 3;
+  UInt64Value inodes_used = 4;
+}
+message ImageFsInfoResponse { repeated FilesystemUsage image_filesystems = 1; }
+message UpdateContainerResourcesRequest { string container_id = 1; LinuxContainerResources linux = 2; }
+message ContainerStatsFilter { string id = 1; map<string, string> label_selector = 3; }
+message ListContainerStatsRequest { ContainerStatsFilter filter = 1; }
+message ListContainerStatsResponse { repeated ContainerStats stats = 1; }
+message ContainerAttributes { string id = 1; }
+message CpuUsage { int64 timestamp = 1; UInt64Value usage_core_nano_seconds = 2; }
+message MemoryUsage {
+  int64 timestamp = 1;
+  UInt64Value working_set_bytes = 2;
+  UInt64Value available_bytes = 3;
+  UInt64Value usage_bytes = 4;
+  UInt64Value rss_bytes = 5;
+  UInt64Value page_faults = 6;
+  UInt64Value major_page_faults = 7;
+}
+message ContainerStats {
+  ContainerAttributes attributes = 1;
+  CpuUsage cpu = 2;
+  MemoryUsage memory = 3;
+  FilesystemUsage writable_layer = 4;
+}
 `
 
 /**

@@ -30,6 +30,8 @@ import {
   parseImage,
   parseSandbox,
   parseSandboxConfig,
+  parseStoredImage,
+  parseUsage,
 } from './parse-cri.ts'
 import { removePodCgroup } from './pod-cgroups.ts'
 import {
@@ -213,6 +215,10 @@ export class CriRuntime implements Runtime {
     return found.filter(status => status !== null)
   }
 
+  async reopenLog(id: string): Promise<void> {
+    await this.#cri.reopenLog(id)
+  }
+
   async exec(
     id: string,
     command: readonly string[],
@@ -264,6 +270,16 @@ export class CriRuntime implements Runtime {
   async ensureImage(image: string, credentials: readonly RegistryCredentials[] = []): Promise<ImageStatus> {
     await this.#cri.pullImage(image, credentialsFor(image, credentials))
     return must(await this.imageStatus(image), `the image ${image}, which was just pulled`)
+  }
+
+  async containerUsage() {
+    return (await this.#cri.listContainerStats({ [NODE_LABEL]: this.#parts.nodeId })).map(parseUsage)
+  }
+
+  readonly images = {
+    list: async () => (await this.#cri.listImages()).map(parseStoredImage),
+    remove: (id: string) => this.#cri.removeImage(id),
+    directory: async () => (await this.#cri.imageFilesystems())[0]?.fsId?.mountpoint ?? '/',
   }
 
   get #cri(): CriClient {

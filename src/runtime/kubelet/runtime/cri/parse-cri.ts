@@ -6,8 +6,15 @@ import type {
   SandboxConfig,
   SandboxStatus,
 } from '../runtime.ts'
+import type { ContainerUsage, StoredImage } from '../usage.ts'
 import type { RuntimeCondition } from './cri-client.ts'
-import type { WireContainerStatus, WireImage, WireSandbox, WireSandboxStatus } from './cri-messages.ts'
+import type {
+  WireContainerStats,
+  WireContainerStatus,
+  WireImage,
+  WireSandbox,
+  WireSandboxStatus,
+} from './cri-messages.ts'
 import { CONFIG_ANNOTATION, OWN_PREFIX, POD_UID_LABEL, SANDBOX_ID_LABEL } from './render-cri.ts'
 
 const STATES: Readonly<Record<WireContainerStatus['state'], ContainerState>> = {
@@ -79,6 +86,28 @@ export function parseImage(image: string, found: WireImage): ImageStatus {
     user: { uid, name: found.username },
     sizeBytes: found.size,
   }
+}
+
+export function parseUsage({ attributes, cpu, memory, writableLayer }: WireContainerStats): ContainerUsage {
+  return {
+    id: attributes?.id ?? '',
+    timeMs: toMs(cpu?.timestamp ?? 0),
+    cpuNanos: cpu?.usageCoreNanoSeconds?.value ?? 0,
+    workingSetBytes: memory?.workingSetBytes?.value ?? 0,
+    usageBytes: memory?.usageBytes?.value || (memory?.workingSetBytes?.value ?? 0),
+    rssBytes: memory?.rssBytes?.value ?? 0,
+    pageFaults: memory?.pageFaults?.value ?? 0,
+    majorPageFaults: memory?.majorPageFaults?.value ?? 0,
+    processes: 0,
+    writable: {
+      bytes: writableLayer?.usedBytes?.value ?? 0,
+      inodes: writableLayer?.inodesUsed?.value ?? 0,
+    },
+  }
+}
+
+export function parseStoredImage({ id, repoTags, repoDigests, size, pinned }: WireImage): StoredImage {
+  return { id, names: [...repoTags, ...repoDigests], sizeBytes: size, isPinned: pinned }
 }
 
 function withoutOurs(values: Readonly<Record<string, string>>): Record<string, string> {

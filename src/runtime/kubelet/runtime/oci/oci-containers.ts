@@ -14,7 +14,6 @@ import {
   signalProcess,
 } from '../../../../host/processes.ts'
 import { runProgram } from '../../../../host/programs.ts'
-import type { LogLimits } from '../container-log.ts'
 import { processesIn } from '../cri/pod-cgroups.ts'
 import { RecordStore } from '../process/records.ts'
 import type { ContainerConfig, ContainerStatus } from '../runtime.ts'
@@ -32,7 +31,6 @@ import { hostDevices } from './oci-host.ts'
 import { containerFiles, type OciPaths } from './oci-paths.ts'
 import type { ContainerRecord, SandboxRecord } from './oci-records.ts'
 import { renderSpec, type SpecHost } from './render-spec.ts'
-import { rotateLog } from './rotate-log.ts'
 import type { SeccompSpec } from './seccomp.ts'
 import { readUserLists, userOf } from './users.ts'
 
@@ -41,7 +39,6 @@ export interface ContainersParts {
   readonly layersDirectory: string
   readonly conmon: string
   readonly host: SpecHost
-  readonly logLimits: LogLimits
   readonly clock: Clock
   readonly log: Log
   readonly onExit: (record: ContainerRecord) => void
@@ -220,6 +217,10 @@ export class OciContainers {
     this.#records.delete(id)
   }
 
+  async reopenLog(id: string): Promise<void> {
+    if (isLive(this.must(id))) await reopenLog(this.directoryOf(id))
+  }
+
   programOf({ program }: Pick<ContainerRecord, 'program'>): OciProgram {
     return { path: program, state: join(this.#parts.paths.state, basename(program)) }
   }
@@ -347,20 +348,11 @@ export class OciContainers {
     await this.#settle(record, { exitCode: KILLED, message: 'its monitor was killed' })
   }
 
-  async #rotate({ id, logPath }: ContainerRecord): Promise<void> {
-    const reopen = () => reopenLog(this.directoryOf(id))
-    const { clock, logLimits: limits } = this.#parts
-    await rotateLog(logPath, { limits, nowMs: clock.now(), reopen })
-  }
-
   #look(): void {
     if (this.#isStopped) return
     const gone = this.all().filter(record => isLive(record) && !isWatched(record.conmon))
     for (const record of gone) {
       this.#lost(record).catch(error => this.#parts.log.warn('a lost container stays', { error }))
-    }
-    for (const record of this.all().filter(isLive)) {
-      this.#rotate(record).catch(error => this.#parts.log.warn('a log could not be rotated', { error }))
     }
     this.#timer = this.#parts.clock.after(LOOK_MS, () => this.#look())
   }

@@ -13,8 +13,9 @@ import type { Random } from '../../../../base/random.ts'
 import { cniDirectory, findProgram } from '../../../../host/container-programs.ts'
 import { readOrEmpty, writeFileDurably } from '../../../../host/files.ts'
 import { isRunning } from '../../../../host/processes.ts'
-import { LOG_LIMITS, type LogLimits } from '../container-log.ts'
+import { readGroupUsage } from '../cgroup-usage.ts'
 import { shareMount } from '../cri/managed-containerd.ts'
+import { cgroupTrees } from '../cri/pod-cgroups.ts'
 import type { RunningExec } from '../process/exec-streams.ts'
 import { currentBootId } from '../process/host-processes.ts'
 import type {
@@ -31,7 +32,7 @@ import type {
 import type { ContainerStreams, StreamOptions } from '../streams.ts'
 import { renderPodNetwork } from './cni-config.ts'
 import { resizeTerminal } from './conmon.ts'
-import { type ImageRecord, ImageStore } from './images/image-store.ts'
+import { type ImageRecord, ImageStore, storedImages } from './images/image-store.ts'
 import { ImagePuller } from './images/pull-image.ts'
 import { isLive, OciContainers, renderStatus } from './oci-containers.ts'
 import { type ExecTarget, execStreams, execSync } from './oci-exec.ts'
@@ -54,8 +55,6 @@ export interface OciRuntimeParts {
   readonly sharedDirectories: readonly string[]
   /** The program that holds process namespaces open. */
   readonly pause: Uint8Array
-  /** As the kubelet's own unless given. */
-  readonly logLimits?: LogLimits
   /** Words in front of network plugins, where the pods' network is not the daemon's own. */
   readonly enter?: readonly string[]
   readonly clock: Clock
@@ -92,7 +91,6 @@ export class OciRuntime implements Runtime {
       layersDirectory: this.#images.layersDirectory,
       conmon: findProgram('conmon') ?? 'conmon',
       host: readSpecHost(),
-      logLimits: parts.logLimits ?? LOG_LIMITS,
       onExit: record => this.#tellExit(record),
     })
   }
@@ -202,6 +200,10 @@ export class OciRuntime implements Runtime {
     return all.filter(({ podUid: uid }) => podUid === undefined || uid === podUid).map(renderStatus)
   }
 
+  async reopenLog(id: string): Promise<void> {
+    await this.#containers.reopenLog(id)
+  }
+
   async exec(
     id: string,
     command: readonly string[],
@@ -259,6 +261,27 @@ export class OciRuntime implements Runtime {
 
   async ensureImage(image: string, credentials: readonly RegistryCredentials[] = []): Promise<ImageStatus> {
     return renderImage(image, await this.#puller.pull(image, credentials))
+  }
+
+  async containerUsage() {
+    const timeMs = this.#parts.clock.now()
+    const trees = cgroupTrees()
+    const running = this.#containers.all().filter(isLive)
+    const found = await Promise.all(
+      running.map(async ({ id, cgroup }) => ({ id, usage: await readGroupUsage(cgroup, trees) })),
+    )
+    return found.flatMap(({ id, usage }) => (usage === null ? [] : [{ id, timeMs, ...usage }]))
+  }
+
+  readonly images = {
+    list: async () => storedImages(await this.#images.list()),
+    remove: async (id: string) => {
+      await this.#images.remove(id)
+      // Layers of an image that is coming in belong to no name yet.
+      if (this.#puller.isIdle)
+        await this.#images.collect(this.#containers.all().flatMap(({ layers }) => layers))
+    },
+    directory: async () => this.#paths.images,
   }
 
   #prepareDirectories(): void {

@@ -91,6 +91,10 @@ export class ContainerProcess {
     this.#pump.tap(tap)
   }
 
+  reopenLog(): Promise<void> {
+    return this.#pump.reopen()
+  }
+
   async kill(): Promise<void> {
     const keeper = this.#keeper
     if (keeper === null || this.#hasEnded) return

@@ -34,6 +34,10 @@ export class LogPump {
     void tap.closed.then(() => this.#taps.delete(tap))
   }
 
+  reopen(): Promise<void> {
+    return this.#writer.reopen()
+  }
+
   /** Ends copying, adds what the keeper saved while no daemon was there, and closes the file. */
   async finish(): Promise<void> {
     for (const socket of this.#sockets) socket.destroy()

@@ -41,6 +41,7 @@ import {
 } from './host-processes.ts'
 import { type Launch, type LaunchHost, planLaunch, probeIsolation } from './launch.ts'
 import { KEEPER_SCRIPT, quote, renderTerminalScript } from './launch-script.ts'
+import { readProcessUsage } from './process-usage.ts'
 import { type ContainerRecord, RecordStore, type SandboxRecord } from './records.ts'
 
 /** How long a port of a pod may take to answer. */
@@ -264,6 +265,10 @@ export class ProcessRuntime implements Runtime {
     return all.filter(({ podUid: uid }) => podUid === undefined || uid === podUid).map(renderContainerStatus)
   }
 
+  async reopenLog(id: string): Promise<void> {
+    await this.#processes.get(id)?.reopenLog()
+  }
+
   async exec(
     id: string,
     command: readonly string[],
@@ -357,6 +362,10 @@ export class ProcessRuntime implements Runtime {
 
   async ensureImage(image: string): Promise<ImageStatus> {
     return this.imageStatus(image)
+  }
+
+  containerUsage() {
+    return readProcessUsage(new Set(this.#processes.keys()), this.#parts.clock.now())
   }
 
   /** A container that runs goes on; one that ended meanwhile gets its facts. */

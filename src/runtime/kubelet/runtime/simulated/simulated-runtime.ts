@@ -208,12 +208,23 @@ export class SimulatedRuntime implements Runtime {
     })
   }
 
+  /** Writes nothing while it runs. */
+  async reopenLog(): Promise<void> {}
+
   async imageStatus(image: string): Promise<ImageStatus> {
     return { image, imageId: `simulated://${image}` }
   }
 
   async ensureImage(image: string): Promise<ImageStatus> {
     return this.imageStatus(image)
+  }
+
+  /** Simulated programs use nothing. */
+  async containerUsage() {
+    const idle = { cpuNanos: 0, workingSetBytes: 0, usageBytes: 0, rssBytes: 0, processes: 1 }
+    const timeMs = this.#parts.clock.now()
+    const running = [...this.#containers.values()].filter(({ state }) => state === 'running')
+    return running.map(({ id }) => ({ id, timeMs, ...idle, pageFaults: 0, majorPageFaults: 0 }))
   }
 
   async #log(container: SimulatedContainer, text: string | undefined): Promise<void> {

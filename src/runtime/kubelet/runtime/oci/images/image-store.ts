@@ -8,6 +8,7 @@ import { mkdir, readdir, readFile, rename, rm, stat, statfs, writeFile } from 'n
 import { join } from 'node:path'
 import { must } from '../../../../../base/assert.ts'
 import { longImageName } from '../../../image-name.ts'
+import type { StoredImage } from '../../usage.ts'
 import type { ImageConfig } from '../render-spec.ts'
 import { BlobStore } from './blobs.ts'
 import { asImage, asManifest, type Descriptor, type Manifest, parseDocument } from './manifests.ts'
@@ -195,4 +196,15 @@ async function writeWhole(path: string, text: string): Promise<void> {
   const begun = `${path}.${randomBytes(4).toString('hex')}`
   await writeFile(begun, text, { mode: 0o600, flush: true })
   await rename(begun, path)
+}
+
+/** As the kubelet sees them: one image may have several names. */
+export function storedImages(records: readonly ImageRecord[]): StoredImage[] {
+  const byId = Map.groupBy(records, ({ id }) => id)
+  return [...byId].map(([id, same]) => ({
+    id,
+    names: same.flatMap(({ name, repoDigest }) => (repoDigest === undefined ? [name] : [name, repoDigest])),
+    sizeBytes: same[0]?.sizeBytes ?? 0,
+    isPinned: false,
+  }))
 }

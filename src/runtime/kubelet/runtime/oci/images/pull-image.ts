@@ -28,6 +28,10 @@ export class ImagePuller {
     this.#clock = clock
   }
 
+  get isIdle(): boolean {
+    return this.#running.size === 0
+  }
+
   pull(image: string, credentials: readonly RegistryCredentials[]): Promise<ImageRecord> {
     const name = longImageName(image)
     const login = credentialsFor(name, credentials)
