@@ -98,11 +98,8 @@ class NodeKubelet implements Kubelet {
       objects: new ObjectSource({ ...shared, onChange: uid => this.#workers.get(uid)?.wake() }),
     }
     this.#pods = new Informer<Pod>({ ...shared, resource: PODS, fieldSelector: `spec.nodeName=${nodeName}` })
-    this.#nodes = new Informer<Node>({
-      ...shared,
-      resource: NODES,
-      fieldSelector: `metadata.name=${nodeName}`,
-    })
+    const own = `metadata.name=${nodeName}`
+    this.#nodes = new Informer<Node>({ ...shared, resource: NODES, fieldSelector: own })
     const leaseSeconds = parts.leaseSeconds ?? LEASE_SECONDS
     const volumesDirectory = directories.volumes
     const kubeletPort = parts.ports.kubelet
