@@ -34,10 +34,15 @@ export interface CniAttachment {
 const PLUGIN_MS_MAX = 60_000
 const CONFIG_NAME = /\.(conflist|conf|json)$/
 
+/** The first by name counts; undefined while there is none. */
+export async function configFile({ configs }: Pick<CniParts, 'configs'>): Promise<string | undefined> {
+  const names = await readdir(configs).catch(() => [])
+  return names.filter(name => CONFIG_NAME.test(name)).sort()[0]
+}
+
 /** What is about to be attached, to be remembered before it is. */
 export async function planAttachment(parts: CniParts, args: CniArguments): Promise<CniAttachment> {
-  const names = await readdir(parts.configs).catch(() => [])
-  const [first] = names.filter(name => CONFIG_NAME.test(name)).sort()
+  const first = await configFile(parts)
   if (first === undefined) {
     throw new Mk8sError('kubelet/runtime', 'no network configuration yet', {
       why: `there is none in ${parts.configs}`,

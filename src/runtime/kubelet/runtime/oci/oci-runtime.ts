@@ -30,6 +30,7 @@ import type {
   SandboxStatus,
 } from '../runtime.ts'
 import type { ContainerStreams, StreamOptions } from '../streams.ts'
+import { configFile } from './cni.ts'
 import { renderPodNetwork } from './cni-config.ts'
 import { resizeTerminal } from './conmon.ts'
 import { type ImageRecord, ImageStore, storedImages } from './images/image-store.ts'
@@ -123,6 +124,12 @@ export class OciRuntime implements Runtime {
     this.#onEvent = () => {}
     this.#containers.stop()
     for (const execs of this.#execs.values()) for (const exec of execs) exec.kill()
+  }
+
+  async problem(): Promise<string> {
+    if ((await configFile({ configs: this.#paths.cniConfig })) !== undefined) return ''
+    const reason = 'NetworkPluginNotReady message:no network configuration'
+    return `container runtime network not ready: NetworkReady=false reason:${reason}`
   }
 
   async runSandbox(config: SandboxConfig): Promise<string> {
