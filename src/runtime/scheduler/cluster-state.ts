@@ -2,25 +2,33 @@
 import type { Node, Pod } from '../../kube/types.ts'
 import { NodeInfo } from './node-info.ts'
 
+const REGION = 'topology.kubernetes.io/region'
+const ZONE = 'topology.kubernetes.io/zone'
+
 export class ClusterState {
   readonly #nodes = new Map<string, NodeInfo>()
   /** Where each counted pod is; its node may not be known yet. */
   readonly #places = new Map<string, { readonly pod: Pod; readonly node: string }>()
   /** Placed by us, not seen as placed by the watch yet. */
   readonly #assumed = new Set<string>()
+  #order: readonly NodeInfo[] | null = null
 
-  nodes(): NodeInfo[] {
-    return [...this.#nodes.values()]
+  /** One of each zone in turn, so that the first ones are not all of one zone. */
+  nodes(): readonly NodeInfo[] {
+    this.#order ??= inTurn([...this.#nodes.values()])
+    return this.#order
   }
 
   putNode(node: Node): void {
     const name = node.metadata.name ?? ''
     const pods = this.#nodes.get(name)?.pods() ?? this.#podsPlacedOn(name)
     this.#nodes.set(name, new NodeInfo(node, pods))
+    this.#order = null
   }
 
   removeNode(name: string): void {
     this.#nodes.delete(name)
+    this.#order = null
   }
 
   /** The watch shows the pod on its node. */
@@ -62,4 +70,16 @@ export class ClusterState {
   #podsPlacedOn(node: string): Pod[] {
     return [...this.#places.values()].filter(place => place.node === node).map(place => place.pod)
   }
+}
+
+function inTurn(nodes: readonly NodeInfo[]): NodeInfo[] {
+  const zones = [
+    ...Map.groupBy(nodes, ({ node: { metadata } }) =>
+      JSON.stringify([metadata.labels?.[REGION], metadata.labels?.[ZONE]]),
+    ).values(),
+  ]
+  const longest = zones.reduce((most, { length }) => Math.max(most, length), 0)
+  return Array.from({ length: longest }, (_none, index) => zones.map(zone => zone[index]))
+    .flat()
+    .filter(info => info !== undefined)
 }

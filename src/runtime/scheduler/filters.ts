@@ -2,16 +2,24 @@
 
 import { matchesNodeSelection } from '../../client/node-affinity.ts'
 import { tolerates } from '../../client/taints.ts'
-import type { Pod, Taint } from '../../kube/types.ts'
-import { type HostPort, hostPortsOf, type NodeInfo } from './node-info.ts'
+import type { Node, Pod, Taint } from '../../kube/types.ts'
+import { clash, type HostPort, hostPortsOf, type NodeInfo } from './node-info.ts'
 import {
   type AffinityProblem,
   type AffinityState,
+  changeAffinity,
+  copyAffinity,
   findAffinityProblem,
   prepareAffinity,
 } from './pod-affinity.ts'
-import type { Amounts } from './resources.ts'
-import { findSpreadProblem, prepareSpread, type SpreadState } from './topology-spread.ts'
+import { type Amounts, podRequests } from './resources.ts'
+import {
+  changeSpread,
+  copySpread,
+  findSpreadProblem,
+  prepareSpread,
+  type SpreadState,
+} from './topology-spread.ts'
 import {
   chooseVolumes,
   EXCLUSIVE_REASON,
@@ -21,12 +29,30 @@ import {
   prepareVolumes,
   zoneProblem,
 } from './volume-filters.ts'
-import { NO_VOLUMES, type VolumeView } from './volume-view.ts'
+import type { World } from './world.ts'
 
-export interface Rejection {
+export type Plugin =
+  | 'NodeUnschedulable'
+  | 'NodeName'
+  | 'TaintToleration'
+  | 'NodeAffinity'
+  | 'NodePorts'
+  | 'NodeResourcesFit'
+  | 'VolumeRestrictions'
+  | 'NodeVolumeLimits'
+  | 'VolumeBinding'
+  | 'VolumeZone'
+  | 'PodTopologySpread'
+  | 'InterPodAffinity'
+
+interface Objection {
   readonly reasons: readonly string[]
   /** False: no pod's leaving would help. */
   readonly resolvable: boolean
+}
+
+export interface Rejection extends Objection {
+  readonly plugin: Plugin
 }
 
 export interface FilterInput {
@@ -39,71 +65,101 @@ export interface FilterInput {
   readonly volumes: PodVolumes | null
 }
 
-type Filter = (input: FilterInput, node: NodeInfo) => Rejection | null
+type Filter = (input: FilterInput, node: NodeInfo) => Objection | null
 
-const final = (reason: string): Rejection => ({ reasons: [reason], resolvable: false })
+const final = (reason: string): Objection => ({ reasons: [reason], resolvable: false })
 
-export const prepareFilters = (
-  pod: Pod,
-  requests: Amounts,
-  nodes: readonly NodeInfo[],
-  volumes: VolumeView = NO_VOLUMES,
-): FilterInput => ({
+export const prepareFilters = (pod: Pod, nodes: readonly NodeInfo[], world: World): FilterInput => ({
   pod,
-  requests,
+  requests: podRequests(pod),
   hostPorts: hostPortsOf(pod),
-  affinity: prepareAffinity(pod, nodes),
-  spread: prepareSpread(pod, nodes),
-  volumes: prepareVolumes(pod, nodes, volumes),
+  affinity: prepareAffinity(pod, nodes, world.namespaces),
+  spread: prepareSpread(pod, nodes, world),
+  volumes: prepareVolumes(pod, nodes, world.volumes),
 })
+
+/** A node, and what is known of all of them, that can be thought otherwise. */
+export class Thought {
+  readonly node: NodeInfo
+  readonly #input: FilterInput
+  readonly #away = new Set<string>()
+
+  constructor(input: FilterInput, node: NodeInfo) {
+    this.node = node.copy()
+    this.#input = { ...input, affinity: copyAffinity(input.affinity), spread: copySpread(input.spread) }
+  }
+
+  add(pod: Pod): void {
+    this.node.add(pod)
+    this.#away.delete(pod.metadata.uid ?? '')
+    this.#change(pod, 1)
+  }
+
+  remove(pod: Pod): void {
+    this.node.remove(pod.metadata.uid ?? '')
+    this.#away.add(pod.metadata.uid ?? '')
+    this.#change(pod, -1)
+  }
+
+  filter(): Rejection | null {
+    const { volumes } = this.#input
+    if (volumes === null || volumes.takers.length === 0) return filterNode(this.#input, this.node)
+    const takers = volumes.takers.filter(uid => !this.#away.has(uid))
+    return filterNode({ ...this.#input, volumes: { ...volumes, takers } }, this.node)
+  }
+
+  #change(pod: Pod, sign: 1 | -1): void {
+    changeAffinity(this.#input.affinity, this.node.node, pod, sign)
+    changeSpread(this.#input.spread, this.node.node, pod, sign)
+  }
+}
 
 /** Null when the pod fits. */
 export function filterNode(input: FilterInput, node: NodeInfo): Rejection | null {
-  for (const filter of FILTERS) {
-    const rejection = filter(input, node)
-    if (rejection !== null) return rejection
+  for (const [plugin, filter] of FILTERS) {
+    const objection = filter(input, node)
+    if (objection !== null) return { ...objection, plugin }
   }
   return null
 }
 
+/** Whether the node itself, whoever is on it, would do. */
+export const suitsAlone = (pod: Pod, node: Node): boolean =>
+  STATIC_FILTERS.every(filter => filter({ pod }, node) === null)
+
+type StaticFilter = (input: Pick<FilterInput, 'pod'>, node: Node) => Objection | null
+
 const UNSCHEDULABLE_TAINT: Taint = { key: 'node.kubernetes.io/unschedulable', effect: 'NoSchedule' }
 
-const isSchedulable: Filter = ({ pod }, { node }) => {
+const isSchedulable: StaticFilter = ({ pod }, node) => {
   if (node.spec?.unschedulable !== true) return null
   const tolerated = (pod.spec?.tolerations ?? []).some(each => tolerates(each, UNSCHEDULABLE_TAINT))
   return tolerated ? null : final('node(s) were unschedulable')
 }
 
-const hasName: Filter = ({ pod }, node) =>
-  !pod.spec?.nodeName || pod.spec.nodeName === node.name
+const hasName: StaticFilter = ({ pod }, node) =>
+  !pod.spec?.nodeName || pod.spec.nodeName === node.metadata.name
     ? null
     : final("node(s) didn't match the requested node name")
 
-const toleratesTaints: Filter = ({ pod }, { node }) => {
+const toleratesTaints: StaticFilter = ({ pod }, node) => {
   const tolerations = pod.spec?.tolerations ?? []
-  const taint = (node.spec?.taints ?? []).find(
+  const isRepelled = (node.spec?.taints ?? []).some(
     each => each.effect !== 'PreferNoSchedule' && !tolerations.some(one => tolerates(one, each)),
   )
-  return taint === undefined
-    ? null
-    : final(`node(s) had untolerated taint {${taint.key}: ${taint.value ?? ''}}`)
+  return isRepelled ? final('node(s) had untolerated taint(s)') : null
 }
 
-const isSelected: Filter = ({ pod }, { node }) =>
+const isSelected: StaticFilter = ({ pod }, node) =>
   matchesNodeSelection(pod, node) ? null : final("node(s) didn't match Pod's node affinity/selector")
 
 const hasFreePorts: Filter = ({ hostPorts }, node) => {
   if (hostPorts.length === 0) return null
   const used = node.hostPorts()
-  const clash = hostPorts.some(port => used.some(other => portsClash(port, other)))
-  return clash
+  const isTaken = hostPorts.some(port => used.some(other => clash(port, other)))
+  return isTaken
     ? { reasons: ["node(s) didn't have free ports for the requested pod ports"], resolvable: true }
     : null
-}
-
-function portsClash(a: HostPort, b: HostPort): boolean {
-  if (a.port !== b.port || a.protocol !== b.protocol) return false
-  return a.ip === b.ip || a.ip === '0.0.0.0' || b.ip === '0.0.0.0'
 }
 
 const hasResources: Filter = ({ requests }, node) => {
@@ -145,7 +201,7 @@ const suitsOtherPods: Filter = ({ affinity }, { node }) => {
 }
 
 const mayShareClaims: Filter = ({ volumes }) =>
-  volumes?.isExclusiveTaken ? { reasons: [EXCLUSIVE_REASON], resolvable: true } : null
+  volumes !== null && volumes.takers.length > 0 ? { reasons: [EXCLUSIVE_REASON], resolvable: true } : null
 
 const hasRoomForVolumes: Filter = ({ volumes }, node) =>
   volumes !== null && exceedsLimits(volumes, node) ? { reasons: [LIMIT_REASON], resolvable: true } : null
@@ -161,17 +217,24 @@ const isInZone: Filter = ({ volumes }, { node }) => {
   return problem === null ? null : final(problem)
 }
 
-const FILTERS: readonly Filter[] = [
-  isSchedulable,
-  hasName,
-  toleratesTaints,
-  isSelected,
-  hasFreePorts,
-  hasResources,
-  mayShareClaims,
-  hasRoomForVolumes,
-  reachesVolumes,
-  isInZone,
-  isSpread,
-  suitsOtherPods,
+const STATIC_FILTERS: readonly StaticFilter[] = [isSchedulable, hasName, toleratesTaints, isSelected]
+const ofNode =
+  (filter: StaticFilter): Filter =>
+  (input, { node }) =>
+    filter(input, node)
+
+/** In upstream's order: the first that objects counts. */
+const FILTERS: readonly (readonly [Plugin, Filter])[] = [
+  ['NodeUnschedulable', ofNode(isSchedulable)],
+  ['NodeName', ofNode(hasName)],
+  ['TaintToleration', ofNode(toleratesTaints)],
+  ['NodeAffinity', ofNode(isSelected)],
+  ['NodePorts', hasFreePorts],
+  ['NodeResourcesFit', hasResources],
+  ['VolumeRestrictions', mayShareClaims],
+  ['NodeVolumeLimits', hasRoomForVolumes],
+  ['VolumeBinding', reachesVolumes],
+  ['VolumeZone', isInZone],
+  ['PodTopologySpread', isSpread],
+  ['InterPodAffinity', suitsOtherPods],
 ]

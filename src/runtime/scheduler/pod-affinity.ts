@@ -1,53 +1,94 @@
-/** Required affinity and anti-affinity between pods: counted once per pod over all nodes, then asked per node. */
-import { selects } from '../../kube/labels.ts'
+/**
+ * Affinity and anti-affinity between pods. What must hold is counted once per pod over all nodes, then asked per
+ * node, and follows pods that are thought away or added; what is preferred becomes a score.
+ */
 import type { Node, Pod } from '../../kube/types.ts'
 import type { NodeInfo } from './node-info.ts'
+import { type PodTerm, termsOf } from './pod-terms.ts'
+import type { NamespaceView } from './world.ts'
 
-type Affinity = NonNullable<NonNullable<Pod['spec']>['affinity']>
-type Term = NonNullable<
-  NonNullable<Affinity['podAffinity']>['requiredDuringSchedulingIgnoredDuringExecution']
->[number]
-
-/** How many pods match a term in each of its domains. */
-interface CountedTerm {
-  readonly term: Term
-  readonly counts: ReadonlyMap<string, number>
-}
+/** Pods by domain (`key=value`). */
+type Counts = Map<string, number>
 
 export interface AffinityState {
-  readonly affinity: readonly CountedTerm[]
-  readonly antiAffinity: readonly CountedTerm[]
-  /** `key=value` of domains that pods already there keep this pod out of. */
-  readonly closed: ReadonlySet<string>
-  /** Nobody matches yet but the pod itself does: the first of a group may go anywhere. */
-  readonly isFirstOfGroup: boolean
-}
-
-const requiredTerms = (pod: Pod): readonly Term[] =>
-  pod.spec?.affinity?.podAffinity?.requiredDuringSchedulingIgnoredDuringExecution ?? []
-
-export const requiredAntiTerms = (pod: Pod): readonly Term[] =>
-  pod.spec?.affinity?.podAntiAffinity?.requiredDuringSchedulingIgnoredDuringExecution ?? []
-
-export function prepareAffinity(pod: Pod, nodes: readonly NodeInfo[]): AffinityState {
-  const affinity = requiredTerms(pod).map(term => countTerm(pod, term, nodes))
-  const antiAffinity = requiredAntiTerms(pod).map(term => countTerm(pod, term, nodes))
-  const nobody = affinity.every(each => each.counts.size === 0)
-  const isFirstOfGroup = nobody && affinity.every(each => matchesTerm(pod, each.term, pod))
-  return { affinity, antiAffinity, closed: closedDomains(pod, nodes), isFirstOfGroup }
+  readonly pod: Pod
+  readonly namespaces: NamespaceView
+  readonly affinity: readonly PodTerm[]
+  readonly antiAffinity: readonly PodTerm[]
+  /** Those that match all terms of the affinity, in the domains of each. */
+  readonly wanted: Counts
+  readonly unwanted: Counts
+  /** Those that keep this pod out of the domain. */
+  readonly closed: Counts
 }
 
 export type AffinityProblem = 'affinity' | 'anti-affinity' | 'existing-anti-affinity'
 
-export function findAffinityProblem(state: AffinityState, node: Node): AffinityProblem | null {
-  for (const { term, counts } of state.affinity) {
-    const value = node.metadata.labels?.[term.topologyKey]
-    if (value === undefined) return 'affinity'
-    if ((counts.get(value) ?? 0) === 0 && !state.isFirstOfGroup) return 'affinity'
+/** The weight of the required affinity of pods that are there to the pod that comes. */
+const HARD_WEIGHT = 1
+
+export function prepareAffinity(
+  pod: Pod,
+  nodes: readonly NodeInfo[],
+  namespaces: NamespaceView,
+): AffinityState {
+  const { affinity, antiAffinity } = termsOf(pod)
+  const counts = { wanted: new Map(), unwanted: new Map(), closed: new Map() }
+  const state = { pod, namespaces, affinity, antiAffinity, ...counts }
+  const isPicky = affinity.length > 0 || antiAffinity.length > 0
+  for (const info of nodes) {
+    if (isPicky) countOwn(state, info)
+    if (info.hasTerms) countTheirs(state, info)
   }
-  for (const { term, counts } of state.antiAffinity) {
-    const value = node.metadata.labels?.[term.topologyKey]
-    if (value !== undefined && (counts.get(value) ?? 0) > 0) return 'anti-affinity'
+  return state
+}
+
+function countOwn(state: AffinityState, info: NodeInfo): void {
+  const { affinity, antiAffinity, namespaces, wanted, unwanted } = state
+  if (affinity.length > 0) {
+    const all = info.count(`all ${namespaces.version} ${affinity.map(({ id }) => id).join(' ')}`, other =>
+      matchesAll(affinity, other, namespaces),
+    )
+    for (const term of affinity) raise(wanted, domainOf(term, info.node), all)
+  }
+  for (const term of antiAffinity) {
+    raise(unwanted, domainOf(term, info.node), countTerm(term, info, namespaces))
+  }
+}
+
+function countTheirs({ pod, namespaces, closed }: AffinityState, info: NodeInfo): void {
+  for (const { kind, term, count } of info.terms()) {
+    if (kind !== 'antiAffinity') continue
+    const domain = domainOf(term, info.node)
+    if (domain !== null && term.matches(pod, namespaces)) raise(closed, domain, count)
+  }
+}
+
+/** As if one more pod, or one less, were on the node. */
+export function changeAffinity(state: AffinityState, node: Node, other: Pod, sign: 1 | -1): void {
+  const { pod, namespaces, affinity, antiAffinity, wanted, unwanted, closed } = state
+  if (affinity.length > 0 && matchesAll(affinity, other, namespaces)) {
+    for (const term of affinity) raise(wanted, domainOf(term, node), sign)
+  }
+  for (const term of antiAffinity) {
+    if (term.matches(other, namespaces)) raise(unwanted, domainOf(term, node), sign)
+  }
+  for (const term of termsOf(other).antiAffinity) {
+    if (term.matches(pod, namespaces)) raise(closed, domainOf(term, node), sign)
+  }
+}
+
+export const copyAffinity = (state: AffinityState): AffinityState => ({
+  ...state,
+  wanted: new Map(state.wanted),
+  unwanted: new Map(state.unwanted),
+  closed: new Map(state.closed),
+})
+
+export function findAffinityProblem(state: AffinityState, node: Node): AffinityProblem | null {
+  if (state.affinity.length > 0 && !hasCompany(state, node)) return 'affinity'
+  for (const term of state.antiAffinity) {
+    if (countIn(state.unwanted, term, node) > 0) return 'anti-affinity'
   }
   if (state.closed.size === 0) return null
   const isClosed = Object.entries(node.metadata.labels ?? {}).some(([key, value]) =>
@@ -56,43 +97,66 @@ export function findAffinityProblem(state: AffinityState, node: Node): AffinityP
   return isClosed ? 'existing-anti-affinity' : null
 }
 
-function countTerm(owner: Pod, term: Term, nodes: readonly NodeInfo[]): CountedTerm {
-  const counts = new Map<string, number>()
-  for (const info of nodes) {
-    const value = info.node.metadata.labels?.[term.topologyKey]
-    if (value === undefined) continue
-    const count = info.pods().filter(other => matchesTerm(owner, term, other)).length
-    if (count > 0) counts.set(value, (counts.get(value) ?? 0) + count)
-  }
-  return { term, counts }
+/** The first of a group, which nobody matches but itself, may go anywhere in a domain. */
+function hasCompany({ pod, affinity, wanted, namespaces }: AffinityState, node: Node): boolean {
+  if (affinity.some(term => domainOf(term, node) === null)) return false
+  if (affinity.every(term => countIn(wanted, term, node) > 0)) return true
+  return wanted.size === 0 && matchesAll(affinity, pod, namespaces)
 }
 
-function closedDomains(pod: Pod, nodes: readonly NodeInfo[]): Set<string> {
-  const closed = new Set<string>()
-  for (const info of nodes) {
-    for (const other of info.podsWithAntiAffinity()) {
-      for (const term of requiredAntiTerms(other)) {
-        const value = info.node.metadata.labels?.[term.topologyKey]
-        if (value !== undefined && matchesTerm(other, term, pod)) closed.add(`${term.topologyKey}=${value}`)
-      }
+/** More is better; 0 everywhere when nobody prefers anything. */
+export function affinityScores(
+  pod: Pod,
+  all: readonly NodeInfo[],
+  nodes: readonly NodeInfo[],
+  namespaces: NamespaceView,
+): number[] | null {
+  const { preferred, avoided } = termsOf(pod)
+  const worth: Counts = new Map()
+  for (const info of all) {
+    for (const term of preferred) {
+      raise(worth, domainOf(term, info.node), term.weight * countTerm(term, info, namespaces))
     }
+    for (const term of avoided) {
+      raise(worth, domainOf(term, info.node), -term.weight * countTerm(term, info, namespaces))
+    }
+    if (info.hasTerms) addTheirs(worth, pod, info, namespaces)
   }
-  return closed
+  if (worth.size === 0) return null
+  const keys = new Set(Array.from(worth.keys(), domain => domain.slice(0, domain.indexOf('='))))
+  return nodes.map(({ node }) => {
+    let sum = 0
+    for (const key of keys) sum += worth.get(`${key}=${node.metadata.labels?.[key]}`) ?? 0
+    return sum
+  })
 }
 
-/** Whether `candidate` is one that the term of `owner` speaks of. */
-function matchesTerm(owner: Pod, term: Term, candidate: Pod): boolean {
-  const namespace = candidate.metadata.namespace ?? ''
-  return matchesNamespace(owner, term, namespace) && selects(term.labelSelector, candidate.metadata.labels)
+/** What pods that are there think of the pod. */
+function addTheirs(worth: Counts, pod: Pod, info: NodeInfo, namespaces: NamespaceView): void {
+  for (const { kind, term, count } of info.terms()) {
+    if (kind === 'antiAffinity' || !term.matches(pod, namespaces)) continue
+    const weight = kind === 'affinity' ? HARD_WEIGHT : kind === 'preferred' ? term.weight : -term.weight
+    raise(worth, domainOf(term, info.node), weight * count)
+  }
 }
 
-/** Of a namespace's labels only the one that holds its name is known here. */
-function matchesNamespace(owner: Pod, term: Term, namespace: string): boolean {
-  const named = term.namespaces ?? []
-  if (named.length === 0 && term.namespaceSelector === undefined) {
-    return namespace === (owner.metadata.namespace ?? '')
-  }
-  return (
-    named.includes(namespace) || selects(term.namespaceSelector, { 'kubernetes.io/metadata.name': namespace })
-  )
+const matchesAll = (terms: readonly PodTerm[], pod: Pod, namespaces: NamespaceView): boolean =>
+  terms.every(term => term.matches(pod, namespaces))
+
+const countTerm = (term: PodTerm, info: NodeInfo, namespaces: NamespaceView): number =>
+  info.count(`${namespaces.version} ${term.id}`, other => term.matches(other, namespaces))
+
+function domainOf({ topologyKey }: PodTerm, { metadata }: Node): string | null {
+  const value = metadata.labels?.[topologyKey]
+  return value === undefined ? null : `${topologyKey}=${value}`
+}
+
+const countIn = (counts: Counts, term: PodTerm, node: Node): number =>
+  counts.get(domainOf(term, node) ?? '') ?? 0
+
+function raise(counts: Counts, domain: string | null, by: number): void {
+  if (domain === null || by === 0) return
+  const sum = (counts.get(domain) ?? 0) + by
+  if (sum === 0) counts.delete(domain)
+  else counts.set(domain, sum)
 }

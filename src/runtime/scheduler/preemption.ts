@@ -2,12 +2,11 @@
  * Which less important pods must leave so that a pod fits: on each node as few and as unimportant ones as
  * possible, then the node where that hurts least. Pure.
  */
+import type { Random } from '../../base/random.ts'
 import { requirementsOf, selects } from '../../kube/labels.ts'
 import type { Pod, PodDisruptionBudget } from '../../kube/types.ts'
-import { filterNode, prepareFilters, type Rejection } from './filters.ts'
-import { NodeInfo } from './node-info.ts'
-import { podRequests } from './resources.ts'
-import type { VolumeView } from './volume-view.ts'
+import { type FilterInput, type Rejection, Thought } from './filters.ts'
+import type { NodeInfo } from './node-info.ts'
 
 export type PreemptionResult =
   | { readonly kind: 'victims'; readonly node: string; readonly victims: readonly Pod[] }
@@ -15,8 +14,9 @@ export type PreemptionResult =
   | { readonly kind: 'none'; readonly reasons: readonly string[]; readonly waits: boolean }
   | { readonly kind: 'not-eligible'; readonly why: string; readonly waits: boolean }
 
-/** Nodes that are gone through; a better one behind them is not worth the time. */
-const CANDIDATES_MAX = 100
+/** So many nodes that would do are enough to choose from; with more nodes, a tenth of them. */
+const CANDIDATES_MIN = 100
+const CANDIDATES_SHARE = 0.1
 export const NOT_HELPFUL = 'Preemption is not helpful for scheduling'
 const NO_VICTIMS = 'No preemption victims found for incoming pod'
 
@@ -32,13 +32,12 @@ interface Candidate {
 }
 
 export interface PreemptionFacts {
+  readonly input: FilterInput
   readonly rejections: ReadonlyMap<string, Rejection>
   readonly budgets: readonly PodDisruptionBudget[]
-  readonly volumes?: VolumeView | undefined
-}
-
-interface World extends PreemptionFacts {
-  readonly nodes: readonly NodeInfo[]
+  /** Waiting pods that are to come to the node and are as important. */
+  readonly guestsOf: (node: string) => readonly Pod[]
+  readonly random: Random
 }
 
 export function findPreemption(
@@ -49,53 +48,65 @@ export function findPreemption(
   if (pod.spec?.preemptionPolicy === 'Never') {
     return { kind: 'not-eligible', why: 'not eligible due to preemptionPolicy=Never.', waits: false }
   }
-  if (isAlreadyMadeRoomFor(pod, nodes)) {
+  if (isAlreadyMadeRoomFor(pod, nodes, facts)) {
     const why = 'not eligible due to a terminating pod on the nominated node.'
     return { kind: 'not-eligible', why, waits: true }
   }
+  const possible = nodes.filter(node => facts.rejections.get(node.name)?.resolvable === true)
+  const { candidates, reasons } = goThrough(pod, possible, facts)
+  const [best] = candidates.sort(compareCandidates)
+  if (best !== undefined) return { kind: 'victims', node: best.node, victims: best.victims }
+  const hopeless = new Array<string>(nodes.length - possible.length).fill(NOT_HELPFUL)
+  return { kind: 'none', reasons: [...hopeless, ...reasons], waits: false }
+}
+
+function goThrough(pod: Pod, possible: readonly NodeInfo[], facts: PreemptionFacts) {
+  const enough = Math.max(CANDIDATES_MIN, Math.trunc(possible.length * CANDIDATES_SHARE))
+  const first = Math.floor(facts.random.float() * possible.length)
   const candidates: Candidate[] = []
   const reasons: string[] = []
-  for (const node of nodes) {
-    if (candidates.length >= CANDIDATES_MAX) break
-    if (facts.rejections.get(node.name)?.resolvable !== true) {
-      reasons.push(NOT_HELPFUL)
-      continue
-    }
-    const found = victimsOn(pod, node, { ...facts, nodes })
+  let isHarmless = false
+  for (const node of [...possible.slice(first), ...possible.slice(0, first)]) {
+    if (candidates.length >= enough && isHarmless) break
+    const found = victimsOn(pod, node, facts)
     if (Array.isArray(found)) reasons.push(...found)
-    else candidates.push(found)
+    else {
+      candidates.push(found)
+      isHarmless ||= found.violations === 0
+    }
   }
-  const [best] = candidates.sort(compareCandidates)
-  if (best === undefined) return { kind: 'none', reasons, waits: false }
-  return { kind: 'victims', node: best.node, victims: best.victims }
+  return { candidates, reasons }
 }
 
 /** Its victims of an earlier attempt are on their way out. */
-function isAlreadyMadeRoomFor(pod: Pod, nodes: readonly NodeInfo[]): boolean {
+function isAlreadyMadeRoomFor(pod: Pod, nodes: readonly NodeInfo[], { rejections }: PreemptionFacts) {
   const name = pod.status?.nominatedNodeName
-  if (!name) return false
+  if (!name || rejections.get(name)?.resolvable === false) return false
   const node = nodes.find(each => each.name === name)
-  return (node?.pods() ?? []).some(
-    other => other.metadata.deletionTimestamp !== undefined && priorityOf(other) < priorityOf(pod),
-  )
+  return (node?.pods() ?? []).some(other => isLeaving(other) && priorityOf(other) < priorityOf(pod))
 }
 
-/** The victims, or the reasons why no leaving would help. */
-function victimsOn(pod: Pod, node: NodeInfo, world: World): Candidate | string[] {
-  const all = node.pods()
-  const lower = all.filter(other => priorityOf(other) < priorityOf(pod))
-  if (lower.length === 0) return [NO_VICTIMS]
-  const without = new NodeInfo(
-    node.node,
-    all.filter(other => !lower.includes(other)),
+const isLeaving = ({ metadata, status }: Pod): boolean =>
+  metadata.deletionTimestamp !== undefined &&
+  (status?.conditions ?? []).some(
+    each =>
+      each.type === 'DisruptionTarget' && each.status === 'True' && each.reason === 'PreemptionByScheduler',
   )
-  const rejection = tryOn(pod, without, world)
+
+/** The victims, or the reasons why no leaving would help. */
+function victimsOn(pod: Pod, node: NodeInfo, facts: PreemptionFacts): Candidate | string[] {
+  const lower = node.pods().filter(other => priorityOf(other) < priorityOf(pod))
+  if (lower.length === 0) return [NO_VICTIMS]
+  const without = new Thought(facts.input, node)
+  for (const other of lower) without.remove(other)
+  for (const guest of facts.guestsOf(node.name)) without.add(guest)
+  const rejection = without.filter()
   if (rejection !== null) return [...rejection.reasons]
-  const { violating, others } = splitByBudgets(lower.sort(compareImportance), world.budgets)
+  const { violating, others } = splitByBudgets(lower.sort(compareImportance), facts.budgets)
   const mustGo = (other: Pod): boolean => {
     without.add(other)
-    if (tryOn(pod, without, world) === null) return false
-    without.remove(other.metadata.uid ?? '')
+    if (without.filter() === null) return false
+    without.remove(other)
     return true
   }
   // Those whose budget forbids it stay if they can, then the most important.
@@ -135,20 +146,19 @@ function guards({ metadata, spec, status }: PodDisruptionBudget, pod: Pod): bool
   return !Object.hasOwn(status?.disruptedPods ?? {}, pod.metadata.name ?? '')
 }
 
-function tryOn(pod: Pod, changed: NodeInfo, { nodes, volumes }: World): Rejection | null {
-  const seen = nodes.map(node => (node.name === changed.name ? changed : node))
-  return filterNode(prepareFilters(pod, podRequests(pod), seen, volumes), changed)
-}
-
 const compareImportance = (a: Pod, b: Pod): number => priorityOf(b) - priorityOf(a) || startOf(a) - startOf(b)
+
+/** Each victim counts for at least this, so that fewer are better before less important ones are. */
+const PRIORITY_OFFSET = 2 ** 31
 
 /** The least harm first: budgets that forbid it, the most important victim, all of them, their number, their age. */
 function compareCandidates(a: Candidate, b: Candidate): number {
-  const sum = ({ victims }: Candidate) => victims.reduce((total, pod) => total + priorityOf(pod), 0)
+  const sum = ({ victims }: Candidate) =>
+    victims.reduce((total, pod) => total + priorityOf(pod) + PRIORITY_OFFSET, 0)
   const highest = ({ victims }: Candidate) => Math.max(...victims.map(priorityOf))
   const earliest = ({ victims }: Candidate) => {
-    const most = Math.max(...victims.map(priorityOf))
-    return Math.min(...victims.filter(pod => priorityOf(pod) === most).map(startOf))
+    const top = Math.max(...victims.map(priorityOf))
+    return Math.min(...victims.filter(pod => priorityOf(pod) === top).map(startOf))
   }
   return (
     a.violations - b.violations ||

@@ -6,9 +6,11 @@ import type { Container, Pod } from '../../kube/types.ts'
 export type Amounts = ReadonlyMap<string, number>
 type Quantities = Readonly<Record<string, string>> | undefined
 
-/** Pods that ask for nothing still count for something when nodes are compared. */
-const DEFAULT_CPU_MILLI = 100
-const DEFAULT_MEMORY_BYTES = 200 * 1024 * 1024
+/** Containers that ask for nothing still count for something when nodes are compared. */
+const DEFAULTS: Amounts = new Map([
+  ['cpu', 100],
+  ['memory', 200 * 1024 * 1024],
+])
 
 export function parseAmounts(quantities: Quantities): Map<string, number> {
   const amounts = new Map<string, number>()
@@ -31,13 +33,27 @@ function raiseTo(target: Map<string, number>, amounts: Amounts): void {
  * Containers and sidecars run together; an init container runs with the sidecars before it. The pod needs the
  * larger of the two, and its overhead. What it asks for as a whole overrides the sum.
  */
-export function podRequests(pod: Pod): Map<string, number> {
+export const podRequests = (pod: Pod): Map<string, number> =>
+  sumUp(pod, container => requestsOf(pod, container))
+
+export interface CpuAndMemory {
+  readonly cpu: number
+  readonly memory: number
+}
+
+/** The same for comparing nodes: nothing asked for is not nothing used. */
+export function scoredRequests(pod: Pod): CpuAndMemory {
+  const amounts = sumUp(pod, container => new Map([...DEFAULTS, ...requestsOf(pod, container)]))
+  return { cpu: amounts.get('cpu') ?? 0, memory: amounts.get('memory') ?? 0 }
+}
+
+function sumUp(pod: Pod, amountsOf: (container: Container) => Amounts): Map<string, number> {
   const running = new Map<string, number>()
-  for (const container of pod.spec?.containers ?? []) addInto(running, requestsOf(container))
+  for (const container of pod.spec?.containers ?? []) addInto(running, amountsOf(container))
   const sidecars = new Map<string, number>()
   const starting = new Map<string, number>()
   for (const container of pod.spec?.initContainers ?? []) {
-    const own = requestsOf(container)
+    const own = amountsOf(container)
     if (container.restartPolicy === 'Always') {
       addInto(running, own)
       addInto(sidecars, own)
@@ -54,12 +70,12 @@ export function podRequests(pod: Pod): Map<string, number> {
   return running
 }
 
-const requestsOf = (container: Container): Amounts => parseAmounts(container.resources?.requests)
-
-/** The same for comparing nodes: nothing asked for is not nothing used. */
-export function scoredRequests(requests: Amounts): { readonly cpu: number; readonly memory: number } {
-  return {
-    cpu: requests.get('cpu') ?? DEFAULT_CPU_MILLI,
-    memory: requests.get('memory') ?? DEFAULT_MEMORY_BYTES,
-  }
+/** While a container is being resized, the larger of what it has and what it is to get. */
+function requestsOf(pod: Pod, { name, resources }: Container): Amounts {
+  const amounts = parseAmounts(resources?.requests)
+  const all = pod.status?.containerStatuses
+  if (all === undefined || all.length === 0) return amounts
+  const status = [...all, ...(pod.status?.initContainerStatuses ?? [])].find(each => each.name === name)
+  raiseTo(amounts, parseAmounts(status?.allocatedResources))
+  return amounts
 }

@@ -1,29 +1,32 @@
 /** Decides where one pod runs: filters, then scores; or what would have to leave. Pure. */
 import type { Random } from '../../base/random.ts'
-import type { Pod, PodDisruptionBudget } from '../../kube/types.ts'
-import { filterNode, prepareFilters, type Rejection } from './filters.ts'
-import { NodeInfo } from './node-info.ts'
+import type { Pod } from '../../kube/types.ts'
 import {
-  findPreemption,
-  NOT_HELPFUL,
-  type PreemptionFacts,
-  type PreemptionResult,
-  priorityOf,
-} from './preemption.ts'
-import { podRequests } from './resources.ts'
+  type FilterInput,
+  filterNode,
+  type Plugin,
+  prepareFilters,
+  type Rejection,
+  Thought,
+} from './filters.ts'
+import type { NodeInfo } from './node-info.ts'
+import { findPreemption, NOT_HELPFUL, type PreemptionResult, priorityOf } from './preemption.ts'
+import { nodesToScore } from './profile.ts'
 import { scoreNodes } from './scores.ts'
 import { findClaimProblem } from './volume-filters.ts'
-import { NO_VOLUMES, type VolumeView } from './volume-view.ts'
+import { EMPTY_WORLD, type World } from './world.ts'
 
 export type ScheduleResult =
-  | { readonly kind: 'node'; readonly name: string }
-  /** The message is what the condition and the event say. */
-  | { readonly kind: 'unschedulable'; readonly message: string; readonly preemption: PreemptionResult | null }
+  /** `examined`: how many nodes were looked at; the next pod begins behind them. */
+  { readonly kind: 'node'; readonly name: string; readonly examined: number } | Unschedulable
 
-interface Surroundings {
-  readonly volumes?: VolumeView
-  /** They say whose leaving does harm. */
-  readonly budgets?: readonly PodDisruptionBudget[]
+export interface Unschedulable {
+  readonly kind: 'unschedulable'
+  /** What the condition and the event say. */
+  readonly message: string
+  readonly preemption: PreemptionResult | null
+  /** Who objected: only what they care for can help. */
+  readonly plugins: ReadonlySet<Plugin>
 }
 
 /** `nominated` are waiting pods for which room is being made; what is as important leaves it to them. */
@@ -32,76 +35,130 @@ export function schedule(
   nodes: readonly NodeInfo[],
   random: Random,
   nominated: readonly Pod[] = [],
-  { volumes = NO_VOLUMES, budgets = [] }: Surroundings = {},
+  over: Partial<World> = {},
 ): ScheduleResult {
+  const world = { ...EMPTY_WORLD, ...over }
   if (nodes.length === 0) {
-    return { kind: 'unschedulable', message: 'no nodes available to schedule pods', preemption: null }
+    const message = 'no nodes available to schedule pods'
+    return { kind: 'unschedulable', message, preemption: null, plugins: new Set() }
   }
-  const problem = findClaimProblem(pod, volumes)
+  const problem = findClaimProblem(pod, world.volumes)
   if (problem !== null) return nowhere(problem, nodes.length)
-  const requests = podRequests(pod)
-  const filter = filterWith(pod, nodes, nominated, volumes)
+  const input = prepareFilters(pod, nodes, world)
+  const guestsOf = guestsBeside(pod, nominated)
+  const filter = (node: NodeInfo) => filterWith(input, node, guestsOf(node.name))
+  const named = namedNodes(pod)
+  const asked = named === null ? nodes : nodes.filter(({ name }) => named.has(name))
+  const found = findFitting(pod, asked, filter, named === null ? world : null)
+  const [only] = found.fitting
+  const { examined } = found
+  if (only === undefined) {
+    const facts = { input, rejections: found.rejections, budgets: world.budgets, guestsOf, random }
+    return unschedulable(nodes, findPreemption(pod, nodes, facts), found.rejections)
+  }
+  if (found.fitting.length === 1) return { kind: 'node', name: only.name, examined }
+  const scores = scoreNodes(pod, nodes, found.fitting, world)
+  return { kind: 'node', name: pickBest(found.fitting, scores, random), examined }
+}
+
+interface Found {
+  readonly fitting: readonly NodeInfo[]
+  readonly rejections: ReadonlyMap<string, Rejection>
+  readonly examined: number
+}
+
+/** The node that room was made on comes first; then as many as are enough to choose from. Null: all of them. */
+function findFitting(
+  pod: Pod,
+  nodes: readonly NodeInfo[],
+  filter: (node: NodeInfo) => Rejection | null,
+  world: World | null,
+): Found {
+  const nominee = pod.status?.nominatedNodeName
+  const reserved = nominee ? nodes.find(({ name }) => name === nominee) : undefined
   const rejections = new Map<string, Rejection>()
+  if (reserved !== undefined && filter(reserved) === null)
+    return { fitting: [reserved], rejections, examined: 0 }
+  const enough = world === null ? nodes.length : nodesToScore(nodes.length, world.profile)
+  const first = world?.firstNode ?? 0
   const fitting: NodeInfo[] = []
-  for (const node of nodes) {
+  let examined = 0
+  for (; examined < nodes.length && fitting.length < enough; examined++) {
+    const node = nodes[(first + examined) % nodes.length]
+    if (node === undefined) break
     const rejection = filter(node)
     if (rejection === null) fitting.push(node)
     else rejections.set(node.name, rejection)
   }
-  const [only] = fitting
-  if (only === undefined) return unschedulable(pod, nodes, { rejections, volumes, budgets })
-  if (fitting.length === 1) return { kind: 'node', name: only.name }
-  return { kind: 'node', name: pickBest(fitting, scoreNodes(pod, requests, fitting), random) }
+  return { fitting, rejections, examined }
 }
 
 /** A node must take the pod as it is, and with those that are to come to it. */
-function filterWith(
-  pod: Pod,
-  nodes: readonly NodeInfo[],
-  nominated: readonly Pod[],
-  volumes: VolumeView,
-): (node: NodeInfo) => Rejection | null {
-  const requests = podRequests(pod)
-  const input = prepareFilters(pod, requests, nodes, volumes)
+function filterWith(input: FilterInput, node: NodeInfo, guests: readonly Pod[]): Rejection | null {
+  if (guests.length > 0) {
+    const crowded = new Thought(input, node)
+    for (const guest of guests) crowded.add(guest)
+    const rejection = crowded.filter()
+    if (rejection !== null) return rejection
+  }
+  return filterNode(input, node)
+}
+
+const NOBODY: readonly Pod[] = []
+
+/** Those that the pod has to leave room for, by node. */
+function guestsBeside(pod: Pod, nominated: readonly Pod[]): (node: string) => readonly Pod[] {
+  if (nominated.length === 0) return () => NOBODY
   const coming = nominated.filter(
     other => other.metadata.uid !== pod.metadata.uid && priorityOf(other) >= priorityOf(pod),
   )
-  if (coming.length === 0) return node => filterNode(input, node)
-  const full = new Map<string, NodeInfo>()
-  for (const node of nodes) {
-    const guests = coming.filter(other => other.status?.nominatedNodeName === node.name)
-    if (guests.length > 0) full.set(node.name, new NodeInfo(node.node, [...node.pods(), ...guests]))
+  const byNode = Map.groupBy(coming, other => other.status?.nominatedNodeName ?? '')
+  return node => byNode.get(node) ?? NOBODY
+}
+
+/** The only nodes that the pod's affinity names; null when it does not go by name. */
+function namedNodes(pod: Pod): ReadonlySet<string> | null {
+  const required = pod.spec?.affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution
+  if (required === undefined) return null
+  const names = new Set<string>()
+  for (const { matchFields = [] } of required.nodeSelectorTerms) {
+    const lists = matchFields
+      .filter(({ key, operator }) => key === 'metadata.name' && operator === 'In')
+      .map(({ values = [] }) => new Set(values))
+    const [first, ...others] = lists
+    if (first === undefined) return null
+    for (const name of others.reduce((all, each) => all.intersection(each), first)) names.add(name)
   }
-  const later = prepareFilters(
-    pod,
-    requests,
-    nodes.map(node => full.get(node.name) ?? node),
-    volumes,
-  )
-  return node => {
-    const crowded = full.get(node.name)
-    return filterNode(input, node) ?? (crowded === undefined ? null : filterNode(later, crowded))
-  }
+  return names
 }
 
 /** No node would do, and no pod's leaving would help. */
-function nowhere(problem: string, nodeCount: number): ScheduleResult {
+function nowhere(problem: string, nodeCount: number): Unschedulable {
   const all = `0/${nodeCount} nodes are available`
   const message = `${all}: ${problem}. preemption: ${all}: ${nodeCount} ${NOT_HELPFUL}.`
-  return { kind: 'unschedulable', message, preemption: null }
+  return { kind: 'unschedulable', message, preemption: null, plugins: new Set(['VolumeBinding']) }
 }
 
-function unschedulable(pod: Pod, nodes: readonly NodeInfo[], facts: PreemptionFacts): ScheduleResult {
-  const { rejections } = facts
-  const preemption = findPreemption(pod, nodes, facts)
-  const reasons = countUp([...rejections.values()].flatMap(rejection => rejection.reasons))
-  const message = `0/${rejections.size} nodes are available: ${reasons}.${describePreemption(preemption, rejections.size)}`
-  return { kind: 'unschedulable', message, preemption }
+const UNNAMED_REASON = "node(s) didn't satisfy plugin(s) [NodeAffinity]"
+
+function unschedulable(
+  nodes: readonly NodeInfo[],
+  preemption: PreemptionResult,
+  rejections: ReadonlyMap<string, Rejection>,
+): Unschedulable {
+  const unasked = nodes.length - rejections.size
+  const reasons = [...rejections.values()].flatMap(rejection => rejection.reasons)
+  const all = [...reasons, ...new Array<string>(unasked).fill(UNNAMED_REASON)]
+  const plugins = new Set(Array.from(rejections.values(), ({ plugin }) => plugin))
+  if (unasked > 0) plugins.add('NodeAffinity')
+  const tried = describePreemption(preemption, nodes.length)
+  const message = `0/${nodes.length} nodes are available: ${countUp(all)}.${tried}`
+  return { kind: 'unschedulable', message, preemption, plugins }
 }
 
 /** Among equally good ones, any. */
 function pickBest(nodes: readonly NodeInfo[], scores: readonly number[], random: Random): string {
-  const best = Math.max(...scores)
+  const best = scores.reduce((a, b) => Math.max(a, b))
   const winners = nodes.filter((_node, index) => scores[index] === best)
   return winners[Math.floor(random.float() * winners.length)]?.name ?? ''
 }

@@ -11,12 +11,17 @@ import { isConflict, isNotFound, KubeClient } from '../../client/kube-client.ts'
 import { NODES, POD_DISRUPTION_BUDGETS, PODS } from '../../client/resources.ts'
 import type { Transport } from '../../client/transport.ts'
 import { semanticEqual } from '../../kube/equality.ts'
-import { formatTime } from '../../kube/time.ts'
 import type { Node, Pod, PodDisruptionBudget } from '../../kube/types.ts'
-import { claimsOf, HOSTPATH_DIRECTORY } from '../../kube/volumes/claims.ts'
+import { HOSTPATH_DIRECTORY } from '../../kube/volumes/claims.ts'
 import { ClusterState } from './cluster-state.ts'
-import { type ScheduleResult, schedule } from './schedule.ts'
+import type { Plugin } from './filters.ts'
+import { helpsAfterCome, helpsAfterGone, helpsAfterNode, helpsAfterVolumes, type Waiting } from './hints.ts'
+import { PodWriter } from './pod-writer.ts'
+import { priorityOf } from './preemption.ts'
+import { DEFAULT_PROFILE, DEFAULT_SCHEDULER, type Profile } from './profile.ts'
+import { schedule, type Unschedulable } from './schedule.ts'
 import { SchedulingQueue } from './scheduling-queue.ts'
+import { Surroundings } from './surroundings.ts'
 import { type Reservation, VolumeBinder } from './volume-binder.ts'
 
 export interface SchedulerParts {
@@ -31,11 +36,10 @@ export interface SchedulerParts {
   readonly term: number
 }
 
-type Unschedulable = ScheduleResult & { readonly kind: 'unschedulable' }
-
-const SCHEDULER_NAME = 'default-scheduler'
 /** Bindings under way; more wait for one of them to end. */
-const BINDINGS_MAX = 16
+const BINDINGS_MAX = 128
+/** After so long others get their turn on the thread. */
+const TURN_MS_MAX = 8
 const GATED_MESSAGE = 'Scheduling is blocked due to non-empty scheduling gates'
 
 export function createScheduler(parts: SchedulerParts): Component {
@@ -55,12 +59,13 @@ export function createScheduler(parts: SchedulerParts): Component {
 class Scheduler {
   isRunning = false
   readonly #parts: SchedulerParts
-  readonly #client: KubeClient
+  readonly #writer: PodWriter
   readonly #events: EventRecorder
   readonly #pods: Informer<Pod>
   readonly #nodes: Informer<Node>
   readonly #budgets: Informer<PodDisruptionBudget>
   readonly #volumes: VolumeBinder
+  readonly #surroundings: Surroundings
   readonly #state = new ClusterState()
   readonly #queue: SchedulingQueue
   /** Waiting pods for which room is being made, by key. */
@@ -71,23 +76,27 @@ class Scheduler {
   readonly #waits = new Set<Promise<void>>()
   #subscriptions: (() => void)[] = []
   #isTurnDue = false
+  /** Where among the nodes the next pod begins. */
+  #firstNode = 0
 
   constructor(parts: SchedulerParts) {
     const { clock, random, log, term } = parts
     this.#parts = parts
-    this.#client = new KubeClient(parts.transport, { term, userAgent: 'kube-scheduler/mk8s' })
-    this.#events = new EventRecorder({ client: this.#client, clock, random, log, component: SCHEDULER_NAME })
+    const client = new KubeClient(parts.transport, { term, userAgent: 'kube-scheduler/mk8s' })
+    this.#events = new EventRecorder({ client, clock, random, log, component: DEFAULT_SCHEDULER })
+    this.#writer = new PodWriter({ client, events: this.#events, clock })
+    this.#surroundings = new Surroundings(parts.informers)
     this.#pods = parts.informers.informer<Pod>(PODS)
     this.#nodes = parts.informers.informer<Node>(NODES)
     this.#budgets = parts.informers.informer<PodDisruptionBudget>(POD_DISRUPTION_BUDGETS)
-    this.#volumes = new VolumeBinder({ client: this.#client, clock, informers: parts.informers })
+    this.#volumes = new VolumeBinder({ client, clock, informers: parts.informers })
     this.#queue = new SchedulingQueue({ clock, onReady: () => this.#turnSoon() })
   }
 
   async start(signal: AbortSignal): Promise<void> {
     this.#parts.informers.start(this.#stopping.signal)
     const synced = Promise.all(
-      [this.#pods, this.#nodes, this.#budgets, this.#volumes].map(each => each.synced),
+      [this.#pods, this.#nodes, this.#budgets, this.#volumes, this.#surroundings].map(each => each.synced),
     )
     await Promise.race([synced, whenAborted(signal)])
     signal.throwIfAborted()
@@ -95,7 +104,8 @@ class Scheduler {
     this.#subscriptions = [
       this.#nodes.onChange((key, next, previous) => this.#onNode(key, next, previous)),
       this.#pods.onChange((key, next, previous) => this.#onPod(key, next, previous)),
-      this.#volumes.onChange(() => this.#queue.wake(waiting => usesClaims(this.#pods.get(waiting)))),
+      this.#volumes.onChange(() => this.#wake(helpsAfterVolumes)),
+      this.#surroundings.follow(() => this.#wake(({ plugins }) => plugins.has('InterPodAffinity'))),
     ]
     for (const node of this.#nodes.list()) this.#state.putNode(node)
     this.isRunning = true
@@ -111,32 +121,36 @@ class Scheduler {
     await Promise.allSettled([...this.#work, ...this.#waits])
   }
 
+  #wake(mayHelp: (waiting: Waiting) => boolean): void {
+    this.#queue.wake((key, plugins) => {
+      const pod = this.#pods.get(key)
+      return pod !== undefined && mayHelp({ pod, plugins })
+    })
+  }
+
   #onNode(name: string, next: Node | null, previous: Node | null): void {
     if (next === null) {
       this.#state.removeNode(name)
+      this.#wake(waiting => helpsAfterNode(waiting, null, previous))
       return
     }
     const isSame = previous !== null && semanticEqual(schedulingFacts(previous), schedulingFacts(next))
-    if (isSame) return
-    this.#state.putNode(next)
-    this.#queue.wake()
+    const hasSameImages = semanticEqual(previous?.status?.images, next.status?.images)
+    if (!isSame || !hasSameImages) this.#state.putNode(next)
+    if (!isSame) this.#wake(waiting => helpsAfterNode(waiting, next, previous))
   }
 
   #onPod(key: string, next: Pod | null, previous: Pod | null): void {
-    const uid = previous?.metadata.uid
-    const isReplaced = uid !== undefined && uid !== next?.metadata.uid
-    if (isReplaced || next === null) this.#onPodGone(key, uid)
+    const isReplaced = previous !== null && previous.metadata.uid !== next?.metadata.uid
+    if (isReplaced) this.#onPodGone(key, previous)
     const waits = next?.status?.nominatedNodeName && !next.spec?.nodeName && !isOver(next)
     if (next !== null && waits) this.#nominated.set(key, next)
     else this.#nominated.delete(key)
     if (next === null) return
     if (isOver(next)) {
-      this.#onPodGone(key, next.metadata.uid)
+      if (previous === null || !isOver(previous)) this.#onPodGone(key, next)
     } else if (next.spec?.nodeName) {
-      this.#state.putPod(next)
-      this.#queue.remove(key)
-      const isSame = previous?.spec?.nodeName && semanticEqual(previous.metadata.labels, next.metadata.labels)
-      if (!isSame) this.#queue.wake(waiting => looksAtPods(this.#pods.get(waiting)))
+      this.#onPlaced(key, next, isReplaced ? null : previous)
     } else if (
       isReplaced ||
       previous === null ||
@@ -146,57 +160,89 @@ class Scheduler {
     }
   }
 
-  #onPodGone(key: string, uid: string | undefined): void {
+  #onPlaced(key: string, next: Pod, previous: Pod | null): void {
+    this.#state.putPod(next)
     this.#queue.remove(key)
-    if (uid !== undefined) this.#state.removePod(uid)
-    this.#queue.wake()
+    const isNew = !previous?.spec?.nodeName
+    const isLeaving = next.metadata.deletionTimestamp !== previous?.metadata.deletionTimestamp
+    if (!isNew && !isLeaving && semanticEqual(previous.metadata.labels, next.metadata.labels)) return
+    this.#wake(waiting => helpsAfterCome(waiting, next, this.#surroundings))
+    if (isNew) return
+    // Other labels, or its end, may take it out of what others keep away from.
+    this.#wake(({ pod, plugins }) => {
+      const others = { pod, plugins: plugins.difference(RESOURCES) }
+      return others.plugins.size > 0 && helpsAfterGone(others, previous, this.#surroundings)
+    })
+  }
+
+  #onPodGone(key: string, gone: Pod): void {
+    this.#queue.remove(key)
+    this.#state.removePod(gone.metadata.uid ?? '')
+    if (!gone.spec?.nodeName && !gone.status?.nominatedNodeName) return
+    this.#wake(waiting => helpsAfterGone(waiting, gone, this.#surroundings))
   }
 
   #enqueue(key: string, pod: Pod): void {
-    const isOurs = (pod.spec?.schedulerName ?? SCHEDULER_NAME) === SCHEDULER_NAME
-    if (!isOurs || pod.metadata.deletionTimestamp !== undefined) {
+    if (this.#profileOf(pod) === undefined || pod.metadata.deletionTimestamp !== undefined) {
       this.#queue.remove(key)
       return
     }
     if ((pod.spec?.schedulingGates ?? []).length > 0) {
       this.#queue.remove(key)
-      this.#track(this.#markUnscheduled(pod, 'SchedulingGated', GATED_MESSAGE))
+      this.#track(this.#writer.markUnscheduled(pod, 'SchedulingGated', GATED_MESSAGE))
       return
     }
-    this.#queue.add({ key, priority: pod.spec?.priority ?? 0 })
+    this.#queue.add({ key, priority: priorityOf(pod) })
+  }
+
+  #profileOf(pod: Pod): Profile | undefined {
+    return (pod.spec?.schedulerName ?? DEFAULT_SCHEDULER) === DEFAULT_SCHEDULER ? DEFAULT_PROFILE : undefined
   }
 
   /** All that is announced in one go is placed in one turn, the most important first. */
   #turnSoon(): void {
     if (this.#isTurnDue || !this.isRunning) return
     this.#isTurnDue = true
-    queueMicrotask(() => {
-      this.#isTurnDue = false
-      this.#turn()
-    })
+    queueMicrotask(() => this.#turn())
   }
 
   #turn(): void {
+    this.#isTurnDue = false
+    const { clock } = this.#parts
+    const endMs = clock.monotonic() + TURN_MS_MAX
     while (this.isRunning && this.#work.size < BINDINGS_MAX) {
+      if (clock.monotonic() > endMs) {
+        this.#isTurnDue = true
+        clock.after(0, () => this.#turn())
+        return
+      }
       const key = this.#queue.take()
       if (key === null) return
       const pod = this.#pods.get(key)
-      if (pod !== undefined && !pod.spec?.nodeName && !this.#state.isAssumed(pod.metadata.uid ?? '')) {
-        this.#place(key, pod)
-      }
+      const profile = pod === undefined ? undefined : this.#profileOf(pod)
+      if (pod === undefined || profile === undefined || pod.spec?.nodeName) continue
+      if (!this.#state.isAssumed(pod.metadata.uid ?? '')) this.#place(key, pod, profile)
     }
   }
 
-  #place(key: string, pod: Pod): void {
-    const nominated = [...this.#nominated.values()]
-    const world = { volumes: this.#volumes, budgets: this.#budgets.list() }
-    const result = schedule(pod, this.#state.nodes(), this.#parts.random, nominated, world)
+  #place(key: string, pod: Pod, profile: Profile): void {
+    const nominated = this.#nominated.size === 0 ? [] : [...this.#nominated.values()]
+    const nodes = this.#state.nodes()
+    const result = schedule(pod, nodes, this.#parts.random, nominated, {
+      volumes: this.#volumes,
+      budgets: this.#budgets.list(),
+      namespaces: this.#surroundings,
+      selectorOf: this.#surroundings.selectorOf,
+      profile,
+      firstNode: this.#firstNode,
+    })
     if (result.kind === 'unschedulable') {
-      this.#queue.parkUnschedulable(key)
+      this.#queue.parkUnschedulable(key, result.plugins)
       this.#events.record(pod, 'Warning', 'FailedScheduling', result.message)
       this.#track(this.#giveUp(key, pod, result))
       return
     }
+    this.#firstNode = (this.#firstNode + result.examined) % nodes.length
     this.#state.assume(pod, result.name)
     const node = this.#nodes.get(result.name)
     const reservation = node === undefined ? null : this.#volumes.reserve(pod, node)
@@ -242,18 +288,10 @@ class Scheduler {
   }
 
   async #bind(key: string, pod: Pod, node: string): Promise<void> {
-    const { namespace, name, uid } = pod.metadata
-    const binding = {
-      apiVersion: 'v1',
-      kind: 'Binding',
-      metadata: { namespace: namespace ?? '', name: name ?? '', uid: uid ?? '' },
-      target: { apiVersion: 'v1', kind: 'Node', name: node },
-    }
     try {
-      await this.#client.create(PODS, binding, { namespace, name, subresource: 'binding' })
-      this.#events.record(pod, 'Normal', 'Scheduled', `Successfully assigned ${key} to ${node}`)
+      await this.#writer.bind(pod, node)
     } catch (error) {
-      this.#state.forget(uid ?? '')
+      this.#state.forget(pod.metadata.uid ?? '')
       if (isNotFound(error)) return
       this.#queue.retry(key)
       if (!isConflict(error)) {
@@ -266,71 +304,25 @@ class Scheduler {
 
   /** Says that no node fits; makes room on one when less important pods are in the way. */
   async #giveUp(key: string, pod: Pod, { message, preemption }: Unschedulable): Promise<void> {
-    const isOn = preemption?.kind === 'victims' ? preemption.node : ''
-    const waits = preemption?.kind !== 'victims' && preemption?.waits === true
-    const nominee = waits ? (pod.status?.nominatedNodeName ?? '') : isOn
-    if (isOn !== '') this.#nominated.set(key, { ...pod, status: { ...pod.status, nominatedNodeName: isOn } })
-    await this.#markUnscheduled(pod, 'Unschedulable', message, nominee)
-    if (preemption?.kind !== 'victims') return
-    await Promise.all(preemption.victims.map(victim => this.#preempt(victim, pod, preemption.node)))
-  }
-
-  async #preempt(victim: Pod, preemptor: Pod, node: string): Promise<void> {
-    const { namespace, name = '', uid, deletionTimestamp } = victim.metadata
-    if (deletionTimestamp !== undefined) return
-    const condition = {
-      type: 'DisruptionTarget',
-      status: 'True',
-      reason: 'PreemptionByScheduler',
-      message: `${SCHEDULER_NAME}: preempting to accommodate a higher priority pod`,
-      lastTransitionTime: formatTime(this.#parts.clock.now()),
+    if (preemption?.kind !== 'victims') {
+      const nominee = preemption?.waits === true ? (pod.status?.nominatedNodeName ?? '') : ''
+      if (nominee === '') this.#nominated.delete(key)
+      await this.#writer.markUnscheduled(pod, 'Unschedulable', message, nominee)
+      return
     }
-    const patch = { metadata: { uid }, status: { conditions: [condition] } }
-    try {
-      await this.#client.patch(PODS, { namespace, name, subresource: 'status', type: 'strategic', patch })
-      await this.#client.delete(PODS, { namespace, name, uid })
-      const message = `Preempted by pod ${preemptor.metadata.uid} on node ${node}`
-      this.#events.record(victim, 'Normal', 'Preempted', message)
-    } catch (error) {
-      if (!isNotFound(error) && !isConflict(error)) throw error
-    }
-  }
-
-  /** `nominee` is the node on which room is being made, if any. */
-  async #markUnscheduled(pod: Pod, reason: string, message: string, nominee = ''): Promise<void> {
-    const current = pod.status?.conditions?.find(condition => condition.type === 'PodScheduled')
-    const isNominated = (pod.status?.nominatedNodeName ?? '') === nominee
-    const isTold = current?.status === 'False' && current.reason === reason && current.message === message
-    if (isTold && isNominated) return
-    const now = formatTime(this.#parts.clock.now())
-    const lastTransitionTime = current?.status === 'False' ? (current.lastTransitionTime ?? now) : now
-    const condition = { type: 'PodScheduled', status: 'False', reason, message, lastTransitionTime }
-    const { namespace, name } = pod.metadata
-    try {
-      await this.#client.patch(PODS, {
-        namespace,
-        name: name ?? '',
-        subresource: 'status',
-        type: 'strategic',
-        patch: {
-          metadata: { uid: pod.metadata.uid },
-          status: {
-            conditions: [condition],
-            ...(isNominated ? {} : { nominatedNodeName: nominee === '' ? null : nominee }),
-          },
-        },
-      })
-    } catch (error) {
-      if (!isNotFound(error) && !isConflict(error)) throw error
-    }
+    const { node, victims } = preemption
+    const lesser = [...this.#nominated].filter(
+      ([, other]) => other.status?.nominatedNodeName === node && priorityOf(other) < priorityOf(pod),
+    )
+    for (const [lost] of lesser) this.#nominated.delete(lost)
+    this.#nominated.set(key, { ...pod, status: { ...pod.status, nominatedNodeName: node } })
+    await this.#writer.markUnscheduled(pod, 'Unschedulable', message, node)
+    await Promise.all(victims.map(victim => this.#writer.preempt(victim, pod, node)))
+    await Promise.all(lesser.map(([, other]) => this.#writer.clearNomination(other)))
   }
 }
 
-const usesClaims = (pod: Pod | undefined): boolean => pod !== undefined && claimsOf(pod).length > 0
-
-/** Whether other pods' places and labels decide where this one may go. */
-const looksAtPods = (pod: Pod | undefined): boolean =>
-  pod?.spec?.affinity?.podAffinity !== undefined || (pod?.spec?.topologySpreadConstraints ?? []).length > 0
+const RESOURCES: ReadonlySet<Plugin> = new Set(['NodeResourcesFit'])
 
 const isOver = (pod: Pod): boolean => pod.status?.phase === 'Succeeded' || pod.status?.phase === 'Failed'
 

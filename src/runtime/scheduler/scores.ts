@@ -1,74 +1,131 @@
-/** Which of the nodes that a pod fits on suits it best: several scores from 0 to 100, weighted and added. */
+/** Which of the nodes that a pod fits on suits it best: upstream's scores from 0 to 100, weighted and added. */
 
 import { preferredAffinityScore } from '../../client/node-affinity.ts'
 import { tolerates } from '../../client/taints.ts'
 import type { Pod } from '../../kube/types.ts'
+import { imageScores } from './image-locality.ts'
 import type { NodeInfo } from './node-info.ts'
-import { type Amounts, scoredRequests } from './resources.ts'
+import { affinityScores } from './pod-affinity.ts'
+import type { Profile, Weights } from './profile.ts'
+import { type Amounts, type CpuAndMemory, podRequests, scoredRequests } from './resources.ts'
+import { spreadScores } from './topology-spread.ts'
+import type { World } from './world.ts'
 
 const SCORE_MAX = 100
-const WEIGHTS = { leastAllocated: 1, balanced: 1, taints: 3, affinity: 2, spreading: 2 } as const
 
-/** The total per node, in the nodes' order. */
-export function scoreNodes(pod: Pod, requests: Amounts, nodes: readonly NodeInfo[]): number[] {
-  const asked = scoredRequests(requests)
-  const leastAllocated = nodes.map(node => leastAllocatedScore(asked, node))
-  const balanced = nodes.map(node => balancedScore(asked, node))
-  const taints = lessIsBetter(nodes.map(node => avoidedTaints(pod, node)))
-  const affinity = moreIsBetter(nodes.map(node => preferredAffinityScore(pod, node.node)))
-  const spreading = lessIsBetter(nodes.map(node => siblings(pod, node)))
-  return nodes.map(
-    (_node, index) =>
-      (leastAllocated[index] ?? 0) * WEIGHTS.leastAllocated +
-      (balanced[index] ?? 0) * WEIGHTS.balanced +
-      (taints[index] ?? 0) * WEIGHTS.taints +
-      (affinity[index] ?? 0) * WEIGHTS.affinity +
-      (spreading[index] ?? 0) * WEIGHTS.spreading,
-  )
+/** The total per node, in the nodes' order; `all` are also those that the pod does not fit on. */
+export function scoreNodes(
+  pod: Pod,
+  all: readonly NodeInfo[],
+  nodes: readonly NodeInfo[],
+  world: World,
+): number[] {
+  const { profile, namespaces } = world
+  const totals = new Array<number>(nodes.length).fill(0)
+  for (const [plugin, scores] of [
+    ['NodeResourcesFit', fitScores(pod, nodes, profile)],
+    ['NodeResourcesBalancedAllocation', balanceScores(podRequests(pod), nodes)],
+    ['TaintToleration', lessIsBetter(nodes.map(node => avoidedTaints(pod, node)))],
+    ['NodeAffinity', nodeAffinityScores(pod, nodes)],
+    ['PodTopologySpread', spread(spreadScores(pod, all, nodes, world))],
+    ['InterPodAffinity', stretch(affinityScores(pod, all, nodes, namespaces))],
+    ['ImageLocality', imageScores(pod, all, nodes)],
+  ] as const satisfies readonly (readonly [keyof Weights, readonly number[] | null])[]) {
+    if (scores === null) continue
+    const weight = profile.weights[plugin]
+    for (const [index, score] of scores.entries()) totals[index] = (totals[index] ?? 0) + score * weight
+  }
+  return totals
 }
 
-interface CpuAndMemory {
-  readonly cpu: number
-  readonly memory: number
+function fitScores(pod: Pod, nodes: readonly NodeInfo[], { strategy }: Profile): number[] {
+  const asked = scoredRequests(pod)
+  const score = strategy === 'LeastAllocated' ? freeShare : usedShare
+  return nodes.map(({ scored, allocatable }) => {
+    const shares = [
+      score(scored.cpu + asked.cpu, allocatable.get('cpu') ?? 0),
+      score(scored.memory + asked.memory, allocatable.get('memory') ?? 0),
+    ].filter(share => share !== null)
+    return shares.length === 0 ? 0 : Math.trunc(shares.reduce((sum, each) => sum + each, 0) / shares.length)
+  })
 }
 
-function leastAllocatedScore(asked: CpuAndMemory, node: NodeInfo): number {
-  const free = (used: number, total: number) => (total === 0 ? 0 : Math.max(0, (total - used) / total))
-  const cpu = free(node.scored.cpu + asked.cpu, node.allocatable.get('cpu') ?? 0)
-  const memory = free(node.scored.memory + asked.memory, node.allocatable.get('memory') ?? 0)
-  return ((cpu + memory) / 2) * SCORE_MAX
+function freeShare(used: number, total: number): number | null {
+  if (total === 0) return null
+  return used > total ? 0 : Math.trunc(((total - used) * SCORE_MAX) / total)
+}
+
+const usedShare = (used: number, total: number): number | null =>
+  total === 0 ? null : Math.trunc((Math.min(used, total) * SCORE_MAX) / total)
+
+/** What the pod does to the balance of CPU and memory; a pod that asks for nothing does nothing to it. */
+function balanceScores(requests: Amounts, nodes: readonly NodeInfo[]): number[] | null {
+  const asked = { cpu: requests.get('cpu') ?? 0, memory: requests.get('memory') ?? 0 }
+  if (asked.cpu === 0 && asked.memory === 0) return null
+  return nodes.map(node => {
+    const change = balance(node, asked) - balance(node, { cpu: 0, memory: 0 })
+    return SCORE_MAX / 2 + Math.trunc((SCORE_MAX / 2 + change) / 2)
+  })
 }
 
 /** CPU and memory used to the same degree is best. */
-function balancedScore(asked: CpuAndMemory, node: NodeInfo): number {
-  const share = (used: number, total: number) => (total === 0 ? 1 : Math.min(1, used / total))
-  const cpu = share(node.requested('cpu') + asked.cpu, node.allocatable.get('cpu') ?? 0)
-  const memory = share(node.requested('memory') + asked.memory, node.allocatable.get('memory') ?? 0)
-  return (1 - Math.abs(cpu - memory) / 2) * SCORE_MAX
+function balance(node: NodeInfo, asked: CpuAndMemory): number {
+  const share = (name: 'cpu' | 'memory') => {
+    const total = node.allocatable.get(name) ?? 0
+    return total === 0 ? null : Math.min(1, (node.requested(name) + asked[name]) / total)
+  }
+  const cpu = share('cpu')
+  const memory = share('memory')
+  const deviation = cpu === null || memory === null ? 0 : Math.abs(cpu - memory) / 2
+  return Math.trunc((1 - deviation) * SCORE_MAX)
 }
 
 function avoidedTaints(pod: Pod, { node }: NodeInfo): number {
-  const tolerations = pod.spec?.tolerations ?? []
-  return (node.spec?.taints ?? []).filter(
+  const taints = node.spec?.taints ?? []
+  if (taints.length === 0) return 0
+  const tolerations = (pod.spec?.tolerations ?? []).filter(
+    ({ effect }) => !effect || effect === 'PreferNoSchedule',
+  )
+  return taints.filter(
     taint => taint.effect === 'PreferNoSchedule' && !tolerations.some(each => tolerates(each, taint)),
   ).length
 }
 
-/** Pods of the same controller on the node. */
-function siblings(pod: Pod, node: NodeInfo): number {
-  const owner = controllerUid(pod)
-  if (owner === undefined) return 0
-  return node.pods().filter(other => controllerUid(other) === owner).length
+function nodeAffinityScores(pod: Pod, nodes: readonly NodeInfo[]): number[] | null {
+  const preferred = pod.spec?.affinity?.nodeAffinity?.preferredDuringSchedulingIgnoredDuringExecution
+  if (!preferred || preferred.length === 0) return null
+  return moreIsBetter(nodes.map(({ node }) => preferredAffinityScore(pod, node)))
 }
 
-const controllerUid = (pod: Pod): string | undefined =>
-  pod.metadata.ownerReferences?.find(owner => owner.controller === true)?.uid
+const most = (values: readonly number[]): number => values.reduce((a, b) => Math.max(a, b), 0)
 
 function moreIsBetter(values: readonly number[]): number[] {
-  const most = Math.max(0, ...values)
-  return values.map(value => (most === 0 ? 0 : (value / most) * SCORE_MAX))
+  const max = most(values)
+  return values.map(value => (max === 0 ? 0 : Math.trunc((value * SCORE_MAX) / max)))
 }
 
-function lessIsBetter(values: readonly number[]): number[] {
+/** Null: the same for all of them. */
+function lessIsBetter(values: readonly number[]): number[] | null {
+  if (most(values) === 0) return null
   return moreIsBetter(values).map(value => SCORE_MAX - value)
+}
+
+/** The best gets all, the worst nothing. */
+function stretch(values: readonly number[] | null): number[] | null {
+  if (values === null || values.length === 0) return null
+  const least = values.reduce((a, b) => Math.min(a, b))
+  const range = values.reduce((a, b) => Math.max(a, b)) - least
+  return values.map(value => (range === 0 ? 0 : Math.trunc((SCORE_MAX * (value - least)) / range)))
+}
+
+/** The emptiest gets all; nodes that are no domain nothing. */
+function spread(values: readonly (number | null)[] | null): number[] | null {
+  if (values === null) return null
+  const known = values.filter(value => value !== null)
+  const max = most(known)
+  const least = known.reduce((a, b) => Math.min(a, b), max)
+  return values.map(value => {
+    if (value === null) return 0
+    return max === 0 ? SCORE_MAX : Math.trunc((SCORE_MAX * (max + least - value)) / max)
+  })
 }

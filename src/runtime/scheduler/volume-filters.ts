@@ -44,8 +44,8 @@ export interface PodVolumes {
   readonly bound: readonly PersistentVolumeClaim[]
   /** Bound once the pod has a node, the smallest first. */
   readonly delayed: readonly PersistentVolumeClaim[]
-  /** Another pod has a claim that only one pod may have. */
-  readonly isExclusiveTaken: boolean
+  /** The uids of other pods that have a claim which only one pod may have. */
+  readonly takers: readonly string[]
 }
 
 /** Why the pod can run nowhere as yet; null when its claims are no hindrance. */
@@ -87,25 +87,23 @@ export function prepareVolumes(pod: Pod, nodes: readonly NodeInfo[], view: Volum
     view,
     bound: claims.filter(isFullyBound),
     delayed: delayed.sort((a, b) => (isLarger(requestedStorage(a), requestedStorage(b)) ? 1 : -1)),
-    isExclusiveTaken: claims.some(claim => isExclusive(claim) && isUsed(claim, pod, nodes)),
+    takers: claims.filter(isExclusive).flatMap(claim => usersOf(claim, pod, nodes)),
   }
 }
 
 const isExclusive = ({ spec }: PersistentVolumeClaim): boolean =>
   spec?.accessModes?.includes('ReadWriteOncePod') === true
 
-function isUsed({ metadata }: PersistentVolumeClaim, pod: Pod, nodes: readonly NodeInfo[]): boolean {
-  return nodes.some(node =>
-    node
-      .pods()
-      .some(
-        other =>
-          other.metadata.uid !== pod.metadata.uid &&
-          other.metadata.namespace === metadata.namespace &&
-          claimsOf(other).some(({ name }) => name === metadata.name),
-      ),
-  )
-}
+const usersOf = ({ metadata }: PersistentVolumeClaim, pod: Pod, nodes: readonly NodeInfo[]): string[] =>
+  nodes
+    .flatMap(node => node.pods())
+    .filter(
+      other =>
+        other.metadata.uid !== pod.metadata.uid &&
+        other.metadata.namespace === metadata.namespace &&
+        claimsOf(other).some(({ name }) => name === metadata.name),
+    )
+    .map(other => other.metadata.uid ?? '')
 
 export interface VolumeChoice {
   readonly bindings: readonly { readonly claim: PersistentVolumeClaim; readonly volume: PersistentVolume }[]

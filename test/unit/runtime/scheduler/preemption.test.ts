@@ -71,6 +71,8 @@ test('nobody leaves for a pod that is no more important, that may not preempt, o
 test('a pod whose victims are still leaving waits, and the room is kept for it', () => {
   const leaving = pod('a', 1, '2')
   leaving.metadata.deletionTimestamp = '2026-05-01T12:00:00Z'
+  const condition = { type: 'DisruptionTarget', status: 'True', reason: 'PreemptionByScheduler' }
+  leaving.status = { conditions: [condition] }
   const waiting: Pod = { ...pod('new', 10, '1'), status: { nominatedNodeName: 'n1' } }
   assert.match(
     decide(waiting, [node('n1', leaving)]),

@@ -64,7 +64,7 @@ test('a pod that fits nowhere learns why, in the words of kube-scheduler', () =>
     ],
     [
       alone(pod(), { spec: { taints: [{ key: 'dedicated', value: 'db', effect: 'NoSchedule' }] } }),
-      `0/1 nodes are available: 1 node(s) had untolerated taint {dedicated: db}. ${NOT_HELPFUL}`,
+      `0/1 nodes are available: 1 node(s) had untolerated taint(s). ${NOT_HELPFUL}`,
     ],
     [
       alone(pod(), { spec: { unschedulable: true } }),

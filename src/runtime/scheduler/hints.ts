@@ -1,0 +1,80 @@
+/** Whether something that happened in the cluster may let a waiting pod run, judged by who objected to it (pure). */
+
+import { semanticEqual } from '../../kube/equality.ts'
+import type { Node, Pod } from '../../kube/types.ts'
+import { claimsOf } from '../../kube/volumes/claims.ts'
+import { type Plugin, suitsAlone } from './filters.ts'
+import { clash, hostPortsOf } from './node-info.ts'
+import { termsOf } from './pod-terms.ts'
+import { parseAmounts, podRequests } from './resources.ts'
+import { concernsSpread } from './topology-spread.ts'
+import type { NamespaceView } from './world.ts'
+
+export interface Waiting {
+  readonly pod: Pod
+  /** Who objected; nobody: any change may help. */
+  readonly plugins: ReadonlySet<Plugin>
+}
+
+const OF_VOLUMES: readonly Plugin[] = [
+  'VolumeRestrictions',
+  'NodeVolumeLimits',
+  'VolumeBinding',
+  'VolumeZone',
+]
+const OF_NODES: readonly Plugin[] = ['NodeUnschedulable', 'NodeName', 'TaintToleration', 'NodeAffinity']
+
+/** `previous` is null for a node that is new, `next` for one that is gone. */
+export function helpsAfterNode({ pod, plugins }: Waiting, next: Node | null, previous: Node | null): boolean {
+  if (plugins.size === 0) return next !== null
+  const isMoved = !semanticEqual(next?.metadata.labels, previous?.metadata.labels)
+  if (plugins.has('PodTopologySpread') && (isMoved || !semanticEqual(next?.spec, previous?.spec))) return true
+  if (next === null || !suitsAlone(pod, next) || !hasEverRoom(pod, next)) return false
+  if (previous === null || !suitsAlone(pod, previous)) return true
+  if (plugins.has('NodeResourcesFit') && hasGrown(pod, next, previous)) return true
+  if (plugins.has('InterPodAffinity') && isMoved) return true
+  return hasAny(plugins, OF_VOLUMES) && (isMoved || !hasAny(plugins, OF_NODES))
+}
+
+function hasEverRoom(pod: Pod, { status }: Node): boolean {
+  const has = parseAmounts(status?.allocatable ?? status?.capacity)
+  return [...podRequests(pod)].every(([name, amount]) => amount <= (has.get(name) ?? 0))
+}
+
+function hasGrown(pod: Pod, next: Node, previous: Node): boolean {
+  const now = parseAmounts(next.status?.allocatable)
+  const before = parseAmounts(previous.status?.allocatable)
+  return ['pods', ...podRequests(pod).keys()].some(name => (now.get(name) ?? 0) > (before.get(name) ?? 0))
+}
+
+/** A pod is no longer on its node. */
+export function helpsAfterGone({ pod, plugins }: Waiting, gone: Pod, namespaces: NamespaceView): boolean {
+  if (plugins.size === 0 || plugins.has('NodeResourcesFit')) return true
+  if (plugins.has('NodePorts') && portsClash(pod, gone)) return true
+  if (hasAny(plugins, ['VolumeRestrictions', 'NodeVolumeLimits']) && claimsOf(gone).length > 0) return true
+  if (plugins.has('PodTopologySpread') && concernsSpread(pod, gone)) return true
+  return plugins.has('InterPodAffinity') && repels(pod, gone, namespaces)
+}
+
+/** A pod has come to a node, or has other labels there. */
+export function helpsAfterCome({ pod, plugins }: Waiting, come: Pod, namespaces: NamespaceView): boolean {
+  if (plugins.has('PodTopologySpread') && concernsSpread(pod, come)) return true
+  if (!plugins.has('InterPodAffinity')) return false
+  return termsOf(pod).affinity.some(term => term.matches(come, namespaces))
+}
+
+export const helpsAfterVolumes = ({ pod, plugins }: Waiting): boolean =>
+  claimsOf(pod).length > 0 && (plugins.size === 0 || hasAny(plugins, OF_VOLUMES))
+
+const hasAny = (plugins: ReadonlySet<Plugin>, some: readonly Plugin[]): boolean =>
+  some.some(each => plugins.has(each))
+
+function portsClash(pod: Pod, other: Pod): boolean {
+  const theirs = hostPortsOf(other)
+  return hostPortsOf(pod).some(port => theirs.some(each => clash(port, each)))
+}
+
+/** Whether one of the two keeps the other away. */
+const repels = (pod: Pod, other: Pod, namespaces: NamespaceView): boolean =>
+  termsOf(pod).antiAffinity.some(term => term.matches(other, namespaces)) ||
+  termsOf(other).antiAffinity.some(term => term.matches(pod, namespaces))
