@@ -72,9 +72,57 @@ describe('[sig-apps] DisruptionController', () => {
     await kubectl.ok(['wait', '--for=delete', `pod/${name}`, '--timeout=60s'])
     await kubectl.ok(['rollout', 'status', 'deployment/web', '--timeout=60s'])
   })
+
+  test('should observe PodDisruptionBudget status updated', async () => {
+    await budget('observed', { minAvailable: 1 })
+    await kubectl.ok(['wait', '--for=condition=DisruptionAllowed', 'pdb/observed', '--timeout=60s'])
+    const { status } = (await kubectl.json(['get', 'pdb', 'observed'])) as { status: object }
+    assert.deepEqual(
+      { ...status, conditions: undefined },
+      {
+        conditions: undefined,
+        currentHealthy: 4,
+        desiredHealthy: 1,
+        disruptionsAllowed: 3,
+        expectedPods: 4,
+        observedGeneration: 1,
+      },
+    )
+    await kubectl.ok(['delete', 'pdb', 'observed'])
+  })
+
+  test('Listing PodDisruptionBudgets for all namespaces should list and delete a collection of them', async () => {
+    const label = ['-l', 'collection=of-budgets']
+    await kubectl.ok(['create', 'namespace', 'budgets'])
+    for (const namespace of ['default', 'budgets']) {
+      for (const name of ['one', 'two']) {
+        const created = named('policy/v1', 'PodDisruptionBudget', name, { spec: { minAvailable: 1 } })
+        const metadata = { name, namespace, labels: { collection: 'of-budgets' } }
+        await apply({ ...created, metadata })
+      }
+    }
+    assert.equal(itemsOf(await kubectl.json(['get', 'pdb', '-A', ...label])).length, 4)
+    await kubectl.ok(['delete', 'pdb', ...label, '-n', 'budgets'])
+    const left = itemsOf(await kubectl.json(['get', 'pdb', '-A', ...label]))
+    assert.deepEqual([...new Set(left.map(each => at(each, 'metadata.namespace')))], ['default'])
+    await kubectl.ok(['delete', 'pdb', ...label])
+  })
 })
 
 describe('kubectl', () => {
+  test('drain that a budget blocks ends soon after its own timeout', async () => {
+    await kubectl.ok(['patch', 'pdb', 'strict', '--type=merge', '-p', '{"spec":{"minAvailable":4}}'])
+    await untilAllowed('strict', 0)
+    const tried = await kubectl.try(['drain', 'n1', ...DRAIN, '--timeout=2s', '-v=6'])
+    assert.notEqual(tried.code, 0)
+    assert.match(tried.stderr, /global timeout reached: 2s/)
+    // The client library would try again ten times before kubectl looks at the time.
+    assert.doesNotMatch(tried.stderr, /Got a Retry-After response/)
+    await kubectl.ok(['patch', 'pdb', 'strict', '--type=merge', '-p', '{"spec":{"minAvailable":3}}'])
+    await untilAllowed('strict', 1)
+    await kubectl.ok(['uncordon', 'n1'])
+  })
+
   test('drain cordons the node, waits for the budget, and leaves the wanted pods running', async () => {
     await kubectl.ok(['cordon', 'n2'])
     await kubectl.ok(['uncordon', 'n2'])

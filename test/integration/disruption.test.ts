@@ -4,6 +4,7 @@ import { after, before, test } from 'node:test'
 import type { KubeClient } from '../../src/client/kube-client.ts'
 import {
   DEPLOYMENTS,
+  EVENTS,
   JOBS,
   NAMESPACES,
   POD_DISRUPTION_BUDGETS,
@@ -11,7 +12,7 @@ import {
   SERVICE_ACCOUNTS,
 } from '../../src/client/resources.ts'
 import { StatusError } from '../../src/kube/status.ts'
-import type { Pod, PodDisruptionBudget } from '../../src/kube/types.ts'
+import type { Event, Pod, PodDisruptionBudget } from '../../src/kube/types.ts'
 import {
   addNode,
   type InProcessCluster,
@@ -214,6 +215,19 @@ test('a pod that has not started, and one that two budgets claim', async () => {
     error.message,
     'This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.',
   )
+  const patch = { metadata: { annotations: { changed: 'now' } } }
+  await client.patch(PODS, { namespace: 'odd', name: 'running', type: 'merge', patch })
+  await until('somebody is told', async () => {
+    const { items } = await client.list<Event>(EVENTS, { namespace: 'odd' })
+    return items.some(
+      ({ reason, message, involvedObject }) =>
+        reason === 'MultiplePodDisruptionBudgets' &&
+        involvedObject.name === 'running' &&
+        /^Pod "odd"\/"running" matches multiple PodDisruptionBudgets. {2}Chose "\w+" arbitrarily.$/.test(
+          message ?? '',
+        ),
+    )
+  })
 })
 
 test('a share of what a Job runs is not known, and allows nothing', async () => {

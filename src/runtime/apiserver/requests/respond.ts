@@ -64,10 +64,13 @@ export function textResponse(
   }
 }
 
-/** The Status body of a failure, with Retry-After where waiting helps. */
+/**
+ * The Status body of a failure, with Retry-After where waiting helps. A 429 says itself when: an eviction that a
+ * budget refuses does not, because clients would try again by themselves, beyond the time that their user gave them.
+ */
 export function errorResponse(error: StatusError, encoding?: Encoding): KubeResponse {
   const seconds = error.status.details?.retryAfterSeconds ?? 0
-  const wait = seconds > 0 ? seconds : error.code === 429 || error.code === 503 ? 1 : 0
+  const wait = seconds > 0 ? seconds : error.code === 503 ? 1 : 0
   const headers: Record<string, string> = wait > 0 ? { 'retry-after': String(wait) } : {}
   return valueResponse(error.code, error.status, encoding, headers)
 }

@@ -59,11 +59,17 @@ export function createDisruptionController(context: ControllerContext): Controll
   }
 }
 
-function budgetsOf({ budgets }: Parts, pod: Pod): string[] {
-  return budgets
-    .byIndex(NAMESPACE_INDEX, pod.metadata.namespace ?? '')
+function budgetsOf({ budgets, events }: Parts, pod: Pod): string[] {
+  const { namespace = '', name } = pod.metadata
+  const found = budgets
+    .byIndex(NAMESPACE_INDEX, namespace)
     .filter(budget => selects(budget.spec?.selector, pod.metadata.labels))
-    .map(keyOf)
+  const [first] = found
+  if (first !== undefined && found.length > 1) {
+    const text = `Pod "${namespace}"/"${name}" matches multiple PodDisruptionBudgets.  Chose "${first.metadata.name}" arbitrarily.`
+    events.record(pod, 'Warning', 'MultiplePodDisruptionBudgets', text)
+  }
+  return found.map(keyOf)
 }
 
 async function reconcile(parts: Parts, key: string, signal: AbortSignal): Promise<number | undefined> {
