@@ -8,6 +8,7 @@ const benchmarks = {
   raft: async () => (await import('./raft.ts')).measure(),
   backup: async () => (await import('./backup.ts')).measure(),
   runtimes: async () => (await import('./runtimes.ts')).measure(),
+  services: async () => (await import('./services.ts')).measure(),
   dns: async () => (await import('./dns.ts')).measure(),
   api: async () => (await import('./api.ts')).measure(),
 }

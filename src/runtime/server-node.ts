@@ -34,6 +34,7 @@ import { createNftablesProxy } from './network/nftables-proxy.ts'
 import { createNodeRoutes } from './network/node-routes.ts'
 import { createPolicyNotice } from './network/policy-notice.ts'
 import { ServiceFeed, USER_AGENT } from './network/service-feed.ts'
+import { createServiceHealth } from './network/service-health.ts'
 import { buildNodeDns, dnsBackends, dnsServiceIp } from './node-dns.ts'
 import type { Pki } from './pki/pki.ts'
 import type { Shared } from './server-api.ts'
@@ -144,17 +145,22 @@ function createNetwork(parts: NodeParts, serviceAddress: (address: string) => st
   const shared = { transport, nodeName: config.nodeName, clock, random }
   const dnsLog = parts.log.child({ component: 'dns' })
   const dns = buildNodeDns({ ...shared, config, cluster, feed, serviceAddress, log: dnsLog })
+  const healthOf = (proxy: Component) =>
+    createServiceHealth({
+      ...{ feed, nodeName: config.nodeName, address: config.bindAddress, clock, log },
+      isProxyHealthy: () => proxy.health().ok,
+    })
   if (config.runtime === 'process') {
     const nodeAddresses = [config.bindAddress]
     const proxy = createServiceProxy({ ...shared, log, feed, nodeAddresses, serviceAddress })
     const notice = createPolicyNotice({ ...shared, log })
-    return { components: [proxy, notice, dns], dns }
+    return { components: [proxy, healthOf(proxy), notice, dns], dns }
   }
   const table = instanceName(config.dataDir)
   const own = dnsBackends(cluster, config.runtime)
   const proxy = createNftablesProxy({ ...shared, log, feed, podCidr: cluster.podCidr, table, own })
   const routes = createNodeRoutes({ ...shared, log: parts.log.child({ component: 'node-routes' }) })
-  return { components: [proxy, routes, dns], dns }
+  return { components: [proxy, healthOf(proxy), routes, dns], dns }
 }
 
 interface Containers {

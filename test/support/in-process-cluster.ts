@@ -67,7 +67,7 @@ export async function startInProcessCluster(
     authorizer,
     admission: createAdmission({ objects, authorizer, clock, random }),
     virtualHandlers: [],
-    settings: SETTINGS,
+    settings: { ...SETTINGS, serviceCidr: over.serviceCidr ?? SETTINGS.serviceCidr },
     kubelets: {
       connect: () => {
         throw new Error('there are no kubelets here')
@@ -84,7 +84,7 @@ export async function startInProcessCluster(
   })
   const facts = {
     serviceIp: '10.152.183.1',
-    serviceCidr: SETTINGS.serviceCidr,
+    serviceCidr: over.serviceCidr ?? SETTINGS.serviceCidr,
     apiPort: 16_443,
   }
   const wanted = bootstrapObjects(facts)

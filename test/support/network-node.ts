@@ -37,12 +37,21 @@ export interface NetworkNode {
   addNamespace(name: string, labels?: Readonly<Record<string, string>>): Promise<void>
   /** Running and ready; on this node it is there, elsewhere only its object is. */
   addPod(options: PodOptions): Promise<void>
+  /** As a daemon does that comes after another one. */
+  startProxy(): Promise<void>
   stop(): Promise<void>
 }
 
-export async function startNetworkNode(): Promise<NetworkNode> {
+export interface NetworkNodeOptions {
+  readonly serviceCidr?: string
+  /** Called with what nft has just taken. */
+  readonly onRules?: (text: string) => void
+}
+
+export async function startNetworkNode(options: NetworkNodeOptions = {}): Promise<NetworkNode> {
+  const { serviceCidr, onRules } = options
   const network = new PodNetwork()
-  const cluster = await startInProcessCluster()
+  const cluster = await startInProcessCluster(serviceCidr === undefined ? {} : { serviceCidr })
   const { client } = cluster
   for (const [name, zone] of [
     [NODE, 'here'],
@@ -52,17 +61,28 @@ export async function startNetworkNode(): Promise<NetworkNode> {
     await client.create<Node>(NODES, { apiVersion: 'v1', kind: 'Node', metadata } as Node)
   }
   const level = process.env['MK8S_TEST_LOG'] === 'debug' ? 'debug' : 'error'
-  const proxy = createNftablesProxy({
-    transport: cluster.transportFor({ username: 'system:kube-proxy', groups: ['system:authenticated'] }),
-    nodeName: NODE,
-    table: 'mk8s-test',
-    podCidr: '10.1.0.0/16',
-    run: network.run,
-    clock: systemClock,
-    random: systemRandom,
-    log: createLog({ level, now: Date.now, write: line => void process.stderr.write(line) }),
-  })
-  await proxy.start(new AbortController().signal)
+  const open = () =>
+    createNftablesProxy({
+      transport: cluster.transportFor({ username: 'system:kube-proxy', groups: ['system:authenticated'] }),
+      nodeName: NODE,
+      table: 'mk8s-test',
+      podCidr: '10.1.0.0/16',
+      async run(program, args, options) {
+        const ran = await network.run(program, args, options)
+        if (program === 'nft' && typeof options?.input === 'string') onRules?.(options.input)
+        return ran
+      },
+      clock: systemClock,
+      random: systemRandom,
+      log: createLog({ level, now: Date.now, write: line => void process.stderr.write(line) }),
+    })
+  let proxy = open()
+  const startProxy = async () => {
+    await proxy.stop()
+    proxy = open()
+    await proxy.start(new AbortController().signal)
+  }
+  await startProxy()
   const hasAccount = async (namespace: string) => {
     const accounts = await client.list(SERVICE_ACCOUNTS, { namespace })
     return accounts.items.some(({ metadata }) => metadata.name === 'default')
@@ -97,6 +117,7 @@ export async function startNetworkNode(): Promise<NetworkNode> {
       const status = { phase: 'Running', podIP: address, podIPs: [{ ip: address }], conditions }
       await client.patch(PODS, { namespace, name, subresource: 'status', type: 'merge', patch: { status } })
     },
+    startProxy,
     async stop() {
       await proxy.stop()
       await cluster.stop()

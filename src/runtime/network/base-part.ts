@@ -22,6 +22,9 @@ const MAPS = {
   'isolated-ingress': 'ipv4_addr',
 } as const
 
+/** An empty chain: whether it can be flushed says cheaply whether the table is there. */
+export const PROBE_CHAIN = 'probe'
+
 export type BaseMap = keyof typeof MAPS
 
 const hook = (type: string, name: string, priority: number) =>
@@ -32,6 +35,7 @@ export function renderBase(podCidr: string): TablePart {
   for (const [name, type] of Object.entries(MAPS)) part.set(name, `map { type ${type} : verdict; }`)
   part.set('cluster-ips', 'set { type ipv4_addr; }')
   part.set('itself', 'set { type ipv4_addr . ipv4_addr; }')
+  part.chain(PROBE_CHAIN, [])
   addServices(part, podCidr)
   addRefusals(part)
   addPolicies(part)

@@ -1,6 +1,7 @@
 /** A table of nftables in the kernel, made equal to parts; it knows what it has loaded and says only what differs. */
 import type { Log } from '../../base/log.ts'
 import { runProgram } from '../../host/programs.ts'
+import { PROBE_CHAIN } from './base-part.ts'
 import { changeTable, type TablePart } from './table-part.ts'
 
 export interface NftTableParts {
@@ -53,7 +54,7 @@ export class NftTable {
 
   /** False when somebody took it out of the kernel; the next load brings everything back. */
   async isThere(): Promise<boolean> {
-    const args = ['list', 'chain', 'ip', this.#name, 'prerouting']
+    const args = ['flush', 'chain', 'ip', this.#name, PROBE_CHAIN]
     const { exitCode } = await this.#run('nft', args, { accept: 'any' })
     if (exitCode !== 0) this.#isUnknown = true
     return exitCode === 0

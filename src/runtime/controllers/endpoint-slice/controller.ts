@@ -2,12 +2,12 @@
 
 import { type Informer, keyOf } from '../../../client/informer.ts'
 import type { KubeClient } from '../../../client/kube-client.ts'
-import { ENDPOINT_SLICES } from '../../../client/resources.ts'
+import { ENDPOINT_SLICES, NODES } from '../../../client/resources.ts'
 import { isNamespaceTerminating } from '../../../client/status-errors.ts'
-import type { EndpointSlice } from '../../../kube/types.ts'
+import type { EndpointSlice, Node } from '../../../kube/types.ts'
 import type { Controller, ControllerContext } from '../shared/context.ts'
 import { deleteAndSee } from '../shared/deletion.ts'
-import { keyedController, keysFrom } from '../shared/keyed-controller.ts'
+import { keyedController, keysFrom, type Source } from '../shared/keyed-controller.ts'
 import { followServicePods, podsOf, type ServicePods, servicesOf } from '../shared/service-pods.ts'
 import { hasEndpoints } from '../shared/service-ports.ts'
 import { MANAGED_BY, MANAGED_BY_LABEL, planSlices, SERVICE_NAME_LABEL } from './plan.ts'
@@ -18,12 +18,15 @@ const SERVICE_INDEX = 'service'
 interface Parts extends ServicePods {
   readonly client: KubeClient
   readonly slices: Informer<EndpointSlice>
+  readonly nodes: Informer<Node>
 }
 
 export function createEndpointSliceController(context: ControllerContext): Controller {
   const slices = context.informers.informer<EndpointSlice>(ENDPOINT_SLICES)
   slices.addIndex(SERVICE_INDEX, serviceOf)
-  const parts: Parts = { ...followServicePods(context), client: context.client(SERVICE_ACCOUNT), slices }
+  const nodes = context.informers.informer<Node>(NODES)
+  const client = context.client(SERVICE_ACCOUNT)
+  const parts: Parts = { ...followServicePods(context), client, slices, nodes }
   return keyedController({
     name: SERVICE_ACCOUNT,
     context,
@@ -31,10 +34,23 @@ export function createEndpointSliceController(context: ControllerContext): Contr
       keysFrom(parts.services, service => [keyOf(service)]),
       keysFrom(parts.pods, pod => servicesOf(parts, pod)),
       keysFrom(slices, serviceOf),
+      zoneChanges(parts),
     ],
     reconcile: (key, signal) => reconcile(parts, key, signal),
   })
 }
+
+const ZONE_LABEL = 'topology.kubernetes.io/zone'
+const zoneOf = (node: Node | null | undefined) => node?.metadata.labels?.[ZONE_LABEL]
+
+/** Nodes hardly ever move, so all services are looked at then. */
+const zoneChanges = ({ nodes, services }: Parts): Source => ({
+  subscribe: add =>
+    nodes.onChange((_, next, previous) => {
+      if (zoneOf(next) === zoneOf(previous)) return
+      for (const service of services.list()) add(keyOf(service))
+    }),
+})
 
 /** The key of the service that a slice of ours belongs to. */
 function serviceOf(slice: EndpointSlice): string[] {
@@ -53,7 +69,7 @@ async function reconcile(parts: Parts, key: string, signal: AbortSignal): Promis
     return undefined
   }
   const pods = podsOf(parts, service)
-  const plan = planSlices(service, { pods, slices })
+  const plan = planSlices(service, { pods, slices, zoneOf: name => zoneOf(parts.nodes.get(name)) })
   for (const slice of plan.update) {
     const updated = await parts.client.update(ENDPOINT_SLICES, slice)
     await parts.slices.caughtUp(updated.metadata.resourceVersion, signal)

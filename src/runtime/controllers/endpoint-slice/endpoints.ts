@@ -25,6 +25,7 @@ export function groupEndpoints(
   service: Service,
   pods: readonly Pod[],
   addressType: AddressType,
+  zoneOf: ZoneOf,
 ): PortGroup[] {
   const groups = new Map<string, PortGroup>()
   for (const pod of pods) {
@@ -33,7 +34,7 @@ export function groupEndpoints(
     const ports = resolvePorts(service, pod)
     const key = portsKey(ports)
     const group: PortGroup = groups.get(key) ?? { ports, endpoints: [] }
-    group.endpoints.push(renderEndpoint(service, pod, address))
+    group.endpoints.push(renderEndpoint(service, pod, address, zoneOf(pod.spec?.nodeName ?? '')))
     groups.set(key, group)
   }
   return [...groups.values()]
@@ -52,7 +53,10 @@ function addressOf(pod: Pod, addressType: AddressType): string | undefined {
   return ips.find(ip => ip !== undefined && ip !== '' && familyOf(ip) === addressType)
 }
 
-function renderEndpoint(service: Service, pod: Pod, address: string): Endpoint {
+/** The zone of a node; undefined when it has none. */
+export type ZoneOf = (nodeName: string) => string | undefined
+
+function renderEndpoint(service: Service, pod: Pod, address: string, zone: string | undefined): Endpoint {
   const serving = isReady(pod)
   const terminating = pod.metadata.deletionTimestamp !== undefined
   const ready = service.spec?.publishNotReadyAddresses === true || (serving && !terminating)
@@ -64,6 +68,22 @@ function renderEndpoint(service: Service, pod: Pod, address: string): Endpoint {
     conditions: { ready, serving, terminating },
     targetRef: { kind: 'Pod', namespace: namespace ?? '', name: name ?? '', uid: uid ?? '' },
     ...(pod.spec?.nodeName ? { nodeName: pod.spec.nodeName } : {}),
+    ...(zone === undefined ? {} : { zone }),
     ...(isNamed && hostname ? { hostname } : {}),
+    ...(ready ? hintsFor(service, zone, pod.spec?.nodeName) : {}),
   }
+}
+
+/** Who should prefer this endpoint, as the service wishes to distribute its traffic. */
+function hintsFor(
+  { spec }: Service,
+  zone: string | undefined,
+  nodeName: string | undefined,
+): Pick<Endpoint, 'hints'> {
+  const isSameNode = spec?.trafficDistribution === 'PreferSameNode'
+  const isSameZone = ['PreferClose', 'PreferSameZone'].includes(spec?.trafficDistribution ?? '')
+  const forZones = (isSameNode || isSameZone) && zone !== undefined ? { forZones: [{ name: zone }] } : {}
+  const forNodes = isSameNode && nodeName ? { forNodes: [{ name: nodeName }] } : {}
+  const hints = { ...forZones, ...forNodes }
+  return Object.keys(hints).length === 0 ? {} : { hints }
 }

@@ -3,7 +3,14 @@
 import { semanticEqual } from '../../../kube/equality.ts'
 import type { Endpoint, EndpointSlice, Pod, Service } from '../../../kube/types.ts'
 import { controllerReference } from '../shared/owners.ts'
-import { type AddressType, addressTypesOf, groupEndpoints, type PortGroup, portsKey } from './endpoints.ts'
+import {
+  type AddressType,
+  addressTypesOf,
+  groupEndpoints,
+  type PortGroup,
+  portsKey,
+  type ZoneOf,
+} from './endpoints.ts'
 
 export const SERVICE_NAME_LABEL = 'kubernetes.io/service-name'
 export const MANAGED_BY_LABEL = 'endpointslice.kubernetes.io/managed-by'
@@ -19,14 +26,18 @@ export interface SlicePlan {
 
 export function planSlices(
   service: Service,
-  parts: { readonly pods: readonly Pod[]; readonly slices: readonly EndpointSlice[] },
+  parts: {
+    readonly pods: readonly Pod[]
+    readonly slices: readonly EndpointSlice[]
+    readonly zoneOf: ZoneOf
+  },
 ): SlicePlan {
   const create: EndpointSlice[] = []
   const update: EndpointSlice[] = []
   const types = addressTypesOf(service)
   const surplus = new Set(parts.slices)
   for (const addressType of types) {
-    const groups = groupEndpoints(service, parts.pods, addressType)
+    const groups = groupEndpoints(service, parts.pods, addressType, parts.zoneOf)
     if (groups.length === 0) groups.push({ ports: [], endpoints: [] })
     for (const group of groups) {
       const existing = [...surplus].filter(

@@ -72,6 +72,8 @@ const victims = (replicas: number, ...pods: Pod[]) => {
   return plan.kind === 'delete' ? plan.pods.map(each => each.metadata.name) : plan
 }
 
+const zoneOf = () => undefined
+
 test('a replica set makes what is missing; finished and deleted pods do not count', () => {
   assert.deepEqual(victims(3, pod('a'), pod('b', { phase: 'Failed' }), pod('c', { deleting: true })), {
     kind: 'create',
@@ -136,7 +138,7 @@ test('endpoints are ready, serving and terminating as their pods are', () => {
     pod('done', { ip: '10.1.0.4', phase: 'Succeeded' }),
     pod('without-ip'),
   ]
-  const plan = planSlices(service(), { pods, slices: [] })
+  const plan = planSlices(service(), { pods, slices: [], zoneOf })
   assert.equal(plan.create.length, 1)
   const [slice] = plan.create
   assert.deepEqual(slice?.ports, [{ name: 'http', port: 8080, protocol: 'TCP' }])
@@ -152,14 +154,14 @@ test('slices hold a hundred endpoints, keep them in place and settle', () => {
   const pods = Array.from({ length: 150 }, (_, index) => pod(`p${index}`, { ip: `10.1.0.${index}` }))
   const named = (slices: readonly EndpointSlice[]) =>
     slices.map((slice, index) => ({ ...slice, metadata: { ...slice.metadata, name: `s${index}` } }))
-  const first = named(planSlices(service(), { pods, slices: [] }).create)
+  const first = named(planSlices(service(), { pods, slices: [], zoneOf }).create)
   const sizes = (slices: readonly { endpoints?: Endpoint[] }[]) => slices.map(each => each.endpoints?.length)
   assert.deepEqual(sizes(first), [100, 50])
-  const again = planSlices(service(), { pods, slices: first })
+  const again = planSlices(service(), { pods, slices: first, zoneOf })
   assert.deepEqual([again.create.length, again.update.length, again.delete.length], [0, 0, 0])
-  const fewer = planSlices(service(), { pods: pods.slice(1), slices: first })
+  const fewer = planSlices(service(), { pods: pods.slice(1), slices: first, zoneOf })
   assert.deepEqual([fewer.create.length, sizes(fewer.update), fewer.delete.length], [0, [99], 0])
-  const none = planSlices(service(), { pods: [], slices: first })
+  const none = planSlices(service(), { pods: [], slices: first, zoneOf })
   assert.deepEqual([none.create.length, sizes(none.update), none.delete.length], [0, [0], 1])
 })
 
