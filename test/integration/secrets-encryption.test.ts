@@ -73,6 +73,10 @@ test('a backup without keys is refused where the key is another, and one with ke
   const sealed = join(directory, 'sealed.mk8sbackup')
   await mustRun(['backup-datastore', '-o', sealed, '--passphrase-file', passphrase])
   await node.kubectl.ok(['delete', 'secret', 'hidden'])
+  const only = ['--only', 'secrets/default/hidden', '--yes']
+  await mustRun(['restore-datastore', join(directory, 'plain.mk8sbackup'), ...only])
+  assert.equal(await read('hidden'), base64(WORD), 'a part of a backup under encryption')
+  await node.kubectl.ok(['delete', 'secret', 'hidden'])
   await mustRun(['restore-datastore', join(directory, 'plain.mk8sbackup'), '--yes'])
   assert.equal(await read('hidden'), base64(WORD))
   const settings = ['--bind-address', node.address, '--node-name', node.name, '--runtime', 'simulated']

@@ -1,6 +1,9 @@
 /** The small interfaces at which the API server's parts meet: who asks, may they, is the object fit. */
+
 import type { KubeResponse, Transport } from '../../client/transport.ts'
 import type { ApplySchema } from '../../kube/apply/apply-schema.ts'
+import type { FieldRequirement } from '../../kube/field-selector.ts'
+import type { LabelRequirement } from '../../kube/labels.ts'
 import type { GroupVersionKind, ResourceInfo } from '../../kube/model-types.ts'
 import type { KubeObject } from '../../kube/object.ts'
 import type { UserInfo } from './user.ts'
@@ -36,8 +39,9 @@ export interface RequestAttributes {
   readonly subresource: string
   readonly namespace: string
   readonly name: string
-  /** A list or watch of the pods of this node only. */
-  readonly nodeName?: string
+  /** What a list, a watch or a deletion of many is narrowed to; what cannot be read narrows nothing. */
+  readonly fieldSelector?: readonly FieldRequirement[]
+  readonly labelSelector?: readonly LabelRequirement[]
 }
 
 export interface Decision {

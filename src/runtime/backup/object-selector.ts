@@ -26,7 +26,7 @@ export interface ObjectSelector {
 const CRDS = prefixOf({ group: 'apiextensions.k8s.io', resource: 'customresourcedefinitions' })
 
 /** The kinds that Kubernetes has, as they are stored, and those that this backup's definitions add. */
-export function kindsIn(state: BackupState, model: Model): readonly KindInBackup[] {
+export function kindsIn(state: Pick<BackupState, 'keys' | 'range'>, model: Model): readonly KindInBackup[] {
   const known = new Map<string, KindInBackup>()
   for (const { storage, namespaced, resource, singular, kind, shortNames } of model.resources) {
     const names = [resource, singular, kind.toLowerCase(), ...shortNames]
@@ -88,7 +88,10 @@ export function kindsNamed(text: string, kinds: readonly KindInBackup[]): readon
 }
 
 /** The objects, in order of their keys. */
-export function* selectObjects(state: BackupState, selector: ObjectSelector): Generator<KeyValue> {
+export function* selectObjects(
+  state: Pick<BackupState, 'range'>,
+  selector: ObjectSelector,
+): Generator<KeyValue> {
   for (const kind of selector.kinds) {
     const all = prefixOf(kind)
     const start = selector.namespace === null ? all : `${all}${selector.namespace}/`

@@ -6,7 +6,7 @@ import type { Model } from '../../kube/model-types.ts'
 import type { KubeObject } from '../../kube/object.ts'
 import { kindsIn, type ObjectSelector, parseSelector, selectObjects } from '../backup/object-selector.ts'
 import { decode, type ObjectKey, parseObjectKey, prefixOf, resourceNameOf } from '../backup/state-contents.ts'
-import type { BackupState } from '../store/sqlite/backup-state.ts'
+import type { ReadableState } from './opened-state.ts'
 
 export interface PartItem {
   readonly key: ObjectKey
@@ -30,7 +30,7 @@ export interface Part {
 const NAMESPACE = { group: '', resource: 'namespaces' }
 
 /** `namespace/NAME` is all that is in it. Throws `usage`. */
-export function selectPart(state: BackupState, texts: readonly string[], model: Model): Part {
+export function selectPart(state: ReadableState, texts: readonly string[], model: Model): Part {
   const kinds = kindsIn(state, model)
   const selectors = texts.flatMap((text): ObjectSelector[] => {
     const selector = parseSelector(text, kinds)
@@ -50,7 +50,7 @@ export function selectPart(state: BackupState, texts: readonly string[], model: 
 }
 
 /** The Namespace that objects of a part are in, when it is not a part itself. */
-export function namespaceIn(state: BackupState, name: string): PartItem | null {
+export function namespaceIn(state: ReadableState, name: string): PartItem | null {
   const kv = state.get(`${prefixOf(NAMESPACE)}${name}`)
   return kv === null ? null : itemOf(kv.key, kv.value)
 }

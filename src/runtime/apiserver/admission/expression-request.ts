@@ -3,6 +3,7 @@ import { REQUEST } from '../../../kube/admission-policy/request-types.ts'
 import { fromJson } from '../../../kube/cel/json-value.ts'
 import { type Authorize, authorizerValue, resourceCheckValue } from '../../../kube/cel/library/authorizer.ts'
 import type { CelValue } from '../../../kube/cel/values.ts'
+import { selectorsIn } from '../authz/selectors.ts'
 import type { AdmissionRequest, Authorizer, Decision, RequestAttributes, ResourceForm } from '../ports.ts'
 import { requestDocument } from './request-document.ts'
 import { ruleSubject } from './rule-match.ts'
@@ -42,6 +43,7 @@ function authorizeWith({ user }: AdmissionRequest, authorizer: Authorizer): Auth
       subresource: question.subresource,
       namespace: question.namespace,
       name: question.name,
+      ...selectorsIn(question.fieldSelector ?? '', question.labelSelector ?? ''),
     }
     const decision: Decision | Promise<Decision> = authorizer.authorize(attributes)
     if (!(decision instanceof Promise)) return decision

@@ -7,6 +7,7 @@ import { HttpsTransport, type HttpsTransportConfig } from '../../../client/https
 import type { KubeResponse } from '../../../client/transport.ts'
 import { isMap, type JsonMap } from '../../../kube/json-map.ts'
 import { parseYaml } from '../../../kube/yaml.ts'
+import { selectorAttributes } from '../authz/selectors.ts'
 import type { Authorizer, Decision, RequestAttributes } from '../ports.ts'
 import type { UserInfo } from '../user.ts'
 import type { TokenReviewer } from './authn.ts'
@@ -202,7 +203,18 @@ function specOf(asked: RequestAttributes): object {
     Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== ''))
   return {
     ...(asked.isResource
-      ? { resourceAttributes: given({ namespace, verb, group, version, resource, subresource, name }) }
+      ? {
+          resourceAttributes: given({
+            namespace,
+            verb,
+            group,
+            version,
+            resource,
+            subresource,
+            name,
+            ...selectorAttributes(asked),
+          }),
+        }
       : { nonResourceAttributes: given({ path, verb }) }),
     user: user.username,
     groups: user.groups,

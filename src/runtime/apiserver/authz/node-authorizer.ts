@@ -2,6 +2,7 @@
  * The Node authorizer: a kubelet may touch its own node, and of secrets, config maps, volume claims and
  * service accounts only what pods bound to its node use.
  */
+import { requiredField } from '../../../kube/field-selector.ts'
 import type { Pod, PodSpec, PolicyRule } from '../../../kube/types.ts'
 import type { Decision, ObjectReader, RequestAttributes } from '../ports.ts'
 import type { UserInfo } from '../user.ts'
@@ -185,7 +186,7 @@ function decideNode(node: string, request: RequestAttributes): Decision | null {
 
 function decidePod(node: string, request: RequestAttributes, objects: ObjectReader): Decision | null {
   if (request.verb === 'list' || request.verb === 'watch') {
-    if (request.nodeName === node) return allowed
+    if (requiredField(request.fieldSelector ?? [], 'spec.nodeName') === node) return allowed
     return noOpinion('can only list/watch pods with spec.nodeName field selector')
   }
   if (request.verb !== 'get' || request.subresource !== '' || request.name === '') return null

@@ -6,6 +6,7 @@ import type { PolicyRule, SubjectAccessReviewSpec } from '../../../kube/types.ts
 import type { Authorizer, RequestAttributes, VirtualHandler, VirtualRequest } from '../ports.ts'
 import type { UserInfo } from '../user.ts'
 import { isSuperuser, type RbacAuthorizer } from './authz.ts'
+import { checkSelectors, selectorsOf } from './selectors.ts'
 
 const GROUP = 'authorization.k8s.io'
 
@@ -24,9 +25,15 @@ export function createAuthorizationHandlers(authorizer: ReviewAuthorizer): reado
       const body = request.body ?? { apiVersion: `${GROUP}/v1`, kind, metadata: {} }
       const spec = (body['spec'] ?? {}) as Partial<SubjectAccessReviewSpec>
       checkSpec(kind, spec)
-      const attributes = attributesOf(spec, subjectOf(spec, request))
+      const { selectors, problems } = selectorsOf(spec.resourceAttributes ?? {})
+      const attributes = { ...attributesOf(spec, subjectOf(spec, request)), ...selectors }
       const { allowed, reason } = await authorizer.authorize(attributes)
-      const status = { allowed, ...(reason === '' ? {} : { reason }) }
+      const evaluationError = problems.join(', ')
+      const status = {
+        allowed,
+        ...(reason === '' ? {} : { reason }),
+        ...(evaluationError === '' ? {} : { evaluationError }),
+      }
       return { status: 201, object: { ...body, status } }
     },
   })
@@ -51,6 +58,8 @@ function checkSpec(kind: string, spec: Partial<SubjectAccessReviewSpec>): void {
       invalidField('spec.nonResourceAttributes', nonResource, detail),
     ])
   }
+  const problems = checkSelectors(resource ?? {})
+  if (problems.length > 0) throw invalid({ group: GROUP, kind }, '', problems)
   if (resource !== null || nonResource !== null) return
   const detail = 'exactly one of nonResourceAttributes or resourceAttributes must be specified'
   throw invalid({ group: GROUP, kind }, '', [invalidField(where, resource, detail)])

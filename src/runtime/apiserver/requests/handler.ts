@@ -17,6 +17,7 @@ import { parseGoDuration } from '../../../kube/time.ts'
 import type { ApiServer, AuthenticatedRequest, RefusedRequest } from '../apiserver.ts'
 import type { Audit } from '../audit/audit.ts'
 import { impersonate } from '../authn/impersonation.ts'
+import { selectorsIn } from '../authz/selectors.ts'
 import type { ApiContext } from '../context.ts'
 import { createNonResourceHandler } from '../discovery/non-resource.ts'
 import { negotiate } from '../negotiation/accept.ts'
@@ -29,7 +30,6 @@ import { createResourceRoutes } from './routes.ts'
 
 const REQUEST_TIMEOUT_MAX_MS = 60_000
 const NAME_FIELD = 'metadata.name'
-const NODE_FIELD = 'spec.nodeName'
 const LONG_RUNNING_SUBRESOURCES = new Set(['log', 'proxy', 'exec', 'attach', 'portforward'])
 const DEPRECATED: Readonly<Record<string, string>> = {
   '/v1/endpoints': 'v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice',
@@ -211,12 +211,17 @@ async function authorize(
     subresource: info.subresource,
     namespace: info.namespace,
     name: info.name === '' ? selected(info, query, NAME_FIELD) : info.name,
-    nodeName: selected(info, query, NODE_FIELD),
+    ...(NARROWED.has(info.verb) && info.isResource ? selectorsOfQuery(query) : {}),
   }
   const decision = await context.authorizer.authorize(attributes)
   audit?.decided(decision)
   if (!decision.allowed) throw forbiddenRequest(attributes, decision.reason)
 }
+
+const NARROWED: ReadonlySet<string> = new Set(['list', 'watch', 'deletecollection'])
+
+const selectorsOfQuery = (query: URLSearchParams) =>
+  selectorsIn(query.get('fieldSelector') ?? '', query.get('labelSelector') ?? '')
 
 /** A list or watch of the one object that the field selector names counts as a request for that name. */
 function selected(info: RequestInfo, query: URLSearchParams, field: string): string {

@@ -95,6 +95,8 @@ function setUp() {
   return { store, listeners, authorizer, ask }
 }
 
+const onNode = (value: string) => [{ field: 'spec.nodeName', operator: '=' as const, value }]
+
 test('RBAC allows what a rule says and nothing else', () => {
   const { ask } = setUp()
   assert.deepEqual(ask('jane', {}), {
@@ -155,8 +157,11 @@ test('a node reads what its pods use and nothing more', () => {
   assert.equal(as('n1', { resource: 'nodes', namespace: '', name: 'n2' }), false)
   assert.equal(as('n1', { resource: 'nodes', namespace: '', verb: 'list' }), false)
   assert.equal(as('n1', { resource: 'nodes', namespace: '', verb: 'watch', name: 'n1' }), true)
-  assert.equal(as('n1', { resource: 'pods', namespace: '', verb: 'list', nodeName: 'n1' }), true)
-  assert.equal(as('n1', { resource: 'pods', namespace: '', verb: 'watch', nodeName: 'n2' }), false)
+  assert.equal(as('n1', { resource: 'pods', namespace: '', verb: 'list', fieldSelector: onNode('n1') }), true)
+  assert.equal(
+    as('n1', { resource: 'pods', namespace: '', verb: 'watch', fieldSelector: onNode('n2') }),
+    false,
+  )
   assert.equal(as('n1', { resource: 'pods', namespace: '', verb: 'list' }), false)
   const lease = { group: 'coordination.k8s.io', resource: 'leases', verb: 'update', name: 'n1' }
   assert.equal(as('n1', { ...lease, namespace: 'kube-node-lease' }), true)

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { ApiServerParts } from '../../../../../src/runtime/apiserver/apiserver.ts'
 import { createPolicyPlugins } from '../../../../../src/runtime/apiserver/policies/policies.ts'
+import type { RequestAttributes } from '../../../../../src/runtime/apiserver/ports.ts'
 import { createObjectReader } from '../../../../../src/runtime/apiserver/storage/object-reader.ts'
 import { makeServer, type Reply, realModel, type Server } from '../harness.ts'
 
@@ -12,7 +13,10 @@ async function serve(): Promise<Server> {
   const server = makeServer({ admission })
   const objects = createObjectReader(server.store, realModel())
   const authorizer = {
-    authorize: ({ verb }: { verb: string }) => ({ allowed: verb === 'use', reason: 'for the test' }),
+    authorize: ({ verb, fieldSelector: [field] = [], labelSelector: [label] = [] }: RequestAttributes) => ({
+      allowed: verb === 'use' || (field?.value === 'n1' && label?.key === 'app'),
+      reason: 'for the test',
+    }),
   }
   const plugins = createPolicyPlugins({ store: server.store, objects, authorizer })
   admission.push(plugins.mutating, plugins.validating)
@@ -164,6 +168,11 @@ const passing: readonly (readonly [string, object, object?])[] = [
         { expression: "variables.label == 'a/default' && request.userInfo.username == 'admin'" },
         { expression: "authorizer.group('').resource('pods').namespace('x').check('use').allowed()" },
         { expression: "!authorizer.requestResource.check('other').allowed()" },
+        {
+          expression:
+            "authorizer.group('').resource('pods').fieldSelector('spec.nodeName=n1').labelSelector('app').check('list').allowed()",
+        },
+        { expression: "!authorizer.group('').resource('pods').labelSelector('app').check('list').allowed()" },
       ],
     },
   ],
