@@ -36,6 +36,7 @@ const layers: readonly (readonly [prefix: string, layer: number])[] = [
   ['src/runtime/images/', 3],
   ['src/runtime/etcd/', 3],
   ['src/runtime/metrics/', 3],
+  ['src/runtime/metrics-api/', 3],
   ['src/runtime/images/', 3],
   ['src/runtime/admin/', 3],
   ['src/runtime/members/', 3],

@@ -45,6 +45,7 @@ export const CERTIFICATE_SIGNING_REQUESTS = ref(
   'certificatesigningrequests',
   false,
 )
+export const TOKEN_REVIEWS = ref('authentication.k8s.io', 'v1', 'tokenreviews', false)
 export const SUBJECT_ACCESS_REVIEWS = ref('authorization.k8s.io', 'v1', 'subjectaccessreviews', false)
 export const CUSTOM_RESOURCE_DEFINITIONS = ref(
   'apiextensions.k8s.io',

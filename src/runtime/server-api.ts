@@ -43,6 +43,7 @@ import { createWebhookMetrics } from './apiserver/webhooks/metrics.ts'
 import { createWebhookPlugins } from './apiserver/webhooks/webhooks.ts'
 import { removedNodes } from './members/removed-nodes.ts'
 import { renderMetrics } from './metrics/metrics.ts'
+import { createMetricsApi, type MetricsApi } from './metrics-api/metrics-api.ts'
 import type { LiveCertificates } from './pki/live-pki.ts'
 import type { Pki } from './pki/pki.ts'
 import { keysIn } from './pki/service-account-keys.ts'
@@ -92,7 +93,7 @@ export function buildApi(shared: Shared, onFatal: (error: Error) => void, metric
   const privateKey = () => live.current.serviceAccount.privateKey
   const tokenIssuer = createTokenIssuer({ issuer, privateKey, clock, random })
   const kubelets = createKubeletConnections(objects, pki)
-  const others = otherServers(shared, objects, authorizer)
+  const others = otherServers(shared, { objects, authorizer, kubelets })
   const { webhookCaller, webhooks, webhookMetrics, aggregation } = others
   const bootstrapped = { done: false }
   const { audit, components: audited } = buildAudit({ config, clock, random, log })
@@ -162,8 +163,14 @@ const settingsOf = ({ clusterDomain, serviceCidr, podCidr, nodePortRange: nodePo
   nodePorts,
 })
 
-/** What the API server asks other programs. */
-function otherServers(shared: Shared, objects: ObjectReader, authorizer: Authorizer) {
+interface OtherServersNeeds {
+  readonly objects: ObjectReader
+  readonly authorizer: Authorizer
+  readonly kubelets: KubeletConnections
+}
+
+/** What the API server asks other programs, and what other parts of this one answer. */
+function otherServers(shared: Shared, { objects, authorizer, kubelets }: OtherServersNeeds) {
   const { store, clock, random, pki } = shared
   const common = { store, objects, clock, random }
   const webhookCaller = createWebhookCaller(common)
@@ -174,13 +181,19 @@ function otherServers(shared: Shared, objects: ObjectReader, authorizer: Authori
     conditions: createMatchConditions(authorizer),
     metrics: webhookMetrics,
   })
-  const aggregation = createAggregation({ ...common, credentials: pki.leaves['front-proxy-client'] })
+  const metricsApi = createMetricsApi({
+    list: resource => objects.list('', resource),
+    connect: name => kubelets.connect(name),
+    clock,
+  })
+  const credentials = pki.leaves['front-proxy-client']
+  const aggregation = createAggregation({ ...common, credentials, locals: [metricsApi] })
   const stop = () => {
     webhooks.stop()
     webhookCaller.close()
     aggregation.stop()
   }
-  return { webhookCaller, webhooks, webhookMetrics, aggregation, stop }
+  return { webhookCaller, webhooks, webhookMetrics, aggregation, metricsApi, stop }
 }
 
 interface ApiParts {
@@ -214,7 +227,7 @@ function openTo(shared: Shared, parts: ApiParts): Omit<Api, 'server'> {
         ...{ store, clock, log, aggregation },
         objects: server.objects,
         transport: server.transportFor({ username: 'system:apiserver', groups: ['system:masters'] }),
-        builtIn: model.resources,
+        builtIn: [...model.resources, { ...localVersion(others.metricsApi), isOptional: true }],
       }),
     ],
     useCertificates(current) {
@@ -225,6 +238,8 @@ function openTo(shared: Shared, parts: ApiParts): Omit<Api, 'server'> {
     },
   }
 }
+
+const localVersion = ({ group, version }: MetricsApi) => ({ group, version })
 
 /** Entries that a member may have yet to apply and be fit to serve. */
 const LAG_MAX = 1_000

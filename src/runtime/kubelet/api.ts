@@ -1,6 +1,6 @@
 /**
- * The kubelet's HTTPS port: logs, streams and pods, for the API server and cluster administrators only. A client without a
- * certificate of the cluster's authority gets `/healthz` and nothing else.
+ * The kubelet's HTTPS port: logs, streams, pods and usage, for whom the API server says that they may. A client that
+ * nobody knows gets `/healthz` and nothing else.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { createServer, type Server } from 'node:https'
@@ -9,9 +9,11 @@ import { type Clock, sleep } from '../../base/clock.ts'
 import { Mk8sError, messageOf, systemCodeOf } from '../../base/errors.ts'
 import type { Log } from '../../base/log.ts'
 import type { Pod } from '../../kube/types.ts'
+import type { KubeletAccess } from './access.ts'
 import type { KubeletCertificates } from './kubelet-parts.ts'
 import { type LogOptions, readLog } from './log-reader.ts'
 import type { ContainerStatus, Runtime } from './runtime/runtime.ts'
+import type { Diagnostics } from './stats/diagnostics.ts'
 import { refuse } from './streaming/handshake.ts'
 import { StreamingServer } from './streaming/streaming-server.ts'
 import { isHostpathName, removeHostpathDirectory } from './volumes/hostpath-directories.ts'
@@ -24,15 +26,15 @@ export interface KubeletServerParts {
   readonly clock: Clock
   readonly log: Log
   readonly pods: () => readonly Pod[]
+  readonly access: Pick<KubeletAccess, 'judge'>
+  readonly diagnostics: Pick<Diagnostics, 'answer'>
   /** Where the directories of `hostpath-storage` lie. */
   readonly volumesDirectory: string
 }
 
-const CLIENT_NAME = 'kube-apiserver-kubelet-client'
-const ADMIN_GROUP = 'system:masters'
 const CONNECTIONS_MAX = 1_024
 const STREAMS = ['exec', 'attach', 'portForward']
-const LATER = ['run', 'cri', 'stats', 'metrics', 'debug', 'checkpoint']
+const LATER = ['run', 'cri', 'debug', 'checkpoint']
 /** How often a followed container is looked at for its end when nothing is written. */
 const END_CHECK_MS = 1_000
 
@@ -84,9 +86,14 @@ export class KubeletServer {
     const { url, path } = parseUrl(request)
     const [first = '', ...rest] = path
     if (url.pathname === '/healthz') return answer(response, 200, 'ok')
-    const verdict = authorize(request.socket as TLSSocket)
+    const verdict = await this.#parts.access.judge(request, first)
     if (verdict !== 200) return answer(response, verdict, verdict === 401 ? 'Unauthorized' : 'Forbidden')
-    if (first === 'pods') return this.#listPods(response)
+    const found =
+      request.method === 'GET' ? await this.#parts.diagnostics.answer(url.pathname, url.searchParams) : null
+    if (found !== null) {
+      response.setHeader('content-type', found.type)
+      return answer(response, 200, found.body)
+    }
     if (first === 'containerLogs' && rest.length === 3) {
       const [namespace = '', pod = '', container = ''] = rest
       return this.#logs({ namespace, pod, container, query: url.searchParams }, response)
@@ -98,9 +105,10 @@ export class KubeletServer {
   }
 
   async #upgrade(request: IncomingMessage, socket: TLSSocket, head: Buffer): Promise<void> {
-    const verdict = authorize(socket)
+    const { path } = parseUrl(request)
+    const verdict = await this.#parts.access.judge(request, path[0] ?? '')
     if (verdict !== 200) return refuse(socket, verdict, verdict === 401 ? 'Unauthorized' : 'Forbidden')
-    await this.#streaming.upgrade(request, socket, head, parseUrl(request).path)
+    await this.#streaming.upgrade(request, socket, head, path)
   }
 
   /** Asked by the leader once nobody has the volume any more. */
@@ -119,12 +127,6 @@ export class KubeletServer {
       200,
       JSON.stringify({ kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success' }),
     )
-  }
-
-  #listPods(response: ServerResponse): void {
-    response.setHeader('content-type', 'application/json')
-    const list = { kind: 'PodList', apiVersion: 'v1', metadata: {}, items: this.#parts.pods() }
-    answer(response, 200, JSON.stringify(list))
   }
 
   async #logs(
@@ -191,13 +193,6 @@ export class KubeletServer {
 function parseUrl(request: IncomingMessage): { url: URL; path: string[] } {
   const url = new URL(request.url ?? '/', 'https://kubelet')
   return { url, path: url.pathname.slice(1).split('/').map(decodeURIComponent) }
-}
-
-function authorize(socket: TLSSocket): 200 | 401 | 403 {
-  if (!socket.authorized) return 401
-  const { subject } = socket.getPeerCertificate()
-  const groups = [subject?.O ?? []].flat()
-  return subject?.CN === CLIENT_NAME || groups.includes(ADMIN_GROUP) ? 200 : 403
 }
 
 function parseOptions(query: URLSearchParams, nowMs: number): LogOptions | string {

@@ -11,6 +11,7 @@ import { Informer } from '../../client/informer.ts'
 import { KubeClient } from '../../client/kube-client.ts'
 import { NODES, PODS } from '../../client/resources.ts'
 import type { Node, Pod } from '../../kube/types.ts'
+import { KubeletAccess } from './access.ts'
 import { KubeletServer } from './api.ts'
 import { CsiMounts } from './csi/csi-mounts.ts'
 import { CsiPlugins } from './csi/csi-plugins.ts'
@@ -23,6 +24,7 @@ import { PodWorker } from './pod-worker.ts'
 import { LEASE_SECONDS } from './render-node.ts'
 import type { RuntimeEvent, SandboxStatus } from './runtime/runtime.ts'
 import { RuntimeWatch } from './runtime-watch.ts'
+import { Diagnostics } from './stats/diagnostics.ts'
 import { TokenSource } from './volumes/token-source.ts'
 
 export type { HostFacts } from './host-facts.ts'
@@ -117,18 +119,25 @@ class NodeKubelet implements Kubelet {
       },
     })
     this.#housekeeping = new Housekeeping({
-      ...{ runtime, clock, log },
+      ...{ runtime, directories, clock, log },
       onNodeEvent: (reason, message) => this.#node.recordEvent('Warning', reason, message),
     })
-    this.#server = new KubeletServer({
+    this.#server = this.#createServer(client)
+  }
+
+  #createServer(client: KubeClient): KubeletServer {
+    const { runtime, clock, log, nodeName, nodeAddress, directories, settings, ports, certificates } =
+      this.#parts
+    const pods = () => [...this.#workers.values()].map(worker => worker.pod)
+    const { sampler } = this.#housekeeping
+    const startedAtMs = clock.now()
+    return new KubeletServer({
+      ...{ runtime, clock, log, pods, certificates },
       address: nodeAddress,
-      port: parts.ports.kubelet,
-      certificates: parts.certificates,
-      runtime,
-      clock,
-      log,
-      volumesDirectory: parts.directories.volumes,
-      pods: () => [...this.#workers.values()].map(worker => worker.pod),
+      port: ports.kubelet,
+      volumesDirectory: directories.volumes,
+      access: new KubeletAccess({ client, nodeName, clock }),
+      diagnostics: new Diagnostics({ nodeName, startedAtMs, runtime, sampler, pods, directories, settings }),
     })
   }
 

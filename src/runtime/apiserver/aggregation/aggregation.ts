@@ -48,10 +48,21 @@ export interface Aggregation {
   stop(): void
 }
 
+/** A group and version that another part of this process answers. */
+export interface LocalServer {
+  readonly group: string
+  readonly version: string
+  /** The APIResourceList. */
+  readonly resources: object
+  handle(request: KubeRequest): Promise<KubeResponse>
+}
+
 export interface AggregationParts {
   readonly store: Pick<Store, 'watch' | 'revision'>
   readonly objects: ObjectReader
   readonly credentials: ProxyCredentials
+  /** Served in this process, unless an APIService gives the group and version to another server. */
+  readonly locals?: readonly LocalServer[]
   readonly clock: Clock
   readonly random: Random
 }
@@ -80,10 +91,13 @@ class ServiceAggregation implements Aggregation {
   readonly #proxy: ReturnType<typeof createProxy>
   readonly #index: ReturnType<typeof keep<ApiServiceIndex>>
   readonly #discovered = new Map<string, Remembered>()
+  /** By `group/version`. */
+  readonly #locals: ReadonlyMap<string, LocalServer>
 
   constructor(parts: AggregationParts) {
     this.#parts = parts
     this.#proxy = createProxy(parts.credentials)
+    this.#locals = new Map((parts.locals ?? []).map(one => [`${one.group}/${one.version}`, one]))
     this.#index = keep(parts.store, [API_SERVICES], () =>
       indexOf(parts.objects.list('apiregistration.k8s.io', 'apiservices')),
     )
@@ -95,7 +109,7 @@ class ServiceAggregation implements Aggregation {
 
   respond(request: DocumentRequest): Promise<KubeResponse> | null {
     const service = this.#serviceFor(request.path)
-    if (service === undefined) return null
+    if (service === undefined) return this.#localFor(request.path)?.handle(request) ?? null
     if (!service.isAvailable) return Promise.resolve(textResponse(UNAVAILABLE, 'service unavailable\n'))
     return this.#forward(service, request.user, request)
   }
@@ -103,12 +117,29 @@ class ServiceAggregation implements Aggregation {
   async merge(request: DocumentRequest, local: LocalDocuments): Promise<KubeResponse> {
     const index = this.#index.current()
     const { path } = request
-    const kind = index.remote.size === 0 ? null : mergedKind(path)
-    if (kind === null) return local(request)
+    const kind = mergedKind(path)
+    const isOpenApi = kind === 'openapi-v2' || kind === 'openapi-v3'
+    const hasOthers = index.remote.size > 0 || (!isOpenApi && this.#locals.size > 0)
+    if (kind === null || !hasOthers) return local(request)
     const own = () => local(asWhole(request))
     if (kind === 'openapi-v2') return this.#mergeOpenApiV2(index, request, own)
-    if (kind === 'group') return mergeGroup(index, request, own)
-    return this.#mergeList(index, request, await own(), kind)
+    if (kind === 'openapi-v3') return this.#mergeList(index, request, await own(), kind)
+    const all = this.#withLocals(index)
+    if (kind === 'group') return mergeGroup(all, request, own)
+    return this.#mergeList(all, request, await own(), kind)
+  }
+
+  #withLocals(index: ApiServiceIndex): ApiServiceIndex {
+    const own = [...this.#locals].map(([key, { group, version }]) => {
+      const place = { namespace: '', name: '', port: 0, ca: undefined, isInsecure: false, isAvailable: true }
+      return [key, { group, version, ...place }] as const
+    })
+    return { ...index, remote: new Map([...own, ...index.remote]) }
+  }
+
+  #localFor(path: string): LocalServer | undefined {
+    if (this.#locals.size === 0) return undefined
+    return this.#locals.get(groupVersionOf(path) ?? '')
   }
 
   async #mergeList(
@@ -182,6 +213,8 @@ class ServiceAggregation implements Aggregation {
 
   /** What the server says of itself, or said when it last answered. */
   async #versionOf(key: string, service: RemoteService): Promise<DiscoveredVersion> {
+    const own = this.#index.current().remote.has(key) ? undefined : this.#locals.get(key)
+    if (own !== undefined) return { ...versionFromList(own.resources, service), freshness: 'Current' }
     const known = this.#discovered.get(key)
     const stale = { ...(known?.version ?? staleVersion(service)), freshness: 'Stale' }
     if (!service.isAvailable) return stale

@@ -5,6 +5,8 @@ import type { CustomResourceDefinition } from '../../../kube/types.ts'
 export interface LocalVersion {
   readonly group: string
   readonly version: string
+  /** Somebody's own APIService for it is left alone. */
+  readonly isOptional?: boolean
 }
 
 export type RegistrationAction =
@@ -38,11 +40,13 @@ const GROUPS: Readonly<Record<string, number>> = {
   'discovery.k8s.io': 16_200,
   'flowcontrol.apiserver.k8s.io': 16_100,
   'resource.k8s.io': 15_900,
+  'metrics.k8s.io': 100,
 }
 const VERSIONS: Readonly<Record<string, number>> = {
   '/v1': 1,
   'autoscaling/v2': 30,
   'flowcontrol.apiserver.k8s.io/v1': 21,
+  'metrics.k8s.io/v1beta1': 100,
 }
 const OTHER_GROUP = 15_000
 const OTHER_VERSION = 15
@@ -84,7 +88,8 @@ export function planRegistration(facts: RegistrationFacts): RegistrationAction[]
     const wanted = apiServiceOf(one, ON_START)
     const found = present.get(wanted.metadata.name ?? '')
     if (found === undefined) actions.push({ kind: 'create', object: wanted })
-    else if (facts.isStart) actions.push(...correction(found, wanted))
+    else if (facts.isStart && !(one.isOptional && hasService(found)))
+      actions.push(...correction(found, wanted))
   }
   const custom = new Set<string>()
   for (const one of facts.custom) {
@@ -101,6 +106,9 @@ export function planRegistration(facts: RegistrationFacts): RegistrationAction[]
   }
   return actions
 }
+
+const hasService = (object: KubeObject): boolean =>
+  (object['spec'] as Record<string, unknown> | undefined)?.['service'] !== undefined
 
 /** What somebody changed about an object that is managed here is changed back. */
 function correction(found: KubeObject, wanted: KubeObject): RegistrationAction[] {

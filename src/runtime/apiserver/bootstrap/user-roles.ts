@@ -101,6 +101,14 @@ export function userRoles(): readonly KubeObject[] {
     clusterRole('system:aggregate-to-admin', admin, { labels: { [TO_ADMIN]: 'true' } }),
     clusterRole('system:aggregate-to-edit', edit, { labels: { [TO_EDIT]: 'true' } }),
     clusterRole('system:aggregate-to-view', view, { labels: { [TO_VIEW]: 'true' } }),
+    // As metrics-server brings it.
+    clusterRole(
+      'system:aggregated-metrics-reader',
+      [rule('get list watch', 'metrics.k8s.io', 'nodes pods')],
+      {
+        labels: { [TO_ADMIN]: 'true', [TO_EDIT]: 'true', [TO_VIEW]: 'true' },
+      },
+    ),
   ]
 }
 

@@ -1,0 +1,122 @@
+/** What the kubelet's port tells of the node: pods, usage, metrics, configuration. */
+import type { Pod } from '../../../kube/types.ts'
+import { IMAGE_LIMITS } from '../collection/plan-images.ts'
+import { LOG_LIMITS } from '../collection/plan-rotation.ts'
+import type { KubeletDirectories, KubeletSettings } from '../kubelet-parts.ts'
+import { PRESSURE_SETTINGS } from '../pressure/thresholds.ts'
+import { PODS_MAX } from '../render-node.ts'
+import type { ContainerStatus, Runtime } from '../runtime/runtime.ts'
+import { localUseOf, totalOf } from './local-storage.ts'
+import { renderContainerMetrics, renderResourceMetrics } from './render-metrics.ts'
+import { renderSummary } from './render-summary.ts'
+import type { UsageSampler } from './usage-sampler.ts'
+
+export interface DiagnosticsParts {
+  readonly nodeName: string
+  readonly startedAtMs: number
+  readonly runtime: Runtime
+  readonly sampler: UsageSampler
+  readonly pods: () => readonly Pod[]
+  readonly directories: Pick<KubeletDirectories, 'pods' | 'logs'>
+  readonly settings: Pick<KubeletSettings, 'clusterDns' | 'clusterDomain'>
+}
+
+export interface Answer {
+  readonly type: string
+  readonly body: string
+}
+
+const JSON_TYPE = 'application/json'
+const METRICS_TYPE = 'text/plain; version=0.0.4; charset=utf-8'
+const json = (value: unknown): Answer => ({ type: JSON_TYPE, body: JSON.stringify(value) })
+
+export class Diagnostics {
+  readonly #parts: DiagnosticsParts
+
+  constructor(parts: DiagnosticsParts) {
+    this.#parts = parts
+  }
+
+  /** Null for what is none of its paths. */
+  async answer(path: string, query: URLSearchParams): Promise<Answer | null> {
+    switch (path) {
+      case '/pods':
+      case '/pods/':
+        return json(podList(this.#parts.pods()))
+      case '/runningpods':
+      case '/runningpods/':
+        return json(podList(runningPods(await this.#parts.runtime.listContainers(), this.#parts.pods())))
+      case '/configz':
+        return json({ kubeletconfig: this.#configuration() })
+      case '/stats/summary':
+      case '/stats/summary/':
+        return json(await this.#summary(query.get('only_cpu_and_memory') === 'true'))
+      case '/metrics/resource':
+        return { type: METRICS_TYPE, body: renderResourceMetrics(await this.#metricsInput()) }
+      case '/metrics/cadvisor':
+        return { type: METRICS_TYPE, body: renderContainerMetrics(await this.#metricsInput()) }
+      default:
+        return null
+    }
+  }
+
+  async #metricsInput() {
+    const { runtime, sampler, pods } = this.#parts
+    const sample = await sampler.sample()
+    return { pods: pods(), containers: await runtime.listContainers(), sample }
+  }
+
+  async #summary(onlyCpuAndMemory: boolean): Promise<object> {
+    const { nodeName, startedAtMs, directories } = this.#parts
+    const input = await this.#metricsInput()
+    const localBytes = new Map<string, number>()
+    if (!onlyCpuAndMemory) {
+      for (const pod of input.pods) {
+        localBytes.set(pod.metadata.uid ?? '', totalOf(await localUseOf(pod, directories)))
+      }
+    }
+    return renderSummary({ ...input, nodeName, startedAtMs, onlyCpuAndMemory, localBytes })
+  }
+
+  #configuration(): object {
+    const { settings } = this.#parts
+    return {
+      kind: 'KubeletConfiguration',
+      apiVersion: 'kubelet.config.k8s.io/v1beta1',
+      authentication: { anonymous: { enabled: false }, webhook: { enabled: true, cacheTTL: '2m0s' } },
+      authorization: { mode: 'Webhook' },
+      clusterDNS: [settings.clusterDns],
+      clusterDomain: settings.clusterDomain,
+      containerLogMaxSize: `${LOG_LIMITS.fileBytesMax / 1024 ** 2}Mi`,
+      containerLogMaxFiles: LOG_LIMITS.filesMax,
+      imageGCHighThresholdPercent: IMAGE_LIMITS.highPercent,
+      imageGCLowThresholdPercent: IMAGE_LIMITS.lowPercent,
+      imageMinimumGCAge: `${IMAGE_LIMITS.leastAgeMs / 60_000}m0s`,
+      maxPods: PODS_MAX,
+      evictionHard: PRESSURE_SETTINGS.evictionHard,
+      evictionPressureTransitionPeriod: '5m0s',
+    }
+  }
+}
+
+const podList = (items: readonly Pod[]): object => ({
+  kind: 'PodList',
+  apiVersion: 'v1',
+  metadata: {},
+  items,
+})
+
+/** Pods as the runtime knows them: those with a running container, and these containers only. */
+function runningPods(containers: readonly ContainerStatus[], pods: readonly Pod[]): Pod[] {
+  const running = containers.filter(({ state }) => state === 'running')
+  const byPod = Map.groupBy(running, ({ podUid }) => podUid)
+  return pods.flatMap(({ metadata: { name, namespace, uid = '' } }) => {
+    const own = byPod.get(uid)
+    if (own === undefined) return []
+    const spec = {
+      containers: own.map(({ name: container, image }) => ({ name: container, image, resources: {} })),
+    }
+    const metadata = { ...(name ? { name } : {}), ...(namespace ? { namespace } : {}), uid }
+    return [{ apiVersion: 'v1', kind: 'Pod', metadata, spec, status: {} }]
+  })
+}
