@@ -3,7 +3,7 @@
  * and marks for what the layer takes away. Nothing in an archive can lead out of the directory.
  */
 import { createHash } from 'node:crypto'
-import { chmod, lchown, link, lutimes, mkdir, open, rm, symlink } from 'node:fs/promises'
+import { chmod, lchown, link, lstat, lutimes, mkdir, open, rm, symlink } from 'node:fs/promises'
 import { join, posix } from 'node:path'
 import { PassThrough, Readable, type Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
@@ -97,7 +97,8 @@ async function firstBytes(source: Readable): Promise<Buffer> {
 class LayerWriter {
   readonly #directory: string
   readonly #lower: readonly string[]
-  readonly #special: SpecialFile[] = []
+  /** Made last; by path, so that what gives way to another entry takes its own along. */
+  readonly #special = new Map<string, SpecialFile[]>()
   /** Set last, since what is put into a directory changes them. */
   readonly #times = new Map<string, Date>()
   readonly #made = new Set<string>()
@@ -115,18 +116,39 @@ class LayerWriter {
     if (name === '.') return this.#dress(this.#directory, header)
     const base = posix.basename(name)
     const parent = await this.#parent(posix.dirname(name))
-    if (base === OPAQUE) return void this.#special.push(opaque(parent))
+    if (base === OPAQUE) return this.#later(opaque(parent))
     if (base.startsWith(WHITEOUT)) {
-      const hidden = join(parent, base.slice(WHITEOUT.length))
-      await rm(hidden, { recursive: true, force: true })
-      return void this.#special.push(whiteout(hidden))
+      const name = base.slice(WHITEOUT.length)
+      if (['', '.', '..'].includes(name)) throw invalid(`${base} takes nothing away that has a name`)
+      const hidden = join(parent, name)
+      await this.#clear(hidden)
+      return this.#later(whiteout(hidden))
     }
     await this.#write(join(parent, base), header, content)
   }
 
   async finish(): Promise<void> {
-    await makeSpecialFiles(this.#special)
+    await makeSpecialFiles([...this.#special.values()].flat())
     for (const [path, time] of [...this.#times].reverse()) await lutimes(path, time, time)
+  }
+
+  /**
+   * Makes room for another entry. What is remembered of the old one goes along: a link that takes its place would
+   * lead whatever is done by those paths later out of the layer.
+   */
+  async #clear(path: string): Promise<void> {
+    const found = await lstat(path).catch(() => null)
+    if (found?.isDirectory()) {
+      await rm(path, { recursive: true, force: true })
+      for (const paths of [this.#made, this.#times, this.#special]) forgetBelow(paths, path)
+    } else if (found !== null) await rm(path, { force: true })
+    this.#made.delete(path)
+    this.#times.delete(path)
+    this.#special.delete(path)
+  }
+
+  #later(file: SpecialFile): void {
+    this.#special.set(file.path, [...(this.#special.get(file.path) ?? []), file])
   }
 
   async #write(path: string, header: Header, content: AsyncIterable<Uint8Array>): Promise<void> {
@@ -136,11 +158,11 @@ class LayerWriter {
         break
       case 'file':
       case 'contiguous-file':
-        await rm(path, { recursive: true, force: true })
+        await this.#clear(path)
         await writeContent(path, content)
         break
       case 'symlink':
-        await rm(path, { recursive: true, force: true })
+        await this.#clear(path)
         await symlink(header.linkname ?? '', path)
         break
       case 'link':
@@ -148,10 +170,10 @@ class LayerWriter {
       case 'character-device':
       case 'block-device':
       case 'fifo': {
-        await rm(path, { recursive: true, force: true })
+        await this.#clear(path)
         const device = deviceNumber(header.devmajor ?? 0, header.devminor ?? 0)
         const mode = NODE_TYPES[header.type] | ((header.mode ?? 0) & MODE_BITS)
-        return void this.#special.push({ kind: 'node', path, mode, device })
+        return this.#later({ kind: 'node', path, mode, device })
       }
       default:
         return
@@ -163,11 +185,12 @@ class LayerWriter {
     if (this.#made.has(path)) return
     try {
       await mkdir(path)
+      this.#special.delete(path)
     } catch (error) {
       if (systemCodeOf(error) !== 'EEXIST') throw error
       // A directory stays; anything else gives way.
-      if ((await resolveInside(this.#directory, path.slice(this.#directory.length))) !== path) {
-        await rm(path, { recursive: true, force: true })
+      if (!(await lstat(path)).isDirectory()) {
+        await this.#clear(path)
         await mkdir(path)
       }
     }
@@ -189,7 +212,7 @@ class LayerWriter {
 
   async #link(path: string, target: string): Promise<void> {
     const name = insideName(target)
-    await rm(path, { recursive: true, force: true })
+    await this.#clear(path)
     for (const root of [this.#directory, ...this.#lower]) {
       const parent = await resolveInside(root, posix.dirname(name))
       if (parent === null) continue
@@ -216,9 +239,13 @@ class LayerWriter {
       const name = key.slice(ATTRIBUTE.length)
       // The archive's reader takes values for text: one that is none would come out wrong.
       if (name.startsWith('trusted.overlay.') || value.includes('\ufffd')) continue
-      this.#special.push({ kind: 'attribute', path, name, value: Buffer.from(value) })
+      this.#later({ kind: 'attribute', path, name, value: Buffer.from(value) })
     }
   }
+}
+
+function forgetBelow(paths: Map<string, unknown> | Set<string>, directory: string): void {
+  for (const path of paths.keys()) if (path.startsWith(`${directory}/`)) paths.delete(path)
 }
 
 async function writeContent(path: string, content: AsyncIterable<Uint8Array>): Promise<void> {

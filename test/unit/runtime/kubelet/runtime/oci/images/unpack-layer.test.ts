@@ -1,7 +1,7 @@
 /** Layers of images on disk, with what is special about them, and what must not come out of one. */
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import { lstat, mkdir, mkdtemp, readFile, readlink, rm, stat } from 'node:fs/promises'
+import { lstat, mkdir, mkdtemp, readdir, readFile, readlink, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, test } from 'node:test'
@@ -93,6 +93,38 @@ describe('a layer', { skip: isRoot ? false : 'owners and device nodes need root 
     ])
     assert.equal(await readFile(at('inside'), 'utf8'), 'x')
     assert.equal(await readFile(at('also'), 'utf8'), 'y')
+  })
+
+  test('cannot write outside through a link that takes the place of a directory', async () => {
+    const outside = join(directory, 'outside')
+    await mkdir(outside)
+    const swap: Entry[] = [
+      { name: 'd/', type: 'directory' },
+      { name: 'd/deep/', type: 'directory', mtime: new Date('2001-01-01') },
+      { name: 'd/deep/pipe', type: 'fifo' },
+      { name: 'd/deep/tool', content: 'x', pax: { 'SCHILY.xattr.user.k': 'v' } },
+    ]
+    for (const taken of ['d', 'd/deep']) {
+      const links: Entry[] = [
+        { name: taken, type: 'symlink', linkname: outside },
+        { name: `${taken}/deep/file`, content: 'y' },
+        { name: `${taken}/file`, content: 'y' },
+      ]
+      await unpack([...swap, ...links])
+      await unpack([...swap, { name: `${taken.replace(/[^/]+$/, '')}.wh.${taken.slice(-4)}` }, ...links])
+      assert.deepEqual(await readdir(outside), [])
+      assert.ok((await stat(outside)).mtimeMs > Date.parse('2002-01-01'))
+      await rm(at(''), { recursive: true })
+    }
+  })
+
+  test('takes away nothing but what is named in it', async () => {
+    await mkdir(join(directory, 'neighbour'))
+    for (const name of ['.wh...', '.wh..', '.wh.', 'a/.wh...']) {
+      await assert.rejects(unpack([{ name: 'kept', content: 'k' }, { name }]), { message: /has a name/ })
+      assert.equal(await readFile(at('kept'), 'utf8'), 'k')
+    }
+    assert.ok((await stat(join(directory, 'neighbour'))).isDirectory())
   })
 
   test('links to a file of a lower layer, and refuses a link to nothing', async () => {
