@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import type { OciRuntime } from '../../../src/runtime/kubelet/runtime/oci/oci-runtime.ts'
 import type { ContainerConfig, SandboxConfig } from '../../../src/runtime/kubelet/runtime/runtime.ts'
@@ -99,6 +99,30 @@ describe('containers of the oci runtime', { skip: why ?? false }, () => {
       privileged,
     )
     assert.match(open.text, /^yes\n\/dev\/null\n/)
+  })
+
+  test('ordinary programs work under RuntimeDefault, and calls that nobody knows are none', async () => {
+    const security = { seccomp: { type: 'RuntimeDefault' as const } }
+    const node = dirname(process.execPath)
+    const mounts = [...['/usr', '/lib', '/lib64'], node]
+      .filter(existsSync)
+      .map(path => ({ containerPath: path === node ? '/node' : path, hostPath: path, readOnly: true }))
+    const work = `
+      const { Worker } = require('worker_threads'); const fs = require('fs'); const net = require('net')
+      console.log(require('child_process').execFileSync('id', ['-u'], { encoding: 'utf8' }).trim())
+      fs.watch('/tmp').close(); fs.writeFileSync('/tmp/a', 'a'); fs.copyFileSync('/tmp/a', '/tmp/b')
+      fs.promises.readFile('/tmp/b', 'utf8').then(text => new Worker('require("worker_threads").parentPort' +
+        '.postMessage("' + text + '")', { eval: true }).once('message', answer => {
+        const server = net.createServer(each => each.end(answer)).listen(0, '127.0.0.1', () =>
+          net.connect(server.address().port, '127.0.0.1').on('data', data => { console.log(data + ' node'); server.close() }))
+      }))`
+    const calls = 'printf "%d %d %d\\n", map { $! = 0; syscall($_, -1, 0, 0); $!+0 } 9999, 272, 425'
+    const script = `ls / | wc -l; perl -e 'my $p = fork // die; exit 3 if !$p; waitpid $p, 0; print $? >> 8, " perl\\n"'
+        /node/node -e '${work.replaceAll("'", `'"'"'`)}'
+        ${process.arch === 'x64' ? `perl -e '${calls}'` : 'echo 38 1 1'}`
+    const { text } = await outputOf(script, { security, mounts })
+    // A call that nobody knows, and two that are closed: unshare and io_uring_setup.
+    assert.match(text, /^\d+\n3 perl\n0\na node\n38 1 1\n$/)
   })
 
   test('hostname, resolver, shared memory, sysctls and volumes are there', async () => {

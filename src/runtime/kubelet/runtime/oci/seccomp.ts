@@ -1,7 +1,9 @@
 /**
- * The seccomp profile that `RuntimeDefault` means (pure): everything may be called but what reaches beyond the
- * container or has no place in one. What a capability guards is open to whoever has that capability.
+ * The seccomp profile that `RuntimeDefault` means (pure): what containers need may be called, and what a capability
+ * guards by whoever has that capability. All else is closed: what is known to reach beyond the container as something
+ * forbidden, and what is not known, as a call that the kernel does not have, so that programs take an older one.
  */
+import { OPEN_CALLS } from './seccomp-calls.ts'
 
 interface SeccompRule {
   readonly names: readonly string[]
@@ -12,12 +14,14 @@ interface SeccompRule {
 
 export interface SeccompSpec {
   readonly defaultAction: string
+  readonly defaultErrnoRet?: number
   readonly architectures?: readonly string[]
   readonly syscalls?: readonly SeccompRule[]
 }
 
 const EPERM = 1
 const ENOSYS = 38
+const AF_VSOCK = 40
 
 /** Closed to everybody. */
 const NEVER = [
@@ -43,14 +47,23 @@ const GUARDED: Readonly<Record<string, readonly string[]>> = {
     ...['mount', 'umount', 'umount2', 'pivot_root', 'move_mount', 'open_tree', 'mount_setattr'],
     ...['fsconfig', 'fsmount', 'fsopen', 'fspick', 'quotactl', 'quotactl_fd', 'lookup_dcookie'],
     ...['setns', 'unshare', 'setdomainname', 'sethostname', 'fanotify_init'],
+    ...['statmount', 'listmount', 'open_tree_attr'],
   ],
   CAP_SYS_MODULE: ['init_module', 'finit_module', 'delete_module'],
   CAP_SYS_BOOT: ['reboot'],
   CAP_SYS_PACCT: ['acct'],
   CAP_SYS_RAWIO: ['ioperm', 'iopl'],
-  CAP_SYS_TIME: ['clock_adjtime', 'clock_settime', 'settimeofday', 'stime', 'adjtimex'],
+  CAP_SYS_TIME: [
+    'clock_adjtime',
+    'clock_adjtime64',
+    'clock_settime',
+    'clock_settime64',
+    'settimeofday',
+    'stime',
+  ],
   CAP_SYS_NICE: ['mbind', 'set_mempolicy', 'get_mempolicy', 'set_mempolicy_home_node'],
-  CAP_DAC_READ_SEARCH: ['open_by_handle_at', 'name_to_handle_at'],
+  CAP_DAC_READ_SEARCH: ['open_by_handle_at'],
+  CAP_SYS_CHROOT: ['chroot'],
   CAP_SYS_TTY_CONFIG: ['vhangup'],
   CAP_SYSLOG: ['syslog'],
   CAP_SYS_PTRACE: ['kcmp', 'process_madvise', 'pidfd_getfd'],
@@ -76,38 +89,45 @@ export function runtimeDefaultProfile(
 ): SeccompSpec {
   const has = (name: string) =>
     capabilities.includes(name) || (BY_ADMIN.includes(name) && capabilities.includes('CAP_SYS_ADMIN'))
-  const closed = Object.entries(GUARDED).flatMap(([name, calls]) => (has(name) ? [] : calls))
-  const refuse = (names: readonly string[], args?: readonly object[]): SeccompRule => ({
-    names,
-    action: 'SCMP_ACT_ERRNO',
-    errnoRet: EPERM,
-    ...(args === undefined ? {} : { args }),
-  })
+  const guarded = Object.entries(GUARDED)
+  const opened = guarded.flatMap(([name, calls]) => (has(name) ? calls : []))
+  const closed = guarded.flatMap(([name, calls]) => (has(name) ? [] : calls))
   return {
-    defaultAction: 'SCMP_ACT_ALLOW',
+    defaultAction: 'SCMP_ACT_ERRNO',
+    defaultErrnoRet: ENOSYS,
     architectures: ARCHITECTURES[arch] ?? [],
     syscalls: [
+      allow([...OPEN_CALLS, ...opened]),
       refuse([...NEVER, ...closed]),
-      ...(has('CAP_SYS_ADMIN') ? [] : cloneRules(refuse)),
-      refuse(
-        ['personality'],
-        PERSONALITIES.map(value => ({ index: 0, value, op: 'SCMP_CMP_NE' })),
-      ),
+      ...(has('CAP_SYS_ADMIN') ? [allow(['clone', 'clone3'])] : cloneRules()),
+      ...PERSONALITIES.map(value => allow(['personality'], [{ index: 0, value, op: 'SCMP_CMP_EQ' }])),
       // Packets of a hypervisor's own family leave every namespace.
-      refuse(['socket'], [{ index: 0, value: 40, op: 'SCMP_CMP_EQ' }]),
+      allow(['socket'], [{ index: 0, value: AF_VSOCK, op: 'SCMP_CMP_NE' }]),
     ],
   }
 }
 
+const allow = (names: readonly string[], args?: readonly object[]): SeccompRule => ({
+  names,
+  action: 'SCMP_ACT_ALLOW',
+  ...(args === undefined ? {} : { args }),
+})
+
+const refuse = (names: readonly string[], args?: readonly object[]): SeccompRule => ({
+  names,
+  action: 'SCMP_ACT_ERRNO',
+  errnoRet: EPERM,
+  ...(args === undefined ? {} : { args }),
+})
+
 /** The flags of clone3 lie in memory, where no filter sees them: without the call, libraries take clone. */
-function cloneRules(
-  refuse: (names: readonly string[], args: readonly object[]) => SeccompRule,
-): SeccompRule[] {
+function cloneRules(): SeccompRule[] {
   const bits = Array.from({ length: 32 }, (_, bit) => 2 ** bit).filter(bit => (CLONE_NAMESPACES & bit) !== 0)
   return [
+    allow(['clone'], [{ index: 0, value: CLONE_NAMESPACES, valueTwo: 0, op: 'SCMP_CMP_MASKED_EQ' }]),
     ...bits.map(bit =>
       refuse(['clone'], [{ index: 0, value: bit, valueTwo: bit, op: 'SCMP_CMP_MASKED_EQ' }]),
     ),
-    { names: ['clone3'], action: 'SCMP_ACT_ERRNO', errnoRet: ENOSYS },
+    { ...refuse(['clone3']), errnoRet: ENOSYS },
   ]
 }
