@@ -47,6 +47,7 @@ export const CERTIFICATE_SIGNING_REQUESTS = ref(
 )
 export const TOKEN_REVIEWS = ref('authentication.k8s.io', 'v1', 'tokenreviews', false)
 export const SUBJECT_ACCESS_REVIEWS = ref('authorization.k8s.io', 'v1', 'subjectaccessreviews', false)
+export const API_SERVICES = ref('apiregistration.k8s.io', 'v1', 'apiservices', false)
 export const CUSTOM_RESOURCE_DEFINITIONS = ref(
   'apiextensions.k8s.io',
   'v1',

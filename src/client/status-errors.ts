@@ -10,8 +10,13 @@ export function statusErrorOf(code: number, body: Buffer): StatusError {
   } catch {
     // Not JSON: a proxy or a non-resource path answers in plain text.
   }
-  return statusErrorOfObject({ code, message: text.slice(0, MESSAGE_CHARS_MAX), reason: reasonOf(code) })
+  const message = text.slice(0, MESSAGE_CHARS_MAX)
+  const details = { causes: [{ reason: UNEXPECTED, message }] }
+  return statusErrorOfObject({ code, message, reason: reasonOf(code), details })
 }
+
+/** The cause that Kubernetes' own clients give an answer that is no Status. */
+const UNEXPECTED = 'UnexpectedServerResponse'
 
 const MESSAGE_CHARS_MAX = 2_048
 
@@ -60,6 +65,10 @@ export const isAlreadyExists = (error: unknown): boolean => hasReason(error, 'Al
 export const isInvalid = (error: unknown): boolean => hasReason(error, 'Invalid')
 /** The resourceVersion or continue token is too old: list again from the start. */
 export const isExpired = (error: unknown): boolean => hasReason(error, 'Expired', 'Gone')
+/** The answer was no Status: nobody who speaks Kubernetes gave it. */
+export const isUnexpectedResponse = (error: unknown): boolean =>
+  error instanceof StatusError &&
+  (error.status.details?.causes ?? []).some(cause => cause.reason === UNEXPECTED)
 /** A namespace that is being deleted takes no new objects; nothing is wrong. */
 export const isNamespaceTerminating = (error: unknown): boolean =>
   error instanceof StatusError &&

@@ -3,9 +3,9 @@ import { messageOf } from '../../../base/errors.ts'
 import type { EventRecorder } from '../../../client/event-recorder.ts'
 import { type Informer, keyOf } from '../../../client/informer.ts'
 import type { KubeClient } from '../../../client/kube-client.ts'
-import { HORIZONTAL_POD_AUTOSCALERS, PODS } from '../../../client/resources.ts'
+import { API_SERVICES, HORIZONTAL_POD_AUTOSCALERS, PODS } from '../../../client/resources.ts'
 import { semanticEqual } from '../../../kube/equality.ts'
-import { matchesLabels, parseLabelSelector } from '../../../kube/labels.ts'
+import type { KubeObject } from '../../../kube/object.ts'
 import { StatusError } from '../../../kube/status.ts'
 import { formatTime } from '../../../kube/time.ts'
 import type { HorizontalPodAutoscaler, HorizontalPodAutoscalerStatus, Pod } from '../../../kube/types.ts'
@@ -14,7 +14,8 @@ import { keyedController, keysFrom } from '../shared/keyed-controller.ts'
 import { type Scale, Scales, type ScaleTarget } from '../shared/scales.ts'
 import type { History } from './behavior.ts'
 import { measure } from './metrics.ts'
-import { type AutoscalerPlan, asksMetrics, planAutoscaler, withCondition } from './plan.ts'
+import { type AutoscalerPlan, asksMetrics, GOT_SCALE, planAutoscaler, withCondition } from './plan.ts'
+import { type SelectorProblem, TargetSelectors } from './selectors.ts'
 
 const SERVICE_ACCOUNT = 'horizontal-pod-autoscaler'
 const NAMESPACE_INDEX = 'namespace'
@@ -33,9 +34,11 @@ interface Parts {
   readonly events: EventRecorder
   readonly autoscalers: Informer<HorizontalPodAutoscaler>
   readonly pods: Informer<Pod>
+  readonly apiServices: Informer<KubeObject>
   readonly scales: Scales
   /** By key: what was proposed and done lately. */
   readonly histories: Map<string, History>
+  readonly selectors: TargetSelectors
   /** By key: when it was last looked at, and what its spec was. */
   readonly looked: Map<string, Looked>
 }
@@ -43,12 +46,13 @@ interface Parts {
 export function createAutoscalerController(context: ControllerContext): Controller {
   const autoscalers = context.informers.informer<HorizontalPodAutoscaler>(HORIZONTAL_POD_AUTOSCALERS)
   const pods = context.informers.informer<Pod>(PODS)
+  const apiServices = context.informers.informer<KubeObject>(API_SERVICES)
   pods.addIndex(NAMESPACE_INDEX, object => [object.metadata.namespace ?? ''])
   const client = context.client(SERVICE_ACCOUNT)
   const events = context.events({ component: SERVICE_ACCOUNT, serviceAccount: SERVICE_ACCOUNT })
   const scales = new Scales(context)
-  const histories = new Map<string, History>()
-  const parts: Parts = { context, client, events, autoscalers, pods, scales, histories, looked: new Map() }
+  const memory = { histories: new Map(), looked: new Map(), selectors: new TargetSelectors() }
+  const parts: Parts = { context, client, events, autoscalers, pods, apiServices, scales, ...memory }
   return keyedController({
     name: SERVICE_ACCOUNT,
     context,
@@ -62,6 +66,7 @@ async function reconcile(parts: Parts, key: string, signal: AbortSignal): Promis
   if (autoscaler === undefined) {
     parts.looked.delete(key)
     parts.histories.delete(key)
+    parts.selectors.forget(key)
     return undefined
   }
   const nowMs = parts.context.clock.now()
@@ -117,12 +122,13 @@ async function scaleTo(parts: Parts, autoscaler: HorizontalPodAutoscaler, found:
   const facts = { specReplicas: scale.spec?.replicas ?? 0, statusReplicas: scale.status?.replicas ?? 0 }
   const selector = scale.status?.selector ?? ''
   const asks = asksMetrics(autoscaler, facts)
-  if (asks && selector === '') return missSelector(parts, autoscaler, found)
   const namespace = autoscaler.metadata.namespace ?? ''
-  const requirements = parseLabelSelector(selector)
-  const pods = parts.pods
-    .byIndex(NAMESPACE_INDEX, namespace)
-    .filter(pod => matchesLabels(requirements, pod.metadata.labels ?? {}))
+  const { pods, problem } = parts.selectors.select(
+    key,
+    parts.pods.byIndex(NAMESPACE_INDEX, namespace),
+    selector,
+  )
+  if (asks && problem !== undefined) return tellProblem(parts, autoscaler, { ...found, problem })
   const metrics = asks ? (autoscaler.spec?.metrics ?? []) : []
   const measured = await Promise.all(metrics.map(each => measure(parts, each, { namespace, selector })))
   const history = parts.histories.get(key) ?? NOTHING_KNOWN
@@ -133,15 +139,17 @@ async function scaleTo(parts: Parts, autoscaler: HorizontalPodAutoscaler, found:
   await writeStatus(parts, autoscaler, status, signal)
 }
 
-async function missSelector(
+async function tellProblem(
   parts: Parts,
   autoscaler: HorizontalPodAutoscaler,
-  { scale, nowMs, signal }: Found,
+  { scale, nowMs, signal, problem }: Found & { readonly problem: SelectorProblem },
 ): Promise<void> {
-  parts.events.record(autoscaler, 'Warning', 'SelectorRequired', 'selector is required')
-  const message = "the HPA target's scale is missing a selector"
-  const condition = { type: 'ScalingActive', status: 'False', reason: 'InvalidSelector', message } as const
-  const conditions = [...withCondition(autoscaler.status?.conditions, condition, nowMs)]
+  const { event, condition: told } = problem
+  parts.events.record(autoscaler, 'Warning', event.reason, event.message)
+  parts.events.record(autoscaler, 'Warning', 'FailedComputeMetricsReplicas', event.message)
+  const condition = { type: 'ScalingActive', status: 'False', ...told } as const
+  const able = withCondition(autoscaler.status?.conditions, GOT_SCALE, nowMs)
+  const conditions = [...withCondition(able, condition, nowMs)]
   const before = autoscaler.status ?? { desiredReplicas: 0 }
   const status = { ...before, conditions, currentReplicas: scale.spec?.replicas ?? 0 }
   await writeStatus(parts, autoscaler, status, signal)

@@ -1,6 +1,8 @@
 /** Asks the metrics APIs, which extension API servers serve, what an autoscaler's metrics are. */
 import { messageOf } from '../../../base/errors.ts'
+import type { Informer } from '../../../client/informer.ts'
 import type { KubeClient, ResourceRef } from '../../../client/kube-client.ts'
+import { isUnexpectedResponse } from '../../../client/status-errors.ts'
 import { formatLabelSelector, requirementsOf } from '../../../kube/labels.ts'
 import type { KubeObject } from '../../../kube/object.ts'
 import { milliValue, parseQuantity } from '../../../kube/quantity.ts'
@@ -13,6 +15,8 @@ import type { Measured } from './proposals.ts'
 import type { Sample } from './samples.ts'
 
 const CUSTOM_GROUP = 'custom.metrics.k8s.io'
+/** The newer first; an adapter may serve the older one alone. */
+const CUSTOM_VERSIONS = ['v1beta2', 'v1beta1']
 const EXTERNAL_GROUP = 'external.metrics.k8s.io'
 const POD_METRICS: ResourceRef = {
   group: 'metrics.k8s.io',
@@ -44,6 +48,8 @@ export interface Target {
 
 export interface MetricsParts {
   readonly client: KubeClient
+  /** Whose names are the versions of groups that are served. */
+  readonly apiServices: Informer<KubeObject>
   readonly scales: Scales
 }
 
@@ -75,13 +81,23 @@ async function ask<T extends KubeObject>(
   try {
     items = (await list()).items
   } catch (error) {
-    if (!(error instanceof StatusError)) throw error
-    const why =
-      error.code === 404 ? `the server could not find the requested resource (get ${what})` : messageOf(error)
-    throw new Refusal(`unable to fetch metrics from ${api} metrics API: ${why}`)
+    if (!(error instanceof StatusError || error instanceof Refusal)) throw error
+    throw new Refusal(`unable to fetch metrics from ${api} metrics API: ${reasonOf(error, what)}`)
   }
   if (items.length === 0) throw new Refusal(`no metrics returned from ${api} metrics API`)
   return items
+}
+
+/** What Kubernetes' own clients add to where the answer told nothing more. */
+const PLAIN_ANSWERS: Readonly<Record<number, string>> = {
+  404: 'the server could not find the requested resource',
+  503: 'the server is currently unable to handle the request',
+}
+
+function reasonOf(error: Error, what: string): string {
+  const plain = error instanceof StatusError ? PLAIN_ANSWERS[error.code] : undefined
+  const isPlain = plain !== undefined && (isUnexpectedResponse(error) || error.message === plain)
+  return isPlain ? `${plain} (get ${what})` : messageOf(error)
 }
 
 async function podUsage(
@@ -136,13 +152,13 @@ const textOf = (selector: LabelSelector | undefined): string | undefined =>
   selector === undefined ? undefined : formatLabelSelector(requirementsOf(selector) ?? [])
 
 async function podsMetric(
-  { client }: MetricsParts,
+  parts: MetricsParts,
   { name, selector: metricSelector }: MetricName,
   { namespace, selector }: Target,
 ): Promise<Measured> {
   const metricLabelSelector = textOf(metricSelector)
   const options = { namespace, labelSelector: selector, metricLabelSelector }
-  const items = await askCustom(client, `pods/*/${encodeURIComponent(name)}`, options)
+  const items = await askCustom(parts, `pods/*/${encodeURIComponent(name)}`, options)
   const samples = new Map<string, Sample>()
   for (const item of items) {
     const windowMs = item.windowSeconds === undefined ? WINDOW_MS : item.windowSeconds * 1_000
@@ -152,9 +168,8 @@ async function podsMetric(
   return { kind: 'samples', samples }
 }
 
-/** The newer version first; an adapter may serve the older one alone. */
 async function askCustom(
-  client: KubeClient,
+  { client, apiServices }: MetricsParts,
   path: string,
   options: {
     readonly namespace: string
@@ -162,30 +177,21 @@ async function askCustom(
     readonly metricLabelSelector?: string | undefined
   },
 ): Promise<MetricValue[]> {
-  const at = (version: string): ResourceRef => ({
-    group: CUSTOM_GROUP,
-    version,
-    resource: path,
-    namespaced: true,
-  })
   return ask('custom', `${path.split('/')[0]}.${CUSTOM_GROUP}`, async () => {
-    try {
-      return await client.list<MetricValue>(at('v1beta2'), options)
-    } catch (error) {
-      if (error instanceof StatusError && error.code === 404)
-        return client.list<MetricValue>(at('v1beta1'), options)
-      throw error
-    }
+    const version = CUSTOM_VERSIONS.find(each => apiServices.get(`${each}.${CUSTOM_GROUP}`) !== undefined)
+    if (version === undefined) throw new Refusal(`no custom metrics API (${CUSTOM_GROUP}) registered`)
+    const at: ResourceRef = { group: CUSTOM_GROUP, version, resource: path, namespaced: true }
+    return client.list<MetricValue>(at, options)
   })
 }
 
 async function objectMetric(
-  { client, scales }: MetricsParts,
+  parts: MetricsParts,
   { metric, describedObject }: NonNullable<MetricSpec['object']>,
   { namespace }: Target,
 ): Promise<Measured> {
   const { apiVersion = 'v1', kind, name } = describedObject
-  const resource = scales.resourceOf(apiVersion, kind)
+  const resource = parts.scales.resourceOf(apiVersion, kind)
   if (resource === undefined) {
     throw new Refusal(
       `no matches for kind ${JSON.stringify(kind)} in group ${JSON.stringify(groupOf(apiVersion))}`,
@@ -197,7 +203,7 @@ async function objectMetric(
   const metricLabelSelector = textOf(metric.selector)
   const where = isNamespace ? name : namespace
   const whole = `${path}/${encodeURIComponent(metric.name)}`
-  const items = await askCustom(client, whole, { namespace: where, metricLabelSelector })
+  const items = await askCustom(parts, whole, { namespace: where, metricLabelSelector })
   const [item, ...more] = items
   if (item === undefined || more.length > 0) {
     throw new Refusal(

@@ -57,7 +57,7 @@ export function withCondition(
   return (conditions ?? []).map(each => (each === present ? condition : each))
 }
 
-const GOT_SCALE = {
+export const GOT_SCALE = {
   type: 'AbleToScale',
   status: 'True',
   reason: 'SucceededGetScale',
@@ -174,7 +174,7 @@ function planByMetrics(
 }
 
 function proposeAll(
-  { spec }: HorizontalPodAutoscaler,
+  { metadata, spec }: HorizontalPodAutoscaler,
   facts: AutoscalerFacts,
 ): (MetricProposal | MetricFailure)[] {
   const tolerances = {
@@ -184,7 +184,8 @@ function proposeAll(
   const { specReplicas: current, statusReplicas, pods, nowMs } = facts
   return (spec?.metrics ?? []).map((metric, index) => {
     const measured = facts.measured[index] ?? { kind: 'problem', message: 'not measured' }
-    return propose(metric, measured, { current, statusReplicas, tolerances, pods, nowMs })
+    const { namespace = '' } = metadata
+    return propose(metric, measured, { namespace, current, statusReplicas, tolerances, pods, nowMs })
   })
 }
 

@@ -40,20 +40,26 @@ interface Source {
   readonly render: (current: object) => MetricStatus
 }
 
-/** `statusReplicas`: those that the target has, where `scaled.current` are those that it wants. */
+interface Place {
+  readonly namespace: string
+  /** Those that the target has, where `current` are those that it wants. */
+  readonly statusReplicas: number
+}
+
 export function propose(
   spec: MetricSpec,
   measured: Measured,
-  scaled: Scaled & { readonly statusReplicas: number },
+  scaled: Scaled & Place,
 ): MetricProposal | MetricFailure {
-  const source = sourceOf(spec, scaled.statusReplicas)
+  const source = sourceOf(spec, scaled)
   try {
     const [proposal, name] = source.propose(measured, scaled)
     return { replicas: proposal.replicas, name, status: source.render(currentOf(source.target, proposal)) }
   } catch (error) {
     if (!(error instanceof MetricProblem)) throw error
-    const { message } = error
-    return { reason: source.reason, message, whole: `${source.attempt}: ${message}` }
+    const { message, attempted } = error
+    const whole = [source.attempt, attempted, message].filter(each => each !== '').join(': ')
+    return { reason: source.reason, message, whole }
   }
 }
 
@@ -63,13 +69,13 @@ function currentOf(target: MetricTarget, { usage, utilization }: Proposal): obje
   return target.value === undefined ? { averageValue: amount } : { value: amount }
 }
 
-function sourceOf(spec: MetricSpec, statusReplicas: number): Source {
+function sourceOf(spec: MetricSpec, place: Place): Source {
   const { resource, containerResource, pods, object, external } = spec
   if (resource) return resourceSource(resource.name, resource.target)
   if (containerResource) return containerSource(containerResource)
   if (pods) return podsSource(pods)
-  if (object) return objectSource(object, statusReplicas)
-  if (external) return externalSource(external, statusReplicas)
+  if (object) return objectSource(object, place)
+  if (external) return externalSource(external, place)
   const reason = 'InvalidMetricSourceType'
   const fail = () => {
     throw new MetricProblem(`unknown metric source type ${JSON.stringify(spec.type)}`)
@@ -110,8 +116,19 @@ function proposeResource(name: string, target: MetricTarget, container: string):
       }
       const of = { resource: name, container, targetPercent: averageUtilization ?? 0 }
       const proposal = utilizationReplicas(scaled, samples, of)
-      return [proposal, `${name} resource utilization (percentage of request)`]
+      const kind = container === '' ? 'resource' : 'container resource'
+      return [proposal, `${name} ${kind} utilization (percentage of request)`]
     })
+  }
+}
+
+/** Of the rest, only where all problems are told together. */
+function attempting<T>(attempted: string, work: () => T): T {
+  try {
+    return work()
+  } catch (error) {
+    if (error instanceof MetricProblem) throw new MetricProblem(error.message, attempted)
+    throw error
   }
 }
 
@@ -159,10 +176,12 @@ function podsSource({ metric, target }: NonNullable<MetricSpec['pods']>): Source
   }
 }
 
-function objectSource(of: NonNullable<MetricSpec['object']>, statusReplicas: number): Source {
+function objectSource(of: NonNullable<MetricSpec['object']>, { namespace, statusReplicas }: Place): Source {
   const { metric, target, describedObject } = of
   const { kind, name } = describedObject
-  const failed = (why: string) => `unable to get metric ${metric.name}: ${why} on ${kind} ${name}`
+  // Upstream's order of these words.
+  const failed = (why: string) =>
+    `unable to get metric ${metric.name}: ${kind} on ${namespace} ${name}/${why}`
   return {
     reason: 'FailedGetObjectMetric',
     attempt: 'failed to get object metric value',
@@ -178,7 +197,7 @@ function objectSource(of: NonNullable<MetricSpec['object']>, statusReplicas: num
         return [valueReplicas(scaled, value, amountOf(target.value)), `${kind} metric ${metric.name}`]
       }
       const share = amountOf(target.averageValue ?? '0')
-      return prefixed(`failed to get ${metric.name} object metric`, () => {
+      return attempting(`failed to get ${metric.name} object metric`, () => {
         const proposal = perPodReplicas(
           { ...scaled, current: statusReplicas },
           measuredValue(measured, failed),
@@ -193,28 +212,34 @@ function objectSource(of: NonNullable<MetricSpec['object']>, statusReplicas: num
 
 function externalSource(
   { metric, target }: NonNullable<MetricSpec['external']>,
-  statusReplicas: number,
+  { namespace, statusReplicas }: Place,
 ): Source {
-  const name = `external metric ${metric.name}(${selectorText(metric.selector)})`
-  const failed = (why: string) => `unable to get external metric ${metric.name}: ${why}`
+  const selector = selectorText(metric.selector)
+  const name = `external metric ${metric.name}(${selector})`
+  const failed = (why: string) =>
+    `unable to get external metric ${namespace}/${metric.name}/${selector}: ${why}`
   return {
     reason: 'FailedGetExternalMetric',
     attempt: `failed to get ${metric.name} external metric value`,
     target,
     propose(measured, scaled) {
-      if (target.value === undefined && target.averageValue === undefined) {
-        throw new MetricProblem(
-          'invalid external metric source: neither a value target nor an average value target was set',
-        )
+      const { value: whole, averageValue } = target
+      if (averageValue !== undefined) {
+        return attempting(`failed to get ${metric.name} external metric`, () => {
+          const value = measuredValue(measured, failed)
+          const of = { ...scaled, current: statusReplicas }
+          return [perPodReplicas(of, value, amountOf(averageValue)), name]
+        })
       }
-      return prefixed(`failed to get ${metric.name} external metric`, () => {
-        const value = measuredValue(measured, failed)
-        if (target.averageValue === undefined) {
-          return [valueReplicas(scaled, value, amountOf(target.value ?? '0')), name]
-        }
-        const share = amountOf(target.averageValue)
-        return [perPodReplicas({ ...scaled, current: statusReplicas }, value, share), name]
-      })
+      if (whole !== undefined) {
+        return attempting(`failed to get external metric ${metric.name}`, () => [
+          valueReplicas(scaled, measuredValue(measured, failed), amountOf(whole)),
+          name,
+        ])
+      }
+      throw new MetricProblem(
+        'invalid external metric source: neither a value target nor an average value target was set',
+      )
     },
     render: current => ({ type: 'External', external: { metric, current } }),
   }

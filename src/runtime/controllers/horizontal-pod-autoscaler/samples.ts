@@ -18,9 +18,15 @@ export interface Sample {
 /** By pod name. */
 export type Samples = ReadonlyMap<string, Sample>
 
-/** A problem whose text users see. */
+/** A problem whose text users see; `attempted` stands before it where all problems are told together. */
 export class MetricProblem extends Error {
   override readonly name = 'MetricProblem'
+  readonly attempted: string
+
+  constructor(message: string, attempted = '') {
+    super(message)
+    this.attempted = attempted
+  }
 }
 
 export interface PodGroups {
