@@ -52,10 +52,17 @@ const untilEvent = (namespace: string, reason: string) =>
     WAIT_MS,
   )
 
+/** What a finished job must not have. */
+const NO_PODS = { active: 0, ready: 0, terminating: 0, uncountedTerminatedPods: null }
+
 /** What the job controller would say of a job whose pods are done. */
 async function finish(job: Job, type: 'Complete' | 'Failed' = 'Complete'): Promise<void> {
-  const { namespace, name = '' } = job.metadata
-  const time = job.status?.startTime ?? job.metadata.creationTimestamp
+  const { namespace = '', name = '' } = job.metadata
+  const time = await until(
+    `the start of ${name}`,
+    async () => (await client.get<Job>(JOBS, { namespace, name })).status?.startTime ?? false,
+    WAIT_MS,
+  )
   const interim = type === 'Complete' ? 'SuccessCriteriaMet' : 'FailureTarget'
   const conditions = [interim, type].map(each => ({
     type: each,
@@ -64,7 +71,12 @@ async function finish(job: Job, type: 'Complete' | 'Failed' = 'Complete'): Promi
     lastProbeTime: time,
   }))
   const patch = {
-    status: { startTime: time, conditions, ...(type === 'Complete' ? { completionTime: time } : {}) },
+    status: {
+      ...NO_PODS,
+      startTime: time,
+      conditions,
+      ...(type === 'Complete' ? { completionTime: time } : {}),
+    },
   }
   await client.patch(JOBS, { namespace, name, subresource: 'status', type: 'merge', patch })
 }

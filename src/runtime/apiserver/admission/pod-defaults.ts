@@ -100,7 +100,10 @@ export function runtimeClass(objects: ObjectReader): AdmissionPlugin {
     name: 'RuntimeClass',
     admit(request) {
       const spec = podToCreate(request)?.spec
-      if (!spec?.runtimeClassName) return
+      if (!spec?.runtimeClassName) {
+        refuseOverhead(request, spec)
+        return
+      }
       const found = objects.get('node.k8s.io', 'runtimeclasses', '', spec.runtimeClassName)
       if (found === null) {
         const name = JSON.stringify(spec.runtimeClassName)
@@ -111,6 +114,12 @@ export function runtimeClass(objects: ObjectReader): AdmissionPlugin {
   }
 }
 
+/** Overhead comes from a class, never from the pod alone. */
+function refuseOverhead(request: AdmissionRequest, spec: PodSpec | undefined): void {
+  if (Object.keys(spec?.overhead ?? {}).length === 0) return
+  throw refuse(request, 'pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead')
+}
+
 function applyRuntimeClass(request: AdmissionRequest, spec: PodSpec, wanted: RuntimeClass): void {
   const overhead = wanted.overhead?.podFixed
   if (overhead !== undefined) {
@@ -118,12 +127,13 @@ function applyRuntimeClass(request: AdmissionRequest, spec: PodSpec, wanted: Run
       throw refuse(request, "pod rejected: Pod's Overhead doesn't match RuntimeClass's defined Overhead")
     }
     spec.overhead = { ...overhead }
-  }
+  } else refuseOverhead(request, spec)
   const { nodeSelector = {}, tolerations = [] } = wanted.scheduling ?? {}
   for (const [key, value] of Object.entries(nodeSelector)) {
     const given = spec.nodeSelector?.[key]
     if (given !== undefined && given !== value) {
-      throw refuse(request, `pod rejected: conflict: runtimeClass.scheduling.nodeSelector[${key}] = ${value}`)
+      const wantedHere = `runtimeClass.scheduling.nodeSelector[${key}] = ${value}`
+      throw refuse(request, `conflict: ${wantedHere}; pod.spec.nodeSelector[${key}] = ${given}`)
     }
     spec.nodeSelector = { ...spec.nodeSelector, [key]: value }
   }

@@ -25,6 +25,7 @@ import {
   checkWorkloadSelector,
   isZero,
 } from '../validation/workload.ts'
+import { deploymentStatusProblems } from './status-rules.ts'
 
 const table = tableOf<Deployment>(
   [
@@ -120,5 +121,10 @@ export const deployments: Strategy = defineKind({
   },
   validate: object => validate(asKind<Deployment>(object).spec),
   validateUpdate: checkSelectorKept,
+  validateStatusUpdate: (next, previous) =>
+    deploymentStatusProblems(
+      asKind<Deployment>(next).status ?? {},
+      asKind<Deployment>(previous).status ?? {},
+    ),
   table,
 })

@@ -21,6 +21,7 @@ import { asKind, setDefault } from '../support.ts'
 import { checkNonNegative } from '../validation/meta.ts'
 import { checkRunningTemplate } from '../validation/pod-spec.ts'
 import { checkSelectorKept, checkWorkloadSelector } from '../validation/workload.ts'
+import { replicaStatusProblems } from './status-rules.ts'
 
 const columns = [
   nameColumn,
@@ -50,6 +51,7 @@ export const replicaSets: Strategy = defineKind({
   group: 'apps',
   resource: 'replicasets',
   hasStatus: true,
+  validateStatusUpdate: next => replicaStatusProblems(asKind<ReplicaSet>(next).status ?? {}),
   hasGeneration: true,
   applyDefaults(object) {
     const { spec } = asKind<ReplicaSet>(object)
@@ -81,6 +83,7 @@ export const replicationControllers: Strategy = defineKind({
   group: '',
   resource: 'replicationcontrollers',
   hasStatus: true,
+  validateStatusUpdate: next => replicaStatusProblems(asKind<ReplicationController>(next).status ?? {}),
   hasGeneration: true,
   applyDefaults(object) {
     const controller = asKind<ReplicationController>(object)

@@ -1,6 +1,6 @@
 /** DaemonSets and StatefulSets. */
 import type { FieldError } from '../../../../kube/field-error.ts'
-import { invalid, required } from '../../../../kube/field-error.ts'
+import { required } from '../../../../kube/field-error.ts'
 import type { DaemonSet, DaemonSetSpec, StatefulSet, StatefulSetSpec } from '../../../../kube/types.ts'
 import {
   ageColumn,
@@ -17,16 +17,11 @@ import { defaultTemplate } from '../core/pod-defaults.ts'
 import { defineKind } from '../kind.ts'
 import type { Strategy } from '../strategy.ts'
 import { asKind, semanticallyEqual, setDefault } from '../support.ts'
-import { checkNonNegative, checkOneOf } from '../validation/meta.ts'
+import { checkNonNegative } from '../validation/meta.ts'
 import { checkRunningTemplate } from '../validation/pod-spec.ts'
-import {
-  checkAtMostAll,
-  checkIntOrPercent,
-  checkSelectorKept,
-  checkStatefulSpecKept,
-  checkWorkloadSelector,
-  isZero,
-} from '../validation/workload.ts'
+import { checkSelectorKept, checkStatefulSpecKept, checkWorkloadSelector } from '../validation/workload.ts'
+import { checkClaimTemplates, checkDaemonUpdates, checkStatefulPolicies } from './set-rules.ts'
+import { daemonStatusProblems, statefulStatusProblems } from './status-rules.ts'
 
 function defaultDaemonSet(spec: DaemonSetSpec | undefined): void {
   if (!spec) return
@@ -52,22 +47,7 @@ function validateDaemonSet(spec: DaemonSetSpec | undefined): readonly FieldError
   checkRunningTemplate(out, 'spec.template', { template, selector, kind: 'DaemonSet' })
   checkNonNegative(out, 'spec.minReadySeconds', spec.minReadySeconds)
   checkNonNegative(out, 'spec.revisionHistoryLimit', spec.revisionHistoryLimit)
-  checkOneOf(out, 'spec.updateStrategy.type', updateStrategy?.type, ['OnDelete', 'RollingUpdate'])
-  const rolling = updateStrategy?.rollingUpdate
-  if (updateStrategy?.type !== 'RollingUpdate' || !rolling) return out
-  const field = 'spec.updateStrategy.rollingUpdate'
-  checkIntOrPercent(out, `${field}.maxUnavailable`, rolling.maxUnavailable)
-  checkIntOrPercent(out, `${field}.maxSurge`, rolling.maxSurge)
-  checkAtMostAll(out, `${field}.maxUnavailable`, rolling.maxUnavailable)
-  checkAtMostAll(out, `${field}.maxSurge`, rolling.maxSurge)
-  const noneUnavailable = isZero(rolling.maxUnavailable)
-  const noneMore = isZero(rolling.maxSurge)
-  if (noneUnavailable && noneMore) {
-    const detail = 'cannot be 0 when maxSurge is 0'
-    out.push(invalid(`${field}.maxUnavailable`, rolling.maxUnavailable, detail))
-  } else if (!noneUnavailable && !noneMore) {
-    out.push(invalid(`${field}.maxSurge`, rolling.maxSurge, 'may not be set when maxUnavailable is non-zero'))
-  }
+  checkDaemonUpdates(out, 'spec.updateStrategy', updateStrategy ?? {})
   return out
 }
 
@@ -103,6 +83,8 @@ export const daemonSets: Strategy = defineKind({
   applyDefaults: object => defaultDaemonSet(asKind<DaemonSet>(object).spec),
   validate: object => validateDaemonSet(asKind<DaemonSet>(object).spec),
   validateUpdate: checkSelectorKept,
+  validateStatusUpdate: (next, previous) =>
+    daemonStatusProblems(asKind<DaemonSet>(next).status ?? {}, asKind<DaemonSet>(previous).status ?? {}),
   table: tableOf<DaemonSet>(
     [
       nameColumn,
@@ -163,18 +145,7 @@ function validateStatefulSet(spec: StatefulSetSpec | undefined): readonly FieldE
   const out: FieldError[] = []
   if (!spec) return [required('spec')]
   const { template, selector } = spec
-  if (!spec.podManagementPolicy) out.push(required('spec.podManagementPolicy'))
-  else if (!['OrderedReady', 'Parallel'].includes(spec.podManagementPolicy)) {
-    const detail = "must be 'OrderedReady' or 'Parallel'"
-    out.push(invalid('spec.podManagementPolicy', spec.podManagementPolicy, detail))
-  }
-  const type = spec.updateStrategy?.type
-  if (!type) out.push(required('spec.updateStrategy'))
-  else if (!['RollingUpdate', 'OnDelete'].includes(type)) {
-    out.push(invalid('spec.updateStrategy', spec.updateStrategy, "must be 'RollingUpdate' or 'OnDelete'"))
-  }
-  const partition = spec.updateStrategy?.rollingUpdate?.partition
-  checkNonNegative(out, 'spec.updateStrategy.rollingUpdate.partition', partition)
+  checkStatefulPolicies(out, spec)
   checkNonNegative(out, 'spec.replicas', spec.replicas)
   checkNonNegative(out, 'spec.minReadySeconds', spec.minReadySeconds)
   checkNonNegative(out, 'spec.ordinals.start', spec.ordinals?.start)
@@ -204,6 +175,16 @@ export const statefulSets: Strategy = defineKind({
   },
   applyDefaults: object => defaultStatefulSet(asKind<StatefulSet>(object).spec),
   validate: object => validateStatefulSet(asKind<StatefulSet>(object).spec),
+  validateCreate(object) {
+    const out: FieldError[] = []
+    checkClaimTemplates(out, asKind<StatefulSet>(object).spec?.volumeClaimTemplates ?? [])
+    return out
+  },
+  validateStatusUpdate: (next, previous) =>
+    statefulStatusProblems(
+      asKind<StatefulSet>(next).status ?? {},
+      asKind<StatefulSet>(previous).status ?? {},
+    ),
   validateUpdate(next, previous) {
     const out: FieldError[] = []
     const after = asKind<StatefulSet>(next).spec ?? {}

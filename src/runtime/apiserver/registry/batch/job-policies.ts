@@ -12,6 +12,7 @@ import { checkQualifiedName } from '../../../../kube/names.ts'
 import type { JobSpec } from '../../../../kube/types.ts'
 import { at } from '../support.ts'
 import { checkEach, checkNonNegative, type Problems } from '../validation/meta.ts'
+import { countIndexes } from './indexes.ts'
 
 type FailureRule = NonNullable<NonNullable<JobSpec['podFailurePolicy']>['rules']>[number]
 type ExitCodes = NonNullable<FailureRule['onExitCodes']>
@@ -140,32 +141,4 @@ function checkSuccessRule(out: Problems, field: string, rule: SuccessRule, compl
   if (indexes !== undefined && count > total) {
     most(total, 'indexes in the specified succeededIndexes field')
   }
-}
-
-/** How many indexes `0,3-5` names, or what is wrong with it. */
-function countIndexes(text: string, completions: number): number | string {
-  let last = -1
-  let total = 0
-  for (const part of text === '' ? [] : text.split(',')) {
-    const limits = part.split('-')
-    if (limits.length > 2) {
-      const rule = 'violates the requirement that an index interval can have at most two parts'
-      return `the fragment ${JSON.stringify(part)} ${rule} separated by '-'`
-    }
-    const numbers: number[] = []
-    for (const limit of limits) {
-      const quoted = JSON.stringify(limit)
-      if (!/^[+-]?\d+$/.test(limit)) return `cannot convert string to integer for index: ${quoted}`
-      if (Number(limit) >= completions) return `too large index: ${quoted}`
-      numbers.push(Number(limit))
-    }
-    const [low = 0, high = low] = numbers
-    const disorder = (before: number, now: number) =>
-      `non-increasing order, previous: ${before}, current: ${now}`
-    if (numbers.length > 1 && low >= high) return disorder(low, high)
-    if (last >= low) return disorder(last, low)
-    total += high - low + 1
-    last = high
-  }
-  return total
 }

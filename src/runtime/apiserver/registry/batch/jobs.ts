@@ -19,15 +19,17 @@ import {
 import { defaultTemplate } from '../core/pod-defaults.ts'
 import { defineKind } from '../kind.ts'
 import type { Strategy } from '../strategy.ts'
-import { asKind, setDefault } from '../support.ts'
-import { checkNonNegative, checkOneOf, checkSelector } from '../validation/meta.ts'
+import { asKind, keyed, setDefault } from '../support.ts'
+import { checkNonNegative, checkOneOf, checkSelector, selects } from '../validation/meta.ts'
 import { checkTemplateFits } from '../validation/pod-spec.ts'
 import { checkJobKept, checkJobSpec } from './job-rules.ts'
+import { jobStatusProblems } from './job-status-rules.ts'
 
 const BACKOFF_LIMIT = 6
 const INT32_MAX = 2 ** 31 - 1
 const CRON_NAME_MAX = 52
-const LABEL_PREFIX = 'batch.kubernetes.io/'
+const CONTROLLER_UID = 'batch.kubernetes.io/controller-uid'
+const JOB_NAME = 'batch.kubernetes.io/job-name'
 
 function defaultJob(job: Job): void {
   const spec = job.spec
@@ -57,16 +59,17 @@ function generateSelector(job: Job): void {
   template.metadata = {
     ...template.metadata,
     labels: {
-      ...template.metadata?.labels,
       'controller-uid': uid,
       'job-name': name,
-      [`${LABEL_PREFIX}controller-uid`]: uid,
-      [`${LABEL_PREFIX}job-name`]: name,
+      [CONTROLLER_UID]: uid,
+      [JOB_NAME]: name,
+      // What does not fit is refused, not replaced.
+      ...template.metadata?.labels,
     },
   }
   spec.selector = {
     ...spec.selector,
-    matchLabels: { ...spec.selector?.matchLabels, [`${LABEL_PREFIX}controller-uid`]: uid },
+    matchLabels: { [CONTROLLER_UID]: uid, ...spec.selector?.matchLabels },
   }
 }
 
@@ -83,14 +86,38 @@ function validateJob(spec: JobSpec | undefined): readonly FieldError[] {
   return out
 }
 
+/** What the server puts into selector and template is there, unless the job brings its own (`manualSelector`). */
+function checkGenerated(out: FieldError[], { metadata, spec }: Job): void {
+  if (!spec?.selector || spec.manualSelector === true) return
+  const uid = metadata.uid ?? ''
+  if (uid === '') out.push(required('metadata.uid'))
+  const labels = spec.template?.metadata?.labels ?? {}
+  const wanted = { 'controller-uid': uid, 'job-name': metadata.name ?? '' }
+  const all = { ...wanted, [CONTROLLER_UID]: uid, [JOB_NAME]: metadata.name ?? '' }
+  for (const [key, value] of Object.entries(all)) {
+    const field = keyed('spec.template.metadata.labels', key)
+    if (labels[key] === undefined) out.push(required(field, `must be '${value}'`))
+    else if (labels[key] !== value) out.push(invalid(field, labels, `must be '${value}'`))
+  }
+  if (selects(spec.selector, all)) return
+  out.push(invalid('spec.selector', spec.selector, '`selector` not auto-generated'))
+}
+
 /** An indexed job's pods have names that end in the index, and every one has to be a name. */
-function validateNewJob({ metadata, spec }: Job): readonly FieldError[] {
+function checkIndexedNames(out: FieldError[], { metadata, spec }: Job): void {
   const wanted = spec?.completions ?? 0
-  if (spec?.completionMode !== 'Indexed' || wanted <= 0) return []
+  if (spec?.completionMode !== 'Indexed' || wanted <= 0) return
   const last = `${metadata.name ?? ''}-${wanted - 1}`
-  if (checkDns1123Label(last).length === 0) return []
+  if (checkDns1123Label(last).length === 0) return
   const detail = `will not able to create pod with invalid DNS label: ${last}`
-  return [invalid('metadata.name', metadata.name, detail)]
+  out.push(invalid('metadata.name', metadata.name, detail))
+}
+
+function validateNewJob(job: Job): readonly FieldError[] {
+  const out: FieldError[] = []
+  checkGenerated(out, job)
+  checkIndexedNames(out, job)
+  return out
 }
 
 function validateJobUpdate(next: Job, previous: Job): readonly FieldError[] {
@@ -131,6 +158,7 @@ export const jobs: Strategy = defineKind({
   validate: object => validateJob(asKind<Job>(object).spec),
   validateCreate: object => validateNewJob(asKind<Job>(object)),
   validateUpdate: (next, previous) => validateJobUpdate(asKind<Job>(next), asKind<Job>(previous)),
+  validateStatusUpdate: (next, previous) => jobStatusProblems(asKind<Job>(next), asKind<Job>(previous)),
   selectableFields: object => ({
     'status.successful': String(asKind<Job>(object).status?.succeeded ?? 0),
   }),

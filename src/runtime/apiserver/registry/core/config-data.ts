@@ -14,6 +14,7 @@ const DATA_BYTES_MAX = 1024 * 1024
 const SET_IMMUTABLE = `${IMMUTABLE} when \`immutable\` is set`
 const SERVICE_ACCOUNT_NAME = 'kubernetes.io/service-account.name'
 const REDACTED = '<secret contents redacted>'
+const JSON_STARTS = /[[{"tfn0-9-]/
 
 const count = (data: object | undefined): number => Object.keys(data ?? {}).length
 /** Bytes behind a base64 text. */
@@ -87,7 +88,8 @@ function validateSecret(secret: Secret): readonly FieldError[] {
     size += decodedSize(value)
   }
   if (size > DATA_BYTES_MAX) out.push(tooLong('data', DATA_BYTES_MAX))
-  const has = (key: string) => Object.hasOwn(data, key)
+  const isKeyOf = (key: string) => key !== 'ssh-privatekey' || data[key] !== ''
+  const has = (key: string) => Object.hasOwn(data, key) && isKeyOf(key)
   for (const key of requiredKeys(secret.type ?? '', has)) out.push(required(keyed('data', key)))
   if (secret.type === 'kubernetes.io/service-account-token') {
     if (!secret.metadata.annotations?.[SERVICE_ACCOUNT_NAME]) {
@@ -96,8 +98,9 @@ function validateSecret(secret: Secret): readonly FieldError[] {
   }
   for (const [type, key] of Object.entries(JSON_KEYS)) {
     const value = data[key]
-    if (secret.type !== type || value === undefined || isJson(value)) continue
-    out.push(invalid(keyed('data', key), REDACTED, 'invalid character in JSON'))
+    if (secret.type !== type || value === undefined) continue
+    const problem = jsonProblem(value)
+    if (problem !== null) out.push(invalid(keyed('data', key), REDACTED, problem))
   }
   return out
 }
@@ -122,12 +125,21 @@ function requiredKeys(type: string, has: (key: string) => boolean): readonly str
   }
 }
 
-function isJson(base64: string): boolean {
+/** Why a text is no JSON object, as upstream's decoder says it; where it breaks off inside is not told. */
+function jsonProblem(base64: string): string | null {
+  const text = Buffer.from(base64, 'base64').toString()
+  const [first] = text.trimStart()
+  if (first === undefined) return 'unexpected end of JSON input'
+  if (!JSON_STARTS.test(first)) {
+    return `invalid character ${first === "'" ? "'\\''" : `'${first}'`} looking for beginning of value`
+  }
   try {
-    JSON.parse(Buffer.from(base64, 'base64').toString())
-    return true
+    const value: unknown = JSON.parse(text)
+    if (value === null || (typeof value === 'object' && !Array.isArray(value))) return null
+    const kind = Array.isArray(value) ? 'array' : typeof value === 'boolean' ? 'bool' : typeof value
+    return `json: cannot unmarshal ${kind} into Go value of type map[string]interface {}`
   } catch {
-    return false
+    return 'unexpected end of JSON input'
   }
 }
 

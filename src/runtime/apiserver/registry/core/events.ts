@@ -1,51 +1,17 @@
 /** Events, under both of their groups: one stored object with two sets of field names. */
-import type { FieldError } from '../../../../kube/field-error.ts'
-import { invalid, required } from '../../../../kube/field-error.ts'
 import type { KubeObject } from '../../../../kube/object.ts'
 import { column, since, tableOf, wide } from '../columns.ts'
 import { defineKind } from '../kind.ts'
 import type { Strategy } from '../strategy.ts'
 import { asKind } from '../support.ts'
-
-interface Reference {
-  kind?: string
-  namespace?: string
-  name?: string
-  uid?: string
-  apiVersion?: string
-  resourceVersion?: string
-  fieldPath?: string
-}
-interface Source {
-  component?: string
-  host?: string
-}
-
-/** The union of both groups' fields. */
-interface AnyEvent extends KubeObject {
-  involvedObject?: Reference
-  regarding?: Reference
-  message?: string
-  note?: string
-  source?: Source
-  deprecatedSource?: Source
-  count?: number
-  deprecatedCount?: number
-  firstTimestamp?: string
-  deprecatedFirstTimestamp?: string
-  lastTimestamp?: string
-  deprecatedLastTimestamp?: string
-  eventTime?: string
-  series?: { count?: number; lastObservedTime?: string }
-  reportingComponent?: string
-  reportingController?: string
-  reportingInstance?: string
-  type?: string
-  reason?: string
-}
-
-const referenceOf = (event: AnyEvent): Reference => event.involvedObject ?? event.regarding ?? {}
-const componentOf = (event: AnyEvent): string => event.reportingComponent ?? event.reportingController ?? ''
+import {
+  type AnyEvent,
+  componentOf,
+  eventProblems,
+  eventUpdateProblems,
+  newEventProblems,
+  referenceOf,
+} from './event-rules.ts'
 
 const table = tableOf<AnyEvent>(
   [
@@ -90,24 +56,6 @@ function sourceText(event: AnyEvent): string {
   return parts.filter(part => part !== '').join(', ')
 }
 
-function validate(object: KubeObject): readonly FieldError[] {
-  const event = asKind<AnyEvent>(object)
-  const reference = referenceOf(event)
-  const field = event.regarding ? 'regarding' : 'involvedObject'
-  const namespace = reference.namespace || 'default'
-  const out: FieldError[] = []
-  if (event.metadata.namespace !== undefined && namespace !== event.metadata.namespace) {
-    out.push(invalid(`${field}.namespace`, reference.namespace ?? '', 'does not match event.namespace'))
-  }
-  const isNew = event.eventTime !== undefined && event.eventTime !== null
-  if (!isNew) return out
-  if (componentOf(event) === '') out.push(required('reportingController'))
-  if (!event.reportingInstance) out.push(required('reportingInstance'))
-  if (!event['action']) out.push(required('action'))
-  if (!event.reason) out.push(required('reason'))
-  return out
-}
-
 function selectableFields(object: KubeObject): Record<string, string> {
   const event = asKind<AnyEvent>(object)
   const reference = referenceOf(event)
@@ -126,11 +74,18 @@ function selectableFields(object: KubeObject): Record<string, string> {
   return fields
 }
 
+/** What only events.k8s.io/v1 asks for. */
+const strict: Partial<Strategy> = {
+  validateCreate: object => newEventProblems(asKind<AnyEvent>(object)),
+  validateUpdate: (next, previous) => eventUpdateProblems(asKind<AnyEvent>(next), asKind<AnyEvent>(previous)),
+}
+
 const eventsOf = (group: string): Strategy =>
   defineKind({
     group,
     resource: 'events',
-    validate,
+    validate: object => eventProblems(asKind<AnyEvent>(object)),
+    ...(group === '' ? {} : strict),
     selectableFields,
     allowCreateOnUpdate: true,
     table,

@@ -1,6 +1,7 @@
 /** Certificate signing requests: who asks is the server's to say; approval and status have their own doors. */
 import type { FieldError } from '../../../../kube/field-error.ts'
 import { duplicate, forbidden, invalid, notSupported, required } from '../../../../kube/field-error.ts'
+import { checkPathSegmentName } from '../../../../kube/names.ts'
 import type { KubeObject } from '../../../../kube/object.ts'
 import { formatTime, humanDuration } from '../../../../kube/time.ts'
 import type { CertificateSigningRequest } from '../../../../kube/types.ts'
@@ -8,6 +9,7 @@ import { ageColumn, column, NONE, nameColumn, since, tableOf } from '../columns.
 import { defineKind, takeField } from '../kind.ts'
 import type { Strategy } from '../strategy.ts'
 import { asKind, at, eachDuplicate, semanticallyEqual } from '../support.ts'
+import { checkSignerName, checkUsages } from './signing-rules.ts'
 
 const PEM_HEAD = '-----BEGIN CERTIFICATE REQUEST-----'
 const SECONDS_MIN = 600
@@ -34,12 +36,8 @@ function validate(object: KubeObject): readonly FieldError[] {
     const detail = 'PEM block type must be CERTIFICATE REQUEST'
     out.push(invalid('spec.request', spec?.request ?? '', detail))
   }
-  if ((spec?.usages ?? []).length === 0) out.push(required('spec.usages'))
-  if (!spec?.signerName) out.push(required('spec.signerName'))
-  else if (!/^[^/]+\/.+$/.test(spec.signerName)) {
-    const detail = 'must be a fully qualified domain and path of the form "example.com/signer-name"'
-    out.push(invalid('spec.signerName', spec.signerName, detail))
-  }
+  checkUsages(out, spec?.usages ?? [])
+  checkSignerName(out, 'spec.signerName', spec?.signerName ?? '')
   const seconds = spec?.expirationSeconds
   if (seconds !== undefined && seconds < SECONDS_MIN) {
     out.push(
@@ -114,6 +112,8 @@ export const certificateRequests: Strategy = defineKind({
   resource: 'certificatesigningrequests',
   hasStatus: true,
   hasGeneration: false,
+  // Requests may have any name.
+  validateName: name => checkPathSegmentName(name)[0] ?? null,
   prepareForCreate(object, context) {
     const { spec } = asKind<Csr>(object)
     if (!spec) return

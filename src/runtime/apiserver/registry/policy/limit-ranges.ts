@@ -2,6 +2,7 @@
 import type { FieldError } from '../../../../kube/field-error.ts'
 import { duplicate, forbidden, invalid, required } from '../../../../kube/field-error.ts'
 import { checkQualifiedName } from '../../../../kube/names.ts'
+import { parseQuantity } from '../../../../kube/quantity.ts'
 import type { LimitRange } from '../../../../kube/types.ts'
 import { createdAtTable } from '../columns.ts'
 import { defineKind } from '../kind.ts'
@@ -9,6 +10,7 @@ import type { Strategy } from '../strategy.ts'
 import { asKind, at, keyed } from '../support.ts'
 import { checkEach, type Problems } from '../validation/meta.ts'
 import { compareQuantities, isQuantity } from '../validation/quantities.ts'
+import { checkContainerResourceName, checkResourceName, isOvercommitted } from '../validation/resources.ts'
 
 const TYPES = ['Container', 'PersistentVolumeClaim', 'Pod']
 const POD_REFUSAL = "may not be specified when `type` is 'Pod'"
@@ -39,52 +41,86 @@ function applyDefaults(range: LimitRange): void {
   }
 }
 
+const MAPS = ['max', 'min', 'default', 'defaultRequest', 'maxLimitRequestRatio'] as const
+
+function checkType(out: Problems, field: string, type: string): void {
+  const problems = checkQualifiedName(type)
+  checkEach(out, field, type, problems)
+  if (problems.length > 0 || type.includes('/') || TYPES.includes(type)) return
+  out.push(invalid(field, type, 'must be a standard limit type or fully qualified'))
+}
+
 function checkItem(out: Problems, field: string, item: Item): void {
-  checkEach(out, `${field}.type`, item.type, checkQualifiedName(item.type))
-  if (!item.type.includes('/') && !TYPES.includes(item.type)) {
-    out.push(invalid(`${field}.type`, item.type, 'must be a standard limit type or fully qualified'))
+  const { type } = item
+  const checkName = type === 'Pod' || type === 'Container' ? checkContainerResourceName : checkResourceName
+  for (const map of MAPS) {
+    const names = Object.keys(item[map] ?? {})
+    const isRefused = type === 'Pod' && (map === 'default' || map === 'defaultRequest')
+    if (map === 'maxLimitRequestRatio') checkClaimed(out, field, item)
+    if (isRefused && names.length > 0) out.push(forbidden(`${field}.${map}`, POD_REFUSAL))
+    else for (const name of names) checkName(out, keyed(`${field}.${map}`, name), name)
   }
-  if (item.type === 'Pod') {
-    for (const name of ['default', 'defaultRequest'] as const) {
-      if (Object.keys(item[name] ?? {}).length > 0) out.push(forbidden(`${field}.${name}`, POD_REFUSAL))
-    }
-  }
-  if (item.type === 'PersistentVolumeClaim' && !item.min?.['storage'] && !item.max?.['storage']) {
-    const detail = 'either minimum or maximum storage value is required, but neither was provided'
-    out.push(required(`${field}.limits`, detail))
-  }
-  const maps = [item.max, item.min, item.default, item.defaultRequest, item.maxLimitRequestRatio]
-  for (const name of new Set(maps.flatMap(map => Object.keys(map ?? {})))) {
-    checkAmounts(out, field, name, item)
+  const counted = type === 'Pod' ? MAPS.filter(map => !map.startsWith('default')) : MAPS
+  const part = Object.fromEntries(counted.map(map => [map, item[map]]))
+  for (const name of new Set(counted.flatMap(map => Object.keys(item[map] ?? {})))) {
+    checkAmounts(out, field, name, { type, ...part })
   }
 }
 
-function checkAmounts(out: Problems, field: string, name: string, item: Item): void {
-  const min = item.min?.[name]
-  const max = item.max?.[name]
-  const usual = item.default?.[name]
-  const request = item.defaultRequest?.[name]
-  const compare = (
-    place: string,
-    shown: string | undefined,
-    [low, lowName]: readonly [string | undefined, string],
-    [high, highName]: readonly [string | undefined, string],
-  ) => {
-    if (!isQuantity(low ?? '') || !isQuantity(high ?? '') || low === undefined || high === undefined) return
-    if (compareQuantities(low, high) <= 0) return
-    const detail = `${lowName} value ${low} is greater than ${highName} value ${high}`
-    out.push(invalid(keyed(`${field}.${place}`, name), shown, detail))
-  }
-  compare('min', min, [min, 'min'], [max, 'max'])
-  compare('defaultRequest', request, [min, 'min'], [request, 'default request'])
-  compare('defaultRequest', request, [request, 'default request'], [max, 'max'])
-  compare('defaultRequest', request, [request, 'default request'], [usual, 'default limit'])
-  compare('default', min, [min, 'min'], [usual, 'default'])
-  compare('default', max, [usual, 'default'], [max, 'max'])
-  const ratio = item.maxLimitRequestRatio?.[name]
-  if (ratio === undefined || !isQuantity(ratio) || compareQuantities(ratio, '1') >= 0) return
-  out.push(invalid(keyed(`${field}.maxLimitRequestRatio`, name), ratio, `ratio ${ratio} is less than 1`))
+function checkClaimed(out: Problems, field: string, { type, min, max }: Item): void {
+  if (type !== 'PersistentVolumeClaim' || min?.['storage'] || max?.['storage']) return
+  const detail = 'either minimum or maximum storage value is required, but neither was provided'
+  out.push(required(`${field}.limits`, detail))
 }
+
+type Bound = readonly [amount: string | undefined, name: string]
+
+function checkAmounts(out: Problems, field: string, name: string, item: Item): void {
+  const { min, max, usual, request } = boundsOf(item, name)
+  const compare = (place: string, shown: Bound, low: Bound, high: Bound) => {
+    if (!isQuantity(low[0]) || !isQuantity(high[0])) return
+    if (compareQuantities(low[0], high[0]) <= 0) return
+    const detail = `${low[1]} value ${low[0]} is greater than ${high[1]} value ${high[0]}`
+    out.push(invalid(keyed(`${field}.${place}`, name), shown[0], detail))
+  }
+  compare('min', min, min, max)
+  compare('defaultRequest', request, min, request)
+  compare('defaultRequest', request, request, max)
+  compare('defaultRequest', request, request, [usual[0], 'default limit'])
+  compare('default', min, min, usual)
+  compare('default', max, usual, max)
+  checkRatio(out, keyed(`${field}.maxLimitRequestRatio`, name), item.maxLimitRequestRatio?.[name], [min, max])
+  if (isOvercommitted(name) || !isQuantity(usual[0]) || !isQuantity(request[0])) return
+  if (compareQuantities(usual[0], request[0]) === 0) return
+  const detail = `default value ${usual[0]} must equal to defaultRequest value ${request[0]} in ${name}`
+  out.push(invalid(keyed(`${field}.defaultRequest`, name), request[0], detail))
+}
+
+const boundsOf = (
+  item: Item,
+  name: string,
+): Readonly<Record<'min' | 'max' | 'usual' | 'request', Bound>> => ({
+  min: [item.min?.[name], 'min'],
+  max: [item.max?.[name], 'max'],
+  usual: [item.default?.[name], 'default'],
+  request: [item.defaultRequest?.[name], 'default request'],
+})
+
+function checkRatio(
+  out: Problems,
+  field: string,
+  ratio: string | undefined,
+  [[min], [max]]: readonly [Bound, Bound],
+): void {
+  if (!isQuantity(ratio)) return
+  if (compareQuantities(ratio, '1') < 0) out.push(invalid(field, ratio, `ratio ${ratio} is less than 1`))
+  if (!isQuantity(min) || !isQuantity(max)) return
+  const most = amountOf(max) / amountOf(min)
+  if (amountOf(ratio) <= most) return
+  out.push(invalid(field, ratio, `ratio ${ratio} is greater than max/min = ${most.toFixed(6)}`))
+}
+
+const amountOf = (text: string): number => Number(parseQuantity(text).nano) / 1e9
 
 export const limitRanges: Strategy = defineKind({
   group: '',
@@ -97,9 +133,11 @@ export const limitRanges: Strategy = defineKind({
     const seen = new Set<string>()
     for (const [index, item] of itemsOf(asKind<LimitRange>(object)).entries()) {
       const field = at('spec.limits', index)
-      checkItem(out, field, { ...item, type: item.type ?? '' })
-      if (seen.has(item.type)) out.push(duplicate(`${field}.type`, item.type))
-      seen.add(item.type)
+      const type = item.type ?? ''
+      checkType(out, `${field}.type`, type)
+      if (seen.has(type)) out.push(duplicate(`${field}.type`, type))
+      seen.add(type)
+      checkItem(out, field, { ...item, type })
     }
     return out
   },

@@ -7,10 +7,14 @@ import { ageColumn, column, nameColumn, since, tableOf } from '../columns.ts'
 import { defineKind } from '../kind.ts'
 import type { Strategy } from '../strategy.ts'
 import { asKind } from '../support.ts'
-import { checkEach, checkOneOf, checkSelector } from '../validation/meta.ts'
+import { checkConditions } from '../validation/conditions.ts'
+import { checkEach, checkLabels, checkNonNegative, checkOneOf, checkSelector } from '../validation/meta.ts'
+import { checkResources } from '../validation/resources.ts'
+import { checkTolerations } from '../validation/scheduling.ts'
 import { checkAtMostAll, checkImmutable, checkIntOrPercent } from '../validation/workload.ts'
 
 const NOT_SET = 'N/A'
+const BUDGET_COUNTS = ['disruptionsAllowed', 'currentHealthy', 'desiredHealthy', 'expectedPods'] as const
 
 export const podDisruptionBudgets: Strategy = defineKind({
   group: 'policy',
@@ -31,6 +35,13 @@ export const podDisruptionBudgets: Strategy = defineKind({
     checkSelector(out, 'spec.selector', spec?.selector)
     const policy = spec?.unhealthyPodEvictionPolicy
     if (policy) checkOneOf(out, 'spec.unhealthyPodEvictionPolicy', policy, ['AlwaysAllow', 'IfHealthyBudget'])
+    return out
+  },
+  validateStatusUpdate(next) {
+    const out: FieldError[] = []
+    const { status } = asKind<PodDisruptionBudget>(next)
+    checkConditions(out, 'status.conditions', status?.conditions ?? [])
+    for (const name of BUDGET_COUNTS) checkNonNegative(out, `status.${name}`, status?.[name])
     return out
   },
   table: tableOf<PodDisruptionBudget>(
@@ -57,6 +68,13 @@ const SYSTEM_CLASSES: Readonly<Record<string, number>> = {
   'system-node-critical': 2_000_001_000,
 }
 
+function systemClassProblem(name: string, value: number, isDefault: boolean): string | null {
+  const known = SYSTEM_CLASSES[name]
+  if (known === undefined) return `${name} is not a known system priority class`
+  if (known !== value) return `value of ${name} PriorityClass must be ${known}`
+  return isDefault ? `globalDefault of ${name} PriorityClass must be false` : null
+}
+
 export const priorityClasses: Strategy = defineKind({
   group: 'scheduling.k8s.io',
   resource: 'priorityclasses',
@@ -67,14 +85,13 @@ export const priorityClasses: Strategy = defineKind({
     item.value ??= 0
   },
   validate(object) {
-    const { metadata, value, preemptionPolicy } = asKind<PriorityClass>(object)
+    const { metadata, value, preemptionPolicy, globalDefault } = asKind<PriorityClass>(object)
     const out: FieldError[] = []
     const name = metadata.name ?? ''
     if (name.startsWith('system-')) {
-      if (SYSTEM_CLASSES[name] !== value) {
-        const detail = "priority class names with 'system-' prefix are reserved for system use only"
-        out.push(forbidden('metadata.name', `${detail}. error: ${name} is not a known system priority class`))
-      }
+      const problem = systemClassProblem(name, value ?? 0, globalDefault === true)
+      const detail = "priority class names with 'system-' prefix are reserved for system use only"
+      if (problem !== null) out.push(forbidden('metadata.name', `${detail}. error: ${problem}`))
     } else if ((value ?? 0) > USER_PRIORITY_MAX) {
       const detail = `maximum allowed value of a user defined priority is ${USER_PRIORITY_MAX}`
       out.push(forbidden('value', detail))
@@ -114,8 +131,11 @@ export const runtimeClasses: Strategy = defineKind({
   allowUnconditionalUpdate: false,
   validate(object) {
     const out: FieldError[] = []
-    const { handler } = asKind<RuntimeClass>(object)
+    const { handler, overhead, scheduling } = asKind<RuntimeClass>(object)
     checkEach(out, 'handler', handler ?? '', checkDns1123Label(handler ?? ''))
+    if (overhead) checkResources(out, 'overhead', { limits: overhead.podFixed ?? {} })
+    checkLabels(out, 'scheduling.nodeSelector', scheduling?.nodeSelector)
+    checkTolerations(out, 'scheduling.tolerations', scheduling?.tolerations ?? [])
     return out
   },
   validateUpdate(next, previous) {

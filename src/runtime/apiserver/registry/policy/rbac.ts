@@ -1,13 +1,13 @@
 /** Roles and bindings. Their names are path segments, so colons are fine. */
 import type { FieldError } from '../../../../kube/field-error.ts'
 import { invalid, required } from '../../../../kube/field-error.ts'
-import { checkPathSegmentName } from '../../../../kube/names.ts'
+import { checkDns1123Subdomain, checkPathSegmentName } from '../../../../kube/names.ts'
 import type { ClusterRole, PolicyRule, Role, RoleBinding, Subject } from '../../../../kube/types.ts'
 import { ageColumn, column, createdAtTable, nameColumn, since, tableOf, wide } from '../columns.ts'
 import { defineKind } from '../kind.ts'
 import type { Strategy } from '../strategy.ts'
 import { asKind, at, semanticallyEqual } from '../support.ts'
-import { checkOneOf, checkSelector, isEmptySelector } from '../validation/meta.ts'
+import { checkEach, checkOneOf, checkSelector, isEmptySelector } from '../validation/meta.ts'
 
 const GROUP = 'rbac.authorization.k8s.io'
 
@@ -73,9 +73,12 @@ export const clusterRoles: Strategy = roleOf('clusterroles')
 function checkSubject(out: FieldError[], path: string, subject: Subject, isNamespaced: boolean): void {
   if (!subject.name) out.push(required(`${path}.name`))
   if (subject.kind === 'ServiceAccount') {
+    if (subject.name) checkEach(out, `${path}.name`, subject.name, checkDns1123Subdomain(subject.name))
     if (subject.apiGroup) checkOneOf(out, `${path}.apiGroup`, subject.apiGroup, [''])
     if (!subject.namespace && !isNamespaced) out.push(required(`${path}.namespace`))
   } else if (subject.kind === 'User' || subject.kind === 'Group') {
+    const detail = `${subject.kind.toLowerCase()} name cannot be empty`
+    if (!subject.name) out.push(invalid(`${path}.name`, '', detail))
     checkOneOf(out, `${path}.apiGroup`, subject.apiGroup, [GROUP])
   } else checkOneOf(out, `${path}.kind`, subject.kind, ['ServiceAccount', 'User', 'Group'])
 }

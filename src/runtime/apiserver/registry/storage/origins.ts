@@ -1,8 +1,5 @@
 /** What a claim's volume is filled from: `dataSource`, which is older, and `dataSourceRef`. */
-import { invalid, required } from '../../../../kube/field-error.ts'
-import { checkDns1123Subdomain } from '../../../../kube/names.ts'
 import type { PersistentVolumeClaim } from '../../../../kube/types.ts'
-import { checkEach, type Problems } from '../validation/meta.ts'
 
 type Spec = NonNullable<PersistentVolumeClaim['spec']>
 type Origin = NonNullable<Spec['dataSource']>
@@ -25,32 +22,5 @@ export function settleOrigins(spec: Spec, hadOrigin: boolean): void {
   else if (dataSourceRef && !dataSource && !dataSourceRef.namespace) {
     const { namespace: _none, ...origin } = dataSourceRef
     spec.dataSource = origin
-  }
-}
-
-export function checkOrigins(out: Problems, { dataSource, dataSourceRef }: Spec): void {
-  checkOrigin(out, 'spec.dataSource', dataSource)
-  checkOrigin(out, 'spec.dataSourceRef', dataSourceRef)
-  if (!dataSource || !dataSourceRef) return
-  if (dataSourceRef.namespace) {
-    const detail = 'may not be specified when dataSourceRef.namespace is specified'
-    out.push(invalid('spec', 'spec.dataSource', detail))
-    return
-  }
-  const isSame = (['apiGroup', 'kind', 'name'] as const).every(
-    field => (dataSource[field] ?? '') === (dataSourceRef[field] ?? ''),
-  )
-  if (!isSame) out.push(invalid('spec', 'spec.dataSource', 'must match dataSourceRef'))
-}
-
-function checkOrigin(out: Problems, field: string, origin: Origin | undefined): void {
-  if (!origin) return
-  const { apiGroup = '', kind = '', name = '' } = origin
-  if (name === '') out.push(required(`${field}.name`))
-  if (kind === '') out.push(required(`${field}.kind`))
-  if (apiGroup !== '') checkEach(out, `${field}.apiGroup`, apiGroup, checkDns1123Subdomain(apiGroup))
-  else if (kind !== 'PersistentVolumeClaim') {
-    const detail = "must be 'PersistentVolumeClaim' when referencing the default apiGroup"
-    out.push(invalid(field, kind, detail))
   }
 }

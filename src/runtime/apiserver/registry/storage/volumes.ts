@@ -1,19 +1,19 @@
 /** Persistent volumes and claims on them. */
 import type { FieldError } from '../../../../kube/field-error.ts'
-import { forbidden, invalid, notSupported, required } from '../../../../kube/field-error.ts'
+import { forbidden, notSupported, required } from '../../../../kube/field-error.ts'
 import { checkDns1123Subdomain } from '../../../../kube/names.ts'
 import type { PersistentVolume, PersistentVolumeClaim } from '../../../../kube/types.ts'
 import { ageColumn, column, nameColumn, since, tableOf, UNSET, wide } from '../columns.ts'
 import { defineKind } from '../kind.ts'
 import type { Strategy } from '../strategy.ts'
 import { asKind, keyed, semanticallyEqual, setDefault } from '../support.ts'
-import { checkEach, checkOneOf, checkSelector } from '../validation/meta.ts'
+import { checkClaimSpec, checkModes, checkSize, checkVolumeMode } from '../validation/claim-spec.ts'
+import { checkEach, checkOneOf } from '../validation/meta.ts'
 import { compareQuantities, isQuantity } from '../validation/quantities.ts'
-import { checkQuantity } from '../validation/resources.ts'
 import { checkNodeSelector } from '../validation/scheduling.ts'
 import { checkPersistentSources } from '../validation/volume-sources.ts'
 import { checkImmutable } from '../validation/workload.ts'
-import { checkOrigins, settleOrigins } from './origins.ts'
+import { settleOrigins } from './origins.ts'
 
 const SHORT_MODES: Readonly<Record<string, string>> = {
   ReadWriteOnce: 'RWO',
@@ -21,7 +21,6 @@ const SHORT_MODES: Readonly<Record<string, string>> = {
   ReadWriteMany: 'RWX',
   ReadWriteOncePod: 'RWOP',
 }
-const MODES = ['ReadOnlyMany', 'ReadWriteMany', 'ReadWriteOnce', 'ReadWriteOncePod']
 const BETA_CLASS = 'volume.beta.kubernetes.io/storage-class'
 
 /** In the order upstream lists them, each once. */
@@ -32,16 +31,6 @@ function modesText(modes: readonly string[] | undefined): string {
     .join(',')
 }
 
-function checkModes(out: FieldError[], modes: readonly string[] | undefined, lacking: string): void {
-  const given = modes ?? []
-  if (given.length === 0) out.push(required('spec.accessModes', lacking))
-  for (const mode of given) checkOneOf(out, 'spec.accessModes', mode, MODES)
-  if (given.includes('ReadWriteOncePod') && given.length > 1) {
-    const detail = 'may not use ReadWriteOncePod with other access modes'
-    out.push(forbidden('spec.accessModes', detail))
-  }
-}
-
 const phaseText = (object: {
   metadata: { deletionTimestamp?: string }
   status?: { phase?: string }
@@ -49,18 +38,6 @@ const phaseText = (object: {
 
 const CLAIM_KEPT =
   'spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims'
-
-/** More than none, and a quantity. */
-function checkSize(out: FieldError[], field: string, size: string): void {
-  const before = out.length
-  checkQuantity(out, field, 'storage', size)
-  if (out.length > before || compareQuantities(size, '0') > 0) return
-  out.push(invalid(field, size, 'must be greater than zero'))
-}
-
-function checkVolumeMode(out: FieldError[], mode: string | undefined): void {
-  if (mode !== undefined) checkOneOf(out, 'spec.volumeMode', mode, ['Block', 'Filesystem'])
-}
 
 type Claim = PersistentVolumeClaim
 
@@ -97,22 +74,6 @@ function checkShrinking(out: FieldError[], { spec, status }: Claim, before: stri
   out.push(forbidden('spec.resources.requests.storage', 'field can not be less than status.capacity'))
 }
 
-function validateClaim(spec: NonNullable<Claim['spec']>): readonly FieldError[] {
-  const out: FieldError[] = []
-  checkSelector(out, 'spec.selector', spec.selector)
-  checkModes(out, spec.accessModes, 'at least 1 access mode is required')
-  const storage = spec.resources?.requests?.['storage']
-  if (storage === undefined) out.push(required(keyed('spec.resources', 'storage')))
-  else checkSize(out, keyed('spec.resources', 'storage'), storage)
-  for (const name of ['storageClassName', 'volumeAttributesClassName'] as const) {
-    const value = spec[name]
-    if (value) checkEach(out, `spec.${name}`, value, checkDns1123Subdomain(value))
-  }
-  checkVolumeMode(out, spec.volumeMode)
-  checkOrigins(out, spec)
-  return out
-}
-
 export const claims: Strategy = defineKind({
   group: '',
   resource: 'persistentvolumeclaims',
@@ -132,7 +93,11 @@ export const claims: Strategy = defineKind({
     const before = asKind<PersistentVolumeClaim>(previous).spec
     if (spec) settleOrigins(spec, before?.dataSource !== undefined || before?.dataSourceRef !== undefined)
   },
-  validate: object => validateClaim(asKind<PersistentVolumeClaim>(object).spec ?? {}),
+  validate(object) {
+    const out: FieldError[] = []
+    checkClaimSpec(out, 'spec', asKind<PersistentVolumeClaim>(object).spec ?? {})
+    return out
+  },
   validateUpdate: (next, previous) =>
     claimUpdateProblems(asKind<PersistentVolumeClaim>(next), asKind<PersistentVolumeClaim>(previous)),
   table: tableOf<PersistentVolumeClaim>(
@@ -187,7 +152,7 @@ function grown(sources: Record<string, unknown>, { csi }: Partial<VolumeSpec>): 
 
 /** Where the volume can be reached from, and what may happen to a host's own root. */
 function checkPlace(out: FieldError[], spec: VolumeSpec): void {
-  checkVolumeMode(out, spec.volumeMode)
+  checkVolumeMode(out, 'spec.volumeMode', spec.volumeMode)
   const field = 'spec.nodeAffinity'
   if (spec.nodeAffinity && !spec.nodeAffinity.required) {
     out.push(required(`${field}.required`, 'must specify required node constraints'))
@@ -231,7 +196,7 @@ export const volumes: Strategy = defineKind({
     const { spec } = asKind<PersistentVolume>(object)
     const out: FieldError[] = []
     if (!spec) return [required('spec')]
-    checkModes(out, spec.accessModes, '')
+    checkModes(out, 'spec.accessModes', spec.accessModes, '')
     const capacity = Object.entries(spec.capacity ?? {})
     if (capacity.length === 0) out.push(required('spec.capacity'))
     else if (capacity.length > 1 || spec.capacity?.['storage'] === undefined) {

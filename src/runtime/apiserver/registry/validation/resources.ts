@@ -7,8 +7,26 @@ import { compareQuantities, isQuantity, isWhole, QUANTITY_PROBLEM } from './quan
 
 type Quantities = Record<string, string>
 
-const STANDARD = new Set(['cpu', 'memory', 'ephemeral-storage'])
-const isStandard = (name: string): boolean => STANDARD.has(name) || name.startsWith('hugepages-')
+const COMPUTE = ['cpu', 'memory', 'ephemeral-storage']
+const STANDARD_RESOURCES = new Set([
+  ...COMPUTE,
+  ...COMPUTE.flatMap(name => [`requests.${name}`, `limits.${name}`]),
+  'pods',
+  'resourcequotas',
+  'services',
+  'replicationcontrollers',
+  'secrets',
+  'configmaps',
+  'persistentvolumeclaims',
+  'storage',
+  'requests.storage',
+  'services.nodeports',
+  'services.loadbalancers',
+])
+const NO_RESOURCE = 'must be a standard resource type or fully qualified'
+const isStandard = (name: string): boolean => COMPUTE.includes(name) || name.startsWith('hugepages-')
+const isStandardResource = (name: string): boolean =>
+  STANDARD_RESOURCES.has(name) || /^(requests\.)?hugepages-/.test(name)
 const isNative = (name: string): boolean => !name.includes('/') || name.includes('kubernetes.io/')
 
 export interface ResourcesLike {
@@ -43,7 +61,7 @@ function checkWithinLimit(
   name: string,
   { request, limit }: { request: string; limit: string | undefined },
 ): void {
-  const overcommits = isNative(name) && !name.startsWith('hugepages-')
+  const overcommits = isOvercommitted(name)
   if (limit === undefined) {
     if (!overcommits)
       out.push(
@@ -64,10 +82,31 @@ function checkWithinLimit(
 export function checkContainerResourceName(out: Problems, field: string, name: string): void {
   const problems = checkQualifiedName(name)
   checkEach(out, field, name, problems)
-  if (problems.length === 0 && !name.includes('/') && !isStandard(name)) {
+  if (problems.length > 0) return
+  if (name.includes('/')) {
+    if (!isNative(name) && !isExtended(name)) {
+      out.push(invalid(field, name, "doesn't follow extended resource name standard"))
+    }
+  } else if (!isStandard(name)) {
+    if (!isStandardResource(name)) out.push(invalid(field, name, NO_RESOURCE))
     out.push(invalid(field, name, 'must be a standard resource for containers'))
   }
 }
+
+/** The name of anything that has an amount. */
+export function checkResourceName(out: Problems, field: string, name: string): void {
+  const problems = checkQualifiedName(name)
+  checkEach(out, field, name, problems)
+  if (problems.length > 0 || name.includes('/') || isStandardResource(name)) return
+  out.push(invalid(field, name, NO_RESOURCE))
+}
+
+/** A resource of somebody's own; as part of a quota its name has to be one too. */
+const isExtended = (name: string): boolean =>
+  !name.startsWith('requests.') && checkQualifiedName(`requests.${name}`).length === 0
+
+/** Whether more of it may be promised than there is. */
+export const isOvercommitted = (name: string): boolean => isNative(name) && !name.startsWith('hugepages-')
 
 function checkContainerResource(out: Problems, field: string, name: string, quantity: string): void {
   checkContainerResourceName(out, field, name)

@@ -3,6 +3,7 @@ import { duplicate, forbidden, invalid, required } from '../../../../kube/field-
 import { checkDns1123Label } from '../../../../kube/names.ts'
 import type { KeyToPath, PodSpec, Volume } from '../../../../kube/types.ts'
 import { at } from '../support.ts'
+import { checkClaimTemplate } from './claim-spec.ts'
 import { checkFieldRef, checkResourceRef, type FieldRef, type ResourceRef } from './downward.ts'
 import { checkDriverName } from './drivers.ts'
 import { checkEach, checkOneOf, type Problems } from './meta.ts'
@@ -69,8 +70,10 @@ function checkDrivers(out: Problems, path: string, { csi, ephemeral, image }: Vo
     checkDriverName(out, `${path}.csi.driver`, driver)
     if (secret && !secret.name) out.push(required(`${path}.csi.nodePublishSecretRef.name`))
   }
-  if (ephemeral && !ephemeral.volumeClaimTemplate) {
-    out.push(required(`${path}.ephemeral.volumeClaimTemplate`))
+  if (ephemeral) {
+    const field = `${path}.ephemeral.volumeClaimTemplate`
+    if (ephemeral.volumeClaimTemplate) checkClaimTemplate(out, field, ephemeral.volumeClaimTemplate)
+    else out.push(required(field))
   }
   if (!image) return
   if (!image.reference) out.push(required(`${path}.image.reference`))

@@ -95,6 +95,7 @@ createTable({
         'spec.metrics[1].pods.target.averageValue: Invalid value: "0": must be positive',
         'spec.metrics[2].external.target.value: Forbidden: may not set both a target value for metric and a per-pod target',
         'spec.metrics[3].resource.target.averageValue: Forbidden: may not set both a target raw value and a target utilization',
+        'spec.metrics[4].containerResource.name: Invalid value: "gpu": must be a standard resource type or fully qualified',
         'spec.metrics[4].containerResource.name: Invalid value: "gpu": must be a standard resource for containers',
         'spec.metrics[4].containerResource.container: Invalid value: "C": a lowercase RFC 1123 label must consist of lower ' +
           "case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  " +

@@ -95,9 +95,8 @@ test('a limit range gives containers what it allows, and does not contradict its
     [
       "spec.limits[0].default: Forbidden: may not be specified when `type` is 'Pod'",
       'spec.limits[0].min[cpu]: Invalid value: "2": min value 2 is greater than max value 1',
-      'spec.limits[0].default[cpu]: Invalid value: "2": min value 2 is greater than default value 1',
-      'spec.limits[1].maxLimitRequestRatio[cpu]: Invalid value: "500m": ratio 500m is less than 1',
       'spec.limits[1].type: Duplicate value: "Pod"',
+      'spec.limits[1].maxLimitRequestRatio[cpu]: Invalid value: "500m": ratio 500m is less than 1',
       'spec.limits[2].type: Invalid value: "Volume": must be a standard limit type or fully qualified',
       'spec.limits[3].limits: Required value: either minimum or maximum storage value is required, but neither was provided',
     ],
