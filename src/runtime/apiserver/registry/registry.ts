@@ -37,6 +37,7 @@ import { storageClasses } from './storage/classes.ts'
 import { csiDrivers, csiNodes, volumeAttachments } from './storage/csi.ts'
 import { claims, volumes } from './storage/volumes.ts'
 import type { Strategy } from './strategy.ts'
+import { builtInWarnings } from './warnings/warnings.ts'
 
 const all: readonly Strategy[] = [
   pods,
@@ -102,5 +103,9 @@ const all: readonly Strategy[] = [
 
 /** By `group/resource`; the core group is empty: `/pods`, `apps/deployments`. */
 export const strategies: ReadonlyMap<string, Strategy> = new Map(
-  all.map(strategy => [`${strategy.group}/${strategy.resource}`, strategy]),
+  all.map(strategy => {
+    const key = `${strategy.group}/${strategy.resource}`
+    const warnings = builtInWarnings.get(key)
+    return [key, warnings === undefined ? strategy : { ...strategy, warnings }]
+  }),
 )
