@@ -86,7 +86,9 @@ export async function installCluster(options: ClusterOptions = {}): Promise<Test
     },
   }
   const fixed = ['--bind-address', address, '--node-name', 'node-1', '--runtime', 'process']
-  const installed = await mk8s(['install', ...fixed, ...freeNetworks(), ...(options.args ?? [])])
+  const { args = [] } = options
+  const networks = args.includes('--pod-cidr') ? [] : freeNetworks()
+  const installed = await mk8s(['install', ...fixed, ...networks, ...args])
   if (installed.code !== 0) {
     const log = await run('tail', ['-n', '40', join(dataDir, 'daemon.log')])
     await cluster.remove()

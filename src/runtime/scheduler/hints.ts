@@ -27,8 +27,10 @@ const OF_NODES: readonly Plugin[] = ['NodeUnschedulable', 'NodeName', 'TaintTole
 /** `previous` is null for a node that is new, `next` for one that is gone. */
 export function helpsAfterNode({ pod, plugins }: Waiting, next: Node | null, previous: Node | null): boolean {
   if (plugins.size === 0) return next !== null
-  const isMoved = !semanticEqual(next?.metadata.labels, previous?.metadata.labels)
-  if (plugins.has('PodTopologySpread') && (isMoved || !semanticEqual(next?.spec, previous?.spec))) return true
+  const isOther = next === null || previous === null
+  const isMoved = isOther || !semanticEqual(next.metadata.labels, previous.metadata.labels)
+  const isSame = !isMoved && semanticEqual(next.spec, previous.spec)
+  if (plugins.has('PodTopologySpread') && !isSame) return true
   if (next === null || !suitsAlone(pod, next) || !hasEverRoom(pod, next)) return false
   if (previous === null || !suitsAlone(pod, previous)) return true
   if (plugins.has('NodeResourcesFit') && hasGrown(pod, next, previous)) return true
