@@ -212,7 +212,7 @@ describe('[sig-scheduling] SchedulerPreemption [Serial]', () => {
     const nodeSelector = { 'kubernetes.io/hostname': 'n1' }
     const set = (number: number, replicas: number, count: number, priorityClassName: string) => {
       const labels = { name: `pod${number}`, app: 'scheduling' }
-      const { spec } = asking('none', count, { nodeSelector, priorityClassName })
+      const spec = at(asking('none', count, { nodeSelector, priorityClassName }), 'spec')
       const template = { metadata: { labels }, spec }
       return named('apps/v1', 'ReplicaSet', `rs-pod${number}`, {
         metadata: { name: `rs-pod${number}`, labels },
