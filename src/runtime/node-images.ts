@@ -113,7 +113,7 @@ async function listOwn(store: ImageStore): Promise<readonly NodeImage[]> {
 async function removeOwn(store: ImageStore, dataDir: string, image: string): Promise<readonly string[]> {
   const names = await store.remove(image)
   if (names.length === 0) throw noImage(image)
-  await store.collect(await usedLayers(dataDir))
+  await store.collect(() => usedLayers(dataDir))
   return names
 }
 

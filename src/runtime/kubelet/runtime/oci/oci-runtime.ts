@@ -110,6 +110,7 @@ export class OciRuntime implements Runtime {
     this.#prepareDirectories()
     for (const shared of sharedDirectories) await shareMount(shared)
     await this.#images.prepare()
+    await this.#images.clearIncoming()
     const probe = { directory: join(this.#paths.directory, 'probe'), cgroup: `/${nodeId}/probe`, pause }
     this.#programs = await findPrograms(this.#paths.state, probe)
     this.#chosen = chooseProgram(this.#programs)
@@ -175,14 +176,16 @@ export class OciRuntime implements Runtime {
 
   async createContainer(sandboxId: string, config: ContainerConfig): Promise<string> {
     const sandbox = this.#sandboxes.must(sandboxId)
-    const image = await this.#mustImage(config.image)
-    return this.#containers.create({
-      ...{ sandbox, config, image },
-      id: this.#newId(),
-      sandboxDirectory: this.#sandboxes.directoryOf(sandboxId),
-      pidNamespace: sandbox.pauseId === null ? undefined : await pauseNamespace(this.#pauseOf(sandbox)),
-      podCgroup: this.#sandboxes.cgroupOf(sandbox),
-    })
+    // Until it is recorded whose layers it stands on.
+    return this.#images.gate.whileOpen(async () =>
+      this.#containers.create({
+        ...{ sandbox, config, image: await this.#mustImage(config.image) },
+        id: this.#newId(),
+        sandboxDirectory: this.#sandboxes.directoryOf(sandboxId),
+        pidNamespace: sandbox.pauseId === null ? undefined : await pauseNamespace(this.#pauseOf(sandbox)),
+        podCgroup: this.#sandboxes.cgroupOf(sandbox),
+      }),
+    )
   }
 
   async startContainer(id: string): Promise<void> {
@@ -284,9 +287,8 @@ export class OciRuntime implements Runtime {
     list: async () => storedImages(await this.#images.list()),
     remove: async (id: string) => {
       await this.#images.remove(id)
-      // Layers of an image that is coming in belong to no name yet.
-      if (this.#puller.isIdle)
-        await this.#images.collect(this.#containers.all().flatMap(({ layers }) => layers))
+      // While others come in, nothing: the next one to be removed takes its layers along.
+      await this.#images.collect(async () => this.#containers.all().flatMap(({ layers }) => layers))
     },
     directory: async () => this.#paths.images,
   }

@@ -12,6 +12,7 @@ import type { StoredImage } from '../../usage.ts'
 import type { ImageConfig } from '../render-spec.ts'
 import { BlobStore } from './blobs.ts'
 import { asImage, asManifest, type Descriptor, type Manifest, parseDocument } from './manifests.ts'
+import { StoreGate } from './store-gate.ts'
 import { unpackLayer } from './unpack-layer.ts'
 
 /** What a name leads to. */
@@ -35,6 +36,8 @@ const LAYER_NAME_DIGITS = 24
 
 export class ImageStore {
   readonly blobs: BlobStore
+  /** Whoever adds, or starts to use what is there, holds it open. */
+  readonly gate: StoreGate
   readonly #directory: string
   /** Unpackings under way, so that one layer is unpacked once. */
   readonly #unpacking = new Map<string, Promise<void>>()
@@ -42,6 +45,7 @@ export class ImageStore {
   constructor(directory: string) {
     this.#directory = directory
     this.blobs = new BlobStore(directory)
+    this.gate = new StoreGate(directory)
   }
 
   /** Layers are named relative to it. */
@@ -106,15 +110,41 @@ export class ImageStore {
     return names
   }
 
-  /** Removes what belongs to no name; `used` are layers of containers that are there. Not while images come in. */
-  async collect(used: readonly string[]): Promise<void> {
-    const records = await this.list()
-    const blobs = new Set(records.flatMap(record => record.blobs))
-    const layers = new Set([...records.flatMap(record => record.layers), ...used])
-    for (const digest of await this.blobs.list()) if (!blobs.has(digest)) await this.blobs.remove(digest)
-    for (const name of await readdir(this.layersDirectory)) {
-      if (!layers.has(name)) await rm(join(this.layersDirectory, name), { recursive: true, force: true })
-    }
+  /**
+   * Removes what belongs to no name; `used` tells the layers of containers that are there. False, and nothing done,
+   * while images come in.
+   */
+  async collect(used: () => Promise<readonly string[]>): Promise<boolean> {
+    const done = await this.gate.ifIdle(async () => {
+      const records = await this.list()
+      const blobs = new Set(records.flatMap(record => record.blobs))
+      const layers = new Set([...records.flatMap(record => record.layers), ...(await used())])
+      for (const digest of await this.blobs.list()) if (!blobs.has(digest)) await this.blobs.remove(digest)
+      for (const name of await readdir(this.layersDirectory)) {
+        // Moved, since to remove it may take long.
+        if (!layers.has(name)) await rename(join(this.layersDirectory, name), this.#incomingPath(name))
+      }
+      return readdir(this.#incoming)
+    })
+    await this.#removeIncoming(done ?? [])
+    return done !== undefined
+  }
+
+  /** What processes left that were ended while they brought in an image. */
+  async clearIncoming(): Promise<void> {
+    await this.#removeIncoming((await this.gate.ifIdle(() => readdir(this.#incoming))) ?? [])
+  }
+
+  async #removeIncoming(names: readonly string[]): Promise<void> {
+    for (const name of names) await rm(join(this.#incoming, name), { recursive: true, force: true })
+  }
+
+  get #incoming(): string {
+    return join(this.#directory, 'incoming')
+  }
+
+  #incomingPath(name: string): string {
+    return join(this.#incoming, `${name}-${randomBytes(4).toString('hex')}`)
   }
 
   async usage(): Promise<{ readonly usedBytes: number; readonly capacityBytes: number }> {
@@ -152,7 +182,7 @@ export class ImageStore {
 
   async #unpackLayer(name: string, { digest, diffId, lower }: LayerSource): Promise<void> {
     const path = join(this.layersDirectory, name)
-    const begun = join(this.#directory, 'incoming', `${name}-${randomBytes(4).toString('hex')}`)
+    const begun = this.#incomingPath(name)
     await mkdir(begun, { mode: 0o755 })
     try {
       const below = lower.map(each => join(this.layersDirectory, each))

@@ -39,6 +39,10 @@ export async function importImages(
   archive: string | Uint8Array,
 ): Promise<readonly string[]> {
   await store.prepare()
+  return store.gate.whileOpen(() => importArchive(store, archive))
+}
+
+async function importArchive(store: ImageStore, archive: string | Uint8Array): Promise<readonly string[]> {
   const about = typeof archive === 'string' ? archive : 'the archive'
   const found = await readArchive(store, archive).catch(error => {
     throw refusal(about, error)

@@ -10,6 +10,8 @@ import type { ImageRecord, ImageStore } from './image-store.ts'
 import { asIndex, asManifest, choosePlatform, type Descriptor, parseDocument } from './manifests.ts'
 import { NotInRegistry, RegistryClient } from './registry-client.ts'
 
+const PULLS_AT_ONCE = 4
+const PULLS_WAITING_MAX = 500
 const LAYERS_AT_ONCE = 3
 const BLOB_TRIES = 4
 const RETRY: BackoffConfig = { baseMs: 500, maxMs: 10_000 }
@@ -22,14 +24,12 @@ export class ImagePuller {
   readonly #store: ImageStore
   readonly #clock: Clock
   readonly #running = new Map<string, Promise<ImageRecord>>()
+  readonly #waiting: (() => void)[] = []
+  #busy = 0
 
   constructor(store: ImageStore, clock: Clock) {
     this.#store = store
     this.#clock = clock
-  }
-
-  get isIdle(): boolean {
-    return this.#running.size === 0
   }
 
   pull(image: string, credentials: readonly RegistryCredentials[]): Promise<ImageRecord> {
@@ -41,9 +41,26 @@ export class ImagePuller {
       .digest('hex')}`
     const running = this.#running.get(key)
     if (running !== undefined) return running
-    const begun = this.#pull(name, login).finally(() => this.#running.delete(key))
+    const work = () => this.#store.gate.whileOpen(() => this.#pull(name, login))
+    const begun = this.#inTurn(work).finally(() => this.#running.delete(key))
     this.#running.set(key, begun)
     return begun
+  }
+
+  /** Of many at once, each would take longer than all one by one. */
+  async #inTurn(work: () => Promise<ImageRecord>): Promise<ImageRecord> {
+    if (this.#waiting.length >= PULLS_WAITING_MAX) {
+      throw new Mk8sError('kubelet/runtime', `more than ${PULLS_WAITING_MAX} pulls of images are waiting`)
+    }
+    if (this.#busy < PULLS_AT_ONCE) this.#busy++
+    else await new Promise<void>(resolve => this.#waiting.push(resolve))
+    try {
+      return await work()
+    } finally {
+      const next = this.#waiting.shift()
+      if (next === undefined) this.#busy--
+      else next()
+    }
   }
 
   async #pull(name: string, login: ReturnType<typeof credentialsFor>): Promise<ImageRecord> {
