@@ -39,7 +39,8 @@ export function parseLogLine(line: Buffer): LogLine | null {
   const third = line.indexOf(0x20, second + 1)
   if (first === -1 || second === -1 || third === -1) return null
   const isPartial = line.toString('latin1', second + 1, third).startsWith('P')
-  const time = line.toString('latin1', 0, first)
+  // conmon says it with an offset of zero hours; clients have always seen the short form.
+  const time = line.toString('latin1', 0, first).replace(/\+00:00$/, 'Z')
   return {
     time,
     stream: line.toString('latin1', first + 1, second),

@@ -5,6 +5,8 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
+import { readOrEmpty } from '../../../src/host/files.ts'
+import { processesIn } from '../../../src/runtime/kubelet/runtime/cri/pod-cgroups.ts'
 import type { OciRuntime } from '../../../src/runtime/kubelet/runtime/oci/oci-runtime.ts'
 import type { ContainerConfig, SandboxConfig } from '../../../src/runtime/kubelet/runtime/runtime.ts'
 import { type OciBench, ociBench, whyNoOci } from '../../support/oci.ts'
@@ -236,6 +238,28 @@ describe('containers of the oci runtime', { skip: why ?? false }, () => {
     assert.equal((await runtime.exec(runs, ['true'], { timeoutMs: 60_000 })).exitCode, 0)
     await runtime.removeSandbox(sandbox)
     assert.deepEqual([mountsOf(), cgroupsOf(), leases()], [[], [], []])
+  })
+
+  test('what clients of a killed daemon had started in a container is ended by the next one', async () => {
+    const sandbox = await sandboxWith()
+    const id = await startIn(sandbox)
+    const cgroup = join('/', bench.nodeId, 'besteffort')
+    const isThere = () =>
+      processesIn(cgroup).some(pid => readOrEmpty(`/proc/${pid}/cmdline`).includes('sleep\x00688'))
+    // Detached, as one is whose own client is gone without a word.
+    const execs = join(bench.directory, 'oci/containers', id, 'execs')
+    await mkdir(execs, { recursive: true })
+    const state = join(bench.directory, 'oci/state/runc')
+    const args = ['--root', state, 'exec', '-d', '--pid-file', join(execs, 'left'), id, 'sleep', '688']
+    execFileSync('runc', args, { stdio: 'ignore' })
+    await until('it runs', isThere)
+    await runtime.stop()
+    runtime = bench.open()
+    await runtime.start(event => ended.add(event.containerId))
+    await until('it has ended', () => !isThere())
+    assert.deepEqual(readdirSync(execs), [])
+    assert.equal((await runtime.containerStatus(id))?.state, 'running')
+    await runtime.removeSandbox(sandbox)
   })
 
   test('after a restart of the machine the sandbox is not ready, and goes without a trace', async () => {

@@ -27,6 +27,7 @@ import {
   reopenLog,
 } from './conmon.ts'
 import type { ImageRecord } from './images/image-store.ts'
+import { endExecs } from './oci-exec.ts'
 import { hostDevices } from './oci-host.ts'
 import { containerFiles, type OciPaths } from './oci-paths.ts'
 import type { ContainerRecord, SandboxRecord } from './oci-records.ts'
@@ -322,6 +323,7 @@ export class OciContainers {
     if (!isLive(record)) return
     if (record.conmon !== null && isRunning(record.conmon)) {
       this.#parts.log.info('found a running container again', { container: record.config.name })
+      await endExecs(this.directoryOf(record.id), record.cgroup)
       // Cut short between the two steps: it waits to be told to begin.
       await callProgram(this.programOf(record), ['start', record.id]).catch(() => {})
     } else await this.#lost(record, 0)

@@ -1,9 +1,10 @@
 /** Programs inside a running container: probes and hooks, and those that a client talks to. */
-import { mkdir, readFile, rm } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Clock, sleep } from '../../../../base/clock.ts'
 import { Mk8sError } from '../../../../base/errors.ts'
 import { runProgram } from '../../../../host/programs.ts'
+import { processesIn } from '../cri/pod-cgroups.ts'
 import { type RunningExec, startExec } from '../process/exec-streams.ts'
 import type { ExecResult } from '../runtime.ts'
 import type { StreamOptions } from '../streams.ts'
@@ -80,14 +81,17 @@ export async function execStreams(
 ): Promise<RunningExec> {
   await requireProgram(target, command)
   const pidFile = await pidFileOf(target)
-  const argv = argumentsFor(target, command, { pidFile, tty: options.tty })
+  const processFile = await writeProcess(target, command, { pidFile, options })
+  const argv = argumentsFor(target, command, { pidFile, tty: options.tty, processFile })
   const exec = await startExec({
     entry: { argv, env: PROGRAM_ENVIRONMENT, root: '' },
     options,
     directory: `${pidFile}.streams`,
     clock: target.clock,
   })
-  void exec.exited.then(() => rm(pidFile, { force: true }))
+  void exec.exited.then(async () => {
+    for (const path of [pidFile, `${pidFile}.json`]) await rm(path, { force: true })
+  })
   // The one that speaks to the client is not the one in the container: both have to end.
   const kill = () => void killProgram(pidFile).then(() => exec.kill())
   return {
@@ -115,10 +119,26 @@ async function closeExec(exec: RunningExec, pidFile: string, clock: Clock): Prom
 function argumentsFor(
   { program, id }: ExecTarget,
   command: readonly string[],
-  { pidFile, tty }: { pidFile: string; tty: boolean },
+  { pidFile, tty, processFile }: { pidFile: string; tty: boolean; processFile?: string | undefined },
 ): string[] {
-  const flags = ['--pid-file', pidFile, ...(tty ? ['--tty', '--env', 'TERM=xterm'] : [])]
-  return [program.path, '--root', program.state, 'exec', ...flags, id, ...command]
+  const head = [program.path, '--root', program.state, 'exec', '--pid-file', pidFile]
+  if (processFile !== undefined) return [...head, '--process', processFile, id]
+  return [...head, ...(tty ? ['--tty', '--env', 'TERM=xterm'] : []), id, ...command]
+}
+
+/** A terminal has its size before the program begins only if that is said here: told later, it would be none first. */
+async function writeProcess(
+  { directory }: ExecTarget,
+  command: readonly string[],
+  { pidFile, options }: { pidFile: string; options: StreamOptions },
+): Promise<string | undefined> {
+  const { tty, size } = options
+  if (!tty || size === undefined) return undefined
+  const { process: own } = await readSpec(directory)
+  const env = [...own.env.filter(entry => !entry.startsWith('TERM=')), 'TERM=xterm']
+  const spec = { ...own, env, args: command, terminal: true, consoleSize: size }
+  await writeFile(`${pidFile}.json`, JSON.stringify(spec), { mode: 0o600 })
+  return `${pidFile}.json`
 }
 
 async function pidFileOf({ directory, name }: ExecTarget): Promise<string> {
@@ -134,6 +154,18 @@ async function killProgram(pidFile: string): Promise<void> {
     if (pid > 1) process.kill(pid, 'SIGKILL')
   } catch {
     // It ended by itself in between.
+  }
+}
+
+/** What clients of a daemon that was killed had started: nobody could reach it any more. */
+export async function endExecs(directory: string, cgroup: string): Promise<void> {
+  const { execs } = containerFiles(directory)
+  const inside = processesIn(cgroup)
+  for (const name of await readdir(execs).catch(() => [])) {
+    const path = join(execs, name)
+    // Of a program that has ended, the number may be another's by now.
+    if (inside.includes(Number(await readFile(path, 'utf8').catch(() => '')))) await killProgram(path)
+    await rm(path, { recursive: true, force: true })
   }
 }
 
@@ -158,9 +190,12 @@ async function requireProgram({ init, directory }: ExecTarget, command: readonly
 }
 
 async function searchPath(directory: string): Promise<string[]> {
-  const spec = JSON.parse(await readFile(containerFiles(directory).spec, 'utf8')) as {
-    process: { env: readonly string[] }
-  }
-  const path = spec.process.env.find(entry => entry.startsWith('PATH='))
+  const { env } = (await readSpec(directory)).process
+  const path = env.find(entry => entry.startsWith('PATH='))
   return (path ?? 'PATH=/bin:/usr/bin').slice('PATH='.length).split(':')
+}
+
+/** The container's. */
+async function readSpec(directory: string): Promise<{ process: { env: readonly string[] } }> {
+  return JSON.parse(await readFile(containerFiles(directory).spec, 'utf8'))
 }
