@@ -1,9 +1,11 @@
 /**
  * The schedules of CronJobs: five fields or a descriptor, refused in upstream's words, and the times they name in
- * a time zone. A time that a change of the clock leaves out is none; one that comes twice is taken once.
+ * a time zone. A time that a change of the clock leaves out is none; one that comes twice is taken twice, as upstream
+ * does.
  */
 import { Cron } from 'croner'
 import { parseGoDuration } from './time.ts'
+import { ZoneClock } from './zone-clock.ts'
 
 export interface CronSchedule {
   /** The first time after this one; null when there is none. */
@@ -39,8 +41,8 @@ const DESCRIPTORS: Readonly<Record<string, string>> = {
 const EVERY = '@every '
 const ZONE = /^(?:CRON_)?TZ=\S* /
 const SECOND_MS = 1_000
-/** Times left out by a change of the clock that are stepped over at most. */
-const SKIPPED_TIMES_MAX = 120
+/** Changes of a zone's clock on the way to a time; eight years lie between some leap days. */
+const SPANS_MAX = 100
 
 /** What is wrong with a schedule, in upstream's words; null when nothing is. */
 export function cronProblem(text: string): string | null {
@@ -59,7 +61,8 @@ export function parseCronSchedule(text: string, timeZone: string): CronSchedule 
   if (spec === '') throw new RangeError('empty spec string')
   if (spec.startsWith(EVERY)) return everySchedule(spec)
   const fields = spec.startsWith('@') ? descriptorOf(spec) : spec
-  return calendarSchedule(new Cron(normalize(fields), { timezone: timeZone, paused: true, mode: '5-part' }))
+  const cron = new Cron(normalize(fields), { timezone: 'UTC', paused: true, mode: '5-part' })
+  return calendarSchedule(cron, new ZoneClock(timeZone))
 }
 
 function descriptorOf(spec: string): string {
@@ -85,24 +88,35 @@ function everySchedule(spec: string): CronSchedule {
   }
 }
 
-function calendarSchedule(cron: Cron): CronSchedule {
+/** Until the zone's clock is changed again, its times are those of UTC, moved: so each of these spans is searched. */
+function calendarSchedule(cron: Cron, zone: ZoneClock): CronSchedule {
   return {
     next(afterMs) {
-      let found = cron.nextRun(new Date(afterMs))
-      for (let tries = 0; found !== null && tries < SKIPPED_TIMES_MAX; tries++) {
-        if (cron.match(found)) return found.getTime()
-        found = cron.nextRun(found)
+      let startMs = afterMs
+      let lastMs = afterMs
+      for (let spans = 0; spans < SPANS_MAX; spans++) {
+        const offsetMs = zone.offsetAt(startMs)
+        const found = cron.nextRun(new Date(lastMs + offsetMs))
+        if (found === null) return null
+        const foundMs = found.getTime() - offsetMs
+        const changeMs = zone.firstChange(startMs, foundMs)
+        if (changeMs === null) return foundMs
+        startMs = changeMs
+        lastMs = changeMs - 1
       }
       return null
     },
     latest(afterMs, atMs) {
-      // What croner takes as the end does not belong to what it finds, and it counts whole seconds.
-      let end = new Date(atMs + SECOND_MS - (atMs % SECOND_MS))
-      for (let tries = 0; tries < SKIPPED_TIMES_MAX; tries++) {
+      let endMs = atMs
+      for (let spans = 0; spans < SPANS_MAX && endMs > afterMs; spans++) {
+        const offsetMs = zone.offsetAt(endMs)
+        // What croner takes as the end does not belong to what it finds, and it counts whole seconds.
+        const end = new Date(endMs + SECOND_MS - (endMs % SECOND_MS) + offsetMs)
         const [found] = cron.previousRuns(1, end)
-        if (found === undefined || found.getTime() <= afterMs) return null
-        if (cron.match(found)) return found.getTime()
-        end = found
+        const foundMs = found === undefined ? afterMs : Math.max(found.getTime() - offsetMs, afterMs)
+        const changeMs = zone.lastChange(foundMs, endMs)
+        if (changeMs === null) return foundMs > afterMs ? foundMs : null
+        endMs = changeMs - 1
       }
       return null
     },

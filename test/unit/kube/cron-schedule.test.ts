@@ -59,6 +59,43 @@ test('a time that a change of the clock leaves out is none', () => {
   )
 })
 
+test('a time that a change of the clock repeats is taken twice', () => {
+  const first = '2026-10-25T00:30:00.000Z'
+  const second = '2026-10-25T01:30:00.000Z'
+  const schedule = parseCronSchedule('30 2 * * *', 'Europe/Berlin')
+  assert.equal(iso(schedule.next(ms('2026-10-24T12:00:00Z'))), first)
+  assert.equal(iso(schedule.next(ms(first))), second)
+  assert.equal(iso(schedule.next(ms(second))), '2026-10-26T01:30:00.000Z')
+  assert.equal(iso(schedule.latest(ms('2026-10-24T12:00:00Z'), ms(second))), second)
+  assert.equal(iso(schedule.latest(ms('2026-10-24T12:00:00Z'), ms(second) - 1)), first)
+  assert.equal(iso(schedule.latest(ms(first), ms(second) - 1)), null)
+})
+
+test('in every zone a span of time has the times at which the clock shows what the schedule says', () => {
+  for (const zone of ['Europe/Berlin', 'America/Sao_Paulo', 'Australia/Lord_Howe', 'Asia/Kathmandu', 'UTC']) {
+    const clock = new Intl.DateTimeFormat('en-GB', { timeZone: zone, hour: '2-digit', minute: '2-digit' })
+    const schedule = parseCronSchedule('*/15 0-3 * * *', zone)
+    for (const start of [
+      '2018-02-17T00:00:00Z',
+      '2026-03-28T00:00:00Z',
+      '2026-10-24T00:00:00Z',
+      '2026-04-04T00:00:00Z',
+    ]) {
+      const found: string[] = []
+      const end = ms(start) + 3 * 86_400_000
+      for (let at = must(schedule.next(ms(start)), zone); at <= end; at = must(schedule.next(at), zone)) {
+        found.push(new Date(at).toISOString())
+      }
+      const expected: string[] = []
+      for (let at = ms(start) + 60_000; at <= end; at += 60_000) {
+        const [hour = 0, minute = 0] = clock.format(at).split(':').map(Number)
+        if (minute % 15 === 0 && hour <= 3) expected.push(new Date(at).toISOString())
+      }
+      assert.deepEqual(found, expected, `${zone} ${start}`)
+    }
+  }
+})
+
 test('the latest time is the one that following the next ones ends at', () => {
   for (const text of ['*/7 3-5 * * *', '0 0 1,15 * 1', '@every 13m', '59 23 * * *']) {
     const schedule = parseCronSchedule(text, 'America/New_York')
