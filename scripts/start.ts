@@ -34,7 +34,7 @@ function run(args: readonly string[], { input, capture }: Streams = {}): string 
 }
 
 function sampleFor(runtime: string): string {
-  if (runtime === 'containerd') {
+  if (['oci', 'containerd'].includes(runtime)) {
     run(['images', 'import', '--busybox', IMAGE])
     return readFileSync(join(root, 'samples/web/containers.yaml'), 'utf8')
   }

@@ -65,7 +65,7 @@ const homes: readonly (readonly [specifier: RegExp, folders: readonly string[]])
   [/^dns-packet$/, ['src/runtime/dns/']],
   [/^@grpc\//, ['src/runtime/kubelet/runtime/cri/']],
   [/^ws$/, ['src/runtime/kubelet/', 'src/runtime/apiserver/streaming/']],
-  [/^node:sqlite$/, ['src/runtime/store/', 'src/host/lock.ts']],
+  [/^node:sqlite$/, ['src/runtime/store/', 'src/host/lock.ts', 'src/host/gate-lock.ts']],
   [/^node:child_process$/, ['src/host/']],
   [/^node:worker_threads$/, ['src/host/', 'src/runtime/store/', 'src/runtime/dns/']],
 ]

@@ -7,12 +7,12 @@ import { existsSync } from 'node:fs'
 import { mkdir, readdir, readFile, rename, rm, stat, statfs, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { must } from '../../../../../base/assert.ts'
+import { GateLock } from '../../../../../host/gate-lock.ts'
 import { longImageName } from '../../../image-name.ts'
 import type { StoredImage } from '../../usage.ts'
 import type { ImageConfig } from '../render-spec.ts'
 import { BlobStore } from './blobs.ts'
 import { asImage, asManifest, type Descriptor, type Manifest, parseDocument } from './manifests.ts'
-import { StoreGate } from './store-gate.ts'
 import { unpackLayer } from './unpack-layer.ts'
 
 /** What a name leads to. */
@@ -37,7 +37,7 @@ const LAYER_NAME_DIGITS = 24
 export class ImageStore {
   readonly blobs: BlobStore
   /** Whoever adds, or starts to use what is there, holds it open. */
-  readonly gate: StoreGate
+  readonly gate: GateLock
   readonly #directory: string
   /** Unpackings under way, so that one layer is unpacked once. */
   readonly #unpacking = new Map<string, Promise<void>>()
@@ -45,7 +45,7 @@ export class ImageStore {
   constructor(directory: string) {
     this.#directory = directory
     this.blobs = new BlobStore(directory)
-    this.gate = new StoreGate(directory)
+    this.gate = new GateLock(join(directory, 'gate'))
   }
 
   /** Layers are named relative to it. */

@@ -1,23 +1,22 @@
 /**
- * Keeps those who bring images in and those who take away what no image needs out of each other's way, in whichever
- * process they are. The lock is SQLite's on an empty file: any number may come in, or one may clear up, and the kernel
- * ends it with the process.
+ * Keeps those who add to a directory and those who clear it up out of each other's way, in whichever process they
+ * are. The lock is SQLite's on an empty file: any number may come in, or one may clear up, and the kernel ends it with
+ * the process.
  */
-import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import { Mk8sError } from '../../../../../base/errors.ts'
+import { Mk8sError } from '../base/errors.ts'
 
-const FILE = 'gate'
 const SQLITE_BUSY = 5
-/** Clearing up renames only, which takes moments. */
+/** Whoever clears up only looks and renames, which takes moments. */
 const WAIT_MS_MAX = 60_000
 const POLL_MS = 10
 
-export class StoreGate {
+export class GateLock {
   readonly #path: string
 
-  constructor(directory: string) {
-    this.#path = join(directory, FILE)
+  /** Of the file, which is made when it is not there. */
+  constructor(path: string) {
+    this.#path = path
   }
 
   /** Nothing is cleared up meanwhile. */
@@ -46,7 +45,8 @@ export class StoreGate {
     for (;;) {
       const held = this.#open('BEGIN; SELECT count(*) FROM sqlite_schema')
       if (held !== undefined) return held
-      if (performance.now() > until) throw new Mk8sError('store/locked', 'images are being removed')
+      if (performance.now() > until)
+        throw new Mk8sError('store/locked', `${this.#path} is being cleared up for too long`)
       await new Promise(resolve => setTimeout(resolve, POLL_MS))
     }
   }
