@@ -1,4 +1,7 @@
-/** Two nodes as network namespaces: what one node's pod sends reaches the pod of the other, as itself. */
+/**
+ * Nodes as network namespaces, two of one network and one behind a router: what one node's pod sends reaches the pod
+ * of another as itself.
+ */
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { after, before, test } from 'node:test'
@@ -15,29 +18,63 @@ import { type InProcessCluster, startInProcessCluster } from '../support/in-proc
 import { until } from '../support/until.ts'
 
 const skip = whyNoNamespace() ?? false
-const nodes = [1, 2].map(index => ({
+const ROUTER = `mk8s-r0-${process.pid}`
+const NARROW = 1_400
+const nodes = [1, 2, 3].map(index => ({
   name: `node-${index}`,
   space: `mk8s-r${index}-${process.pid}`,
-  address: `10.77.9.${index}`,
+  network: index === 3 ? '10.77.8' : '10.77.9',
+  address: `${index === 3 ? '10.77.8' : '10.77.9'}.${index}`,
   range: `10.88.${index}.0/24`,
   pod: `10.88.${index}.7`,
 }))
-const [one, two] = nodes as [(typeof nodes)[0], (typeof nodes)[0]]
+const [one, two, far] = nodes as [(typeof nodes)[0], (typeof nodes)[0], (typeof nodes)[0]]
 let cluster: InProcessCluster | undefined
 const routes: Component[] = []
 
 const ip = (space: string, ...args: string[]): string =>
   execFileSync('ip', ['-n', space, ...args], { encoding: 'utf8' })
 
-/** Two machines on one wire, each with the address of a pod. */
+/** Each machine with the address of a pod; the router has two of them on a switch, and the third on a wire. */
 function wire(): void {
-  for (const { space } of nodes) execFileSync('ip', ['netns', 'add', space])
-  ip(one.space, 'link', 'add', 'eth0', 'type', 'veth', 'peer', 'name', 'eth0', 'netns', two.space)
-  for (const { space, address, pod } of nodes) {
+  for (const space of [ROUTER, ...nodes.map(node => node.space)]) {
+    execFileSync('ip', ['netns', 'add', space])
+    ip(space, 'link', 'set', 'lo', 'up')
+  }
+  ip(ROUTER, 'link', 'add', 'switch', 'type', 'bridge')
+  ip(ROUTER, 'addr', 'add', '10.77.9.254/24', 'dev', 'switch')
+  ip(ROUTER, 'link', 'set', 'switch', 'up')
+  for (const { space, name, network, address, pod } of nodes) {
+    ip(ROUTER, 'link', 'add', name, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', space)
+    if (space === far.space) ip(ROUTER, 'addr', 'add', `${network}.254/24`, 'dev', name)
+    else ip(ROUTER, 'link', 'set', name, 'master', 'switch')
+    ip(ROUTER, 'link', 'set', name, 'mtu', String(NARROW), 'up')
     ip(space, 'addr', 'add', `${address}/24`, 'dev', 'eth0')
     ip(space, 'addr', 'add', `${pod}/32`, 'dev', 'lo')
-    for (const device of ['lo', 'eth0']) ip(space, 'link', 'set', device, 'up')
+    ip(space, 'link', 'set', 'eth0', 'mtu', String(NARROW), 'up')
+    ip(space, 'route', 'add', 'default', 'via', `${network}.254`)
   }
+  const enter = ['netns', 'exec', ROUTER, 'sh', '-c']
+  execFileSync('ip', [...enter, 'echo 1 >/proc/sys/net/ipv4/ip_forward'])
+}
+
+/** Half a megabyte from one pod to another: small packets are no proof of a tunnel. */
+async function carries(from: typeof one, to: typeof one): Promise<string> {
+  const server =
+    "require('net').createServer(s=>{let n=0;s.on('data',d=>n+=d.length);s.on('end',()=>{console.log(n,s.remoteAddress);" +
+    'process.exit()})}).listen(7000,process.argv[1]);setTimeout(()=>process.exit(1),20000)'
+  const client =
+    "setTimeout(()=>process.exit(),20000);const c=require('net').createConnection({host:process.argv[1]," +
+    'localAddress:process.argv[2],port:7000},()=>{c.end(Buffer.alloc(524288))});' +
+    "c.on('error',()=>process.exit(1)).on('close',()=>process.exit())"
+  const node = (space: string, script: string, ...rest: string[]) =>
+    runProgram('ip', ['netns', 'exec', space, process.execPath, '-e', script, ...rest], { accept: 'any' })
+  const received = node(to.space, server, to.pod)
+  await until('the receiver', () =>
+    execFileSync('ip', ['netns', 'exec', to.space, 'ss', '-Hltn'], { encoding: 'utf8' }).includes(':7000'),
+  )
+  await node(from.space, client, to.pod, from.pod)
+  return (await received).stdout.trim()
 }
 
 const pings = async ({ space }: typeof one, from: string, to: string): Promise<boolean> => {
@@ -74,16 +111,21 @@ after(async () => {
   if (skip !== false) return
   for (const each of routes) await each.stop()
   await cluster?.stop()
-  for (const { space } of nodes) execFileSync('ip', ['netns', 'delete', space])
+  for (const space of [ROUTER, ...nodes.map(node => node.space)])
+    execFileSync('ip', ['netns', 'delete', space])
 })
 
-test('pods of two nodes reach each other, and routes go with their node', { skip }, async () => {
+test('pods of nodes reach each other, also over a router, and routes go with their node', {
+  skip,
+}, async () => {
   assert.ok(cluster)
   assert.equal(await pings(one, one.pod, two.pod), false)
+  const mtus = new Map<string, number>()
   for (const { name, space } of nodes) {
     const component = createNodeRoutes({
       transport: cluster.transportFor({ username: 'system:kube-proxy', groups: ['system:authenticated'] }),
       nodeName: name,
+      onPodMtu: mtu => mtus.set(name, mtu),
       run: (program, args, options) => runProgram('ip', ['netns', 'exec', space, program, ...args], options),
       clock: systemClock,
       random: systemRandom,
@@ -93,10 +135,18 @@ test('pods of two nodes reach each other, and routes go with their node', { skip
     await component.start(new AbortController().signal)
     assert.deepEqual(component.health(), { ok: true, reason: '' })
   }
-  assert.deepEqual(routesOf(one), [`${two.range} ${two.address}`])
+  const behind = `${far.range} 10.88.3.0`
+  assert.deepEqual(routesOf(one), [`${two.range} ${two.address}`, behind])
+  assert.equal(mtus.get(one.name), NARROW - 50)
   assert.equal(await pings(one, one.pod, two.pod), true)
   assert.equal(await pings(two, two.pod, one.pod), true)
+  assert.equal(await carries(two, far), `524288 ${two.pod}`)
+  assert.equal(await carries(far, one), `524288 ${far.pod}`)
   await cluster.client.delete(NODES, { name: two.name })
-  await until('the route to be gone', () => routesOf(one).length === 0)
-  assert.deepEqual(routesOf(two), [`${one.range} ${one.address}`])
+  await until('the route to be gone', () => routesOf(one).length === 1)
+  assert.deepEqual(routesOf(one), [behind])
+  await cluster.client.delete(NODES, { name: far.name })
+  await until('the tunnel to be gone', () => !ip(one.space, 'link').includes('vxlan'))
+  assert.deepEqual(routesOf(one), [])
+  assert.equal(mtus.get(one.name), NARROW)
 })

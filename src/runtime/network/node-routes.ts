@@ -1,8 +1,7 @@
 /**
- * Routes to the pods of the other nodes of this network: follows the Nodes and makes the kernel's routing table
- * agree. They stay while the daemon does not run, as the pods do.
+ * Routes to the pods of the other nodes: follows the Nodes and makes the kernel's routing table agree, and the tunnel
+ * to nodes that are no neighbours. They stay while the daemon does not run, as the pods do.
  */
-import { networkInterfaces } from 'node:os'
 import { abortable } from '../../base/abortable.ts'
 import { type BackoffConfig, backoffMs } from '../../base/backoff.ts'
 import type { Clock, Timer } from '../../base/clock.ts'
@@ -16,12 +15,15 @@ import { NODES } from '../../client/resources.ts'
 import type { Transport } from '../../client/transport.ts'
 import { runProgram } from '../../host/programs.ts'
 import type { Node } from '../../kube/types.ts'
-import { changesOf, type NodeRoute, planRoutes } from './plan-routes.ts'
+import { changesOf, type LocalLink, type NodeRoute, planRoutes, TUNNEL_DEVICE } from './plan-routes.ts'
+import { removeTunnel, setTunnel } from './tunnel.ts'
 
 export interface NodeRoutesParts {
   readonly transport: Transport
   readonly nodeName: string
-  /** Runs `ip` where the routes belong; on this machine unless given. */
+  /** Told what pods may send at once, when it is found out and whenever it changes. */
+  readonly onPodMtu?: (mtu: number) => void
+  /** Runs programs where the routes belong; on this machine unless given. */
   readonly run?: typeof runProgram
   readonly clock: Clock
   readonly random: Random
@@ -42,6 +44,7 @@ export function createNodeRoutes(parts: NodeRoutesParts): Component {
 /** Takes all of them out of the kernel. */
 export async function removeNodeRoutes(): Promise<void> {
   await runProgram('ip', ['route', 'flush', 'proto', PROTOCOL], { accept: 'any' })
+  await removeTunnel(runProgram)
 }
 
 class NodeRoutes implements Component {
@@ -102,25 +105,28 @@ class NodeRoutes implements Component {
     if (this.#aborter.signal.aborted) return
     const problems: string[] = []
     try {
-      const wanted = planRoutes({
-        nodes: this.#nodes.list(),
-        nodeName: this.#parts.nodeName,
-        localAddresses: localAddresses(),
-      })
-      const { add, remove } = changesOf(await readRoutes(this.#run), wanted)
+      const links = await readLinks(this.#run)
+      const { nodeName, onPodMtu } = this.#parts
+      const { routes, tunnel, podMtu } = planRoutes({ nodes: this.#nodes.list(), nodeName, links })
+      if (podMtu !== null) onPodMtu?.(podMtu)
+      // Routes need the device.
+      if (tunnel !== null) await setTunnel(this.#run, tunnel)
+      const { add, remove } = changesOf(await readRoutes(this.#run), routes)
       for (const route of add) problems.push(...(await this.#set(route)))
       for (const { range, via } of remove) await this.#remove(range, via)
+      if (tunnel === null) await setTunnel(this.#run, null)
     } catch (error) {
       problems.push(messageOf(error))
     }
     this.#report(problems)
   }
 
-  async #set({ range, via }: NodeRoute): Promise<string[]> {
-    const args = ['route', 'replace', range, 'via', via, 'proto', PROTOCOL]
+  async #set({ range, via, isTunnel }: NodeRoute): Promise<string[]> {
+    const way = isTunnel ? ['dev', TUNNEL_DEVICE, 'onlink'] : []
+    const args = ['route', 'replace', range, 'via', via, ...way, 'proto', PROTOCOL]
     const { exitCode, stderr } = await this.#run('ip', args, { accept: 'any' })
     if (exitCode === 0) {
-      this.#parts.log.info('pods of another node are reached', { range, via })
+      this.#parts.log.info('pods of another node are reached', { range, via, isTunnel })
       return []
     }
     return [`no route to the pods ${range} at ${via}: ${stderr.trim()}`]
@@ -134,10 +140,7 @@ class NodeRoutes implements Component {
   #report(problems: readonly string[]): void {
     const problem = problems[0] ?? ''
     if (problem !== '' && problem !== this.#problem) {
-      this.#parts.log.warn('the pods of a node cannot be reached', {
-        problems,
-        hint: 'nodes must be neighbours in one network',
-      })
+      this.#parts.log.warn('the pods of a node cannot be reached', { problems })
     }
     this.#problem = problem
     this.#failures = problem === '' ? 0 : this.#failures + 1
@@ -145,17 +148,36 @@ class NodeRoutes implements Component {
   }
 }
 
-function localAddresses(): Set<string> {
-  return new Set(Object.values(networkInterfaces()).flatMap(list => (list ?? []).map(each => each.address)))
+interface ListedLink {
+  readonly ifname: string
+  readonly mtu: number
+  readonly addr_info: readonly {
+    readonly family: string
+    readonly local: string
+    readonly prefixlen: number
+  }[]
+}
+
+async function readLinks(run: typeof runProgram): Promise<LocalLink[]> {
+  const { stdout } = await run('ip', ['-j', '-4', 'addr', 'show'])
+  const listed = JSON.parse(stdout.trim() || '[]') as ListedLink[]
+  return listed.flatMap(({ ifname, mtu, addr_info }) =>
+    addr_info
+      .filter(({ family }) => family === 'inet')
+      .map(({ local, prefixlen }) => ({ device: ifname, address: local, prefixLength: prefixlen, mtu })),
+  )
 }
 
 interface ListedRoute {
   readonly dst: string
   readonly gateway?: string
+  readonly dev?: string
 }
 
 async function readRoutes(run: typeof runProgram): Promise<NodeRoute[]> {
   const { stdout } = await run('ip', ['-j', 'route', 'show', 'proto', PROTOCOL])
   const listed = JSON.parse(stdout.trim() || '[]') as ListedRoute[]
-  return listed.flatMap(({ dst, gateway }) => (gateway === undefined ? [] : [{ range: dst, via: gateway }]))
+  return listed.flatMap(({ dst, gateway, dev }) =>
+    gateway === undefined ? [] : [{ range: dst, via: gateway, isTunnel: dev === TUNNEL_DEVICE }],
+  )
 }

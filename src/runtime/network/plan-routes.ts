@@ -1,33 +1,117 @@
-/** Which routes lead to the pods of the other nodes, and what is to be done about those that are there (pure). */
+/**
+ * How the pods of the other nodes are reached (pure): through the node itself where it is a neighbour, else through a
+ * VXLAN tunnel; and what is to be done about what is there.
+ */
+import { cidrContains, formatAddress, parseAddress, parseCidr } from '../../kube/cidr.ts'
 import { nodeAddress } from '../../kube/node-address.ts'
 import type { Node } from '../../kube/types.ts'
+
+export const TUNNEL_DEVICE = 'mk8s-vxlan'
+/** What a tunnel puts around a packet: Ethernet, IPv4, UDP and VXLAN. */
+const TUNNEL_BYTES = 50
 
 export interface NodeRoute {
   /** `10.1.3.0/24`. */
   readonly range: string
-  /** Address of the node that has it. */
+  /** Address of the node that has it, or of its end of the tunnel. */
   readonly via: string
+  readonly isTunnel: boolean
+}
+
+/** An IPv4 address of this machine with its network. */
+export interface LocalLink {
+  readonly device: string
+  readonly address: string
+  readonly prefixLength: number
+  readonly mtu: number
 }
 
 export interface RoutesInput {
   readonly nodes: readonly Node[]
   readonly nodeName: string
-  /** Addresses of this machine: nodes behind one of them need no route. */
-  readonly localAddresses: ReadonlySet<string>
+  readonly links: readonly LocalLink[]
 }
 
-/** Of every node but this one that has a range and an address, in the order of their ranges. */
-export function planRoutes({ nodes, nodeName, localAddresses }: RoutesInput): NodeRoute[] {
-  const routes = nodes.flatMap((node): NodeRoute[] => {
-    const range = node.spec?.podCIDR
-    const via = nodeAddress(node, 'InternalIP')
-    if (node.metadata.name === nodeName || !range || via === undefined) return []
-    // Another node on this machine, such as one at 127.0.0.2, has its pods here too.
-    const isHere = localAddresses.has(via) || via.startsWith('127.')
-    // A range and its next hop are of one family.
-    return isHere || range.includes(':') !== via.includes(':') ? [] : [{ range, via }]
-  })
-  return routes.sort((a, b) => (a.range < b.range ? -1 : 1))
+export interface TunnelPeer {
+  readonly range: string
+  /** Of its end of the tunnel: the first address of its range. */
+  readonly inner: string
+  readonly mac: string
+  /** Where the packets go. */
+  readonly outer: string
+}
+
+export interface Tunnel {
+  readonly inner: string
+  readonly mac: string
+  readonly outer: string
+  readonly mtu: number
+  readonly peers: readonly TunnelPeer[]
+}
+
+export interface RoutesPlan {
+  /** In the order of their ranges. */
+  readonly routes: readonly NodeRoute[]
+  /** Null when all nodes are neighbours. */
+  readonly tunnel: Tunnel | null
+  /** For new pods, so that what they send fits; null when it cannot be known. */
+  readonly podMtu: number | null
+}
+
+interface Other {
+  readonly range: string
+  readonly address: string
+}
+
+export function planRoutes({ nodes, nodeName, links }: RoutesInput): RoutesPlan {
+  const own = nodes.find(({ metadata }) => metadata.name === nodeName)
+  const outer = own === undefined ? undefined : nodeAddress(own, 'InternalIP')
+  const uplinks = links.filter(({ device }) => device !== TUNNEL_DEVICE)
+  const others = nodes.flatMap(node => otherOf(node, nodeName, uplinks))
+  const isNear = ({ address }: Other) => uplinks.some(link => isNeighbour(link, address))
+  const range = own?.spec?.podCIDR
+  const mtu = uplinks.find(({ address }) => address === outer)?.mtu
+  // Without addresses of its own there is no tunnel to speak of yet.
+  const canTunnel = range !== undefined && !range.includes(':') && outer !== undefined && mtu !== undefined
+  const far = canTunnel ? others.filter(other => !isNear(other)).map(peerOf) : []
+  const near = others.filter(other => !canTunnel || isNear(other))
+  const routes = [
+    ...near.map((other): NodeRoute => ({ range: other.range, via: other.address, isTunnel: false })),
+    ...far.map((peer): NodeRoute => ({ range: peer.range, via: peer.inner, isTunnel: true })),
+  ]
+  const isTunnelled = canTunnel && far.length > 0
+  return {
+    routes: routes.sort((a, b) => (a.range < b.range ? -1 : 1)),
+    tunnel: isTunnelled ? { ...endOf(range), outer, mtu: mtu - TUNNEL_BYTES, peers: far } : null,
+    podMtu: mtu === undefined ? null : mtu - (isTunnelled ? TUNNEL_BYTES : 0),
+  }
+}
+
+/** Of every node but this one that has a range and an address, both of IPv4, elsewhere than on this machine. */
+function otherOf(node: Node, nodeName: string, links: readonly LocalLink[]): Other[] {
+  const range = node.spec?.podCIDR
+  const address = nodeAddress(node, 'InternalIP')
+  if (node.metadata.name === nodeName || !range || address === undefined) return []
+  // Another node on this machine, such as one at 127.0.0.2, has its pods here too.
+  const isHere = address.startsWith('127.') || links.some(link => link.address === address)
+  return isHere || range.includes(':') || address.includes(':') ? [] : [{ range, address }]
+}
+
+function isNeighbour({ address, prefixLength }: LocalLink, other: string): boolean {
+  const network = parseCidr(`${address}/${prefixLength}`)
+  const parsed = parseAddress(other)
+  return network !== null && parsed !== null && cidrContains(network, parsed)
+}
+
+const peerOf = ({ range, address }: Other): TunnelPeer => ({ range, ...endOf(range), outer: address })
+
+/** Everybody finds address and MAC of a node's end of the tunnel from its range. */
+function endOf(range: string): { readonly inner: string; readonly mac: string } {
+  const cidr = parseCidr(range)
+  const inner = cidr === null ? '' : formatAddress({ family: cidr.family, value: cidr.base })
+  const bytes = inner.split('.').map(part => Number(part).toString(16).padStart(2, '0'))
+  // Locally administered, and told apart from other tunnels' by its second byte.
+  return { inner, mac: `02:8e:${bytes.join(':')}` }
 }
 
 export interface RouteChanges {
@@ -37,7 +121,8 @@ export interface RouteChanges {
 
 /** A route whose next hop is another one now is replaced, never removed first. */
 export function changesOf(present: readonly NodeRoute[], wanted: readonly NodeRoute[]): RouteChanges {
-  const isSame = (one: NodeRoute) => (other: NodeRoute) => other.range === one.range && other.via === one.via
+  const isSame = (one: NodeRoute) => (other: NodeRoute) =>
+    other.range === one.range && other.via === one.via && other.isTunnel === one.isTunnel
   return {
     add: wanted.filter(route => !present.some(isSame(route))),
     remove: present.filter(route => !wanted.some(({ range }) => range === route.range)),

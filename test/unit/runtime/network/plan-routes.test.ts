@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Node } from '../../../../src/kube/types.ts'
-import { changesOf, planRoutes } from '../../../../src/runtime/network/plan-routes.ts'
+import { changesOf, type LocalLink, planRoutes } from '../../../../src/runtime/network/plan-routes.ts'
 
 const node = (name: string, address: string, podCIDR?: string): Node => ({
   apiVersion: 'v1',
@@ -12,10 +12,17 @@ const node = (name: string, address: string, podCIDR?: string): Node => ({
   status: { addresses: [{ type: 'InternalIP', address }] },
 })
 
+const link = (device: string, address: string): LocalLink => ({
+  device,
+  address,
+  prefixLength: 24,
+  mtu: 1_500,
+})
+
 test('a route leads to every other machine that has pods', () => {
-  const routes = planRoutes({
+  const { routes, tunnel, podMtu } = planRoutes({
     nodeName: 'a',
-    localAddresses: new Set(['10.0.0.1', '10.0.0.9']),
+    links: [link('eth0', '10.0.0.1'), link('eth0', '10.0.0.9')],
     nodes: [
       node('c', '10.0.0.3', '10.1.2.0/24'),
       node('a', '10.0.0.1', '10.1.0.0/24'),
@@ -27,23 +34,43 @@ test('a route leads to every other machine that has pods', () => {
     ],
   })
   assert.deepEqual(routes, [
-    { range: '10.1.1.0/24', via: '10.0.0.2' },
-    { range: '10.1.2.0/24', via: '10.0.0.3' },
+    { range: '10.1.1.0/24', via: '10.0.0.2', isTunnel: false },
+    { range: '10.1.2.0/24', via: '10.0.0.3', isTunnel: false },
   ])
+  assert.equal(tunnel, null)
+  assert.equal(podMtu, 1_500)
+})
+
+test('a node of another network is reached through a tunnel, whose ends follow from the ranges', () => {
+  const nodes = [
+    node('a', '10.0.0.1', '10.1.0.0/24'),
+    node('b', '10.0.0.2', '10.1.1.0/24'),
+    node('far', '192.0.2.4', '10.1.17.0/24'),
+  ]
+  const { routes, tunnel, podMtu } = planRoutes({ nodeName: 'a', links: [link('eth0', '10.0.0.1')], nodes })
+  assert.deepEqual(routes, [
+    { range: '10.1.1.0/24', via: '10.0.0.2', isTunnel: false },
+    { range: '10.1.17.0/24', via: '10.1.17.0', isTunnel: true },
+  ])
+  assert.deepEqual(tunnel, {
+    ...{ inner: '10.1.0.0', mac: '02:8e:0a:01:00:00', outer: '10.0.0.1', mtu: 1_450 },
+    peers: [{ range: '10.1.17.0/24', inner: '10.1.17.0', mac: '02:8e:0a:01:11:00', outer: '192.0.2.4' }],
+  })
+  assert.equal(podMtu, 1_450)
 })
 
 test('a route that leads elsewhere now is replaced, and one that leads to nobody goes', () => {
   const present = [
-    { range: '10.1.1.0/24', via: '10.0.0.2' },
-    { range: '10.1.2.0/24', via: '10.0.0.3' },
-    { range: '10.1.3.0/24', via: '10.0.0.4' },
+    { range: '10.1.1.0/24', via: '10.0.0.2', isTunnel: false },
+    { range: '10.1.2.0/24', via: '10.0.0.3', isTunnel: false },
+    { range: '10.1.3.0/24', via: '10.0.0.4', isTunnel: false },
   ]
   const wanted = [
-    { range: '10.1.1.0/24', via: '10.0.0.2' },
-    { range: '10.1.2.0/24', via: '10.0.0.5' },
+    { range: '10.1.1.0/24', via: '10.0.0.2', isTunnel: false },
+    { range: '10.1.2.0/24', via: '10.0.0.5', isTunnel: false },
   ]
   assert.deepEqual(changesOf(present, wanted), {
-    add: [{ range: '10.1.2.0/24', via: '10.0.0.5' }],
-    remove: [{ range: '10.1.3.0/24', via: '10.0.0.4' }],
+    add: [{ range: '10.1.2.0/24', via: '10.0.0.5', isTunnel: false }],
+    remove: [{ range: '10.1.3.0/24', via: '10.0.0.4', isTunnel: false }],
   })
 })
