@@ -36,6 +36,7 @@ import { createPolicyNotice } from './network/policy-notice.ts'
 import { ServiceFeed, USER_AGENT } from './network/service-feed.ts'
 import { createServiceHealth } from './network/service-health.ts'
 import { buildNodeDns, dnsBackends, dnsServiceIp } from './node-dns.ts'
+import { otherNetwork } from './other-network.ts'
 import type { Pki } from './pki/pki.ts'
 import type { Shared } from './server-api.ts'
 
@@ -119,7 +120,7 @@ export function buildNode(parts: NodeParts): Node {
     random,
     log: parts.log.child({ component: 'kubelet' }),
   })
-  const network = createNetwork(parts, serviceAddress)
+  const network = createNetwork(parts, serviceAddress, podRange)
   return {
     // The proxy takes part in starting pods: what they ask for first is often the API server.
     components: [...containers.components, kubelet, ...network.components],
@@ -134,7 +135,11 @@ interface Network {
   readonly dns: ClusterDns | null
 }
 
-function createNetwork(parts: NodeParts, serviceAddress: (address: string) => string): Network {
+function createNetwork(
+  parts: NodeParts,
+  serviceAddress: (address: string) => string,
+  podRange: PodRange,
+): Network {
   const { config, cluster, transports, clock, random } = parts
   // Simulated pods ask for nothing and answer nobody.
   if (config.runtime === 'simulated') return { components: [], dns: null }
@@ -159,7 +164,12 @@ function createNetwork(parts: NodeParts, serviceAddress: (address: string) => st
   const table = instanceName(config.dataDir)
   const own = dnsBackends(cluster, config.runtime)
   const proxy = createNftablesProxy({ ...shared, log, feed, podCidr: cluster.podCidr, table, own })
-  const routes = createNodeRoutes({ ...shared, log: parts.log.child({ component: 'node-routes' }) })
+  const routes = createNodeRoutes({
+    ...shared,
+    onPodMtu: mtu => podRange.setMtu(mtu),
+    otherNetwork: () => otherNetwork(config),
+    log: parts.log.child({ component: 'node-routes' }),
+  })
   return { components: [proxy, healthOf(proxy), routes, dns], dns }
 }
 

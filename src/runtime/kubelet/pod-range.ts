@@ -11,17 +11,24 @@ export class PodRange {
   readonly #path: string
   readonly #listeners = new Set<Listener>()
   #cidr: string | null
+  #mtu: number | null
 
   constructor(path: string) {
     this.#path = path
-    const kept = readIfThere(path)?.trim() ?? ''
+    const [kept = '', mtu = ''] = (readIfThere(path) ?? '').split('\n').map(line => line.trim())
     // A damaged file is as good as none: the Node object has the range too.
     this.#cidr = parseCidr(kept) === null ? null : kept
+    this.#mtu = /^[1-9]\d{2,4}$/.test(mtu) ? Number(mtu) : null
   }
 
   /** `10.1.3.0/24`; null until the cluster has given one. */
   get cidr(): string | null {
     return this.#cidr
+  }
+
+  /** How much pods may send at once; null while nobody has found out. */
+  get mtu(): number | null {
+    return this.#mtu
   }
 
   /** Called at each change; returns an unsubscribe. */
@@ -32,9 +39,18 @@ export class PodRange {
 
   /** What the Node object says. Pods that run keep their addresses; new ones get theirs out of the new range. */
   set(cidr: string): void {
-    if (cidr === this.#cidr || parseCidr(cidr) === null) return
-    writeFileDurably(this.#path, `${cidr}\n`, 0o600)
+    if (cidr !== this.#cidr && parseCidr(cidr) !== null) this.#keep(cidr, this.#mtu)
+  }
+
+  /** As the node's network has it; for pods from now on. */
+  setMtu(mtu: number): void {
+    if (mtu !== this.#mtu) this.#keep(this.#cidr, mtu)
+  }
+
+  #keep(cidr: string | null, mtu: number | null): void {
+    writeFileDurably(this.#path, `${cidr ?? ''}\n${mtu ?? ''}\n`, 0o600)
     this.#cidr = cidr
-    for (const listener of this.#listeners) listener(cidr)
+    this.#mtu = mtu
+    if (cidr !== null) for (const listener of this.#listeners) listener(cidr)
   }
 }

@@ -23,6 +23,8 @@ export interface NodeRoutesParts {
   readonly nodeName: string
   /** Told what pods may send at once, when it is found out and whenever it changes. */
   readonly onPodMtu?: (mtu: number) => void
+  /** Name of a network configuration that somebody else gave this node; empty while there is none. */
+  readonly otherNetwork?: () => string
   /** Runs programs where the routes belong; on this machine unless given. */
   readonly run?: typeof runProgram
   readonly clock: Clock
@@ -83,7 +85,9 @@ class NodeRoutes implements Component {
   }
 
   health(): Health {
-    return { ok: this.#problem === '', reason: this.#problem }
+    if (this.#problem !== '') return { ok: false, reason: this.#problem }
+    const other = this.#parts.otherNetwork?.() ?? ''
+    return { ok: true, reason: other === '' ? '' : `pods get their network from ${other}` }
   }
 
   #arm(delayMs: number): void {

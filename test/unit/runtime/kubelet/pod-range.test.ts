@@ -23,6 +23,20 @@ test('the range is told once, survives a restart, and a damaged file is as good 
   assert.equal(new PodRange(path).cidr, null)
 })
 
+test('what pods may send at once is kept beside the range, and tells those who write it down', () => {
+  const path = join(directory, 'with-mtu')
+  const range = new PodRange(path)
+  const told: (number | null)[] = []
+  range.onChange(() => told.push(range.mtu))
+  range.setMtu(1_450)
+  assert.deepEqual(told, [])
+  range.set('10.1.3.0/24')
+  range.setMtu(1_500)
+  range.setMtu(1_500)
+  assert.deepEqual(told, [1_450, 1_500])
+  assert.deepEqual([new PodRange(path).cidr, new PodRange(path).mtu], ['10.1.3.0/24', 1_500])
+})
+
 test('without a range there are no addresses, and a new range holds for new pods', () => {
   const range = new PodRange(join(directory, 'other'))
   const pool = new AddressPool(() => range.cidr)

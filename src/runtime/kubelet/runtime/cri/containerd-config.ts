@@ -92,25 +92,3 @@ state = ${text(paths.state)}
   SystemdCgroup = false
 `
 }
-
-/** A routed pair of interfaces per pod: no bridge, so that all traffic of pods passes the host's rules. */
-export function renderCniConfig(paths: ContainerdPaths, podCidr: string): string {
-  const conflist = {
-    cniVersion: '1.0.0',
-    name: 'mk8s',
-    plugins: [
-      {
-        type: 'ptp',
-        ipMasq: false,
-        ipam: {
-          type: 'host-local',
-          dataDir: join(paths.directory, 'ipam'),
-          ranges: [[{ subnet: podCidr }]],
-          routes: [{ dst: '0.0.0.0/0' }],
-        },
-      },
-      { type: 'portmap', capabilities: { portMappings: true }, snat: true },
-    ],
-  }
-  return `${JSON.stringify(conflist, null, 2)}\n`
-}

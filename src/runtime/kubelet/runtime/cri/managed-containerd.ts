@@ -2,7 +2,7 @@
  * A containerd of our own: its directory, socket, images and pod network belong to this node alone. It is started
  * when it does not run, found again when it does, and goes on running when the daemon stops.
  */
-import { closeSync, mkdirSync, openSync, readFileSync, rmSync } from 'node:fs'
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync } from 'node:fs'
 import { type BackoffConfig, backoffMs } from '../../../../base/backoff.ts'
 import { type Clock, sleep, type Timer } from '../../../../base/clock.ts'
 import type { Component, Health } from '../../../../base/component.ts'
@@ -12,11 +12,11 @@ import { readOrEmpty, writeFileDurably } from '../../../../host/files.ts'
 import { isRunning, type ProcessIdentity, readPidFile, writePidFile } from '../../../../host/processes.ts'
 import { runProgram, spawnDetached } from '../../../../host/programs.ts'
 import type { PodRange } from '../../pod-range.ts'
+import { POD_NETWORK_FILE, renderPodNetwork } from '../pod-network.ts'
 import {
   type ContainerdFacts,
   type ContainerdPaths,
   containerdPaths,
-  renderCniConfig,
   renderContainerdConfig,
 } from './containerd-config.ts'
 import { CriClient } from './cri-client.ts'
@@ -24,7 +24,7 @@ import { CriClient } from './cri-client.ts'
 export interface ManagedContainerdParts {
   readonly dataDir: string
   /** Of this node; pods can be started once it is there. */
-  readonly podRange: Pick<PodRange, 'cidr' | 'onChange'>
+  readonly podRange: Pick<PodRange, 'cidr' | 'onChange'> & Partial<Pick<PodRange, 'mtu'>>
   /** Directories whose mounts pods may see and make: they become shared mounts. */
   readonly sharedDirectories: readonly string[]
   readonly facts: () => ContainerdFacts
@@ -97,8 +97,12 @@ export class ManagedContainerd implements Component {
     }
     writeFileDurably(paths.config, renderContainerdConfig(paths, facts), 0o600)
     const { podRange } = this.#parts
-    const writeNetwork = (cidr: string) =>
-      writeFileDurably(`${paths.cniConfig}/10-mk8s.conflist`, renderCniConfig(paths, cidr), 0o600)
+    const ipam = `${paths.directory}/ipam`
+    const hasBandwidth = existsSync(`${facts.cniPlugins}/bandwidth`)
+    const writeNetwork = (podCidr: string) => {
+      const network = renderPodNetwork({ ipam, podCidr, mtu: podRange.mtu ?? null, hasBandwidth })
+      writeFileDurably(`${paths.cniConfig}/${POD_NETWORK_FILE}`, network, 0o600)
+    }
     if (podRange.cidr !== null) writeNetwork(podRange.cidr)
     // containerd watches the directory.
     podRange.onChange(writeNetwork)

@@ -120,26 +120,3 @@ function bitsOf(text: string | undefined): number | undefined {
   const bits = Math.floor(Number(match[1]) * SUFFIXES[(match[2] ?? '') as keyof typeof SUFFIXES])
   return bits > 0 ? bits : undefined
 }
-
-/** A routed pair of interfaces per pod: no bridge, so that all traffic of pods passes the host's rules. */
-export function renderPodNetwork(ipam: string, podCidr: string): string {
-  const conflist = {
-    cniVersion: '1.0.0',
-    name: 'mk8s',
-    plugins: [
-      {
-        type: 'ptp',
-        ipMasq: false,
-        ipam: {
-          type: 'host-local',
-          dataDir: ipam,
-          ranges: [[{ subnet: podCidr }]],
-          routes: [{ dst: '0.0.0.0/0' }],
-        },
-      },
-      { type: 'portmap', capabilities: { portMappings: true }, snat: true },
-      { type: 'bandwidth', capabilities: { bandwidth: true } },
-    ],
-  }
-  return `${JSON.stringify(conflist, null, 2)}\n`
-}

@@ -3,6 +3,7 @@ import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Mk8sError, messageOf } from '../../../../base/errors.ts'
 import { runProgram } from '../../../../host/programs.ts'
+import { chosenNetworkFile } from '../pod-network.ts'
 import {
   type CniArguments,
   type CniPlugin,
@@ -32,12 +33,11 @@ export interface CniAttachment {
 }
 
 const PLUGIN_MS_MAX = 60_000
-const CONFIG_NAME = /\.(conflist|conf|json)$/
 
 /** The first by name counts; undefined while there is none. */
 export async function configFile({ configs }: Pick<CniParts, 'configs'>): Promise<string | undefined> {
   const names = await readdir(configs).catch(() => [])
-  return names.filter(name => CONFIG_NAME.test(name)).sort()[0]
+  return chosenNetworkFile(names)
 }
 
 /** What is about to be attached, to be remembered before it is. */

@@ -16,6 +16,7 @@ import { isRunning } from '../../../../host/processes.ts'
 import { readGroupUsage } from '../cgroup-usage.ts'
 import { shareMount } from '../cri/managed-containerd.ts'
 import { cgroupTrees } from '../cri/pod-cgroups.ts'
+import { POD_NETWORK_FILE, renderPodNetwork } from '../pod-network.ts'
 import type { RunningExec } from '../process/exec-streams.ts'
 import { currentBootId } from '../process/host-processes.ts'
 import type {
@@ -31,7 +32,6 @@ import type {
 } from '../runtime.ts'
 import type { ContainerStreams, StreamOptions } from '../streams.ts'
 import { configFile } from './cni.ts'
-import { renderPodNetwork } from './cni-config.ts'
 import { resizeTerminal } from './conmon.ts'
 import { type ImageRecord, ImageStore, storedImages } from './images/image-store.ts'
 import { ImagePuller } from './images/pull-image.ts'
@@ -50,6 +50,7 @@ export interface OciRuntimeParts {
   readonly nodeId: string
   readonly podRange: {
     readonly cidr: string | null
+    readonly mtu?: number | null
     onChange(listener: (cidr: string) => void): unknown
   }
   /** Directories whose mounts pods may see and make: they become shared mounts. */
@@ -304,8 +305,10 @@ export class OciRuntime implements Runtime {
       writeFileDurably(boot, currentBootId(), 0o600)
     }
     const { podRange } = this.#parts
-    const write = (cidr: string) =>
-      writeFileDurably(join(cniConfig, '10-mk8s.conflist'), renderPodNetwork(ipam, cidr), 0o600)
+    const write = (podCidr: string) => {
+      const options = { ipam, podCidr, mtu: podRange.mtu ?? null, hasBandwidth: true }
+      writeFileDurably(join(cniConfig, POD_NETWORK_FILE), renderPodNetwork(options), 0o600)
+    }
     if (podRange.cidr !== null) write(podRange.cidr)
     podRange.onChange(write)
   }
