@@ -14,6 +14,7 @@ import { createPods, deletePods } from '../shared/pod-control.ts'
 import { deleteRevisions, followRevisions, type History, keepHistory } from '../shared/revision-control.ts'
 import { planTruncation, REVISION_HASH_LABEL } from '../shared/revisions.ts'
 import { renderPod } from './daemon-pod.ts'
+import { mergeDuplicates } from './duplicates.ts'
 import { FailedPods } from './failed-pods.ts'
 import { daemonNodes } from './nodes.ts'
 import { type DaemonSetPlan, planDaemonSet } from './plan.ts'
@@ -94,7 +95,7 @@ function nodesChanged({ nodes, sets }: Parts): Source {
 async function reconcile(parts: Parts, key: string, signal: AbortSignal): Promise<number | undefined> {
   const set = parts.sets.get(key)
   if (set === undefined) return undefined
-  const history = await keepHistory(parts, {
+  const kept = await keepHistory(parts, {
     owner: set,
     ownerResource: DAEMON_SETS,
     selector: set.spec?.selector,
@@ -102,7 +103,7 @@ async function reconcile(parts: Parts, key: string, signal: AbortSignal): Promis
     hashLabel: REVISION_HASH_LABEL,
     signal,
   })
-  const pods = await claimObjects({
+  const claimed = await claimObjects({
     client: parts.client,
     owner: set,
     ownerResource: DAEMON_SETS,
@@ -112,6 +113,7 @@ async function reconcile(parts: Parts, key: string, signal: AbortSignal): Promis
     candidates: parts.pods.byIndex(NAMESPACE_INDEX, set.metadata.namespace ?? ''),
     signal,
   })
+  const { history, pods } = await mergeDuplicates(parts, { history: kept, pods: claimed }, signal)
   const hash = hashOf(history.present)
   const nowMs = parts.context.clock.now()
   const plan = planDaemonSet({
