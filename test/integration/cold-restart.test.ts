@@ -112,7 +112,10 @@ test('all servers are killed at once while clients write: nothing is lost, and t
   })
   await known(0).powerOn()
   await until('two of three serve', async () => (await apiClient(known(0)).list(NODES)).items.length === 3)
-  const { items } = await apiClient(known(2)).list<ConfigMap>(CONFIG_MAPS, { namespace: 'default' })
+  // It opens its port a moment after it has heard of the others.
+  const items = await until('the other one serves too', async () => {
+    return (await apiClient(known(2)).list<ConfigMap>(CONFIG_MAPS, { namespace: 'default' })).items
+  })
   const found = new Set(items.map(({ metadata }) => metadata.name))
   assert.deepEqual(
     acknowledged.filter(name => !found.has(name)),
