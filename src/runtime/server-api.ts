@@ -108,6 +108,7 @@ export function buildApi(shared: Shared, onFatal: (error: Error) => void, metric
     admission: createAdmission({
       ...{ objects, authorizer, clock, random },
       tolerationSeconds: failoverTimes(cluster.failover).tolerationSeconds,
+      protectStorageInUse: true,
       policies: createPolicyPlugins({ store, objects, authorizer }),
       webhooks,
     }),

@@ -139,7 +139,6 @@ const objects: readonly object[] = [
 /** Kinds of which this cluster has none: only a client of their own makes one, or what runs has not been measured. */
 const EMPTY = [
   'certificatesigningrequests.certificates.k8s.io',
-  'componentstatuses',
   'customresourcedefinitions.apiextensions.k8s.io',
   'nodes.metrics.k8s.io',
   'pods.metrics.k8s.io',
@@ -175,6 +174,21 @@ describe('every kind', () => {
     for (let from = 0; from < kinds.length; from += 4)
       await Promise.all(kinds.slice(from, from + 4).map(look))
     assert.deepEqual(problems, [])
+  })
+
+  test('the components of the control plane say that they are healthy', async () => {
+    const shown = await suite.kubectl.ok(['get', 'cs', '--no-headers'])
+    const rows = shown
+      .trim()
+      .split('\n')
+      .map(line => line.trim().split(/\s+/))
+    const names = ['controller-manager', 'scheduler', 'etcd-0']
+    assert.deepEqual(
+      rows,
+      names.map(name => [name, 'Healthy', 'ok']),
+    )
+    const wrong = await suite.kubectl.try(['get', 'cs', 'nobody'])
+    assert.match(wrong.stderr, /componentstatuses "nobody" not found/)
   })
 
   test('is told of by kubectl describe', async () => {

@@ -4,6 +4,7 @@ import { replicaSets, replicationControllers } from './apps/replica-sets.ts'
 import { daemonSets, statefulSets } from './apps/sets.ts'
 import { controllerRevisions, podTemplates } from './apps/templates.ts'
 import { cronJobs, jobs } from './batch/jobs.ts'
+import { componentStatuses } from './core/component-statuses.ts'
 import { configMaps, secrets, serviceAccounts } from './core/config-data.ts'
 import { endpointSlices, endpoints } from './core/endpoints.ts'
 import { coreEvents, newEvents } from './core/events.ts'
@@ -52,6 +53,7 @@ const all: readonly Strategy[] = [
   serviceAccounts,
   coreEvents,
   newEvents,
+  componentStatuses,
   endpoints,
   endpointSlices,
   leases,

@@ -5,6 +5,7 @@ import type { ApiContext } from '../context.ts'
 import type { CustomForm } from '../storage/custom-form.ts'
 import type { ServedResource } from '../storage/served-resource.ts'
 import { bindNamed } from './binding.ts'
+import { componentStatus } from './component-status.ts'
 import { create } from './create.ts'
 import { deleteOne } from './delete.ts'
 import { deleteCollection } from './delete-collection.ts'
@@ -116,6 +117,7 @@ function verbOf(scope: RequestScope): Verb {
   if (lacksName || !isKnown) throw refusal(scope)
   if (virtual !== undefined) return one => runVirtual(one, virtual)
   if (info.group === '' && info.resource === 'bindings') return bindNamed
+  if (info.group === '' && info.resource === 'componentstatuses') return componentStatus
   // Reviews are questions, not objects: without somebody to answer them nothing is stored.
   const isQuestion = subresource === null && !known.includes('get')
   if (isQuestion) throw notServed(scope)
