@@ -1,5 +1,6 @@
 /** The client of the admin socket: what `status`, `start`, `stop` and `install` ask a running daemon. */
 import { request as httpRequest } from 'node:http'
+import { Readable } from 'node:stream'
 import { type ErrorCode, errorCodes, Mk8sError, messageOf, systemCodeOf } from '../base/errors.ts'
 import type { AddNodeAnswer, AddNodeRequest } from './add-node.ts'
 import type { AuthorityRotationStatus } from './authority-rotation.ts'
@@ -117,7 +118,7 @@ export function askAdmin(
   method: string,
   path: string,
   timeoutMs: number,
-  body?: object,
+  body?: object | Readable,
 ): Promise<unknown> {
   return new Promise((resolve, reject) => {
     const request = httpRequest({ socketPath, method, path, agent: false }, response => {
@@ -140,7 +141,8 @@ export function askAdmin(
     const timer = setTimeout(() => request.destroy(slow(timeoutMs)), timeoutMs)
     request.on('close', () => clearTimeout(timer))
     request.on('error', error => reject(error instanceof Mk8sError ? error : unreachable(socketPath, error)))
-    request.end(body === undefined ? undefined : JSON.stringify(body))
+    if (body instanceof Readable) body.once('error', error => request.destroy(error)).pipe(request)
+    else request.end(body === undefined ? undefined : JSON.stringify(body))
   })
 }
 
@@ -149,7 +151,7 @@ const slow = (timeoutMs: number): Mk8sError =>
     hint: 'mk8s inspect; if it goes on, mk8s stop, then mk8s start',
   })
 
-function unreachable(socketPath: string, error: Error): Mk8sError {
+export function unreachable(socketPath: string, error: Error): Mk8sError {
   const code = systemCodeOf(error)
   if (code === 'EACCES' || code === 'EPERM') {
     return new Mk8sError('host/not-root', 'the admin socket may not be opened by this user', {
@@ -166,7 +168,7 @@ function unreachable(socketPath: string, error: Error): Mk8sError {
   })
 }
 
-function parseAnswer(status: number, text: string): unknown {
+export function parseAnswer(status: number, text: string): unknown {
   const body = JSON.parse(text) as {
     error?: { code?: string; message?: string; why?: string; hint?: string }
   }

@@ -84,7 +84,7 @@ export function readConfigFile(path: string): ConfigDocuments {
 
 export function renderNodeConfig(config: NodeConfig): string {
   const { clusterId, memberId, role, nodeName, bindAddress, ports, runtime, runtimeReason } = config
-  const { criSocket, etcdListen, failureDomain, logLevel } = config
+  const { criSocket, etcdListen, failureDomain, imagesDirectory, logLevel } = config
   const socket = criSocket === '' ? {} : { criSocket }
   const etcd = etcdListen === 'off' ? {} : { etcd: { listen: etcdListen } }
   const fields = {
@@ -99,6 +99,7 @@ export function renderNodeConfig(config: NodeConfig): string {
     ...socket,
     ...etcd,
     ...(failureDomain === '' ? {} : { failureDomain }),
+    ...(imagesDirectory === undefined ? {} : { imagesDirectory }),
     logLevel,
     ...(config.apiServer === undefined ? {} : { apiServer: { ...config.apiServer } }),
   }

@@ -30,6 +30,8 @@ export interface NodeConfig {
   readonly runtimeReason: string
   /** Path of the CRI socket to use; empty for a containerd of our own. */
   readonly criSocket: string
+  /** Where archives of images are imported from; `images` in the data directory unless given. */
+  readonly imagesDirectory?: string
   /** `off`, `unix`, or `address:port`. */
   readonly etcdListen: string
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error'

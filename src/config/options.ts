@@ -114,6 +114,16 @@ export const options: readonly OptionInfo[] = [
     help: 'The CRI socket of a runtime that is there already, as unix:///run/containerd/containerd.sock.',
   },
   {
+    key: 'imagesDirectory',
+    kind: 'NodeConfig',
+    flag: 'images',
+    env: 'MK8S_IMAGES',
+    type: 'file',
+    default: '',
+    defaultMeaning: '`images` in the data directory',
+    help: 'A directory of image archives, which are imported at start and whenever they change.',
+  },
+  {
     key: 'failureDomain',
     kind: 'NodeConfig',
     flag: 'failure-domain',

@@ -170,8 +170,14 @@ function toNode(values: Values): ResolvedConfig['node'] {
     etcdListen: textOf(values, 'etcd.listen'),
     criSocket: textOf(values, 'criSocket').replace(/^unix:\/\//, ''),
     logLevel: textOf(values, 'logLevel') as NodeConfig['logLevel'],
+    ...imagesOf(values),
     ...apiServerOf(values),
   })
+}
+
+function imagesOf(values: Values): Pick<NodeConfig, 'imagesDirectory'> {
+  const imagesDirectory = textOf(values, 'imagesDirectory')
+  return imagesDirectory === '' ? {} : { imagesDirectory }
 }
 
 const API_SERVER = 'apiServer.'

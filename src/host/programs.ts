@@ -13,7 +13,7 @@ const PROGRAM_OUTPUT_BYTES_MAX = 16 * 1024 * 1024
 export interface ProgramOptions {
   /** The program is killed after this time; 30 s unless given. */
   readonly timeoutMs?: number
-  readonly input?: string | Uint8Array
+  readonly input?: string | Uint8Array | Readable
   readonly cwd?: string
   /** Added to the daemon's own environment, or the whole of it with `cleanEnvironment`. */
   readonly env?: Readonly<Record<string, string>>

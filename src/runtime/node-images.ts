@@ -1,58 +1,191 @@
-/** The images of an installed node, for the commands that look after them: they work without the daemon. */
+/** The images of this node, for commands and other nodes, whichever runtime keeps them. */
 import { existsSync } from 'node:fs'
+import { must } from '../base/assert.ts'
 import { Mk8sError } from '../base/errors.ts'
-import { readNodeConfig } from '../config/config-files.ts'
+import type { ImageHandlers, ImportOptions, NodeImage } from '../client/node-images.ts'
+import type { NodeConfig } from '../config/node-config.ts'
 import { canInstall, installPackages } from '../host/packages.ts'
+import { ImageSpool } from './image-spool.ts'
 import { BUSYBOX_PACKAGES, busyboxImage, hasStaticBusybox } from './images/busybox-image.ts'
-import { importArchive } from './images/import-archive.ts'
+import { exportArchive, importArchive } from './images/import-archive.ts'
 import { machineArchitecture } from './images/oci-archive.ts'
 import { PAUSE_IMAGE } from './images/pause-image.ts'
 import { imageNameProblem, longImageName } from './kubelet/image-name.ts'
 import { containerdPaths } from './kubelet/runtime/cri/containerd-config.ts'
 import { CriClient } from './kubelet/runtime/cri/cri-client.ts'
-import { ImageStore } from './kubelet/runtime/oci/images/image-store.ts'
-import { importImages } from './kubelet/runtime/oci/images/import-images.ts'
-import { ociPaths } from './kubelet/runtime/oci/oci-paths.ts'
+import { exportImages } from './kubelet/runtime/oci/images/export-images.ts'
+import type { ImageStore } from './kubelet/runtime/oci/images/image-store.ts'
+import { cleanArchive, importImages } from './kubelet/runtime/oci/images/import-images.ts'
 import { usedLayers } from './kubelet/runtime/oci/used-layers.ts'
 
-export interface NodeImage {
-  readonly id: string
-  readonly names: readonly string[]
-  readonly sizeBytes: number
+const CHANGES_MAX = 16
+
+export interface NodeImagesParts {
+  readonly config: Pick<NodeConfig, 'dataDir' | 'runtime' | 'criSocket'>
+  /** Undefined when the container runtime keeps the images. */
+  readonly store: ImageStore | undefined
 }
 
-/** The store of a node that keeps its images itself; undefined when its container runtime does. */
-function ownStore(dataDir: string): ImageStore | undefined {
-  const isOwn = readNodeConfig(dataDir).runtime === 'oci'
-  return isOwn ? new ImageStore(ociPaths(dataDir).images) : undefined
-}
+export class NodeImages implements ImageHandlers {
+  readonly #parts: NodeImagesParts
+  readonly #spool: ImageSpool
+  readonly #store: ImageStore | undefined
+  /** One change at a time: nothing is collected while an archive comes in. */
+  #changing: Promise<unknown> = Promise.resolve()
+  #waiting = 0
 
-/** Returns the names of the images that were in it. */
-export async function importToNode(
-  dataDir: string,
-  archive: () => Promise<string | Uint8Array>,
-): Promise<readonly string[]> {
-  const store = ownStore(dataDir)
-  if (store !== undefined) return importImages(store, await archive())
-  const socketPath = imageSocket(dataDir)
-  return importArchive(socketPath, { archive: await archive() })
-}
+  constructor(parts: NodeImagesParts) {
+    this.#parts = parts
+    this.#spool = new ImageSpool(parts.config.dataDir)
+    this.#store = parts.store
+  }
 
-/** The socket of the runtime that keeps the node's images. */
-function imageSocket(dataDir: string): string {
-  const { runtime, criSocket } = readNodeConfig(dataDir)
-  if (runtime !== 'containerd') {
-    throw new Mk8sError('refused', `the runtime ${runtime} has no images`, {
-      why: 'it records the names of images and runs programs of the host',
-      hint: 'install the node with --runtime oci or --runtime containerd',
+  /** Takes away what an import that was cut off has left. */
+  async prepare(): Promise<void> {
+    await this.#spool.prepare()
+    if (this.#store === undefined) return
+    await this.#store.prepare()
+    await this.#store.collect(() => usedLayers(this.#parts.config.dataDir))
+  }
+
+  async list(): Promise<readonly NodeImage[]> {
+    if (this.#store !== undefined) return listOwn(this.#store)
+    return this.#withClient(async client => {
+      const images = await client.listImages()
+      return images.map(({ id, repoTags, repoDigests, size }) => {
+        const names = repoTags.length > 0 ? repoTags : repoDigests.length > 0 ? repoDigests : [id]
+        return { id, names, sizeBytes: size }
+      })
     })
   }
-  const socketPath = criSocket === '' ? containerdPaths(dataDir).socket : criSocket
-  if (existsSync(socketPath)) return socketPath
-  throw new Mk8sError('node/not-running', 'the container runtime is not running', {
-    why: `there is no ${socketPath}`,
-    hint: 'mk8s start',
+
+  async import(archive: AsyncIterable<Uint8Array>, options: ImportOptions = {}): Promise<readonly string[]> {
+    this.#checkRuntime()
+    return this.#spool.during(archive, options, file => this.importFile(file))
+  }
+
+  /** An archive that lies on this machine. */
+  async importFile(file: string): Promise<readonly string[]> {
+    const store = this.#store
+    const about = (error: unknown): never => {
+      throw error instanceof Mk8sError ? withoutPath(error, file) : error
+    }
+    if (store !== undefined) return this.#change(() => importImages(store, file)).catch(about)
+    const socketPath = this.#socket()
+    // ctr takes what a damaged archive still has for an image, and does not unpack archives.
+    const work = async (directory: string) =>
+      importArchive(socketPath, { archive: await cleanArchive(directory, file) })
+    return this.#change(() => this.#spool.scratch(work)).catch(about)
+  }
+
+  async export(names: readonly string[]): Promise<AsyncIterable<Uint8Array>> {
+    const store = this.#store
+    if (store === undefined) {
+      const socketPath = this.#socket()
+      await this.#withClient(async client => {
+        for (const name of names) if ((await client.imageStatus(name)) === null) throw noImage(name)
+      })
+      return this.#spool.outgoing(file => exportArchive(socketPath, names.map(longImageName), file))
+    }
+    const records = await Promise.all(names.map(async name => (await store.find(name)) ?? name))
+    for (const record of records) if (typeof record === 'string') throw noImage(record)
+    return exportImages(
+      store.blobs,
+      records.filter(record => typeof record !== 'string'),
+    )
+  }
+
+  async remove(names: readonly string[]): Promise<readonly string[]> {
+    this.#checkRuntime()
+    return this.#change(() =>
+      this.#store === undefined ? this.#removeByRuntime(names) : this.#removeOwn(names),
+    )
+  }
+
+  async #removeByRuntime(names: readonly string[]): Promise<readonly string[]> {
+    return this.#withClient(async client => {
+      const found = await Promise.all(
+        names.map(async name => ({ name, image: await client.imageStatus(name) })),
+      )
+      for (const { name, image } of found) {
+        if (image === null) throw noImage(name)
+        if (image.repoTags.includes(PAUSE_IMAGE))
+          throw new Mk8sError('refused', `${PAUSE_IMAGE} is what every pod begins with`)
+      }
+      for (const name of names) await client.removeImage(name)
+      return [
+        ...new Set(found.flatMap(({ image }) => [...(image?.repoTags ?? []), ...(image?.repoDigests ?? [])])),
+      ]
+    })
+  }
+
+  /** What containers still stand on stays until they are gone. */
+  async #removeOwn(names: readonly string[]): Promise<readonly string[]> {
+    const store = must(this.#store, 'a store of images')
+    for (const name of names) if ((await store.find(name)) === null) throw noImage(name)
+    const removed: string[] = []
+    for (const name of names) removed.push(...(await store.remove(name)))
+    await store.collect(() => usedLayers(this.#parts.config.dataDir))
+    return removed
+  }
+
+  async #change<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#waiting >= CHANGES_MAX)
+      throw new Mk8sError('refused', `${CHANGES_MAX} changes of images are under way already`)
+    this.#waiting++
+    const done = this.#changing.then(work).finally(() => this.#waiting--)
+    this.#changing = done.catch(() => {})
+    return done
+  }
+
+  #checkRuntime(): void {
+    if (this.#store === undefined) this.#socket()
+  }
+
+  /** The socket of the runtime that keeps the node's images. */
+  #socket(): string {
+    const { dataDir, runtime, criSocket } = this.#parts.config
+    if (runtime !== 'containerd') {
+      throw new Mk8sError('refused', `the runtime ${runtime} has no images`, {
+        why: 'it records the names of images and runs programs of the host',
+        hint: 'install the node with --runtime oci or --runtime containerd',
+      })
+    }
+    const socketPath = criSocket === '' ? containerdPaths(dataDir).socket : criSocket
+    if (existsSync(socketPath)) return socketPath
+    throw new Mk8sError('node/not-running', 'the container runtime is not running', {
+      why: `there is no ${socketPath}`,
+      hint: 'mk8s start',
+    })
+  }
+
+  async #withClient<T>(work: (client: CriClient) => Promise<T>): Promise<T> {
+    const client = await CriClient.open(this.#socket())
+    try {
+      return await work(client)
+    } finally {
+      client.close()
+    }
+  }
+}
+
+/** The file is ours, and its name says nothing to whoever sent it. */
+const withoutPath = ({ code, message, why, hint }: Mk8sError, file: string): Mk8sError =>
+  new Mk8sError(code, message.replace(file, 'the archive'), {
+    ...(why === undefined ? {} : { why: why.replace(file, 'the archive') }),
+    ...(hint === undefined ? {} : { hint }),
   })
+
+const noImage = (image: string) =>
+  new Mk8sError('refused', `there is no image ${image} on this node`, { hint: 'mk8s images list' })
+
+async function listOwn(store: ImageStore): Promise<readonly NodeImage[]> {
+  const byId = Map.groupBy(await store.list(), ({ id }) => id)
+  return [...byId].map(([id, records]) => ({
+    id,
+    names: records.map(({ name }) => name),
+    sizeBytes: records[0]?.sizeBytes ?? 0,
+  }))
 }
 
 /** An image of the machine's static busybox, which is installed when it is not there. */
@@ -68,60 +201,4 @@ export async function busyboxArchive(name: string): Promise<Uint8Array> {
   }
   if (!hasStaticBusybox() && (await canInstall(BUSYBOX_PACKAGES))) await installPackages(BUSYBOX_PACKAGES)
   return busyboxImage(longImageName(name), architecture)
-}
-
-export async function listImages(dataDir: string): Promise<readonly NodeImage[]> {
-  const store = ownStore(dataDir)
-  if (store !== undefined) return listOwn(store)
-  return withClient(dataDir, async client => {
-    const images = await client.listImages()
-    return images.map(({ id, repoTags, repoDigests, size }) => {
-      const names = repoTags.length > 0 ? repoTags : repoDigests.length > 0 ? repoDigests : [id]
-      return { id, names, sizeBytes: size }
-    })
-  })
-}
-
-/** Returns the names that it had. */
-export async function removeImage(dataDir: string, image: string): Promise<readonly string[]> {
-  const store = ownStore(dataDir)
-  if (store !== undefined) return removeOwn(store, dataDir, image)
-  return withClient(dataDir, async client => {
-    const found = await client.imageStatus(image)
-    if (found === null) throw noImage(image)
-    if (found.repoTags.includes(PAUSE_IMAGE)) {
-      throw new Mk8sError('refused', `${PAUSE_IMAGE} is what every pod begins with`)
-    }
-    await client.removeImage(image)
-    return [...found.repoTags, ...found.repoDigests]
-  })
-}
-
-const noImage = (image: string) =>
-  new Mk8sError('refused', `there is no image ${image} on this node`, { hint: 'mk8s images list' })
-
-async function listOwn(store: ImageStore): Promise<readonly NodeImage[]> {
-  const byId = Map.groupBy(await store.list(), ({ id }) => id)
-  return [...byId].map(([id, records]) => ({
-    id,
-    names: records.map(({ name }) => name),
-    sizeBytes: records[0]?.sizeBytes ?? 0,
-  }))
-}
-
-/** What containers still stand on stays until they are gone. */
-async function removeOwn(store: ImageStore, dataDir: string, image: string): Promise<readonly string[]> {
-  const names = await store.remove(image)
-  if (names.length === 0) throw noImage(image)
-  await store.collect(() => usedLayers(dataDir))
-  return names
-}
-
-async function withClient<T>(dataDir: string, work: (client: CriClient) => Promise<T>): Promise<T> {
-  const client = await CriClient.open(imageSocket(dataDir))
-  try {
-    return await work(client)
-  } finally {
-    client.close()
-  }
 }

@@ -4,6 +4,7 @@ import type { Component } from '../base/component.ts'
 import { Mk8sError } from '../base/errors.ts'
 import type { Log } from '../base/log.ts'
 import type { AddNodeAnswer, AddNodeRequest } from '../client/add-node.ts'
+import type { ImageHandlers } from '../client/node-images.ts'
 import type { RemovalOutcome, RemovalRequest } from '../client/node-removal.ts'
 import type { Problem } from '../client/node-status.ts'
 import type { SecretsEncryptionHandlers } from '../client/secrets-encryption.ts'
@@ -33,6 +34,9 @@ export interface RunningParts {
   readonly backups: Backups
   readonly secretsEncryption: SecretsEncryptionHandlers
   readonly stopWorkloads: () => Promise<void>
+  readonly images: ImageHandlers
+  /** Of this node alone. */
+  readonly problems: () => readonly Problem[]
   readonly addNode: (request: AddNodeRequest) => Promise<AddNodeAnswer>
   readonly removeNode: (request: RemovalRequest) => Promise<RemovalOutcome>
 }
@@ -89,6 +93,7 @@ export function buildAdmin(needs: AdminNeeds): Component {
         needs.onStopRequested()
       },
       datastore: needs.datastore,
+      images: () => ready().images,
       backups: () => ready().backups.handlers,
       secretsEncryption: () => ready().secretsEncryption,
       keys: ring => ready().keys.handlers(ring),
@@ -116,7 +121,7 @@ const waiting = (): Mk8sError =>
   })
 
 async function problemsOf(
-  { api, certificates, rotation, keys, backups }: RunningParts,
+  { api, certificates, rotation, keys, backups, problems }: RunningParts,
   clock: Clock,
 ): Promise<Problem[]> {
   const { objects } = api.server
@@ -126,6 +131,7 @@ async function problemsOf(
     ...(await certificates.problems()),
     ...rotation.problems(),
     ...keys.problems(),
+    ...problems(),
     ...scheduleProblems(backups.status(), clock.now()),
   ]
 }

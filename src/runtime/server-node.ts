@@ -6,6 +6,7 @@ import { Mk8sError } from '../base/errors.ts'
 import type { Log } from '../base/log.ts'
 import type { Random } from '../base/random.ts'
 import { KubeClient } from '../client/kube-client.ts'
+import type { Problem } from '../client/node-status.ts'
 import type { Transport } from '../client/transport.ts'
 import { failoverTimes } from '../config/failover.ts'
 import type { ClusterConfig, NodeConfig } from '../config/node-config.ts'
@@ -24,6 +25,7 @@ import { mirrorOf } from './kubelet/runtime/address-pool.ts'
 import { readContainerdFacts } from './kubelet/runtime/cri/containerd-programs.ts'
 import { CriRuntime } from './kubelet/runtime/cri/cri-runtime.ts'
 import { ManagedContainerd } from './kubelet/runtime/cri/managed-containerd.ts'
+import type { ImageStore } from './kubelet/runtime/oci/images/image-store.ts'
 import { OciRuntime } from './kubelet/runtime/oci/oci-runtime.ts'
 import { ProcessRuntime } from './kubelet/runtime/process/process-runtime.ts'
 import type { Runtime } from './kubelet/runtime/runtime.ts'
@@ -36,9 +38,11 @@ import { createPolicyNotice } from './network/policy-notice.ts'
 import { ServiceFeed, USER_AGENT } from './network/service-feed.ts'
 import { createServiceHealth } from './network/service-health.ts'
 import { buildNodeDns, dnsBackends, dnsServiceIp } from './node-dns.ts'
+import { NodeImages } from './node-images.ts'
 import { otherNetwork } from './other-network.ts'
 import type { Pki } from './pki/pki.ts'
 import type { Shared } from './server-api.ts'
+import { SideLoading } from './side-loading.ts'
 
 export interface NodeParts {
   readonly config: NodeConfig
@@ -59,6 +63,9 @@ export interface NodeTransports {
 }
 
 export interface Node {
+  readonly images: NodeImages
+  /** Of this node alone. */
+  readonly problems: () => readonly Problem[]
   readonly components: readonly Component[]
   /** What Prometheus is told of this node's own parts. */
   readonly metrics: () => string
@@ -121,13 +128,26 @@ export function buildNode(parts: NodeParts): Node {
     log: parts.log.child({ component: 'kubelet' }),
   })
   const network = createNetwork(parts, serviceAddress, podRange)
+  const images = new NodeImages({ config, store: containers.store })
+  const sideLoading = createSideLoading(parts, images)
   return {
     // The proxy takes part in starting pods: what they ask for first is often the API server.
-    components: [...containers.components, kubelet, ...network.components],
+    components: [...containers.components, ...sideLoading, kubelet, ...network.components],
+    images,
+    problems: () => sideLoading.flatMap(each => each.problems()),
     metrics: () => renderMetrics(network.dns?.metrics() ?? []),
     stopWorkloads: () => kubelet.stopWorkloads(),
     useCertificates: certificates => kubelet.useCertificates(certificates),
   }
+}
+
+/** None where there are no images. */
+function createSideLoading({ config, clock, log }: NodeParts, images: NodeImages): SideLoading[] {
+  if (config.runtime !== 'oci' && config.runtime !== 'containerd') return []
+  const directory = config.imagesDirectory ?? join(config.dataDir, 'images')
+  const notePath = join(config.dataDir, 'side-loaded.json')
+  const sideLog = log.child({ component: 'side-loading' })
+  return [new SideLoading({ directory, notePath, images, clock, log: sideLog })]
 }
 
 interface Network {
@@ -175,6 +195,8 @@ function createNetwork(
 
 interface Containers {
   readonly runtime: Runtime
+  /** Where it keeps images, if we do that for it. */
+  readonly store?: ImageStore
   /** What the runtime itself needs to run. */
   readonly components: readonly Component[]
 }
@@ -221,7 +243,8 @@ function createOci({ config, clock, random }: NodeParts, podRange: PodRange, log
   const pause = pauseProgram(supportedArchitecture())
   const sharedDirectories = [join(dataDir, 'pods')]
   const common = { dataDir, nodeId: instanceName(dataDir), podRange, pause, sharedDirectories }
-  return { runtime: new OciRuntime({ ...common, clock, random, log }), components: [] }
+  const runtime = new OciRuntime({ ...common, clock, random, log })
+  return { runtime, store: runtime.store, components: [] }
 }
 
 function supportedArchitecture(): Architecture {

@@ -217,7 +217,7 @@ async function buildNodeParts(
     datastore.useCertificates(current)
     node.useCertificates(kubeletCertificates(current))
   })
-  const { stopWorkloads } = node
+  const { stopWorkloads, images, problems } = node
   const removeNode = (request: RemovalRequest) =>
     members.removeNode(request, { cluster, server, stopWorkloads })
   const rotation = buildRotation({ ...shared, server, follower })
@@ -250,7 +250,7 @@ async function buildNodeParts(
   const supervisor = createSupervisor({ components, clock, log: log.child({ component: 'supervisor' }) })
   return {
     ...{ supervisor, api, certificates, stopWorkloads, listener: joining.listener, addNode: joining.addNode },
-    ...{ removeNode, rotation, keys, backups, secretsEncryption },
+    ...{ removeNode, rotation, keys, backups, secretsEncryption, images, problems },
   }
 }
 

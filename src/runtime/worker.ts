@@ -125,7 +125,10 @@ function buildWorkerAdmin(parts: WorkerParts, { node, supervisor, live, renewal 
           datastore: null,
           components: supervisor.health(),
           ...(await askForNode(client, config.nodeName)),
-          problems: await certificateProblems(nodePaths(config.dataDir).pki, clock.now()),
+          problems: [
+            ...node.problems(),
+            ...(await certificateProblems(nodePaths(config.dataDir).pki, clock.now())),
+          ],
         }),
       async stop({ workloads }) {
         if (workloads)
@@ -133,6 +136,7 @@ function buildWorkerAdmin(parts: WorkerParts, { node, supervisor, live, renewal 
         parts.onStopRequested()
       },
       datastore: noDatastore,
+      images: () => node.images,
       certificates: { renew: names => renewal.renewNow(names) },
       removeNode: request => leaveAsWorker({ ...leaveParts(config, node), pki: live.current }, request),
     },

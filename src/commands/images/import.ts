@@ -1,24 +1,34 @@
-/** `mk8s images import`: image archives into this node, without a registry. */
+/** `mk8s images import`: image archives into this node or all nodes, without a registry. */
+import { createReadStream, readdirSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { Readable } from 'node:stream'
 import * as Args from '@oclif/core/args'
-import { Mk8sError } from '../../base/errors.ts'
+import { Mk8sError, messageOf } from '../../base/errors.ts'
 import { Flags } from '../../cli/flags.ts'
+import { type ProgressStep, runSteps } from '../../cli/progress.ts'
 import { print, printJson } from '../../cli/terminal.ts'
+import { importEverywhere, importNodeImages } from '../../client/image-client.ts'
+import { ARCHIVE_NAME, type NodeImport } from '../../client/node-images.ts'
+import { nodePaths } from '../../host/node-files.ts'
 import { mustBeRoot, NodeCommand } from '../base-command.ts'
 
-/** The whole archive is held in memory when it comes from standard input. */
-const INPUT_BYTES_MAX = 1024 * 1024 * 1024
+interface Archive {
+  readonly title: string
+  open(): Promise<Readable>
+}
 
 export class ImagesImport extends NodeCommand {
-  static override summary = 'Import images from an archive, as docker save or an OCI tool writes it.'
+  static override summary = 'Import images from archives, as docker save or an OCI tool writes them.'
   static override examples = [
     '<%= config.bin %> images import web.tar',
-    'docker save web:1 | <%= config.bin %> images import -',
+    'docker save web:1 | <%= config.bin %> images import - --all-nodes',
     '<%= config.bin %> images import --busybox localhost/busybox:1',
   ]
   static override args = {
-    file: Args.string({ description: 'The archive; - for standard input.' }),
+    file: Args.string({ description: 'The archive; - for standard input; or a directory of archives.' }),
   }
   static override flags = {
+    'all-nodes': Flags.boolean({ description: 'Into every node of the cluster.' }),
     busybox: Flags.string({
       description: "Instead of a file: an image of this name, made of the machine's static busybox.",
       helpValue: 'NAME',
@@ -28,41 +38,59 @@ export class ImagesImport extends NodeCommand {
   async run(): Promise<number> {
     const { args, flags } = await this.parse(ImagesImport)
     mustBeRoot('images import')
-    const { importToNode } = await import('../../runtime/node-images.ts')
-    const images = await importToNode(flags['data-dir'], () => archiveOf(args.file, flags.busybox))
-    if (flags.json) printJson({ images })
-    else print(images.map(image => `imported ${image}`).join('\n'))
-    return 0
+    const socketPath = nodePaths(flags['data-dir']).adminSocket
+    const nodes: NodeImport[] = []
+    const steps = archivesIn(args.file, flags.busybox).map(
+      (archive): ProgressStep => ({
+        title: `import ${archive.title}`,
+        run: async () => {
+          const bytes = await archive.open()
+          if (flags['all-nodes']) nodes.push(...(await importEverywhere(socketPath, bytes)))
+          else nodes.push({ node: '', images: await importNodeImages(socketPath, bytes), problem: '' })
+        },
+      }),
+    )
+    await runSteps(steps, { quiet: flags.json || steps.length === 1 })
+    const images = [...new Set(nodes.flatMap(each => each.images))]
+    if (flags.json) printJson(flags['all-nodes'] ? { images, nodes } : { images })
+    else print(nodes.flatMap(describe).join('\n'))
+    return nodes.some(({ problem }) => problem !== '') ? 1 : 0
   }
 }
 
-async function archiveOf(
-  file: string | undefined,
-  busybox: string | undefined,
-): Promise<string | Uint8Array> {
+function describe({ node, images, problem }: NodeImport): string[] {
+  const where = node === '' ? '' : ` into ${node}`
+  if (problem !== '') return [`not imported${where}: ${problem}`]
+  return images.map(image => `imported ${image}${where}`)
+}
+
+function archivesIn(file: string | undefined, busybox: string | undefined): Archive[] {
   if ((file === undefined) === (busybox === undefined)) {
     throw new Mk8sError('usage', 'images import needs an archive or --busybox NAME', {
       hint: 'mk8s images import --help',
     })
   }
-  if (busybox !== undefined) {
-    const { busyboxArchive } = await import('../../runtime/node-images.ts')
-    return busyboxArchive(busybox)
-  }
-  return file === '-' ? readInput() : (file ?? '')
+  if (busybox !== undefined) return [{ title: busybox, open: () => busyboxOf(busybox) }]
+  if (file === undefined || file === '-')
+    return [{ title: 'standard input', open: async () => process.stdin as Readable }]
+  return filesAt(file).map(path => ({ title: path, open: async () => createReadStream(path) }))
 }
 
-async function readInput(): Promise<Uint8Array> {
-  const chunks: Buffer[] = []
-  let size = 0
-  for await (const chunk of process.stdin) {
-    size += (chunk as Buffer).length
-    if (size > INPUT_BYTES_MAX) {
-      throw new Mk8sError('usage', 'the archive on standard input is larger than 1 GiB', {
-        hint: 'write it to a file and import that',
-      })
-    }
-    chunks.push(chunk as Buffer)
+async function busyboxOf(name: string): Promise<Readable> {
+  const { busyboxArchive } = await import('../../runtime/node-images.ts')
+  return Readable.from([await busyboxArchive(name)], { objectMode: false })
+}
+
+/** The file itself, or the archives in a directory. */
+function filesAt(path: string): string[] {
+  try {
+    if (!statSync(path).isDirectory()) return [path]
+  } catch (error) {
+    throw new Mk8sError('usage', `${path} cannot be read`, { why: messageOf(error) })
   }
-  return Buffer.concat(chunks)
+  const names = readdirSync(path).filter(name => ARCHIVE_NAME.test(name))
+  if (names.length > 0) return names.sort().map(name => join(path, name))
+  throw new Mk8sError('usage', `there are no archives in ${path}`, {
+    hint: 'their names end in .tar, .tar.gz, .tgz or .tar.zst',
+  })
 }

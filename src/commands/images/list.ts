@@ -1,5 +1,7 @@
 /** `mk8s images list`: what images this node has. */
 import { print, printJson } from '../../cli/terminal.ts'
+import { listNodeImages } from '../../client/image-client.ts'
+import { nodePaths } from '../../host/node-files.ts'
 import { mustBeRoot, NodeCommand } from '../base-command.ts'
 
 const MIB = 1024 * 1024
@@ -10,8 +12,7 @@ export class ImagesList extends NodeCommand {
   async run(): Promise<number> {
     const { flags } = await this.parse(ImagesList)
     mustBeRoot('images list')
-    const { listImages } = await import('../../runtime/node-images.ts')
-    const images = await listImages(flags['data-dir'])
+    const images = await listNodeImages(nodePaths(flags['data-dir']).adminSocket)
     if (flags.json) {
       printJson(images)
       return 0

@@ -20,11 +20,13 @@ import type {
   DatastoreDetails,
 } from '../../client/datastore-details.ts'
 import { type KeyRotationHandlers, RING_NAMES, type RingName } from '../../client/key-rotation.ts'
+import type { ImageHandlers } from '../../client/node-images.ts'
 import type { RemovalOutcome, RemovalRequest } from '../../client/node-removal.ts'
 import type { NodeStatus } from '../../client/node-status.ts'
 import { ENCRYPTION_ACTIONS, type SecretsEncryptionHandlers } from '../../client/secrets-encryption.ts'
 import { isMap } from '../../kube/json-map.ts'
 import { isBackupPath, routeBackups } from './backup-routes.ts'
+import { isImagePath, routeImages } from './image-routes.ts'
 
 /** How often readiness is looked at while a client waits for it. */
 const READY_POLL_MS = 20
@@ -45,6 +47,7 @@ export interface AdminHandlers {
    */
   stop(options: { readonly workloads: boolean }): Promise<void>
   readonly datastore: DatastoreHandlers
+  readonly images: () => ImageHandlers
   /** Absent on a worker, and while the node waits for its cluster. */
   readonly backups?: (() => BackupScheduleHandlers) | undefined
   /** Absent on a worker, and while the node waits for its cluster. */
@@ -154,7 +157,10 @@ async function answer(parts: AdminParts, request: IncomingMessage, response: Ser
       ? await answerBackups(parts, request, url)
       : path === 'POST /v1/join-tokens'
         ? await makeToken(parts.handlers, request)
-        : await route(parts, path, url.searchParams, gone.signal)
+        : isImagePath(url.pathname)
+          ? await routeImages(parts.handlers.images(), { request, response, url })
+          : await route(parts, path, url.searchParams, gone.signal)
+    if (body === null) return
     reply(response, body === undefined ? 404 : 200, body ?? { error: { message: 'no such path' } })
   } catch (error) {
     if (gone.signal.aborted) return

@@ -7,6 +7,7 @@ import { systemClock } from '../../../../src/base/clock.ts'
 import { Mk8sError } from '../../../../src/base/errors.ts'
 import { silentLog } from '../../../../src/base/log.ts'
 import { createAdminClient } from '../../../../src/client/admin-client.ts'
+import type { ImageHandlers } from '../../../../src/client/node-images.ts'
 import { type AdminHandlers, createAdminServer } from '../../../../src/runtime/admin/admin.ts'
 import { nodeStatus } from '../../../support/node-status.ts'
 
@@ -18,10 +19,12 @@ const never = new AbortController().signal
 const unasked = async () => assert.fail('nobody asked for it')
 const datastore = { details: unasked, check: unasked, compact: unasked, defragment: unasked, copy: unasked }
 
+const images = (): ImageHandlers => ({ list: unasked, import: unasked, export: unasked, remove: unasked })
+
 async function withServer(handlers: Partial<AdminHandlers>, use: () => Promise<void>): Promise<void> {
   const server = createAdminServer({
     socketPath,
-    handlers: { status: async () => nodeStatus(), stop: async () => {}, datastore, ...handlers },
+    handlers: { status: async () => nodeStatus(), stop: async () => {}, datastore, images, ...handlers },
     log: silentLog,
     clock: systemClock,
   })

@@ -101,6 +101,11 @@ export class OciRuntime implements Runtime {
     return this.#chosen?.name ?? 'crun'
   }
 
+  /** For whoever imports images into it. */
+  get store(): ImageStore {
+    return this.#images
+  }
+
   get version(): string {
     return this.#chosen?.version ?? ''
   }

@@ -22,6 +22,10 @@ export class BlobStore {
     return existsSync(this.#pathOf(digest))
   }
 
+  async sizeOf(digest: string): Promise<number> {
+    return (await stat(this.#pathOf(digest))).size
+  }
+
   read(digest: string): AsyncIterable<Uint8Array> {
     return createReadStream(this.#pathOf(digest))
   }

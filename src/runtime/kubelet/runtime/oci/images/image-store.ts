@@ -82,12 +82,23 @@ export class ImageStore {
 
   /** Unpacks what is not unpacked yet, and gives the image its name. All blobs are there. */
   async add(name: string, manifest: Descriptor, repoDigest?: string): Promise<ImageRecord> {
+    return this.keep(await this.unpack(name, manifest, repoDigest))
+  }
+
+  /** From now on the image is there, under its name. */
+  async keep(record: ImageRecord): Promise<ImageRecord> {
+    await writeWhole(this.#nameFile(record.name), JSON.stringify(record))
+    return record
+  }
+
+  /** Everything but its name. */
+  async unpack(name: string, manifest: Descriptor, repoDigest?: string): Promise<ImageRecord> {
     const document = parseDocument(await this.blobs.document(manifest.digest), 'the manifest')
     const { config, layers } = asManifest(document)
     const bytes = await this.blobs.document(config.digest)
     const image = asImage(parseDocument(bytes, 'the configuration'), layers.length)
     const directories = await this.#unpack({ config, layers }, image.rootfs.diff_ids)
-    const record: ImageRecord = {
+    return {
       name: longImageName(name),
       id: config.digest,
       manifest: manifest.digest,
@@ -97,8 +108,6 @@ export class ImageStore {
       config: image.config ?? {},
       sizeBytes: [config, ...layers].reduce((sum, { size }) => sum + size, 0),
     }
-    await writeWhole(this.#nameFile(record.name), JSON.stringify(record))
-    return record
   }
 
   /** All names of the image; its layers go once nobody needs them. */
@@ -128,6 +137,14 @@ export class ImageStore {
     })
     await this.#removeIncoming(done ?? [])
     return done !== undefined
+  }
+
+  /** Removes those of the blobs that belong to no name, unless images come in: then the next collection does. */
+  async forget(digests: readonly string[]): Promise<void> {
+    await this.gate.ifIdle(async () => {
+      const used = new Set((await this.list()).flatMap(record => record.blobs))
+      for (const digest of digests) if (!used.has(digest)) await this.blobs.remove(digest)
+    })
   }
 
   /** What processes left that were ended while they brought in an image. */

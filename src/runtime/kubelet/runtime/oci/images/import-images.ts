@@ -3,10 +3,12 @@ import { createReadStream } from 'node:fs'
 import { posix } from 'node:path'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import { createGunzip } from 'node:zlib'
+import { createGunzip, createZstdDecompress } from 'node:zlib'
 import { extract } from 'tar-stream'
 import { Mk8sError } from '../../../../../base/errors.ts'
-import type { ImageStore } from './image-store.ts'
+import { longImageName } from '../../../image-name.ts'
+import { exportImages } from './export-images.ts'
+import { type ImageRecord, ImageStore } from './image-store.ts'
 import {
   asImage,
   asIndex,
@@ -21,6 +23,7 @@ import {
 const NAME_KEYS = ['io.containerd.image.name', 'org.opencontainers.image.ref.name']
 const ENTRIES_MAX = 100_000
 const GZIP = Buffer.from([0x1f, 0x8b])
+const ZSTD = Buffer.from([0x28, 0xb5, 0x2f, 0xfd])
 
 interface Found {
   /** By path in the archive. */
@@ -33,25 +36,71 @@ interface DockerImage {
   readonly Layers: readonly string[]
 }
 
-/** Returns the names of the images that were in it. */
+/** All of them or none: returns the names of the images that were in it. */
 export async function importImages(
   store: ImageStore,
   archive: string | Uint8Array,
 ): Promise<readonly string[]> {
   await store.prepare()
-  return store.gate.whileOpen(() => importArchive(store, archive))
+  const files = new Map<string, Descriptor>()
+  try {
+    return await store.gate.whileOpen(() => importAll(store, archive, files))
+  } finally {
+    // What belongs to no image, such as the archive's own lists, and all of it when it is damaged.
+    await store.forget([...files.values()].map(({ digest }) => digest))
+  }
 }
 
-async function importArchive(store: ImageStore, archive: string | Uint8Array): Promise<readonly string[]> {
-  const about = typeof archive === 'string' ? archive : 'the archive'
-  const found = await readArchive(store, archive).catch(error => {
+/**
+ * The same images as one plain OCI archive, for stores that believe any archive; `directory` is for what is in between.
+ * Throws before the first byte when the archive is damaged.
+ */
+export async function cleanArchive(directory: string, archive: string): Promise<Readable> {
+  const store = new ImageStore(directory)
+  await store.prepare()
+  const named = await readAll(store, archive, new Map())
+  const images = await Promise.all(
+    named.map(async ({ name, manifest: { digest } }) => {
+      const { config, layers } = asManifest(parseDocument(await store.blobs.document(digest), 'a manifest'))
+      const blobs = [digest, config.digest, ...layers.map(layer => layer.digest)]
+      return { name: longImageName(name), manifest: digest, blobs }
+    }),
+  )
+  return Readable.from(exportImages(store.blobs, images), { objectMode: false })
+}
+
+async function importAll(
+  store: ImageStore,
+  archive: string | Uint8Array,
+  files: Map<string, Descriptor>,
+): Promise<readonly string[]> {
+  const named = await readAll(store, archive, files)
+  const records: ImageRecord[] = []
+  for (const { name, manifest } of named) {
+    const unpacked = store.unpack(name, manifest).catch(error => {
+      throw refusal(nameOf(archive), error)
+    })
+    records.push(await unpacked)
+  }
+  for (const record of records) await store.keep(record)
+  return records.map(({ name }) => name)
+}
+
+const nameOf = (archive: string | Uint8Array) => (typeof archive === 'string' ? archive : 'the archive')
+
+async function readAll(
+  store: ImageStore,
+  archive: string | Uint8Array,
+  files: Map<string, Descriptor>,
+): Promise<readonly Named[]> {
+  const about = nameOf(archive)
+  const fail = (error: Error): never => {
     throw refusal(about, error)
-  })
-  const named = (await ociImages(store, found)) ?? (await dockerImages(store, found))
+  }
+  await readArchive(store, archive, files).catch(fail)
+  const named = await namedImages(store, { files }).catch(fail)
   if (named === undefined) throw refusal(about, new Error('it has neither an index.json nor a manifest.json'))
-  const names: string[] = []
-  for (const { name, manifest } of named) names.push((await store.add(name, manifest)).name)
-  if (names.length > 0) return names
+  if (named.length > 0) return named
   throw new Mk8sError('config/invalid', 'the archive holds no image with a name for this machine', {
     hint: 'give it one, as docker save NAME:TAG does',
   })
@@ -65,8 +114,11 @@ const refusal = (about: string, cause: Error) =>
   })
 
 /** Every file becomes a blob: what it is called by shows only at the end. */
-async function readArchive(store: ImageStore, archive: string | Uint8Array): Promise<Found> {
-  const files = new Map<string, Descriptor>()
+async function readArchive(
+  store: ImageStore,
+  archive: string | Uint8Array,
+  files: Map<string, Descriptor>,
+): Promise<void> {
   const links = new Map<string, string>()
   const tar = extract()
   const feeding = pipeline(await open(archive), tar)
@@ -84,7 +136,6 @@ async function readArchive(store: ImageStore, archive: string | Uint8Array): Pro
     const file = files.get(target)
     if (file !== undefined) files.set(path, file)
   }
-  return { files }
 }
 
 async function open(archive: string | Uint8Array): Promise<Readable> {
@@ -96,8 +147,9 @@ async function open(archive: string | Uint8Array): Promise<Readable> {
   const head = source.read() as Buffer | null
   if (head === null) return source
   source.unshift(head)
-  if (!head.subarray(0, 2).equals(GZIP)) return source
-  const plain = createGunzip()
+  const isGzip = head.subarray(0, 2).equals(GZIP)
+  if (!isGzip && !head.subarray(0, 4).equals(ZSTD)) return source
+  const plain = isGzip ? createGunzip() : createZstdDecompress()
   pipeline(source, plain).catch(error => plain.destroy(error))
   return plain
 }
@@ -105,6 +157,19 @@ async function open(archive: string | Uint8Array): Promise<Readable> {
 interface Named {
   readonly name: string
   readonly manifest: Descriptor
+}
+
+/** Undefined when it is no archive of images at all. */
+async function namedImages(store: ImageStore, found: Found): Promise<Named[] | undefined> {
+  const named = (await ociImages(store, found)) ?? (await dockerImages(store, found))
+  for (const { manifest } of named ?? []) {
+    const { config, layers } = asManifest(
+      parseDocument(await store.blobs.document(manifest.digest), 'a manifest'),
+    )
+    const lost = [config, ...layers].find(({ digest }) => !store.blobs.has(digest))
+    if (lost !== undefined) throw new Error(`${lost.digest} is not in it, or is damaged`)
+  }
+  return named
 }
 
 async function ociImages(store: ImageStore, { files }: Found): Promise<Named[] | undefined> {

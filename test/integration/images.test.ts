@@ -1,0 +1,116 @@
+/** `mk8s images` on a node of each runtime that has images, with archives that the test makes. */
+import assert from 'node:assert/strict'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import test, { after, before, describe } from 'node:test'
+import { gzipSync, zstdCompressSync } from 'node:zlib'
+import { renderOciArchive } from '../../src/runtime/images/oci-archive.ts'
+import { MK8S } from '../support/cluster.ts'
+import { architecture, NetworkNamespace } from '../support/containerd.ts'
+import { run } from '../support/kubectl.ts'
+import { realRuntimes } from '../support/oci.ts'
+import { until } from '../support/until.ts'
+
+const archiveOf = (name: string) =>
+  renderOciArchive({
+    name,
+    architecture: architecture(),
+    files: [{ type: 'file', name: 'named', mode: 0o644, content: Buffer.from(name) }],
+  })
+
+for (const { runtime, why } of realRuntimes()) {
+  describe(`images of a node with ${runtime}`, { skip: why ?? false }, () => {
+    let namespace: NetworkNamespace
+    let parent = ''
+    let dataDir = ''
+
+    const start = async (args: readonly string[]) => {
+      const [enter, ...words] = namespace.enter
+      return run(enter, [...words, MK8S, ...args], { env: { MK8S_DATA_DIR: dataDir } })
+    }
+    const mk8s = async (...args: readonly string[]) => {
+      const { code, stdout, stderr } = await start(args)
+      assert.equal(code, 0, `mk8s ${args.join(' ')}: ${stdout}${stderr}`)
+      return stdout
+    }
+    const names = async () => {
+      const images = JSON.parse(await mk8s('images', 'list', '--json')) as { names: string[] }[]
+      return images.flatMap(image => image.names).filter(name => name.startsWith('localhost/t/'))
+    }
+    const file = (name: string, bytes: Uint8Array) => {
+      const path = join(parent, name)
+      writeFileSync(path, bytes)
+      return path
+    }
+
+    before(async () => {
+      namespace = new NetworkNamespace('images')
+      parent = mkdtempSync(join(tmpdir(), 'mk8s-images-'))
+      dataDir = join(parent, 'data')
+      const settings = ['--runtime', runtime, '--bind-address', namespace.address, '--node-name', 'n1']
+      await mk8s('install', ...settings)
+    })
+    after(async () => {
+      await start(['uninstall', '--yes'])
+      namespace.remove()
+      rmSync(parent, { recursive: true, force: true })
+    })
+
+    test('archives of a directory come in, compressed or not, and go out and in again', async () => {
+      const archives = join(parent, 'archives')
+      mkdirSync(archives)
+      writeFileSync(join(archives, 'a.tar'), archiveOf('localhost/t/a:1'))
+      writeFileSync(join(archives, 'b.tar.gz'), gzipSync(archiveOf('localhost/t/b:1')))
+      writeFileSync(join(archives, 'c.tar.zst'), zstdCompressSync(archiveOf('localhost/t/c:1')))
+      writeFileSync(join(archives, 'notes.txt'), 'no archive')
+      await mk8s('images', 'import', archives)
+      const all = ['a', 'b', 'c'].map(name => `localhost/t/${name}:1`)
+      assert.deepEqual((await names()).sort(), all)
+      const out = join(parent, 'out.tar')
+      await mk8s('images', 'export', 'localhost/t/a:1', 'localhost/t/b:1', '-o', out)
+      await mk8s('images', 'remove', ...all)
+      assert.deepEqual(await names(), [])
+      assert.match(await mk8s('images', 'import', out), /imported localhost\/t\/b:1/)
+      assert.deepEqual((await names()).sort(), all.slice(0, 2))
+      await mk8s('images', 'rm', ...all.slice(0, 2))
+    })
+
+    test('a damaged archive is refused by name of what is wrong, and changes nothing', async () => {
+      const whole = archiveOf('localhost/t/damaged:1')
+      const flipped = Buffer.from(whole)
+      flipped.write('X', whole.indexOf('localhost/t/damaged:1', whole.indexOf('named')))
+      const torn = gzipSync(whole)
+      const damaged = {
+        'flipped.tar': flipped,
+        'torn.tar.gz': torn.subarray(0, torn.length / 2),
+        'short.tar': whole.subarray(0, 1_500),
+        'text.tar': Buffer.from('this is no archive'),
+        'empty.tar': Buffer.alloc(0),
+      }
+      for (const [name, bytes] of Object.entries(damaged)) {
+        const { code, stderr } = await start(['images', 'import', file(name, bytes)])
+        assert.equal(code, 2, `${name}: ${stderr}`)
+        assert.match(stderr, /the archive (cannot be imported|is empty|holds no image)/, name)
+      }
+      assert.deepEqual(await names(), [])
+      const { code, stderr } = await start(['images', 'remove', 'localhost/t/none:1'])
+      assert.equal(code, 6)
+      assert.match(stderr, /there is no image localhost\/t\/none:1/)
+    })
+
+    test('a daemon that is killed during an import leaves nothing of it', async () => {
+      const pidFile = join(dataDir, 'run', 'daemon.pid')
+      const pid = Number.parseInt(readFileSync(pidFile, 'utf8'), 10)
+      const bytes = Buffer.concat([archiveOf('localhost/t/killed:1'), Buffer.alloc(64 * 1024 * 1024)])
+      const importing = start(['images', 'import', file('large.tar', bytes)])
+      const spool = join(dataDir, 'image-spool')
+      await until('it has begun', () => readdirSync(spool).length > 0)
+      process.kill(pid, 'SIGKILL')
+      assert.notEqual((await importing).code, 0)
+      await until('it is started again', async () => (await start(['status'])).code === 0)
+      await mk8s('status', '--wait-ready', '--timeout', '60')
+      assert.deepEqual([readdirSync(spool), await names()], [[], []])
+    })
+  })
+}
