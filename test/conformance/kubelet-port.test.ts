@@ -25,8 +25,7 @@ describe('the kubelet port', () => {
 
   const nodeName = async () => nameOf(itemsOf(await suite.ok('GET', '/api/v1/nodes'))[0])
   const node = async () => suite.ok('GET', `/api/v1/nodes/${await nodeName()}`)
-  const proxied = async (path: string) =>
-    suite.api(`/api/v1/nodes/${await nodeName()}/proxy${path}`)
+  const proxied = async (path: string) => suite.api(`/api/v1/nodes/${await nodeName()}/proxy${path}`)
 
   test('the summary has the node and each container with its usage', async () => {
     const summary = await suite.ok('GET', `/api/v1/nodes/${await nodeName()}/proxy/stats/summary`)
