@@ -1,0 +1,264 @@
+/** What Kubernetes' conformance asks of the objects of sig-network: EndpointSlice, Endpoints, Ingress, IPAddress, Service. */
+import assert from 'node:assert/strict'
+import test, { after, before, describe } from 'node:test'
+import { at, itemsOf, type Namespace, named, nameOf, type Suite, startSuite } from '../support/conformance.ts'
+import { until } from '../support/until.ts'
+
+interface Operated {
+  readonly group: string
+  readonly resource: string
+  readonly kind: string
+  readonly namespaced: boolean
+  readonly body: (index: number) => object
+  readonly hasStatus?: boolean
+}
+
+const SLICE = {
+  addressType: 'IPv4',
+  endpoints: [{ addresses: ['10.0.0.1'] }],
+  ports: [{ name: 'p', port: 80 }],
+}
+const BACKEND = { service: { name: 'backend', port: { number: 80 } } }
+const NETWORKING = 'networking.k8s.io'
+
+const operated: readonly Operated[] = [
+  {
+    ...{ group: 'discovery.k8s.io', resource: 'endpointslices', kind: 'EndpointSlice', namespaced: true },
+    body: index => ({ ...named('discovery.k8s.io/v1', 'EndpointSlice', `e2e-${index}`), ...SLICE }),
+  },
+  {
+    ...{ group: NETWORKING, resource: 'ingresses', kind: 'Ingress', namespaced: true, hasStatus: true },
+    body: index =>
+      named('networking.k8s.io/v1', 'Ingress', `e2e-${index}`, { spec: { defaultBackend: BACKEND } }),
+  },
+  {
+    ...{ group: NETWORKING, resource: 'ingressclasses', kind: 'IngressClass', namespaced: false },
+    body: index =>
+      named('networking.k8s.io/v1', 'IngressClass', `e2e-${index}`, {
+        spec: { controller: 'example.com/controller' },
+      }),
+  },
+  {
+    ...{ group: NETWORKING, resource: 'ipaddresses', kind: 'IPAddress', namespaced: false },
+    body: index =>
+      named('networking.k8s.io/v1', 'IPAddress', `192.168.87.${index}`, {
+        spec: { parentRef: { group: '', resource: 'services', name: 'x', namespace: 'default' } },
+      }),
+  },
+  {
+    ...{
+      group: NETWORKING,
+      resource: 'servicecidrs',
+      kind: 'ServiceCIDR',
+      namespaced: false,
+      hasStatus: true,
+    },
+    body: index =>
+      named('networking.k8s.io/v1', 'ServiceCIDR', `e2e-${index}`, {
+        spec: { cidrs: [`10.19${index}.0.0/24`] },
+      }),
+  },
+]
+
+const labelled = (object: object) => {
+  const { metadata } = object as { metadata: object }
+  return { ...object, metadata: { ...metadata, labels: { special: 'label' } } }
+}
+
+describe('the objects of the network', () => {
+  let suite: Suite
+  let home: Namespace
+  before(async () => {
+    suite = await startSuite()
+    home = await suite.namespace('network')
+  })
+  after(() => suite?.cluster.remove())
+
+  const service = (name: string, spec: object, labels: object = {}) => ({
+    ...named('v1', 'Service', name),
+    metadata: { name, labels },
+    spec: { ports: [{ name: 'http', port: 80, protocol: 'TCP' }], ...spec },
+  })
+  const names = async (path: string) => itemsOf(await suite.ok('GET', path)).map(nameOf)
+
+  for (const { group, resource, kind, namespaced, body, hasStatus = false } of operated) {
+    test(`should support creating ${kind} API operations`, async () => {
+      const groups = itemsOf({ items: (await suite.ok('GET', '/apis'))['groups'] })
+      assert.ok(groups.some(each => each['name'] === group))
+      const found = itemsOf({ items: (await suite.ok('GET', `/apis/${group}/v1`))['resources'] })
+      assert.ok(found.some(each => each['name'] === resource))
+      const path = namespaced ? home.of(`${group}/v1`, resource) : `/apis/${group}/v1/${resource}`
+      const objects = [1, 2, 3].map(index => labelled(body(index)))
+      const watch = await suite.watch(`${path}?watch=true&labelSelector=special=label`)
+      for (const object of objects) await suite.ok('POST', path, object)
+      const [first = ''] = objects.map(nameOf)
+      const selected = `${path}?labelSelector=special=label`
+      assert.deepEqual((await names(selected)).sort(), objects.map(nameOf).sort())
+      if (namespaced)
+        assert.equal((await names(`/apis/${group}/v1/${resource}?labelSelector=special=label`)).length, 3)
+      assert.equal(nameOf(await suite.ok('GET', `${path}/${first}`)), first)
+      const patched = await suite.ok('PATCH', `${path}/${first}`, annotated('patched'), 'merge')
+      assert.equal(at(patched, 'metadata.annotations.state'), 'patched')
+      const updated = await suite.ok('PUT', `${path}/${first}`, { ...patched, ...merged(patched, 'updated') })
+      assert.equal(at(updated, 'metadata.annotations.state'), 'updated')
+      if (hasStatus) {
+        const before = await suite.ok('GET', `${path}/${first}/status`)
+        const status = await suite.ok('PATCH', `${path}/${first}/status`, annotated('status'), 'merge')
+        assert.equal(at(status, 'metadata.annotations.state'), 'status')
+        assert.equal(nameOf(before), first)
+        await suite.ok('PUT', `${path}/${first}/status`, status)
+      }
+      await suite.ok('DELETE', `${path}/${first}`)
+      await until('it to be gone', async () => !(await names(selected)).includes(first))
+      await suite.ok('DELETE', selected)
+      await until('all to be gone', async () => (await names(selected)).length === 0)
+      watch.close()
+    })
+  }
+  const annotated = (state: string) => ({ metadata: { annotations: { state } } })
+  const merged = (object: object, state: string) => {
+    const { metadata } = object as { metadata: object }
+    return { metadata: { ...metadata, annotations: { state } } }
+  }
+
+  test('should have Endpoints and EndpointSlices pointing to API Server; provide secure master service', async () => {
+    const kubernetes = await suite.ok('GET', '/api/v1/namespaces/default/services/kubernetes')
+    const ports = itemsOf({ items: at(kubernetes, 'spec.ports') })
+    assert.ok(ports.some(port => port['name'] === 'https' && port['port'] === 443))
+    const endpoints = await suite.ok('GET', '/api/v1/namespaces/default/endpoints/kubernetes')
+    const slice = await suite.ok(
+      'GET',
+      '/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/kubernetes',
+    )
+    assert.equal(at(endpoints, 'subsets.0.addresses.0.ip'), at(slice, 'endpoints.0.addresses.0'))
+    assert.ok(at(slice, 'endpoints.0.addresses.0'))
+  })
+
+  test('should test the lifecycle of an Endpoint; mirror a custom Endpoints through create update and delete', async () => {
+    const path = `${home.core('endpoints')}/custom`
+    const subsets = (ip: string, port: number) => [
+      { addresses: [{ ip }], ports: [{ name: 'http', port, protocol: 'TCP' }] },
+    ]
+    await suite.ok('POST', home.core('services'), service('custom', {}))
+    await suite.ok('POST', home.core('endpoints'), {
+      ...labelled(named('v1', 'Endpoints', 'custom')),
+      subsets: subsets('10.1.2.3', 80),
+    })
+    const slices = `${home.of('discovery.k8s.io/v1', 'endpointslices')}?labelSelector=kubernetes.io/service-name=custom`
+    const mirrored = async () => {
+      const [slice] = itemsOf(await suite.ok('GET', slices))
+      return slice === undefined ? '' : `${at(slice, 'endpoints.0.addresses.0')}:${at(slice, 'ports.0.port')}`
+    }
+    await until('a mirror', async () => (await mirrored()) === '10.1.2.3:80')
+    await suite.ok('PATCH', path, { subsets: subsets('10.2.3.4', 9090) }, 'merge')
+    await until('the mirror to follow', async () => (await mirrored()) === '10.2.3.4:9090')
+    await suite.ok('DELETE', `${home.core('endpoints')}?labelSelector=special=label`)
+    await until('the mirror to be gone', async () => (await mirrored()) === '')
+  })
+
+  test('should create and delete Endpoints and EndpointSlices for a Service with a selector that matches no pods', async () => {
+    await suite.ok('POST', home.core('services'), service('nobody', { selector: { does: 'not-match' } }))
+    const slices = `${home.of('discovery.k8s.io/v1', 'endpointslices')}?labelSelector=kubernetes.io/service-name=nobody`
+    await until('an empty slice', async () => (await names(slices)).length === 1)
+    await until('empty endpoints', () => suite.exists(`${home.core('endpoints')}/nobody`))
+    await suite.ok('DELETE', `${home.core('services')}/nobody`)
+    await until('both to be gone', async () => {
+      return (await names(slices)).length === 0 && !(await suite.exists(`${home.core('endpoints')}/nobody`))
+    })
+  })
+
+  test('Services should complete a service status lifecycle', async () => {
+    const path = `${home.core('services')}/lifecycle`
+    await suite.ok(
+      'POST',
+      home.core('services'),
+      service('lifecycle', { type: 'LoadBalancer' }, { test: 'life' }),
+    )
+    assert.deepEqual(at(await suite.ok('GET', `${path}/status`), 'status.loadBalancer'), {})
+    const ingress = { status: { loadBalancer: { ingress: [{ ip: '203.0.113.1' }] } } }
+    const patched = await suite.ok('PATCH', `${path}/status`, ingress, 'merge')
+    assert.equal(at(patched, 'status.loadBalancer.ingress.0.ip'), '203.0.113.1')
+    const condition = {
+      ...{ type: 'StatusUpdate', status: 'True', reason: 'E2E', message: 'Set from e2e test' },
+      lastTransitionTime: '2026-01-01T00:00:00Z',
+    }
+    const { status } = patched as unknown as { status: object }
+    const updated = await suite.ok('PUT', `${path}/status`, {
+      ...patched,
+      status: { ...status, conditions: [condition] },
+    })
+    assert.equal(at(updated, 'status.conditions.0.message'), 'Set from e2e test')
+    const labelledAgain = await suite.ok(
+      'PATCH',
+      path,
+      { metadata: { labels: { test: 'patched' } } },
+      'strategic',
+    )
+    assert.equal(at(labelledAgain, 'metadata.labels.test'), 'patched')
+    await suite.ok('DELETE', path)
+    assert.equal(await suite.exists(path), false)
+  })
+
+  test('Services should delete a collection of services', async () => {
+    for (const name of ['one', 'two']) {
+      await suite.ok('POST', home.core('services'), service(name, {}, { kept: 'no' }))
+    }
+    await suite.ok('POST', home.core('services'), service('three', {}, { kept: 'yes' }))
+    await suite.ok('DELETE', `${home.core('services')}?labelSelector=kept=no`)
+    const left = await names(`${home.core('services')}?labelSelector=kept`)
+    assert.deepEqual(left, ['three'])
+  })
+
+  test('Services should find a service from listing all namespaces', async () => {
+    const listed = await suite.kubectl.ok(['get', 'services', '-A', '-o', 'name'])
+    assert.match(listed, /^service\/kubernetes$/m)
+  })
+
+  test('Service endpoints latency should not be very high', async () => {
+    await suite.ok('POST', home.core('pods'), {
+      ...named('v1', 'Pod', 'endpoint'),
+      metadata: { name: 'endpoint', labels: { app: 'latency' } },
+      spec: {
+        terminationGracePeriodSeconds: 0,
+        containers: [{ name: 'c', image: 'localhost/sleep', command: ['/bin/sleep', '3600'] }],
+      },
+    })
+    const isReady = async () => {
+      const pod = await suite.ok('GET', `${home.core('pods')}/endpoint`)
+      return itemsOf({ items: at(pod, 'status.conditions') }).some(
+        each => each['type'] === 'Ready' && each['status'] === 'True',
+      )
+    }
+    await until('the pod to be ready', isReady, 60_000)
+    const times: number[] = []
+    for (let round = 0; round < 20; round++) {
+      const startedMs = performance.now()
+      await suite.ok(
+        'POST',
+        home.core('services'),
+        service(`latency-${round}`, { selector: { app: 'latency' } }),
+      )
+      const endpoints = `${home.core('endpoints')}/latency-${round}`
+      await until('its endpoints', async () => {
+        const { status, body } = await suite.api(endpoints)
+        return status === 200 && at(body, 'subsets.0.addresses.0.ip') !== undefined
+      })
+      times.push(performance.now() - startedMs)
+    }
+    const [middle = Number.POSITIVE_INFINITY] = times.toSorted((a, b) => a - b).slice(times.length / 2)
+    assert.ok(middle < 20_000, `${middle} ms`)
+  })
+
+  test('a network policy that the runtime cannot enforce says so', async () => {
+    const path = home.of('networking.k8s.io/v1', 'networkpolicies')
+    await suite.ok(
+      'POST',
+      path,
+      named('networking.k8s.io/v1', 'NetworkPolicy', 'closed', { spec: { podSelector: {} } }),
+    )
+    const selected = `${home.core('events')}?fieldSelector=reason=NetworkPolicyNotEnforced`
+    await until('an event', async () => (await names(selected)).length > 0)
+    const [event] = itemsOf(await suite.ok('GET', selected))
+    assert.match(String(at(event, 'message')), /^Node \S+ does not enforce this policy: /)
+  })
+})
