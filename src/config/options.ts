@@ -21,6 +21,7 @@ export type OptionType =
   | 'file'
   | 'text'
   | 'count'
+  | 'duration'
 
 export interface OptionInfo {
   /** The key in its file; a dot stands for nesting. */
@@ -202,6 +203,41 @@ export const options: readonly OptionInfo[] = [
     },
     { default: '', meaning: 'no other server' },
     'A kubeconfig of the server that is asked whether a request may be made which nobody here allows.',
+  ),
+  apiServer(
+    {
+      name: 'tokenWebhookCacheTtl',
+      flag: 'authentication-token-webhook-cache-ttl',
+      env: 'AUTHENTICATION_TOKEN_WEBHOOK_CACHE_TTL',
+      type: 'duration',
+    },
+    { default: '2m' },
+    'For how long answers about tokens are kept.',
+  ),
+  apiServer(
+    {
+      name: 'authorizationWebhookCacheAuthorizedTtl',
+      flag: 'authorization-webhook-cache-authorized-ttl',
+      env: 'AUTHORIZATION_WEBHOOK_CACHE_AUTHORIZED_TTL',
+      type: 'duration',
+    },
+    { default: '5m' },
+    'For how long the answer is kept that a request may be made.',
+  ),
+  apiServer(
+    {
+      name: 'authorizationWebhookCacheUnauthorizedTtl',
+      flag: 'authorization-webhook-cache-unauthorized-ttl',
+      env: 'AUTHORIZATION_WEBHOOK_CACHE_UNAUTHORIZED_TTL',
+      type: 'duration',
+    },
+    { default: '30s' },
+    'For how long the answer is kept that a request may not be made.',
+  ),
+  apiServer(
+    { name: 'authorizationConfig', flag: 'authorization-config', env: 'AUTHORIZATION_CONFIG', type: 'file' },
+    { default: '', meaning: 'Node and RBAC' },
+    'Which webhooks are asked after Node and RBAC: an AuthorizationConfiguration of apiserver.config.k8s.io/v1.',
   ),
   apiServer(
     { name: 'oidcIssuerUrl', flag: 'oidc-issuer-url', env: 'OIDC_ISSUER_URL', type: 'text' },

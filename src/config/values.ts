@@ -2,6 +2,7 @@
 import { isIP } from 'node:net'
 import { unreachable } from '../base/assert.ts'
 import { nearest } from '../base/nearest.ts'
+import { parseGoDuration } from '../kube/time.ts'
 import { choices, type OptionType } from './options.ts'
 
 const LABEL = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/
@@ -31,6 +32,10 @@ export function problemWith(type: OptionType, text: string): string | undefined 
       return undefined
     case 'count':
       return /^[1-9][0-9]{0,5}$/.test(text) ? undefined : `${quote(text)} is not a whole number above 0`
+    case 'duration':
+      return (parseGoDuration(text) ?? -1) >= 0
+        ? undefined
+        : `${quote(text)} is not a duration, such as 30s or 5m`
     case 'port':
       return isPort(text) ? undefined : `${quote(text)} is not a port: a whole number from 1 to 65535`
     case 'port-range':

@@ -2,6 +2,7 @@
 import type { Clock } from '../base/clock.ts'
 import { Mk8sError } from '../base/errors.ts'
 import type { NodeConfig } from '../config/node-config.ts'
+import { parseGoDuration } from '../kube/time.ts'
 import {
   type AuthenticationConfiguration,
   type JwtIssuer,
@@ -14,8 +15,13 @@ import {
   createTokenWebhook,
   fetchJson,
   reviewerAt,
-  withAuthorizationWebhook,
+  withAuthorizationWebhooks,
 } from './apiserver/authn/remote-review.ts'
+import {
+  type AuthorizationWebhook,
+  parseAuthorization,
+  plainWebhook,
+} from './apiserver/authz/authorization-configuration.ts'
 import type { RbacAuthorizer } from './apiserver/authz/authz.ts'
 import type { ReviewAuthorizer } from './apiserver/authz/reviews.ts'
 import type { ObjectReader } from './apiserver/ports.ts'
@@ -41,7 +47,9 @@ export function buildAuthenticator({ config, issuer, publicKeys, objects, clock 
     others: [
       createBootstrapTokens({ objects, clock, ownAudiences }),
       ...(issuers.length === 0 ? [] : [createJwtIssuers({ issuers, ownAudiences, fetchJson, clock })]),
-      ...(webhook === undefined ? [] : [createTokenWebhook(reviewerFor(webhook), clock)]),
+      ...(webhook === undefined
+        ? []
+        : [createTokenWebhook(reviewerFor(webhook), clock, ttlOf(options, 'tokenWebhookCacheTtl', '2m'))]),
     ],
     ...(anonymous === null ? {} : { anonymous }),
     objects,
@@ -55,12 +63,39 @@ export function buildReviewAuthorizer(
   authorizer: RbacAuthorizer,
   clock: Clock,
 ): ReviewAuthorizer {
-  const webhook = config.apiServer?.['authorizationWebhookConfigFile']
-  if (webhook === undefined) return authorizer
-  return withAuthorizationWebhook(authorizer, reviewerFor(webhook), clock)
+  const webhooks = authorizationOf(config.apiServer ?? {})
+  if (webhooks.length === 0) return authorizer
+  const asked = webhooks.map(webhook => ({
+    webhook,
+    post: reviewerFor(webhook.kubeConfigFile, webhook.timeoutMs),
+  }))
+  return withAuthorizationWebhooks(authorizer, asked, clock)
 }
 
-const reviewerFor = (path: string) => reviewerAt(readConfigured(path), path, readConfigured)
+const reviewerFor = (path: string, timeoutMs?: number) =>
+  reviewerAt(readConfigured(path), path, readConfigured, timeoutMs)
+
+/** Texts of options were checked before. */
+const ttlOf = (options: Readonly<Record<string, string>>, name: string, fallback: string): number =>
+  parseGoDuration(options[name] ?? fallback) ?? 0
+
+function authorizationOf(options: Readonly<Record<string, string>>): readonly AuthorizationWebhook[] {
+  const file = options['authorizationConfig']
+  const kubeconfig = options['authorizationWebhookConfigFile']
+  if (file !== undefined && kubeconfig !== undefined)
+    throw new Mk8sError(
+      'config/invalid',
+      '--authorization-config and --authorization-webhook-config-file cannot be used together',
+    )
+  if (file !== undefined) return parseAuthorization(readConfigured(file), file)
+  if (kubeconfig === undefined) return []
+  return [
+    plainWebhook(kubeconfig, {
+      authorizedTtlMs: ttlOf(options, 'authorizationWebhookCacheAuthorizedTtl', '5m'),
+      unauthorizedTtlMs: ttlOf(options, 'authorizationWebhookCacheUnauthorizedTtl', '30s'),
+    }),
+  ]
+}
 
 function authenticationOf(options: Readonly<Record<string, string>>): AuthenticationConfiguration {
   const file = options['authenticationConfig']

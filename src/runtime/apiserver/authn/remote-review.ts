@@ -7,6 +7,7 @@ import { HttpsTransport, type HttpsTransportConfig } from '../../../client/https
 import type { KubeResponse } from '../../../client/transport.ts'
 import { isMap, type JsonMap } from '../../../kube/json-map.ts'
 import { parseYaml } from '../../../kube/yaml.ts'
+import type { AuthorizationWebhook } from '../authz/authorization-configuration.ts'
 import { selectorAttributes } from '../authz/selectors.ts'
 import type { Authorizer, Decision, RequestAttributes } from '../ports.ts'
 import type { UserInfo } from '../user.ts'
@@ -16,10 +17,6 @@ import type { FetchJson } from './jwt-issuers.ts'
 const ANSWER_MS_MAX = 10_000
 const ANSWER_BYTES_MAX = 1024 * 1024
 const KEPT_MAX = 4_096
-/** As kube-apiserver's --authentication-token-webhook-cache-ttl and the two of --authorization-webhook-cache-…. */
-const TOKEN_TTL_MS = 120_000
-const ALLOWED_TTL_MS = 300_000
-const REFUSED_TTL_MS = 30_000
 
 /** Posts an object and gets the one that answers it. */
 export type PostReview = (review: object) => Promise<JsonMap>
@@ -27,7 +24,12 @@ export type PostReview = (review: object) => Promise<JsonMap>
 const systemAuthorities = (): string => getCACertificates('default').join('\n')
 
 /** `read` reads a file that the kubeconfig names. Throws `config/invalid`. */
-export function reviewerAt(text: string, path: string, read: (path: string) => string): PostReview {
+export function reviewerAt(
+  text: string,
+  path: string,
+  read: (path: string) => string,
+  timeoutMs = ANSWER_MS_MAX,
+): PostReview {
   const transport = new HttpsTransport(transportConfig(text, path, read))
   return async review => {
     const response = await transport.request({
@@ -35,7 +37,7 @@ export function reviewerAt(text: string, path: string, read: (path: string) => s
       path: '',
       headers: { 'content-type': 'application/json', accept: 'application/json' },
       body: Buffer.from(JSON.stringify(review)),
-      signal: AbortSignal.timeout(ANSWER_MS_MAX),
+      signal: AbortSignal.timeout(timeoutMs),
     })
     return await jsonOf(response)
   }
@@ -118,7 +120,12 @@ class Kept<T> {
   }
 }
 
-export function createTokenWebhook(post: PostReview, clock: Pick<Clock, 'now'>): TokenReviewer {
+/** `ttlMs`: for how long its answers are kept; 0: not at all. */
+export function createTokenWebhook(
+  post: PostReview,
+  clock: Pick<Clock, 'now'>,
+  ttlMs: number,
+): TokenReviewer {
   const kept = new Kept<Awaited<ReturnType<TokenReviewer['review']>>>(clock)
   return {
     async review(token, audiences) {
@@ -134,7 +141,7 @@ export function createTokenWebhook(post: PostReview, clock: Pick<Clock, 'now'>):
           spec: { token, audiences },
         })
         const verdict = tokenVerdict(answer['status'], audiences)
-        kept.set(key, verdict, TOKEN_TTL_MS)
+        if (ttlMs > 0) kept.set(key, verdict, ttlMs)
         return verdict
       } catch (error) {
         return { valid: false, reason: messageOf(error) }
@@ -162,38 +169,64 @@ function tokenVerdict(
   }
 }
 
-/** Asked where nobody here allows it. One that cannot be reached has no opinion. */
-export function withAuthorizationWebhook<T extends Authorizer>(
+export interface AskedWebhook {
+  readonly post: PostReview
+  readonly webhook: Omit<AuthorizationWebhook, 'kubeConfigFile' | 'timeoutMs'>
+}
+
+/** Asked in turn where nobody here allows it, until one has an opinion. */
+export function withAuthorizationWebhooks<T extends Authorizer>(
   local: T,
-  post: PostReview,
+  webhooks: readonly AskedWebhook[],
   clock: Pick<Clock, 'now'>,
 ): Omit<T, 'authorize'> & Authorizer {
-  const kept = new Kept<Decision>(clock)
+  const asked = webhooks.map(one => createAsked(one, clock))
   return {
     ...local,
     async authorize(attributes) {
       const here = await local.authorize(attributes)
       if (here.allowed) return here
       const spec = specOf(attributes)
-      const key = JSON.stringify(spec)
-      const known = kept.get(key)
-      const there = known ?? (await ask(post, spec))
-      // Of a server that cannot be asked, nothing is kept.
-      if (there === null) return here
-      if (known === undefined) kept.set(key, there, there.allowed ? ALLOWED_TTL_MS : REFUSED_TTL_MS)
-      if (there.allowed) return there
-      return { allowed: false, reason: [here.reason, there.reason].filter(one => one !== '').join('\n') }
+      const reasons = [here.reason]
+      for (const ask of asked) {
+        const there = await ask(spec)
+        if (there?.allowed) return { allowed: true, reason: there.reason }
+        reasons.push(there?.reason ?? '')
+        if (there?.isDenied) break
+      }
+      return { allowed: false, reason: reasons.filter(one => one !== '').join('\n') }
     },
   }
 }
 
-async function ask(post: PostReview, spec: object): Promise<Decision | null> {
-  try {
-    const answer = await post({ apiVersion: 'authorization.k8s.io/v1', kind: 'SubjectAccessReview', spec })
-    const { allowed, reason } = isMap(answer['status']) ? answer['status'] : {}
-    return { allowed: allowed === true, reason: typeof reason === 'string' ? reason : '' }
-  } catch {
-    return null
+interface Opinion extends Decision {
+  /** Nobody else is asked. */
+  readonly isDenied: boolean
+}
+
+/** Null: it has no opinion, or could not be asked, of which nothing is kept. */
+function createAsked({ post, webhook }: AskedWebhook, clock: Pick<Clock, 'now'>) {
+  const kept = new Kept<Opinion>(clock)
+  const { authorizedTtlMs, unauthorizedTtlMs, refusesOnFailure } = webhook
+  return async (spec: object): Promise<Opinion | null> => {
+    const key = JSON.stringify(spec)
+    const known = kept.get(key)
+    if (known !== undefined) return known
+    try {
+      if (!webhook.isAsked(spec)) return null
+      const answer = await post({ apiVersion: 'authorization.k8s.io/v1', kind: 'SubjectAccessReview', spec })
+      const { allowed, denied, reason } = isMap(answer['status']) ? answer['status'] : {}
+      const opinion = {
+        allowed: allowed === true && denied !== true,
+        reason: typeof reason === 'string' ? reason : '',
+        isDenied: denied === true,
+      }
+      const ttlMs = opinion.allowed ? authorizedTtlMs : unauthorizedTtlMs
+      if (ttlMs > 0) kept.set(key, opinion, ttlMs)
+      return opinion
+    } catch {
+      return refusesOnFailure ? { allowed: false, reason: '', isDenied: true } : null
+    }
   }
 }
 

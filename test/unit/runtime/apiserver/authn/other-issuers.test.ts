@@ -12,8 +12,9 @@ import {
   createTokenWebhook,
   fetchJson,
   reviewerAt,
-  withAuthorizationWebhook,
+  withAuthorizationWebhooks,
 } from '../../../../../src/runtime/apiserver/authn/remote-review.ts'
+import { plainWebhook } from '../../../../../src/runtime/apiserver/authz/authorization-configuration.ts'
 import type { RequestAttributes } from '../../../../../src/runtime/apiserver/ports.ts'
 import type { LeafPlan } from '../../../../../src/runtime/pki/authorities.ts'
 import { generateKey, issueAuthority, issueLeaf } from '../../../../../src/runtime/pki/issue.ts'
@@ -170,7 +171,7 @@ test('a webhook is asked about a token, and its answer is kept', async t => {
       status: token === 'good' ? { authenticated: true, user: { username: 'bob' } } : { error: 'who?' },
     }
   })
-  const webhook = createTokenWebhook(reviewerOf(server), clock)
+  const webhook = createTokenWebhook(reviewerOf(server), clock, 60_000)
   for (let at = 0; at < 2; at += 1)
     assert.deepEqual(await webhook.review('good', ['api']), {
       valid: true,
@@ -187,11 +188,12 @@ test('a webhook may allow what nobody here does; one that cannot be reached has 
     return { status: { allowed: user === 'bob', reason: `about ${user}` } }
   })
   const local = { authorize: () => ({ allowed: false, reason: 'not here' }) }
+  const plain = plainWebhook('/kubeconfig', { authorizedTtlMs: 60_000, unauthorizedTtlMs: 60_000 })
   const attributes = (username: string): RequestAttributes => ({
     ...{ user: { username, groups: [] }, verb: 'get', isResource: true, path: '', group: '', version: 'v1' },
     ...{ resource: 'pods', subresource: '', namespace: 'default', name: 'a' },
   })
-  const webhook = withAuthorizationWebhook(local, reviewerOf(server), clock)
+  const webhook = withAuthorizationWebhooks(local, [{ post: reviewerOf(server), webhook: plain }], clock)
   assert.deepEqual(await webhook.authorize(attributes('bob')), { allowed: true, reason: 'about bob' })
   assert.deepEqual(await webhook.authorize(attributes('bob')), { allowed: true, reason: 'about bob' })
   assert.deepEqual(await webhook.authorize(attributes('eve')), {
@@ -199,6 +201,7 @@ test('a webhook may allow what nobody here does; one that cannot be reached has 
     reason: 'not here\nabout eve',
   })
   assert.equal(server.asked.length, 2)
-  const gone = withAuthorizationWebhook(local, reviewerOf({ ...server, url: 'https://127.0.0.1:1' }), clock)
+  const post = reviewerOf({ ...server, url: 'https://127.0.0.1:1' })
+  const gone = withAuthorizationWebhooks(local, [{ post, webhook: plain }], clock)
   assert.deepEqual(await gone.authorize(attributes('bob')), { allowed: false, reason: 'not here' })
 })
