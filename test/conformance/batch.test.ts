@@ -137,6 +137,86 @@ describe('[sig-apps] Job', () => {
     assert.equal(at(job, 'status.completedIndexes'), '0')
   })
 
+  test('with successPolicy succeededCount rule should succeeded even when some indexes remain pending', async () => {
+    await makeJob('counted', 'test "$JOB_COMPLETION_INDEX" = 0 || exec sleep 600', {
+      completionMode: 'Indexed',
+      completions: 3,
+      parallelism: 2,
+      successPolicy: { rules: [{ succeededIndexes: '0-1', succeededCount: 1 }] },
+    })
+    const job = await untilJob('counted', 'Complete')
+    assert.deepEqual(reasonsOf(job), ['SuccessCriteriaMet SuccessPolicy', 'Complete SuccessPolicy'])
+    assert.equal(at(job, 'status.succeeded'), 1)
+  })
+
+  test('with successPolicy should succeeded when all indexes succeeded', async () => {
+    await makeJob('all-indexes', 'exit 0', {
+      completionMode: 'Indexed',
+      completions: 2,
+      parallelism: 2,
+      successPolicy: { rules: [{ succeededIndexes: '0-1' }] },
+    })
+    const job = await untilJob('all-indexes', 'Complete')
+    assert.deepEqual(reasonsOf(job), ['SuccessCriteriaMet SuccessPolicy', 'Complete SuccessPolicy'])
+    assert.equal(at(job, 'status.completedIndexes'), '0,1')
+  })
+
+  test('should run a job to completion when tasks sometimes fail and are locally restarted', async () => {
+    const { spec } = template('test -e /data/tried || { touch /data/tried; exit 1; }')
+    const [container] = spec.containers
+    await makeJob('restarted', '', {
+      completions: 2,
+      parallelism: 2,
+      template: {
+        spec: {
+          ...spec,
+          restartPolicy: 'OnFailure',
+          volumes: [{ name: 'data', emptyDir: {} }],
+          containers: [{ ...container, volumeMounts: [{ name: 'data', mountPath: '/data' }] }],
+        },
+      },
+    })
+    const job = await untilJob('restarted', 'Complete')
+    assert.equal(at(job, 'status.succeeded'), 2)
+    assert.equal(at(job, 'status.failed'), undefined)
+    for (const pod of await podsOf('restarted'))
+      assert.equal(at(pod, 'status.containerStatuses.0.restartCount'), 1)
+  })
+
+  test('should allow to use a pod failure policy to ignore failure matching on DisruptionTarget condition', async () => {
+    await makeJob('ignoring', 'exec sleep 600', {
+      completionMode: 'Indexed',
+      completions: 2,
+      parallelism: 2,
+      backoffLimit: 0,
+      podFailurePolicy: {
+        rules: [
+          { action: 'Ignore', onPodConditions: [{ type: 'DisruptionTarget', status: 'True' }] },
+          { action: 'FailJob', onExitCodes: { operator: 'NotIn', values: [0] } },
+        ],
+      },
+    })
+    const running = () =>
+      until('two pods run', async () => {
+        const pods = (await podsOf('ignoring')).filter(pod => at(pod, 'status.phase') === 'Running')
+        return pods.length === 2 && pods
+      })
+    const before = await running()
+    for (const pod of before) {
+      const eviction = named('policy/v1', 'Eviction', nameOf(pod))
+      await suite.ok('POST', `${namespace.core('pods')}/${nameOf(pod)}/eviction`, eviction)
+    }
+    await until('they are gone', async () => {
+      const names = (await podsOf('ignoring')).map(nameOf)
+      return before.every(pod => !names.includes(nameOf(pod)))
+    })
+    await running()
+    const job = await jobOf('ignoring')
+    assert.equal(at(job, 'status.failed'), undefined)
+    assert.deepEqual(reasonsOf(job), [])
+    await suite.ok('DELETE', `${jobsPath()}/ignoring?propagationPolicy=Background`)
+  })
+
   test('should adopt matching orphans and release non-matching pods', async () => {
     await makeJob('adopt', 'exec sleep 600', { parallelism: 2, completions: 2 })
     await until('two pods', async () => (await podsOf('adopt')).length === 2, WAIT_MS)

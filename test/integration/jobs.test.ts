@@ -192,7 +192,8 @@ test('a suspended job has no pods; resumed it starts anew', async () => {
       patch: { spec: { suspend: value } },
     })
   await suspend(true)
-  await untilCondition('paused', 'Suspended')
+  const paused = await untilCondition('paused', 'Suspended')
+  assert.equal(paused.status?.startTime, undefined, 'its time begins anew when it is resumed')
   await until('no pods', async () => (await podsOf('paused')).length === 0, WAIT_MS)
   await suspend(false)
   const [pod] = await untilOpen('paused', 1)

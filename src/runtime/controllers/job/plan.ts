@@ -65,7 +65,7 @@ export function planJob(job: Job, parts: JobFacts): JobPlan {
   })
   const suspension = planSuspension(job, verdict, nowMs)
   const now: Now = { active, terminating: pods.filter(isTerminating).length, nowMs }
-  const base: JobStatus = { ...noted.status, ...started, ...suspension.startTime }
+  const base = withStart({ ...noted.status, ...started }, suspension.startTime)
   const mayEnd = noted.release.length === 0 && !noted.isFull && active.length === 0
   const end = planEnd(suspension.conditions, verdict, { ...now, mayEnd: mayEnd && nothingNoted(base) })
   const waits = [deadlineLeftMs({ ...job, status: base }, nowMs), manage.againMs ?? Number.POSITIVE_INFINITY]
@@ -105,12 +105,18 @@ function nothingNoted({ uncountedTerminatedPods: noted }: JobStatus): boolean {
 interface Suspension {
   readonly conditions: readonly JobCondition[]
   readonly events: readonly JobEvent[]
-  readonly startTime: Pick<JobStatus, 'startTime'>
+  /** Null: it has none while it is suspended. Undefined: it stays as it is. */
+  readonly startTime: string | null | undefined
+}
+
+function withStart({ startTime: before, ...status }: JobStatus, next: Suspension['startTime']): JobStatus {
+  const startTime = next === undefined ? before : next
+  return typeof startTime === 'string' ? { ...status, startTime } : status
 }
 
 function planSuspension(job: Job, verdict: Verdict | undefined, nowMs: number): Suspension {
   const before = job.status?.conditions ?? []
-  const nothing = { conditions: before, events: [], startTime: {} }
+  const nothing = { conditions: before, events: [], startTime: undefined }
   if (verdict !== undefined || job.metadata.deletionTimestamp !== undefined) return nothing
   const [status, reason, message] = isSuspended(job)
     ? (['True', 'JobSuspended', 'Job suspended'] as const)
@@ -121,7 +127,7 @@ function planSuspension(job: Job, verdict: Verdict | undefined, nowMs: number): 
   return {
     conditions,
     events: [event],
-    startTime: isSuspended(job) ? {} : { startTime: formatTime(nowMs) },
+    startTime: isSuspended(job) ? null : formatTime(nowMs),
   }
 }
 
