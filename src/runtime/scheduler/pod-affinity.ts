@@ -104,7 +104,10 @@ function hasCompany({ pod, affinity, wanted, namespaces }: AffinityState, node: 
   return wanted.size === 0 && matchesAll(affinity, pod, namespaces)
 }
 
-/** More is better; 0 everywhere when nobody prefers anything. */
+/** What each domain is worth, by topology key. */
+type Worth = Map<string, Map<string, number>>
+
+/** More is better; null when nobody prefers anything. */
 export function affinityScores(
   pod: Pod,
   all: readonly NodeInfo[],
@@ -112,32 +115,56 @@ export function affinityScores(
   namespaces: NamespaceView,
 ): number[] | null {
   const { preferred, avoided } = termsOf(pod)
-  const worth: Counts = new Map()
-  for (const info of all) {
-    for (const term of preferred) {
-      raise(worth, domainOf(term, info.node), term.weight * countTerm(term, info, namespaces))
-    }
-    for (const term of avoided) {
-      raise(worth, domainOf(term, info.node), -term.weight * countTerm(term, info, namespaces))
-    }
-    if (info.hasTerms) addTheirs(worth, pod, info, namespaces)
-  }
+  const worth: Worth = new Map()
+  for (const term of preferred) addOwn(worth, term, all, namespaces, 1)
+  for (const term of avoided) addOwn(worth, term, all, namespaces, -1)
+  addTheirs(worth, pod, all, namespaces)
   if (worth.size === 0) return null
-  const keys = new Set(Array.from(worth.keys(), domain => domain.slice(0, domain.indexOf('='))))
-  return nodes.map(({ node }) => {
+  const byKey = [...worth]
+  return nodes.map(({ node: { metadata } }) => {
     let sum = 0
-    for (const key of keys) sum += worth.get(`${key}=${node.metadata.labels?.[key]}`) ?? 0
+    for (const [key, values] of byKey) sum += values.get(metadata.labels?.[key] ?? '') ?? 0
     return sum
   })
 }
 
-/** What pods that are there think of the pod. */
-function addTheirs(worth: Counts, pod: Pod, info: NodeInfo, namespaces: NamespaceView): void {
-  for (const { kind, term, count } of info.terms()) {
-    if (kind === 'antiAffinity' || !term.matches(pod, namespaces)) continue
-    const weight = kind === 'affinity' ? HARD_WEIGHT : kind === 'preferred' ? term.weight : -term.weight
-    raise(worth, domainOf(term, info.node), weight * count)
+function addOwn(
+  worth: Worth,
+  term: PodTerm,
+  all: readonly NodeInfo[],
+  namespaces: NamespaceView,
+  sign: 1 | -1,
+): void {
+  const key = `${namespaces.version} ${term.id}`
+  const matches = (other: Pod) => term.matches(other, namespaces)
+  for (const info of all) {
+    const count = info.count(key, matches)
+    if (count > 0) addWorth(worth, term, info.node, sign * term.weight * count)
   }
+}
+
+/** What pods that are there think of the pod. */
+function addTheirs(worth: Worth, pod: Pod, all: readonly NodeInfo[], namespaces: NamespaceView): void {
+  const known = new Map<PodTerm, boolean>()
+  for (const info of all) {
+    if (!info.hasTerms) continue
+    for (const { kind, term, count } of info.terms()) {
+      if (kind === 'antiAffinity') continue
+      const matches = known.get(term) ?? term.matches(pod, namespaces)
+      known.set(term, matches)
+      if (!matches) continue
+      const weight = kind === 'affinity' ? HARD_WEIGHT : kind === 'preferred' ? term.weight : -term.weight
+      addWorth(worth, term, info.node, weight * count)
+    }
+  }
+}
+
+function addWorth(worth: Worth, { topologyKey }: PodTerm, { metadata }: Node, by: number): void {
+  const value = metadata.labels?.[topologyKey]
+  if (value === undefined) return
+  const values = worth.get(topologyKey) ?? new Map<string, number>()
+  worth.set(topologyKey, values)
+  values.set(value, (values.get(value) ?? 0) + by)
 }
 
 const matchesAll = (terms: readonly PodTerm[], pod: Pod, namespaces: NamespaceView): boolean =>

@@ -28,6 +28,10 @@ const NONE: PodTerms = { affinity: [], antiAffinity: [], preferred: [], avoided:
 /** Pods of one template often share their parts. */
 const known = new WeakMap<Affinity, Map<string, PodTerms>>()
 
+/** Terms that say the same are one, so that what is asked of one need not be asked of the other. */
+const compiled = new Map<string, PodTerm>()
+const COMPILED_MAX = 1_024
+
 export function termsOf(pod: Pod): PodTerms {
   const affinity = pod.spec?.affinity
   if (affinity?.podAffinity === undefined && affinity?.podAntiAffinity === undefined) return NONE
@@ -60,8 +64,11 @@ function compile(term: Term, owner: string, weight: number): PodTerm {
   const labels = requirementsOf(labelSelector)
   const ofNamespaces = requirementsOf(namespaceSelector)
   const names = named.length === 0 && ofNamespaces === null ? [owner] : named
-  return {
-    id: JSON.stringify([topologyKey, weight, names, labels, ofNamespaces]),
+  const id = JSON.stringify([topologyKey, weight, names, labels, ofNamespaces])
+  const alike = compiled.get(id)
+  if (alike !== undefined) return alike
+  const made: PodTerm = {
+    id,
     topologyKey,
     weight,
     matches({ metadata }, namespaces) {
@@ -70,6 +77,9 @@ function compile(term: Term, owner: string, weight: number): PodTerm {
       return names.includes(namespace) || isSelected(ofNamespaces, namespace, namespaces)
     },
   }
+  if (compiled.size >= COMPILED_MAX) compiled.clear()
+  compiled.set(id, made)
+  return made
 }
 
 const isSelected = (
