@@ -38,6 +38,22 @@ export function helpsAfterNode({ pod, plugins }: Waiting, next: Node | null, pre
   return hasAny(plugins, OF_VOLUMES) && (isMoved || !hasAny(plugins, OF_NODES))
 }
 
+/** Nobody can be helped by a node that only takes fewer pods than before: asked once, not for each pod that waits. */
+export function onlyTakesFewer(next: Node, previous: Node): boolean {
+  const taints = next.spec?.taints ?? []
+  const keepsTaints = (previous.spec?.taints ?? []).every(old =>
+    taints.some(each => semanticEqual(each, old)),
+  )
+  const isClosed = next.spec?.unschedulable === true || previous.spec?.unschedulable !== true
+  return (
+    keepsTaints &&
+    isClosed &&
+    semanticEqual(next.metadata.labels, previous.metadata.labels) &&
+    semanticEqual(next.metadata.annotations, previous.metadata.annotations) &&
+    semanticEqual(next.status?.allocatable, previous.status?.allocatable)
+  )
+}
+
 function hasEverRoom(pod: Pod, { status }: Node): boolean {
   const has = parseAmounts(status?.allocatable ?? status?.capacity)
   return [...podRequests(pod)].every(([name, amount]) => amount <= (has.get(name) ?? 0))

@@ -15,7 +15,14 @@ import type { Node, Pod, PodDisruptionBudget } from '../../kube/types.ts'
 import { HOSTPATH_DIRECTORY } from '../../kube/volumes/claims.ts'
 import { ClusterState } from './cluster-state.ts'
 import type { Plugin } from './filters.ts'
-import { helpsAfterCome, helpsAfterGone, helpsAfterNode, helpsAfterVolumes, type Waiting } from './hints.ts'
+import {
+  helpsAfterCome,
+  helpsAfterGone,
+  helpsAfterNode,
+  helpsAfterVolumes,
+  onlyTakesFewer,
+  type Waiting,
+} from './hints.ts'
 import { PodWriter } from './pod-writer.ts'
 import { priorityOf } from './preemption.ts'
 import { DEFAULT_PROFILE, DEFAULT_SCHEDULER, type Profile } from './profile.ts'
@@ -137,7 +144,8 @@ class Scheduler {
     const isSame = previous !== null && semanticEqual(schedulingFacts(previous), schedulingFacts(next))
     const hasSameImages = semanticEqual(previous?.status?.images, next.status?.images)
     if (!isSame || !hasSameImages) this.#state.putNode(next)
-    if (!isSame) this.#wake(waiting => helpsAfterNode(waiting, next, previous))
+    if (isSame || (previous !== null && onlyTakesFewer(next, previous))) return
+    this.#wake(waiting => helpsAfterNode(waiting, next, previous))
   }
 
   #onPod(key: string, next: Pod | null, previous: Pod | null): void {

@@ -8,6 +8,7 @@ import {
   helpsAfterGone,
   helpsAfterNode,
   helpsAfterVolumes,
+  onlyTakesFewer,
 } from '../../../../src/runtime/scheduler/hints.ts'
 import { NAMESPACES_BY_NAME } from '../../../../src/runtime/scheduler/world.ts'
 
@@ -44,6 +45,15 @@ test('a node helps that is new and would do, or has become what was missing', ()
   assert.ok(!helpsAfterNode(picky, node('1', {}, { disk: 'hdd' }), node('1')))
   assert.ok(!helpsAfterNode(big, null, node('4')), 'a node that is gone')
   assert.ok(helpsAfterNode(waiting(pod(), 'PodTopologySpread'), null, node('4')), 'and its domain')
+})
+
+test('a node that only takes fewer pods than before helps nobody', () => {
+  const tainted = { taints: [{ key: 'k', effect: 'NoSchedule' }] }
+  assert.ok(onlyTakesFewer(node('1', { ...tainted, unschedulable: true }), node('1')))
+  assert.ok(!onlyTakesFewer(node('1'), node('1', tainted)))
+  assert.ok(!onlyTakesFewer(node('1'), node('1', { unschedulable: true })))
+  assert.ok(!onlyTakesFewer(node('2', tainted), node('1')))
+  assert.ok(!onlyTakesFewer(node('1', tainted, { x: 'y' }), node('1')))
 })
 
 const term = { topologyKey: 'zone', labelSelector: { matchLabels: { app: 'db' } } }
