@@ -217,6 +217,28 @@ describe('[sig-apps] Job', () => {
     await suite.ok('DELETE', `${jobsPath()}/ignoring?propagationPolicy=Background`)
   })
 
+  test('a job that is suspended while it runs may be sent elsewhere before it goes on', async () => {
+    const where = { template: { spec: { nodeSelector: { 'kubernetes.io/os': 'linux' } } } }
+    const patch = (spec: object) =>
+      suite.ok('PATCH', `${jobsPath()}/moved`, { spec }, 'strategic').then(() => {})
+    await makeJob('moved', 'exec sleep 600', { parallelism: 1 })
+    await until('its pod', async () => (await podsOf('moved')).length === 1)
+    const refused = await suite.refused('PATCH', `${jobsPath()}/moved`, { spec: where }, 'strategic')
+    assert.match(refused.text, /spec.template.*field is immutable/)
+    await patch({ suspend: true })
+    const job = await untilJob('moved', 'Suspended')
+    assert.equal(at(job, 'status.startTime'), undefined)
+    await until('no pods', async () => (await podsOf('moved')).length === 0)
+    await patch(where)
+    await patch({ suspend: false })
+    const [pod] = await until('a new pod', async () => {
+      const pods = await podsOf('moved')
+      return pods.length === 1 && pods
+    })
+    assert.deepEqual(at(pod, 'spec.nodeSelector'), { 'kubernetes.io/os': 'linux' })
+    await suite.ok('DELETE', `${jobsPath()}/moved?propagationPolicy=Background`)
+  })
+
   test('should adopt matching orphans and release non-matching pods', async () => {
     await makeJob('adopt', 'exec sleep 600', { parallelism: 2, completions: 2 })
     await until('two pods', async () => (await podsOf('adopt')).length === 2, WAIT_MS)

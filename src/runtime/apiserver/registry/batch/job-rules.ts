@@ -95,7 +95,9 @@ export function checkJobKept(out: Problems, next: Job, previous: Job): void {
   const before = previous.spec
   checkCompletionsKept(out, after, before)
   checkImmutable(out, 'spec.selector', after?.selector, before?.selector)
-  const isWaiting = before?.suspend === true && previous.status?.startTime === undefined
+  const { startTime, active = 0, conditions = [] } = previous.status ?? {}
+  const isStopped = conditions.some(({ type, status }) => type === 'Suspended' && status === 'True')
+  const isWaiting = before?.suspend === true && active === 0 && (startTime === undefined || isStopped)
   const template = isWaiting ? rescheduled(before?.template, after?.template) : before?.template
   checkImmutable(out, 'spec.template', after?.template, template)
   const names = [
