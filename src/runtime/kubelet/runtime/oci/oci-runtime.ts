@@ -85,7 +85,7 @@ export class OciRuntime implements Runtime {
     const paths = ociPaths(dataDir)
     this.#paths = paths
     this.#images = new ImageStore(paths.images)
-    this.#puller = new ImagePuller(this.#images, clock)
+    this.#puller = new ImagePuller(this.#images, clock, process.env)
     const cni = { configs: paths.cniConfig, plugins: cniDirectory() ?? '', enter }
     this.#sandboxes = new OciSandboxes({ paths, cni, nodeId, clock, log })
     this.#containers = new OciContainers({

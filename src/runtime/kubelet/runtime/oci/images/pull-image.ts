@@ -8,6 +8,7 @@ import { credentialsFor } from '../../cri/credentials-for.ts'
 import type { RegistryCredentials } from '../../runtime.ts'
 import type { ImageRecord, ImageStore } from './image-store.ts'
 import { asIndex, asManifest, choosePlatform, type Descriptor, parseDocument } from './manifests.ts'
+import { type Fetch, fetchFor } from './proxied-fetch.ts'
 import { NotInRegistry, RegistryClient } from './registry-client.ts'
 
 const PULLS_AT_ONCE = 4
@@ -23,12 +24,15 @@ const LOOPBACK = /^(localhost|127(\.\d+){3}|\[::1\])(:\d+)?$/
 export class ImagePuller {
   readonly #store: ImageStore
   readonly #clock: Clock
+  readonly #fetchImages: Fetch
   readonly #running = new Map<string, Promise<ImageRecord>>()
   readonly #waiting: (() => void)[] = []
   #busy = 0
 
-  constructor(store: ImageStore, clock: Clock) {
+  /** `env` may name a proxy. */
+  constructor(store: ImageStore, clock: Clock, env: Readonly<Record<string, string | undefined>> = {}) {
     this.#store = store
+    this.#fetchImages = fetchFor(env)
     this.#clock = clock
   }
 
@@ -76,7 +80,10 @@ export class ImagePuller {
       )
     }
     const { repository, reference } = partsOf(name)
-    const client = new RegistryClient({ server: serverOf(name), repository, login, clock: this.#clock })
+    // This machine itself needs no proxy.
+    const asks = LOOPBACK.test(registryOf(name)) ? fetch : this.#fetchImages
+    const parts = { server: serverOf(name), repository, login, clock: this.#clock, fetch: asks }
+    const client = new RegistryClient(parts)
     const found = await this.#resolve(client, reference).catch(error =>
       fail('failed to resolve reference', error),
     )

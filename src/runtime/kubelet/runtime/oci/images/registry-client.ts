@@ -3,6 +3,7 @@ import type { Clock, Timer } from '../../../../../base/clock.ts'
 import { Mk8sError, messageOf } from '../../../../../base/errors.ts'
 import { readBounded } from '../../../../../base/read-bounded.ts'
 import { DOCUMENT_BYTES_MAX, MANIFEST_TYPES } from './manifests.ts'
+import type { Fetch } from './proxied-fetch.ts'
 import { basicAuthorization, type Challenge, parseChallenge, type RegistryLogin } from './registry-auth.ts'
 
 export interface RegistryClientParts {
@@ -12,6 +13,7 @@ export interface RegistryClientParts {
   readonly repository: string
   readonly login: RegistryLogin | undefined
   readonly clock: Clock
+  readonly fetch: Fetch
 }
 
 /** Without a byte for so long, a transfer has failed. */
@@ -104,7 +106,7 @@ export class RegistryClient {
     }
     try {
       const signed = authorization === undefined ? headers : { ...headers, authorization }
-      const response = await fetch(url, { headers: signed, signal: stalled.signal })
+      const response = await this.#parts.fetch(url, { headers: signed, signal: stalled.signal })
       return { response, alive, done }
     } catch (error) {
       done()

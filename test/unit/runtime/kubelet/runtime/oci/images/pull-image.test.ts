@@ -156,3 +156,19 @@ test('only so many images are pulled at once, and the others come after them', {
   )
   assert.equal(resolving.most, 4)
 })
+
+test('the proxy that the environment names is asked for registries elsewhere, and not for this machine', async () => {
+  const wanted: string[] = []
+  const proxy = createServer().on('connect', (request, socket) => {
+    wanted.push(request.url ?? '')
+    socket.end('HTTP/1.1 502 Bad Gateway\r\n\r\n')
+  })
+  await new Promise<void>(resolve => proxy.listen(0, '127.0.0.1', resolve))
+  const url = `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`
+  const puller = new ImagePuller(store, systemClock, { HTTPS_PROXY: url, HTTP_PROXY: url })
+  await assert.rejects(puller.pull('registry.example/team/web:1', []), { message: /failed to do request/ })
+  await assert.rejects(puller.pull(`${registry}/team/web:2`, credentials()), { message: /not found$/ })
+  proxy.close()
+  proxy.closeAllConnections()
+  assert.deepEqual(wanted, ['registry.example:443'])
+})

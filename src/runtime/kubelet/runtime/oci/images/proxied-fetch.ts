@@ -1,0 +1,67 @@
+/** Requests through the proxy that the environment names, which `fetch` does not look at. */
+import { get as getPlain, Agent as PlainAgent } from 'node:http'
+import { get as getSecure, Agent as SecureAgent } from 'node:https'
+import { Readable } from 'node:stream'
+import { Mk8sError } from '../../../../../base/errors.ts'
+
+export interface FetchOptions {
+  readonly headers: Readonly<Record<string, string>>
+  readonly signal: AbortSignal
+}
+
+export type Fetch = (url: string, options: FetchOptions) => Promise<Response>
+type Environment = Readonly<Record<string, string | undefined>>
+
+const REDIRECTS_MAX = 10
+const REDIRECTS = [301, 302, 303, 307, 308]
+const NAMES = ['HTTPS_PROXY', 'https_proxy', 'HTTP_PROXY', 'http_proxy']
+
+/** Without a proxy, what it always was. NO_PROXY says who is asked directly. */
+export function fetchFor(env: Environment): Fetch {
+  if (NAMES.every(name => !env[name])) return fetch
+  const proxyEnv = { ...env }
+  const agents = { secure: new SecureAgent({ proxyEnv }), plain: new PlainAgent({ proxyEnv }) }
+  return async (from, { headers, signal }) => {
+    let url = new URL(from)
+    let sent = headers
+    for (let hops = 0; hops <= REDIRECTS_MAX; hops++) {
+      const response = await once(url, { headers: sent, signal }, agents)
+      const location = response.headers.get('location')
+      if (!REDIRECTS.includes(response.status) || location === null) return response
+      await response.body?.cancel()
+      const next = new URL(location, url)
+      // What opens one server's door is not for another.
+      if (next.origin !== url.origin) {
+        sent = Object.fromEntries(Object.entries(sent).filter(([name]) => name !== 'authorization'))
+      }
+      url = next
+    }
+    throw new Mk8sError('kubelet/runtime', `more than ${REDIRECTS_MAX} redirections`)
+  }
+}
+
+interface Agents {
+  readonly secure: SecureAgent
+  readonly plain: PlainAgent
+}
+
+function once(url: URL, { headers, signal }: FetchOptions, { secure, plain }: Agents): Promise<Response> {
+  const { promise, resolve, reject } = Promise.withResolvers<Response>()
+  const request =
+    url.protocol === 'https:'
+      ? getSecure(url, { headers, signal, agent: secure })
+      : getPlain(url, { headers, signal, agent: plain })
+  request.once('error', reject).once('response', message => {
+    const { statusCode = 502, statusMessage = '' } = message
+    const all = Object.entries(message.headers).map(([name, value]) => [name, String(value)] as const)
+    const body = Readable.toWeb(message) as ReadableStream<Uint8Array>
+    resolve(
+      new Response(body, {
+        status: statusCode,
+        statusText: statusMessage,
+        headers: new Headers(all.map(e => [...e])),
+      }),
+    )
+  })
+  return promise
+}
