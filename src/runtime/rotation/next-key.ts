@@ -31,7 +31,7 @@ export function nextKeyRoute(next: () => Promise<readonly PemPair[]>): PeerRoute
   }
 }
 
-export const RING_KEY_PATH = '/v1/keys/ring'
+const RING_KEY_PATH = '/v1/keys/ring'
 
 /** `keysOf` has the keys of a ring by their names. */
 export function ringKeyRoute(keysOf: (ring: string) => ReadonlyMap<string, string>): PeerRoute {
