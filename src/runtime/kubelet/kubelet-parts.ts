@@ -5,6 +5,7 @@ import type { Random } from '../../base/random.ts'
 import type { Transport } from '../../client/transport.ts'
 import type { HostFacts } from './host-facts.ts'
 import type { PodRange } from './pod-range.ts'
+import type { PressureSettings } from './pressure/pressure-watch.ts'
 import type { Runtime } from './runtime/runtime.ts'
 
 export interface KubeletDirectories {
@@ -52,6 +53,8 @@ export interface KubeletParts {
   /** How long the node's lease holds; renewed four times as often. 10 s unless given. */
   readonly leaseSeconds?: number
   readonly host: HostFacts
+  /** When the node is short of something; upstream's defaults unless given. */
+  readonly pressure?: PressureSettings
   /** `v1.36.x+mk8s.y`. */
   readonly version: string
   readonly clock: Clock

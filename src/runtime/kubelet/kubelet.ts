@@ -93,6 +93,7 @@ class NodeKubelet implements Kubelet {
             patch: { status: { volumesInUse } },
           }),
       }),
+      refusalOf: pod => this.#housekeeping.refusalOf(pod),
       clock,
       log,
       recorder: new EventRecorder({ ...shared, component: 'kubelet', host: nodeName }),
@@ -118,17 +119,31 @@ class NodeKubelet implements Kubelet {
         void this.#node.setProblem(this.#problem)
       },
     })
-    this.#housekeeping = new Housekeeping({
-      ...{ runtime, directories, clock, log },
+    this.#housekeeping = this.#createHousekeeping()
+    this.#server = this.#createServer(client)
+  }
+
+  #createHousekeeping(): Housekeeping {
+    const { runtime, directories, clock, log, pressure } = this.#parts
+    const isAlive = ({ metadata, status }: Pod) =>
+      metadata.deletionTimestamp === undefined && !['Succeeded', 'Failed'].includes(status?.phase ?? '')
+    return new Housekeeping({
+      ...{ runtime, directories, clock, log, pressure },
+      pods: () => this.#knownPods().filter(isAlive),
+      evict: async (pod, failure) => this.#workers.get(identityOf(pod).uid)?.fail(failure),
+      onPressures: pressures => void this.#node.setPressures(pressures),
       onNodeEvent: (reason, message) => this.#node.recordEvent('Warning', reason, message),
     })
-    this.#server = this.#createServer(client)
+  }
+
+  #knownPods(): readonly Pod[] {
+    return [...this.#workers.values()].map(worker => worker.pod)
   }
 
   #createServer(client: KubeClient): KubeletServer {
     const { runtime, clock, log, nodeName, nodeAddress, directories, settings, ports, certificates } =
       this.#parts
-    const pods = () => [...this.#workers.values()].map(worker => worker.pod)
+    const pods = () => this.#knownPods()
     const { sampler } = this.#housekeeping
     const startedAtMs = clock.now()
     return new KubeletServer({

@@ -7,6 +7,7 @@ import { isAlreadyExists, isNotFound, type KubeClient } from '../../client/kube-
 import { LEASES, NODES } from '../../client/resources.ts'
 import type { Lease, Node } from '../../kube/types.ts'
 import { nodeEvents } from './node-events.ts'
+import type { PressureType } from './pressure/thresholds.ts'
 import {
   LEASE_NAMESPACE,
   type NodeFacts,
@@ -41,6 +42,7 @@ export class NodeRegistration {
   #statusMs = 0
   #isStart = true
   #problem: string
+  #pressures: readonly PressureType[] = []
   #why = 'the node is not registered yet'
 
   constructor(parts: NodeRegistrationParts) {
@@ -64,6 +66,16 @@ export class NodeRegistration {
     const { log } = this.#parts
     if (problem === '') log.info('this node can run pods')
     else log.warn('this node cannot run pods', { problem })
+    await this.#writeSoon()
+  }
+
+  /** What the node is short of, said at once. */
+  async setPressures(pressures: readonly PressureType[]): Promise<void> {
+    this.#pressures = pressures
+    await this.#writeSoon()
+  }
+
+  async #writeSoon(): Promise<void> {
     // Should it not be written now, it is with the next renewal of the lease.
     this.#statusMs = Number.NEGATIVE_INFINITY
     if (this.#node === null) return
@@ -121,6 +133,7 @@ export class NodeRegistration {
       nowMs: clock.now(),
       previous: current.status,
       problem: this.#problem,
+      pressures: this.#pressures,
     })
     this.#statusMs = clock.monotonic()
     const patch = { name, subresource: 'status', type: 'strategic', patch: { status } } as const

@@ -9,6 +9,7 @@ import type { CsiMounts } from './csi/csi-mounts.ts'
 import type { HostFacts } from './host-facts.ts'
 import type { KubeletDirectories, KubeletSettings } from './kubelet-parts.ts'
 import type { ObjectSource } from './object-source.ts'
+import type { PodFailure } from './pod-failure.ts'
 import type { Runtime } from './runtime/runtime.ts'
 import type { TokenSource } from './volumes/token-source.ts'
 
@@ -24,6 +25,8 @@ export interface PodContext {
   readonly nodeAddress: string
   readonly nodeName: string
   readonly csi: CsiMounts
+  /** Why a new pod is not taken in; null when it is. */
+  readonly refusalOf: (pod: Pod) => PodFailure | null
   readonly clock: Clock
   readonly log: Log
 }

@@ -5,6 +5,7 @@ import type { Pod, PodStatus } from '../../kube/types.ts'
 import { terminationFile } from './container-starter.ts'
 import { tailOfLog } from './log-reader.ts'
 import { identityOf, type PodContext } from './pod-context.ts'
+import type { PodFailure } from './pod-failure.ts'
 import type { ProbeManager } from './probes/probe-manager.ts'
 import type { Waiting } from './render-container-status.ts'
 import { OWN_CONDITIONS, renderPodStatus } from './render-pod-status.ts'
@@ -32,7 +33,7 @@ export class PodReporter {
   readonly #writer: StatusWriter
   /** Containers that the API called ready when this kubelet met the pod. */
   readonly #readyBefore: ReadonlySet<string>
-  #failure: { readonly reason: string; readonly message: string } | undefined
+  #failure: PodFailure | undefined
   #status: PodStatus | undefined
 
   constructor(context: PodContext, pod: Pod, probes: ProbeManager) {
@@ -59,7 +60,7 @@ export class PodReporter {
   }
 
   /** The kubelet ends the pod for a reason of its own. */
-  fail(failure: { readonly reason: string; readonly message: string }): void {
+  fail(failure: PodFailure): void {
     this.#failure = failure
   }
 

@@ -8,13 +8,14 @@ import type { Timer } from '../../base/clock.ts'
 import { messageOf } from '../../base/errors.ts'
 import { RUNTIME_CLASSES } from '../../client/resources.ts'
 import type { Container, Pod, RuntimeClass } from '../../kube/types.ts'
-import { removeLog } from './collection/log-rotator.ts'
+import { removeDead } from './collection/dead-containers.ts'
 import { ContainerStartError } from './container-start-error.ts'
 import { startContainer } from './container-starter.ts'
 import type { ReferencedObjects } from './environment.ts'
 import { ImagePuller } from './image-puller.ts'
 import { latestOf, latestSandbox, type PodAction, planPod } from './plan-pod.ts'
 import { identityOf, logDirectoryOf, type PodContext, podText, recordPodEvent } from './pod-context.ts'
+import type { PodFailure } from './pod-failure.ts'
 import { PodReporter } from './pod-reporter.ts'
 import { endPod, stopContainers } from './pod-termination.ts'
 import { ProbeManager } from './probes/probe-manager.ts'
@@ -63,6 +64,8 @@ export class PodWorker {
   #failures = 0
   #terminatingGraceMs = Number.POSITIVE_INFINITY
   #isStarting = false
+  #isTakenIn = false
+  #finishGraceMs: number | undefined
 
   constructor(parts: PodWorkerParts) {
     this.#context = parts.context
@@ -96,6 +99,16 @@ export class PodWorker {
     this.#isVanished = true
     this.#hasten()
     this.wake()
+  }
+
+  /** The pod is over, for the kubelet's own reasons; resolves once nothing of it runs or uses the disk. */
+  async fail(failure: PodFailure): Promise<void> {
+    if (this.#isEnding || this.#reporter.hasFailed) return
+    this.#event('Warning', failure.reason, failure.message)
+    this.#finishGraceMs = failure.graceMs
+    this.#reporter.fail(failure)
+    this.wake()
+    await this.#running
   }
 
   wake(): void {
@@ -181,6 +194,7 @@ export class PodWorker {
       return this.#finish()
     }
     const present = await this.#present()
+    if (this.#isRefused(present)) return this.#finish()
     this.#restore(present)
     await this.#report(present)
     const objects = await this.#setUpVolumes()
@@ -196,7 +210,7 @@ export class PodWorker {
       await this.#report(await this.#present())
       if (!hasActed) break
     }
-    await this.#collectGarbage()
+    await removeDead(this.#context.runtime, await this.#present())
   }
 
   async #present(): Promise<Present> {
@@ -409,11 +423,22 @@ export class PodWorker {
     return leftMs <= 0
   }
 
+  /** Asked once, for a pod that nothing is there of. */
+  #isRefused({ sandboxes }: Present): boolean {
+    const isNew = !this.#isTakenIn && sandboxes.length === 0 && this.#pod.status?.startTime === undefined
+    const refusal = isNew ? this.#context.refusalOf(this.#pod) : null
+    this.#isTakenIn = refusal === null
+    if (refusal === null) return false
+    this.#event('Warning', refusal.reason, refusal.message.replace(/^Pod was rejected: /, ''))
+    this.#reporter.fail(refusal)
+    return true
+  }
+
   /** The pod is over but stays in the API: nothing of it runs on. */
   async #finish(): Promise<void> {
     const present = await this.#present()
     this.#probes.stop()
-    const graceMs = (this.#pod.spec?.terminationGracePeriodSeconds ?? 30) * 1_000
+    const graceMs = this.#finishGraceMs ?? (this.#pod.spec?.terminationGracePeriodSeconds ?? 30) * 1_000
     const running = present.containers.filter(({ state }) => state === 'running')
     await stopContainers({ pod: this.#pod, containers: running, graceMs }, this.#context)
     for (const { id, state } of present.sandboxes) {
@@ -421,6 +446,8 @@ export class PodWorker {
     }
     const { phase } = this.#pod.status ?? {}
     if (phase !== 'Succeeded' && phase !== 'Failed') await this.#report(await this.#present())
+    // Whoever needs its last words has them by now.
+    await this.#volumes.remove()
     this.#context.objects.forget(identityOf(this.#pod).uid)
   }
 
@@ -447,22 +474,6 @@ export class PodWorker {
   async #report({ sandboxes, containers }: Present): Promise<void> {
     this.#watchRunning({ sandboxes, containers })
     await this.#reporter.report({ pod: this.#pod, sandboxes, containers, isTerminated: false })
-  }
-
-  /** Of each container the newest attempt and the one before (for `logs --previous`) are kept. */
-  async #collectGarbage(): Promise<void> {
-    const { sandboxes, containers } = await this.#present()
-    for (const { id, name, attempt, logPath } of containers) {
-      const latest = latestOf(name, containers)
-      if (latest === undefined || attempt >= latest.attempt - 1) continue
-      await this.#context.runtime.removeContainer(id)
-      await removeLog(logPath)
-    }
-    const used = new Set(containers.map(({ sandboxId }) => sandboxId))
-    const newest = latestSandbox(sandboxes)
-    for (const { id } of sandboxes) {
-      if (id !== newest?.id && !used.has(id)) await this.#context.runtime.removeSandbox(id)
-    }
   }
 
   #event(type: 'Normal' | 'Warning', reason: string, message: string, container?: string): void {

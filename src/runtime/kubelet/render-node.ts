@@ -3,6 +3,7 @@ import { formatMicroTime, formatTime } from '../../kube/time.ts'
 import type { Lease, Node, NodeCondition, NodeStatus } from '../../kube/types.ts'
 import { HOSTPATH_DIRECTORY } from '../../kube/volumes/claims.ts'
 import type { HostFacts } from './host-facts.ts'
+import type { PressureType } from './pressure/thresholds.ts'
 
 export interface NodeFacts {
   readonly nodeName: string
@@ -52,6 +53,7 @@ export interface NodeStatusInput {
   readonly previous: NodeStatus | undefined
   /** Why no pods can be run; empty or absent when they can. */
   readonly problem?: string
+  readonly pressures?: readonly PressureType[]
 }
 
 export function renderNodeStatus(facts: NodeFacts, input: NodeStatusInput): NodeStatus {
@@ -108,13 +110,35 @@ const CONDITIONS = [
   { type: 'Ready', status: 'True', reason: 'KubeletReady', message: 'kubelet is posting ready status' },
 ] as const
 
+const PRESSED = {
+  MemoryPressure: {
+    type: 'MemoryPressure',
+    status: 'True',
+    reason: 'KubeletHasInsufficientMemory',
+    message: 'kubelet has insufficient memory available',
+  },
+  DiskPressure: {
+    type: 'DiskPressure',
+    status: 'True',
+    reason: 'KubeletHasDiskPressure',
+    message: 'kubelet has disk pressure',
+  },
+  PIDPressure: {
+    type: 'PIDPressure',
+    status: 'True',
+    reason: 'KubeletHasInsufficientPID',
+    message: 'kubelet has insufficient PID available',
+  },
+} as const
+
 function renderCondition(
   usual: (typeof CONDITIONS)[number],
-  { nowMs, previous, problem = '' }: NodeStatusInput,
+  { nowMs, previous, problem = '', pressures = [] }: NodeStatusInput,
 ): NodeCondition {
   const isUnready = usual.type === 'Ready' && problem !== ''
   const unready = { type: 'Ready', status: 'False', reason: 'KubeletNotReady', message: problem }
-  const condition = isUnready ? unready : usual
+  const pressed = pressures.find(type => type === usual.type)
+  const condition = isUnready ? unready : pressed === undefined ? usual : PRESSED[pressed]
   const before = previous?.conditions?.find(({ type }) => type === condition.type)
   const now = formatTime(nowMs)
   const isSame = before?.status === condition.status

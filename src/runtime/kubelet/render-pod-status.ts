@@ -4,6 +4,7 @@ import { qosClassOf } from '../../kube/qos.ts'
 import { formatTime } from '../../kube/time.ts'
 import type { Container, ContainerStatus, Pod, PodCondition, PodStatus } from '../../kube/types.ts'
 import { isSidecar, latestSandbox } from './plan-pod.ts'
+import type { PodFailure } from './pod-failure.ts'
 import { type ContainerFacts, renderContainerStatus } from './render-container-status.ts'
 import type { ContainerStatus as RuntimeContainer, SandboxStatus } from './runtime/runtime.ts'
 
@@ -15,7 +16,7 @@ export interface PodStatusInput {
   readonly hostAddress: string
   readonly nowMs: number
   /** The kubelet ended the pod: DeadlineExceeded and the like. */
-  readonly failure?: { readonly reason: string; readonly message: string } | undefined
+  readonly failure?: PodFailure | undefined
   /** Everything has been stopped for good. */
   readonly isTerminated: boolean
 }
@@ -32,7 +33,7 @@ export function renderPodStatus(input: PodStatusInput): PodStatus {
   return {
     ...observed,
     phase,
-    ...(input.failure ?? {}),
+    ...(input.failure ? { reason: input.failure.reason, message: input.failure.message } : {}),
     conditions: conditionsOf(input, { phase, inits, regulars }),
     hostIP: input.hostAddress,
     hostIPs: [{ ip: input.hostAddress }],
@@ -126,6 +127,8 @@ export const OWN_CONDITIONS: ReadonlySet<string> = new Set([
   'PodScheduled',
 ])
 
+const DISRUPTION = 'DisruptionTarget'
+
 function conditionsOf(input: PodStatusInput, rendered: Rendered): PodCondition[] {
   const containersReady = containersReadyOf(input.pod, rendered)
   const sandbox = latestSandbox(input.sandboxes)
@@ -138,7 +141,10 @@ function conditionsOf(input: PodStatusInput, rendered: Rendered): PodCondition[]
   ]
   const owned = verdicts.map(([type, verdict]) => conditionOf(type, verdict, input))
   const foreign = (input.pod.status?.conditions ?? []).filter(({ type }) => !OWN_CONDITIONS.has(type))
-  return [...owned, ...foreign]
+  const isTold = foreign.some(({ type }) => type === DISRUPTION)
+  if (input.failure?.isDisruption !== true || isTold) return [...owned, ...foreign]
+  const verdict = { isTrue: true, reason: 'TerminationByKubelet', message: input.failure.message }
+  return [...owned, ...foreign, conditionOf(DISRUPTION, verdict, input)]
 }
 
 /** The time moves only when the status does. */

@@ -1,0 +1,10 @@
+/** Why the kubelet ends or refuses a pod by itself, as its status says it. */
+
+export interface PodFailure {
+  readonly reason: string
+  readonly message: string
+  /** The node needs what the pod has: a disruption, which jobs may leave uncounted. */
+  readonly isDisruption?: boolean
+  /** Instead of the pod's own grace period. */
+  readonly graceMs?: number
+}
