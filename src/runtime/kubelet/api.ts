@@ -2,6 +2,7 @@
  * The kubelet's HTTPS port: logs, streams, pods and usage, for whom the API server says that they may. A client that
  * nobody knows gets `/healthz` and nothing else.
  */
+
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { createServer, type Server } from 'node:https'
 import type { TLSSocket } from 'node:tls'
@@ -12,6 +13,7 @@ import type { Pod } from '../../kube/types.ts'
 import type { KubeletAccess } from './access.ts'
 import type { KubeletCertificates } from './kubelet-parts.ts'
 import { type LogOptions, readLog } from './log-reader.ts'
+import { containerNamed } from './pod-containers.ts'
 import type { ContainerStatus, Runtime } from './runtime/runtime.ts'
 import type { Diagnostics } from './stats/diagnostics.ts'
 import { refuse } from './streaming/handshake.ts'
@@ -160,9 +162,8 @@ export class KubeletServer {
 
   /** The container whose log is wanted, or why there is none. */
   async #containerOf(pod: Pod, name: string, previous: boolean): Promise<ContainerStatus | string> {
-    const { initContainers = [], containers = [] } = pod.spec ?? {}
     const podName = pod.metadata.name
-    if (![...initContainers, ...containers].some(container => container.name === name)) {
+    if (containerNamed(pod, name) === undefined) {
       return `container "${name}" in pod "${podName}" is not available`
     }
     const all = await this.#parts.runtime.listContainers(pod.metadata.uid)
@@ -174,7 +175,12 @@ export class KubeletServer {
     }
     const latest = attempts.find(({ state }) => state !== 'created') ?? attempts[0]
     if (latest !== undefined) return latest
-    const statuses = [...(pod.status?.initContainerStatuses ?? []), ...(pod.status?.containerStatuses ?? [])]
+    const {
+      initContainerStatuses = [],
+      containerStatuses = [],
+      ephemeralContainerStatuses = [],
+    } = pod.status ?? {}
+    const statuses = [...initContainerStatuses, ...containerStatuses, ...ephemeralContainerStatuses]
     const reason =
       statuses.find(status => status.name === name)?.state?.waiting?.reason ?? 'ContainerCreating'
     return `container "${name}" in pod "${podName}" is waiting to start: ${reason}`

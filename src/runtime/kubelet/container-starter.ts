@@ -114,12 +114,23 @@ async function configOf(
       'io.kubernetes.container.name': container.name,
     },
     annotations: { 'io.kubernetes.container.restartCount': String(attempt) },
+    ...(await targetOf(request, context)),
     security: renderSecurity({ pod, container, image, seccompDirectory }),
     resources: renderResources(container),
     stdin: container.stdin,
     stdinOnce: container.stdinOnce,
     tty: container.tty,
   }
+}
+
+/** Whose processes an ephemeral container sees. */
+async function targetOf({ pod, container }: StartRequest, { runtime }: PodContext) {
+  const name = pod.spec?.ephemeralContainers?.find(each => each.name === container.name)?.targetContainerName
+  if (!name) return {}
+  const all = await runtime.listContainers(pod.metadata.uid)
+  const target = all.find(status => status.name === name && status.state === 'running')
+  if (target !== undefined) return { targetId: target.id }
+  throw new ContainerConfigError(`unable to find target container ${JSON.stringify(name)}`)
 }
 
 /** Services whose addresses go into the environment; asked for at each start, so nothing is kept in memory. */

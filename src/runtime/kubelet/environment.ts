@@ -1,6 +1,8 @@
 /** A container's environment (pure): services, envFrom, env in their order, and `$(VAR)` expansion. */
+
 import type { ConfigMap, Container, EnvVar, Pod, Secret, Service } from '../../kube/types.ts'
 import type { HostFacts } from './host-facts.ts'
+import { containerNamed } from './pod-containers.ts'
 import { type PodFacts, podField, resourceField } from './pod-fields.ts'
 
 export type Environment = Record<string, string>
@@ -106,8 +108,7 @@ function resourceValue(
   selector: NonNullable<NonNullable<EnvVar['valueFrom']>['resourceFieldRef']>,
   { pod, container, host }: EnvironmentParts,
 ): string {
-  const all = [...(pod.spec?.initContainers ?? []), ...(pod.spec?.containers ?? [])]
-  const target = selector.containerName ? all.find(({ name }) => name === selector.containerName) : container
+  const target = selector.containerName ? containerNamed(pod, selector.containerName) : container
   const value = target === undefined ? null : resourceField(target, selector, host)
   return value ?? fail(new ContainerConfigError(`resource "${selector.resource}" is not supported`))
 }

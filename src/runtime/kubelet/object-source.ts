@@ -2,6 +2,7 @@
  * The ConfigMaps and Secrets that pods of this node refer to: one watch per object, as long as a pod refers to it.
  * A watch of all would need rights that a node does not have.
  */
+
 import type { Clock } from '../../base/clock.ts'
 import type { Log } from '../../base/log.ts'
 import type { Random } from '../../base/random.ts'
@@ -10,6 +11,7 @@ import type { KubeClient } from '../../client/kube-client.ts'
 import { CONFIG_MAPS, SECRETS } from '../../client/resources.ts'
 import type { ConfigMap, Pod, Secret } from '../../kube/types.ts'
 import type { ReferencedObjects } from './environment.ts'
+import { containersOf } from './pod-containers.ts'
 
 export interface ObjectSourceParts {
   readonly client: KubeClient
@@ -131,7 +133,7 @@ function referencesOf(pod: Pod): Reference[] {
     }
   }
   for (const { name } of pod.spec?.imagePullSecrets ?? []) add('secret', name)
-  for (const container of [...(pod.spec?.initContainers ?? []), ...(pod.spec?.containers ?? [])]) {
+  for (const container of containersOf(pod)) {
     for (const source of container.envFrom ?? []) {
       add('configmap', source.configMapRef?.name)
       add('secret', source.secretRef?.name)

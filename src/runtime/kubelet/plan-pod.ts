@@ -1,5 +1,7 @@
 /** What to do next about a pod (pure): its spec and what the runtime has become a list of actions. */
+
 import type { Container, Pod } from '../../kube/types.ts'
+import { ephemeralOf } from './pod-containers.ts'
 import { decideRestart, type RestartBackoff } from './restart-backoff.ts'
 import type { ContainerStatus, SandboxStatus } from './runtime/runtime.ts'
 
@@ -56,7 +58,7 @@ export function planPod(input: PodPlanInput): readonly PodAction[] {
   const inits = input.pod.spec?.initContainers ?? []
   const regulars = input.pod.spec?.containers ?? []
   const hasInitialized = regulars.some(({ name }) => latestOf(name, present) !== undefined)
-  const actions: PodAction[] = []
+  const actions: PodAction[] = planEphemeral(input)
   for (const init of inits) {
     if (isSidecar(init)) {
       const plan = planContainer(init, present, input, 'Always')
@@ -71,6 +73,15 @@ export function planPod(input: PodPlanInput): readonly PodAction[] {
   const plans = regulars.map(container => planContainer(container, present, input, policy))
   if (plans.every(plan => plan.hasEnded)) return [{ kind: 'finish' }]
   return [...actions, ...plans.flatMap(plan => plan.actions)]
+}
+
+/** Started once, as soon as they are there, and never again. */
+function planEphemeral({ pod, containers }: PodPlanInput): PodAction[] {
+  const known = (name: string) =>
+    latestOf(name, containers) !== undefined ||
+    pod.status?.ephemeralContainerStatuses?.some(status => status.name === name && status.containerID)
+  const added = ephemeralOf(pod).filter(({ name }) => !known(name))
+  return added.map(({ name }) => ({ kind: 'start-container', name, attempt: 0 }))
 }
 
 /** A pod that is over for good keeps its dead sandbox; any other gets a new one. */

@@ -1,4 +1,5 @@
 /** What all pod workers of a kubelet share, and where a pod's things lie. */
+
 import { join } from 'node:path'
 import type { Clock } from '../../base/clock.ts'
 import type { Log } from '../../base/log.ts'
@@ -9,6 +10,7 @@ import type { CsiMounts } from './csi/csi-mounts.ts'
 import type { HostFacts } from './host-facts.ts'
 import type { KubeletDirectories, KubeletSettings } from './kubelet-parts.ts'
 import type { ObjectSource } from './object-source.ts'
+import { containerPath } from './pod-containers.ts'
 import type { PodFailure } from './pod-failure.ts'
 import type { Runtime } from './runtime/runtime.ts'
 import type { TokenSource } from './volumes/token-source.ts'
@@ -59,8 +61,6 @@ export interface PodEvent {
 }
 
 export function recordPodEvent(recorder: EventRecorder, pod: Pod, event: PodEvent): void {
-  const isInit = pod.spec?.initContainers?.some(({ name }) => name === event.container)
-  const field = isInit ? 'initContainers' : 'containers'
-  const path = event.container === undefined ? undefined : `spec.${field}{${event.container}}`
+  const path = event.container === undefined ? undefined : containerPath(pod, event.container)
   recorder.recordReference(referenceTo(pod, path), event.type, event.reason, event.message)
 }

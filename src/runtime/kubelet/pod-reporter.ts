@@ -1,9 +1,11 @@
 /** Keeps what a pod's status needs beyond the runtime's records, and writes the status when it changed. */
+
 import { readFile } from 'node:fs/promises'
 import { equalJson } from '../../kube/equality.ts'
 import type { Pod, PodStatus } from '../../kube/types.ts'
 import { terminationFile } from './container-starter.ts'
 import { tailOfLog } from './log-reader.ts'
+import { containerNamed } from './pod-containers.ts'
 import { identityOf, type PodContext } from './pod-context.ts'
 import type { PodFailure } from './pod-failure.ts'
 import type { ProbeManager } from './probes/probe-manager.ts'
@@ -103,8 +105,7 @@ export class PodReporter {
 
   async #readLastWords(pod: Pod, container: ContainerStatus): Promise<void> {
     if (container.state !== 'exited' || this.messages.has(container.id)) return
-    const { initContainers = [], containers = [] } = pod.spec ?? {}
-    const spec = [...initContainers, ...containers].find(({ name }) => name === container.name)
+    const spec = containerNamed(pod, container.name)
     const { uid } = identityOf(pod)
     const path = terminationFile(this.#context.directories.pods, uid, container.name, container.attempt)
     const said = await readFile(path, 'utf8').catch(() => '')

@@ -1,4 +1,5 @@
 /** How a pod ends: preStop, SIGTERM, the grace period, SIGKILL, its last status, and its leaving the API. */
+
 import { rm } from 'node:fs/promises'
 import { messageOf } from '../../base/errors.ts'
 import { isConflict, isNotFound } from '../../client/kube-client.ts'
@@ -6,6 +7,7 @@ import { PODS } from '../../client/resources.ts'
 import type { Container, Pod } from '../../kube/types.ts'
 import { runHook } from './lifecycle-hooks.ts'
 import { isSidecar, latestSandbox } from './plan-pod.ts'
+import { containerNamed } from './pod-containers.ts'
 import { identityOf, logDirectoryOf, type PodContext, recordPodEvent } from './pod-context.ts'
 import type { PodReporter } from './pod-reporter.ts'
 import type { ContainerStatus } from './runtime/runtime.ts'
@@ -45,8 +47,7 @@ async function stopOne(container: ContainerStatus, request: StopRequest, context
     recordPodEvent(context.recorder, pod, event)
   }
   const startedMs = context.clock.monotonic()
-  const { initContainers = [], containers = [] } = pod.spec ?? {}
-  const spec = [...initContainers, ...containers].find(({ name }) => name === container.name)
+  const spec = containerNamed(pod, container.name)
   if (spec?.lifecycle?.preStop && graceMs > 0) await preStop(spec, container, request, context)
   const leftMs = graceMs - (context.clock.monotonic() - startedMs)
   await context.runtime.stopContainer(container.id, graceMs === 0 ? 0 : Math.max(LEAST_GRACE_MS, leftMs))

@@ -2,18 +2,20 @@
  * One pod's life on this node. Everything happens one step after the other: look at spec and runtime, plan, act,
  * report. It is woken by changes of the pod and its objects, exits, probe verdicts and its own timers.
  */
+
 import { readFile } from 'node:fs/promises'
 import { type BackoffConfig, backoffMs, FailureCounter } from '../../base/backoff.ts'
 import type { Timer } from '../../base/clock.ts'
 import { messageOf } from '../../base/errors.ts'
 import { RUNTIME_CLASSES } from '../../client/resources.ts'
-import type { Container, Pod, RuntimeClass } from '../../kube/types.ts'
+import type { Pod, RuntimeClass } from '../../kube/types.ts'
 import { removeDead } from './collection/dead-containers.ts'
 import { ContainerStartError } from './container-start-error.ts'
 import { startContainer } from './container-starter.ts'
 import type { ReferencedObjects } from './environment.ts'
 import { ImagePuller } from './image-puller.ts'
 import { latestOf, latestSandbox, type PodAction, planPod } from './plan-pod.ts'
+import { containerNamed } from './pod-containers.ts'
 import { identityOf, logDirectoryOf, type PodContext, podText, recordPodEvent } from './pod-context.ts'
 import type { PodFailure } from './pod-failure.ts'
 import { PodReporter } from './pod-reporter.ts'
@@ -328,7 +330,7 @@ export class PodWorker {
     action: PodAction & { kind: 'start-container' },
     objects: ReferencedObjects,
   ): Promise<boolean> {
-    const container = this.#containerOf(action.name)
+    const container = containerNamed(this.#pod, action.name)
     const { sandboxes } = await this.#present()
     const sandbox = latestSandbox(sandboxes)
     if (container === undefined || sandbox === undefined) return false
@@ -365,13 +367,8 @@ export class PodWorker {
     }
   }
 
-  #containerOf(name: string): Container | undefined {
-    const { initContainers = [], containers = [] } = this.#pod.spec ?? {}
-    return [...initContainers, ...containers].find(container => container.name === name)
-  }
-
   async #restartUnhealthy(action: PodAction & { kind: 'kill-container' }): Promise<void> {
-    const container = this.#containerOf(action.name)
+    const container = containerNamed(this.#pod, action.name)
     const probe = container?.livenessProbe ?? container?.startupProbe
     const graceMs =
       (probe?.terminationGracePeriodSeconds ?? this.#pod.spec?.terminationGracePeriodSeconds ?? 30) * 1_000
@@ -399,7 +396,7 @@ export class PodWorker {
     this.#probes.retain(new Set(running.map(({ id }) => id)))
     const [podAddress = ''] = this.#facts(sandboxes).podAddresses
     for (const { id, name, startedAt } of running) {
-      const container = this.#containerOf(name)
+      const container = containerNamed(this.#pod, name)
       if (container === undefined) continue
       const wasReady = this.#reporter.wasReady(id)
       const target = {

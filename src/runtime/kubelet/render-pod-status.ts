@@ -4,6 +4,7 @@ import { qosClassOf } from '../../kube/qos.ts'
 import { formatTime } from '../../kube/time.ts'
 import type { Container, ContainerStatus, Pod, PodCondition, PodStatus } from '../../kube/types.ts'
 import { isSidecar, latestSandbox } from './plan-pod.ts'
+import { ephemeralOf } from './pod-containers.ts'
 import type { PodFailure } from './pod-failure.ts'
 import { type ContainerFacts, renderContainerStatus } from './render-container-status.ts'
 import type { ContainerStatus as RuntimeContainer, SandboxStatus } from './runtime/runtime.ts'
@@ -27,6 +28,7 @@ export function renderPodStatus(input: PodStatusInput): PodStatus {
     renderContainerStatus({ pod, container, isInit, containers, facts })
   const inits = (pod.spec?.initContainers ?? []).map(render(true))
   const regulars = (pod.spec?.containers ?? []).map(render(false))
+  const ephemeral = ephemeralOf(pod).map(container => renderEphemeral(input, container))
   const phase = input.failure ? 'Failed' : phaseOf(input, inits, regulars)
   const observed =
     pod.metadata.generation === undefined ? {} : { observedGeneration: pod.metadata.generation }
@@ -41,8 +43,24 @@ export function renderPodStatus(input: PodStatusInput): PodStatus {
     startTime: pod.status?.startTime ?? formatTime(nowMs),
     ...(inits.length > 0 ? { initContainerStatuses: inits } : {}),
     containerStatuses: regulars,
+    ...(ephemeral.length > 0 ? { ephemeralContainerStatuses: ephemeral } : {}),
     qosClass: pod.status?.qosClass ?? qosClassOf(pod),
   }
+}
+
+/** Has no probes, so that it is neither ready nor said to have started. */
+function renderEphemeral(input: PodStatusInput, container: Container): ContainerStatus {
+  const { pod, containers, facts } = input
+  const before = pod.status?.ephemeralContainerStatuses?.find(({ name }) => name === container.name)
+  if (before?.state?.terminated) return before
+  const { started: _started, ...status } = renderContainerStatus({
+    pod,
+    container,
+    isInit: false,
+    containers,
+    facts,
+  })
+  return { ...status, ready: false }
 }
 
 function addressesOf({ pod, sandboxes, hostAddress }: PodStatusInput): Pick<PodStatus, 'podIP' | 'podIPs'> {

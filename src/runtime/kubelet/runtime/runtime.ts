@@ -123,6 +123,8 @@ export interface ContainerConfig {
   readonly logPath: string
   readonly labels: Readonly<Record<string, string>>
   readonly annotations: Readonly<Record<string, string>>
+  /** A container of the same sandbox whose processes this one sees. */
+  readonly targetId?: string | undefined
   readonly security: ContainerSecurity
   readonly resources?: ContainerResources | undefined
   readonly stdin?: boolean | undefined

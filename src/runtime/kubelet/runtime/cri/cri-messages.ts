@@ -78,7 +78,8 @@ interface Int64 {
 
 export interface WireNamespaces {
   readonly network: 'POD' | 'NODE'
-  readonly pid: 'POD' | 'CONTAINER' | 'NODE'
+  readonly pid: 'POD' | 'CONTAINER' | 'NODE' | 'TARGET'
+  readonly targetId?: string
   readonly ipc: 'POD' | 'NODE'
 }
 

@@ -85,6 +85,15 @@ export function renderSandboxConfig(config: SandboxConfig, nodeId: string): Wire
   }
 }
 
+function containerNamespaces(
+  { targetId }: ContainerConfig,
+  sandbox: SandboxConfig,
+  isolation: SandboxIsolation,
+): WireNamespaces {
+  const own = renderNamespaces(sandbox, isolation)
+  return targetId === undefined || own.pid !== 'CONTAINER' ? own : { ...own, pid: 'TARGET', targetId }
+}
+
 function renderNamespaces(config: SandboxConfig, { sharing }: SandboxIsolation): WireNamespaces {
   return {
     network: config.hostNetwork ? 'NODE' : 'POD',
@@ -129,7 +138,7 @@ export function renderContainerConfig(config: ContainerConfig, place: ContainerP
     tty: config.tty ?? false,
     linux: {
       resources: renderResources(config, { hostMemoryBytes, qosClass: isolation.qosClass }),
-      securityContext: renderSecurity(config.security, renderNamespaces(sandbox, isolation)),
+      securityContext: renderSecurity(config.security, containerNamespaces(config, sandbox, isolation)),
     },
   }
 }

@@ -68,6 +68,7 @@ export class OciRuntime implements Runtime {
   readonly isVirtual = false
   readonly pullsImages = true
   readonly isolates = true
+  readonly hasOwnFiles = true
   readonly #parts: OciRuntimeParts
   readonly #paths: OciPaths
   readonly #images: ImageStore
@@ -188,7 +189,7 @@ export class OciRuntime implements Runtime {
         ...{ sandbox, config, image: await this.#mustImage(config.image) },
         id: this.#newId(),
         sandboxDirectory: this.#sandboxes.directoryOf(sandboxId),
-        pidNamespace: sandbox.pauseId === null ? undefined : await pauseNamespace(this.#pauseOf(sandbox)),
+        pidNamespace: await this.#pidNamespaceOf(sandbox, config),
         podCgroup: this.#sandboxes.cgroupOf(sandbox),
       }),
     )
@@ -374,6 +375,13 @@ export class OciRuntime implements Runtime {
       sandboxDirectory: this.#sandboxes.directoryOf(record.id),
       sandbox: record.config,
     }
+  }
+
+  /** Undefined: one of its own, or the host's. */
+  async #pidNamespaceOf(sandbox: SandboxRecord, { targetId }: ContainerConfig): Promise<string | undefined> {
+    if (sandbox.pauseId !== null) return pauseNamespace(this.#pauseOf(sandbox))
+    if (targetId === undefined) return undefined
+    return `/proc/${this.#mustRunning(targetId).init?.pid}/ns/pid`
   }
 
   #newId(): string {

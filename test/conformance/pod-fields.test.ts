@@ -1,0 +1,257 @@
+/** Fields of a pod's spec, each with a pod that shows its effect from inside, on every runtime that isolates. */
+import assert from 'node:assert/strict'
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, describe, test } from 'node:test'
+import { MK8S } from '../support/cluster.ts'
+import { NetworkNamespace } from '../support/containerd.ts'
+import { type RunOptions, run } from '../support/kubectl.ts'
+import { realRuntimes } from '../support/oci.ts'
+import { until } from '../support/until.ts'
+
+const IMAGE = 'localhost/test/busybox:1'
+const NOBODY = 65_534
+
+interface Shown {
+  readonly field: string
+  readonly script: string
+  /** Of the pod. */
+  readonly spec?: object
+  readonly metadata?: object
+  /** Of its container. */
+  readonly container?: object
+  readonly says: RegExp
+}
+
+const env = (name: string, fieldPath: string) => ({ name, valueFrom: { fieldRef: { fieldPath } } })
+
+const fields: readonly Shown[] = [
+  {
+    field: 'command and args with variables',
+    script: 'echo "$0 $1"',
+    container: { args: ['$(WORD)', '$$(WORD)'], env: [{ name: 'WORD', value: 'expanded' }] },
+    says: /^expanded \$\(WORD\)$/m,
+  },
+  { field: 'workingDir', script: 'pwd', container: { workingDir: '/tmp/made' }, says: /^\/tmp\/made$/m },
+  {
+    field: 'downward API of names, addresses and labels',
+    script: 'echo "$NAME/$LABEL/$HOST"',
+    metadata: { labels: { tier: 'front' } },
+    container: {
+      env: [
+        env('NAME', 'metadata.name'),
+        env('LABEL', "metadata.labels['tier']"),
+        env('HOST', 'status.hostIP'),
+      ],
+    },
+    says: /^f\d+\/front\/10\.77\.0\.11$/m,
+  },
+  {
+    field: 'downward API of resources',
+    script: 'echo "$LIMIT"',
+    container: {
+      env: [
+        { name: 'LIMIT', valueFrom: { resourceFieldRef: { resource: 'limits.memory', divisor: '1Mi' } } },
+      ],
+      resources: { limits: { memory: '64Mi' } },
+    },
+    says: /^64$/m,
+  },
+  {
+    field: 'runAsUser, runAsGroup and supplementalGroups',
+    script: 'id -u; id -g; id -G',
+    spec: { securityContext: { runAsUser: NOBODY, runAsGroup: 3_000, supplementalGroups: [4_000] } },
+    says: /^65534\n3000\n3000 4000$/m,
+  },
+  {
+    field: 'fsGroup',
+    script: 'stat -c %g /scratch',
+    spec: { securityContext: { fsGroup: 5_000 }, volumes: [{ name: 'scratch', emptyDir: {} }] },
+    container: { volumeMounts: [{ name: 'scratch', mountPath: '/scratch' }] },
+    says: /^5000$/m,
+  },
+  {
+    field: 'readOnlyRootFilesystem',
+    script: 'touch /file 2>&1 || true',
+    container: { securityContext: { readOnlyRootFilesystem: true } },
+    says: /Read-only file system/,
+  },
+  {
+    field: 'capabilities',
+    script: 'grep CapEff /proc/self/status',
+    container: { securityContext: { capabilities: { drop: ['ALL'], add: ['NET_BIND_SERVICE'] } } },
+    says: /CapEff:\s+0000000000000400/,
+  },
+  {
+    field: 'allowPrivilegeEscalation',
+    script: 'grep NoNewPrivs /proc/self/status',
+    container: { securityContext: { allowPrivilegeEscalation: false } },
+    says: /NoNewPrivs:\s+1/,
+  },
+  {
+    field: 'seccompProfile',
+    script: 'grep Seccomp: /proc/self/status',
+    spec: { securityContext: { seccompProfile: { type: 'RuntimeDefault' } } },
+    says: /Seccomp:\s+2/,
+  },
+  {
+    field: 'safe sysctls',
+    script: 'cat /proc/sys/net/ipv4/ip_unprivileged_port_start',
+    spec: { securityContext: { sysctls: [{ name: 'net.ipv4.ip_unprivileged_port_start', value: '444' }] } },
+    says: /^444$/m,
+  },
+  { field: 'hostname and subdomain', script: 'hostname', spec: { hostname: 'chosen' }, says: /^chosen$/m },
+  {
+    field: 'hostAliases',
+    script: 'grep alias /etc/hosts',
+    spec: { hostAliases: [{ ip: '192.0.2.7', hostnames: ['alias.example'] }] },
+    says: /^192\.0\.2\.7\s+alias\.example/m,
+  },
+  {
+    field: 'dnsPolicy None with dnsConfig',
+    script: 'cat /etc/resolv.conf',
+    spec: { dnsPolicy: 'None', dnsConfig: { nameservers: ['192.0.2.53'], searches: ['example.test'] } },
+    says: /nameserver 192\.0\.2\.53/,
+  },
+  {
+    field: 'shareProcessNamespace',
+    script: 'sleep 0.2; ps | grep -c "[s]leep 77"',
+    spec: { shareProcessNamespace: true, initContainers: [sidecar('sleep 77')] },
+    says: /^[12]$/m,
+  },
+  {
+    field: 'initContainers run before, in order',
+    script: 'cat /scratch/order',
+    spec: {
+      volumes: [{ name: 'scratch', emptyDir: {} }],
+      initContainers: ['first', 'second'].map(name => ({
+        ...{ name, image: IMAGE, command: ['sh', '-c', `echo ${name} >>/scratch/order`] },
+        volumeMounts: [{ name: 'scratch', mountPath: '/scratch' }],
+      })),
+    },
+    container: { volumeMounts: [{ name: 'scratch', mountPath: '/scratch' }] },
+    says: /^first\nsecond$/m,
+  },
+  {
+    field: 'enableServiceLinks',
+    script: 'env | grep -c KUBERNETES_SERVICE_HOST',
+    spec: { enableServiceLinks: false },
+    says: /^1$/m,
+  },
+  {
+    field: 'terminationMessagePath',
+    script: 'echo last words >/dev/words; cat /dev/words',
+    container: { terminationMessagePath: '/dev/words' },
+    says: /^last words$/m,
+  },
+  { field: 'hostNetwork', script: 'ip -o addr', spec: { hostNetwork: true }, says: /10\.77\.0\.11/ },
+]
+
+function sidecar(command: string) {
+  return { name: 'beside', image: IMAGE, restartPolicy: 'Always', command: ['sh', '-c', command] }
+}
+
+const podOf = ({ script, spec, metadata, container }: Shown, index: number) => ({
+  apiVersion: 'v1',
+  kind: 'Pod',
+  metadata: { name: `f${index}`, ...metadata },
+  spec: {
+    restartPolicy: 'Never',
+    terminationGracePeriodSeconds: 1,
+    ...spec,
+    containers: [{ name: 'main', image: IMAGE, command: ['sh', '-c', script], ...container }],
+  },
+})
+
+for (const { runtime, why } of realRuntimes()) {
+  describe(`fields of pods with ${runtime}`, { skip: why ?? false }, () => {
+    let namespace: NetworkNamespace
+    let parent = ''
+    let dataDir = ''
+    let phases: ReadonlyMap<string, string> = new Map()
+
+    const mk8s = async (args: readonly string[], options: RunOptions = {}) => {
+      const [enter, ...words] = namespace.enter
+      const ran = await run(enter, [...words, MK8S, ...args], { ...options, env: { MK8S_DATA_DIR: dataDir } })
+      assert.equal(ran.code, 0, `mk8s ${args.join(' ')}: ${ran.stdout}${ran.stderr}`)
+      return ran.stdout
+    }
+    const kubectl = (args: readonly string[], options: RunOptions = {}) => mk8s(['kubectl', ...args], options)
+    const apply = (...items: readonly object[]) =>
+      kubectl(['apply', '-f', '-'], { input: JSON.stringify({ apiVersion: 'v1', kind: 'List', items }) })
+    const phaseOf = (name: string) => kubectl(['get', 'pod', name, '-o', 'jsonpath={.status.phase}'])
+
+    before(async () => {
+      namespace = new NetworkNamespace('fields')
+      parent = mkdtempSync(join(tmpdir(), 'mk8s-fields-'))
+      dataDir = join(parent, 'data')
+      const address = ['--bind-address', namespace.address]
+      await mk8s(['install', '--runtime', runtime, ...address, '--node-name', 'n1'])
+      await mk8s(['images', 'import', '--busybox', IMAGE])
+      await apply(...fields.map(podOf))
+      const path = 'jsonpath={range .items[*]}{.metadata.name}={.status.phase}{"\\n"}{end}'
+      phases = await until('the end of all pods', async () => {
+        const lines = (await kubectl(['get', 'pods', '-o', path])).trim().split('\n')
+        const found = new Map(lines.map(line => line.split('=') as [string, string]))
+        return [...found.values()].every(phase => ['Succeeded', 'Failed'].includes(phase)) && found
+      })
+    })
+    after(async () => {
+      if (existsSync(dataDir)) await mk8s(['uninstall', '--yes'])
+      namespace.remove()
+      rmSync(parent, { recursive: true, force: true })
+    })
+
+    for (const [index, { field, says }] of fields.entries()) {
+      test(field, async () => {
+        const phase = phases.get(`f${index}`)
+        const log = await kubectl(['logs', `f${index}`, '-c', 'main'])
+        assert.match(log, says)
+        assert.equal(phase, 'Succeeded', log)
+      })
+    }
+
+    test('an ephemeral container sees the processes of its target, and says so in the status', async () => {
+      const command = ['sh', '-c', 'exec sleep 4321']
+      await apply({
+        ...{ apiVersion: 'v1', kind: 'Pod', metadata: { name: 'target' } },
+        spec: { terminationGracePeriodSeconds: 1, containers: [{ name: 'main', image: IMAGE, command }] },
+      })
+      await kubectl(['wait', '--for=condition=Ready', 'pod/target', '--timeout=120s'])
+      const script = 'ps -o args | grep "[s]leep 4321"'
+      const debug = [
+        'debug',
+        'target',
+        `--image=${IMAGE}`,
+        '--target=main',
+        '-c',
+        'look',
+        '--profile=general',
+      ]
+      await kubectl([...debug, '--', 'sh', '-c', script])
+      const path = 'jsonpath={.status.ephemeralContainerStatuses[0].state.terminated.reason}'
+      await until(
+        'its end',
+        async () => (await kubectl(['get', 'pod', 'target', '-o', path])) === 'Completed',
+      )
+      assert.match(await kubectl(['logs', 'target', '-c', 'look']), /sleep 4321/)
+    })
+
+    test('a container beyond its memory limit is OOMKilled', async () => {
+      const script = 'x=a; while :; do x=$x$x; done'
+      const container = { resources: { limits: { memory: '16Mi' } } }
+      await apply(podOf({ field: 'memory', script, container, says: /./ }, 99))
+      const path = 'jsonpath={.status.containerStatuses[0].state.terminated.reason}'
+      await until('its end', async () => (await phaseOf('f99')) === 'Failed')
+      assert.equal(await kubectl(['get', 'pod', 'f99', '-o', path]), 'OOMKilled')
+    })
+
+    test('usage of its containers is measured', async () => {
+      await until('usage of the pod', async () => {
+        const text = await kubectl(['top', 'pod', 'target', '--no-headers']).catch(() => '')
+        return /^target\s+\d+m\s+\d+Mi/.test(text)
+      })
+    })
+  })
+}
