@@ -112,6 +112,9 @@ describe('the objects of the network', () => {
       await until('it to be gone', async () => !(await names(selected)).includes(first))
       await suite.ok('DELETE', selected)
       await until('all to be gone', async () => (await names(selected)).length === 0)
+      for (const type of ['ADDED', 'MODIFIED', 'DELETED']) {
+        await watch.find(type, event => event.type === type && nameOf(event.object) === first)
+      }
       watch.close()
     })
   }

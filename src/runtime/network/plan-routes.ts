@@ -70,7 +70,8 @@ export function planRoutes({ nodes, nodeName, links }: RoutesInput): RoutesPlan 
   const others = nodes.flatMap(node => otherOf(node, nodeName, uplinks))
   const isNear = ({ address }: Other) => uplinks.some(link => isNeighbour(link, address))
   const range = own?.spec?.podCIDR
-  const mtu = uplinks.find(({ address }) => address === outer)?.mtu
+  // Loopback takes more than any pod's interface could.
+  const mtu = uplinks.find(({ address, device }) => address === outer && device !== 'lo')?.mtu
   // Without addresses of its own there is no tunnel to speak of yet.
   const canTunnel = range !== undefined && !range.includes(':') && outer !== undefined && mtu !== undefined
   const far = canTunnel ? others.filter(other => !isNear(other)).map(peerOf) : []

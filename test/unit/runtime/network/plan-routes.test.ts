@@ -59,6 +59,12 @@ test('a node of another network is reached through a tunnel, whose ends follow f
   assert.equal(podMtu, 1_450)
 })
 
+test('a node on loopback has neither a tunnel nor a limit of its own', () => {
+  const links = [{ device: 'lo', address: '127.0.0.1', prefixLength: 8, mtu: 65_536 }]
+  const plan = planRoutes({ nodeName: 'a', links, nodes: [node('a', '127.0.0.1', '10.1.0.0/24')] })
+  assert.deepEqual(plan, { routes: [], tunnel: null, podMtu: null })
+})
+
 test('a route that leads elsewhere now is replaced, and one that leads to nobody goes', () => {
   const present = [
     { range: '10.1.1.0/24', via: '10.0.0.2', isTunnel: false },
