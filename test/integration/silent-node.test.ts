@@ -125,6 +125,32 @@ test('a silent node becomes unknown, its pods unready, and those that do not tol
   assert.equal((await getPod('staying')).metadata.deletionTimestamp, undefined)
 })
 
+test('a pod that leaves a node goes at once when somebody says that the node is out of service', async () => {
+  const finalizer = 'example.com/kept'
+  const keep = (finalizers: string[] | null) =>
+    client.patch(PODS, {
+      namespace: NAMESPACE,
+      name: 'staying',
+      type: 'merge',
+      patch: { metadata: { finalizers } },
+    })
+  await keep([finalizer])
+  await client.delete(PODS, { namespace: NAMESPACE, name: 'staying' })
+  assert.equal((await getPod('staying')).status?.phase, 'Running')
+  const taint = { key: 'node.kubernetes.io/out-of-service', value: 'nodeshutdown', effect: 'NoSchedule' }
+  const change = async (without: boolean) => {
+    const taints = (await getNode()).spec?.taints?.filter(each => each.key !== taint.key) ?? []
+    const patch = { spec: { taints: without ? taints : [...taints, taint] } }
+    await client.patch(NODES, { name: 'node-1', type: 'merge', patch })
+  }
+  await change(false)
+  const failed = async () => (await getPod('staying')).status?.phase === 'Failed'
+  await until('the pod has failed', failed, WAIT_MS)
+  await keep(null)
+  await until('it is gone', () => getPod('staying').then(() => false, isNotFound), WAIT_MS)
+  await change(true)
+})
+
 test('a node that returns and renews its lease loses the taints', async () => {
   const time = '2026-01-01T00:00:00Z'
   const ready = { type: 'Ready', status: 'True', reason: 'KubeletReady', lastHeartbeatTime: time }

@@ -8,7 +8,7 @@ import { deleteIfThere } from '../shared/deletion.ts'
 import { disruptionPatch } from '../shared/disruption.ts'
 import { keyedController, keysFrom } from '../shared/keyed-controller.ts'
 import { isFinished } from '../shared/pods.ts'
-import { classifyPod, planExcess } from './plan.ts'
+import { classifyPod, isOutOfService, planExcess } from './plan.ts'
 
 const SERVICE_ACCOUNT = 'pod-garbage-collector'
 const NODE_INDEX = 'node'
@@ -37,9 +37,9 @@ export function createPodGarbageCollector(context: ControllerContext): Controlle
     pods,
     orphanedSince: new Map(),
   }
-  const exists = (name: string) => nodes.get(name) !== undefined
+  const nodeOf = (name: string) => nodes.get(name)
   const podKeys = (pod: Pod) => {
-    const keys = classifyPod(pod, exists) === 'keep' ? [] : [keyOf(pod)]
+    const keys = classifyPod(pod, nodeOf) === 'keep' ? [] : [keyOf(pod)]
     return isFinished(pod) && pods.size > context.settings.terminatedPodsMax ? [...keys, EXCESS_KEY] : keys
   }
   return keyedController({
@@ -48,9 +48,11 @@ export function createPodGarbageCollector(context: ControllerContext): Controlle
     workers: 1,
     sources: [
       keysFrom(pods, podKeys),
-      keysFrom(nodes, node =>
-        exists(node.metadata.name ?? '') ? [] : pods.byIndex(NODE_INDEX, node.metadata.name ?? '').map(keyOf),
-      ),
+      keysFrom(nodes, ({ metadata: { name = '' } }) => {
+        const node = nodeOf(name)
+        const isServed = node !== undefined && !isOutOfService(node)
+        return isServed ? [] : pods.byIndex(NODE_INDEX, name).map(keyOf)
+      }),
     ],
     reconcile: key => (key === EXCESS_KEY ? deleteExcess(parts) : reconcile(parts, key)),
   })
@@ -58,19 +60,24 @@ export function createPodGarbageCollector(context: ControllerContext): Controlle
 
 async function reconcile(parts: Parts, key: string): Promise<number | undefined> {
   const pod = parts.pods.get(key)
-  const garbage = pod === undefined ? 'keep' : classifyPod(pod, name => parts.nodes.get(name) !== undefined)
+  const garbage = pod === undefined ? 'keep' : classifyPod(pod, name => parts.nodes.get(name))
   if (pod === undefined || garbage === 'keep') {
     parts.orphanedSince.delete(key)
     return undefined
   }
   if (garbage === 'unscheduled-terminating') return deletePod(parts, pod)
+  if (garbage === 'out-of-service') {
+    await failPod(parts, pod, {})
+    return deletePod(parts, pod)
+  }
   const nowMs = parts.context.clock.monotonic()
   const sinceMs = parts.orphanedSince.get(key) ?? nowMs
   parts.orphanedSince.set(key, sinceMs)
   const leftMs = sinceMs + QUARANTINE_MS - nowMs
   if (leftMs > 0) return leftMs
   if (await nodeIsBack(parts, pod.spec?.nodeName ?? '')) return undefined
-  await failPod(parts, pod)
+  const why = { reason: 'DeletionByPodGC', message: 'PodGC: node no longer exists' }
+  await failPod(parts, pod, disruptionPatch(why, parts.context.clock.now()))
   return deletePod(parts, pod)
 }
 
@@ -84,11 +91,9 @@ async function nodeIsBack(parts: Parts, name: string): Promise<boolean> {
   }
 }
 
-async function failPod(parts: Parts, pod: Pod): Promise<void> {
+async function failPod(parts: Parts, pod: Pod, reason: { readonly status?: object }): Promise<void> {
   if (isFinished(pod)) return
-  const why = { reason: 'DeletionByPodGC', message: 'PodGC: node no longer exists' }
-  const { status } = disruptionPatch(why, parts.context.clock.now()) as { status: object }
-  const patch = { status: { ...status, phase: 'Failed' } }
+  const patch = { status: { ...reason.status, phase: 'Failed' } }
   const { namespace, name } = pod.metadata
   const target = { namespace, name: name ?? '', subresource: 'status', type: 'strategic' } as const
   try {
