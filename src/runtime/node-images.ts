@@ -61,7 +61,16 @@ export class NodeImages implements ImageHandlers {
 
   async import(archive: AsyncIterable<Uint8Array>, options: ImportOptions = {}): Promise<readonly string[]> {
     this.#checkRuntime()
-    return this.#spool.during(archive, options, file => this.importFile(file))
+    return this.spooled(archive, options, file => this.importFile(file))
+  }
+
+  /** The whole archive as a file while `work` goes on. */
+  spooled<T>(
+    archive: AsyncIterable<Uint8Array>,
+    options: ImportOptions,
+    work: (file: string) => Promise<T>,
+  ): Promise<T> {
+    return this.#spool.during(archive, options, work)
   }
 
   /** An archive that lies on this machine. */

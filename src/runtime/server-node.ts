@@ -99,6 +99,7 @@ export function buildNode(parts: NodeParts): Node {
   const serviceAddress = config.runtime === 'process' ? mirrorOf : (address: string) => address
   const podRange = new PodRange(join(config.dataDir, 'pod-range'))
   const containers = createRuntime(parts, podRange)
+  const images = new NodeImages({ config, store: containers.store })
   const kubelet = createKubelet({
     transport: parts.transports.kubelet,
     runtime: containers.runtime,
@@ -120,6 +121,7 @@ export function buildNode(parts: NodeParts): Node {
       serviceAddress,
     },
     podRange,
+    importImages: archive => images.import(archive),
     leaseSeconds: failoverTimes(cluster.failover).leaseSeconds,
     host: readHostFacts(config.dataDir),
     version: GIT_VERSION,
@@ -128,7 +130,6 @@ export function buildNode(parts: NodeParts): Node {
     log: parts.log.child({ component: 'kubelet' }),
   })
   const network = createNetwork(parts, serviceAddress, podRange)
-  const images = new NodeImages({ config, store: containers.store })
   const sideLoading = createSideLoading(parts, images)
   return {
     // The proxy takes part in starting pods: what they ask for first is often the API server.

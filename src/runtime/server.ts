@@ -15,6 +15,7 @@ import { type ClusterInit, clusterInitPath } from '../config/config-files.ts'
 import type { NodeConfig } from '../config/node-config.ts'
 import { readAsset } from '../host/assets.ts'
 import { parseModel } from '../kube/model.ts'
+import type { Node } from '../kube/types.ts'
 import { hasClusterConfig, isFirstStart, recordFirstStart, settleClusterConfig } from './cluster-config.ts'
 import { createFirstManifests } from './first-manifests.ts'
 import { knownPeers, readJoinFile } from './join/join-file.ts'
@@ -39,6 +40,7 @@ import { leaderDutiesOf } from './server-leader.ts'
 import { buildMembers, type Members, peerCredentialsOf } from './server-members.ts'
 import { buildNode, kubeletCertificates, serverNodeParts } from './server-node.ts'
 import { buildNextKeyRoute, buildRotation, buildRotationFollower } from './server-rotation.ts'
+import { imagesOfCluster } from './spread-images.ts'
 import { hostpathClass } from './storage-class.ts'
 import { openRaftStore, type PeerOptions, type RaftStore } from './store/raft-store.ts'
 import { createSupervisor } from './supervisor/supervisor.ts'
@@ -217,7 +219,11 @@ async function buildNodeParts(
     datastore.useCertificates(current)
     node.useCertificates(kubeletCertificates(current))
   })
-  const { stopWorkloads, images, problems } = node
+  const { stopWorkloads, problems } = node
+  const images = imagesOfCluster({
+    ...{ nodeName: config.nodeName, images: node.images, pki: () => live.current },
+    nodes: () => server.objects.list('', 'nodes') as Node[],
+  })
   const removeNode = (request: RemovalRequest) =>
     members.removeNode(request, { cluster, server, stopWorkloads })
   const rotation = buildRotation({ ...shared, server, follower })

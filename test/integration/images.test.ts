@@ -5,11 +5,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test, { after, before, describe } from 'node:test'
 import { gzipSync, zstdCompressSync } from 'node:zlib'
+import { must } from '../../src/base/assert.ts'
 import { renderOciArchive } from '../../src/runtime/images/oci-archive.ts'
 import { MK8S } from '../support/cluster.ts'
 import { architecture, NetworkNamespace } from '../support/containerd.ts'
 import { run } from '../support/kubectl.ts'
 import { realRuntimes } from '../support/oci.ts'
+import { startServers, type TestServers } from '../support/servers.ts'
 import { until } from '../support/until.ts'
 
 const archiveOf = (name: string) =>
@@ -99,6 +101,19 @@ for (const { runtime, why } of realRuntimes()) {
       assert.match(stderr, /there is no image localhost\/t\/none:1/)
     })
 
+    test('archives that lie in the directory come in by themselves, and damaged ones are named', async () => {
+      const directory = join(dataDir, 'images')
+      writeFileSync(join(directory, 'torn.tar'), archiveOf('localhost/t/torn:1').subarray(0, 1_500))
+      writeFileSync(join(directory, 'side.tar'), archiveOf('localhost/t/side:1'))
+      await until('the whole one is there', async () => (await names()).includes('localhost/t/side:1'))
+      await until('the damaged one is named', async () =>
+        /torn\.tar.*cannot be imported/s.test((await start(['status'])).stdout),
+      )
+      rmSync(join(directory, 'torn.tar'))
+      rmSync(join(directory, 'side.tar'))
+      await mk8s('images', 'remove', 'localhost/t/side:1')
+    })
+
     test('a daemon that is killed during an import leaves nothing of it', async () => {
       const pidFile = join(dataDir, 'run', 'daemon.pid')
       const pid = Number.parseInt(readFileSync(pidFile, 'utf8'), 10)
@@ -114,3 +129,30 @@ for (const { runtime, why } of realRuntimes()) {
     })
   })
 }
+
+describe('an archive for all nodes', () => {
+  let servers: TestServers
+  before(async () => {
+    servers = await startServers({ count: 2, runtime: 'process' })
+  })
+  after(() => servers?.remove())
+
+  test('it gets to each of them, and each one that has no images says so', async () => {
+    const first = must(servers.nodes[0], 'the first node')
+    const parent = mkdtempSync(join(tmpdir(), 'mk8s-images-'))
+    try {
+      const path = join(parent, 'a.tar')
+      writeFileSync(path, archiveOf('localhost/t/a:1'))
+      const { code, stdout } = await first.mk8s(['images', 'import', path, '--all-nodes', '--json'])
+      assert.equal(code, 1, stdout)
+      const { nodes } = JSON.parse(stdout) as { nodes: { node: string; problem: string }[] }
+      assert.deepEqual(
+        nodes.map(({ node }) => node),
+        ['n1', 'n2'],
+      )
+      for (const { problem } of nodes) assert.match(problem, /^the runtime process has no images/)
+    } finally {
+      rmSync(parent, { recursive: true, force: true })
+    }
+  })
+})

@@ -11,7 +11,7 @@ import { Mk8sError, messageOf, systemCodeOf } from '../../base/errors.ts'
 import type { Log } from '../../base/log.ts'
 import type { Pod } from '../../kube/types.ts'
 import type { KubeletAccess } from './access.ts'
-import type { KubeletCertificates } from './kubelet-parts.ts'
+import type { KubeletCertificates, KubeletParts } from './kubelet-parts.ts'
 import { type LogOptions, readLog } from './log-reader.ts'
 import { containerNamed } from './pod-containers.ts'
 import type { ContainerStatus, Runtime } from './runtime/runtime.ts'
@@ -32,6 +32,7 @@ export interface KubeletServerParts {
   readonly diagnostics: Pick<Diagnostics, 'answer'>
   /** Where the directories of `hostpath-storage` lie. */
   readonly volumesDirectory: string
+  readonly importImages?: KubeletParts['importImages'] | undefined
 }
 
 const CONNECTIONS_MAX = 1_024
@@ -100,6 +101,7 @@ export class KubeletServer {
       const [namespace = '', pod = '', container = ''] = rest
       return this.#logs({ namespace, pod, container, query: url.searchParams }, response)
     }
+    if (first === 'images' && rest.length === 0) return this.#importImages(request, response)
     if (first === 'hostpath-volumes') return this.#removeVolume(request.method, rest, response)
     if (STREAMS.includes(first)) return answer(response, 400, 'Upgrade request required')
     if (LATER.includes(first)) return answer(response, 501, `${first} is not implemented by this kubelet yet`)
@@ -111,6 +113,24 @@ export class KubeletServer {
     const verdict = await this.#parts.access.judge(request, path[0] ?? '')
     if (verdict !== 200) return refuse(socket, verdict, verdict === 401 ? 'Unauthorized' : 'Forbidden')
     await this.#streaming.upgrade(request, socket, head, path)
+  }
+
+  /** Sent by `mk8s images import --all-nodes` on a server. */
+  async #importImages(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { importImages } = this.#parts
+    if (request.method !== 'POST' || importImages === undefined)
+      return answer(response, 405, 'Method Not Allowed')
+    try {
+      const archive = request.iterator({ destroyOnReturn: false }) as AsyncIterable<Uint8Array>
+      const images = await importImages(archive)
+      response.setHeader('content-type', 'application/json')
+      answer(response, 200, JSON.stringify({ images }))
+    } catch (error) {
+      const why = error instanceof Mk8sError && error.why !== undefined ? `: ${error.why}` : ''
+      answer(response, 422, `${messageOf(error)}${why}`)
+    } finally {
+      request.resume()
+    }
   }
 
   /** Asked by the leader once nobody has the volume any more. */

@@ -48,6 +48,8 @@ export interface KubeletParts {
   readonly ports: { readonly kubelet: number }
   readonly certificates: KubeletCertificates
   readonly settings: KubeletSettings
+  /** Takes an archive of images; absent where nobody may send any. */
+  readonly importImages?: (archive: AsyncIterable<Uint8Array>) => Promise<readonly string[]>
   /** Filled from the Node object; without one the node needs none to be Ready. */
   readonly podRange?: PodRange
   /** How long the node's lease holds; renewed four times as often. 10 s unless given. */

@@ -151,6 +151,7 @@ class NodeKubelet implements Kubelet {
       address: nodeAddress,
       port: ports.kubelet,
       volumesDirectory: directories.volumes,
+      importImages: this.#parts.importImages,
       access: new KubeletAccess({ client, nodeName, clock }),
       diagnostics: new Diagnostics({ nodeName, startedAtMs, runtime, sampler, pods, directories, settings }),
     })

@@ -1,0 +1,91 @@
+/** An archive of images into every node of the cluster: this server sends it to the kubelets of the others. */
+import { createReadStream } from 'node:fs'
+import { request as httpsRequest } from 'node:https'
+import { Mk8sError, messageOf } from '../base/errors.ts'
+import { readBounded } from '../base/read-bounded.ts'
+import type { ImageHandlers, ImportOptions, NodeImport } from '../client/node-images.ts'
+import type { Node } from '../kube/types.ts'
+import type { NodeImages } from './node-images.ts'
+import type { Pki } from './pki/pki.ts'
+
+export interface SpreadParts {
+  readonly nodeName: string
+  readonly images: NodeImages
+  readonly nodes: () => readonly Node[]
+  /** As the cluster has them now. */
+  readonly pki: () => Pki
+}
+
+const NODES_AT_ONCE = 4
+/** Without anything moving for so long, a node has failed. */
+const STALL_MS = 10 * 60_000
+const ANSWER_BYTES_MAX = 64 * 1024
+const KUBELET_PORT = 10_250
+
+/** A server's images, and a way into those of all nodes. */
+export function imagesOfCluster(parts: SpreadParts): ImageHandlers {
+  const { images } = parts
+  return {
+    list: () => images.list(),
+    import: (archive, options) => images.import(archive, options),
+    importEverywhere: (archive, options) => importEverywhere(parts, archive, options),
+    export: names => images.export(names),
+    remove: names => images.remove(names),
+  }
+}
+
+function importEverywhere(
+  parts: SpreadParts,
+  archive: AsyncIterable<Uint8Array>,
+  options: ImportOptions = {},
+): Promise<readonly NodeImport[]> {
+  return parts.images.spooled(archive, options, async file => {
+    const left = parts.nodes().map(node => ({ node, name: node.metadata.name ?? '' }))
+    const done: NodeImport[] = []
+    const worker = async () => {
+      for (let next = left.shift(); next !== undefined; next = left.shift()) {
+        const { node, name } = next
+        const work = name === parts.nodeName ? parts.images.importFile(file) : send(parts.pki(), node, file)
+        done.push(
+          await work.then(
+            images => ({ node: name, images, problem: '' }),
+            error => ({ node: name, images: [], problem: describe(error) }),
+          ),
+        )
+      }
+    }
+    await Promise.all(Array.from({ length: NODES_AT_ONCE }, worker))
+    return done.sort((one, other) => (one.node < other.node ? -1 : 1))
+  })
+}
+
+const describe = (error: unknown): string =>
+  error instanceof Mk8sError && error.why !== undefined ? `${error.message}: ${error.why}` : messageOf(error)
+
+/** Whoever has a certificate of the API server's may bring images. */
+async function send({ authorities, leaves }: Pki, node: Node, file: string): Promise<readonly string[]> {
+  const address = node.status?.addresses?.find(({ type }) => type === 'InternalIP')?.address
+  if (address === undefined) throw new Mk8sError('refused', 'the node has no address yet')
+  const { certificate: cert, key } = leaves['apiserver-kubelet-client']
+  const { status, text } = await new Promise<{ status: number; text: string }>((resolve, reject) => {
+    const request = httpsRequest({
+      host: address,
+      port: node.status?.daemonEndpoints?.kubeletEndpoint?.Port ?? KUBELET_PORT,
+      ...{ method: 'POST', path: '/images', agent: false, cert, key },
+      ca: authorities['cluster-ca'].certificate,
+      timeout: STALL_MS,
+    })
+    request.on('timeout', () => request.destroy(new Error('nothing moved for ten minutes')))
+    request.on('error', reject)
+    request.on('response', response => {
+      readBounded(response, ANSWER_BYTES_MAX)
+        .then(bytes => resolve({ status: response.statusCode ?? 0, text: bytes.toString('utf8') }))
+        .catch(reject)
+    })
+    createReadStream(file)
+      .once('error', error => request.destroy(error))
+      .pipe(request)
+  })
+  if (status === 200) return (JSON.parse(text) as { images: readonly string[] }).images
+  throw new Mk8sError('refused', text.slice(0, 1_000))
+}
