@@ -55,7 +55,8 @@ export class BlobStore {
             )
           }
           hash.update(chunk)
-          await file.write(chunk)
+          // Not `write`, which may write a part only where the disk is almost full.
+          await file.writeFile(chunk)
         }
         await file.sync()
       } finally {

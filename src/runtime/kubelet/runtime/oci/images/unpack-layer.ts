@@ -251,7 +251,8 @@ function forgetBelow(paths: Map<string, unknown> | Set<string>, directory: strin
 async function writeContent(path: string, content: AsyncIterable<Uint8Array>): Promise<void> {
   const file = await open(path, 'wx', 0o600)
   try {
-    for await (const chunk of content) await file.write(chunk)
+    // Not `write`, which may write a part only where the disk is almost full.
+    for await (const chunk of content) await file.writeFile(chunk)
   } finally {
     await file.close()
   }
