@@ -11,6 +11,7 @@ const benchmarks = {
   services: async () => (await import('./services.ts')).measure(),
   dns: async () => (await import('./dns.ts')).measure(),
   api: async () => (await import('./api.ts')).measure(),
+  scheduling: async () => (await import('./scheduling.ts')).measure(),
 }
 
 const names = Object.keys(benchmarks)
