@@ -93,7 +93,7 @@ for (const { runtime, why } of realRuntimes()) {
       for (const [name, bytes] of Object.entries(damaged)) {
         const { code, stderr } = await start(['images', 'import', file(name, bytes)])
         assert.equal(code, 2, `${name}: ${stderr}`)
-        assert.match(stderr, /the archive (cannot be imported|is empty|holds no image)/, name)
+        assert.match(stderr, /\.tar\S* (cannot be imported|is empty|holds no image)/, name)
       }
       assert.deepEqual(await names(), [])
       const { code, stderr } = await start(['images', 'remove', 'localhost/t/none:1'])

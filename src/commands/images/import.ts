@@ -46,7 +46,12 @@ export class ImagesImport extends NodeCommand {
         run: async () => {
           const bytes = await archive.open()
           if (flags['all-nodes']) nodes.push(...(await importEverywhere(socketPath, bytes)))
-          else nodes.push({ node: '', images: await importNodeImages(socketPath, bytes), problem: '' })
+          else {
+            const images = await importNodeImages(socketPath, bytes).catch(error => {
+              throw withName(error, archive.title)
+            })
+            nodes.push({ node: '', images, problem: '' })
+          }
         },
       }),
     )
@@ -56,6 +61,17 @@ export class ImagesImport extends NodeCommand {
     else print(nodes.flatMap(describe).join('\n'))
     return nodes.some(({ problem }) => problem !== '') ? 1 : 0
   }
+}
+
+/** The daemon does not know what the archive is called here. */
+function withName(error: unknown, name: string): unknown {
+  if (!(error instanceof Mk8sError) || !error.message.startsWith('the archive ')) return error
+  const { code, why, hint } = error
+  return new Mk8sError(code, error.message.replace('the archive', name), {
+    ...(why === undefined ? {} : { why }),
+    ...(hint === undefined ? {} : { hint }),
+    cause: error,
+  })
 }
 
 function describe({ node, images, problem }: NodeImport): string[] {
@@ -86,7 +102,7 @@ function filesAt(path: string): string[] {
   try {
     if (!statSync(path).isDirectory()) return [path]
   } catch (error) {
-    throw new Mk8sError('usage', `${path} cannot be read`, { why: messageOf(error) })
+    throw new Mk8sError('usage', `${path} cannot be imported`, { why: messageOf(error) })
   }
   const names = readdirSync(path).filter(name => ARCHIVE_NAME.test(name))
   if (names.length > 0) return names.sort().map(name => join(path, name))
