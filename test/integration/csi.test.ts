@@ -81,7 +81,11 @@ describe('a CSI driver', { skip: isRoot ? false : 'mounting needs root on Linux'
       },
       { apiVersion: 'v1', kind: 'PersistentVolume', metadata: { name: 'disk' }, spec },
       { apiVersion: 'v1', kind: 'PersistentVolumeClaim', metadata: { name: 'disk' }, spec: wanted },
-      podWith('user', { persistentVolumeClaim: { claimName: 'disk' } }, 'echo written > /v/f'),
+      podWith(
+        'user',
+        { persistentVolumeClaim: { claimName: 'disk' } },
+        'echo written > /v/f; exec sleep 600',
+      ),
     )
     const attachment = await until('an attachment is asked for', async () => {
       const name = await read('.items[*].metadata.name', 'volumeattachments')
@@ -93,8 +97,8 @@ describe('a CSI driver', { skip: isRoot ? false : 'mounting needs root on Linux'
     const status = { attached: true, attachmentMetadata: { device: 'd1' } }
     const patch = ['--subresource=status', '--type=merge', '-p', JSON.stringify({ status })]
     await cluster.kubectl.ok(['patch', 'volumeattachment', attachment, ...patch])
-    await ends('user')
-    assert.equal(readFileSync(join(directory, 'disk-1/f'), 'utf8'), 'written\n')
+    const file = join(directory, 'disk-1/f')
+    await until('the pod has written', () => existsSync(file) && readFileSync(file, 'utf8') === 'written\n')
     assert.deepEqual(methods(), ['NodeStageVolume', 'NodePublishVolume'])
     assert.equal(
       await read('.status.volumesInUse', 'node', 'node-1'),
@@ -109,7 +113,7 @@ describe('a CSI driver', { skip: isRoot ? false : 'mounting needs root on Linux'
     await until('it is unmounted', () => methods().length === 4)
     assert.deepEqual(methods().slice(2), ['NodeUnpublishVolume', 'NodeUnstageVolume'])
     await until('it is detached', async () => (await read('.items', 'volumeattachments')) === '[]')
-    assert.equal(readFileSync(join(directory, 'disk-1/f'), 'utf8'), 'written\n')
+    assert.equal(readFileSync(file, 'utf8'), 'written\n')
   })
 
   test('serves inline volumes only when it says that it can', async () => {
