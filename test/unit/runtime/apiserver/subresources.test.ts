@@ -99,7 +99,7 @@ test('a status update takes metadata from the client, but not labels of deployme
   const other = await server.call(
     'PATCH',
     `${deployments}/web/status`,
-    { ...patch, status: { readyReplicas: 1 }, spec: { replicas: 7 } },
+    { ...patch, status: { replicas: 1, readyReplicas: 1 }, spec: { replicas: 7 } },
     merge,
   )
   assert.deepEqual([other.body.metadata.annotations, other.body.metadata.labels], [{ a: '1' }, undefined])
