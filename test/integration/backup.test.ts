@@ -197,7 +197,10 @@ test('a disk that is full at any step is a clear error that leaves nothing, and 
     const { bavail, bsize } = statfsSync(disk.path)
     return bavail * bsize
   }
+  // Its next segment is filled with zeros beside everything else, and a log that cannot be written ends the store.
+  const isFilling = () => readdirSync(join(disk.path, 'datastore/wal')).includes('filling.wal')
   const outcome = async (room: number, to: string): Promise<unknown> => {
+    await until('the log has its next segment', () => !isFilling())
     writeFileSync(ballast, Buffer.alloc(Math.max(0, free() - room)))
     const error = await backupTo(held, to, null).then(
       () => null,
