@@ -11,6 +11,7 @@ import type { Controller, ControllerContext } from '../shared/context.ts'
 import { keyedController, keysFrom, type Source } from '../shared/keyed-controller.ts'
 import { controllerOf } from '../shared/owners.ts'
 import { createPods, deletePods } from '../shared/pod-control.ts'
+import { podOwnerKeys } from '../shared/pod-owners.ts'
 import { deleteRevisions, followRevisions, type History, keepHistory } from '../shared/revision-control.ts'
 import { planTruncation, REVISION_HASH_LABEL } from '../shared/revisions.ts'
 import { renderPod } from './daemon-pod.ts'
@@ -46,6 +47,7 @@ export function createDaemonSetController(context: ControllerContext): Controlle
   for (const informer of [sets, pods]) {
     informer.addIndex(NAMESPACE_INDEX, object => [object.metadata.namespace ?? ''])
   }
+  const owners = { kind: 'DaemonSet', informer: sets, selectorOf: (set: DaemonSet) => set.spec?.selector }
   const parts: Parts = {
     context,
     client: context.client(SERVICE_ACCOUNT),
@@ -61,23 +63,11 @@ export function createDaemonSetController(context: ControllerContext): Controlle
     context,
     sources: [
       keysFrom(sets, set => [keyOf(set)]),
-      keysFrom(pods, pod => setsOf(sets, pod)),
+      keysFrom(pods, pod => podOwnerKeys(owners, pod)),
       nodesChanged(parts),
     ],
     reconcile: (key, signal) => reconcile(parts, key, signal),
   })
-}
-
-function setsOf(sets: Informer<DaemonSet>, pod: Pod): string[] {
-  const namespace = pod.metadata.namespace ?? ''
-  const controller = controllerOf(pod)
-  if (controller !== undefined) {
-    return controller.kind === 'DaemonSet' ? [`${namespace}/${controller.name}`] : []
-  }
-  return sets
-    .byIndex(NAMESPACE_INDEX, namespace)
-    .filter(set => selects(set.spec?.selector, pod.metadata.labels))
-    .map(keyOf)
 }
 
 /** Only labels and taints decide where daemons run; a node's many reports change neither. */

@@ -10,6 +10,7 @@ import type { Controller, ControllerContext } from '../shared/context.ts'
 import { keyedController, keysFrom } from '../shared/keyed-controller.ts'
 import { controllerOf } from '../shared/owners.ts'
 import { createPods, deletePods, type PodControl, type PodProblem } from '../shared/pod-control.ts'
+import { podOwnerKeys } from '../shared/pod-owners.ts'
 import { finishedCondition } from './conditions.ts'
 import type { ManagePlan } from './manage.ts'
 import { type JobPlan, planJob } from './plan.ts'
@@ -63,16 +64,8 @@ export function createJobController(context: ControllerContext): Controller {
   }
 }
 
-/** The job that controls the pod, or those that might adopt it. */
-function jobsOf(parts: Parts, pod: Pod): string[] {
-  const namespace = pod.metadata.namespace ?? ''
-  const controller = controllerOf(pod)
-  if (controller !== undefined) return controller.kind === 'Job' ? [`${namespace}/${controller.name}`] : []
-  return parts.jobs
-    .byIndex(NAMESPACE_INDEX, namespace)
-    .filter(job => selects(job.spec?.selector, pod.metadata.labels))
-    .map(keyOf)
-}
+const jobsOf = ({ jobs }: Parts, pod: Pod): string[] =>
+  podOwnerKeys({ kind: 'Job', informer: jobs, selectorOf: job => job.spec?.selector }, pod)
 
 const podsNear = (parts: Parts, job: Job): Pod[] =>
   parts.pods.byIndex(NAMESPACE_INDEX, job.metadata.namespace ?? '')

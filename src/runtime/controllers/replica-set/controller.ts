@@ -14,6 +14,7 @@ import type { Controller, ControllerContext } from '../shared/context.ts'
 import { keyedController, keysFrom } from '../shared/keyed-controller.ts'
 import { controllerOf } from '../shared/owners.ts'
 import { createPods, deletePods, type PodProblem } from '../shared/pod-control.ts'
+import { podOwnerKeys } from '../shared/pod-owners.ts'
 import { type Flavour, REPLICA_SET, REPLICATION_CONTROLLER } from './flavour.ts'
 import { planReplicaSetStatus, planReplicas, type ReplicaPlan, renderPod, untilAvailableMs } from './plan.ts'
 
@@ -49,25 +50,13 @@ function createFor(flavour: Flavour, context: ControllerContext): Controller {
     sets,
     pods,
   }
+  const owners = { kind: flavour.kind, informer: sets, selectorOf: flavour.selectorOf }
   return keyedController({
     name: serviceAccount,
     context,
-    sources: [keysFrom(sets, set => [keyOf(set)]), keysFrom(pods, pod => setsOf(parts, pod))],
+    sources: [keysFrom(sets, set => [keyOf(set)]), keysFrom(pods, pod => podOwnerKeys(owners, pod))],
     reconcile: (key, signal) => reconcile(parts, key, signal),
   })
-}
-
-/** The replica set that controls the pod, or those that might adopt it. */
-function setsOf({ flavour, sets }: Parts, pod: Pod): string[] {
-  const namespace = pod.metadata.namespace ?? ''
-  const controller = controllerOf(pod)
-  if (controller !== undefined) {
-    return controller.kind === flavour.kind ? [`${namespace}/${controller.name}`] : []
-  }
-  return sets
-    .byIndex(NAMESPACE_INDEX, namespace)
-    .filter(set => selects(flavour.selectorOf(set), pod.metadata.labels))
-    .map(keyOf)
 }
 
 async function reconcile(parts: Parts, key: string, signal: AbortSignal): Promise<number | undefined> {

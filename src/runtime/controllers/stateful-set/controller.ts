@@ -13,6 +13,7 @@ import { claimObjects } from '../shared/claim.ts'
 import type { Controller, ControllerContext } from '../shared/context.ts'
 import { keyedController, keysFrom, type Source } from '../shared/keyed-controller.ts'
 import { controllerOf } from '../shared/owners.ts'
+import { podOwnerKeys } from '../shared/pod-owners.ts'
 import { deleteRevisions, followRevisions, type History, keepHistory } from '../shared/revision-control.ts'
 import { planTruncation, templateOf } from '../shared/revisions.ts'
 import { ordinalOf, type Revision, revisionOf } from './identity.ts'
@@ -42,6 +43,7 @@ export function createStatefulSetController(context: ControllerContext): Control
   for (const informer of [sets, pods, claims]) {
     informer.addIndex(NAMESPACE_INDEX, object => [object.metadata.namespace ?? ''])
   }
+  const owners = { kind: 'StatefulSet', informer: sets, selectorOf: (set: StatefulSet) => set.spec?.selector }
   const parts: Parts = {
     context,
     client: context.client(SERVICE_ACCOUNT),
@@ -56,23 +58,11 @@ export function createStatefulSetController(context: ControllerContext): Control
     context,
     sources: [
       keysFrom(sets, set => [keyOf(set)]),
-      keysFrom(pods, pod => setsOf(sets, pod)),
+      keysFrom(pods, pod => podOwnerKeys(owners, pod)),
       claimsGone(parts),
     ],
     reconcile: (key, signal) => reconcile(parts, key, signal),
   })
-}
-
-function setsOf(sets: Informer<StatefulSet>, pod: Pod): string[] {
-  const namespace = pod.metadata.namespace ?? ''
-  const controller = controllerOf(pod)
-  if (controller !== undefined) {
-    return controller.kind === 'StatefulSet' ? [`${namespace}/${controller.name}`] : []
-  }
-  return sets
-    .byIndex(NAMESPACE_INDEX, namespace)
-    .filter(set => selects(set.spec?.selector, pod.metadata.labels))
-    .map(keyOf)
 }
 
 /** A pod may wait for a claim to go, and a claim that is gone may have to come back. */
