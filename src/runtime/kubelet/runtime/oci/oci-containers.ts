@@ -1,4 +1,5 @@
 /** The containers of the oci runtime: made, started, watched to their end, and found again by a later daemon. */
+
 import { type FSWatcher, watch } from 'node:fs'
 import { mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
@@ -16,6 +17,7 @@ import {
 import { runProgram } from '../../../../host/programs.ts'
 import { processesIn } from '../cri/pod-cgroups.ts'
 import { RecordStore } from '../process/records.ts'
+import { renderRecord } from '../render-record.ts'
 import type { ContainerConfig, ContainerStatus } from '../runtime.ts'
 import {
   callProgram,
@@ -388,26 +390,4 @@ async function makeMissing(path: string): Promise<void> {
   if (found === null) await mkdir(path, { recursive: true, mode: 0o755 })
 }
 
-export function renderStatus(record: ContainerRecord): ContainerStatus {
-  const hasEnded = record.finishedAt !== 0
-  return {
-    id: record.id,
-    sandboxId: record.sandboxId,
-    podUid: record.podUid,
-    name: record.config.name,
-    attempt: record.config.attempt,
-    state: hasEnded ? 'exited' : record.startedAt === 0 ? 'created' : 'running',
-    createdAt: record.createdAt,
-    startedAt: record.startedAt,
-    finishedAt: record.finishedAt,
-    exitCode: record.exitCode,
-    signal: 0,
-    reason: record.reason,
-    message: record.message,
-    image: record.config.image,
-    imageId: record.imageId,
-    logPath: record.logPath,
-    labels: record.config.labels,
-    annotations: record.config.annotations,
-  }
-}
+export const renderStatus = (record: ContainerRecord): ContainerStatus => renderRecord(record, record)

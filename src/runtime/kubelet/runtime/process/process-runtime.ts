@@ -2,6 +2,7 @@
  * The `process` runtime: a container is a session of ordinary processes on the host. Images are not pulled, limits
  * not enforced; the README of this folder's parent says what that means. Containers outlive the daemon.
  */
+
 import { once } from 'node:events'
 import { closeSync, existsSync, openSync, readFileSync } from 'node:fs'
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
@@ -15,6 +16,7 @@ import type { Random } from '../../../../base/random.ts'
 import { runProgram, spawnDetached } from '../../../../host/programs.ts'
 import { mirrorOf } from '../../../../kube/mirror-address.ts'
 import { AddressPool, DEFAULT_POD_CIDR, type RangeOfPods } from '../address-pool.ts'
+import { renderRecord } from '../render-record.ts'
 import type {
   ContainerConfig,
   ContainerStatus,
@@ -460,24 +462,8 @@ function renderSandboxStatus(record: SandboxRecord): SandboxStatus {
 
 function renderContainerStatus(record: ContainerRecord): ContainerStatus {
   const hasEnded = record.finishedAt !== 0
-  return {
-    id: record.id,
-    sandboxId: record.sandboxId,
-    podUid: record.podUid,
-    name: record.config.name,
-    attempt: record.config.attempt,
-    state: hasEnded ? 'exited' : record.startedAt === 0 ? 'created' : 'running',
-    createdAt: record.createdAt,
-    startedAt: record.startedAt,
-    finishedAt: record.finishedAt,
-    exitCode: record.exitCode,
-    signal: 0,
+  return renderRecord(record, {
     reason: hasEnded ? (record.exitCode === 0 ? 'Completed' : 'Error') : '',
-    message: record.message,
-    image: record.config.image,
     imageId: `process://${record.config.image}`,
-    logPath: record.logPath,
-    labels: record.config.labels,
-    annotations: record.config.annotations,
-  }
+  })
 }
