@@ -3,29 +3,25 @@
  * report. It is woken by changes of the pod and its objects, exits, probe verdicts and its own timers.
  */
 
-import { readFile } from 'node:fs/promises'
-import { type BackoffConfig, backoffMs, FailureCounter } from '../../base/backoff.ts'
-import type { Timer } from '../../base/clock.ts'
+import type { BackoffConfig } from '../../base/backoff.ts'
 import { messageOf } from '../../base/errors.ts'
-import { RUNTIME_CLASSES } from '../../client/resources.ts'
-import type { Pod, RuntimeClass } from '../../kube/types.ts'
+import type { Pod } from '../../kube/types.ts'
 import { removeDead } from './collection/dead-containers.ts'
-import { ContainerStartError } from './container-start-error.ts'
-import { startContainer } from './container-starter.ts'
+import { ContainerAttempts } from './container-attempts.ts'
 import type { ReferencedObjects } from './environment.ts'
 import { ImagePuller } from './image-puller.ts'
-import { latestOf, latestSandbox, type PodAction, planPod } from './plan-pod.ts'
+import { latestSandbox, type PodAction, planPod } from './plan-pod.ts'
 import { containerNamed } from './pod-containers.ts'
-import { identityOf, logDirectoryOf, type PodContext, podText, recordPodEvent } from './pod-context.ts'
+import { identityOf, type PodContext, podText, recordPodEvent } from './pod-context.ts'
 import type { PodFailure } from './pod-failure.ts'
 import { PodReporter } from './pod-reporter.ts'
+import { createSandbox } from './pod-sandbox.ts'
 import { endPod, stopContainers } from './pod-termination.ts'
 import { ProbeManager } from './probes/probe-manager.ts'
-import { renderIsolation, sandboxHostname } from './render-sandbox.ts'
-import { goDuration, type RestartBackoff, restoreBackoff } from './restart-backoff.ts'
-import type { ContainerStatus, SandboxConfig, SandboxStatus } from './runtime/runtime.ts'
+import type { ContainerStatus, SandboxStatus } from './runtime/runtime.ts'
 import { ClaimVolumes } from './volumes/claim-volumes.ts'
 import { PodVolumes } from './volumes/pod-volumes.ts'
+import { WakeLoop } from './wake-loop.ts'
 
 const RETRY: BackoffConfig = { baseMs: 500, maxMs: 60_000 }
 /** Actions of one look at the pod; more than any pod has containers, so that a loop ends. */
@@ -51,21 +47,12 @@ export class PodWorker {
   readonly #images: ImagePuller
   readonly #probes: ProbeManager
   readonly #reporter: PodReporter
-  readonly #backoffs = new Map<string, RestartBackoff>()
-  readonly #saidBackoff = new Map<string, number>()
-  /** How often in a row a container could not even be created. */
-  readonly #startFailures = new FailureCounter()
+  readonly #attempts: ContainerAttempts
+  readonly #loop: WakeLoop
   readonly #stopper = new AbortController()
   #pod: Pod
   #isVanished = false
-  #isStopped = false
-  #isDirty = false
-  #running: Promise<void> | null = null
-  #timer: Timer | null = null
-  #wakeAtMs = Number.POSITIVE_INFINITY
-  #failures = 0
   #terminatingGraceMs = Number.POSITIVE_INFINITY
-  #isStarting = false
   #isTakenIn = false
   #finishGraceMs: number | undefined
 
@@ -84,6 +71,19 @@ export class PodWorker {
       onUnhealthy: (container, message) => this.#event('Warning', 'Unhealthy', message, container.name),
     })
     this.#reporter = new PodReporter(parts.context, parts.pod, this.#probes)
+    this.#loop = new WakeLoop({
+      clock,
+      retry: RETRY,
+      step: () => this.#sync(),
+      onFailure: error =>
+        parts.context.log.debug('a pod could not be brought forward', { pod: podText(this.#pod), error }),
+    })
+    this.#attempts = new ContainerAttempts({
+      context: parts.context,
+      reporter: this.#reporter,
+      retry: RETRY,
+      wakeIn: delayMs => this.#loop.wakeIn(delayMs),
+    })
   }
 
   get pod(): Pod {
@@ -110,20 +110,17 @@ export class PodWorker {
     this.#finishGraceMs = failure.graceMs
     this.#reporter.fail(failure)
     this.wake()
-    await this.#running
+    await this.#loop.settled()
   }
 
   wake(): void {
-    if (this.#isStopped) return
-    this.#isDirty = true
-    this.#running ??= this.#run()
+    this.#loop.wake()
   }
 
   /** The kubelet stops; the pod's containers go on. */
   async stop(): Promise<void> {
-    this.#isStopped = true
+    this.#loop.stop()
     this.#stopper.abort()
-    this.#timer?.cancel()
     this.#probes.stop()
     this.#reporter.stop()
   }
@@ -143,7 +140,7 @@ export class PodWorker {
    */
   #hasten(): void {
     const isFirst = this.#terminatingGraceMs === Number.POSITIVE_INFINITY
-    if (!this.#isEnding || (isFirst && !this.#isStarting)) return
+    if (!this.#isEnding || (isFirst && !this.#attempts.isStarting)) return
     if (this.#graceMs >= this.#terminatingGraceMs) return
     this.#terminatingGraceMs = this.#graceMs
     const { runtime } = this.#context
@@ -152,37 +149,6 @@ export class PodWorker {
       const running = containers.filter(({ state }) => state === 'running')
       return Promise.all(running.map(({ id }) => runtime.stopContainer(id, this.#graceMs)))
     })
-  }
-
-  async #run(): Promise<void> {
-    while (this.#isDirty && !this.#isStopped) {
-      this.#isDirty = false
-      this.#wakeAtMs = Number.POSITIVE_INFINITY
-      try {
-        await this.#sync()
-        this.#failures = 0
-      } catch (error) {
-        if (this.#isStopped) break
-        this.#failures += 1
-        this.#context.log.debug('a pod could not be brought forward', { pod: podText(this.#pod), error })
-        this.#wakeIn(backoffMs(RETRY, this.#failures))
-      }
-    }
-    this.#running = null
-    this.#arm()
-  }
-
-  #wakeIn(delayMs: number): void {
-    this.#wakeAtMs = Math.min(this.#wakeAtMs, this.#context.clock.now() + delayMs)
-  }
-
-  #arm(): void {
-    this.#timer?.cancel()
-    this.#timer = null
-    if (this.#isStopped || this.#wakeAtMs === Number.POSITIVE_INFINITY) return
-    const delayMs = Math.max(0, this.#wakeAtMs - this.#context.clock.now())
-    // Timers hold 31 bits of milliseconds; a longer wait is cut and armed again.
-    this.#timer = this.#context.clock.after(Math.min(delayMs, 2 ** 31 - 1), () => this.wake())
   }
 
   async #sync(): Promise<void> {
@@ -197,17 +163,17 @@ export class PodWorker {
     }
     const present = await this.#present()
     if (this.#isRefused(present)) return this.#finish()
-    this.#restore(present)
+    this.#attempts.restore(present.containers)
     await this.#report(present)
     const objects = await this.#setUpVolumes()
-    for (let round = 0; round < ROUNDS_MAX && !this.#isEnding && !this.#isStopped; round++) {
+    for (let round = 0; round < ROUNDS_MAX && !this.#isEnding && !this.#loop.isStopped; round++) {
       const now = await this.#present()
       this.#watchRunning(now)
       const actions = planPod(this.#planInput(now))
       let hasActed = false
       for (const action of actions) {
         hasActed = (await this.#act(action, objects)) || hasActed
-        if (this.#isEnding || this.#isStopped) return this.wake()
+        if (this.#isEnding || this.#loop.isStopped) return this.wake()
       }
       await this.#report(await this.#present())
       if (!hasActed) break
@@ -229,17 +195,7 @@ export class PodWorker {
       nowMs: this.#context.clock.now(),
       startup: id => this.#probes.verdict('startup', id),
       liveness: id => this.#probes.verdict('liveness', id),
-      backoff: name => this.#backoffs.get(name),
-    }
-  }
-
-  /** After a restart of the kubelet: back-off goes on where it was. */
-  #restore({ containers }: Present): void {
-    for (const { name } of containers) {
-      if (this.#backoffs.has(name)) continue
-      const latest = latestOf(name, containers)
-      const restored = latest && restoreBackoff(latest.attempt, latest.startedAt)
-      if (restored !== undefined) this.#backoffs.set(name, restored)
+      backoff: name => this.#attempts.backoff(name),
     }
   }
 
@@ -249,13 +205,14 @@ export class PodWorker {
     try {
       const found = await objects.follow(pod, this.#stopper.signal)
       const projected = await tokens.tokensOf(pod)
-      if (projected.renewAtMs !== Number.POSITIVE_INFINITY) this.#wakeIn(projected.renewAtMs - clock.now())
+      if (projected.renewAtMs !== Number.POSITIVE_INFINITY)
+        this.#loop.wakeIn(projected.renewAtMs - clock.now())
       const facts = this.#facts([])
       const places = await this.#claims.placesOf(pod)
       await this.#volumes.setUp({ pod, objects: found, facts, host, tokens: projected.tokens, places })
       return found
     } catch (error) {
-      if (!this.#isStopped) this.#event('Warning', 'FailedMount', messageOf(error))
+      if (!this.#loop.isStopped) this.#event('Warning', 'FailedMount', messageOf(error))
       throw error
     }
   }
@@ -271,15 +228,15 @@ export class PodWorker {
   async #act(action: PodAction, objects: ReferencedObjects): Promise<boolean> {
     switch (action.kind) {
       case 'create-sandbox':
-        await this.#createSandbox(action)
+        await createSandbox(this.#pod, action, this.#context)
         return true
       case 'start-container':
         return this.#start(action, objects)
       case 'kill-container':
-        await this.#restartUnhealthy(action)
+        await this.#attempts.kill(this.#pod, action, (await this.#present()).containers)
         return true
       case 'back-off':
-        this.#backOff(action)
+        this.#attempts.backOff(this.#pod, action)
         return false
       case 'finish':
         await this.#finish()
@@ -287,107 +244,21 @@ export class PodWorker {
     }
   }
 
-  async #createSandbox(action: PodAction & { kind: 'create-sandbox' }): Promise<void> {
-    const { runtime, directories } = this.#context
-    const { namespace, name, uid } = identityOf(this.#pod)
-    for (const id of action.stale) await runtime.stopSandbox(id)
-    if (action.stale.length > 0) {
-      this.#event('Normal', 'SandboxChanged', 'Pod sandbox changed, it will be killed and re-created.')
-    }
-    try {
-      await runtime.runSandbox({
-        metadata: { name, namespace, uid, attempt: action.attempt },
-        hostname: sandboxHostname(this.#pod, this.#context.settings.clusterDomain),
-        hostNetwork: this.#pod.spec?.hostNetwork === true,
-        logDirectory: logDirectoryOf(directories.logs, { namespace, name, uid }),
-        labels: { ...this.#pod.metadata.labels },
-        annotations: { ...this.#pod.metadata.annotations },
-        ...(await this.#isolation()),
-        ...(await this.#runtimeHandler()),
-      })
-    } catch (error) {
-      const message = `Failed to create pod sandbox: ${messageOf(error)}`
-      this.#event('Warning', 'FailedCreatePodSandBox', message)
-      throw error
-    }
-  }
-
-  async #runtimeHandler(): Promise<Pick<SandboxConfig, 'runtimeHandler'>> {
-    const { runtime, client } = this.#context
-    const name = this.#pod.spec?.runtimeClassName
-    if (!runtime.isolates || !name) return {}
-    return { runtimeHandler: (await client.get<RuntimeClass>(RUNTIME_CLASSES, { name })).handler }
-  }
-
-  async #isolation(): Promise<Pick<SandboxConfig, 'isolation'>> {
-    const { runtime, settings } = this.#context
-    if (!runtime.isolates) return {}
-    const resolver = await readFile('/etc/resolv.conf', 'utf8').catch(() => '')
-    return { isolation: renderIsolation(this.#pod, settings, resolver) }
-  }
-
   async #start(
     action: PodAction & { kind: 'start-container' },
     objects: ReferencedObjects,
   ): Promise<boolean> {
-    const container = containerNamed(this.#pod, action.name)
     const { sandboxes } = await this.#present()
     const sandbox = latestSandbox(sandboxes)
-    if (container === undefined || sandbox === undefined) return false
-    if (action.backoff !== undefined) this.#backoffs.set(action.name, action.backoff)
-    const request = {
+    if (sandbox === undefined) return false
+    return this.#attempts.start(action, {
       pod: this.#pod,
-      container,
-      attempt: action.attempt,
       sandboxId: sandbox.id,
       facts: this.#facts(sandboxes),
       objects,
       volumes: this.#volumes,
       images: this.#images,
-    }
-    try {
-      this.#isStarting = true
-      await startContainer(request, this.#context)
-      this.#reporter.waiting.delete(action.name)
-      this.#startFailures.forget(action.name)
-      return true
-    } catch (error) {
-      if (!(error instanceof ContainerStartError)) throw error
-      this.#reporter.waiting.set(action.name, { reason: error.reason, message: error.message })
-      if (error.containerId !== undefined) this.#reporter.messages.set(error.containerId, error.message)
-      this.#event('Warning', 'Failed', error.eventMessage, action.name)
-      // One that exists is restarted with back-off by the plan; one that does not is tried again here.
-      const ownMs = () => backoffMs(RETRY, this.#startFailures.fail(action.name) + 1)
-      if (error.containerId !== undefined) this.#wakeIn(0)
-      else if (error.retryAtMs === undefined) this.#wakeIn(ownMs())
-      else this.#wakeIn(error.retryAtMs - this.#context.clock.now())
-      return false
-    } finally {
-      this.#isStarting = false
-    }
-  }
-
-  async #restartUnhealthy(action: PodAction & { kind: 'kill-container' }): Promise<void> {
-    const container = containerNamed(this.#pod, action.name)
-    const probe = container?.livenessProbe ?? container?.startupProbe
-    const graceMs =
-      (probe?.terminationGracePeriodSeconds ?? this.#pod.spec?.terminationGracePeriodSeconds ?? 30) * 1_000
-    this.#event('Normal', 'Killing', action.message, action.name)
-    const { containers } = await this.#present()
-    const target = containers.filter(({ id }) => id === action.id)
-    await stopContainers({ pod: this.#pod, containers: target, graceMs, isQuiet: true }, this.#context)
-  }
-
-  #backOff(action: PodAction & { kind: 'back-off' }): void {
-    const delay = goDuration(action.delayMs)
-    const pod = podText(this.#pod)
-    const message = `back-off ${delay} restarting failed container=${action.name} pod=${pod}`
-    this.#reporter.waiting.set(action.name, { reason: 'CrashLoopBackOff', message })
-    this.#wakeIn(action.untilMs - this.#context.clock.now())
-    if (this.#saidBackoff.get(action.name) === action.untilMs) return
-    this.#saidBackoff.set(action.name, action.untilMs)
-    const text = `Back-off restarting failed container ${action.name} in pod ${pod}`
-    this.#event('Warning', 'BackOff', text, action.name)
+    })
   }
 
   /** Probes run for what runs. */
@@ -416,7 +287,7 @@ export class PodWorker {
     const startTime = this.#reporter.startTime
     if (seconds === undefined || startTime === undefined) return false
     const leftMs = Date.parse(startTime) + seconds * 1_000 - this.#context.clock.now()
-    if (leftMs > 0) this.#wakeIn(leftMs)
+    if (leftMs > 0) this.#loop.wakeIn(leftMs)
     return leftMs <= 0
   }
 

@@ -1,0 +1,61 @@
+/** Makes a pod's sandbox, after the ones it replaces have ended. */
+
+import { readFile } from 'node:fs/promises'
+import { messageOf } from '../../base/errors.ts'
+import { RUNTIME_CLASSES } from '../../client/resources.ts'
+import type { Pod, RuntimeClass } from '../../kube/types.ts'
+import type { PodAction } from './plan-pod.ts'
+import { identityOf, logDirectoryOf, type PodContext, recordPodEvent } from './pod-context.ts'
+import { renderIsolation, sandboxHostname } from './render-sandbox.ts'
+import type { SandboxConfig } from './runtime/runtime.ts'
+
+type CreateSandbox = PodAction & { readonly kind: 'create-sandbox' }
+
+export async function createSandbox(pod: Pod, action: CreateSandbox, context: PodContext): Promise<void> {
+  const { runtime, recorder } = context
+  for (const id of action.stale) await runtime.stopSandbox(id)
+  if (action.stale.length > 0) {
+    const message = 'Pod sandbox changed, it will be killed and re-created.'
+    recordPodEvent(recorder, pod, { type: 'Normal', reason: 'SandboxChanged', message })
+  }
+  try {
+    await runtime.runSandbox(await sandboxConfig(pod, action.attempt, context))
+  } catch (error) {
+    const message = `Failed to create pod sandbox: ${messageOf(error)}`
+    recordPodEvent(recorder, pod, { type: 'Warning', reason: 'FailedCreatePodSandBox', message })
+    throw error
+  }
+}
+
+async function sandboxConfig(pod: Pod, attempt: number, context: PodContext): Promise<SandboxConfig> {
+  const { directories, settings } = context
+  const { namespace, name, uid } = identityOf(pod)
+  return {
+    metadata: { name, namespace, uid, attempt },
+    hostname: sandboxHostname(pod, settings.clusterDomain),
+    hostNetwork: pod.spec?.hostNetwork === true,
+    logDirectory: logDirectoryOf(directories.logs, { namespace, name, uid }),
+    labels: { ...pod.metadata.labels },
+    annotations: { ...pod.metadata.annotations },
+    ...(await isolationOf(pod, context)),
+    ...(await handlerOf(pod, context)),
+  }
+}
+
+async function handlerOf(
+  pod: Pod,
+  { runtime, client }: PodContext,
+): Promise<Pick<SandboxConfig, 'runtimeHandler'>> {
+  const name = pod.spec?.runtimeClassName
+  if (!runtime.isolates || !name) return {}
+  return { runtimeHandler: (await client.get<RuntimeClass>(RUNTIME_CLASSES, { name })).handler }
+}
+
+async function isolationOf(
+  pod: Pod,
+  { runtime, settings }: PodContext,
+): Promise<Pick<SandboxConfig, 'isolation'>> {
+  if (!runtime.isolates) return {}
+  const resolver = await readFile('/etc/resolv.conf', 'utf8').catch(() => '')
+  return { isolation: renderIsolation(pod, settings, resolver) }
+}
