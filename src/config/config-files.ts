@@ -102,6 +102,7 @@ export function renderNodeConfig(config: NodeConfig): string {
     ...(imagesDirectory === undefined ? {} : { imagesDirectory }),
     logLevel,
     ...(config.apiServer === undefined ? {} : { apiServer: { ...config.apiServer } }),
+    ...(config.kubelet === undefined ? {} : { kubelet: { ...config.kubelet } }),
   }
   return renderDocuments([{ apiVersion: CONFIG_API_VERSION, kind: 'NodeConfig', ...fields }])
 }

@@ -37,6 +37,8 @@ export interface NodeConfig {
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error'
   /** Options of the API server that are not as by default, by their names without `apiServer.`. */
   readonly apiServer?: Readonly<Record<string, string>>
+  /** The same of the kubelet, without `kubelet.`. */
+  readonly kubelet?: Readonly<Record<string, string>>
 }
 
 /** `kind: ClusterConfig`: the same for all nodes, in the store, immutable after install. */

@@ -74,6 +74,22 @@ const apiServer = (
   help,
 })
 
+/** Of the kubelet of this node, under the names that its configuration has upstream. */
+const kubelet = (
+  { name, flag, type }: { name: string; flag: string; type: OptionType },
+  value: { readonly default: string; readonly meaning?: string },
+  help: string,
+): OptionInfo => ({
+  key: `kubelet.${name}`,
+  kind: 'NodeConfig',
+  flag,
+  env: `MK8S_${flag.replaceAll('-', '_').toUpperCase()}`,
+  type,
+  default: value.default,
+  ...(value.meaning !== undefined && { defaultMeaning: value.meaning }),
+  help,
+})
+
 export const options: readonly OptionInfo[] = [
   {
     key: 'nodeName',
@@ -273,6 +289,11 @@ export const options: readonly OptionInfo[] = [
     { name: 'oidcCaFile', flag: 'oidc-ca-file', env: 'OIDC_CA_FILE', type: 'file' },
     { default: '', meaning: 'what this machine trusts' },
     'The authority of the OpenID Connect issuer, PEM.',
+  ),
+  kubelet(
+    { name: 'staticPodPath', flag: 'static-pod-path', type: 'file' },
+    { default: '', meaning: '`manifests` in the data directory' },
+    'A directory of manifests, or one file, of pods that this node runs by itself.',
   ),
   port('api', 16443, 'Port of the Kubernetes API.'),
   port('join', 25000, 'Port that joining nodes talk to.'),

@@ -171,7 +171,8 @@ function toNode(values: Values): ResolvedConfig['node'] {
     criSocket: textOf(values, 'criSocket').replace(/^unix:\/\//, ''),
     logLevel: textOf(values, 'logLevel') as NodeConfig['logLevel'],
     ...imagesOf(values),
-    ...apiServerOf(values),
+    ...groupOf(values, 'apiServer'),
+    ...groupOf(values, 'kubelet'),
   })
 }
 
@@ -180,13 +181,12 @@ function imagesOf(values: Values): Pick<NodeConfig, 'imagesDirectory'> {
   return imagesDirectory === '' ? {} : { imagesDirectory }
 }
 
-const API_SERVER = 'apiServer.'
-
-function apiServerOf(values: Values): Pick<NodeConfig, 'apiServer'> {
+/** What of the API server or the kubelet is not as by default. */
+function groupOf(values: Values, group: 'apiServer' | 'kubelet'): Pick<NodeConfig, typeof group> {
   const set = options
-    .filter(option => option.key.startsWith(API_SERVER) && textOf(values, option.key) !== option.default)
-    .map(({ key }) => [key.slice(API_SERVER.length), textOf(values, key)] as const)
-  return set.length === 0 ? {} : { apiServer: Object.freeze(Object.fromEntries(set)) }
+    .filter(({ key, default: usual }) => key.startsWith(`${group}.`) && textOf(values, key) !== usual)
+    .map(({ key }) => [key.slice(group.length + 1), textOf(values, key)] as const)
+  return set.length === 0 ? {} : { [group]: Object.freeze(Object.fromEntries(set)) }
 }
 
 function toCluster(values: Values): ClusterConfig {

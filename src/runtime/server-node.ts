@@ -11,8 +11,12 @@ import type { Transport } from '../client/transport.ts'
 import { failoverTimes } from '../config/failover.ts'
 import type { ClusterConfig, NodeConfig } from '../config/node-config.ts'
 import { GIT_VERSION, MK8S_VERSION } from '../config/version.ts'
+import { readAsset } from '../host/assets.ts'
 import { instanceName } from '../host/node-files.ts'
+import { parseModel } from '../kube/model.ts'
+import type { Model } from '../kube/model-types.ts'
 import type { ApiServer } from './apiserver/apiserver.ts'
+import { createPodReader } from './apiserver/pod-reader.ts'
 import type { ClusterDns } from './dns/dns.ts'
 import { importArchive } from './images/import-archive.ts'
 import { type Architecture, machineArchitecture } from './images/oci-archive.ts'
@@ -111,7 +115,9 @@ export function buildNode(parts: NodeParts): Node {
       volumes: join(config.dataDir, 'volumes'),
       plugins: join(config.dataDir, 'plugins'),
       pluginRegistry: join(config.dataDir, 'plugins_registry'),
+      manifests: config.kubelet?.['staticPodPath'] ?? join(config.dataDir, 'manifests'),
     },
+    readPod: createPodReader(lazyModel()),
     ports: config.ports,
     certificates,
     settings: {
@@ -139,6 +145,15 @@ export function buildNode(parts: NodeParts): Node {
     metrics: () => renderMetrics(network.dns?.metrics() ?? []),
     stopWorkloads: () => kubelet.stopWorkloads(),
     useCertificates: certificates => kubelet.useCertificates(certificates),
+  }
+}
+
+/** Read with the first static pod: most nodes have none. */
+function lazyModel(): () => Model {
+  let model: Model | undefined
+  return () => {
+    model ??= parseModel(readAsset('model.json'))
+    return model
   }
 }
 

@@ -7,6 +7,7 @@ import type { HostFacts } from './host-facts.ts'
 import type { PodRange } from './pod-range.ts'
 import type { PressureSettings } from './pressure/pressure-watch.ts'
 import type { Runtime } from './runtime/runtime.ts'
+import type { PodReader } from './static/render-static-pod.ts'
 
 export interface KubeletDirectories {
   /** Volumes and the like, by pod uid: `<data-dir>/pods`. */
@@ -19,6 +20,8 @@ export interface KubeletDirectories {
   readonly plugins: string
   /** Where they make themselves known: `<data-dir>/plugins_registry`. */
   readonly pluginRegistry: string
+  /** Where static pods come from, a directory or a file: `<data-dir>/manifests`; absent where there are none. */
+  readonly manifests?: string
 }
 
 export interface KubeletSettings {
@@ -50,6 +53,8 @@ export interface KubeletParts {
   readonly settings: KubeletSettings
   /** Takes an archive of images; absent where nobody may send any. */
   readonly importImages?: (archive: AsyncIterable<Uint8Array>) => Promise<readonly string[]>
+  /** Reads static pods as the API would; absent where there are none. */
+  readonly readPod?: PodReader
   /** Filled from the Node object; without one the node needs none to be Ready. */
   readonly podRange?: PodRange
   /** How long the node's lease holds; renewed four times as often. 10 s unless given. */

@@ -24,6 +24,8 @@ import { PodWorker } from './pod-worker.ts'
 import { LEASE_SECONDS } from './render-node.ts'
 import type { RuntimeEvent, SandboxStatus } from './runtime/runtime.ts'
 import { RuntimeWatch } from './runtime-watch.ts'
+import { fullNameOf, isMirror, isStatic } from './static/render-static-pod.ts'
+import { StaticPods } from './static/static-pods.ts'
 import { Diagnostics } from './stats/diagnostics.ts'
 import { TokenSource } from './volumes/token-source.ts'
 
@@ -59,6 +61,7 @@ class NodeKubelet implements Kubelet {
   readonly #server: KubeletServer
   readonly #plugins: CsiPlugins
   readonly #housekeeping: Housekeeping
+  readonly #static: StaticPods | undefined
   readonly #workers = new Map<string, PodWorker>()
   readonly #aborter = new AbortController()
   /** Of this node only. */
@@ -93,6 +96,10 @@ class NodeKubelet implements Kubelet {
             patch: { status: { volumesInUse } },
           }),
       }),
+      reportedAs: pod => {
+        const reported = isStatic(pod) ? (this.#static?.mirrorOf(pod) ?? null) : pod
+        return reported === null ? null : identityOf(reported)
+      },
       refusalOf: pod => this.#housekeeping.refusalOf(pod),
       clock,
       log,
@@ -120,6 +127,7 @@ class NodeKubelet implements Kubelet {
       },
     })
     this.#housekeeping = this.#createHousekeeping()
+    this.#static = this.#createStaticPods(client)
     this.#server = this.#createServer(client)
   }
 
@@ -133,6 +141,18 @@ class NodeKubelet implements Kubelet {
       evict: async (pod, failure) => this.#workers.get(identityOf(pod).uid)?.fail(failure),
       onPressures: pressures => void this.#node.setPressures(pressures),
       onNodeEvent: (reason, message) => this.#node.recordEvent('Warning', reason, message),
+    })
+  }
+
+  #createStaticPods(client: KubeClient): StaticPods | undefined {
+    const { directories, readPod: read, nodeName, clock, log } = this.#parts
+    if (directories.manifests === undefined || read === undefined) return undefined
+    return new StaticPods({
+      ...{ path: directories.manifests, read, nodeName, client, clock, log },
+      node: () => this.#node.node,
+      run: pod => this.#take(pod),
+      end: pod => this.#workers.get(identityOf(pod).uid)?.vanish(),
+      onProblem: message => this.#node.recordEvent('Warning', 'FailedStaticPod', message),
     })
   }
 
@@ -161,6 +181,8 @@ class NodeKubelet implements Kubelet {
     const { directories } = this.#parts
     await mkdir(directories.pods, { recursive: true, mode: 0o750 })
     await mkdir(directories.plugins, { recursive: true, mode: 0o750 })
+    // One that was set may be a file, or not there yet.
+    if (directories.manifests) await mkdir(directories.manifests, { recursive: true }).catch(() => {})
     await mkdir(directories.logs, { recursive: true, mode: 0o750 })
   }
 
@@ -170,6 +192,8 @@ class NodeKubelet implements Kubelet {
     signal.addEventListener('abort', stop, { once: true })
     await this.#parts.runtime.start(event => this.#onRuntimeEvent(event))
     await this.#server.listen()
+    // These need no API, which may be far or one of them.
+    await this.#static?.start()
     await this.#node.start(this.#aborter.signal)
     await this.#plugins.start()
     this.#followRange()
@@ -179,12 +203,14 @@ class NodeKubelet implements Kubelet {
     this.#pods.start(this.#aborter.signal)
     await Promise.race([this.#pods.synced, aborted(this.#aborter.signal)])
     this.#aborter.signal.throwIfAborted()
+    this.#static?.onSynced()
     await this.#endOrphans()
     signal.removeEventListener('abort', stop)
   }
 
   async stop(): Promise<void> {
     this.#aborter.abort()
+    await this.#static?.stop()
     await Promise.all([...this.#workers.values()].map(worker => worker.stop()))
     this.#workers.clear()
     this.#context.objects.stop()
@@ -246,14 +272,23 @@ class NodeKubelet implements Kubelet {
   }
 
   #onPod(next: Pod | null, previous: Pod | null): void {
+    const either = next ?? previous
+    if (either !== null && isMirror(either)) {
+      this.#static?.onMirror(fullNameOf(either), next)
+      return
+    }
     const isReplaced = next !== null && previous !== null && next.metadata.uid !== previous.metadata.uid
     if ((next === null || isReplaced) && previous !== null) {
       this.#workers.get(identityOf(previous).uid)?.vanish()
     }
     if (next === null) return
-    const worker = this.#workers.get(identityOf(next).uid)
-    if (worker === undefined) this.#add(next)
-    else worker.update(next)
+    this.#take(next)
+  }
+
+  #take(pod: Pod): void {
+    const worker = this.#workers.get(identityOf(pod).uid)
+    if (worker === undefined) this.#add(pod)
+    else worker.update(pod)
   }
 
   #add(pod: Pod): PodWorker {
@@ -261,7 +296,10 @@ class NodeKubelet implements Kubelet {
     const worker = new PodWorker({
       context: this.#context,
       pod,
-      onGone: () => this.#workers.delete(uid),
+      onGone: () => {
+        this.#workers.delete(uid)
+        this.#static?.onGone(pod)
+      },
     })
     this.#workers.set(uid, worker)
     worker.wake()

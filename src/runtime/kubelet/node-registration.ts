@@ -50,6 +50,11 @@ export class NodeRegistration {
     this.#problem = parts.problem
   }
 
+  /** As the API has it; null until it does. */
+  get node(): Node | null {
+    return this.#node
+  }
+
   /** Empty when the node's lease is fresh. */
   get problem(): string {
     if (this.#node === null) return this.#why

@@ -27,6 +27,8 @@ export interface PodContext {
   readonly nodeAddress: string
   readonly nodeName: string
   readonly csi: CsiMounts
+  /** The pod in the API that has this one's status: itself, or the mirror of a static one; null while there is none. */
+  readonly reportedAs: (pod: Pod) => ReturnType<typeof identityOf> | null
   /** Why a new pod is not taken in; null when it is. */
   readonly refusalOf: (pod: Pod) => PodFailure | null
   readonly clock: Clock

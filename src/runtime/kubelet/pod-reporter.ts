@@ -12,6 +12,7 @@ import type { ProbeManager } from './probes/probe-manager.ts'
 import type { Waiting } from './render-container-status.ts'
 import { OWN_CONDITIONS, renderPodStatus } from './render-pod-status.ts'
 import type { ContainerStatus, SandboxStatus } from './runtime/runtime.ts'
+import { isStatic } from './static/render-static-pod.ts'
 import { StatusWriter } from './status-writer.ts'
 
 const TERMINATION_BYTES_MAX = 4_096
@@ -43,7 +44,7 @@ export class PodReporter {
     this.#probes = probes
     this.#status = pod.status
     const { client, clock, log } = context
-    this.#writer = new StatusWriter({ client, clock, log, pod: identityOf(pod) })
+    this.#writer = new StatusWriter({ client, clock, log, pod: () => context.reportedAs(pod) })
     const statuses = [...(pod.status?.initContainerStatuses ?? []), ...(pod.status?.containerStatuses ?? [])]
     const ready = statuses.filter(status => status.ready && status.containerID !== undefined)
     this.#readyBefore = new Set(ready.map(({ containerID = '' }) => containerID.replace(/^.*:\/\//, '')))
@@ -119,6 +120,8 @@ export class PodReporter {
 
 /** While the node was not ready, its pods were said not to be either; that they are is for the kubelet to say. */
 export function isOverruled(told: Pod, own: PodStatus): boolean {
+  // A mirror of a static pod that has just been made knows nothing yet.
+  if (isStatic(told) && told.status?.startTime === undefined) return true
   const readyIn = (status: PodStatus | undefined) => status?.conditions?.find(({ type }) => type === 'Ready')
   return readyIn(told.status)?.status === 'False' && readyIn(own)?.status === 'True'
 }

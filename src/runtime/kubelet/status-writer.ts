@@ -10,7 +10,8 @@ export interface StatusWriterParts {
   readonly client: KubeClient
   readonly clock: Clock
   readonly log: Log
-  readonly pod: { readonly namespace: string; readonly name: string; readonly uid: string }
+  /** The pod whose status it is; null while the API has none, who is then told once it has. */
+  readonly pod: () => { readonly namespace: string; readonly name: string; readonly uid: string } | null
 }
 
 const RETRY: BackoffConfig = { baseMs: 250, maxMs: 15_000 }
@@ -61,7 +62,9 @@ export class StatusWriter {
 
   async #patch(status: PodStatus): Promise<void> {
     const { client, pod } = this.#parts
-    const { namespace, name, uid } = pod
+    const target = pod()
+    if (target === null) return
+    const { namespace, name, uid } = target
     const patch = { metadata: { uid }, status: renderStatusPatch(status) }
     await client.patch(PODS, { namespace, name, subresource: 'status', type: 'strategic', patch })
   }

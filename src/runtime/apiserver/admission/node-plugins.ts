@@ -1,6 +1,6 @@
 /** New nodes begin as not ready, and a kubelet changes its own node and its own pods only. */
 import { isDeepStrictEqual } from 'node:util'
-import type { Node, Pod } from '../../../kube/types.ts'
+import type { Node, Pod, PodSpec } from '../../../kube/types.ts'
 import { nodeNameOf } from '../authz/node-authorizer.ts'
 import type { AdmissionPlugin, AdmissionRequest, ObjectReader } from '../ports.ts'
 import { isMirrorPod, isWhole, quoted, refuse } from './refuse.ts'
@@ -58,12 +58,13 @@ function checkPod(node: string, request: AdmissionRequest, objects: ObjectReader
   } else if (request.operation === 'DELETE') {
     if (nodeOf(old) !== node) throw only('delete pods with spec.nodeName set to itself')
   } else if (request.operation === 'CREATE' && object !== null) {
-    checkMirrorPod(node, request, object)
+    checkMirrorPod(node, request, object, objects)
   }
 }
 
-function checkMirrorPod(node: string, request: AdmissionRequest, pod: Pod): void {
+function checkMirrorPod(node: string, request: AdmissionRequest, pod: Pod, objects: ObjectReader): void {
   const refused = (why: string) => refuse(request, why)
+  const only = (what: string) => refused(`node ${quoted(node)} can only create pods with ${what}`)
   if (!isMirrorPod(pod)) {
     const annotation = quoted('kubernetes.io/config.mirror')
     throw refused(
@@ -71,16 +72,66 @@ function checkMirrorPod(node: string, request: AdmissionRequest, pod: Pod): void
     )
   }
   if (pod.spec?.nodeName !== node) {
-    throw refused(`node ${quoted(node)} can only create pods with spec.nodeName set to itself`)
+    throw only('spec.nodeName set to itself')
   }
+  checkOwner(node, pod, objects, { refused, only })
   const { spec } = pod
   if (spec.serviceAccountName)
     throw refused(`node ${quoted(node)} can not create pods that reference a service account`)
-  for (const volume of spec.volumes ?? []) {
-    const what = volume.secret ? 'secrets' : volume.configMap ? 'configmaps' : ''
-    const claims = volume.persistentVolumeClaim ? 'persistentvolumeclaims' : what
-    if (claims !== '') throw refused(`node ${quoted(node)} can not create pods that reference ${claims}`)
+  const [what] = referencesOf(spec)
+  if (what !== undefined) throw refused(`node ${quoted(node)} can not create pods that reference ${what}`)
+}
+
+/** The node itself, so that its mirrors go when it goes. */
+function checkOwner(
+  node: string,
+  pod: Pod,
+  objects: ObjectReader,
+  { refused, only }: Record<'refused' | 'only', (text: string) => Error>,
+): void {
+  const [owner, ...others] = pod.metadata.ownerReferences ?? []
+  if (others.length > 0) throw only('a single owner reference set to itself')
+  if (owner?.apiVersion !== 'v1' || owner.kind !== 'Node' || owner.name !== node) {
+    throw only('an owner reference set to itself')
   }
+  if (owner.controller !== true) throw only('a controller owner reference set to itself')
+  if (owner.blockOwnerDeletion === true) {
+    throw refused(`node ${quoted(node)} must not set blockOwnerDeletion on an owner reference`)
+  }
+  const uid = objects.get('', 'nodes', '', node)?.metadata.uid ?? ''
+  if (owner.uid !== uid) throw refused(`node ${node} UID mismatch: expected ${owner.uid} got ${uid}`)
+}
+
+/** Kinds of objects that the pod refers to, in the order in which they are asked about. */
+function referencesOf(spec: PodSpec): readonly string[] {
+  const volumes = spec.volumes ?? []
+  const sources = volumes.flatMap(volume => [volume, ...(volume.projected?.sources ?? [])])
+  const containers = [...(spec.initContainers ?? []), ...spec.containers, ...(spec.ephemeralContainers ?? [])]
+  const froms = containers.flatMap(({ envFrom = [] }) => envFrom)
+  const values = containers.flatMap(({ env = [] }) => env.map(({ valueFrom }) => valueFrom))
+  const storage = volumes.map(({ azureFile, cephfs, csi, flexVolume, rbd, scaleIO, storageos }) => [
+    ...[azureFile?.secretName, csi?.nodePublishSecretRef],
+    ...[cephfs, flexVolume, rbd, scaleIO, storageos].map(source => source?.secretRef),
+  ])
+  const hasSecrets =
+    (spec.imagePullSecrets ?? []).length > 0 ||
+    sources.some(({ secret }) => secret) ||
+    storage.flat().some(reference => reference) ||
+    froms.some(({ secretRef }) => secretRef) ||
+    values.some(value => value?.secretKeyRef)
+  const hasConfigMaps =
+    sources.some(({ configMap }) => configMap) ||
+    froms.some(({ configMapRef }) => configMapRef) ||
+    values.some(value => value?.configMapKeyRef)
+  const trusts = volumes.some(({ projected }) => projected?.sources?.some(each => each.clusterTrustBundle))
+  const found: readonly [string, boolean][] = [
+    ['secrets', hasSecrets],
+    ['configmaps', hasConfigMaps],
+    ['clustertrustbundles', trusts],
+    ['persistentvolumeclaims', volumes.some(volume => volume.persistentVolumeClaim)],
+    ['resourceclaims', (spec.resourceClaims ?? []).length > 0],
+  ]
+  return found.filter(([, isThere]) => isThere).map(([what]) => what)
 }
 
 function checkNode(node: string, request: AdmissionRequest): void {

@@ -3,17 +3,14 @@ import { tolerates } from '../../../client/taints.ts'
 import { qosClassOf } from '../../../kube/qos.ts'
 import type { Pod } from '../../../kube/types.ts'
 import type { PodFailure } from '../pod-failure.ts'
+import { isMirror, isStatic } from '../static/render-static-pod.ts'
 import type { PressureType } from './thresholds.ts'
 
 const SYSTEM_CRITICAL = 2_000_000_000
-const MIRROR = 'kubernetes.io/config.mirror'
-const SOURCE = 'kubernetes.io/config.source'
 
 /** Static pods and those of the highest priorities are let in always, and never evicted. */
-export function isCritical({ metadata, spec }: Pod): boolean {
-  const { annotations = {} } = metadata
-  const isStatic = annotations[MIRROR] !== undefined || (annotations[SOURCE] ?? 'api') !== 'api'
-  return isStatic || (spec?.priority ?? 0) >= SYSTEM_CRITICAL
+export function isCritical(pod: Pod): boolean {
+  return isStatic(pod) || isMirror(pod) || (pod.spec?.priority ?? 0) >= SYSTEM_CRITICAL
 }
 
 export function refusalOf(pod: Pod, pressures: readonly PressureType[]): PodFailure | null {

@@ -239,6 +239,43 @@ test('new nodes are tainted, and a kubelet changes only its own', async () => {
   await run({ ...elsewhere, oldObject: pod({ nodeName: 'n1' }) })
 })
 
+test('a kubelet shows static pods only as mirrors that it owns and that refer to nothing', async () => {
+  const node = named('Node', 'n1')
+  node.metadata.uid = 'node-uid'
+  const run = setUp({ '/nodes': [node] })
+  const user = { username: 'system:node:n1', groups: ['system:nodes'] }
+  const owner = { apiVersion: 'v1', kind: 'Node', name: 'n1', uid: 'node-uid', controller: true }
+  const create = (owners: object[], spec: object = {}) => {
+    const object = pod({ nodeName: 'n1', ...spec })
+    object.metadata.annotations = { 'kubernetes.io/config.mirror': 'hash' }
+    object.metadata.ownerReferences = owners as never
+    return run({ resource: 'pods', object, user })
+  }
+  const only = 'node "n1" can only create pods with'
+  const cases: [object[], object, string][] = [
+    [[], {}, `${only} an owner reference set to itself`],
+    [[owner, owner], {}, `${only} a single owner reference set to itself`],
+    [[{ ...owner, name: 'n2' }], {}, `${only} an owner reference set to itself`],
+    [[{ ...owner, controller: false }], {}, `${only} a controller owner reference set to itself`],
+    [
+      [{ ...owner, blockOwnerDeletion: true }],
+      {},
+      'node "n1" must not set blockOwnerDeletion on an owner reference',
+    ],
+    [[{ ...owner, uid: 'other' }], {}, 'node n1 UID mismatch: expected other got node-uid'],
+    [[owner], { imagePullSecrets: [{ name: 's' }] }, 'node "n1" can not create pods that reference secrets'],
+    [
+      [owner],
+      { volumes: [{ name: 'v', projected: { sources: [{ configMap: { name: 'c' } }] } }] },
+      'node "n1" can not create pods that reference configmaps',
+    ],
+  ]
+  for (const [owners, spec, message] of cases) {
+    await assert.rejects(create(owners, spec), refusal(403, `pods "web" is forbidden: ${message}`))
+  }
+  await create([owner])
+})
+
 test('claims and ingresses without a class get the newest default', async () => {
   const storage = (name: string, created: string) => {
     const item = named('StorageClass', name)
