@@ -271,7 +271,7 @@ test('a kubelet shows static pods only as mirrors that it owns and that refer to
     ],
   ]
   for (const [owners, spec, message] of cases) {
-    await assert.rejects(create(owners, spec), refusal(403, `pods "web" is forbidden: ${message}`))
+    await assert.rejects(create(owners, spec), refusal(403, `pods "p" is forbidden: ${message}`))
   }
   await create([owner])
 })
