@@ -2,9 +2,10 @@
  * Runs the tests, all of them or with `--fast` those that need no cluster, and ends with node:test's summary.
  * Further arguments are test files to run instead.
  */
-import { spawn } from 'node:child_process'
 import { globSync } from 'node:fs'
 import { join } from 'node:path'
+import { run } from 'node:test'
+import { spec } from 'node:test/reporters'
 
 const root = join(import.meta.dirname, '..')
 const fastLayers = ['tidy.test.ts', 'unit', 'golden', 'contract']
@@ -19,34 +20,75 @@ const TEST_TIMEOUT_MS = 300_000
 /** And a file of them, with all that its tests leave behind: what hangs ends with its name, and the rest is run. */
 const FILE_TIMEOUT_MS = 480_000
 
-/** The same on every machine: clusters share its loopback addresses and its processors. */
-const FILES_AT_A_TIME = 1
+/**
+ * Files of these layers use processors and files of their own only, so they run in a lane beside the others.
+ * The others run one at a time, the same on every machine: clusters share its loopback addresses and processors.
+ */
+const processorLayers = ['tidy.test.ts', 'unit', 'golden', 'simulation']
 
 function filesOf(layer: string): string[] {
   if (layer.endsWith('.ts')) return globSync(`test/${layer}`, { cwd: root })
   return globSync(`test/${layer}/**/*.test.ts`, { cwd: root }).sort()
 }
 
+function needsProcessorOnly(file: string): boolean {
+  return processorLayers.some(layer => file.startsWith(`test/${layer}`))
+}
+
 const files = given.length > 0 ? given : layers.flatMap(filesOf)
-const reporters = process.env.CI === 'true' || !process.stdout.isTTY ? ['--test-reporter=spec'] : []
-const child = spawn(
-  process.execPath,
-  [
-    '--import=./test/support/file-limit.ts',
-    '--test',
-    `--test-timeout=${TEST_TIMEOUT_MS}`,
-    `--test-concurrency=${FILES_AT_A_TIME}`,
-    ...reporters,
-    ...files,
-  ],
-  {
-    cwd: root,
-    stdio: ['ignore', 'inherit', 'inherit'],
-    env: {
-      ...process.env,
-      NODE_COMPILE_CACHE: join(root, 'build/compile-cache'),
-      MK8S_TEST_FILE_TIMEOUT_MS: String(FILE_TIMEOUT_MS),
-    },
-  },
+const lanes = [files.filter(file => !needsProcessorOnly(file)), files.filter(needsProcessorOnly)].filter(
+  lane => lane.length > 0,
 )
-child.on('exit', (code, signal) => process.exit(signal ? 1 : (code ?? 1)))
+
+process.env.NODE_COMPILE_CACHE = join(root, 'build/compile-cache')
+process.env.MK8S_TEST_FILE_TIMEOUT_MS = String(FILE_TIMEOUT_MS)
+
+const streams = lanes.map(lane =>
+  run({
+    cwd: root,
+    files: lane.map(file => join(root, file)),
+    concurrency: 1,
+    timeout: TEST_TIMEOUT_MS,
+    execArgv: ['--import=./test/support/file-limit.ts'],
+  }),
+)
+
+type TestEvent = {
+  readonly type: string
+  readonly data: { readonly nesting?: number; readonly message?: string; readonly file?: string }
+}
+
+const totals = new Map<string, number>()
+let end: TestEvent | undefined
+
+/** What a lane ends with is kept for the end of all; everything else is passed on as it comes. */
+function isEnd(event: TestEvent): boolean {
+  if (event.type === 'test:fail') process.exitCode = 1
+  if (event.type === 'test:summary' && event.data.file === undefined) {
+    end = event
+    return true
+  }
+  if (event.type !== 'test:diagnostic' || event.data.nesting !== 0) return false
+  const [, name, value] =
+    event.data.message?.match(
+      /^(tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) (\d+(?:\.\d+)?)$/,
+    ) ?? []
+  if (name === undefined) return false
+  const sum = (totals.get(name) ?? 0) + Number(value)
+  totals.set(name, name === 'duration_ms' ? performance.now() : sum)
+  return true
+}
+
+const report = new spec()
+report.pipe(process.stdout)
+
+await Promise.all(
+  streams.map(async stream => {
+    for await (const event of stream as AsyncIterable<TestEvent>) if (!isEnd(event)) report.write(event)
+  }),
+)
+for (const [name, value] of totals) {
+  report.write({ type: 'test:diagnostic', data: { nesting: 0, message: `${name} ${value}` } })
+}
+if (end !== undefined) report.write(end)
+report.end()
