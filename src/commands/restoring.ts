@@ -8,6 +8,7 @@ import { type RestorePlanFacts, renderRestorePlan, schedulesRemarks } from '../c
 import { confirm, print, printJson, remark } from '../cli/terminal.ts'
 import { createAdminClient } from '../client/admin-client.ts'
 import { startNode, stopNode, waitForStart } from '../client/lifecycle.ts'
+import { podNetworks, serviceNetworks } from '../config/cluster-networks.ts'
 import type { ClusterConfig, NodeConfig } from '../config/node-config.ts'
 import { diskFailure } from '../host/files.ts'
 import { acquireLock } from '../host/lock.ts'
@@ -252,13 +253,19 @@ function checkFit(
   if (now === null) return cluster
   const here = clusterConfigIn(now.value)
   const keys = ['serviceCidr', 'podCidr', 'clusterDomain'] as const
-  const different = keys.filter(key => cluster[key] !== here[key])
+  const networks = (config: ClusterConfig) => ({
+    serviceCidr: serviceNetworks(config).join(),
+    podCidr: podNetworks(config).join(),
+    clusterDomain: config.clusterDomain,
+  })
+  const [theirs, ours] = [networks(cluster), networks(here)]
+  const different = keys.filter(key => theirs[key] !== ours[key])
   if (different.length === 0) return cluster
   throw new Mk8sError(
     'refused',
     `the backup is of a cluster with other networks than that of ${config.nodeName}`,
     {
-      why: different.map(key => `${key} is ${here[key]}, in the backup ${cluster[key]}`).join('\n'),
+      why: different.map(key => `${key} is ${ours[key]}, in the backup ${theirs[key]}`).join('\n'),
       hint: 'mk8s uninstall here, then restore on the empty machine; or restore parts with --only',
     },
   )

@@ -108,11 +108,11 @@ export function renderNodeConfig(config: NodeConfig): string {
 }
 
 export function renderClusterInit({ cluster, manifests }: ClusterInit): string {
-  const { serviceCidr, podCidr, clusterDomain, nodePortRange, failover, voters } = cluster
+  const { ipv6, clusterDomain, nodePortRange, failover, voters } = cluster
   const range = `${nodePortRange.first}-${nodePortRange.last}`
   const fields = {
-    serviceCidr,
-    podCidr,
+    serviceCidr: pairOf(cluster.serviceCidr, ipv6?.serviceCidr),
+    podCidr: pairOf(cluster.podCidr, ipv6?.podCidr),
     clusterDomain,
     nodePortRange: range,
     failover,
@@ -120,6 +120,10 @@ export function renderClusterInit({ cluster, manifests }: ClusterInit): string {
   }
   return renderDocuments([{ apiVersion: CONFIG_API_VERSION, kind: 'ClusterConfig', ...fields }, ...manifests])
 }
+
+/** As it was typed in. */
+const pairOf = (ipv4: string, ipv6: string | undefined): string =>
+  ipv6 === undefined ? ipv4 : `${ipv4},${ipv6}`
 
 function resolveRecorded(recorded: ConfigDocuments, path: string): ResolvedConfig {
   try {

@@ -41,10 +41,18 @@ export interface NodeConfig {
   readonly kubelet?: Readonly<Record<string, string>>
 }
 
-/** `kind: ClusterConfig`: the same for all nodes, in the store, immutable after install. */
-export interface ClusterConfig {
+export interface Ipv6Networks {
   readonly serviceCidr: string
   readonly podCidr: string
+}
+
+/** `kind: ClusterConfig`: the same for all nodes, in the store, immutable after install. */
+export interface ClusterConfig {
+  /** Of IPv4, as is `podCidr`. */
+  readonly serviceCidr: string
+  readonly podCidr: string
+  /** The networks of IPv6, where the cluster has two families. */
+  readonly ipv6?: Ipv6Networks
   readonly clusterDomain: string
   readonly nodePortRange: { readonly first: number; readonly last: number }
   /** How many servers vote once there are that many: 3 or 5. */

@@ -2,6 +2,7 @@
 import { must } from '../base/assert.ts'
 import { Mk8sError } from '../base/errors.ts'
 import { nearest } from '../base/nearest.ts'
+import { cidrsOverlap, parseCidr as parseAnyCidr } from '../kube/cidr.ts'
 import type { ConfigDocuments } from './documents.ts'
 import type { Failover } from './failover.ts'
 import type { ClusterConfig, NodeConfig } from './node-config.ts'
@@ -119,16 +120,16 @@ function overriddenProblems(values: Values, file: ConfigDocuments | undefined): 
 const textOf = (values: Values, key: string): string => must(values.get(key), key).text
 
 function networkProblems(values: Values): string[] {
-  const services = must(parseCidr(textOf(values, 'serviceCidr')), 'service network')
-  const pods = must(parseCidr(textOf(values, 'podCidr')), 'pod network')
-  const problems: string[] = []
+  const services = must(parseCidr(networksOf(values, 'serviceCidr').ipv4), 'service network')
+  const pods = must(parseCidr(networksOf(values, 'podCidr').ipv4), 'pod network')
+  const problems: string[] = [...ipv6Problems(values)]
   if (pods.prefix > 24)
     problems.push('podCidr: the pod network must be a /24 or larger: every node gets a /24 of it')
   const loopback = { base: 127 * 2 ** 24, prefix: 24 }
   for (const [key, network] of [['serviceCidr', services] as const, ['podCidr', pods] as const]) {
     if (overlap(mirrorCidr(network), loopback)) {
       problems.push(
-        `${key}: ${textOf(values, key)} would be mirrored onto 127.0.0.0/24, which the host itself uses`,
+        `${key}: ${networksOf(values, key).ipv4} would be mirrored onto 127.0.0.0/24, which the host itself uses`,
       )
     }
   }
@@ -137,6 +138,33 @@ function networkProblems(values: Values): string[] {
       'serviceCidr and podCidr must differ behind the first octet: their mirrors in 127.0.0.0/8 overlap',
     )
   }
+  return problems
+}
+
+const networksOf = (values: Values, key: 'serviceCidr' | 'podCidr') => {
+  const [ipv4 = '', ipv6] = textOf(values, key).split(',')
+  return { ipv4, ipv6 }
+}
+
+const IPV6_PODS = { largest: 48, smallest: 64 }
+/** As upstream: more addresses could not be kept track of; and enough for what clusters begin with. */
+const IPV6_SERVICES = { largest: 64, smallest: 124 }
+
+function ipv6Problems(values: Values): string[] {
+  const [services, pods] = [networksOf(values, 'serviceCidr').ipv6, networksOf(values, 'podCidr').ipv6]
+  if (services === undefined && pods === undefined) return []
+  if (services === undefined || pods === undefined)
+    return ['serviceCidr and podCidr: with two families both need a network of IPv6']
+  const [service, pod] = [services, pods].map(text => must(parseAnyCidr(text), 'network of IPv6'))
+  const problems: string[] = []
+  const check = (key: string, length: number, { largest, smallest }: typeof IPV6_PODS) => {
+    if (length < largest || length > smallest)
+      problems.push(`${key}: the network of IPv6 must be a /${largest} to /${smallest}`)
+  }
+  check('podCidr', must(pod, 'pods').prefixLength, IPV6_PODS)
+  check('serviceCidr', must(service, 'services').prefixLength, IPV6_SERVICES)
+  if (cidrsOverlap(must(service, 'services'), must(pod, 'pods')))
+    problems.push('serviceCidr and podCidr: their networks of IPv6 overlap')
   return problems
 }
 
@@ -190,9 +218,13 @@ function groupOf(values: Values, group: 'apiServer' | 'kubelet'): Pick<NodeConfi
 }
 
 function toCluster(values: Values): ClusterConfig {
+  const [services, pods] = [networksOf(values, 'serviceCidr'), networksOf(values, 'podCidr')]
+  const { ipv6: serviceCidr } = services
+  const { ipv6: podCidr } = pods
   return Object.freeze({
-    serviceCidr: textOf(values, 'serviceCidr'),
-    podCidr: textOf(values, 'podCidr'),
+    serviceCidr: services.ipv4,
+    podCidr: pods.ipv4,
+    ...(serviceCidr !== undefined && podCidr !== undefined && { ipv6: { serviceCidr, podCidr } }),
     clusterDomain: textOf(values, 'clusterDomain'),
     nodePortRange: Object.freeze(
       must(parsePortRange(textOf(values, 'nodePortRange')), 'range of node ports'),

@@ -2,6 +2,7 @@
 import { isIP } from 'node:net'
 import { unreachable } from '../base/assert.ts'
 import { nearest } from '../base/nearest.ts'
+import { formatCidr, parseCidr as parseAnyCidr } from '../kube/cidr.ts'
 import { parseGoDuration } from '../kube/time.ts'
 import { choices, type OptionType } from './options.ts'
 
@@ -142,7 +143,22 @@ export function parseCidr(text: string): Cidr | undefined {
   return base % 2 ** (32 - prefix) === 0 ? { base, prefix } : undefined
 }
 
+/** One network of IPv4, or that and one of IPv6 behind a comma. */
 function cidrProblem(text: string): string | undefined {
+  const [first = '', second, ...more] = text.split(',')
+  if (first.includes(':')) return `${quote(text)}: the network of IPv4 stands first, one of IPv6 behind it`
+  if (more.length > 0) return `${quote(text)} is more than one network of IPv4 and one of IPv6`
+  return ipv4Problem(first) ?? (second === undefined ? undefined : ipv6Problem(second))
+}
+
+function ipv6Problem(text: string): string | undefined {
+  const cidr = parseAnyCidr(text)
+  if (cidr?.family !== 6 || formatCidr(cidr) !== text)
+    return `${quote(text)} is not an IPv6 network in its one spelling, such as fd00:10:1::/48`
+  return undefined
+}
+
+function ipv4Problem(text: string): string | undefined {
   const cidr = parseCidr(text)
   if (cidr === undefined)
     return `${quote(text)} is not an IPv4 network such as 10.1.0.0/16, with its host bits zero`

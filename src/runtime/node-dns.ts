@@ -7,6 +7,7 @@ import { Informer } from '../client/informer.ts'
 import { KubeClient } from '../client/kube-client.ts'
 import { CONFIG_MAPS } from '../client/resources.ts'
 import type { Transport } from '../client/transport.ts'
+import { podNetworks, serviceNetworks } from '../config/cluster-networks.ts'
 import type { ClusterConfig, NodeConfig } from '../config/node-config.ts'
 import { cidrAddress, parseCidr } from '../kube/cidr.ts'
 import { mirrorOf } from '../kube/mirror-address.ts'
@@ -23,7 +24,7 @@ const OWN_PORT = 10_053
 export const DNS_SERVICE = 'kube-dns'
 export const DNS_CONFIGURATION = 'mk8s-dns'
 
-type Facts = Pick<ClusterConfig, 'serviceCidr' | 'podCidr' | 'clusterDomain'>
+type Facts = Pick<ClusterConfig, 'serviceCidr' | 'podCidr' | 'ipv6' | 'clusterDomain'>
 
 /** The address of the service `kube-system/kube-dns`. */
 export function dnsServiceIp({ serviceCidr }: Pick<ClusterConfig, 'serviceCidr'>): string {
@@ -55,8 +56,8 @@ export interface NodeDnsParts {
 
 export function buildNodeDns(parts: NodeDnsParts): ClusterDns {
   const { config, cluster, transport, feed, serviceAddress, clock, random, log } = parts
-  const networks = [cluster.serviceCidr, cluster.podCidr]
-  const mirrors = config.runtime === 'process' ? networks.map(mirrorOf) : []
+  const networks = [...serviceNetworks(cluster), ...podNetworks(cluster)]
+  const mirrors = config.runtime === 'process' ? [cluster.serviceCidr, cluster.podCidr].map(mirrorOf) : []
   return createDns({
     services: feed.services,
     slices: feed.slices,

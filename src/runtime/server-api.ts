@@ -8,6 +8,7 @@ import type { Log } from '../base/log.ts'
 import type { Random } from '../base/random.ts'
 import { HttpsTransport } from '../client/https-transport.ts'
 import type { Transport } from '../client/transport.ts'
+import { serviceNetworks } from '../config/cluster-networks.ts'
 import { failoverTimes } from '../config/failover.ts'
 import type { ClusterConfig, NodeConfig } from '../config/node-config.ts'
 import { loopbackAddress } from '../config/values.ts'
@@ -157,10 +158,17 @@ function tokenKeys(live: LiveCertificates<Pki>): () => readonly string[] {
   }
 }
 
-const settingsOf = ({ clusterDomain, serviceCidr, podCidr, nodePortRange: nodePorts }: ClusterConfig) => ({
+const settingsOf = ({
   clusterDomain,
   serviceCidr,
   podCidr,
+  ipv6,
+  nodePortRange: nodePorts,
+}: ClusterConfig) => ({
+  clusterDomain,
+  serviceCidr,
+  podCidr,
+  ...(ipv6 !== undefined && { ipv6 }),
   nodePorts,
 })
 
@@ -331,7 +339,7 @@ function bootstrapComponent(
 function bootstrapFacts({ config, cluster }: Shared, { authorities }: Pki) {
   return {
     serviceIp: serviceIpOf(cluster),
-    serviceCidr: cluster.serviceCidr,
+    serviceCidrs: serviceNetworks(cluster),
     apiPort: config.ports.api,
     clientCa: authorities['cluster-ca'].certificate,
     frontProxyCa: authorities['front-proxy-ca'].certificate,

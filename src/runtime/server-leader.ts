@@ -3,6 +3,7 @@ import type { Component } from '../base/component.ts'
 import { InformerSet } from '../client/informer-set.ts'
 import { KubeClient } from '../client/kube-client.ts'
 import { NODES } from '../client/resources.ts'
+import { podNetworks } from '../config/cluster-networks.ts'
 import { failoverTimes } from '../config/failover.ts'
 import type { Node } from '../kube/types.ts'
 import type { ApiServer } from './apiserver/apiserver.ts'
@@ -45,8 +46,7 @@ export function leaderDutiesOf(shared: LeaderNeeds, server: ApiServer, term: num
     log,
     settings: {
       ...DEFAULT_SETTINGS,
-      podCidr: cluster.podCidr,
-      serviceCidr: cluster.serviceCidr,
+      podCidrs: podNetworks(cluster),
       nodeMonitorGraceMs: failoverTimes(cluster.failover).nodeMonitorGraceMs,
       get clusterCaPem() {
         return live.current.authorities['cluster-ca'].certificate

@@ -8,6 +8,7 @@ import type { Random } from '../base/random.ts'
 import { KubeClient } from '../client/kube-client.ts'
 import type { Problem } from '../client/node-status.ts'
 import type { Transport } from '../client/transport.ts'
+import { podNetworks } from '../config/cluster-networks.ts'
 import { failoverTimes } from '../config/failover.ts'
 import type { ClusterConfig, NodeConfig } from '../config/node-config.ts'
 import { GIT_VERSION, MK8S_VERSION } from '../config/version.ts'
@@ -45,6 +46,7 @@ import { buildNodeDns, dnsBackends, dnsServiceIp } from './node-dns.ts'
 import { NodeImages } from './node-images.ts'
 import { otherNetwork } from './other-network.ts'
 import type { Pki } from './pki/pki.ts'
+import { secondAddress } from './second-address.ts'
 import type { Shared } from './server-api.ts'
 import { SideLoading } from './side-loading.ts'
 
@@ -109,6 +111,7 @@ export function buildNode(parts: NodeParts): Node {
     runtime: containers.runtime,
     nodeName: config.nodeName,
     nodeAddress: config.bindAddress,
+    ...(cluster.ipv6 !== undefined && { secondAddress: () => secondAddress(config.bindAddress) }),
     directories: {
       pods: join(config.dataDir, 'pods'),
       logs: join(config.dataDir, 'logs'),
@@ -199,7 +202,7 @@ function createNetwork(
   }
   const table = instanceName(config.dataDir)
   const own = dnsBackends(cluster, config.runtime)
-  const proxy = createNftablesProxy({ ...shared, log, feed, podCidr: cluster.podCidr, table, own })
+  const proxy = createNftablesProxy({ ...shared, log, feed, podCidrs: podNetworks(cluster), table, own })
   const routes = createNodeRoutes({
     ...shared,
     onPodMtu: mtu => podRange.setMtu(mtu),

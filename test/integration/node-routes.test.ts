@@ -93,7 +93,7 @@ const routesOf = ({ space }: typeof one) =>
 before(async () => {
   if (skip !== false) return
   wire()
-  const started = await startInProcessCluster({ podCidr: '10.88.0.0/16' })
+  const started = await startInProcessCluster({ podCidrs: ['10.88.0.0/16'] })
   cluster = started
   for (const { name, address, range } of nodes) {
     const spec = { podCIDR: range, podCIDRs: [range] }

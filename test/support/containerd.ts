@@ -93,7 +93,7 @@ export async function startTestContainerd(): Promise<TestContainerd> {
     new ManagedContainerd({
       ...shared,
       dataDir: directory,
-      podRange: { cidr: '10.1.0.0/24', onChange: () => () => {} },
+      podRange: { cidrs: ['10.1.0.0/24'], onChange: () => () => {} },
       facts: () => readContainerdFacts(PAUSE_IMAGE),
       importSandboxImage: async socketPath => {
         await importArchive(socketPath, { archive: pauseImage(architecture()) })

@@ -47,10 +47,17 @@ const SETTINGS = {
 const ADMIN = { username: 'kubernetes-admin', groups: ['system:masters', 'system:authenticated'] }
 const TERM = 1
 
+export interface ClusterOptions {
+  readonly serviceCidr?: string
+  /** For two families. */
+  readonly ipv6?: { readonly serviceCidr: string; readonly podCidr: string }
+}
+
 export async function startInProcessCluster(
-  over: Partial<ControllerSettings> = {},
+  { serviceCidr = SETTINGS.serviceCidr, ipv6, ...over }: Partial<ControllerSettings> & ClusterOptions = {},
   clock: Clock = systemClock,
 ): Promise<InProcessCluster> {
+  const podCidrs = [SETTINGS.podCidr, ...(ipv6 ? [ipv6.podCidr] : [])]
   const random = systemRandom
   const level = process.env['MK8S_TEST_LOG'] === 'debug' ? 'debug' : 'warn'
   const log = createLog({ level, now: clock.now, write: line => void process.stderr.write(line) })
@@ -67,7 +74,7 @@ export async function startInProcessCluster(
     authorizer,
     admission: createAdmission({ objects, authorizer, clock, random }),
     virtualHandlers: [],
-    settings: { ...SETTINGS, serviceCidr: over.serviceCidr ?? SETTINGS.serviceCidr },
+    settings: { ...SETTINGS, serviceCidr, ...(ipv6 && { ipv6 }) },
     kubelets: {
       connect: () => {
         throw new Error('there are no kubelets here')
@@ -84,7 +91,7 @@ export async function startInProcessCluster(
   })
   const facts = {
     serviceIp: '10.152.183.1',
-    serviceCidr: over.serviceCidr ?? SETTINGS.serviceCidr,
+    serviceCidrs: [serviceCidr, ...(ipv6 ? [ipv6.serviceCidr] : [])],
     apiPort: 16_443,
   }
   const wanted = bootstrapObjects(facts)
@@ -103,7 +110,7 @@ export async function startInProcessCluster(
     createControllers({
       ...common,
       transport: identity => server.transportFor(identity),
-      settings: { ...DEFAULT_SETTINGS, ...SETTINGS, clusterCaPem: 'PEM of the test', ...over },
+      settings: { ...DEFAULT_SETTINGS, podCidrs, clusterCaPem: 'PEM of the test', ...over },
       model,
     }),
   ]

@@ -13,6 +13,7 @@ import { PodNetwork } from './pod-network.ts'
 import { until } from './until.ts'
 
 export const NODE = 'n1'
+export const IPV6 = { serviceCidr: 'fd00:2::/112', podCidr: 'fd00:1::/48' } as const
 
 /** Why packets cannot be judged here; undefined when they can. */
 export function whyNoRules(): string | undefined {
@@ -24,6 +25,8 @@ export interface PodOptions {
   readonly name: string
   readonly namespace?: string
   readonly address: string
+  /** Of IPv6. */
+  readonly address6?: string
   readonly labels?: Readonly<Record<string, string>>
   readonly ports?: readonly ContainerPort[]
   readonly node?: string
@@ -44,14 +47,19 @@ export interface NetworkNode {
 
 export interface NetworkNodeOptions {
   readonly serviceCidr?: string
+  /** Both families. */
+  readonly isDualStack?: boolean
   /** Called with what nft has just taken. */
   readonly onRules?: (text: string) => void
 }
 
 export async function startNetworkNode(options: NetworkNodeOptions = {}): Promise<NetworkNode> {
-  const { serviceCidr, onRules } = options
-  const network = new PodNetwork()
-  const cluster = await startInProcessCluster(serviceCidr === undefined ? {} : { serviceCidr })
+  const { serviceCidr, isDualStack = false, onRules } = options
+  const network = new PodNetwork(isDualStack)
+  const cluster = await startInProcessCluster({
+    ...(serviceCidr !== undefined && { serviceCidr }),
+    ...(isDualStack && { ipv6: IPV6 }),
+  })
   const { client } = cluster
   for (const [name, zone] of [
     [NODE, 'here'],
@@ -66,7 +74,7 @@ export async function startNetworkNode(options: NetworkNodeOptions = {}): Promis
       transport: cluster.transportFor({ username: 'system:kube-proxy', groups: ['system:authenticated'] }),
       nodeName: NODE,
       table: 'mk8s-test',
-      podCidr: '10.1.0.0/16',
+      podCidrs: ['10.1.0.0/16', ...(isDualStack ? [IPV6.podCidr] : [])],
       async run(program, args, options) {
         const ran = await network.run(program, args, options)
         if (program === 'nft' && typeof options?.input === 'string') onRules?.(options.input)
@@ -99,12 +107,13 @@ export async function startNetworkNode(options: NetworkNodeOptions = {}): Promis
         name,
         namespace = 'default',
         address,
+        address6,
         labels = {},
         ports = [],
         node = NODE,
         serves = [],
       } = options
-      if (node === NODE) network.addPod(name, address)
+      if (node === NODE) network.addPod(name, address, address6)
       if (serves.length > 0) await network.serve(name, serves)
       await until(`the service account of ${namespace}`, () => hasAccount(namespace))
       await client.create<Pod>(PODS, {
@@ -114,7 +123,8 @@ export async function startNetworkNode(options: NetworkNodeOptions = {}): Promis
         spec: { nodeName: node, containers: [{ name: 'c', image: 'none', ports }] },
       } as Pod)
       const conditions = [{ type: 'Ready', status: 'True' }]
-      const status = { phase: 'Running', podIP: address, podIPs: [{ ip: address }], conditions }
+      const podIPs = [address, ...(address6 === undefined ? [] : [address6])].map(ip => ({ ip }))
+      const status = { phase: 'Running', podIP: address, podIPs, conditions }
       await client.patch(PODS, { namespace, name, subresource: 'status', type: 'merge', patch: { status } })
     },
     startProxy,

@@ -52,7 +52,7 @@ export function ociBench(): OciBench {
       new OciRuntime({
         dataDir: directory,
         nodeId,
-        podRange: { cidr: '10.1.0.0/24', onChange: () => {} },
+        podRange: { cidrs: ['10.1.0.0/24'], onChange: () => {} },
         pause: pauseProgram(architecture()),
         sharedDirectories: [],
         enter: namespace.enter,

@@ -47,6 +47,8 @@ export interface KubeletParts {
   readonly runtime: Runtime
   readonly nodeName: string
   readonly nodeAddress: string
+  /** Its address of the other family, while it has one; absent in clusters of one family. */
+  readonly secondAddress?: () => string | undefined
   readonly directories: KubeletDirectories
   readonly ports: { readonly kubelet: number }
   readonly certificates: KubeletCertificates

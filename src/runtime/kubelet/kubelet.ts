@@ -85,6 +85,7 @@ class NodeKubelet implements Kubelet {
       settings,
       directories,
       nodeAddress,
+      secondAddress: parts.secondAddress,
       nodeName,
       csi: new CsiMounts({
         plugins: this.#plugins,
@@ -113,7 +114,8 @@ class NodeKubelet implements Kubelet {
     const leaseSeconds = parts.leaseSeconds ?? LEASE_SECONDS
     const volumesDirectory = directories.volumes
     const kubeletPort = parts.ports.kubelet
-    const facts = { nodeName, nodeAddress, host, version, runtime, kubeletPort, volumesDirectory }
+    const addresses = { nodeAddress, secondAddress: parts.secondAddress }
+    const facts = { nodeName, ...addresses, host, version, runtime, kubeletPort, volumesDirectory }
     this.#node = new NodeRegistration({
       ...{ client, clock, log, leaseSeconds, facts },
       events: this.#context.recorder,
@@ -262,7 +264,8 @@ class NodeKubelet implements Kubelet {
     if (podRange === undefined) return
     podRange.onChange(() => void this.#node.setProblem(this.#problem))
     this.#nodes.onChange((_key, node) => {
-      if (node?.spec?.podCIDR) podRange.set(node.spec.podCIDR)
+      const { podCIDR = '', podCIDRs = [podCIDR] } = node?.spec ?? {}
+      if (podCIDR !== '') podRange.set(podCIDRs)
     })
     this.#nodes.start(this.#aborter.signal)
   }

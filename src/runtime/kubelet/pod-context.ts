@@ -25,6 +25,7 @@ export interface PodContext {
   readonly settings: KubeletSettings
   readonly directories: KubeletDirectories
   readonly nodeAddress: string
+  readonly secondAddress?: (() => string | undefined) | undefined
   readonly nodeName: string
   readonly csi: CsiMounts
   /** The pod in the API that has this one's status: itself, or the mirror of a static one; null while there is none. */

@@ -7,6 +7,8 @@ import type { HostFacts } from './host-facts.ts'
 export interface PodFacts {
   readonly podAddresses: readonly string[]
   readonly hostAddress: string
+  /** That and the one of the other family, where there are two. */
+  readonly hostAddresses?: readonly string[]
 }
 
 /** The value of a fieldRef, or null when there is no such field. */
@@ -36,8 +38,9 @@ export function podField(pod: Pod, selector: ObjectFieldSelector, facts: PodFact
     case 'status.podIPs':
       return facts.podAddresses.join(',')
     case 'status.hostIP':
-    case 'status.hostIPs':
       return facts.hostAddress
+    case 'status.hostIPs':
+      return facts.hostAddresses?.join(',') ?? facts.hostAddress
     default:
       return null
   }

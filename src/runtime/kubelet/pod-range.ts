@@ -5,25 +5,31 @@
 import { readIfThere, writeFileDurably } from '../../host/files.ts'
 import { parseCidr } from '../../kube/cidr.ts'
 
-type Listener = (cidr: string) => void
+type Listener = (cidrs: readonly string[]) => void
 
 export class PodRange {
   readonly #path: string
   readonly #listeners = new Set<Listener>()
-  #cidr: string | null
+  /** Of IPv4, then of IPv6 where the cluster has both; empty until it has given some. */
+  #cidrs: readonly string[]
   #mtu: number | null
 
   constructor(path: string) {
     this.#path = path
     const [kept = '', mtu = ''] = (readIfThere(path) ?? '').split('\n').map(line => line.trim())
     // A damaged file is as good as none: the Node object has the range too.
-    this.#cidr = parseCidr(kept) === null ? null : kept
+    this.#cidrs = rangesIn(kept)
     this.#mtu = /^[1-9]\d{2,4}$/.test(mtu) ? Number(mtu) : null
   }
 
   /** `10.1.3.0/24`; null until the cluster has given one. */
   get cidr(): string | null {
-    return this.#cidr
+    return this.#cidrs[0] ?? null
+  }
+
+  /** That and the one of the other family. */
+  get cidrs(): readonly string[] {
+    return this.#cidrs
   }
 
   /** How much pods may send at once; null while nobody has found out. */
@@ -38,19 +44,25 @@ export class PodRange {
   }
 
   /** What the Node object says. Pods that run keep their addresses; new ones get theirs out of the new range. */
-  set(cidr: string): void {
-    if (cidr !== this.#cidr && parseCidr(cidr) !== null) this.#keep(cidr, this.#mtu)
+  set(cidrs: readonly string[]): void {
+    const text = cidrs.join(',')
+    if (text !== this.#cidrs.join(',') && rangesIn(text).length > 0) this.#keep(cidrs, this.#mtu)
   }
 
   /** As the node's network has it; for pods from now on. */
   setMtu(mtu: number): void {
-    if (mtu !== this.#mtu) this.#keep(this.#cidr, mtu)
+    if (mtu !== this.#mtu) this.#keep(this.#cidrs, mtu)
   }
 
-  #keep(cidr: string | null, mtu: number | null): void {
-    writeFileDurably(this.#path, `${cidr ?? ''}\n${mtu ?? ''}\n`, 0o600)
-    this.#cidr = cidr
+  #keep(cidrs: readonly string[], mtu: number | null): void {
+    writeFileDurably(this.#path, `${cidrs.join(',')}\n${mtu ?? ''}\n`, 0o600)
+    this.#cidrs = cidrs
     this.#mtu = mtu
-    if (cidr !== null) for (const listener of this.#listeners) listener(cidr)
+    if (cidrs.length > 0) for (const listener of this.#listeners) listener(cidrs)
   }
+}
+
+function rangesIn(text: string): readonly string[] {
+  const cidrs = text.split(',')
+  return cidrs.every(cidr => parseCidr(cidr) !== null) ? cidrs : []
 }

@@ -73,6 +73,7 @@ export class PodReporter {
       ...input,
       pod: this.#withOwnStatus(input.pod),
       hostAddress: this.#context.nodeAddress,
+      secondAddress: this.#context.secondAddress?.(),
       nowMs: this.#context.clock.now(),
       failure: this.#failure,
       facts: {

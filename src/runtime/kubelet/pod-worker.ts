@@ -218,10 +218,12 @@ export class PodWorker {
   }
 
   #facts(sandboxes: readonly SandboxStatus[]) {
-    const { nodeAddress } = this.#context
+    const { nodeAddress, secondAddress } = this.#context
+    const second = secondAddress?.()
+    const hostAddresses = second === undefined ? [nodeAddress] : [nodeAddress, second]
     const addresses = latestSandbox(sandboxes)?.addresses ?? []
-    const podAddresses = this.#pod.spec?.hostNetwork ? [nodeAddress] : addresses
-    return { podAddresses, hostAddress: nodeAddress }
+    const podAddresses = this.#pod.spec?.hostNetwork ? hostAddresses : addresses
+    return { podAddresses, hostAddress: nodeAddress, hostAddresses }
   }
 
   /** Returns whether something changed that the next plan must see. */

@@ -8,6 +8,8 @@ import type { PressureType } from './pressure/thresholds.ts'
 export interface NodeFacts {
   readonly nodeName: string
   readonly nodeAddress: string
+  /** Its address of the other family, while it has one. */
+  readonly secondAddress?: (() => string | undefined) | undefined
   readonly kubeletPort: number
   readonly host: HostFacts
   readonly version: string
@@ -58,6 +60,7 @@ export interface NodeStatusInput {
 
 export function renderNodeStatus(facts: NodeFacts, input: NodeStatusInput): NodeStatus {
   const { host } = facts
+  const second = facts.secondAddress?.()
   const capacity = {
     cpu: String(host.cpuCount),
     'ephemeral-storage': `${Math.floor(host.diskBytes / 1_024)}Ki`,
@@ -67,6 +70,7 @@ export function renderNodeStatus(facts: NodeFacts, input: NodeStatusInput): Node
   return {
     addresses: [
       { type: 'InternalIP', address: facts.nodeAddress },
+      ...(second === undefined ? [] : [{ type: 'InternalIP', address: second }]),
       { type: 'Hostname', address: facts.nodeName },
     ],
     capacity,

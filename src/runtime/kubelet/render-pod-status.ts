@@ -15,6 +15,8 @@ export interface PodStatusInput {
   readonly containers: readonly RuntimeContainer[]
   readonly facts: ContainerFacts
   readonly hostAddress: string
+  /** The node's address of the other family. */
+  readonly secondAddress?: string | undefined
   readonly nowMs: number
   /** The kubelet ended the pod: DeadlineExceeded and the like. */
   readonly failure?: PodFailure | undefined
@@ -38,7 +40,7 @@ export function renderPodStatus(input: PodStatusInput): PodStatus {
     ...(input.failure ? { reason: input.failure.reason, message: input.failure.message } : {}),
     conditions: conditionsOf(input, { phase, inits, regulars }),
     hostIP: input.hostAddress,
-    hostIPs: [{ ip: input.hostAddress }],
+    hostIPs: hostAddresses(input).map(ip => ({ ip })),
     ...addressesOf(input),
     startTime: pod.status?.startTime ?? formatTime(nowMs),
     ...(inits.length > 0 ? { initContainerStatuses: inits } : {}),
@@ -63,12 +65,16 @@ function renderEphemeral(input: PodStatusInput, container: Container): Container
   return { ...status, ready: false }
 }
 
-function addressesOf({ pod, sandboxes, hostAddress }: PodStatusInput): Pick<PodStatus, 'podIP' | 'podIPs'> {
+const hostAddresses = ({ hostAddress, secondAddress }: PodStatusInput): string[] =>
+  secondAddress === undefined ? [hostAddress] : [hostAddress, secondAddress]
+
+function addressesOf(input: PodStatusInput): Pick<PodStatus, 'podIP' | 'podIPs'> {
+  const { pod, sandboxes } = input
   const sandbox = latestSandbox(sandboxes)
   const current = sandbox?.addresses ?? []
   // A pod that has ended keeps the address that it had.
   const known = current.length > 0 ? current : (pod.status?.podIPs?.map(({ ip }) => ip) ?? [])
-  const addresses = pod.spec?.hostNetwork && sandbox !== undefined ? [hostAddress] : known
+  const addresses = pod.spec?.hostNetwork && sandbox !== undefined ? hostAddresses(input) : known
   const [first] = addresses
   return first === undefined ? {} : { podIP: first, podIPs: addresses.map(ip => ({ ip })) }
 }

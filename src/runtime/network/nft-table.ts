@@ -5,7 +5,7 @@ import { PROBE_CHAIN } from './base-part.ts'
 import { changeTable, type TablePart } from './table-part.ts'
 
 export interface NftTableParts {
-  /** Which nobody else on this machine uses. */
+  /** Which nobody else on this machine uses, with its family: `ip mk8s`. */
   readonly name: string
   /** Runs `nft` where the rules belong; on this machine unless given. */
   readonly run?: typeof runProgram | undefined
@@ -43,7 +43,7 @@ export class NftTable {
     const { text, cleaning } = changeTable(this.#name, changes)
     if (text === '') return
     // What an earlier daemon loaded is replaced in one step, by rules for the same connections.
-    const table = `ip ${this.#name}`
+    const table = this.#name
     const reset = isFresh ? `add table ${table}\ndelete table ${table}\nadd table ${table}\n` : ''
     this.#isUnknown = true
     await this.#nft(`${reset}${text}`)
@@ -54,7 +54,7 @@ export class NftTable {
 
   /** False when somebody took it out of the kernel; the next load brings everything back. */
   async isThere(): Promise<boolean> {
-    const args = ['flush', 'chain', 'ip', this.#name, PROBE_CHAIN]
+    const args = ['flush', 'chain', ...this.#name.split(' '), PROBE_CHAIN]
     const { exitCode } = await this.#run('nft', args, { accept: 'any' })
     if (exitCode !== 0) this.#isUnknown = true
     return exitCode === 0
@@ -81,8 +81,10 @@ export class NftTable {
   }
 }
 
-/** Takes all of its rules out of the kernel. Does nothing where there are none. */
+/** Takes all of its rules out of the kernel, of both families. Does nothing where there are none. */
 export async function removeNftables(table: string): Promise<void> {
-  const input = `add table ip ${table}\ndelete table ip ${table}\n`
-  await runProgram('nft', ['-f', '-'], { input, accept: 'any' })
+  for (const family of ['ip', 'ip6']) {
+    const input = `add table ${family} ${table}\ndelete table ${family} ${table}\n`
+    await runProgram('nft', ['-f', '-'], { input, accept: 'any' })
+  }
 }

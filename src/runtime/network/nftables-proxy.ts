@@ -2,7 +2,6 @@
  * Services and network policies for pods with addresses of their own: follows what they are made of and keeps a
  * table in the kernel's packet filter, part by part. It goes on working while the daemon does not run.
  */
-import { readFileSync, writeFileSync } from 'node:fs'
 import { abortable } from '../../base/abortable.ts'
 import { type BackoffConfig, backoffMs } from '../../base/backoff.ts'
 import type { Clock, Timer } from '../../base/clock.ts'
@@ -17,6 +16,8 @@ import type { Transport } from '../../client/transport.ts'
 import { runProgram } from '../../host/programs.ts'
 import type { Node } from '../../kube/types.ts'
 import { renderBase } from './base-part.ts'
+import { type Family, familyOf, wordsOf } from './family.ts'
+import { allowForwarding } from './forwarding.ts'
 import { NftTable } from './nft-table.ts'
 import { PolicyFeed } from './policy-feed.ts'
 import { renderPolicies } from './policy-part.ts'
@@ -34,9 +35,10 @@ export interface NftablesProxyParts {
   readonly feed?: ServiceFeed
   /** See port-plan.ts. */
   readonly own?: ReadonlyMap<string, Backend>
-  /** Name of the table, which nobody else on this machine uses. */
+  /** Name of the tables, one of each family, which nobody else on this machine uses. */
   readonly table: string
-  readonly podCidr: string
+  /** One of each family that Services and policies are carried out for. */
+  readonly podCidrs: readonly string[]
   /** Runs programs where the rules belong; on this machine unless given. */
   readonly run?: typeof runProgram
   readonly clock: Clock
@@ -49,14 +51,20 @@ const SETTLE_MS = 10
 /** Whoever flushes all rules of a machine takes ours away too. */
 const LOOK_MS = 30_000
 const RETRY: BackoffConfig = { baseMs: 500, maxMs: 30_000 }
-const PROC = '/proc/sys/net/ipv4'
-/** Forwarding between pods; and 127.0.0.1 as a way to node ports. */
-const SETTINGS = [`${PROC}/ip_forward`, `${PROC}/conf/all/route_localnet`]
 const BASE = 'base'
 const POLICIES = 'policies'
 
 export function createNftablesProxy(parts: NftablesProxyParts): Component {
   return new NftablesProxy(parts)
+}
+
+/** What is carried out for one family. */
+interface Stack {
+  readonly family: Family
+  readonly podCidr: string
+  readonly table: NftTable
+  /** Of services, as they are loaded. */
+  readonly plans: Map<string, readonly PortPlan[]>
 }
 
 class NftablesProxy implements Component {
@@ -65,11 +73,9 @@ class NftablesProxy implements Component {
   readonly #feed: ServiceFeed
   readonly #policies: PolicyFeed
   readonly #node: Informer<Node>
-  readonly #table: NftTable
+  readonly #stacks: readonly Stack[]
   readonly #run: typeof runProgram
   readonly #aborter = new AbortController()
-  /** Of services, as they are loaded. */
-  readonly #plans = new Map<string, readonly PortPlan[]>()
   /** Services whose rules may have to change, and the other parts of the table. */
   #dirty = new Set<string>([BASE, POLICIES])
   #timer: Timer | null = null
@@ -88,12 +94,16 @@ class NftablesProxy implements Component {
     this.#policies = new PolicyFeed(shared)
     const fieldSelector = `metadata.name=${nodeName}`
     this.#node = new Informer<Node>({ ...shared, resource: NODES, fieldSelector })
-    this.#table = new NftTable({ name: table, run, log })
+    this.#stacks = parts.podCidrs.map(podCidr => {
+      const family = familyOf(podCidr)
+      const name = `${wordsOf(family).ip} ${table}`
+      return { family, podCidr, table: new NftTable({ name, run, log }), plans: new Map() }
+    })
     this.#run = run ?? runProgram
   }
 
   async prepare(): Promise<void> {
-    for (const path of SETTINGS) if (readFileSync(path, 'utf8').trim() !== '1') writeFileSync(path, '1')
+    for (const { family } of this.#stacks) allowForwarding(family)
   }
 
   /** Returns once the rules of everything that is there are in the kernel. */
@@ -126,7 +136,7 @@ class NftablesProxy implements Component {
   }
 
   #allChanged(): void {
-    for (const key of [BASE, ...this.#plans.keys()]) this.#dirty.add(key)
+    for (const key of [BASE, ...this.#stacks.flatMap(({ plans }) => [...plans.keys()])]) this.#dirty.add(key)
     for (const { metadata } of this.#feed.services.list()) {
       this.#dirty.add(`${metadata.namespace}/${metadata.name}`)
     }
@@ -155,7 +165,7 @@ class NftablesProxy implements Component {
 
   async #loadAll(): Promise<void> {
     try {
-      if (this.#dirty.size === 0 && !(await this.#table.isThere())) {
+      if (this.#dirty.size === 0 && !(await this.#areThere())) {
         this.#parts.log.warn('the rules of Services are gone from the kernel, and are loaded again')
         this.#dirty.add(BASE)
       }
@@ -169,28 +179,40 @@ class NftablesProxy implements Component {
     }
   }
 
+  /** Of all families. */
+  async #areThere(): Promise<boolean> {
+    for (const { table } of this.#stacks) if (!(await table.isThere())) return false
+    return true
+  }
+
   async #load(): Promise<void> {
     const keys = this.#dirty
     if (keys.size === 0) return
     this.#dirty = new Set()
     try {
-      const plans = new Map<string, readonly PortPlan[]>()
-      await this.#table.load(this.#render(keys, plans))
+      for (const stack of this.#stacks) {
+        const plans = new Map<string, readonly PortPlan[]>()
+        await stack.table.load(this.#render(stack, keys, plans))
+        await this.#forgetFlows(stack, plans)
+      }
       this.#problem = ''
-      await this.#forgetFlows(plans)
     } catch (error) {
       for (const key of keys) this.#dirty.add(key)
       throw error
     }
   }
 
-  #render(keys: ReadonlySet<string>, plans: Map<string, readonly PortPlan[]>): Map<string, TablePart | null> {
-    const { podCidr, nodeName } = this.#parts
+  #render(
+    { family, podCidr }: Stack,
+    keys: ReadonlySet<string>,
+    plans: Map<string, readonly PortPlan[]>,
+  ): Map<string, TablePart | null> {
+    const { nodeName } = this.#parts
     const parts = new Map<string, TablePart | null>()
     for (const key of keys) {
       if (key === BASE) parts.set(BASE, renderBase(podCidr))
       else if (key !== POLICIES) {
-        const planned = this.#planService(key)
+        const planned = this.#planService(key, family)
         plans.set(key, planned)
         parts.set(key, planned.length === 0 ? null : renderService(planned, podCidr))
       }
@@ -199,25 +221,25 @@ class NftablesProxy implements Component {
     if (keys.has(POLICIES) && this.#policies.isSynced) {
       const { policies, pods, namespaces } = this.#policies
       const lists = { policies: policies.list(), pods: pods.list(), namespaces: namespaces.list() }
-      parts.set(POLICIES, renderPolicies({ nodeName, ...lists }))
+      parts.set(POLICIES, renderPolicies({ nodeName, family, ...lists }))
     }
     return parts
   }
 
-  #planService(key: string): PortPlan[] {
+  #planService(key: string, family: Family): PortPlan[] {
     const { nodeName, own } = this.#parts
     const service = this.#feed.services.get(key)
     if (service === undefined) return []
     const node = this.#node.get(nodeName)
     const view = node === undefined ? { name: nodeName, zone: null } : viewOf(node)
-    return planPorts({ service, slices: this.#feed.slicesOf(key), node: view, own })
+    return planPorts({ service, slices: this.#feed.slicesOf(key), node: view, own, family })
   }
 
-  async #forgetFlows(plans: ReadonlyMap<string, readonly PortPlan[]>): Promise<void> {
+  async #forgetFlows(stack: Stack, plans: ReadonlyMap<string, readonly PortPlan[]>): Promise<void> {
     for (const [key, after] of plans) {
-      const before = this.#plans.get(key) ?? []
-      if (after.length === 0) this.#plans.delete(key)
-      else this.#plans.set(key, after)
+      const before = stack.plans.get(key) ?? []
+      if (after.length === 0) stack.plans.delete(key)
+      else stack.plans.set(key, after)
       for (const args of staleFlows(before, after)) await this.#run('conntrack', args, { accept: 'any' })
     }
   }

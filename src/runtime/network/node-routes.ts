@@ -34,6 +34,7 @@ export interface NodeRoutesParts {
 
 /** Marks our routes in the kernel's table, so that those of an earlier daemon are found again. */
 const PROTOCOL = '77'
+const FAMILIES = ['-4', '-6'] as const
 const SETTLE_MS = 10
 /** Whoever takes an interface down and up again takes its routes away. */
 const LOOK_MS = 30_000
@@ -45,7 +46,9 @@ export function createNodeRoutes(parts: NodeRoutesParts): Component {
 
 /** Takes all of them out of the kernel. */
 export async function removeNodeRoutes(): Promise<void> {
-  await runProgram('ip', ['route', 'flush', 'proto', PROTOCOL], { accept: 'any' })
+  for (const family of FAMILIES) {
+    await runProgram('ip', [family, 'route', 'flush', 'proto', PROTOCOL], { accept: 'any' })
+  }
   await removeTunnel(runProgram)
 }
 
@@ -157,17 +160,18 @@ interface ListedLink {
   readonly mtu: number
   readonly addr_info: readonly {
     readonly family: string
+    readonly scope?: string
     readonly local: string
     readonly prefixlen: number
   }[]
 }
 
 async function readLinks(run: typeof runProgram): Promise<LocalLink[]> {
-  const { stdout } = await run('ip', ['-j', '-4', 'addr', 'show'])
+  const { stdout } = await run('ip', ['-j', 'addr', 'show'])
   const listed = JSON.parse(stdout.trim() || '[]') as ListedLink[]
   return listed.flatMap(({ ifname, mtu, addr_info }) =>
     addr_info
-      .filter(({ family }) => family === 'inet')
+      .filter(({ family, scope }) => family === 'inet' || (family === 'inet6' && scope === 'global'))
       .map(({ local, prefixlen }) => ({ device: ifname, address: local, prefixLength: prefixlen, mtu })),
   )
 }
@@ -179,9 +183,13 @@ interface ListedRoute {
 }
 
 async function readRoutes(run: typeof runProgram): Promise<NodeRoute[]> {
-  const { stdout } = await run('ip', ['-j', 'route', 'show', 'proto', PROTOCOL])
-  const listed = JSON.parse(stdout.trim() || '[]') as ListedRoute[]
-  return listed.flatMap(({ dst, gateway, dev }) =>
-    gateway === undefined ? [] : [{ range: dst, via: gateway, isTunnel: dev === TUNNEL_DEVICE }],
-  )
+  const routes: NodeRoute[] = []
+  for (const family of FAMILIES) {
+    // A kernel without IPv6 has none.
+    const { stdout } = await run('ip', ['-j', family, 'route', 'show', 'proto', PROTOCOL], { accept: 'any' })
+    for (const { dst, gateway, dev } of JSON.parse(stdout.trim() || '[]') as ListedRoute[]) {
+      if (gateway !== undefined) routes.push({ range: dst, via: gateway, isTunnel: dev === TUNNEL_DEVICE })
+    }
+  }
+  return routes
 }

@@ -11,12 +11,15 @@ import type {
   NetworkPolicyPeer,
   NetworkPolicyPort,
 } from '../../kube/types.ts'
+import { type Family, type FamilyWords, familyOf, wordsOf } from './family.ts'
 import { addressOf, type PolicyPod, portsOf } from './policy-pods.ts'
 import { ruleName } from './rule-names.ts'
 import { PartBuilder, type TablePart } from './table-part.ts'
 
 export interface PolicyInput {
   readonly nodeName: string
+  /** Whose addresses it is about; IPv4 unless given. */
+  readonly family?: Family
   readonly policies: readonly NetworkPolicy[]
   /** Of all nodes. */
   readonly pods: readonly PolicyPod[]
@@ -33,8 +36,6 @@ interface Rule {
 
 const DIRECTIONS: readonly Direction[] = ['ingress', 'egress']
 const SHORT: Readonly<Record<Direction, string>> = { ingress: 'in', egress: 'out' }
-const ADDRESS_SET = 'set { type ipv4_addr; }'
-const PORT_SET = 'set { type ipv4_addr . inet_proto . inet_service; }'
 
 export function renderPolicies(input: PolicyInput): TablePart {
   return new PolicyRenderer(input).render()
@@ -42,6 +43,7 @@ export function renderPolicies(input: PolicyInput): TablePart {
 
 class PolicyRenderer {
   readonly #input: PolicyInput
+  readonly #words: FamilyWords
   readonly #part = new PartBuilder()
   /** Pods that can be met in the pod network. */
   readonly #pods: readonly PolicyPod[]
@@ -51,10 +53,15 @@ class PolicyRenderer {
 
   constructor(input: PolicyInput) {
     this.#input = input
-    this.#pods = input.pods.filter(pod => addressOf(pod) !== null)
+    this.#words = wordsOf(input.family ?? 'IPv4')
+    this.#pods = input.pods.filter(pod => this.#addressOf(pod) !== '')
     this.#byNamespace = Map.groupBy(this.#pods, ({ metadata }) => metadata.namespace ?? '')
     const local = this.#pods.filter(({ spec }) => spec?.nodeName === input.nodeName)
     this.#local = Map.groupBy(local, ({ metadata }) => metadata.namespace ?? '')
+  }
+
+  #addressOf(pod: PolicyPod): string {
+    return addressOf(pod, this.#words.family) ?? ''
   }
 
   render(): TablePart {
@@ -75,7 +82,7 @@ class PolicyRenderer {
       const sorted = chains.toSorted()
       // Pods with the same policies share a chain.
       const name = ruleName(SHORT[direction], sorted.join(' '), pod.metadata.namespace ?? '')
-      const address = addressOf(pod) ?? ''
+      const address = this.#addressOf(pod)
       this.#part.chain(name, [...sorted.map(chain => `jump ${chain}`), 'drop'])
       this.#part.element(`isolated-${direction}`, address, `goto ${name}`)
       this.#part.element('itself', `${address} . ${address}`)
@@ -113,12 +120,13 @@ class PolicyRenderer {
 
   #peerMatch(peer: NetworkPolicyPeer, field: string, namespace: string): string[] {
     const { ipBlock } = peer
-    if (ipBlock === undefined) return [`ip ${field} @${this.#peerSet(peer, namespace)}`]
-    // Those of IPv6 match none of these packets.
-    if (ipBlock.cidr.includes(':')) return []
-    const except = (ipBlock.except ?? []).filter(range => !range.includes(':'))
+    const { ip, family } = this.#words
+    if (ipBlock === undefined) return [`${ip} ${field} @${this.#peerSet(peer, namespace)}`]
+    // Those of the other family match none of these packets.
+    if (familyOf(ipBlock.cidr) !== family) return []
+    const except = (ipBlock.except ?? []).filter(range => familyOf(range) === family)
     return [
-      [ipBlock.cidr, ...except.map(range => `!= ${range}`)].map(range => `ip ${field} ${range}`).join(' '),
+      [ipBlock.cidr, ...except.map(range => `!= ${range}`)].map(range => `${ip} ${field} ${range}`).join(' '),
     ]
   }
 
@@ -128,10 +136,10 @@ class PolicyRenderer {
     const name = ruleName('peers', key, namespace)
     if (this.#drawn.has(name)) return name
     this.#drawn.add(name)
-    this.#part.set(name, ADDRESS_SET)
+    this.#part.set(name, `set { type ${this.#words.address}; }`)
     const requirements = requirementsOf(podSelector ?? {}) ?? []
     for (const pod of this.#podsIn(namespaceSelector, namespace)) {
-      if (matchesLabels(requirements, pod.metadata.labels)) this.#part.element(name, addressOf(pod) ?? '')
+      if (matchesLabels(requirements, pod.metadata.labels)) this.#part.element(name, this.#addressOf(pod))
     }
     return name
   }
@@ -150,7 +158,7 @@ class PolicyRenderer {
     if (typeof port === 'number') {
       return `${carrier} th dport ${port}${endPort === undefined || endPort === port ? '' : `-${endPort}`}`
     }
-    return `ip daddr . meta l4proto . th dport @${this.#namedSet(String(port), protocol)}`
+    return `${this.#words.ip} daddr . meta l4proto . th dport @${this.#namedSet(String(port), protocol)}`
   }
 
   /** Where pods have a port of this name: whoever is called decides what a name means. */
@@ -158,11 +166,14 @@ class PolicyRenderer {
     const name = ruleName('port', `${protocol} ${portName}`, portName)
     if (this.#drawn.has(name)) return name
     this.#drawn.add(name)
-    this.#part.set(name, PORT_SET)
+    this.#part.set(name, `set { type ${this.#words.address} . inet_proto . inet_service; }`)
     for (const pod of this.#pods) {
       for (const port of portsOf(pod)) {
         if (port.name !== portName || (port.protocol ?? 'TCP') !== protocol) continue
-        this.#part.element(name, `${addressOf(pod)} . ${protocol.toLowerCase()} . ${port.containerPort}`)
+        this.#part.element(
+          name,
+          `${this.#addressOf(pod)} . ${protocol.toLowerCase()} . ${port.containerPort}`,
+        )
       }
     }
     return name

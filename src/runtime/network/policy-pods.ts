@@ -1,15 +1,16 @@
 /** What network policies need to know of a pod (pure). */
 import type { ContainerPort, Pod } from '../../kube/types.ts'
+import { type Family, familyOf } from './family.ts'
 
 export type PolicyPod = Pod
 
 const ENDED: readonly string[] = ['Succeeded', 'Failed']
 
-/** Its IPv4 address; null when it has none of its own, or has ended and may have given it away. */
-export function addressOf({ spec, status }: PolicyPod): string | null {
+/** Its address of a family; null when it has none of its own, or has ended and may have given it away. */
+export function addressOf({ spec, status }: PolicyPod, family: Family): string | null {
   if (spec?.hostNetwork === true || ENDED.includes(status?.phase ?? '')) return null
   const addresses = [...(status?.podIPs ?? []).map(({ ip }) => ip), status?.podIP]
-  return addresses.find(address => address?.includes('.') === true) ?? null
+  return addresses.find(address => address && familyOf(address) === family) ?? null
 }
 
 /** Of containers that run side by side. */

@@ -1,5 +1,6 @@
 /** What each port of a Service leads to, for whoever carries it out: addresses, policies and endpoints (pure). */
 import type { EndpointSlice, Service, ServicePort } from '../../kube/types.ts'
+import { type Family, familyOf } from './family.ts'
 import { type NodeView, usableBackends } from './usable-backends.ts'
 
 export interface Backend {
@@ -39,6 +40,8 @@ export interface PortPlanInput {
   readonly node: NodeView
   /** Where this node itself serves a service that selects nothing, by `namespace/name:port`. */
   readonly own?: ReadonlyMap<string, Backend> | undefined
+  /** Whose addresses and endpoints it is about; IPv4 unless given. */
+  readonly family?: Family
 }
 
 export const SERVICE_LABEL = 'kubernetes.io/service-name'
@@ -50,20 +53,24 @@ export const serviceKeyOf = ({ metadata }: Service | EndpointSlice, name: string
 
 /** Nothing for headless services and names of others; slices without the service's own port are passed over. */
 export function planPorts(input: PortPlanInput): PortPlan[] {
-  const { service } = input
+  const { service, family = 'IPv4' } = input
   const { spec = {} } = service
-  if (spec.type === 'ExternalName' || addressesOf(spec.clusterIPs ?? [spec.clusterIP]).length === 0) return []
+  if (spec.type === 'ExternalName' || addressesOf(spec.clusterIPs ?? [spec.clusterIP], family).length === 0)
+    return []
   return (spec.ports ?? []).flatMap(port =>
     PROTOCOLS.includes(port.protocol ?? 'TCP') ? [planPort(input, port)] : [],
   )
 }
 
-function planPort({ service, slices, node, own }: PortPlanInput, port: ServicePort): PortPlan {
+function planPort(input: PortPlanInput, port: ServicePort): PortPlan {
+  const { service, slices, node, own, family = 'IPv4' } = input
+  const addresses = (texts: readonly (string | undefined)[]) => addressesOf(texts, family)
   const { spec = {}, metadata, status } = service
   const serviceKey = serviceKeyOf(service, metadata.name)
   const name = `${serviceKey}${port.name ? `:${port.name}` : ''}`
-  const served = spec.selector === undefined ? own?.get(name) : undefined
-  const usable = served === undefined ? usableBackends(port, slices, node) : null
+  const owned = spec.selector === undefined ? own?.get(name) : undefined
+  const served = owned !== undefined && familyOf(owned.address) === family ? owned : undefined
+  const usable = served === undefined ? usableBackends(port, slices, node, family) : null
   const seconds = spec.sessionAffinityConfig?.clientIP?.timeoutSeconds ?? DEFAULT_AFFINITY_SECONDS
   const ingress = (status?.loadBalancer?.ingress ?? []).filter(({ ipMode }) => ipMode !== 'Proxy')
   const ranges = (spec.loadBalancerSourceRanges ?? []).map(text => text.trim())
@@ -73,10 +80,10 @@ function planPort({ service, slices, node, own }: PortPlanInput, port: ServicePo
     protocol: (port.protocol ?? 'TCP') as Protocol,
     port: port.port,
     nodePort: port.nodePort || null,
-    clusterIps: addressesOf(spec.clusterIPs ?? [spec.clusterIP]),
-    externalIps: addressesOf(spec.externalIPs ?? []),
-    loadBalancerIps: spec.type === 'LoadBalancer' ? addressesOf(ingress.map(({ ip }) => ip)) : [],
-    sourceRanges: ranges.length === 0 ? null : ranges.filter(isIpv4Range),
+    clusterIps: addresses(spec.clusterIPs ?? [spec.clusterIP]),
+    externalIps: addresses(spec.externalIPs ?? []),
+    loadBalancerIps: spec.type === 'LoadBalancer' ? addresses(ingress.map(({ ip }) => ip)) : [],
+    sourceRanges: ranges.length === 0 ? null : ranges.filter(range => isOf(range, family)),
     affinityMs: spec.sessionAffinity === 'ClientIP' ? seconds * 1_000 : null,
     isInternalLocal: spec.internalTrafficPolicy === 'Local',
     isExternalLocal: spec.externalTrafficPolicy === 'Local',
@@ -85,11 +92,11 @@ function planPort({ service, slices, node, own }: PortPlanInput, port: ServicePo
   }
 }
 
-/** IPv4 addresses: headless services have `None`, and IPv6 is not served yet. */
-function addressesOf(texts: readonly (string | undefined)[]): string[] {
-  return [...new Set(texts)].filter(
-    text => text !== undefined && /^\d+\.\d+\.\d+\.\d+$/.test(text),
-  ) as string[]
+/** Those of a family; headless services have `None`. */
+function addressesOf(texts: readonly (string | undefined)[], family: Family): string[] {
+  return [...new Set(texts)].filter(text => text !== undefined && isOf(text, family)) as string[]
 }
 
-const isIpv4Range = (text: string) => /^\d+\.\d+\.\d+\.\d+\/\d+$/.test(text)
+/** Addresses and networks begin alike. */
+const isOf = (text: string, family: Family) =>
+  family === 'IPv6' ? text.includes(':') : /^\d+\.\d+\.\d+\.\d+(\/\d+)?$/.test(text)

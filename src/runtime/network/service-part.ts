@@ -3,19 +3,22 @@
  * an endpoint's chain, and that one rewrites the destination. Chains and affinity sets are named after what they are
  * for, so that clients remain remembered when other endpoints change.
  */
+
+import { bracketed } from '../../base/bracketed.ts'
 import { type BaseMap, SET_MARK } from './base-part.ts'
+import { familyOf, wordsOf } from './family.ts'
 import type { Backend, PortPlan } from './port-plan.ts'
 import { ruleName } from './rule-names.ts'
 import { PartBuilder, type TablePart } from './table-part.ts'
 
-/** `plans` are all ports of one service. */
+/** `plans` are all ports of one service, in the family of the pod network. */
 export function renderService(plans: readonly PortPlan[], podCidr: string): TablePart {
   const part = new PartBuilder()
   for (const plan of plans) {
-    addEndpoints(part, plan)
+    addEndpoints(part, plan, podCidr)
     addInternal(part, plan, podCidr)
     addExternal(part, plan, podCidr)
-    addFirewall(part, plan)
+    addFirewall(part, plan, podCidr)
   }
   return part.build()
 }
@@ -36,19 +39,21 @@ function affinityOf(plan: PortPlan, backend: Backend): { name: string; seconds: 
 }
 
 /** The same backend of the same port of a service is one chain, however it is reached. */
-function addEndpoints(part: PartBuilder, plan: PortPlan): void {
+function addEndpoints(part: PartBuilder, plan: PortPlan, podCidr: string): void {
+  const words = wordsOf(familyOf(podCidr))
+  const { ip } = words
   for (const backend of [...plan.everywhere, ...(isIsolated(plan) ? plan.local : [])]) {
     const { address, port } = backend
     const affinity = affinityOf(plan, backend)
     if (affinity !== null) {
       const flags = `flags dynamic, timeout; timeout ${affinity.seconds}s; size 65535;`
-      part.set(affinity.name, `set { type ipv4_addr; ${flags} }`)
+      part.set(affinity.name, `set { type ${words.address}; ${flags} }`)
     }
     part.chain(endpointName(plan, backend), [
       // What asks itself has to be answered by the node.
-      `ip saddr ${address} ${SET_MARK}`,
-      ...(affinity === null ? [] : [`update @${affinity.name} { ip saddr }`]),
-      `meta l4proto ${plan.protocol.toLowerCase()} dnat to ${address}:${port}`,
+      `${ip} saddr ${address} ${SET_MARK}`,
+      ...(affinity === null ? [] : [`update @${affinity.name} { ${ip} saddr }`]),
+      `meta l4proto ${plan.protocol.toLowerCase()} dnat to ${bracketed(address)}:${port}`,
     ])
   }
 }
@@ -69,14 +74,15 @@ function addInternal(part: PartBuilder, plan: PortPlan, podCidr: string): void {
 }
 
 function balance(plan: PortPlan, backends: readonly Backend[], podCidr: string): string[] {
+  const { ip } = wordsOf(familyOf(podCidr))
   const sticky = backends.flatMap(backend => {
     const affinity = affinityOf(plan, backend)
-    return affinity === null ? [] : [`ip saddr @${affinity.name} goto ${endpointName(plan, backend)}`]
+    return affinity === null ? [] : [`${ip} saddr @${affinity.name} goto ${endpointName(plan, backend)}`]
   })
   const choices = backends.map((backend, index) => `${index} : goto ${endpointName(plan, backend)}`)
   return [
     // Callers from outside see answers from whom they asked only if those come back through this node.
-    ...plan.clusterIps.map(address => `ip daddr ${address} ip saddr != ${podCidr} ${SET_MARK}`),
+    ...plan.clusterIps.map(address => `${ip} daddr ${address} ${ip} saddr != ${podCidr} ${SET_MARK}`),
     ...sticky,
     `numgen random mod ${choices.length} vmap { ${choices.join(', ')} }`,
   ]
@@ -110,19 +116,20 @@ function externalLines(plan: PortPlan, podCidr: string): string[] {
   if (!plan.isExternalLocal) return [SET_MARK, toAny]
   return [
     // Pods and the node itself are inside: any endpoint will do.
-    `ip saddr ${podCidr} ${toAny}`,
+    `${wordsOf(familyOf(podCidr)).ip} saddr ${podCidr} ${toAny}`,
     `fib saddr type local ${SET_MARK}`,
     `fib saddr type local ${toAny}`,
     ...(plan.local.length > 0 ? [`goto ${chainName('svl', plan)}`] : []),
   ]
 }
 
-function addFirewall(part: PartBuilder, plan: PortPlan): void {
+function addFirewall(part: PartBuilder, plan: PortPlan, podCidr: string): void {
   if (plan.sourceRanges === null) return
+  const { ip, bits } = wordsOf(familyOf(podCidr))
   for (const address of plan.loadBalancerIps) {
     const name = ruleName('fw', `${planKey(plan)} ${address}`, plan.service)
-    const allowed = [...new Set([...plan.sourceRanges, `${address}/32`])]
-    part.chain(name, [...allowed.map(range => `ip saddr ${range} return`), 'drop'])
+    const allowed = [...new Set([...plan.sourceRanges, `${address}/${bits}`])]
+    part.chain(name, [...allowed.map(range => `${ip} saddr ${range} return`), 'drop'])
     add(part, 'firewall', `${address} . ${numberOf(plan)}`, `goto ${name}`)
   }
 }

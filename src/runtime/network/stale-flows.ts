@@ -16,14 +16,17 @@ export function staleFlows(before: readonly PortPlan[], after: readonly PortPlan
     const had = new Set([...everywhere, ...local].map(({ address }) => address))
     const gone = [...had].filter(address => !kept.has(address))
     const begins = had.size === 0 && kept.size > 0
+    const isIpv6 = plan.clusterIps[0]?.includes(':') === true
+    const deletion = (rest: readonly string[]) => [
+      ...['-D', ...(isIpv6 ? ['-f', 'ipv6'] : []), '-p', protocol.toLowerCase()],
+      ...rest,
+    ]
     return placesOf(plan).flatMap(place => [
-      ...gone.map(address => deletion(protocol, [...place, '--dst-nat', address])),
-      ...(begins && protocol === 'UDP' ? [deletion(protocol, place)] : []),
+      ...gone.map(address => deletion([...place, '--dst-nat', address])),
+      ...(begins && protocol === 'UDP' ? [deletion(place)] : []),
     ])
   })
 }
-
-const deletion = (protocol: string, rest: readonly string[]) => ['-D', '-p', protocol.toLowerCase(), ...rest]
 
 /** Where clients send to. */
 function placesOf({ clusterIps, externalIps, loadBalancerIps, port, nodePort }: PortPlan): string[][] {

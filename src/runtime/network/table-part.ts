@@ -27,6 +27,7 @@ export interface TableChange {
 
 const NOTHING: TablePart = { chains: new Map(), sets: new Map(), elements: new Map() }
 
+/** `table` with its family: `ip mk8s`. */
 export function changeTable(table: string, changes: readonly PartChange[]): TableChange {
   const told = changes.map(({ before, after }) => changePart(table, before ?? NOTHING, after ?? NOTHING))
   // Elements and rules may lead to chains and sets of other parts.
@@ -51,25 +52,25 @@ function changePart(table: string, before: TablePart, after: TablePart): Told {
   const cleaning: string[] = []
   for (const [name, text] of after.sets) {
     const [kind = '', ...rest] = text.split(' ')
-    if (!before.sets.has(name)) declare.push(`add ${kind} ip ${table} ${name} ${rest.join(' ')}`)
+    if (!before.sets.has(name)) declare.push(`add ${kind} ${table} ${name} ${rest.join(' ')}`)
   }
   for (const [name, lines] of after.chains) {
     const known = before.chains.get(name)
     if (known !== undefined && isSame(known, lines)) continue
     const hook = lines[0]?.startsWith('type ') === true ? lines[0] : ''
-    declare.push(`add chain ip ${table} ${name}${hook === '' ? '' : ` { ${hook} }`}`)
-    if (known !== undefined) rules.push(`flush chain ip ${table} ${name}`)
+    declare.push(`add chain ${table} ${name}${hook === '' ? '' : ` { ${hook} }`}`)
+    if (known !== undefined) rules.push(`flush chain ${table} ${name}`)
     const own = hook === '' ? lines : lines.slice(1)
-    rules.push(...own.map(line => `add rule ip ${table} ${name} ${line}`))
+    rules.push(...own.map(line => `add rule ${table} ${name} ${line}`))
   }
   for (const [name] of before.chains) {
     if (after.chains.has(name)) continue
-    rules.push(`flush chain ip ${table} ${name}`)
-    cleaning.push(`delete chain ip ${table} ${name}`)
+    rules.push(`flush chain ${table} ${name}`)
+    cleaning.push(`delete chain ${table} ${name}`)
   }
   for (const [name, text] of before.sets) {
     const kind = text.split(' ')[0]
-    if (!after.sets.has(name)) cleaning.push(`delete ${kind} ip ${table} ${name}`)
+    if (!after.sets.has(name)) cleaning.push(`delete ${kind} ${table} ${name}`)
   }
   return { declare, rules, cleaning, ...changeElements(table, before, after) }
 }
@@ -82,7 +83,7 @@ function changeElements(
   const forget: string[] = []
   const elements: string[] = []
   const tell = (verb: string, set: string, values: readonly string[]) =>
-    values.length === 0 ? [] : [`${verb} element ip ${table} ${set} { ${values.join(', ')} }`]
+    values.length === 0 ? [] : [`${verb} element ${table} ${set} { ${values.join(', ')} }`]
   for (const set of new Set([...before.elements.keys(), ...after.elements.keys()])) {
     const old = before.elements.get(set) ?? new Map<string, string>()
     const next = after.elements.get(set) ?? new Map<string, string>()

@@ -33,6 +33,9 @@ export async function setTunnel(run: Run, tunnel: Tunnel | null): Promise<void> 
   if (present === null || id !== NETWORK_ID || local !== tunnel.outer) await addDevice(run, tunnel)
   await run('ip', ['link', 'set', TUNNEL_DEVICE, 'address', tunnel.mac, 'mtu', String(tunnel.mtu), 'up'])
   await run('ip', ['addr', 'replace', `${tunnel.inner}/32`, 'dev', TUNNEL_DEVICE])
+  if (tunnel.inner6 !== undefined) {
+    await run('ip', ['addr', 'replace', `${tunnel.inner6}/128`, 'dev', TUNNEL_DEVICE, 'nodad'])
+  }
   await setPeers(run, tunnel.peers)
 }
 
@@ -50,12 +53,13 @@ async function setPeers(run: Run, peers: readonly TunnelPeer[]): Promise<void> {
   const device = ['dev', TUNNEL_DEVICE]
   const ends = await readEntries(run, 'bridge', ['fdb', 'show', ...device])
   const neighbours = await readEntries(run, 'ip', ['neigh', 'show', ...device, 'nud', 'permanent'])
-  for (const { mac, inner, outer } of peers) {
+  for (const { mac, inner, inner6, outer } of peers) {
     if (!ends.some(end => end.mac === mac && end.dst === outer)) {
       await run('bridge', ['fdb', 'replace', mac, ...device, 'dst', outer, 'self', 'permanent'])
     }
-    if (!neighbours.some(each => each.dst === inner && each.lladdr === mac)) {
-      await run('ip', ['neigh', 'replace', inner, 'lladdr', mac, ...device, 'nud', 'permanent'])
+    for (const address of inner6 === undefined ? [inner] : [inner, inner6]) {
+      if (neighbours.some(each => each.dst === address && each.lladdr === mac)) continue
+      await run('ip', ['neigh', 'replace', address, 'lladdr', mac, ...device, 'nud', 'permanent'])
     }
   }
   const gone = { accept: 'any' } as const
@@ -64,7 +68,8 @@ async function setPeers(run: Run, peers: readonly TunnelPeer[]): Promise<void> {
       await run('bridge', ['fdb', 'del', mac, ...device, 'dst', dst], gone)
   }
   for (const { dst = '' } of neighbours) {
-    if (!peers.some(peer => peer.inner === dst)) await run('ip', ['neigh', 'del', dst, ...device], gone)
+    if (!peers.some(peer => peer.inner === dst || peer.inner6 === dst))
+      await run('ip', ['neigh', 'del', dst, ...device], gone)
   }
 }
 

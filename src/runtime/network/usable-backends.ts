@@ -1,5 +1,6 @@
 /** Which endpoints of a service a node sends connections to, and in which order of preference (pure). */
 import type { Endpoint, EndpointSlice, Node, ServicePort } from '../../kube/types.ts'
+import type { Family } from './family.ts'
 import type { Backend } from './port-plan.ts'
 
 export interface NodeView {
@@ -23,8 +24,9 @@ export function usableBackends(
   port: ServicePort,
   slices: readonly EndpointSlice[],
   node: NodeView,
+  family: Family,
 ): UsableBackends {
-  const all = candidates(port, slices)
+  const all = candidates(port, slices, family)
   const ready = all.filter(({ endpoint }) => endpoint.conditions?.ready !== false)
   const ending = all.filter(({ endpoint }) => isEnding(endpoint))
   const isHere = ({ endpoint }: Candidate) => endpoint.nodeName === node.name
@@ -38,9 +40,9 @@ export function usableBackends(
 
 const isEnding = ({ conditions }: Endpoint) => conditions?.serving === true && conditions.terminating === true
 
-function candidates(port: ServicePort, slices: readonly EndpointSlice[]): Candidate[] {
+function candidates(port: ServicePort, slices: readonly EndpointSlice[], family: Family): Candidate[] {
   return slices.flatMap(slice => {
-    if (slice.addressType !== 'IPv4') return []
+    if (slice.addressType !== family) return []
     const target = slice.ports?.find(
       candidate =>
         (candidate.name ?? '') === (port.name ?? '') &&

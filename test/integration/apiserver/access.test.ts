@@ -122,7 +122,7 @@ const bindingTo = (name: string, role: string, user: string) =>
 test('bootstrap writes everything once and nothing the second time', async () => {
   const wanted = bootstrapObjects({
     serviceIp: '10.152.183.1',
-    serviceCidr: '10.152.183.0/24',
+    serviceCidrs: ['10.152.183.0/24'],
     apiPort: 16443,
     clientCa: 'PEM',
     frontProxyCa: 'PEM',

@@ -18,8 +18,8 @@ export { createServerPresence } from './server-presence.ts'
 export interface BootstrapFacts {
   /** The first address of the service network. */
   readonly serviceIp: string
-  /** `10.152.183.0/24`. */
-  readonly serviceCidr: string
+  /** `10.152.183.0/24`, and one of IPv6 where there is one. */
+  readonly serviceCidrs: readonly string[]
   readonly apiPort: number
   /** PEM of the cluster authority, which extension API servers trust clients by. */
   readonly clientCa?: string
@@ -90,7 +90,7 @@ function kubernetesService(facts: BootstrapFacts): readonly KubeObject[] {
       apiVersion: 'networking.k8s.io/v1',
       kind: 'ServiceCIDR',
       metadata: { name: 'kubernetes' },
-      spec: { cidrs: [facts.serviceCidr] },
+      spec: { cidrs: [...facts.serviceCidrs] },
     },
     core(
       'Service',

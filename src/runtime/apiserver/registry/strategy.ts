@@ -24,6 +24,8 @@ export interface ClusterSettings {
   readonly clusterDomain: string
   readonly serviceCidr: string
   readonly podCidr: string
+  /** Where Services have addresses of two families. */
+  readonly ipv6?: { readonly serviceCidr: string; readonly podCidr: string }
   readonly nodePorts: { readonly first: number; readonly last: number }
 }
 
@@ -77,7 +79,7 @@ export interface Strategy {
   prepareForUpdate?(next: KubeObject, previous: KubeObject, context: StrategyContext): void
   /** After everything but metadata and status was taken from `previous`; changes `next`. */
   prepareForStatusUpdate?(next: KubeObject, previous: KubeObject, context: StrategyContext): void
-  validate?(object: KubeObject): readonly FieldError[]
+  validate?(object: KubeObject, settings?: ClusterSettings): readonly FieldError[]
   /** In addition to `validate`, for an object that is new. */
   validateCreate?(object: KubeObject): readonly FieldError[]
   /** In addition to `validate` and the generic metadata rules. */

@@ -80,7 +80,7 @@ async function createOnce(
   const { resource, caller } = request
   fillSystemFields(context, object)
   resource.strategy.prepareForCreate?.(object, context.strategyContext(caller.user))
-  const errors = validateNew(resource, object)
+  const errors = validateNew(resource, object, context.settings)
   const name = object.metadata.name ?? ''
   if (errors.length > 0) throw invalid(resource.info, name, errors)
   warnOf(resource, caller, object, null)

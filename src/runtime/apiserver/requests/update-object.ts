@@ -146,7 +146,7 @@ async function updateOnce(
   const prepared = prepare(context, request, next, previous)
   prepared.metadata = { ...prepared.metadata }
   setManagers(prepared, managers)
-  const errors = validateChanged(resource, prepared, previous, subresource)
+  const errors = validateChanged(resource, prepared, previous, { subresource, settings: context.settings })
   if (step.unconditional && resource.strategy.allowUnconditionalUpdate === false && isPlainUpdate(request)) {
     errors.push(invalidField('metadata.resourceVersion', 0, 'must be specified for an update'))
   }

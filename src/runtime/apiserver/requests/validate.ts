@@ -2,10 +2,15 @@
 import type { FieldError } from '../../../kube/field-error.ts'
 import { validateObjectMeta, validateObjectMetaUpdate } from '../../../kube/metadata-validation.ts'
 import type { KubeObject } from '../../../kube/object.ts'
+import type { ClusterSettings } from '../registry/strategy.ts'
 import type { ServedResource } from '../storage/served-resource.ts'
 import type { Caller } from './commit.ts'
 
-export function validateNew(resource: ServedResource, object: KubeObject): FieldError[] {
+export function validateNew(
+  resource: ServedResource,
+  object: KubeObject,
+  settings: ClusterSettings,
+): FieldError[] {
   const { strategy, info } = resource
   const rule = strategy.validateName
   const checkName = (name: string): readonly string[] => {
@@ -16,7 +21,11 @@ export function validateNew(resource: ServedResource, object: KubeObject): Field
     namespaced: info.namespaced,
     ...(rule === undefined ? {} : { checkName }),
   })
-  return [...errors, ...(strategy.validate?.(object) ?? []), ...(strategy.validateCreate?.(object) ?? [])]
+  return [
+    ...errors,
+    ...(strategy.validate?.(object, settings) ?? []),
+    ...(strategy.validateCreate?.(object) ?? []),
+  ]
 }
 
 /** A subresource is checked by its own rules: those of the whole object hold for the whole object only. */
@@ -24,7 +33,7 @@ export function validateChanged(
   resource: ServedResource,
   next: KubeObject,
   previous: KubeObject,
-  subresource: string,
+  { subresource, settings }: { readonly subresource: string; readonly settings: ClusterSettings },
 ): FieldError[] {
   const { strategy } = resource
   const metadata = { ...next.metadata, resourceVersion: next.metadata.resourceVersion || 'any' }
@@ -35,7 +44,7 @@ export function validateChanged(
   }
   return [
     ...errors,
-    ...(strategy.ratchets === true ? [] : (strategy.validate?.(next) ?? [])),
+    ...(strategy.ratchets === true ? [] : (strategy.validate?.(next, settings) ?? [])),
     ...(strategy.validateUpdate?.(next, previous) ?? []),
   ]
 }

@@ -4,9 +4,11 @@ import { NODES } from '../../../client/resources.ts'
 import type { Node } from '../../../kube/types.ts'
 import type { Controller, ControllerContext } from '../shared/context.ts'
 import { keyedController, keysFrom } from '../shared/keyed-controller.ts'
-import { planPodCidr } from './plan.ts'
+import { planPodCidrs } from './plan.ts'
 
 const SERVICE_ACCOUNT = 'node-controller'
+
+const rangesOf = ({ spec }: Node): readonly string[] => spec?.podCIDRs ?? [spec?.podCIDR ?? '']
 
 export function createNodeIpamController(context: ControllerContext): Controller {
   const client = context.client(SERVICE_ACCOUNT)
@@ -21,13 +23,13 @@ export function createNodeIpamController(context: ControllerContext): Controller
     async reconcile(name, signal) {
       const node = nodes.get(name)
       if (node === undefined || node.spec?.podCIDR) return undefined
-      const taken = new Set(nodes.list().flatMap(other => other.spec?.podCIDR ?? []))
-      const podCidr = planPodCidr(context.settings.podCidr, taken)
-      if (podCidr === null) {
+      const taken = new Set(nodes.list().flatMap(rangesOf))
+      const podCIDRs = planPodCidrs(context.settings.podCidrs, taken)
+      if (podCIDRs === null) {
         events.record(node, 'Normal', 'CIDRNotAvailable', `Node ${name} status is now: CIDRNotAvailable`)
         throw new Error('every node range of the pod network is taken')
       }
-      const patch = { spec: { podCIDR: podCidr, podCIDRs: [podCidr] } }
+      const patch = { spec: { podCIDR: podCIDRs[0], podCIDRs } }
       const patched = await client.patch<Node>(NODES, { name, type: 'strategic', patch })
       await nodes.caughtUp(patched.metadata.resourceVersion, signal)
       return undefined

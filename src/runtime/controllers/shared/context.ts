@@ -10,8 +10,8 @@ import type { PemPair } from '../../pki/pki.ts'
 import type { CustomInformers } from './custom-resources.ts'
 
 export interface ControllerSettings {
-  readonly podCidr: string
-  readonly serviceCidr: string
+  /** One of each family that the cluster has. */
+  readonly podCidrs: readonly string[]
   /** PEM of the authority that pods check the API server with. */
   readonly clusterCaPem: string
   /** The one that signs for CertificateSigningRequests; absent: they stay as they are. */

@@ -6,7 +6,8 @@ export const POD_NETWORK_FILE = '10-mk8s.conflist'
 export interface PodNetworkOptions {
   /** Where addresses that are in use are noted. */
   readonly ipam: string
-  readonly podCidr: string
+  /** One of each family. */
+  readonly podCidrs: readonly string[]
   /** What pods may send at once; the kernel's own choice when it is not known. */
   readonly mtu: number | null
   /** The plugin that limits a pod's bandwidth is installed. */
@@ -14,7 +15,7 @@ export interface PodNetworkOptions {
 }
 
 /** A routed pair of interfaces per pod: no bridge, so that all traffic of pods passes the host's rules. */
-export function renderPodNetwork({ ipam, podCidr, mtu, hasBandwidth }: PodNetworkOptions): string {
+export function renderPodNetwork({ ipam, podCidrs, mtu, hasBandwidth }: PodNetworkOptions): string {
   const conflist = {
     cniVersion: '1.0.0',
     name: 'mk8s',
@@ -26,8 +27,8 @@ export function renderPodNetwork({ ipam, podCidr, mtu, hasBandwidth }: PodNetwor
         ipam: {
           type: 'host-local',
           dataDir: ipam,
-          ranges: [[{ subnet: podCidr }]],
-          routes: [{ dst: '0.0.0.0/0' }],
+          ranges: podCidrs.map(subnet => [{ subnet }]),
+          routes: podCidrs.map(range => ({ dst: range.includes(':') ? '::/0' : '0.0.0.0/0' })),
         },
       },
       { type: 'portmap', capabilities: { portMappings: true }, snat: true },

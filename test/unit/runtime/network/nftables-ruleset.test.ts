@@ -65,7 +65,7 @@ const partOf = (shown: Service, own = slices): TablePart => {
   return renderService(planPorts({ service: shown, slices: of, node }), PODS)
 }
 const fresh = (parts: readonly TablePart[]) => parts.map(after => ({ before: null, after }))
-const tell = (changes: readonly PartChange[]) => changeTable('mk8s', changes)
+const tell = (changes: readonly PartChange[]) => changeTable('ip mk8s', changes)
 const everything = () =>
   `add table ip mk8s\n${tell(fresh([renderBase(PODS), ...services.map(each => partOf(each))])).text}`
 const [web, dns] = services as [Service, Service]

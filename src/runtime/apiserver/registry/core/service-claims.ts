@@ -33,7 +33,7 @@ export function claimForService(
   context: StrategyContext,
 ): ClaimResult {
   const round: Round = { service, previous, pool, context, claims: [], errors: [] }
-  if (needsClusterIp(service)) claimAddress(round)
+  if (needsClusterIp(service)) claimAddresses(round)
   if (needsNodePorts(service) || hasNodePorts(service)) claimPorts(round)
   if (needsHealthPort(service)) claimHealthPort(round)
   return { claims: round.claims, errors: round.errors }
@@ -42,47 +42,53 @@ export function claimForService(
 const hasNodePorts = (service: Service): boolean =>
   service.spec?.type !== 'ClusterIP' && (service.spec?.ports ?? []).some(port => port.nodePort)
 
-function claimAddress(round: Round): void {
+/** One of each family that the service has, in its order; those that it holds already stay. */
+function claimAddresses(round: Round): void {
   const { service, previous, pool, context } = round
   const spec = service.spec
   if (!spec || spec.clusterIP === 'None') return
-  const wanted = spec.clusterIP
-  if (!wanted) {
-    const chosen = chooseAddress(pool, context)
-    if (chosen === null) {
-      const detail = 'failed to allocate IP 0: range is full'
-      round.errors.push(invalid('spec.clusterIPs', null, detail))
+  const families = spec.ipFamilies?.length ? spec.ipFamilies : ['IPv4']
+  const wanted = spec.clusterIPs?.length ? spec.clusterIPs : [spec.clusterIP ?? '']
+  const held = previous?.spec?.clusterIPs ?? [previous?.spec?.clusterIP]
+  const addresses: string[] = []
+  for (const [index, family] of families.entries()) {
+    const network = networkFor(family, context)
+    const address = wanted[index] || chooseAddress(network, pool, context)
+    if (!address) {
+      round.errors.push(invalid('spec.clusterIPs', null, 'failed to allocate IP 0: range is full'))
       return
     }
-    spec.clusterIP = chosen
-    spec.clusterIPs = [chosen]
-    round.claims.push({ space: 'service-ip', value: chosen })
-    return
-  }
-  const claim: Claim = { space: 'service-ip', value: wanted }
-  if (wanted !== previous?.spec?.clusterIP) {
-    const problem = addressProblem(claim, pool, context)
-    if (problem !== null) {
-      round.errors.push(invalid('spec.clusterIPs', [wanted], problem))
+    const claim: Claim = { space: 'service-ip', value: address }
+    const problem = held.includes(address) ? null : addressProblem(claim, network, pool)
+    if (wanted[index] && problem !== null) {
+      round.errors.push(invalid('spec.clusterIPs', wanted, problem))
       return
     }
+    addresses.push(address)
+    round.claims.push(claim)
   }
-  spec.clusterIPs = [wanted]
-  round.claims.push(claim)
+  spec.clusterIP = addresses[0] ?? ''
+  spec.clusterIPs = addresses
 }
 
-function addressProblem(claim: Claim, pool: ClaimPool, context: StrategyContext): string | null {
-  const { serviceCidr } = context.settings
+function networkFor(family: string, { settings }: StrategyContext): string {
+  return family === 'IPv6' && settings.ipv6 !== undefined ? settings.ipv6.serviceCidr : settings.serviceCidr
+}
+
+function addressProblem(claim: Claim, network: string, pool: ClaimPool): string | null {
   const failed = `failed to allocate IP ${claim.value}:`
-  if (!addressInNetwork(claim.value, serviceCidr)) {
-    return `${failed} the provided IP (${claim.value}) is not in the valid range. The range of valid IPs is ${serviceCidr}`
+  if (!addressInNetwork(claim.value, network)) {
+    return `${failed} the provided IP (${claim.value}) is not in the valid range. The range of valid IPs is ${network}`
   }
   return pool.isFree(claim) ? null : `${failed} provided IP is already allocated`
 }
 
-function chooseAddress(pool: ClaimPool, context: StrategyContext): string | null {
-  const network = networkOf(context.settings.serviceCidr)
-  const hosts = network.size - 2
+/** Of a large network of IPv6 only as many as can be counted are ever given. */
+const COUNTED_MAX = 2 ** 48
+
+function chooseAddress(range: string, pool: ClaimPool, context: StrategyContext): string | null {
+  const network = networkOf(range)
+  const hosts = Math.min(network.size - 2, COUNTED_MAX)
   const isUsable = (offset: number) =>
     !RESERVED_OFFSETS.has(offset) && pool.isFree({ space: 'service-ip', value: network.address(offset) })
   const offset = choose({ count: hosts, random: context.random, isUsable: index => isUsable(index + 1) })

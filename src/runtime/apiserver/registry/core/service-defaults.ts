@@ -1,4 +1,4 @@
-/** Defaults of services: the constant ones, and the IP family of a single-stack IPv4 cluster. */
+/** Defaults of services: the constant ones, and the IP families that the cluster has. */
 import { parseAddress } from '../../../../kube/cidr.ts'
 import type { Service } from '../../../../kube/types.ts'
 import { semanticallyEqual, setDefault } from '../support.ts'
@@ -30,24 +30,37 @@ export function defaultService(service: Service): void {
   }
 }
 
-/** `clusterIP` and `clusterIPs` say one thing; families follow the addresses, then the cluster's network. */
-export function defaultFamilies(service: Service, previous: Service | null): void {
+/** `clusterIP` and `clusterIPs` say one thing; families follow the addresses, then the cluster's networks. */
+export function defaultFamilies(service: Service, previous: Service | null, isDualStack: boolean): void {
   const spec = service.spec
   if (!spec || spec.type === 'ExternalName') return
   mirrorClusterIp(service, previous)
+  if (previous !== null) releaseSecond(service, previous)
   const inferred = (spec.clusterIPs ?? []).flatMap(address => parseAddress(address)?.family ?? [])
   const given = spec.ipFamilies ?? []
   const families = [...given, ...inferred.slice(given.length).map(family => `IPv${family}`)]
   if (families.length === 0) families.push('IPv4')
-  if (isFree(service)) {
-    setDefault(spec, 'ipFamilyPolicy', 'RequireDualStack')
-    if (families.length === 1 && spec.ipFamilyPolicy !== 'SingleStack') {
-      families.push(families[0] === 'IPv4' ? 'IPv6' : 'IPv4')
-    }
+  if (isFree(service)) setDefault(spec, 'ipFamilyPolicy', 'RequireDualStack')
+  const wantsTwo = spec.ipFamilyPolicy !== undefined && spec.ipFamilyPolicy !== 'SingleStack'
+  if (families.length === 1 && wantsTwo && (isDualStack || isFree(service))) {
+    families.push(families[0] === 'IPv4' ? 'IPv6' : 'IPv4')
   }
   spec.ipFamilies = families
   // Two families without a policy are a contradiction, which validation tells.
   if (families.length === 1) setDefault(spec, 'ipFamilyPolicy', 'SingleStack')
+}
+
+/** Whoever only says that one family is enough gives back the second one and its address. */
+function releaseSecond(service: Service, previous: Service): void {
+  const [spec, before] = [service.spec, previous.spec]
+  if (!spec || !before || spec.ipFamilyPolicy !== 'SingleStack') return
+  if (before.ipFamilyPolicy === undefined || before.ipFamilyPolicy === 'SingleStack') return
+  const isSame =
+    semanticallyEqual(spec.clusterIPs, before.clusterIPs) &&
+    semanticallyEqual(spec.ipFamilies, before.ipFamilies)
+  if (!isSame) return
+  if (spec.clusterIPs?.length === 2) spec.clusterIPs = spec.clusterIPs.slice(0, 1)
+  if (spec.ipFamilies?.length === 2) spec.ipFamilies = spec.ipFamilies.slice(0, 1)
 }
 
 /** Headless without a selector: nothing is allocated, so both families may be named in any cluster. */

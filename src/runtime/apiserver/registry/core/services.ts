@@ -4,7 +4,7 @@ import { checkDns1123Label } from '../../../../kube/names.ts'
 import type { Service } from '../../../../kube/types.ts'
 import { ageColumn, column, labelsText, NONE, nameColumn, since, tableOf, UNKNOWN, wide } from '../columns.ts'
 import { defineKind } from '../kind.ts'
-import type { Strategy } from '../strategy.ts'
+import type { ClusterSettings, Strategy } from '../strategy.ts'
 import { asKind } from '../support.ts'
 import { checkService, checkServiceStatus, checkServiceUpdate } from '../validation/service.ts'
 import { claimForService } from './service-claims.ts'
@@ -51,6 +51,8 @@ function portsText(service: Service): string {
     .join(',')
 }
 
+const isDualStack = (settings: ClusterSettings | undefined): boolean => settings?.ipv6 !== undefined
+
 export const services: Strategy = defineKind({
   group: '',
   resource: 'services',
@@ -58,18 +60,18 @@ export const services: Strategy = defineKind({
   hasGeneration: false,
   allowCreateOnUpdate: true,
   applyDefaults: object => defaultService(asKind<Service>(object)),
-  prepareForCreate(object) {
+  prepareForCreate(object, context) {
     object['status'] = { loadBalancer: {} }
-    defaultFamilies(asKind<Service>(object), null)
+    defaultFamilies(asKind<Service>(object), null, isDualStack(context.settings))
   },
-  prepareForUpdate(next, previous) {
+  prepareForUpdate(next, previous, context) {
     const service = asKind<Service>(next)
     keepAllocated(service, asKind<Service>(previous))
-    defaultFamilies(service, asKind<Service>(previous))
+    defaultFamilies(service, asKind<Service>(previous), isDualStack(context.settings))
   },
-  validate(object) {
+  validate(object, settings) {
     const out: FieldError[] = []
-    checkService(out, asKind<Service>(object))
+    checkService(out, asKind<Service>(object), isDualStack(settings))
     return out
   },
   validateUpdate(next, previous) {

@@ -22,7 +22,8 @@ const POLICIES = ['PreferDualStack', 'RequireDualStack', 'SingleStack']
 const DISTRIBUTIONS = ['PreferClose', 'PreferSameZone', 'PreferSameNode']
 const SOURCE_RANGES = 'service.beta.kubernetes.io/load-balancer-source-ranges'
 
-export function checkService(out: Problems, service: Service): void {
+/** `isDualStack`: the cluster has a network of IPv6 for Services. */
+export function checkService(out: Problems, service: Service, isDualStack = false): void {
   const spec = service.spec
   if (!spec) {
     out.push(required('spec'))
@@ -37,7 +38,7 @@ export function checkService(out: Problems, service: Service): void {
   checkAffinity(out, spec)
   if (spec.type !== 'ExternalName') {
     checkAddresses(out, spec)
-    checkFamilies(out, spec)
+    checkFamilies(out, spec, isDualStack)
   }
   for (const [index, address] of (spec.externalIPs ?? []).entries()) {
     const problems = ipProblems(address)
@@ -173,8 +174,8 @@ function checkFamilyNames(out: Problems, { ipFamilies = [], ipFamilyPolicy }: Se
   if (ipFamilyPolicy !== undefined) checkOneOf(out, 'spec.ipFamilyPolicy', ipFamilyPolicy, POLICIES)
 }
 
-/** What this cluster, which has IPv4 only, can give; headless without a selector nothing is given. */
-function checkFamilies(out: Problems, spec: ServiceSpec): void {
+/** What this cluster can give; headless without a selector nothing is given. */
+function checkFamilies(out: Problems, spec: ServiceSpec, isDualStack: boolean): void {
   const families = spec.ipFamilies ?? []
   const field = 'spec.ipFamilyPolicy'
   const policy = spec.ipFamilyPolicy
@@ -185,7 +186,7 @@ function checkFamilies(out: Problems, spec: ServiceSpec): void {
       out.push(invalid(field, policy, detail))
     }
   }
-  if (isHeadless(spec) && Object.keys(spec.selector ?? {}).length === 0) return
+  if (isDualStack || (isHeadless(spec) && Object.keys(spec.selector ?? {}).length === 0)) return
   if (policy === 'RequireDualStack') {
     out.push(invalid(field, policy, 'this cluster is not configured for dual-stack services'))
   }

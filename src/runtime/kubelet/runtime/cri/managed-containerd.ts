@@ -24,7 +24,7 @@ import { CriClient } from './cri-client.ts'
 export interface ManagedContainerdParts {
   readonly dataDir: string
   /** Of this node; pods can be started once it is there. */
-  readonly podRange: Pick<PodRange, 'cidr' | 'onChange'> & Partial<Pick<PodRange, 'mtu'>>
+  readonly podRange: Pick<PodRange, 'cidrs' | 'onChange'> & Partial<Pick<PodRange, 'mtu'>>
   /** Directories whose mounts pods may see and make: they become shared mounts. */
   readonly sharedDirectories: readonly string[]
   readonly facts: () => ContainerdFacts
@@ -99,11 +99,11 @@ export class ManagedContainerd implements Component {
     const { podRange } = this.#parts
     const ipam = `${paths.directory}/ipam`
     const hasBandwidth = existsSync(`${facts.cniPlugins}/bandwidth`)
-    const writeNetwork = (podCidr: string) => {
-      const network = renderPodNetwork({ ipam, podCidr, mtu: podRange.mtu ?? null, hasBandwidth })
+    const writeNetwork = (podCidrs: readonly string[]) => {
+      const network = renderPodNetwork({ ipam, podCidrs, mtu: podRange.mtu ?? null, hasBandwidth })
       writeFileDurably(`${paths.cniConfig}/${POD_NETWORK_FILE}`, network, 0o600)
     }
-    if (podRange.cidr !== null) writeNetwork(podRange.cidr)
+    if (podRange.cidrs.length > 0) writeNetwork(podRange.cidrs)
     // containerd watches the directory.
     podRange.onChange(writeNetwork)
   }

@@ -49,9 +49,9 @@ export interface OciRuntimeParts {
   /** Name of the control group of this node's pods. */
   readonly nodeId: string
   readonly podRange: {
-    readonly cidr: string | null
+    readonly cidrs: readonly string[]
     readonly mtu?: number | null
-    onChange(listener: (cidr: string) => void): unknown
+    onChange(listener: (cidrs: readonly string[]) => void): unknown
   }
   /** Directories whose mounts pods may see and make: they become shared mounts. */
   readonly sharedDirectories: readonly string[]
@@ -311,11 +311,11 @@ export class OciRuntime implements Runtime {
       writeFileDurably(boot, currentBootId(), 0o600)
     }
     const { podRange } = this.#parts
-    const write = (podCidr: string) => {
-      const options = { ipam, podCidr, mtu: podRange.mtu ?? null, hasBandwidth: true }
+    const write = (podCidrs: readonly string[]) => {
+      const options = { ipam, podCidrs, mtu: podRange.mtu ?? null, hasBandwidth: true }
       writeFileDurably(join(cniConfig, POD_NETWORK_FILE), renderPodNetwork(options), 0o600)
     }
-    if (podRange.cidr !== null) write(podRange.cidr)
+    if (podRange.cidrs.length > 0) write(podRange.cidrs)
     podRange.onChange(write)
   }
 

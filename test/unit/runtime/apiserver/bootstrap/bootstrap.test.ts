@@ -16,7 +16,7 @@ import { readerOf } from '../object-reader.ts'
 
 const facts = {
   serviceIp: '10.152.183.1',
-  serviceCidr: '10.152.183.0/24',
+  serviceCidrs: ['10.152.183.0/24'],
   apiPort: 16443,
   clientCa: 'PEM',
   frontProxyCa: 'PEM',

@@ -1,0 +1,23 @@
+/** How nftables and the API call the families of addresses (pure). */
+
+export type Family = 'IPv4' | 'IPv6'
+
+export interface FamilyWords {
+  readonly family: Family
+  /** Of tables, and of the addresses in rules. */
+  readonly ip: 'ip' | 'ip6'
+  /** The type of addresses in sets. */
+  readonly address: 'ipv4_addr' | 'ipv6_addr'
+  /** A network of one address. */
+  readonly bits: 32 | 128
+}
+
+const WORDS: Readonly<Record<Family, FamilyWords>> = {
+  IPv4: { family: 'IPv4', ip: 'ip', address: 'ipv4_addr', bits: 32 },
+  IPv6: { family: 'IPv6', ip: 'ip6', address: 'ipv6_addr', bits: 128 },
+}
+
+/** Of an address or a network. */
+export const familyOf = (text: string): Family => (text.includes(':') ? 'IPv6' : 'IPv4')
+
+export const wordsOf = (family: Family): FamilyWords => WORDS[family]
