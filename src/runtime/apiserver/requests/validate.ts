@@ -9,7 +9,7 @@ import type { Caller } from './commit.ts'
 export function validateNew(
   resource: ServedResource,
   object: KubeObject,
-  settings: ClusterSettings,
+  settings?: ClusterSettings,
 ): FieldError[] {
   const { strategy, info } = resource
   const rule = strategy.validateName
