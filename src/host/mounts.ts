@@ -3,7 +3,7 @@ import { readOrEmpty } from './files.ts'
 import { runProgram } from './programs.ts'
 
 /** Where something is mounted in one of the directories, or on it; what was mounted last comes first. */
-function mountsBelow(directories: readonly string[]): string[] {
+export function mountsBelow(directories: readonly string[]): string[] {
   return readOrEmpty('/proc/self/mounts')
     .split('\n')
     .map(line => (line.split(' ')[1] ?? '').replaceAll('\\040', ' '))

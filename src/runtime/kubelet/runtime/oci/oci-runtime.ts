@@ -41,7 +41,7 @@ import { chooseProgram, findPrograms, type ProgramFinding, readSpecHost } from '
 import { type OciPaths, ociPaths, sandboxFiles } from './oci-paths.ts'
 import type { ContainerRecord, SandboxRecord } from './oci-records.ts'
 import { OciSandboxes, renderSandboxStatus } from './oci-sandboxes.ts'
-import { endPause, pauseNamespace, startPause } from './pause.ts'
+import { endPause, isPauseRunning, pauseNamespace, startPause } from './pause.ts'
 import { openAttach, openPort } from './relay.ts'
 
 export interface OciRuntimeParts {
@@ -76,6 +76,8 @@ export class OciRuntime implements Runtime {
   readonly #sandboxes: OciSandboxes
   readonly #containers: OciContainers
   readonly #execs = new Map<string, Set<RunningExec>>()
+  /** Sandboxes whose process namespace is about to be held. */
+  readonly #beginning = new Set<string>()
   #programs: readonly ProgramFinding[] = []
   #chosen: ProgramFinding | null = null
   #onEvent: (event: RuntimeEvent) => void = () => {}
@@ -146,6 +148,7 @@ export class OciRuntime implements Runtime {
     const record = await this.#sandboxes.make(id, config, program.path)
     if (config.isolation?.sharing.processes !== true || config.isolation.sharing.hostPid) return id
     try {
+      this.#beginning.add(id)
       record.pauseId = `${id}-pause`
       await this.#sandboxes.save(record)
       await startPause(this.#pauseOf(record))
@@ -153,6 +156,8 @@ export class OciRuntime implements Runtime {
     } catch (error) {
       await this.removeSandbox(id)
       throw error
+    } finally {
+      this.#beginning.delete(id)
     }
   }
 
@@ -178,6 +183,11 @@ export class OciRuntime implements Runtime {
   }
 
   async listSandboxes(): Promise<readonly SandboxStatus[]> {
+    for (const record of this.#sandboxes.all()) {
+      // The pod's processes went with the one that held their namespace, and no other can join it.
+      if (record.pauseId === null || this.#beginning.has(record.id)) continue
+      if (!isPauseRunning(this.#pauseOf(record))) record.state = 'not-ready'
+    }
     return this.#sandboxes.all().map(renderSandboxStatus)
   }
 

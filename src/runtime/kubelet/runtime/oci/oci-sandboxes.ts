@@ -2,7 +2,7 @@
 import type { Clock } from '../../../../base/clock.ts'
 import { Mk8sError } from '../../../../base/errors.ts'
 import type { Log } from '../../../../base/log.ts'
-import { unmountBelow } from '../../../../host/mounts.ts'
+import { mountsBelow, unmountBelow } from '../../../../host/mounts.ts'
 import { removePodCgroup } from '../cri/pod-cgroups.ts'
 import { podCgroup } from '../cri/render-cri.ts'
 import { currentBootId } from '../process/host-processes.ts'
@@ -10,7 +10,7 @@ import { RecordStore } from '../process/records.ts'
 import type { SandboxConfig, SandboxStatus } from '../runtime.ts'
 import { attach, type CniParts, detach, planAttachment } from './cni.ts'
 import { addressesIn, bandwidthOf, type CniArguments, portMappings } from './cni-config.ts'
-import { makeNamespaces } from './namespaces.ts'
+import { makeNamespaces, ownNamespaces } from './namespaces.ts'
 import { type OciPaths, sandboxFiles } from './oci-paths.ts'
 import type { SandboxRecord } from './oci-records.ts'
 
@@ -33,12 +33,20 @@ export class OciSandboxes {
     this.#store = new RecordStore(parts.paths.sandboxes)
   }
 
-  /** Those that were begun and not finished, or belong to an earlier boot, are not ready. */
+  /** Those that were begun and not finished, belong to an earlier boot, or lost their namespaces are not ready. */
   async start(): Promise<void> {
     for (const record of await this.#store.load()) {
       this.#records.set(record.id, record)
-      if (record.state === 'making' || record.bootId !== currentBootId()) record.state = 'not-ready'
+      const isWhole = record.bootId === currentBootId() && this.#hasNamespaces(record)
+      if (record.state === 'making' || !isWhole) record.state = 'not-ready'
     }
+  }
+
+  #hasNamespaces({ id, config }: SandboxRecord): boolean {
+    const files = sandboxFiles(this.directoryOf(id))
+    const lost = new Set(ownNamespaces(config).map(name => files[name]))
+    for (const point of mountsBelow([this.directoryOf(id)])) lost.delete(point)
+    return lost.size === 0
   }
 
   get(id: string): SandboxRecord | undefined {

@@ -2,6 +2,7 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Mk8sError } from '../../../../base/errors.ts'
+import { readPidFile, writePidFile } from '../../../../host/processes.ts'
 import type { SandboxConfig } from '../runtime.ts'
 import { callProgram, createDirectly, deleteContainer, type OciProgram } from './conmon.ts'
 import { ownNamespaces } from './namespaces.ts'
@@ -29,7 +30,13 @@ export async function startPause(parts: PauseParts): Promise<void> {
   await writeFile(join(directory, 'config.json'), JSON.stringify(renderPause(parts)), { mode: 0o600 })
   await createDirectly(program, directory, { id, pidFile: pidFile(directory) })
   await callProgram(program, ['start', id])
+  const pid = Number(await readFile(pidFile(directory), 'utf8').catch(() => ''))
+  if (pid > 1) writePidFile(pidFile(directory), pid)
 }
+
+/** False once somebody has killed it, and with it all processes of the pod. */
+export const isPauseRunning = ({ directory }: Pick<PauseParts, 'directory'>): boolean =>
+  readPidFile(pidFile(directory)) !== undefined
 
 export async function endPause({ program, id }: PauseParts): Promise<void> {
   await deleteContainer(program, id)
@@ -37,8 +44,8 @@ export async function endPause({ program, id }: PauseParts): Promise<void> {
 
 /** Path of the namespace, for containers to join. */
 export async function pauseNamespace({ directory }: PauseParts): Promise<string> {
-  const pid = Number(await readFile(pidFile(directory), 'utf8').catch(() => ''))
-  if (pid > 1) return `/proc/${pid}/ns/pid`
+  const holder = readPidFile(pidFile(directory))
+  if (holder !== undefined) return `/proc/${holder.pid}/ns/pid`
   throw new Mk8sError('kubelet/runtime', 'the process namespace of the sandbox is gone')
 }
 
