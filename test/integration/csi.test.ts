@@ -1,8 +1,10 @@
 /** A CSI driver that the test runs, on a real node: registered, attached, staged, published, and all of it undone. */
 import assert from 'node:assert/strict'
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { existsSync, mkdirSync, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
+import { must } from '../../src/base/assert.ts'
 import { installCluster, type TestCluster } from '../support/cluster.ts'
 import { startCsiDriver, type TestDriver } from '../support/csi-driver.ts'
 import { until } from '../support/until.ts'
@@ -25,6 +27,43 @@ const podWith = (name: string, volume: object, script: string) => ({
     ],
   },
 })
+
+const RAW_SCRIPT = `
+[ -b /dev/raw-volume ]
+echo "through and through" | dd of=/dev/raw-volume conv=fsync 2>/dev/null
+dd if=/dev/local-volume bs=4096 count=1 2>/dev/null | head -n 1
+exec sleep 600
+`
+const ON_NODE_1 = {
+  required: {
+    nodeSelectorTerms: [
+      { matchExpressions: [{ key: 'kubernetes.io/hostname', operator: 'In', values: ['node-1'] }] },
+    ],
+  },
+}
+const mounts = () => readFileSync('/proc/self/mounts', 'utf8')
+
+interface ClaimedSpec {
+  readonly accessModes: readonly string[]
+  readonly volumeMode?: string
+  readonly [source: string]: unknown
+}
+
+/** A volume and a claim that name each other, both called `name`. */
+function claimed(name: string, spec: ClaimedSpec, storage: string) {
+  const { accessModes, volumeMode = 'Filesystem' } = spec
+  const shared = { accessModes, volumeMode, storageClassName: 'csi' }
+  return [
+    {
+      ...{ apiVersion: 'v1', kind: 'PersistentVolume', metadata: { name } },
+      spec: { ...spec, ...shared, capacity: { storage } },
+    },
+    {
+      ...{ apiVersion: 'v1', kind: 'PersistentVolumeClaim', metadata: { name } },
+      spec: { ...shared, volumeName: name, resources: { requests: { storage } } },
+    },
+  ]
+}
 
 describe('a CSI driver', { skip: isRoot ? false : 'mounting needs root on Linux' }, () => {
   let cluster: TestCluster
@@ -114,6 +153,132 @@ describe('a CSI driver', { skip: isRoot ? false : 'mounting needs root on Linux'
     assert.deepEqual(methods().slice(2), ['NodeUnpublishVolume', 'NodeUnstageVolume'])
     await until('it is detached', async () => (await read('.items', 'volumeattachments')) === '[]')
     assert.equal(readFileSync(file, 'utf8'), 'written\n')
+  })
+
+  test('is given Secrets and tokens, told of the group, and has a volume that grew made use of', async () => {
+    await cluster.kubectl.ok(['delete', 'csidriver', NAME])
+    const tokenRequests = [{ audience: 'vault' }]
+    await apply(
+      {
+        apiVersion: 'storage.k8s.io/v1',
+        kind: 'CSIDriver',
+        metadata: { name: NAME },
+        spec: { attachRequired: false, tokenRequests, requiresRepublish: true },
+      },
+      ...['stage', 'publish', 'expand'].map(name => ({
+        ...{ apiVersion: 'v1', kind: 'Secret', metadata: { name }, stringData: { key: `of ${name}` } },
+      })),
+    )
+    const secret = (name: string) => ({ name, namespace: 'default' })
+    const csi = {
+      ...{ driver: NAME, volumeHandle: 'disk-2', fsType: 'ext4' },
+      nodeStageSecretRef: secret('stage'),
+      nodePublishSecretRef: secret('publish'),
+      nodeExpandSecretRef: secret('expand'),
+    }
+    await apply(...claimed('grown', { csi, accessModes: ['ReadWriteOncePod'] }, '1Gi'))
+    await until('it is bound', async () => (await read('.status.phase', 'pvc', 'grown')) === 'Bound')
+    // What a driver's external-resizer does while no pod has the volume.
+    await cluster.kubectl.ok(['patch', 'pv', 'grown', '-p', '{"spec":{"capacity":{"storage":"2Gi"}}}'])
+    const pending = {
+      conditions: [{ type: 'FileSystemResizePending', status: 'True' }],
+      allocatedResources: { storage: '2Gi' },
+      allocatedResourceStatuses: { storage: 'NodeResizePending' },
+    }
+    const patch = ['--subresource=status', '--type=merge', '-p', JSON.stringify({ status: pending })]
+    await cluster.kubectl.ok(['patch', 'pvc', 'grown', ...patch])
+    const before = driver.calls.length
+    const pod = podWith(
+      'grown',
+      { persistentVolumeClaim: { claimName: 'grown' } },
+      'echo 1 > /v/f; exec sleep 600',
+    )
+    await apply({ ...pod, spec: { ...pod.spec, securityContext: { fsGroup: 4321 } } })
+    await until('it runs', async () => (await read('.status.phase', 'pod', 'grown')) === 'Running')
+    const calls = new Map(driver.calls.slice(before).map(({ method, request }) => [method, request]))
+    assert.deepEqual(calls.get('NodeStageVolume')?.['secrets'], { key: 'of stage' })
+    assert.deepEqual(calls.get('NodeExpandVolume')?.['secrets'], { key: 'of expand' })
+    const range = calls.get('NodeExpandVolume')?.['capacityRange'] as object
+    assert.deepEqual({ ...range }, { requiredBytes: 2 * 1024 ** 3, limitBytes: 0 })
+    const published = calls.get('NodePublishVolume')
+    assert.deepEqual(published?.['secrets'], { key: 'of publish' })
+    const context = published?.['volumeContext'] as Record<string, string>
+    const tokens = JSON.parse(context['csi.storage.k8s.io/serviceAccount.tokens'] ?? '')
+    assert.match(tokens.vault.token, /^ey.*\./)
+    assert.ok(Date.parse(tokens.vault.expirationTimestamp) > Date.now())
+    const capability = published?.['volumeCapability'] as {
+      mount: { fsType: string; volumeMountGroup: string }
+      accessMode: { mode: string }
+    }
+    assert.equal(capability.mount.fsType, 'ext4')
+    assert.equal(capability.mount.volumeMountGroup, '4321')
+    assert.equal(capability.accessMode.mode, 'SINGLE_NODE_SINGLE_WRITER')
+    const { phase, accessModes, ...rest } = JSON.parse(await read('.status', 'pvc', 'grown'))
+    assert.deepEqual(rest, { capacity: { storage: '2Gi' }, allocatedResources: { storage: '2Gi' } })
+    assert.match(
+      await read('.items[*].message', 'events', '--field-selector=reason=FileSystemResizeSuccessful'),
+      /MountVolume\.NodeExpandVolume succeeded for volume "grown" node-1/,
+    )
+    const summary = JSON.parse(
+      await cluster.kubectl.ok(['get', '--raw', '/api/v1/nodes/node-1/proxy/stats/summary']),
+    )
+    type Stats = { podRef: { name: string }; volume: { name: string; time: string }[] }
+    const ofPod = (summary.pods as Stats[]).find(({ podRef }) => podRef.name === 'grown')
+    const { time, ...stats } = must(
+      ofPod?.volume.find(({ name }) => name === 'v'),
+      'its volume',
+    )
+    assert.deepEqual(stats, {
+      ...{ name: 'v', pvcRef: { name: 'grown', namespace: 'default' } },
+      ...{ availableBytes: 900, capacityBytes: 1000, usedBytes: 100 },
+      ...{ inodesFree: 9, inodes: 10, inodesUsed: 1 },
+      volumeHealthStats: { abnormal: true },
+    })
+    await cluster.kubectl.ok(['delete', 'pod/grown', 'pvc/grown', 'pv/grown'])
+  })
+
+  test('gives pods raw block devices, and takes them away after a daemon that was killed', async () => {
+    mkdirSync(directory, { recursive: true })
+    const image = join(directory, 'disk-3.img')
+    writeFileSync(image, '')
+    truncateSync(image, 4 * 1024 * 1024)
+    const csi = { driver: NAME, volumeHandle: 'disk-3' }
+    const block = { accessModes: ['ReadWriteOnce'], volumeMode: 'Block' }
+    const device = execFileSync('losetup', ['--find', '--show', image]).toString().trim()
+    try {
+      await apply(
+        ...claimed('raw', { csi, ...block }, '4Mi'),
+        ...claimed('local', { local: { path: device }, ...block, nodeAffinity: ON_NODE_1 }, '4Mi'),
+      )
+      const pod = {
+        ...{ apiVersion: 'v1', kind: 'Pod', metadata: { name: 'raw' } },
+        spec: {
+          ...{ restartPolicy: 'Never', terminationGracePeriodSeconds: 0 },
+          volumes: ['raw', 'local'].map(name => ({ name, persistentVolumeClaim: { claimName: name } })),
+          containers: [
+            {
+              ...{ name: 'c', image: 'localhost/shell' },
+              command: ['/bin/sh', '-ec', RAW_SCRIPT],
+              volumeDevices: [
+                { name: 'raw', devicePath: '/dev/raw-volume' },
+                { name: 'local', devicePath: '/dev/local-volume' },
+              ],
+            },
+          ],
+        },
+      }
+      await apply(pod)
+      await until('the pod has read through one device what it wrote through the other', async () =>
+        (await cluster.kubectl.try(['logs', 'raw'])).stdout.includes('through and through'),
+      )
+      assert.equal(readFileSync(image).subarray(0, 7).toString(), 'through')
+      cluster.signalDaemon('SIGKILL')
+      await cluster.ready()
+      await cluster.kubectl.ok(['delete', 'pod/raw', 'pvc/raw', 'pvc/local', 'pv/raw', 'pv/local'])
+      await until('nothing is mounted any more', () => !mounts().includes('volumeDevices'))
+    } finally {
+      execFileSync('losetup', ['--detach', device])
+    }
   })
 
   test('serves inline volumes only when it says that it can', async () => {

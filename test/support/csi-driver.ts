@@ -1,6 +1,6 @@
 /** A CSI driver for tests: a real gRPC server on unix sockets that keeps volumes as directories and bind-mounts them. */
 import { execFileSync } from 'node:child_process'
-import { existsSync, mkdirSync, rmSync } from 'node:fs'
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Server as GrpcServer, type Server, ServerCredentials, type ServiceDefinition } from '@grpc/grpc-js'
 import { fromJSON } from '@grpc/proto-loader'
@@ -62,33 +62,72 @@ export async function startCsiDriver({ name, directory, registry }: Parts): Prom
 
 const REGISTRATION = 'pluginregistration.Registration'
 
+const SKILLS = [
+  'STAGE_UNSTAGE_VOLUME',
+  'GET_VOLUME_STATS',
+  'EXPAND_VOLUME',
+  'SINGLE_NODE_MULTI_WRITER_SERVICE',
+  'VOLUME_MOUNT_GROUP',
+]
+
 function nodeMethods(directory: string): Record<string, Handler> {
   const mount = (source: string, target: string) => {
     mkdirSync(source, { recursive: true })
     mkdirSync(target, { recursive: true })
-    execFileSync('mount', ['--bind', source, target])
+    if (!isMounted(target)) execFileSync('mount', ['--bind', source, target])
     return {}
   }
   const unmount = (target: string) => {
-    if (existsSync(target)) execFileSync('umount', [target])
+    if (isMounted(target)) execFileSync('umount', [target])
     rmSync(target, { recursive: true, force: true })
     return {}
   }
+  /** A volume `…` of block mode is the loop device of the file `….img`. */
+  const publishDevice = (id: string, target: string) => {
+    const file = join(directory, `${id}.img`)
+    const known = execFileSync('losetup', ['--noheadings', '--output', 'NAME', '--associated', file])
+    const device = known.toString().trim() || attach(file)
+    writeFileSync(target, '')
+    execFileSync('mount', ['--bind', device, target])
+    return {}
+  }
+  const isBlock = (request: Record<string, unknown>) =>
+    (request['volumeCapability'] as { block?: object | null }).block != null
   return {
-    NodeGetCapabilities: () => ({ capabilities: [{ rpc: { type: 'STAGE_UNSTAGE_VOLUME' } }] }),
+    NodeGetCapabilities: () => ({ capabilities: SKILLS.map(type => ({ rpc: { type } })) }),
     NodeGetInfo: () => ({
       nodeId: 'own-id',
       maxVolumesPerNode: 3,
       accessibleTopology: { segments: { 'topology.csi.test/rack': 'r1' } },
     }),
-    NodeStageVolume: ({ volumeId, stagingTargetPath }) =>
-      mount(join(directory, String(volumeId)), String(stagingTargetPath)),
+    NodeStageVolume: request =>
+      isBlock(request)
+        ? {}
+        : mount(join(directory, String(request['volumeId'])), String(request['stagingTargetPath'])),
     NodeUnstageVolume: ({ stagingTargetPath }) => unmount(String(stagingTargetPath)),
-    NodePublishVolume: ({ volumeId, stagingTargetPath, targetPath }) =>
-      mount(String(stagingTargetPath || join(directory, String(volumeId))), String(targetPath)),
+    NodePublishVolume: request => {
+      const { volumeId, stagingTargetPath, targetPath } = request
+      if (isBlock(request)) return publishDevice(String(volumeId), String(targetPath))
+      return mount(String(stagingTargetPath || join(directory, String(volumeId))), String(targetPath))
+    },
     NodeUnpublishVolume: ({ targetPath }) => unmount(String(targetPath)),
+    NodeExpandVolume: () => ({ capacityBytes: 0 }),
+    NodeGetVolumeStats: () => ({
+      usage: [
+        { available: 900, total: 1000, used: 100, unit: 'BYTES' },
+        { available: 9, total: 10, used: 1, unit: 'INODES' },
+      ],
+      volumeCondition: { abnormal: true, message: 'worn out' },
+    }),
   }
 }
+
+const attach = (file: string): string => execFileSync('losetup', ['--find', '--show', file]).toString().trim()
+
+const isMounted = (path: string): boolean =>
+  readFileSync('/proc/self/mounts', 'utf8')
+    .split('\n')
+    .some(line => line.split(' ')[1] === path)
 
 function serve(
   path: string,

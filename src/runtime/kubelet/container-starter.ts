@@ -106,6 +106,7 @@ async function configOf(
     workingDir: container.workingDir ?? '',
     env: { HOSTNAME: hostname, ...env },
     mounts: await mountsOf(request, env, context),
+    devices: request.volumes.devicesOf(pod, container),
     logPath: join(container.name, `${attempt}.log`),
     labels: {
       'io.kubernetes.pod.name': name,

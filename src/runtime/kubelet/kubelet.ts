@@ -13,6 +13,7 @@ import { NODES, PODS } from '../../client/resources.ts'
 import type { Node, Pod } from '../../kube/types.ts'
 import { KubeletAccess } from './access.ts'
 import { KubeletServer } from './api.ts'
+import { CsiCredentials } from './csi/csi-credentials.ts'
 import { CsiMounts } from './csi/csi-mounts.ts'
 import { CsiPlugins } from './csi/csi-plugins.ts'
 import { Housekeeping } from './housekeeping.ts'
@@ -27,6 +28,7 @@ import { RuntimeWatch } from './runtime-watch.ts'
 import { fullNameOf, isMirror, isStatic } from './static/render-static-pod.ts'
 import { StaticPods } from './static/static-pods.ts'
 import { Diagnostics } from './stats/diagnostics.ts'
+import { HostpathUsage } from './volumes/hostpath-usage.ts'
 import { TokenSource } from './volumes/token-source.ts'
 
 export type { HostFacts } from './host-facts.ts'
@@ -62,6 +64,7 @@ class NodeKubelet implements Kubelet {
   readonly #plugins: CsiPlugins
   readonly #housekeeping: Housekeeping
   readonly #static: StaticPods | undefined
+  readonly #hostpaths: HostpathUsage
   readonly #workers = new Map<string, PodWorker>()
   readonly #aborter = new AbortController()
   /** Of this node only. */
@@ -89,6 +92,7 @@ class NodeKubelet implements Kubelet {
       nodeName,
       csi: new CsiMounts({
         plugins: this.#plugins,
+        credentials: new CsiCredentials(client),
         pods: directories.pods,
         staging: join(directories.plugins, 'kubernetes.io/csi'),
         report: volumesInUse =>
@@ -130,6 +134,10 @@ class NodeKubelet implements Kubelet {
     })
     this.#housekeeping = this.#createHousekeeping()
     this.#static = this.#createStaticPods(client)
+    this.#hostpaths = new HostpathUsage({
+      ...{ client, clock, log, recorder: this.#context.recorder },
+      places: () => [...this.#workers.values()].flatMap(({ places }) => [...places.values()]),
+    })
     this.#server = this.#createServer(client)
   }
 
@@ -175,7 +183,14 @@ class NodeKubelet implements Kubelet {
       volumesDirectory: directories.volumes,
       importImages: this.#parts.importImages,
       access: new KubeletAccess({ client, nodeName, clock }),
-      diagnostics: new Diagnostics({ nodeName, startedAtMs, runtime, sampler, pods, directories, settings }),
+      diagnostics: new Diagnostics({
+        ...{ nodeName, startedAtMs, runtime, sampler, pods, directories, settings },
+        volumes: {
+          csi: this.#context.csi,
+          hostpaths: this.#hostpaths,
+          placesOf: pod => this.#workers.get(identityOf(pod).uid)?.places ?? new Map(),
+        },
+      }),
     })
   }
 
@@ -201,6 +216,7 @@ class NodeKubelet implements Kubelet {
     this.#followRange()
     void this.#runtimeWatch.run(this.#aborter.signal)
     this.#housekeeping.start(this.#aborter.signal)
+    void this.#hostpaths.run(this.#aborter.signal)
     this.#pods.onChange((_key, next, previous) => this.#onPod(next, previous))
     this.#pods.start(this.#aborter.signal)
     await Promise.race([this.#pods.synced, aborted(this.#aborter.signal)])

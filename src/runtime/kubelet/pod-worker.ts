@@ -19,8 +19,9 @@ import { createSandbox } from './pod-sandbox.ts'
 import { endPod, stopContainers } from './pod-termination.ts'
 import { ProbeManager } from './probes/probe-manager.ts'
 import type { ContainerStatus, SandboxStatus } from './runtime/runtime.ts'
-import { ClaimVolumes } from './volumes/claim-volumes.ts'
+import { type ClaimedPlaces, ClaimVolumes } from './volumes/claim-volumes.ts'
 import { PodVolumes } from './volumes/pod-volumes.ts'
+import { VolumeUpkeep } from './volumes/volume-upkeep.ts'
 import { WakeLoop } from './wake-loop.ts'
 
 const RETRY: BackoffConfig = { baseMs: 500, maxMs: 60_000 }
@@ -44,6 +45,7 @@ export class PodWorker {
   readonly #onGone: () => void
   readonly #volumes: PodVolumes
   readonly #claims: ClaimVolumes
+  readonly #upkeep: VolumeUpkeep
   readonly #images: ImagePuller
   readonly #probes: ProbeManager
   readonly #reporter: PodReporter
@@ -61,8 +63,12 @@ export class PodWorker {
     this.#pod = parts.pod
     this.#onGone = parts.onGone
     const { clock, runtime, directories } = parts.context
-    this.#volumes = new PodVolumes(`${directories.pods}/${identityOf(parts.pod).uid}`, parts.context.csi)
-    this.#claims = new ClaimVolumes(parts.context.client, parts.context.nodeName)
+    const { client, csi, nodeName } = parts.context
+    const directory = `${directories.pods}/${identityOf(parts.pod).uid}`
+    this.#volumes = new PodVolumes(directory, csi)
+    this.#claims = new ClaimVolumes(client, nodeName)
+    const onEvent = this.#event.bind(this)
+    this.#upkeep = new VolumeUpkeep({ client, csi, clock, nodeName, directory, onEvent })
     this.#images = new ImagePuller(parts.context)
     this.#probes = new ProbeManager({
       clock,
@@ -88,6 +94,11 @@ export class PodWorker {
 
   get pod(): Pod {
     return this.#pod
+  }
+
+  /** Where the volumes of its claims and of drivers are. */
+  get places(): ClaimedPlaces {
+    return this.#claims.places
   }
 
   update(pod: Pod): void {
@@ -210,6 +221,8 @@ export class PodWorker {
       const facts = this.#facts([])
       const places = await this.#claims.placesOf(pod)
       await this.#volumes.setUp({ pod, objects: found, facts, host, tokens: projected.tokens, places })
+      const upkeepMs = await this.#upkeep.after(pod, places)
+      if (upkeepMs !== Number.POSITIVE_INFINITY) this.#loop.wakeIn(upkeepMs)
       return found
     } catch (error) {
       if (!this.#loop.isStopped) this.#event('Warning', 'FailedMount', messageOf(error))

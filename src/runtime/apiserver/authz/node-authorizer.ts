@@ -3,7 +3,7 @@
  * service accounts only what pods bound to its node use.
  */
 import { requiredField } from '../../../kube/field-selector.ts'
-import type { Pod, PodSpec, PolicyRule } from '../../../kube/types.ts'
+import type { PersistentVolume, Pod, PodSpec, PolicyRule } from '../../../kube/types.ts'
 import type { Decision, ObjectReader, RequestAttributes } from '../ports.ts'
 import type { UserInfo } from '../user.ts'
 import { ruleAllows } from './rules.ts'
@@ -81,18 +81,50 @@ const noRelationship = (node: string): string =>
 
 function isReferenced(node: string, request: RequestAttributes, objects: ObjectReader): boolean {
   if (request.resource === 'persistentvolumes') return usesVolume(node, request.name, objects)
+  if (request.resource === 'secrets' && isOfVolume(node, request, objects)) return true
   return podsOn(node, objects, request.namespace).some(pod =>
     referencesOf(pod).some(ref => ref.resource === request.resource && ref.name === request.name),
   )
 }
 
 function usesVolume(node: string, volume: string, objects: ObjectReader): boolean {
-  return podsOn(node, objects).some(pod =>
-    referencesOf(pod).some(ref => {
-      if (ref.resource !== 'persistentvolumeclaims') return false
-      const claim = objects.get('', ref.resource, pod.metadata.namespace ?? '', ref.name)
-      return (claim?.['spec'] as { volumeName?: string } | undefined)?.volumeName === volume
-    }),
+  return volumesOn(node, objects).has(volume)
+}
+
+function volumesOn(node: string, objects: ObjectReader): ReadonlySet<string> {
+  const names = podsOn(node, objects).flatMap(pod =>
+    referencesOf(pod)
+      .filter(({ resource }) => resource === 'persistentvolumeclaims')
+      .map(({ resource, name }) => {
+        const claim = objects.get('', resource, pod.metadata.namespace ?? '', name)
+        return (claim?.['spec'] as { volumeName?: string } | undefined)?.volumeName ?? ''
+      }),
+  )
+  return new Set(names.filter(name => name !== ''))
+}
+
+/** Secrets that the node's part of a CSI driver is given; those of its controller are none of a node's business. */
+function isOfVolume(node: string, { namespace, name }: RequestAttributes, objects: ObjectReader): boolean {
+  for (const volume of volumesOn(node, objects)) {
+    const found = objects.get('', 'persistentvolumes', '', volume) as unknown as PersistentVolume | null
+    // A claim may name any volume: what counts is whom the volume is for.
+    const { claimRef, csi } = found?.spec ?? {}
+    if (!claimRef || !usesClaim(node, claimRef, objects)) continue
+    const refs = [csi?.nodeStageSecretRef, csi?.nodePublishSecretRef, csi?.nodeExpandSecretRef]
+    if (refs.some(ref => ref?.name === name && ref.namespace === namespace)) return true
+  }
+  return false
+}
+
+function usesClaim(
+  node: string,
+  claim: { readonly namespace?: string; readonly name?: string },
+  objects: ObjectReader,
+): boolean {
+  return podsOn(node, objects, claim.namespace).some(pod =>
+    referencesOf(pod).some(
+      ({ resource, name }) => resource === 'persistentvolumeclaims' && name === claim.name,
+    ),
   )
 }
 

@@ -2,6 +2,7 @@
 import type { Clock } from '../../../base/clock.ts'
 import { RpcChannel } from '../runtime/cri/rpc.ts'
 import { CSI_PROTO } from './csi-proto.ts'
+import type { DriverSkills } from './csi-volume.ts'
 
 /** As long as upstream gives a driver for a call. */
 const CALL_MS_MAX = 120_000
@@ -15,8 +16,25 @@ export interface DriverNodeInfo {
 }
 
 export interface VolumeCapability {
-  readonly mount: { readonly fsType: string; readonly mountFlags: readonly string[] }
+  readonly block?: object
+  readonly mount?: {
+    readonly fsType: string
+    readonly mountFlags: readonly string[]
+    readonly volumeMountGroup?: string
+  }
   readonly accessMode: { readonly mode: string }
+}
+
+export interface VolumeUsage {
+  readonly available: number
+  readonly total: number
+  readonly used: number
+  readonly unit: string
+}
+
+export interface VolumeStats {
+  readonly usage: readonly VolumeUsage[]
+  readonly volumeCondition: { readonly abnormal: boolean; readonly message: string } | null
 }
 
 /** In the words of the protocol, whose names are in camel case here. */
@@ -25,6 +43,7 @@ export interface PublishRequest {
   readonly publishContext: Readonly<Record<string, string>>
   readonly volumeCapability: VolumeCapability
   readonly volumeContext: Readonly<Record<string, string>>
+  readonly secrets: Readonly<Record<string, string>>
 }
 
 export class CsiDriver {
@@ -64,6 +83,22 @@ export class CsiDriver {
     return this.#capabilities.has('STAGE_UNSTAGE_VOLUME')
   }
 
+  get skills(): DriverSkills {
+    return {
+      tellsWriters: this.#capabilities.has('SINGLE_NODE_MULTI_WRITER_SERVICE'),
+      mountsGroup: this.#capabilities.has('VOLUME_MOUNT_GROUP'),
+    }
+  }
+
+  /** A volume that has grown has to be made use of on the node, too. */
+  get expands(): boolean {
+    return this.#capabilities.has('EXPAND_VOLUME')
+  }
+
+  get tellsUsage(): boolean {
+    return this.#capabilities.has('GET_VOLUME_STATS')
+  }
+
   stage(request: PublishRequest & { readonly stagingTargetPath: string }): Promise<unknown> {
     return this.#call('NodeStageVolume', request)
   }
@@ -86,8 +121,27 @@ export class CsiDriver {
     return this.#call('NodeUnpublishVolume', { volumeId, targetPath: path })
   }
 
-  #call(method: string, request: object): Promise<unknown> {
-    return this.#channel.call(NODE, method, request, { deadlineMs: CALL_MS_MAX })
+  async expand(request: {
+    readonly volumeId: string
+    readonly volumePath: string
+    readonly stagingTargetPath: string
+    readonly capacityRange: { readonly requiredBytes: number }
+    readonly volumeCapability: VolumeCapability
+    readonly secrets: Readonly<Record<string, string>>
+  }): Promise<void> {
+    await this.#call('NodeExpandVolume', request)
+  }
+
+  stats(request: {
+    readonly volumeId: string
+    readonly volumePath: string
+    readonly stagingTargetPath: string
+  }): Promise<VolumeStats> {
+    return this.#call<VolumeStats>('NodeGetVolumeStats', request)
+  }
+
+  #call<Answer>(method: string, request: object): Promise<Answer> {
+    return this.#channel.call<Answer>(NODE, method, request, { deadlineMs: CALL_MS_MAX })
   }
 }
 

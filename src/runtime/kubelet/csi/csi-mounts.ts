@@ -3,151 +3,199 @@
  * the mount, so that a kubelet that was killed can take it away.
  */
 import { createHash } from 'node:crypto'
-import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
-import type { CsiDriver, PublishRequest } from './csi-driver.ts'
+import { mkdir, rm, rmdir } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+import { type CsiCredentials, TOKENS_KEY } from './csi-credentials.ts'
+import type { CsiDriver, PublishRequest, VolumeStats } from './csi-driver.ts'
 import type { CsiPlugins } from './csi-plugins.ts'
+import {
+  type CsiRecord,
+  isSameVolume,
+  readRecord,
+  recordDirectory,
+  recordsOfAll,
+  recordsOfPod,
+  targetOf,
+  writeRecord,
+} from './csi-records.ts'
+import { type CsiVolume, capabilityOf } from './csi-volume.ts'
 
-export interface CsiVolume {
-  readonly driver: string
-  readonly handle: string
-  readonly fsType: string
-  readonly mountFlags: readonly string[]
-  readonly accessModes: readonly string[]
-  readonly readOnly: boolean
-  /** What the volume and the pod have to say to the driver. */
-  readonly context: Readonly<Record<string, string>>
-  /** What the controller's part of the driver said when it attached the volume. */
-  readonly publishContext: Readonly<Record<string, string>>
-  /** It lives as long as the pod, and is never staged. */
-  readonly isInline: boolean
-}
-
-interface Written {
-  readonly driver: string
-  readonly handle: string
-  readonly staged: string | null
-  readonly isInline: boolean
-}
-
-const RECORD = 'vol_data.json'
-const FOLDER = 'kubernetes.io~csi'
-const MODES: Readonly<Record<string, string>> = {
-  ReadWriteOnce: 'SINGLE_NODE_WRITER',
-  ReadWriteOncePod: 'SINGLE_NODE_WRITER',
-  ReadOnlyMany: 'MULTI_NODE_READER_ONLY',
-  ReadWriteMany: 'MULTI_NODE_MULTI_WRITER',
+export interface CsiMountsParts {
+  readonly plugins: Pick<CsiPlugins, 'driver'>
+  readonly credentials: CsiCredentials
+  /** `<data-dir>/pods`. */
+  readonly pods: string
+  /** `<data-dir>/plugins/kubernetes.io/csi`. */
+  readonly staging: string
+  /** Says on the Node which volumes must not be detached. */
+  readonly report: (names: readonly string[]) => Promise<unknown>
 }
 
 export class CsiMounts {
-  readonly #plugins: Pick<CsiPlugins, 'driver'>
-  readonly #pods: string
-  readonly #staging: string
+  readonly #parts: CsiMountsParts
   /** One step at a time for each volume: its last user may go while another one comes. */
   readonly #lines = new Map<string, Promise<unknown>>()
-  readonly #report: (names: readonly string[]) => Promise<unknown>
   #reporting: Promise<unknown> = Promise.resolve()
 
-  /** `pods` is `<data-dir>/pods`, `staging` `<data-dir>/plugins/kubernetes.io/csi`. */
-  constructor(parts: {
-    readonly plugins: Pick<CsiPlugins, 'driver'>
-    readonly pods: string
-    readonly staging: string
-    /** Says on the Node which volumes must not be detached. */
-    readonly report: (names: readonly string[]) => Promise<unknown>
-  }) {
-    this.#plugins = parts.plugins
-    this.#pods = parts.pods
-    this.#staging = parts.staging
-    this.#report = parts.report
+  constructor(parts: CsiMountsParts) {
+    this.#parts = parts
   }
 
-  /** Where the volume is mounted for the pod whose directory this is. */
-  static pathOf(podDirectory: string, name: string): string {
-    return join(podDirectory, 'volumes', FOLDER, name, 'mount')
+  /** Where the volume is for the pod whose directory this is: a directory, or a device. */
+  pathOf(podDirectory: string, name: string, volume: Pick<CsiVolume, 'isBlock'>): string {
+    if (!volume.isBlock) return join(recordDirectory(podDirectory, name, false), 'mount')
+    return join(this.#parts.staging, 'volumeDevices/publish', name, basename(podDirectory))
   }
 
-  publish(volume: CsiVolume, target: string): Promise<void> {
+  /** Whether the driver has to be told on the node that a volume has grown. */
+  expands(volume: Pick<CsiVolume, 'driver'>): boolean {
+    return this.#parts.plugins.driver(volume.driver)?.expands === true
+  }
+
+  /** Whether the driver gives the files to the pod's group by itself. */
+  mountsGroup(volume: Pick<CsiVolume, 'driver'>): boolean {
+    return this.#parts.plugins.driver(volume.driver)?.skills.mountsGroup === true
+  }
+
+  publish(volume: CsiVolume, podDirectory: string, name: string): Promise<void> {
     return this.#inLine(volume, async () => {
       const driver = this.#driver(volume.driver)
       const staged = driver.stages && !volume.isInline ? this.#stagingPath(volume) : null
-      const { driver: name, handle, isInline } = volume
-      const record: Written = { driver: name, handle, staged, isInline }
+      const target = this.pathOf(podDirectory, name, volume)
+      const { driver: own, handle, isInline } = volume
+      const record: CsiRecord = { driver: own, handle, staged, isInline, target }
+      await writeRecord(recordDirectory(podDirectory, name, volume.isBlock), record)
       await mkdir(dirname(target), { recursive: true, mode: 0o750 })
-      await writeFile(join(dirname(target), RECORD), JSON.stringify(record))
       await this.#say()
-      const request = requestOf(volume)
-      if (staged !== null) {
-        await mkdir(staged, { recursive: true, mode: 0o750 })
-        await driver.stage({ ...request, stagingTargetPath: staged })
-      }
-      await driver.publish({
-        ...request,
-        ...(staged === null ? {} : { stagingTargetPath: staged }),
-        ...{ targetPath: target, readonly: volume.readOnly },
-      })
+      if (staged !== null) await this.#stage(driver, volume, staged)
+      await this.#publish(driver, volume, { staged, target })
     })
+  }
+
+  /** Has what the driver put there renewed; nothing happens once the pod has let go of the volume. */
+  republish(volume: CsiVolume, podDirectory: string, name: string): Promise<void> {
+    return this.#inLine(volume, async () => {
+      const record = await readRecord(recordDirectory(podDirectory, name, volume.isBlock))
+      if (record === null) return
+      const target = this.pathOf(podDirectory, name, volume)
+      await this.#publish(this.#driver(volume.driver), volume, { staged: record.staged, target })
+    })
+  }
+
+  /** The volume has become larger behind the driver's back; false once the pod has let go of it. */
+  async expand(volume: CsiVolume, podDirectory: string, name: string, bytes: number): Promise<boolean> {
+    let isDone = false
+    await this.#inLine(volume, async () => {
+      const record = await readRecord(recordDirectory(podDirectory, name, volume.isBlock))
+      if (record === null) return
+      const driver = this.#driver(volume.driver)
+      await driver.expand({
+        volumeId: volume.handle,
+        volumePath: this.pathOf(podDirectory, name, volume),
+        stagingTargetPath: record.staged ?? '',
+        capacityRange: { requiredBytes: bytes },
+        volumeCapability: capabilityOf(volume, driver.skills),
+        secrets: await this.#parts.credentials.secretOf(volume.secrets.expand, 'NodeExpandSecretRef'),
+      })
+      isDone = true
+    })
+    return isDone
+  }
+
+  /** What the pod's volumes use, by their names among its directories; without those whose driver does not say. */
+  async statsOf(podDirectory: string): Promise<ReadonlyMap<string, VolumeStats>> {
+    const stats = new Map<string, VolumeStats>()
+    for (const found of await recordsOfPod(podDirectory)) {
+      const { driver, handle, staged } = found.record
+      const known = this.#parts.plugins.driver(driver)
+      if (known?.tellsUsage !== true) continue
+      const request = { volumeId: handle, volumePath: targetOf(found), stagingTargetPath: staged ?? '' }
+      const answer = await known.stats(request).catch(() => null)
+      if (answer !== null) stats.set(basename(found.path), answer)
+    }
+    return stats
   }
 
   /** Takes away what the pod has of any driver; throws as long as a driver does not help. */
   async unpublishAll(podDirectory: string): Promise<void> {
-    const folder = join(podDirectory, 'volumes', FOLDER)
-    for (const name of await readdir(folder).catch(() => [])) {
-      const record = await readRecord(join(folder, name))
-      if (record === null) continue
+    for (const found of await recordsOfPod(podDirectory)) {
+      const { record, path } = found
       await this.#inLine(record, async () => {
         const driver = this.#driver(record.driver)
-        await driver.unpublish(record.handle, join(folder, name, 'mount'))
-        const own = join(folder, name)
-        const isLast = !(await this.#records()).some(each => each.path !== own && isSame(each.record, record))
+        const target = targetOf(found)
+        await driver.unpublish(record.handle, target)
+        const isLast = !(await this.#records()).some(
+          each => each.path !== path && isSameVolume(each.record, record),
+        )
         if (record.staged !== null && isLast) {
           await driver.unstage(record.handle, record.staged)
-          await rm(dirname(record.staged), { recursive: true, force: true })
+          await rm(record.staged, { recursive: true, force: true })
+          await rmdir(dirname(record.staged)).catch(() => {})
         }
         if (isLast) await this.#say(record)
-        await rm(own, { recursive: true, force: true })
+        await rm(path, { recursive: true, force: true })
+        await rmdir(dirname(target)).catch(() => {})
       })
     }
   }
 
+  async #stage(driver: CsiDriver, volume: CsiVolume, staged: string): Promise<void> {
+    const secrets = await this.#parts.credentials.secretOf(volume.secrets.stage, 'NodeStageSecretRef')
+    await mkdir(staged, { recursive: true, mode: 0o750 })
+    await driver.stage({ ...requestOf(volume, driver), secrets, stagingTargetPath: staged })
+  }
+
+  async #publish(
+    driver: CsiDriver,
+    volume: CsiVolume,
+    { staged, target }: { readonly staged: string | null; readonly target: string },
+  ): Promise<void> {
+    const { credentials } = this.#parts
+    const secrets = await credentials.secretOf(volume.secrets.publish, 'NodePublishSecretRef')
+    const tokens = await credentials.tokensOf(volume.tokens)
+    const told = tokens === null ? {} : { [TOKENS_KEY]: tokens }
+    const inSecrets = volume.tokens?.inSecrets === true
+    const request = requestOf(volume, driver)
+    await driver.publish({
+      ...request,
+      volumeContext: { ...request.volumeContext, ...volume.podContext, ...(inSecrets ? {} : told) },
+      secrets: { ...secrets, ...(inSecrets ? told : {}) },
+      ...(staged === null ? {} : { stagingTargetPath: staged }),
+      ...{ targetPath: target, readonly: volume.readOnly },
+    })
+  }
+
   #driver(name: string): CsiDriver {
-    const driver = this.#plugins.driver(name)
+    const driver = this.#parts.plugins.driver(name)
     if (driver !== undefined) return driver
     throw new Error(`driver name ${name} not found in the list of registered CSI drivers`)
   }
 
-  #stagingPath({ driver, handle }: Pick<CsiVolume, 'driver' | 'handle'>): string {
+  #stagingPath({ driver, handle, isBlock, name }: CsiVolume): string {
+    const { staging } = this.#parts
+    if (isBlock) return join(staging, 'volumeDevices/staging', name)
     const hash = createHash('sha256').update(handle).digest('hex')
-    return join(this.#staging, driver, hash, 'globalmount')
+    return join(staging, driver, hash, 'globalmount')
   }
 
   /** One after the other, so that the last word is the latest. `gone` is not in use any more. */
-  #say(gone?: Written): Promise<unknown> {
+  #say(gone?: CsiRecord): Promise<unknown> {
     const said = this.#reporting
       .catch(() => {})
       .then(async () => {
         const records = (await this.#records()).map(({ record }) => record)
-        const used = records.filter(record => !record.isInline && !(gone && isSame(record, gone)))
-        await this.#report([...new Set(used.map(uniqueName))].sort())
+        const used = records.filter(record => !record.isInline && !(gone && isSameVolume(record, gone)))
+        await this.#parts.report([...new Set(used.map(uniqueName))].sort())
       })
     this.#reporting = said
     return said
   }
 
-  async #records(): Promise<{ readonly path: string; readonly record: Written }[]> {
-    const found: { path: string; record: Written }[] = []
-    for (const pod of await readdir(this.#pods).catch(() => [])) {
-      const folder = join(this.#pods, pod, 'volumes', FOLDER)
-      for (const name of await readdir(folder).catch(() => [])) {
-        const path = join(folder, name)
-        const record = await readRecord(path)
-        if (record !== null) found.push({ path, record })
-      }
-    }
-    return found
+  #records() {
+    return recordsOfAll(this.#parts.pods)
   }
 
-  #inLine(volume: Pick<Written, 'driver' | 'handle'>, work: () => Promise<void>): Promise<void> {
+  #inLine(volume: Pick<CsiRecord, 'driver' | 'handle'>, work: () => Promise<void>): Promise<void> {
     const key = JSON.stringify([volume.driver, volume.handle])
     const before = this.#lines.get(key) ?? Promise.resolve()
     const done = before.catch(() => {}).then(work)
@@ -158,25 +206,14 @@ export class CsiMounts {
   }
 }
 
-const isSame = (a: Written, b: Written): boolean => a.driver === b.driver && a.handle === b.handle
-
 /** The name that the attach-detach controller looks for. */
-const uniqueName = ({ driver, handle }: Written): string => `kubernetes.io/csi/${driver}^${handle}`
+const uniqueName = ({ driver, handle }: CsiRecord): string => `kubernetes.io/csi/${driver}^${handle}`
 
-function requestOf(volume: CsiVolume): PublishRequest {
-  const mode = MODES[volume.accessModes[0] ?? 'ReadWriteOnce'] ?? 'SINGLE_NODE_WRITER'
+function requestOf(volume: CsiVolume, driver: CsiDriver): Omit<PublishRequest, 'secrets'> {
   return {
     volumeId: volume.handle,
     publishContext: volume.publishContext,
     volumeContext: volume.context,
-    volumeCapability: {
-      mount: { fsType: volume.fsType, mountFlags: volume.mountFlags },
-      accessMode: { mode },
-    },
+    volumeCapability: capabilityOf(volume, driver.skills),
   }
-}
-
-async function readRecord(directory: string): Promise<Written | null> {
-  const text = await readFile(join(directory, RECORD), 'utf8').catch(() => null)
-  return text === null ? null : (JSON.parse(text) as Written)
 }

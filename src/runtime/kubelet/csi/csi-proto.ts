@@ -26,6 +26,8 @@ service Node {
   rpc NodeUnstageVolume(NodeUnstageVolumeRequest) returns (Nothing);
   rpc NodePublishVolume(NodePublishVolumeRequest) returns (Nothing);
   rpc NodeUnpublishVolume(NodeUnpublishVolumeRequest) returns (Nothing);
+  rpc NodeGetVolumeStats(NodeGetVolumeStatsRequest) returns (NodeGetVolumeStatsResponse);
+  rpc NodeExpandVolume(NodeExpandVolumeRequest) returns (NodeExpandVolumeResponse);
   rpc NodeGetCapabilities(Nothing) returns (NodeGetCapabilitiesResponse);
   rpc NodeGetInfo(Nothing) returns (NodeGetInfoResponse);
 }
@@ -47,6 +49,7 @@ enum AccessModeKind {
 }
 message AccessMode { AccessModeKind mode = 1; }
 message VolumeCapability {
+  Nothing block = 1;
   MountVolume mount = 2;
   AccessMode access_mode = 3;
 }
@@ -70,6 +73,25 @@ message NodePublishVolumeRequest {
   map<string, string> volume_context = 8;
 }
 message NodeUnpublishVolumeRequest { string volume_id = 1; string target_path = 2; }
+message NodeGetVolumeStatsRequest {
+  string volume_id = 1;
+  string volume_path = 2;
+  string staging_target_path = 3;
+}
+enum UsageUnit { UNKNOWN_UNIT = 0; BYTES = 1; INODES = 2; }
+message VolumeUsage { int64 available = 1; int64 total = 2; int64 used = 3; UsageUnit unit = 4; }
+message VolumeCondition { bool abnormal = 1; string message = 2; }
+message NodeGetVolumeStatsResponse { repeated VolumeUsage usage = 1; VolumeCondition volume_condition = 2; }
+message CapacityRange { int64 required_bytes = 1; int64 limit_bytes = 2; }
+message NodeExpandVolumeRequest {
+  string volume_id = 1;
+  string volume_path = 2;
+  CapacityRange capacity_range = 3;
+  string staging_target_path = 4;
+  VolumeCapability volume_capability = 5;
+  map<string, string> secrets = 6;
+}
+message NodeExpandVolumeResponse { int64 capacity_bytes = 1; }
 enum NodeServiceKind {
   UNKNOWN_SERVICE = 0;
   STAGE_UNSTAGE_VOLUME = 1;

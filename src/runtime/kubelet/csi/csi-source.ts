@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import type { CSIDriver, PersistentVolume, Pod, Volume } from '../../../kube/types.ts'
 import { VolumeError } from '../volumes/volume-error.ts'
-import type { CsiVolume } from './csi-mounts.ts'
+import type { CsiVolume, SecretRef, TokenWish } from './csi-volume.ts'
 
 type Attributes = Readonly<Record<string, string>>
 
@@ -21,6 +21,19 @@ export interface CsiContext {
   readonly publishContext: Attributes
 }
 
+/** What the pod and its driver's object add to a volume of either sort. */
+function common(context: CsiContext, isInline: boolean) {
+  const { pod, driver, publishContext } = context
+  return {
+    podContext: podInfo(context, isInline),
+    publishContext,
+    tokens: tokenWish(pod, driver),
+    isRepublished: driver?.spec.requiresRepublish === true,
+    group: pod.spec?.securityContext?.fsGroup,
+    isInline,
+  }
+}
+
 export function persistentSource(
   volume: PersistentVolume,
   readOnly: boolean,
@@ -28,23 +41,30 @@ export function persistentSource(
 ): CsiVolume {
   const csi = volume.spec?.csi
   if (!csi) throw new VolumeError('not a volume of a CSI driver')
-  if (csi.nodeStageSecretRef || csi.nodePublishSecretRef) {
-    throw new VolumeError(
-      `driver ${csi.driver} asks for Secrets, which this node does not hand to drivers yet`,
-    )
-  }
   return {
     driver: csi.driver,
     handle: csi.volumeHandle,
+    name: volume.metadata.name ?? '',
+    isBlock: volume.spec?.volumeMode === 'Block',
     fsType: csi.fsType ?? '',
     mountFlags: volume.spec?.mountOptions ?? [],
     accessModes: volume.spec?.accessModes ?? [],
     readOnly: readOnly || csi.readOnly === true,
-    context: { ...csi.volumeAttributes, ...podInfo(context, false) },
-    publishContext: context.publishContext,
-    isInline: false,
+    context: csi.volumeAttributes ?? {},
+    secrets: {
+      stage: secretRef(csi.nodeStageSecretRef),
+      publish: secretRef(csi.nodePublishSecretRef),
+      expand: secretRef(csi.nodeExpandSecretRef),
+    },
+    ...common(context, false),
   }
 }
+
+const secretRef = (
+  ref: { readonly namespace?: string; readonly name?: string } | undefined,
+  namespace = '',
+): SecretRef | undefined =>
+  ref?.name ? { namespace: ref.namespace ?? namespace, name: ref.name } : undefined
 
 export function inlineSource(volume: Volume, context: CsiContext): CsiVolume {
   const { csi } = volume
@@ -56,21 +76,32 @@ export function inlineSource(volume: Volume, context: CsiContext): CsiVolume {
       `volume mode "Ephemeral" not supported by driver ${csi.driver} (only supports ${supported})`,
     )
   }
-  if (csi.nodePublishSecretRef) {
-    throw new VolumeError(
-      `driver ${csi.driver} asks for a Secret, which this node does not hand to drivers yet`,
-    )
-  }
+  const { uid, namespace } = context.pod.metadata
   return {
     driver: csi.driver,
-    handle: `csi-${hashOf(`${context.pod.metadata.uid}${volume.name}`)}`,
+    handle: `csi-${hashOf(`${uid}${volume.name}`)}`,
+    name: '',
+    isBlock: false,
     fsType: csi.fsType ?? '',
     mountFlags: [],
     accessModes: ['ReadWriteOnce'],
     readOnly: csi.readOnly === true,
-    context: { ...csi.volumeAttributes, ...podInfo(context, true) },
-    publishContext: {},
-    isInline: true,
+    context: csi.volumeAttributes ?? {},
+    secrets: { publish: secretRef(csi.nodePublishSecretRef, namespace) },
+    ...common(context, true),
+  }
+}
+
+function tokenWish({ metadata, spec }: Pod, driver: CSIDriver | null): TokenWish | null {
+  const requests = driver?.spec.tokenRequests ?? []
+  if (requests.length === 0) return null
+  return {
+    namespace: metadata.namespace ?? '',
+    account: spec?.serviceAccountName || 'default',
+    podName: metadata.name ?? '',
+    podUid: metadata.uid ?? '',
+    audiences: requests,
+    inSecrets: driver?.spec.serviceAccountTokenInSecrets === true,
   }
 }
 
@@ -86,6 +117,8 @@ function podInfo({ pod, driver }: CsiContext, isInline: boolean): Attributes {
   }
 }
 
+const ALONE = ['ReadWriteOnce', 'ReadWriteOncePod']
+
 /** Whether what lies in the volume is to be given to the pod's group. */
 export function takesGroup(driver: CSIDriver | null, { fsType, accessModes }: CsiVolume): boolean {
   switch (driver?.spec.fsGroupPolicy) {
@@ -94,6 +127,6 @@ export function takesGroup(driver: CSIDriver | null, { fsType, accessModes }: Cs
     case 'File':
       return true
     default:
-      return fsType !== '' && accessModes.includes('ReadWriteOnce')
+      return fsType !== '' && accessModes.some(mode => ALONE.includes(mode))
   }
 }

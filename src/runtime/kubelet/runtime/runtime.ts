@@ -80,6 +80,13 @@ export interface Mount {
   readonly propagation?: 'None' | 'HostToContainer' | 'Bidirectional' | undefined
 }
 
+/** A block device of the machine. */
+export interface Device {
+  readonly containerPath: string
+  readonly hostPath: string
+  readonly readOnly: boolean
+}
+
 export interface SeccompProfile {
   readonly type: 'RuntimeDefault' | 'Unconfined' | 'Localhost'
   /** Absolute, for `Localhost`. */
@@ -119,6 +126,7 @@ export interface ContainerConfig {
   readonly workingDir: string
   readonly env: Readonly<Record<string, string>>
   readonly mounts: readonly Mount[]
+  readonly devices?: readonly Device[] | undefined
   /** Relative to the sandbox's log directory. */
   readonly logPath: string
   readonly labels: Readonly<Record<string, string>>

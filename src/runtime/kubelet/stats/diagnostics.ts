@@ -10,6 +10,7 @@ import { localUseOf, totalOf } from './local-storage.ts'
 import { renderContainerMetrics, renderResourceMetrics } from './render-metrics.ts'
 import { renderSummary } from './render-summary.ts'
 import type { UsageSampler } from './usage-sampler.ts'
+import { type VolumeStats, type VolumeStatsParts, volumeStatsOf } from './volume-stats.ts'
 
 export interface DiagnosticsParts {
   readonly nodeName: string
@@ -19,6 +20,7 @@ export interface DiagnosticsParts {
   readonly pods: () => readonly Pod[]
   readonly directories: Pick<KubeletDirectories, 'pods' | 'logs'>
   readonly settings: Pick<KubeletSettings, 'clusterDns' | 'clusterDomain'>
+  readonly volumes: Omit<VolumeStatsParts, 'pods'>
 }
 
 export interface Answer {
@@ -67,15 +69,19 @@ export class Diagnostics {
   }
 
   async #summary(onlyCpuAndMemory: boolean): Promise<object> {
-    const { nodeName, startedAtMs, directories } = this.#parts
+    const { nodeName, startedAtMs, directories, volumes: parts } = this.#parts
     const input = await this.#metricsInput()
     const localBytes = new Map<string, number>()
+    const volumes = new Map<string, readonly VolumeStats[]>()
     if (!onlyCpuAndMemory) {
       for (const pod of input.pods) {
-        localBytes.set(pod.metadata.uid ?? '', totalOf(await localUseOf(pod, directories)))
+        const { uid = '' } = pod.metadata
+        const local = await localUseOf(pod, directories)
+        localBytes.set(uid, totalOf(local))
+        volumes.set(uid, await volumeStatsOf(pod, local, { ...parts, pods: directories.pods }))
       }
     }
-    return renderSummary({ ...input, nodeName, startedAtMs, onlyCpuAndMemory, localBytes })
+    return renderSummary({ ...input, nodeName, startedAtMs, onlyCpuAndMemory, localBytes, volumes })
   }
 
   #configuration(): object {

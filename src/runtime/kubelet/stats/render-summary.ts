@@ -6,6 +6,7 @@ import type { ContainerStatus } from '../runtime/runtime.ts'
 import type { ContainerUsage } from '../runtime/usage.ts'
 import type { NodeUsage } from './node-usage.ts'
 import type { Rated, UsageSample } from './usage-sampler.ts'
+import type { VolumeStats } from './volume-stats.ts'
 
 export interface SummaryInput {
   readonly nodeName: string
@@ -16,6 +17,8 @@ export interface SummaryInput {
   readonly onlyCpuAndMemory: boolean
   /** Bytes of a pod's emptyDirs and logs, by uid. */
   readonly localBytes: ReadonlyMap<string, number>
+  /** What a pod's volumes have and use, by uid. */
+  readonly volumes: ReadonlyMap<string, readonly VolumeStats[]>
 }
 
 export function renderSummary(input: SummaryInput): object {
@@ -104,12 +107,16 @@ function renderPod(pod: Pod, input: SummaryInput): object[] {
       ...(input.onlyCpuAndMemory
         ? {}
         : {
+            ...renderVolumes(input.volumes.get(uid) ?? [], time),
             'ephemeral-storage': { ...renderDisk(input.sample.node.usage.nodeDisk, time), usedBytes: local },
             process_stats: { process_count: sum(usage => usage.processes) },
           }),
     },
   ]
 }
+
+const renderVolumes = (volumes: readonly VolumeStats[], time: string): object =>
+  volumes.length === 0 ? {} : { volume: volumes.map(each => ({ time, ...each })) }
 
 interface RunningContainer {
   readonly status: ContainerStatus

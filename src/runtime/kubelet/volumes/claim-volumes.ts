@@ -22,7 +22,6 @@ import {
   PROVISIONED_BY,
   type UsedClaim,
 } from '../../../kube/volumes/claims.ts'
-import type { CsiVolume } from '../csi/csi-mounts.ts'
 import {
   attachmentName,
   inlineSource,
@@ -30,14 +29,20 @@ import {
   persistentSource,
   takesGroup,
 } from '../csi/csi-source.ts'
+import type { CsiVolume } from '../csi/csi-volume.ts'
 import { VolumeError } from './volume-error.ts'
 
 /** Where a claim's volume lies on this machine. */
 export interface ClaimedPlace {
   readonly volumeName: string
   readonly path: string
-  /** `local` must be there; `directory` is made for whoever comes first; `host-path` is checked by its type. */
-  readonly sort: 'local' | 'directory' | 'host-path' | 'csi'
+  /**
+   * `local` must be there; `directory` is made for whoever comes first; `host-path` is checked by its type;
+   * `device` is a block device that is there.
+   */
+  readonly sort: 'local' | 'directory' | 'host-path' | 'csi' | 'device'
+  /** The claim that it is had by; absent for a volume of the pod's own. */
+  readonly claimName?: string
   readonly type: string
   /** The pod, or the volume's own access modes, want it so. */
   readonly readOnly: boolean
@@ -58,6 +63,11 @@ export class ClaimVolumes {
   constructor(client: KubeClient, nodeName: string) {
     this.#client = client
     this.#nodeName = nodeName
+  }
+
+  /** As far as they are known. */
+  get places(): ClaimedPlaces {
+    return this.#places ?? new Map()
   }
 
   /** Asked once in a pod's life here: a bound claim keeps its volume. */
@@ -94,7 +104,8 @@ export class ClaimVolumes {
     if (volume.spec?.claimRef?.uid !== claim.metadata.uid) {
       throw new VolumeError(`${about}: PV "${name}" is bound to another claim`)
     }
-    return volume.spec?.csi ? this.#csiOf(pod, volume, used) : placeOf(volume, used)
+    const place = volume.spec?.csi ? await this.#csiOf(pod, volume, used) : placeOf(volume, used)
+    return { ...place, claimName: used.name }
   }
 
   async #inlineOf(pod: Pod, volume: Volume): Promise<ClaimedPlace> {
@@ -105,7 +116,6 @@ export class ClaimVolumes {
 
   async #csiOf(pod: Pod, volume: PersistentVolume, used: UsedClaim): Promise<ClaimedPlace> {
     const name = volume.metadata.name ?? ''
-    if (volume.spec?.volumeMode === 'Block') throw noBlock(name)
     const driver = await this.#driver(volume.spec?.csi?.driver ?? '')
     const publishContext = needsAttachment(driver) ? await this.#attachment(volume) : {}
     const csi = persistentSource(volume, used.readOnly, { pod, driver, publishContext })
@@ -144,9 +154,6 @@ export class ClaimVolumes {
   }
 }
 
-const noBlock = (name: string) =>
-  new VolumeError(`volume "${name}" has volumeMode Block, which this node cannot provide`)
-
 function placeOfDriver(volumeName: string, csi: CsiVolume, driver: CSIDriver | null): ClaimedPlace {
   const { readOnly } = csi
   return { volumeName, path: '', sort: 'csi', type: '', readOnly, takesGroup: takesGroup(driver, csi), csi }
@@ -158,7 +165,8 @@ export function placeOf({ metadata, spec }: PersistentVolume, used: UsedClaim): 
   const modes = spec?.accessModes ?? []
   const readOnly = used.readOnly || (modes.length > 0 && modes.every(mode => mode === 'ReadOnlyMany'))
   if (spec?.volumeMode === 'Block') {
-    throw noBlock(volumeName)
+    const path = spec.local?.path ?? spec.hostPath?.path
+    if (path !== undefined) return { volumeName, path, sort: 'device', type: '', readOnly, takesGroup: false }
   }
   if (spec?.hostPath) {
     const isOurs = metadata.annotations?.[PROVISIONED_BY] === HOSTPATH_PROVISIONER

@@ -1,11 +1,12 @@
 /** A pod's volumes on this machine's disk: made before its containers start, refreshed while it runs, removed after. */
 import { chmod, chown, mkdir, open, rm, stat } from 'node:fs/promises'
 import { isAbsolute, join, normalize } from 'node:path'
-import { mountMemory, unmountBelow } from '../../../host/mounts.ts'
+import { mountMemory, mountsBelow, unmountBelow } from '../../../host/mounts.ts'
 import type { Container, Pod, Volume } from '../../../kube/types.ts'
-import { CsiMounts, type CsiVolume } from '../csi/csi-mounts.ts'
+import type { CsiMounts } from '../csi/csi-mounts.ts'
+import type { CsiVolume } from '../csi/csi-volume.ts'
 import { type Environment, expandVariables } from '../environment.ts'
-import type { Mount } from '../runtime/runtime.ts'
+import type { Device, Mount } from '../runtime/runtime.ts'
 import { writeVolume } from './atomic-writer.ts'
 import type { ClaimedPlace, ClaimedPlaces } from './claim-volumes.ts'
 import { giveToGroup } from './fs-group.ts'
@@ -46,6 +47,9 @@ export class PodVolumes {
   async remove(): Promise<void> {
     await this.#csi?.unpublishAll(this.#directory)
     await unmountBelow([this.#directory])
+    // What is still mounted would be emptied.
+    const [left] = mountsBelow([this.#directory])
+    if (left !== undefined) throw new VolumeError(`${left} is still mounted`)
     await rm(this.#directory, { recursive: true, force: true })
   }
 
@@ -53,7 +57,7 @@ export class PodVolumes {
   pathOf(volume: Volume): string {
     if (volume.hostPath) return volume.hostPath.path
     const place = this.#places.get(volume.name)
-    if (place?.csi !== undefined) return CsiMounts.pathOf(this.#directory, place.volumeName)
+    if (place?.csi !== undefined) return this.#csiPath(place.volumeName, place.csi)
     if (place !== undefined) return place.path
     return join(this.#directory, 'volumes', kindOf(volume), volume.name)
   }
@@ -75,6 +79,16 @@ export class PodVolumes {
     return mounts
   }
 
+  /** The raw block devices of a container. */
+  devicesOf(pod: Pod, container: Container): Device[] {
+    return (container.volumeDevices ?? []).map(({ name, devicePath }) => {
+      const volume = pod.spec?.volumes?.find(each => each.name === name)
+      if (volume === undefined) throw new VolumeError(`volume "${name}" is not defined in the pod`)
+      const readOnly = this.#places.get(name)?.readOnly === true
+      return { hostPath: this.pathOf(volume), containerPath: devicePath, readOnly }
+    })
+  }
+
   async #subPath(volume: Volume, subPath: string, target: string): Promise<string> {
     const leaves = () =>
       new VolumeError(`subPath ${JSON.stringify(subPath)} would leave volume "${volume.name}"`)
@@ -87,16 +101,21 @@ export class PodVolumes {
   }
 
   async #publish({ volumeName }: ClaimedPlace, volume: CsiVolume): Promise<string> {
-    const path = CsiMounts.pathOf(this.#directory, volumeName)
     if (this.#csi === undefined) throw new VolumeError('this node has no CSI drivers')
-    if (!this.#published.has(volumeName)) await this.#csi.publish(volume, path)
+    if (!this.#published.has(volumeName)) await this.#csi.publish(volume, this.#directory, volumeName)
     this.#published.add(volumeName)
-    return path
+    return this.#csiPath(volumeName, volume)
+  }
+
+  #csiPath(name: string, volume: CsiVolume): string {
+    if (this.#csi === undefined) throw new VolumeError('this node has no CSI drivers')
+    return this.#csi.pathOf(this.#directory, name, volume)
   }
 
   async #setUpClaim(name: string, place: ClaimedPlace, pod: Pod): Promise<void> {
     const path = place.csi === undefined ? place.path : await this.#publish(place, place.csi)
     if (place.csi === undefined) await makeClaimed(place)
+    if (place.csi !== undefined && (place.csi.isBlock || this.#csi?.mountsGroup(place.csi))) return
     const { fsGroup, fsGroupChangePolicy } = pod.spec?.securityContext ?? {}
     if (fsGroup === undefined || !place.takesGroup || place.readOnly || this.#given.has(name)) return
     await giveToGroup(path, { group: fsGroup, policy: fsGroupChangePolicy })
@@ -133,6 +152,10 @@ async function makeClaimed({ sort, path, type }: ClaimedPlace): Promise<void> {
   if (sort === 'host-path') return checkHostPath(path, type)
   const found = await stat(path).catch(() => null)
   if (found === null) throw new VolumeError(`path "${path}" does not exist`)
+  if (sort === 'device') {
+    if (found.isBlockDevice()) return
+    throw new VolumeError(`"${path}" is no block device, but its volume has volumeMode Block`)
+  }
   if (found.isBlockDevice())
     throw new VolumeError(`"${path}" is a block device, which this node cannot mount`)
 }

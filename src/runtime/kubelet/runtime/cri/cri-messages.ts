@@ -137,6 +137,11 @@ export interface WireContainerConfig {
     readonly readonly: boolean
     readonly propagation: string
   }[]
+  readonly devices: readonly {
+    readonly containerPath: string
+    readonly hostPath: string
+    readonly permissions: string
+  }[]
   readonly labels: Readonly<Record<string, string>>
   readonly annotations: Readonly<Record<string, string>>
   readonly logPath: string

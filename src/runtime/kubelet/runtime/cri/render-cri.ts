@@ -125,6 +125,10 @@ export function renderContainerConfig(config: ContainerConfig, place: ContainerP
       readonly: mount.readOnly,
       propagation: PROPAGATIONS[mount.propagation ?? 'None'],
     })),
+    devices: (config.devices ?? []).map(({ containerPath, hostPath, readOnly }) => ({
+      ...{ containerPath, hostPath },
+      permissions: readOnly ? 'r' : 'mrw',
+    })),
     labels: {
       ...config.labels,
       [POD_UID_LABEL]: sandbox.metadata.uid,

@@ -30,7 +30,7 @@ import {
 } from './conmon.ts'
 import type { ImageRecord } from './images/image-store.ts'
 import { endExecs } from './oci-exec.ts'
-import { hostDevices } from './oci-host.ts'
+import { deviceAt, hostDevices } from './oci-host.ts'
 import { containerFiles, type OciPaths } from './oci-paths.ts'
 import type { ContainerRecord, SandboxRecord } from './oci-records.ts'
 import { renderSpec, type SpecHost } from './render-spec.ts'
@@ -133,6 +133,7 @@ export class OciContainers {
         sandboxDirectory: wanted.sandboxDirectory,
         rootfs: files.rootfs,
         devices: config.security.privileged === true ? await hostDevices() : [],
+        volumeDevices: await volumeDevicesOf(config),
         pidNamespace: wanted.pidNamespace,
         localSeccomp: await readSeccomp(config),
       })
@@ -391,3 +392,11 @@ async function makeMissing(path: string): Promise<void> {
 }
 
 export const renderStatus = (record: ContainerRecord): ContainerStatus => renderRecord(record, record)
+
+const volumeDevicesOf = ({ devices = [] }: ContainerConfig) =>
+  Promise.all(
+    devices.map(async ({ hostPath, containerPath, readOnly }) => ({
+      ...(await deviceAt(hostPath, containerPath)),
+      readOnly,
+    })),
+  )

@@ -99,6 +99,15 @@ const DEPTH_MAX = 4
 /** File systems of their own, which a container gets anew. */
 const NOT_DEVICES = ['pts', 'shm', 'mqueue', 'fd', 'console', '.lxc', '.udev']
 
+/** A device file of the machine, under the path that it is to have in a container. */
+export async function deviceAt(hostPath: string, path = hostPath): Promise<HostDevice> {
+  const found = await stat(hostPath)
+  const { rdev, mode, uid, gid } = found
+  const major = (rdev >> 8) & 0xfff
+  const minor = (rdev & 0xff) | ((rdev >> 12) & ~0xff)
+  return { path, type: found.isBlockDevice() ? 'b' : 'c', major, minor, mode, uid, gid }
+}
+
 /** What a privileged container finds below /dev. */
 export async function hostDevices(directory = '/dev', depth = 0): Promise<HostDevice[]> {
   const found: HostDevice[] = []
@@ -107,10 +116,7 @@ export async function hostDevices(directory = '/dev', depth = 0): Promise<HostDe
     const path = join(directory, entry.name)
     if (entry.isDirectory() && depth < DEPTH_MAX) found.push(...(await hostDevices(path, depth + 1)))
     if (!entry.isCharacterDevice() && !entry.isBlockDevice()) continue
-    const { rdev, mode, uid, gid } = await stat(path)
-    const major = (rdev >> 8) & 0xfff
-    const minor = (rdev & 0xff) | ((rdev >> 12) & ~0xff)
-    found.push({ path, type: entry.isBlockDevice() ? 'b' : 'c', major, minor, mode, uid, gid })
+    found.push(await deviceAt(path))
     if (found.length > DEVICES_MAX) break
   }
   return found

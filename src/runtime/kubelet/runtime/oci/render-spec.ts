@@ -48,6 +48,8 @@ export interface SpecParts {
   readonly cgroup: string
   /** Of a container that is privileged. */
   readonly devices: readonly HostDevice[]
+  /** Volumes of the pod that are block devices, under their paths in the container. */
+  readonly volumeDevices: readonly (HostDevice & { readonly readOnly: boolean })[]
   /** A namespace that all containers of the pod share. */
   readonly pidNamespace: string | undefined
   /** Of `Localhost`, read from its file. */
@@ -64,11 +66,11 @@ interface SpecMount {
 }
 
 export function renderSpec(parts: SpecParts): object {
-  const { config, sandbox, rootfs, host, cgroup, devices } = parts
+  const { config, rootfs, host, cgroup, volumeDevices } = parts
   const { security } = config
   const privileged = security.privileged === true
   const isUnmasked = privileged || security.unmaskedProc === true
-  const qosClass = sandbox.isolation?.qosClass ?? 'BestEffort'
+  const qosClass = parts.sandbox.isolation?.qosClass ?? 'BestEffort'
   const resources = renderResources(config, { hostMemoryBytes: host.memoryBytes, qosClass })
   const capabilities = capabilitiesOf({
     privileged,
@@ -77,6 +79,7 @@ export function renderSpec(parts: SpecParts): object {
     host: host.capabilities,
   })
   const seccomp = seccompOf(parts, capabilities)
+  const devices = [...(privileged ? parts.devices : []), ...volumeDevices]
   return {
     ociVersion: '1.0.2',
     process: renderProcess(parts, { capabilities, oomScore: resources.oomScoreAdj }),
@@ -85,11 +88,11 @@ export function renderSpec(parts: SpecParts): object {
     linux: {
       namespaces: renderNamespaces(parts),
       cgroupsPath: cgroup,
-      resources: renderLimits(resources, privileged),
+      resources: renderLimits(resources, { privileged, volumeDevices }),
       maskedPaths: isUnmasked ? [] : MASKED_PATHS,
       readonlyPaths: isUnmasked ? [] : READONLY_PATHS,
       rootfsPropagation: rootPropagation(config.mounts),
-      ...(privileged ? { devices: devices.map(renderDevice) } : {}),
+      ...(devices.length > 0 ? { devices: devices.map(renderDevice) } : {}),
       ...(seccomp === undefined ? {} : { seccomp }),
     },
   }
@@ -195,10 +198,18 @@ function rootPropagation(mounts: readonly Mount[]): string {
   return has('Bidirectional') ? 'rshared' : has('HostToContainer') ? 'rslave' : 'rprivate'
 }
 
-function renderLimits(resources: WireResources, privileged: boolean): object {
+function renderLimits(
+  resources: WireResources,
+  { privileged, volumeDevices }: { privileged: boolean; volumeDevices: SpecParts['volumeDevices'] },
+): object {
   const { cpuShares, cpuPeriod, cpuQuota, memoryLimitInBytes: limit } = resources
   return {
-    devices: [{ allow: privileged, access: 'rwm' }],
+    devices: [
+      { allow: privileged, access: 'rwm' },
+      ...volumeDevices.map(({ type, major, minor, readOnly }) => ({
+        ...{ allow: true, type, major, minor, access: readOnly ? 'r' : 'rwm' },
+      })),
+    ],
     cpu: {
       shares: cpuShares,
       ...(cpuQuota === undefined ? {} : { quota: cpuQuota, period: cpuPeriod }),

@@ -54,7 +54,16 @@ export async function probeIsolation(directory: string): Promise<LaunchHost> {
   }
 }
 
-export async function planLaunch(parts: LaunchParts): Promise<Launch> {
+/** Devices are files that are bound like any other. */
+const withDevices = (parts: LaunchParts): LaunchParts => {
+  const { mounts, devices = [] } = parts.config
+  return devices.length === 0
+    ? parts
+    : { ...parts, config: { ...parts.config, mounts: [...mounts, ...devices] } }
+}
+
+export async function planLaunch(given: LaunchParts): Promise<Launch> {
+  const parts = withDevices(given)
   const { config, host } = parts
   const env: Record<string, string> = { PATH: DEFAULT_PATH, HOME: process.env['HOME'] ?? '/', ...config.env }
   const program = [...config.command, ...config.args]

@@ -61,10 +61,29 @@ function setUp() {
           nodeName: 'n1',
           serviceAccountName: 'builder',
           containers: [{ name: 'c', envFrom: [{ secretRef: { name: 's1' } }] }],
-          volumes: [{ name: 'v', configMap: { name: 'm1' } }],
+          volumes: [
+            { name: 'v', configMap: { name: 'm1' } },
+            { name: 'd', persistentVolumeClaim: { claimName: 'mine' } },
+            { name: 'e', persistentVolumeClaim: { claimName: 'greedy' } },
+          ],
         },
       }),
     ],
+    '/persistentvolumeclaims': [
+      named('PersistentVolumeClaim', 'mine', 'dev', { spec: { volumeName: 'pv-1' } }),
+      named('PersistentVolumeClaim', 'greedy', 'dev', { spec: { volumeName: 'pv-2' } }),
+    ],
+    '/persistentvolumes': ['mine', 'somebodys'].map((claim, index) =>
+      named('PersistentVolume', `pv-${index + 1}`, '', {
+        spec: {
+          claimRef: { namespace: 'dev', name: claim },
+          csi: {
+            nodeStageSecretRef: { namespace: 'csi', name: `stage-${claim}` },
+            controllerExpandSecretRef: { namespace: 'csi', name: `controller-${claim}` },
+          },
+        },
+      }),
+    ),
   }
   const listeners: WatchListener[] = []
   const authorizer = createAuthorizer({
@@ -149,6 +168,11 @@ test('a node reads what its pods use and nothing more', () => {
   assert.equal(as('n1', { resource: 'secrets', name: 's2' }), false)
   assert.equal(as('n2', { resource: 'secrets', name: 's1' }), false)
   assert.equal(as('n1', { resource: 'secrets', verb: 'list' }), false)
+  const ofDriver = { resource: 'secrets', namespace: 'csi' }
+  assert.equal(as('n1', { ...ofDriver, name: 'stage-mine' }), true)
+  assert.equal(as('n2', { ...ofDriver, name: 'stage-mine' }), false)
+  assert.equal(as('n1', { ...ofDriver, name: 'controller-mine' }), false)
+  assert.equal(as('n1', { ...ofDriver, name: 'stage-somebodys' }), false, "the volume is another claim's")
   assert.equal(as('n1', { resource: 'configmaps', name: 'm1', verb: 'watch' }), true)
   const token = { resource: 'serviceaccounts', subresource: 'token', verb: 'create' }
   assert.equal(as('n1', { ...token, name: 'builder' }), true)

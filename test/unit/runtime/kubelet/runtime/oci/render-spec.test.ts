@@ -64,7 +64,7 @@ test('volumes stand in for what every container has, outer ones first, and score
     image: { Env: ['PATH=/image', 'A=image'] },
     user: { uid: 5, gid: 5, additionalGids: [] },
     host: { ...host, oomScoreMin: 1_000 },
-    ...{ cgroup: '/c', devices: [], pidNamespace: undefined, localSeccomp: undefined },
+    ...{ cgroup: '/c', devices: [], volumeDevices: [], pidNamespace: undefined, localSeccomp: undefined },
   }) as {
     mounts: { destination: string; source: string }[]
     process: { env: string[]; oomScoreAdj: number; capabilities: Record<string, string[]> }
