@@ -27,6 +27,7 @@ const pjson = {
       backup: { description: 'Look into backups, and have them made by schedule.' },
       'backup:schedule': { description: 'Backups that are made by themselves.' },
       images: { description: 'Images of containers on this node.' },
+      registry: { description: 'Where the nodes get images: mirrors, certificates and credentials.' },
       options: { description: 'What can be configured.' },
       datastore: { description: 'Look at and tend the replicated datastore.' },
     },

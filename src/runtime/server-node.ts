@@ -16,6 +16,7 @@ import { readAsset } from '../host/assets.ts'
 import { instanceName } from '../host/node-files.ts'
 import { parseModel } from '../kube/model.ts'
 import type { Model } from '../kube/model-types.ts'
+import type { Registries } from '../kube/registries/registries.ts'
 import type { ApiServer } from './apiserver/apiserver.ts'
 import { createPodReader } from './apiserver/pod-reader.ts'
 import type { ClusterDns } from './dns/dns.ts'
@@ -27,9 +28,11 @@ import { createKubelet } from './kubelet/kubelet.ts'
 import type { KubeletCertificates } from './kubelet/kubelet-parts.ts'
 import { PodRange } from './kubelet/pod-range.ts'
 import { mirrorOf } from './kubelet/runtime/address-pool.ts'
+import { containerdPaths } from './kubelet/runtime/cri/containerd-config.ts'
 import { readContainerdFacts } from './kubelet/runtime/cri/containerd-programs.ts'
 import { CriRuntime } from './kubelet/runtime/cri/cri-runtime.ts'
 import { ManagedContainerd } from './kubelet/runtime/cri/managed-containerd.ts'
+import { renderRegistryHosts, writeRegistryHosts } from './kubelet/runtime/cri/registry-hosts.ts'
 import type { ImageStore } from './kubelet/runtime/oci/images/image-store.ts'
 import { OciRuntime } from './kubelet/runtime/oci/oci-runtime.ts'
 import { ProcessRuntime } from './kubelet/runtime/process/process-runtime.ts'
@@ -44,6 +47,7 @@ import { ServiceFeed, USER_AGENT } from './network/service-feed.ts'
 import { createServiceHealth } from './network/service-health.ts'
 import { buildNodeDns, dnsBackends, dnsServiceIp } from './node-dns.ts'
 import { NodeImages } from './node-images.ts'
+import { NodeRegistries } from './node-registries.ts'
 import { otherNetwork } from './other-network.ts'
 import type { Pki } from './pki/pki.ts'
 import { secondAddress } from './second-address.ts'
@@ -104,7 +108,8 @@ export function buildNode(parts: NodeParts): Node {
   const { config, cluster, certificates, clock, random } = parts
   const serviceAddress = config.runtime === 'process' ? mirrorOf : (address: string) => address
   const podRange = new PodRange(join(config.dataDir, 'pod-range'))
-  const containers = createRuntime(parts, podRange)
+  const registries = createRegistries(parts)
+  const containers = createRuntime(parts, podRange, registries)
   const images = new NodeImages({ config, store: containers.store })
   const kubelet = createKubelet({
     transport: parts.transports.kubelet,
@@ -142,7 +147,7 @@ export function buildNode(parts: NodeParts): Node {
   const sideLoading = createSideLoading(parts, images)
   return {
     // The proxy takes part in starting pods: what they ask for first is often the API server.
-    components: [...containers.components, ...sideLoading, kubelet, ...network.components],
+    components: [...containers.components, ...sideLoading, registries, kubelet, ...network.components],
     images,
     problems: () => sideLoading.flatMap(each => each.problems()),
     metrics: () => renderMetrics(network.dns?.metrics() ?? []),
@@ -220,15 +225,27 @@ interface Containers {
   readonly components: readonly Component[]
 }
 
-function createRuntime(parts: NodeParts, podRange: PodRange): Containers {
+/** Follows where images come from; a containerd of our own is told too. */
+function createRegistries({ config, transports, clock, random, log }: NodeParts): NodeRegistries {
+  const { registries: directory } = containerdPaths(config.dataDir)
+  const apply = async (registries: Registries) =>
+    writeRegistryHosts(directory, renderRegistryHosts(registries, directory))
+  const isOurs = config.runtime === 'containerd' && config.criSocket === ''
+  return new NodeRegistries({
+    ...{ transport: transports.kubelet, clock, random, log: log.child({ component: 'registries' }) },
+    ...(isOurs && { apply }),
+  })
+}
+
+function createRuntime(parts: NodeParts, podRange: PodRange, registries: NodeRegistries): Containers {
   const { config, clock, random } = parts
   const log = parts.log.child({ component: 'runtime' })
   const common = { podRange: () => podRange.cidr, version: MK8S_VERSION, clock, random }
   switch (config.runtime) {
     case 'containerd':
-      return createContainerd(parts, podRange, log)
+      return createContainerd(parts, { podRange, registries, log })
     case 'oci':
-      return createOci(parts, podRange, log)
+      return createOci(parts, { podRange, registries, log })
     case 'process':
       return {
         runtime: new ProcessRuntime({ ...common, directory: containersDirectory(config), log }),
@@ -239,7 +256,14 @@ function createRuntime(parts: NodeParts, podRange: PodRange): Containers {
   }
 }
 
-function createContainerd({ config, clock }: NodeParts, podRange: PodRange, log: Log): Containers {
+interface RuntimeMeans {
+  readonly podRange: PodRange
+  readonly registries: NodeRegistries
+  readonly log: Log
+}
+
+function createContainerd({ config, clock }: NodeParts, means: RuntimeMeans): Containers {
+  const { podRange, registries, log } = means
   const { dataDir, criSocket } = config
   const managed = new ManagedContainerd({
     dataDir,
@@ -253,16 +277,23 @@ function createContainerd({ config, clock }: NodeParts, podRange: PodRange, log:
     log,
   })
   const socketPath = criSocket === '' ? managed.socketPath : criSocket
-  const runtime = new CriRuntime({ socketPath, nodeId: instanceName(dataDir), clock, log })
+  const runtime = new CriRuntime({
+    ...{ socketPath, nodeId: instanceName(dataDir), clock, log },
+    registries: () => registries.current(),
+  })
   return { runtime, components: criSocket === '' ? [managed] : [] }
 }
 
-function createOci({ config, clock, random }: NodeParts, podRange: PodRange, log: Log): Containers {
+function createOci({ config, clock, random }: NodeParts, means: RuntimeMeans): Containers {
+  const { podRange, registries, log } = means
   const { dataDir } = config
   const pause = pauseProgram(supportedArchitecture())
   const sharedDirectories = [join(dataDir, 'pods')]
   const common = { dataDir, nodeId: instanceName(dataDir), podRange, pause, sharedDirectories }
-  const runtime = new OciRuntime({ ...common, clock, random, log })
+  const runtime = new OciRuntime({
+    ...{ ...common, clock, random, log },
+    registries: () => registries.current(),
+  })
   return { runtime, store: runtime.store, components: [] }
 }
 

@@ -1,5 +1,6 @@
 /** `mk8s images` on a node of each runtime that has images, with archives that the test makes. */
 import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -20,6 +21,17 @@ const archiveOf = (name: string) =>
     architecture: architecture(),
     files: [{ type: 'file', name: 'named', mode: 0o644, content: Buffer.from(name) }],
   })
+
+/** A registry inside of the namespace. */
+async function startProcess(enter: readonly [string, ...string[]], args: readonly string[]) {
+  const [program, ...words] = enter
+  const path = join(import.meta.dirname, '../support/registry-program.ts')
+  const child = spawn(program, [...words, process.execPath, path, ...args], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  const host = (await new Promise<string>(resolve => child.stdout.once('data', resolve))).toString().trim()
+  return { host, end: () => child.kill('SIGKILL') }
+}
 
 for (const { runtime, why } of realRuntimes()) {
   describe(`images of a node with ${runtime}`, { skip: why ?? false }, () => {
@@ -112,6 +124,44 @@ for (const { runtime, why } of realRuntimes()) {
       rmSync(join(directory, 'torn.tar'))
       rmSync(join(directory, 'side.tar'))
       await mk8s('images', 'remove', 'localhost/t/side:1')
+    })
+
+    test('a pod gets its image from the mirror that the cluster was told of, with its credentials', async () => {
+      const mirror = await startProcess(namespace.enter, [namespace.address, 'hub/web', 'ann', 'hush'])
+      try {
+        const document = {
+          mirrors: {
+            'registry.invalid': { endpoint: [`http://${mirror.host}/v2/hub`], rewrite: { '^team/': '' } },
+          },
+          configs: { [mirror.host]: { auth: { username: 'ann', password: 'hush' } } },
+        }
+        // containerd rewrites no names.
+        const image = runtime === 'oci' ? 'registry.invalid/team/web:1' : 'registry.invalid/web:1'
+        await mk8s('registry', 'add', '-f', file('registries.yaml', Buffer.from(JSON.stringify(document))))
+        assert.match(await mk8s('registry', 'list'), /registry\.invalid +http:\S+ +- +-\n/)
+        assert.ok(!(await mk8s('registry', 'list', '--json')).includes('hush'))
+        await until('the account is there', async () => {
+          return (await start(['kubectl', 'get', 'serviceaccount', 'default'])).code === 0
+        })
+        await mk8s('kubectl', 'run', 'web', '--image', image, '--restart=Never')
+        await until('the image is there', async () => (await mk8s('images', 'list')).includes(image))
+        const { stdout } = await start([
+          'kubectl',
+          'get',
+          'configmap,secret',
+          '-n',
+          'kube-system',
+          '-o',
+          'yaml',
+        ])
+        assert.ok(!stdout.includes('hush'))
+        assert.ok(!readFileSync(join(dataDir, 'daemon.log'), 'utf8').includes('hush'))
+        await mk8s('registry', 'remove', 'registry.invalid', mirror.host)
+        assert.match(await mk8s('registry', 'list'), /nothing is configured/)
+        await mk8s('kubectl', 'delete', 'pod', 'web', '--force')
+      } finally {
+        mirror.end()
+      }
     })
 
     test('a daemon that is killed during an import leaves nothing of it', async () => {

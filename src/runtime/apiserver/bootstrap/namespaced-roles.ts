@@ -1,6 +1,7 @@
 /** The roles and bindings in kube-system and kube-public. */
 import type { KubeObject } from '../../../kube/object.ts'
-import { account, bind, events, READ, role, rule, user } from './rule.ts'
+import { REGISTRIES_NAME } from '../../../kube/registries/registries.ts'
+import { account, bind, events, group, READ, role, rule, user } from './rule.ts'
 
 const SYSTEM = 'kube-system'
 const PUBLIC = 'kube-public'
@@ -22,6 +23,11 @@ export function namespacedRoles(): readonly KubeObject[] {
     role(SYSTEM, 'system:controller:token-cleaner', [rule(`delete ${READ}`, 'core', 'secrets'), events()]),
     // Every node's DNS, which speaks as the node's proxy does.
     role(SYSTEM, 'mk8s:dns', [rule(READ, 'core', 'configmaps', 'mk8s-dns')]),
+    // Where every node gets its images, and with which credentials.
+    role(SYSTEM, 'mk8s:registries', [
+      rule(READ, 'core', 'configmaps', REGISTRIES_NAME),
+      rule(READ, 'core', 'secrets', REGISTRIES_NAME),
+    ]),
     role(PUBLIC, 'system:controller:bootstrap-signer', [
       rule(READ, 'core', 'configmaps'),
       rule('update', 'core', 'configmaps', 'cluster-info'),
@@ -43,6 +49,7 @@ export function namespacedBindings(): readonly KubeObject[] {
     bind(SYSTEM, 'system:controller:cloud-provider', [account('cloud-provider')]),
     bind(SYSTEM, 'system:controller:token-cleaner', [account('token-cleaner')]),
     bind(SYSTEM, 'mk8s:dns', [user('system:kube-proxy')]),
+    bind(SYSTEM, 'mk8s:registries', [group('system:nodes')]),
     bind(PUBLIC, 'system:controller:bootstrap-signer', [account('bootstrap-signer')]),
   ]
 }

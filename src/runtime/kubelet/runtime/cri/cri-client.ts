@@ -40,6 +40,8 @@ export interface RuntimeCondition {
 export interface PullCredentials {
   readonly username: string
   readonly password: string
+  /** `https://registry.example:5000`: nobody else is told them. */
+  readonly serverAddress: string
 }
 
 export class CriClient {

@@ -7,6 +7,8 @@ import { must } from '../../../../base/assert.ts'
 import { type Clock, sleep } from '../../../../base/clock.ts'
 import { Mk8sError } from '../../../../base/errors.ts'
 import type { Log } from '../../../../base/log.ts'
+import { NO_REGISTRIES, type Registries, settingsOf } from '../../../../kube/registries/registries.ts'
+import { registryOf } from '../../image-name.ts'
 import type {
   ContainerConfig,
   ContainerStatus,
@@ -50,10 +52,14 @@ export interface CriRuntimeParts {
   readonly socketPath: string
   /** Tells this node's pods from others behind the same socket; also the name of their control group. */
   readonly nodeId: string
+  /** As the cluster has them configured now. */
+  readonly registries?: () => Promise<Registries>
   readonly clock: Clock
   readonly log: Log
 }
 
+/** The registry that has the images without a registry in their name. */
+const DOCKER_HOST = 'registry-1.docker.io'
 /** How long a runtime that has just been started may take until it answers. */
 const ANSWER_MS_MAX = 30_000
 const ANSWER_POLL_MS = 20
@@ -268,7 +274,12 @@ export class CriRuntime implements Runtime {
 
   /** Throws RpcError with the runtime's own words. */
   async ensureImage(image: string, credentials: readonly RegistryCredentials[] = []): Promise<ImageStatus> {
-    await this.#cri.pullImage(image, credentialsFor(image, credentials))
+    const { registries = async () => NO_REGISTRIES } = this.#parts
+    const registry = registryOf(image)
+    const login =
+      credentialsFor(image, credentials) ?? settingsOf(await registries(), registry).login ?? undefined
+    const serverAddress = `https://${registry === 'docker.io' ? DOCKER_HOST : registry}`
+    await this.#cri.pullImage(image, login && { ...login, serverAddress })
     return must(await this.imageStatus(image), `the image ${image}, which was just pulled`)
   }
 

@@ -13,6 +13,7 @@ import type { Random } from '../../../../base/random.ts'
 import { cniDirectory, findProgram } from '../../../../host/container-programs.ts'
 import { readOrEmpty, writeFileDurably } from '../../../../host/files.ts'
 import { isRunning } from '../../../../host/processes.ts'
+import type { Registries } from '../../../../kube/registries/registries.ts'
 import { readGroupUsage } from '../cgroup-usage.ts'
 import { shareMount } from '../cri/managed-containerd.ts'
 import { cgroupTrees } from '../cri/pod-cgroups.ts'
@@ -59,6 +60,8 @@ export interface OciRuntimeParts {
   readonly pause: Uint8Array
   /** Words in front of network plugins, where the pods' network is not the daemon's own. */
   readonly enter?: readonly string[]
+  /** As the cluster has them configured now. */
+  readonly registries?: () => Promise<Registries>
   readonly clock: Clock
   readonly random: Random
   readonly log: Log
@@ -83,12 +86,17 @@ export class OciRuntime implements Runtime {
   #onEvent: (event: RuntimeEvent) => void = () => {}
 
   constructor(parts: OciRuntimeParts) {
-    const { dataDir, nodeId, clock, log, enter = [] } = parts
+    const { dataDir, nodeId, clock, log, registries, enter = [] } = parts
     this.#parts = parts
     const paths = ociPaths(dataDir)
     this.#paths = paths
     this.#images = new ImageStore(paths.images)
-    this.#puller = new ImagePuller(this.#images, clock, process.env)
+    this.#puller = new ImagePuller({
+      store: this.#images,
+      clock,
+      env: process.env,
+      ...(registries && { registries }),
+    })
     const cni = { configs: paths.cniConfig, plugins: cniDirectory() ?? '', enter }
     this.#sandboxes = new OciSandboxes({ paths, cni, nodeId, clock, log })
     this.#containers = new OciContainers({

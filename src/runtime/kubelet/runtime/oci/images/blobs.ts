@@ -3,7 +3,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import { createReadStream, existsSync } from 'node:fs'
 import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type Descriptor, DOCUMENT_BYTES_MAX, invalidImage } from './manifests.ts'
+import { type Descriptor, DOCUMENT_BYTES_MAX, invalidImage, otherContent } from './manifests.ts'
 
 export class BlobStore {
   readonly #directory: string
@@ -50,7 +50,7 @@ export class BlobStore {
         for await (const chunk of bytes) {
           size += chunk.length
           if (expected !== undefined && size > expected.size) {
-            throw invalidImage(
+            throw otherContent(
               `${expected.digest} has more than the ${expected.size} bytes that it should have`,
             )
           }
@@ -64,7 +64,7 @@ export class BlobStore {
       }
       const digest = `sha256:${hash.digest('hex')}`
       if (expected !== undefined && digest !== expected.digest) {
-        throw invalidImage(`${expected.digest} was asked for, and ${digest} came`)
+        throw otherContent(`${expected.digest} was asked for, and ${digest} came`)
       }
       await rename(path, this.#pathOf(digest))
       return { digest, size }

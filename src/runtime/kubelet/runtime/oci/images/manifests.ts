@@ -70,6 +70,22 @@ export function asImage(document: unknown, layers: number): ImageDocument {
   return image
 }
 
+/** What an image's configuration is called; absent in old manifests. */
+const CONFIG_TYPES = [
+  'application/vnd.oci.image.config.v1+json',
+  'application/vnd.docker.container.image.v1+json',
+  'application/octet-stream',
+]
+
+/** Registries keep charts, signatures and the like in the same form. */
+export function checkIsImage(document: unknown): void {
+  const { artifactType, config } = document as { artifactType?: unknown; config?: Partial<Descriptor> }
+  const type = config?.mediaType
+  if (type === undefined || CONFIG_TYPES.includes(type)) return
+  const what = typeof artifactType === 'string' ? artifactType : type
+  throw invalidImage(`it is an artifact of type ${String(what).slice(0, 200)}, and no container image`)
+}
+
 /** Blobs are found by their digest, so that it has to be one before it becomes a path. */
 export function checkDescriptor({ digest, size }: Descriptor): void {
   if (typeof digest !== 'string' || !DIGEST.test(digest)) {
@@ -86,6 +102,13 @@ export function choosePlatform({ manifests }: Index, arch: string = process.arch
   })
   return fits.find(({ platform }) => platform !== undefined) ?? fits[0]
 }
+
+const OTHER_CONTENT = 'mk8s/other-content'
+
+/** Other bytes came than those that the digest stands for. */
+export const otherContent = (why: string) => invalidImage(why, OTHER_CONTENT)
+export const isOtherContent = (error: unknown): boolean =>
+  error instanceof Mk8sError && error.cause === OTHER_CONTENT
 
 export const invalidImage = (why: string, cause?: unknown) =>
   new Mk8sError('kubelet/runtime', `the image cannot be used: ${why}`, { cause })

@@ -1,8 +1,13 @@
-/** Requests through the proxy that the environment names, which `fetch` does not look at. */
+/**
+ * Requests through the proxy that the environment names, and with certificates of a server's own; `fetch` knows
+ * neither.
+ */
 import { get as getPlain, Agent as PlainAgent } from 'node:http'
 import { get as getSecure, Agent as SecureAgent } from 'node:https'
 import { Readable } from 'node:stream'
+import { getCACertificates } from 'node:tls'
 import { Mk8sError } from '../../../../../base/errors.ts'
+import type { RegistryTls } from '../../../../../kube/registries/registries.ts'
 
 export interface FetchOptions {
   readonly headers: Readonly<Record<string, string>>
@@ -16,16 +21,22 @@ const REDIRECTS_MAX = 10
 const REDIRECTS = [301, 302, 303, 307, 308]
 const NAMES = ['HTTPS_PROXY', 'https_proxy', 'HTTP_PROXY', 'http_proxy']
 
-/** Without a proxy, what it always was. NO_PROXY says who is asked directly. */
-export function fetchFor(env: Environment): Fetch {
-  if (NAMES.every(name => !env[name])) return fetch
+const NO_TLS: RegistryTls = { insecureSkipVerify: false }
+
+/** Without a proxy or certificates, what it always was. NO_PROXY says who is asked directly. */
+export function fetchFor(env: Environment, tls: RegistryTls = NO_TLS): Fetch {
+  const isPlain = !tls.insecureSkipVerify && tls.ca === undefined && tls.cert === undefined
+  if (isPlain && NAMES.every(name => !env[name])) return fetch
   const proxyEnv = { ...env }
-  const agents = { secure: new SecureAgent({ proxyEnv }), plain: new PlainAgent({ proxyEnv }) }
+  const others = { secure: new SecureAgent({ proxyEnv }), plain: new PlainAgent({ proxyEnv }) }
+  const own = isPlain ? others : { ...others, secure: new SecureAgent({ proxyEnv, ...optionsOf(tls) }) }
   return async (from, { headers, signal }) => {
     let url = new URL(from)
+    const { origin } = url
     let sent = headers
     for (let hops = 0; hops <= REDIRECTS_MAX; hops++) {
-      const response = await once(url, { headers: sent, signal }, agents)
+      // What this server's certificate may be says nothing of others.
+      const response = await once(url, { headers: sent, signal }, url.origin === origin ? own : others)
       const location = response.headers.get('location')
       if (!REDIRECTS.includes(response.status) || location === null) return response
       await response.body?.cancel()
@@ -39,6 +50,14 @@ export function fetchFor(env: Environment): Fetch {
     throw new Mk8sError('kubelet/runtime', `more than ${REDIRECTS_MAX} redirections`)
   }
 }
+
+/** An authority that is given counts beside those of the system. */
+const optionsOf = ({ ca, cert, key, insecureSkipVerify }: RegistryTls) => ({
+  rejectUnauthorized: !insecureSkipVerify,
+  ...(ca === undefined ? {} : { ca: [...getCACertificates('default'), ca] }),
+  ...(cert === undefined ? {} : { cert }),
+  ...(key === undefined ? {} : { key }),
+})
 
 interface Agents {
   readonly secure: SecureAgent

@@ -1,51 +1,56 @@
 /** Gets images from registries into the store; who asks for one that is coming waits for it. */
 import { createHash } from 'node:crypto'
-import { type BackoffConfig, backoffMs } from '../../../../../base/backoff.ts'
-import { type Clock, sleep } from '../../../../../base/clock.ts'
+import type { Clock } from '../../../../../base/clock.ts'
 import { Mk8sError, messageOf } from '../../../../../base/errors.ts'
+import { NO_REGISTRIES, type Registries } from '../../../../../kube/registries/registries.ts'
 import { longImageName, registryOf } from '../../../image-name.ts'
-import { credentialsFor } from '../../cri/credentials-for.ts'
 import type { RegistryCredentials } from '../../runtime.ts'
+import { sourcesOf } from './image-sources.ts'
 import type { ImageRecord, ImageStore } from './image-store.ts'
-import { asIndex, asManifest, choosePlatform, type Descriptor, parseDocument } from './manifests.ts'
-import { type Fetch, fetchFor } from './proxied-fetch.ts'
-import { NotInRegistry, RegistryClient } from './registry-client.ts'
+import {
+  asIndex,
+  asManifest,
+  checkIsImage,
+  choosePlatform,
+  type Descriptor,
+  isOtherContent,
+  parseDocument,
+} from './manifests.ts'
+import { type ImageSource, NotInRegistry } from './registry-client.ts'
+import { wholeBlob } from './resumed-blob.ts'
 
 const PULLS_AT_ONCE = 4
 const PULLS_WAITING_MAX = 500
 const LAYERS_AT_ONCE = 3
-const BLOB_TRIES = 4
-const RETRY: BackoffConfig = { baseMs: 500, maxMs: 10_000 }
-/** The registry that has the images without a registry in their name. */
-const DOCKER_SERVER = 'https://registry-1.docker.io'
-/** What runs on this machine itself needs no certificate. */
-const LOOPBACK = /^(localhost|127(\.\d+){3}|\[::1\])(:\d+)?$/
+
+export interface ImagePullerParts {
+  readonly store: ImageStore
+  readonly clock: Clock
+  /** May name a proxy. */
+  readonly env?: Readonly<Record<string, string | undefined>>
+  /** As the cluster has them configured now. */
+  readonly registries?: () => Promise<Registries>
+}
 
 export class ImagePuller {
+  readonly #parts: ImagePullerParts
   readonly #store: ImageStore
-  readonly #clock: Clock
-  readonly #fetchImages: Fetch
   readonly #running = new Map<string, Promise<ImageRecord>>()
   readonly #waiting: (() => void)[] = []
   #busy = 0
 
-  /** `env` may name a proxy. */
-  constructor(store: ImageStore, clock: Clock, env: Readonly<Record<string, string | undefined>> = {}) {
-    this.#store = store
-    this.#fetchImages = fetchFor(env)
-    this.#clock = clock
+  constructor(parts: ImagePullerParts) {
+    this.#parts = parts
+    this.#store = parts.store
   }
 
   pull(image: string, credentials: readonly RegistryCredentials[]): Promise<ImageRecord> {
     const name = longImageName(image)
-    const login = credentialsFor(name, credentials)
     // Whoever has other credentials may not use what these bring.
-    const key = `${name} ${createHash('sha256')
-      .update(JSON.stringify(login ?? null))
-      .digest('hex')}`
+    const key = `${name} ${createHash('sha256').update(JSON.stringify(credentials)).digest('hex')}`
     const running = this.#running.get(key)
     if (running !== undefined) return running
-    const work = () => this.#store.gate.whileOpen(() => this.#pull(name, login))
+    const work = () => this.#store.gate.whileOpen(() => this.#pull(name, credentials))
     const begun = this.#inTurn(work).finally(() => this.#running.delete(key))
     this.#running.set(key, begun)
     return begun
@@ -67,85 +72,102 @@ export class ImagePuller {
     }
   }
 
-  async #pull(name: string, login: ReturnType<typeof credentialsFor>): Promise<ImageRecord> {
-    const fail = (what: string, error: unknown): never => {
-      const why = `${what} ${JSON.stringify(name)}: ${error instanceof NotInRegistry ? name : ''}`
-      const text = error instanceof NotInRegistry ? `${why}: not found` : `${why}${messageOf(error)}`
-      throw new Mk8sError(
-        'kubelet/runtime',
-        `failed to pull and unpack image ${JSON.stringify(name)}: ${text}`,
-        {
-          cause: error,
-        },
-      )
-    }
+  async #pull(name: string, credentials: readonly RegistryCredentials[]): Promise<ImageRecord> {
     const { repository, reference } = partsOf(name)
-    // This machine itself needs no proxy.
-    const asks = LOOPBACK.test(registryOf(name)) ? fetch : this.#fetchImages
-    const parts = { server: serverOf(name), repository, login, clock: this.#clock, fetch: asks }
-    const client = new RegistryClient(parts)
-    const found = await this.#resolve(client, reference).catch(error =>
-      fail('failed to resolve reference', error),
+    const { clock, env = {}, registries = async () => NO_REGISTRIES } = this.#parts
+    const known = { registries: await registries(), env, clock }
+    const sources = sourcesOf({ ...known, name, repository, credentials })
+    const { manifest, digest, source } = await this.#resolveAnywhere(sources, reference).catch(error =>
+      fail(name, 'failed to resolve reference', error),
     )
     try {
-      await this.#fetchBlobs(client, found.manifest)
-      return await this.#store.add(name, found.manifest, `${nameOf(name)}@${found.digest}`)
+      await this.#fetchBlobs([source, ...sources.filter(each => each !== source)], manifest)
+      return await this.#store.add(name, manifest, `${nameOf(name)}@${digest}`)
     } catch (error) {
-      return fail('failed to fetch', error)
+      return fail(name, 'failed to fetch', error)
     }
   }
 
+  /** The registry itself comes last, and what it says is what counts when nobody has it. */
+  async #resolveAnywhere(sources: readonly ImageSource[], reference: string): Promise<Resolved> {
+    let problem: unknown
+    for (const source of sources) {
+      try {
+        return { ...(await this.#resolve(source, reference)), source }
+      } catch (error) {
+        problem = error
+      }
+    }
+    throw problem
+  }
+
   /** The manifest for this machine, and the digest that the reference stands for. */
-  async #resolve(
-    client: RegistryClient,
-    reference: string,
-  ): Promise<{ manifest: Descriptor; digest: string }> {
+  async #resolve(source: ImageSource, reference: string): Promise<{ manifest: Descriptor; digest: string }> {
     const expected = reference.startsWith('sha256:') ? reference : undefined
-    const top = await this.#document(client, reference, expected)
+    const top = await this.#document(source, reference, expected)
     const index = asIndex(top.document)
     if (index === undefined) return { manifest: top.descriptor, digest: top.descriptor.digest }
     const chosen = choosePlatform(index)
     if (chosen === undefined) {
       throw new Mk8sError('kubelet/runtime', 'no match for platform in manifest', { why: process.arch })
     }
-    const { descriptor } = await this.#document(client, chosen.digest, chosen.digest)
+    const { descriptor } = await this.#document(source, chosen.digest, chosen.digest)
     return { manifest: descriptor, digest: top.descriptor.digest }
   }
 
   async #document(
-    client: RegistryClient,
+    source: ImageSource,
     reference: string,
     digest: string | undefined,
   ): Promise<{ document: unknown; descriptor: Descriptor }> {
-    const bytes = await client.manifest(reference)
+    const bytes = await source.manifest(reference)
     const document = parseDocument(bytes, 'the manifest')
     const expected = digest === undefined ? undefined : { digest, size: bytes.length }
     const descriptor = await this.#store.blobs.write(once(bytes), expected)
     return { document, descriptor }
   }
 
-  async #fetchBlobs(client: RegistryClient, manifest: Descriptor): Promise<void> {
+  async #fetchBlobs(sources: readonly ImageSource[], manifest: Descriptor): Promise<void> {
     const document = parseDocument(await this.#store.blobs.document(manifest.digest), 'the manifest')
+    checkIsImage(document)
     const { config, layers } = asManifest(document)
     const wanted = [config, ...layers].filter(({ digest }) => !this.#store.blobs.has(digest))
     const left = [...new Map(wanted.map(blob => [blob.digest, blob])).values()]
     const worker = async () => {
-      for (let blob = left.shift(); blob !== undefined; blob = left.shift()) await this.#fetch(client, blob)
+      for (let blob = left.shift(); blob !== undefined; blob = left.shift()) await this.#fetch(sources, blob)
     }
     await Promise.all(Array.from({ length: LAYERS_AT_ONCE }, worker))
   }
 
-  async #fetch(client: RegistryClient, blob: Descriptor): Promise<void> {
-    for (let tries = 1; ; tries++) {
+  /** Whoever sends other bytes than those of the digest is asked no more. */
+  async #fetch(sources: readonly ImageSource[], blob: Descriptor): Promise<void> {
+    const { clock } = this.#parts
+    let problem: unknown
+    for (let first = 0; first < sources.length; first++) {
+      const bytes = wholeBlob({ sources: sources.slice(first), blob, clock })
       try {
-        await this.#store.blobs.write(client.blob(blob.digest), blob)
+        await this.#store.blobs.write(bytes, blob)
         return
       } catch (error) {
-        if (tries === BLOB_TRIES || error instanceof NotInRegistry) throw error
-        await sleep(this.#clock, backoffMs(RETRY, tries))
+        problem ??= error
+        if (!isOtherContent(error)) throw error
       }
     }
+    throw problem
   }
+}
+
+interface Resolved {
+  readonly manifest: Descriptor
+  readonly digest: string
+  readonly source: ImageSource
+}
+
+function fail(name: string, what: string, error: unknown): never {
+  const about = `${what} ${JSON.stringify(name)}`
+  const why = error instanceof NotInRegistry ? `${name}: not found` : messageOf(error)
+  const message = `failed to pull and unpack image ${JSON.stringify(name)}: ${about}: ${why}`
+  throw new Mk8sError('kubelet/runtime', message, { cause: error })
 }
 
 async function* once(bytes: Buffer): AsyncGenerator<Uint8Array> {
@@ -162,10 +184,4 @@ function partsOf(name: string): { repository: string; reference: string } {
 
 function nameOf(name: string): string {
   return `${registryOf(name)}/${partsOf(name).repository}`
-}
-
-function serverOf(name: string): string {
-  const registry = registryOf(name)
-  if (registry === 'docker.io') return DOCKER_SERVER
-  return `${LOOPBACK.test(registry) ? 'http' : 'https'}://${registry}`
 }

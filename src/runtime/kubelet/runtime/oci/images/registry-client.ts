@@ -7,8 +7,8 @@ import type { Fetch } from './proxied-fetch.ts'
 import { basicAuthorization, type Challenge, parseChallenge, type RegistryLogin } from './registry-auth.ts'
 
 export interface RegistryClientParts {
-  /** `https://registry-1.docker.io`. */
-  readonly server: string
+  /** `https://registry-1.docker.io/v2`. */
+  readonly base: string
   /** `library/busybox`. */
   readonly repository: string
   readonly login: RegistryLogin | undefined
@@ -28,7 +28,14 @@ export class NotInRegistry extends Mk8sError {
   }
 }
 
-export class RegistryClient {
+/** Where an image can be got from: a registry, a mirror of it, another node. */
+export interface ImageSource {
+  manifest(reference: string): Promise<Buffer>
+  /** From this byte on. */
+  blob(digest: string, fromByte: number): AsyncIterable<Uint8Array>
+}
+
+export class RegistryClient implements ImageSource {
   readonly #parts: RegistryClientParts
   #authorization: string | undefined
 
@@ -46,18 +53,19 @@ export class RegistryClient {
     }
   }
 
-  async *blob(digest: string): AsyncGenerator<Uint8Array> {
-    const { body, done } = await this.#get(`blobs/${digest}`, {})
+  async *blob(digest: string, fromByte = 0): AsyncGenerator<Uint8Array> {
+    const headers: Record<string, string> = fromByte === 0 ? {} : { range: `bytes=${fromByte}-` }
+    const { body, done, isPart } = await this.#get(`blobs/${digest}`, headers)
     try {
-      yield* body
+      yield* isPart ? body : behind(body, fromByte)
     } finally {
       done()
     }
   }
 
   async #get(path: string, headers: Readonly<Record<string, string>>): Promise<Body> {
-    const { server, repository } = this.#parts
-    const url = `${server}/v2/${repository}/${path}`
+    const { base, repository } = this.#parts
+    const url = `${base}/${repository}/${path}`
     const first = await this.#fetch(url, headers, this.#authorization)
     if (first.response.status !== 401) return accepted(first, path)
     const challenge = parseChallenge(first.response.headers.get('www-authenticate') ?? '')
@@ -124,6 +132,8 @@ interface Exchange {
 
 interface Body {
   readonly body: AsyncIterable<Uint8Array>
+  /** It begins where it was asked to; else at the first byte. */
+  readonly isPart: boolean
   readonly done: () => void
 }
 
@@ -135,7 +145,9 @@ const denied = (why: string) =>
 
 function accepted({ response, alive, done }: Exchange, what: string): Body {
   const { status, body } = response
-  if (status === 200 && body !== null) return { body: watched(body, alive), done }
+  if ((status === 200 || status === 206) && body !== null) {
+    return { body: watched(body, alive), isPart: status === 206, done }
+  }
   done()
   if (status === 404) throw new NotInRegistry(what)
   if (status === 401 || status === 403) throw denied(`the registry answers ${status}`)
@@ -147,5 +159,13 @@ async function* watched(body: AsyncIterable<Uint8Array>, alive: () => void): Asy
   for await (const chunk of body) {
     alive()
     yield chunk
+  }
+}
+
+async function* behind(body: AsyncIterable<Uint8Array>, bytes: number): AsyncGenerator<Uint8Array> {
+  let left = bytes
+  for await (const chunk of body) {
+    if (left < chunk.length) yield chunk.subarray(left)
+    left = Math.max(0, left - chunk.length)
   }
 }

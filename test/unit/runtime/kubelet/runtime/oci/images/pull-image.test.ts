@@ -89,7 +89,7 @@ const skip = isRoot ? false : 'files get the owners that an image says, which ta
 const credentials = () => [{ server: registry, username: 'ann', password: 'secret' }]
 
 test('an image is refused without credentials, and one that is not there is not found', async () => {
-  const puller = new ImagePuller(store, systemClock)
+  const puller = new ImagePuller({ store, clock: systemClock })
   await assert.rejects(puller.pull(`${registry}/team/web:1`, []), { message: /pull access denied/ })
   await assert.rejects(puller.pull(`${registry}/team/web:2`, credentials()), {
     message: /failed to resolve reference "\S+\/team\/web:2": \S+\/team\/web:2: not found$/,
@@ -98,7 +98,7 @@ test('an image is refused without credentials, and one that is not there is not 
 
 test('bytes that are not those of the digest are refused', async () => {
   isDamaged = true
-  const puller = new ImagePuller(store, systemClock)
+  const puller = new ImagePuller({ store, clock: systemClock })
   await assert.rejects(puller.pull(`${registry}/team/web:1`, credentials()), { message: /cannot be used/ })
   isDamaged = false
 })
@@ -107,7 +107,7 @@ test('two pulls at a time fetch once; the layers are unpacked, and the image has
   skip,
 }, async () => {
   asked = []
-  const puller = new ImagePuller(store, systemClock)
+  const puller = new ImagePuller({ store, clock: systemClock })
   const image = `${registry}/team/web:1`
   const [first, second] = await Promise.all([
     puller.pull(image, credentials()),
@@ -147,7 +147,7 @@ test('an image that is removed leaves nothing behind but what containers stand o
 })
 
 test('only so many images are pulled at once, and the others come after them', { skip }, async () => {
-  const puller = new ImagePuller(store, systemClock)
+  const puller = new ImagePuller({ store, clock: systemClock })
   const tags = Array.from({ length: 12 }, (_, index) => `${registry}/many/web:${index}`)
   const pulled = await Promise.all(tags.map(tag => puller.pull(tag, credentials())))
   assert.deepEqual(
@@ -165,7 +165,7 @@ test('the proxy that the environment names is asked for registries elsewhere, an
   })
   await new Promise<void>(resolve => proxy.listen(0, '127.0.0.1', resolve))
   const url = `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`
-  const puller = new ImagePuller(store, systemClock, { HTTPS_PROXY: url, HTTP_PROXY: url })
+  const puller = new ImagePuller({ store, clock: systemClock, env: { HTTPS_PROXY: url, HTTP_PROXY: url } })
   await assert.rejects(puller.pull('registry.example/team/web:1', []), { message: /failed to do request/ })
   await assert.rejects(puller.pull(`${registry}/team/web:2`, credentials()), { message: /not found$/ })
   proxy.close()
