@@ -1,8 +1,22 @@
 /** Services and policies of both families over real packets: a pod is a network namespace with two addresses. */
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
-import { ENDPOINT_SLICES, NETWORK_POLICIES, NODES, SERVICES } from '../../src/client/resources.ts'
-import type { EndpointSlice, NetworkPolicy, Node, Service } from '../../src/kube/types.ts'
+import {
+  ENDPOINT_SLICES,
+  IP_ADDRESSES,
+  NETWORK_POLICIES,
+  NODES,
+  SERVICE_CIDRS,
+  SERVICES,
+} from '../../src/client/resources.ts'
+import type {
+  EndpointSlice,
+  IPAddress,
+  NetworkPolicy,
+  Node,
+  Service,
+  ServiceCIDR,
+} from '../../src/kube/types.ts'
 import { type NetworkNode, NODE, startNetworkNode, whyNoRules } from '../support/network-node.ts'
 import type { AskOptions } from '../support/pod-network.ts'
 import { until } from '../support/until.ts'
@@ -104,10 +118,40 @@ describe('two families', { skip: whyNoRules() ?? false }, () => {
     assert.deepEqual([single.spec?.clusterIPs, single.spec?.ipFamilies], [[four], ['IPv4']])
     await becomes('no rules for IPv6', /EHOST|ENET|silent|refused/, () => ask('client', six))
     assert.match(await ask('client', four), /^(first|second) /)
+    assert.deepEqual(await heldBy('web'), [four])
     const both = await change({ ipFamilyPolicy: 'PreferDualStack' })
     assert.deepEqual(both.spec?.ipFamilies, ['IPv4', 'IPv6'])
     await becomes('IPv6 again', /^(first|second) /, () => ask('client', both.spec?.clusterIPs?.[1] ?? ''))
   })
+
+  test('every address of a service is an object that comes and goes with it, and comes back', async () => {
+    const held = addresses[0] ?? ''
+    assert.equal((await heldBy('web')).length, 2)
+    await node.client.delete(IP_ADDRESSES, { name: held })
+    await until('it to be back', async () => (await heldBy('web')).includes(held))
+    const reserved = 'fd00:2::77'
+    const parentRef = { group: 'example.com', resource: 'things', name: 'other' }
+    const object = { apiVersion: 'networking.k8s.io/v1', kind: 'IPAddress', metadata: { name: reserved } }
+    await node.client.create<IPAddress>(IP_ADDRESSES, { ...object, spec: { parentRef } } as IPAddress)
+    const spec = { ipFamilies: ['IPv6'], clusterIP: 'fd00:2:0::77', ports: [{ port: 80 }] }
+    const metadata = { name: 'late', namespace: 'default' }
+    const late = { apiVersion: 'v1', kind: 'Service', metadata, spec } as Service
+    await assert.rejects(node.client.create(SERVICES, late), /fd00:2::77: provided IP is already allocated/)
+    const cidr = async () => node.client.get<ServiceCIDR>(SERVICE_CIDRS, { name: 'kubernetes' })
+    await until(
+      'the network to be ready',
+      async () => (await cidr()).status?.conditions?.[0]?.type === 'Ready',
+    )
+    assert.deepEqual((await cidr()).spec?.cidrs, ['10.152.183.0/24', 'fd00:2::/112'])
+    await node.client.delete(SERVICES, { namespace: 'default', name: 'web' })
+    assert.deepEqual(await heldBy('web'), [])
+  })
+
+  const heldBy = async (service: string) => {
+    const { items } = await node.client.list<IPAddress>(IP_ADDRESSES)
+    const own = items.filter(({ spec }) => spec?.parentRef?.name === service)
+    return own.map(({ metadata }) => metadata.name ?? '').sort()
+  }
 
   test('a service of IPv6 alone is served by IPv6 alone', async () => {
     const spec = { ipFamilies: ['IPv6'], selector: { app: 'web' }, ports: ports.slice(0, 1) }

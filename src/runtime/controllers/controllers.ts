@@ -35,6 +35,10 @@ import { createReplicaSetController, createReplicationController } from './repli
 import { createResourceQuotaController } from './resource-quota/controller.ts'
 import { createRootCaPublisher } from './root-ca-publisher/controller.ts'
 import { createServiceAccountController } from './service-account/controller.ts'
+import {
+  createServiceAddressController,
+  createServiceCidrController,
+} from './service-addresses/controller.ts'
 import type { Controller, ControllerContext, ControllerSettings } from './shared/context.ts'
 import { CustomInformers } from './shared/custom-resources.ts'
 import { createStatefulSetController } from './stateful-set/controller.ts'
@@ -87,6 +91,8 @@ const CONTROLLERS: readonly ((context: ControllerContext) => Controller)[] = [
   createEndpointsController,
   createEndpointSliceMirroringController,
   createNodeIpamController,
+  createServiceAddressController,
+  createServiceCidrController,
   createNodeLifecycleController,
   createTaintEvictionController,
   createPodGarbageCollector,

@@ -13,10 +13,12 @@ const claimKey = (claim: Claim): string => `/mk8s/claims/${claim.space}/${claim.
 export interface ClaimPlan {
   readonly compares: readonly Compare[]
   readonly operations: readonly Operation[]
+  readonly taken: readonly Claim[]
+  readonly released: readonly Claim[]
   readonly errors: readonly FieldError[]
 }
 
-const nothing: ClaimPlan = { compares: [], operations: [], errors: [] }
+const nothing: ClaimPlan = { compares: [], operations: [], taken: [], released: [], errors: [] }
 
 export interface ClaimRequest {
   readonly strategy: Strategy
@@ -26,6 +28,8 @@ export interface ClaimRequest {
   readonly object: KubeObject | null
   readonly previous: KubeObject | null
   readonly context: StrategyContext
+  /** Something other than a claim keeps it from this object. */
+  readonly isHeldBack?: (claim: Claim) => boolean
 }
 
 /** What to add to the object's transaction. */
@@ -33,12 +37,15 @@ export function planClaims(store: Store, request: ClaimRequest): ClaimPlan {
   const { strategy, key, object, previous } = request
   if (strategy.claim === undefined) return nothing
   const held = previous === null ? [] : heldClaims(request, previous)
-  if (object === null) return { ...nothing, operations: held.map(one => release(one)) }
-  const pool: ClaimPool = { isFree: claim => isFreeFor(store, claim, key) }
+  if (object === null) return { ...nothing, operations: held.map(one => release(one)), released: held }
+  const pool: ClaimPool = {
+    isFree: claim => isFreeFor(store, claim, key) && request.isHeldBack?.(claim) !== true,
+  }
   const { claims, errors } = strategy.claim(object, previous, pool, request.context)
   const wanted = new Map(claims.map(claim => [claimKey(claim), claim]))
   const before = new Set(held.map(claimKey))
   const added = [...wanted.keys()].filter(one => !before.has(one))
+  const released = held.filter(one => !wanted.has(claimKey(one)))
   const value = Buffer.from(key)
   return {
     compares: added.map(one => ({
@@ -46,10 +53,9 @@ export function planClaims(store: Store, request: ClaimRequest): ClaimPlan {
       target: 'mod-revision' as const,
       equals: revisionOf(store, one, key),
     })),
-    operations: [
-      ...added.map(one => ({ type: 'put' as const, key: one, value })),
-      ...held.filter(one => !wanted.has(claimKey(one))).map(release),
-    ],
+    operations: [...added.map(one => ({ type: 'put' as const, key: one, value })), ...released.map(release)],
+    taken: [...wanted].flatMap(([one, claim]) => (before.has(one) ? [] : [claim])),
+    released,
     errors,
   }
 }

@@ -7,6 +7,7 @@ import type { ApiContext } from '../context.ts'
 import { decodeValue, encodeValue, prepareEntries } from '../storage/encoding.ts'
 import type { ServedResource } from '../storage/served-resource.ts'
 import type { UserInfo } from '../user.ts'
+import { isHeldBack, planAddressObjects } from './address-objects.ts'
 import { planClaims } from './claims.ts'
 import { planQuotas, type QuotaPlan, quotaNamespace } from './quotas.ts'
 
@@ -72,13 +73,16 @@ async function commitCounted(
   planCounted: () => QuotaPlan,
 ): Promise<Written | 'lost'> {
   const { resource, key, previous, object } = change
+  const holder = (object ?? previous?.object)?.metadata ?? {}
   const claims = planClaims(context.store, {
     strategy: resource.strategy,
     key,
     object,
     previous: previous?.object ?? null,
     context: context.strategyContext(caller.user),
+    isHeldBack: claim => isHeldBack(context, holder, claim),
   })
+  const addresses = planAddressObjects(context, holder, claims)
   const shown = object ?? must(previous, 'what is deleted exists').object
   if (claims.errors.length > 0) throw invalid(resource.info, shown.metadata.name ?? '', claims.errors)
   const quotas = planCounted()
@@ -93,9 +97,10 @@ async function commitCounted(
       compares: [
         { key, target: 'mod-revision', equals: previous?.kv.modRevision ?? 0 },
         ...claims.compares,
+        ...addresses.compares,
         ...quotas.compares,
       ],
-      operations: [own, ...claims.operations, ...quotas.operations],
+      operations: [own, ...claims.operations, ...addresses.operations, ...quotas.operations],
     },
     options,
   )

@@ -1,4 +1,5 @@
 /** Cluster IPs and node ports: checks those asked for, chooses those that are not. */
+import { canonicalAddress } from '../../../../kube/cidr.ts'
 import type { FieldError } from '../../../../kube/field-error.ts'
 import { forbidden, invalid } from '../../../../kube/field-error.ts'
 import type { Service } from '../../../../kube/types.ts'
@@ -58,7 +59,7 @@ function claimAddresses(round: Round): void {
       round.errors.push(invalid('spec.clusterIPs', null, 'failed to allocate IP 0: range is full'))
       return
     }
-    const claim: Claim = { space: 'service-ip', value: address }
+    const claim: Claim = { space: 'service-ip', value: canonicalAddress(address) ?? address }
     const problem = held.includes(address) ? null : addressProblem(claim, network, pool)
     if (wanted[index] && problem !== null) {
       round.errors.push(invalid('spec.clusterIPs', wanted, problem))

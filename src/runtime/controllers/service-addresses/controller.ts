@@ -1,0 +1,99 @@
+/**
+ * Makes the IPAddresses agree with the cluster IPs that Services have, where somebody deleted one, or a cluster is
+ * older than they are; and says that the cluster's own ServiceCIDR is ready.
+ */
+import { isAlreadyExists, isNotFound, type KubeClient } from '../../../client/kube-client.ts'
+import { IP_ADDRESSES, SERVICE_CIDRS, SERVICES } from '../../../client/resources.ts'
+import { canonicalAddress } from '../../../kube/cidr.ts'
+import { formatTime } from '../../../kube/time.ts'
+import type { IPAddress, Service, ServiceCIDR } from '../../../kube/types.ts'
+import type { Controller, ControllerContext } from '../shared/context.ts'
+import { keyedController, keysFrom } from '../shared/keyed-controller.ts'
+
+const FAMILY_LABEL = 'ipaddress.kubernetes.io/ip-family'
+const MANAGED_LABEL = 'ipaddress.kubernetes.io/managed-by'
+const ALLOCATOR = 'ipallocator.k8s.io'
+const SERVICE_ACCOUNT = 'service-cidrs-controller'
+const ADDRESS_INDEX = 'address'
+const OWN_CIDR = 'kubernetes'
+
+/** In the one way to write them. */
+const addressesOf = ({ spec }: Service): string[] =>
+  (spec?.clusterIPs ?? []).flatMap(address => canonicalAddress(address) ?? [])
+
+export function createServiceAddressController(context: ControllerContext): Controller {
+  const services = context.informers.informer<Service>(SERVICES)
+  services.addIndex(ADDRESS_INDEX, addressesOf)
+  const addresses = context.informers.informer<IPAddress>(IP_ADDRESSES)
+  const client = context.serverClient
+  const nameOf = ({ metadata }: IPAddress) => [metadata.name ?? '']
+  return keyedController({
+    name: 'service-address-controller',
+    context,
+    sources: [keysFrom(services, addressesOf), keysFrom(addresses, nameOf)],
+    async reconcile(address) {
+      const service = services.byIndex(ADDRESS_INDEX, address)[0]
+      const present = addresses.get(address)
+      const isOurs = present?.metadata.labels?.[MANAGED_LABEL] === ALLOCATOR
+      if ((service === undefined) === (present === undefined)) return undefined
+      const { namespace = '', name = '' } = service?.metadata ?? present?.spec?.parentRef ?? {}
+      // The two caches are not of one moment, and the object was written together with the Service.
+      const isHeld = await holds(client, { namespace, name }, address)
+      try {
+        if (service !== undefined && isHeld) await client.create(IP_ADDRESSES, addressOf(service, address))
+        else if (isOurs && !isHeld) await client.delete(IP_ADDRESSES, { name: address })
+      } catch (error) {
+        if (!isAlreadyExists(error) && !isNotFound(error)) throw error
+      }
+      return undefined
+    },
+  })
+}
+
+async function holds(
+  client: KubeClient,
+  place: { readonly namespace: string; readonly name: string },
+  address: string,
+): Promise<boolean> {
+  try {
+    return addressesOf(await client.get<Service>(SERVICES, place)).includes(address)
+  } catch (error) {
+    if (isNotFound(error)) return false
+    throw error
+  }
+}
+
+function addressOf({ metadata }: Service, address: string): IPAddress {
+  const { namespace = '', name = '' } = metadata
+  const labels = { [FAMILY_LABEL]: address.includes(':') ? 'IPv6' : 'IPv4', [MANAGED_LABEL]: ALLOCATOR }
+  return {
+    apiVersion: 'networking.k8s.io/v1',
+    kind: 'IPAddress',
+    metadata: { name: address, labels },
+    spec: { parentRef: { group: '', resource: 'services', namespace, name } },
+  }
+}
+
+export function createServiceCidrController(context: ControllerContext): Controller {
+  const cidrs = context.informers.informer<ServiceCIDR>(SERVICE_CIDRS)
+  const client = context.client(SERVICE_ACCOUNT)
+  return keyedController({
+    name: 'service-cidr-controller',
+    context,
+    sources: [keysFrom(cidrs, ({ metadata }) => (metadata.name === OWN_CIDR ? [OWN_CIDR] : []))],
+    async reconcile(name) {
+      const cidr = cidrs.get(name)
+      const isReady = cidr?.status?.conditions?.some(
+        ({ type, status }) => type === 'Ready' && status === 'True',
+      )
+      if (cidr === undefined || isReady) return undefined
+      const ready = {
+        ...{ type: 'Ready', status: 'True', reason: '', message: 'Kubernetes Service CIDR is ready' },
+        lastTransitionTime: formatTime(context.clock.now()),
+      }
+      const patch = { status: { conditions: [ready] } }
+      await client.patch(SERVICE_CIDRS, { name, subresource: 'status', type: 'merge', patch })
+      return undefined
+    },
+  })
+}
