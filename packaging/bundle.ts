@@ -60,6 +60,7 @@ const WORKERS = [
   ['raft', 'store'],
   ['store', 'store'],
   ['dns', 'dns'],
+  ['registry', 'image-registry'],
 ] as const
 
 export interface Bundles {

@@ -40,6 +40,8 @@ const layers: readonly (readonly [prefix: string, layer: number])[] = [
   ['src/runtime/images/', 3],
   ['src/runtime/admin/', 3],
   ['src/runtime/members/', 3],
+  // Its mirror pulls as the kubelet does.
+  ['src/runtime/image-registry/', 3.5],
   ['src/runtime/join/', 3.5],
   ['src/runtime/backup/', 3.5],
   ['src/runtime/supervisor/', 3],
@@ -67,7 +69,10 @@ const homes: readonly (readonly [specifier: RegExp, folders: readonly string[]])
   [/^ws$/, ['src/runtime/kubelet/', 'src/runtime/apiserver/streaming/']],
   [/^node:sqlite$/, ['src/runtime/store/', 'src/host/lock.ts', 'src/host/gate-lock.ts']],
   [/^node:child_process$/, ['src/host/']],
-  [/^node:worker_threads$/, ['src/host/', 'src/runtime/store/', 'src/runtime/dns/']],
+  [
+    /^node:worker_threads$/,
+    ['src/host/', 'src/runtime/store/', 'src/runtime/dns/', 'src/runtime/image-registry/'],
+  ],
 ]
 
 function layerOf(file: string): { folder: string; layer: number } | undefined {
@@ -207,7 +212,7 @@ function isPart(folder: string): boolean {
 test('every file is used by another', () => {
   const used = new Set(allImports.map(({ target }) => target))
   const entries =
-    /^src\/(commands\/|cli\/main\.ts|runtime\/(daemon|store\/(raft|store)-worker|dns\/dns-worker)\.ts)/
+    /^src\/(commands\/|cli\/main\.ts|runtime\/(daemon|store\/(raft|store)-worker|dns\/dns-worker|image-registry\/registry-worker)\.ts)/
   const wrong = sources.filter(file => !used.has(file) && !entries.test(file))
   assert.deepEqual(wrong, [])
 })

@@ -11,6 +11,7 @@ export type AssetName =
   | 'raft-worker.cjs'
   | 'store-worker.cjs'
   | 'dns-worker.cjs'
+  | 'registry-worker.cjs'
 
 declare const MK8S_BUNDLED: boolean | undefined
 

@@ -2,12 +2,13 @@
 import { Worker, type WorkerOptions } from 'node:worker_threads'
 import { isBundled, readAsset } from './assets.ts'
 
-export type WorkerName = 'raft' | 'store' | 'dns'
+export type WorkerName = 'raft' | 'store' | 'dns' | 'registry'
 
 const sources: Record<WorkerName, string> = {
   raft: '../runtime/store/raft-worker.ts',
   store: '../runtime/store/store-worker.ts',
   dns: '../runtime/dns/dns-worker.ts',
+  registry: '../runtime/image-registry/registry-worker.ts',
 }
 
 /** A running worker thread; `workerData` and `transferList` as in node:worker_threads. */
