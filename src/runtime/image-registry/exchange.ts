@@ -32,7 +32,10 @@ interface EarlyAnswer {
 }
 
 /** To a request whose body is still coming: a connection that was simply closed would lose the answer. */
-export function answerEarly({ request, response }: Exchange, { status, headers, body, clock }: EarlyAnswer): void {
+export function answerEarly(
+  { request, response }: Exchange,
+  { status, headers, body, clock }: EarlyAnswer,
+): void {
   const length = Buffer.byteLength(body)
   response.writeHead(status, { ...headers, 'content-length': length, connection: 'close' })
   response.write(body)

@@ -111,7 +111,8 @@ export class Mirror {
     const known = this.#clients.get(repository)
     if (known !== undefined) return known
     const login = config.login ?? undefined
-    const client = new RegistryClient({ server: config.server, repository, login, clock, fetch: this.#fetch })
+    const base = `${config.server}/v2`
+    const client = new RegistryClient({ base, repository, login, clock, fetch: this.#fetch })
     const oldest = this.#clients.keys().next().value
     if (this.#clients.size >= CLIENTS_MAX && oldest !== undefined) this.#clients.delete(oldest)
     this.#clients.set(repository, client)

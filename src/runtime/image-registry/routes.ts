@@ -14,16 +14,17 @@ export type Route =
 
 export type Verb = 'pull' | 'push' | 'delete'
 
+const PATH = new RegExp(
+  '^/v2/(?<name>.+)/(?:tags/list|blobs/uploads/(?<id>[^/]*)|' +
+    '(?<part>manifests|blobs|referrers)/(?<last>[^/]+))$',
+)
 const UPLOAD_ID = /^[0-9a-f-]{36}$/
 
 /** Throws what the specification wants for names and digests that are none; null for paths that are not its own. */
 export function routeOf(path: string): Route | null {
   if (path === '/v2/' || path === '/v2') return { kind: 'base' }
   if (path === '/v2/_catalog') return { kind: 'catalog' }
-  const match =
-    /^\/v2\/(?<name>.+)\/(?:tags\/list|blobs\/uploads\/(?<id>[^/]*)|(?<part>manifests|blobs|referrers)\/(?<last>[^/]+))$/.exec(
-      path.replace(/\/blobs\/uploads$/, '/blobs/uploads/'),
-    )
+  const match = PATH.exec(path.replace(/\/blobs\/uploads$/, '/blobs/uploads/'))
   if (match?.groups === undefined) return null
   const { name: repository = '', id, part, last = '' } = match.groups
   if (!isRepositoryName(repository)) throw new RegistryError('NAME_INVALID', { detail: repository })
