@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto'
 import { chmodSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { versionLine } from '../src/config/version.ts'
+import { addonFilesIn } from '../src/host/assets.ts'
 import { bundle } from './bundle.ts'
 import { cutSymbols } from './elf.ts'
 
@@ -21,14 +22,16 @@ rmSync(work, { recursive: true, force: true })
 mkdirSync(work, { recursive: true })
 mkdirSync(dist, { recursive: true })
 
+const addons = join(work, 'addons.json')
+writeFileSync(addons, JSON.stringify(addonFilesIn(join(root, 'addons'))))
 const bundles = await bundle(root, work, versionLine)
 const base = join(work, 'base')
 writeFileSync(base, cutSymbols(readFileSync(join(root, `node_modules/node-${target}/bin/node`))), {
   mode: 0o755,
 })
 
-const output = join(dist, `mk8s-${target}`)
 const inRoot = (file: string) => relative(root, file)
+const output = join(dist, `mk8s-${target}`)
 const config = {
   main: inRoot(bundles.loader),
   mainFormat: 'commonjs',
@@ -41,6 +44,7 @@ const config = {
   assets: {
     'app.cjs': inRoot(bundles.app),
     ...Object.fromEntries(Object.entries(bundles.workers).map(([name, file]) => [name, inRoot(file)])),
+    'addons.json': inRoot(addons),
     'model.json': 'build/model/model.json',
     'descriptions.json': 'build/model/descriptions.json',
     'protobuf.json': 'build/model/protobuf.json',

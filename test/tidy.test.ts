@@ -37,6 +37,7 @@ const layers: readonly (readonly [prefix: string, layer: number])[] = [
   ['src/runtime/etcd/', 3],
   ['src/runtime/metrics/', 3],
   ['src/runtime/metrics-api/', 3],
+  ['src/runtime/addons/', 3],
   ['src/runtime/images/', 3],
   ['src/runtime/admin/', 3],
   ['src/runtime/members/', 3],

@@ -113,6 +113,14 @@ export const errorCodes = {
   'backup/version': failed('The backup has a format that this version does not understand.', { exit: 6 }),
   'backup/key': failed('The backup cannot be opened with the passphrase or key that was given.', { exit: 6 }),
   'backup/target': failed('The place where backups go cannot be reached, or refuses what is asked of it.'),
+  'addon/unknown': failed('No repository has an add-on of this name.'),
+  'addon/missing': failed(
+    'Something that an add-on needs is not there: an image, a platform, another add-on.',
+    {
+      exit: 6,
+    },
+  ),
+  'addon/not-ready': failed('An add-on did not become ready, or did not go, in time.', { exit: 5 }),
   timeout: failed('The command did not finish in the time it was given.', {
     exit: 5,
     status: 504,

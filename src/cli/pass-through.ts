@@ -13,7 +13,7 @@ export const passedThrough = ['kubectl', 'helm'] as const
 export function becomeProgram(name: string, args: readonly string[], dataDir: string): never {
   const { kubeconfig } = nodePaths(dataDir)
   checkReadable(kubeconfig, dataDir)
-  const program = locate(name, process.env['PATH'] ?? '')
+  const program = locateProgram(name)
   if (program === undefined) {
     throw new Mk8sError('host/program-missing', `${name} is not installed`, {
       why: 'it is neither on PATH nor beside mk8s',
@@ -48,6 +48,9 @@ function checkReadable(kubeconfig: string, dataDir: string): void {
     throw new Mk8sError('node/not-installed', `mk8s is not installed in ${dataDir}`, { hint: 'mk8s install' })
   }
 }
+
+/** Undefined: it is not installed. */
+export const locateProgram = (name: string): string | undefined => locate(name, process.env['PATH'] ?? '')
 
 /** On PATH, beside the executable, or where a checkout keeps its own. */
 function locate(name: string, path: string): string | undefined {

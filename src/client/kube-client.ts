@@ -75,6 +75,13 @@ export interface PatchOptions {
   readonly patch: unknown
 }
 
+export interface ApplyOptions {
+  readonly fieldManager: string
+  /** Take fields that others manage. */
+  readonly force?: boolean | undefined
+  readonly subresource?: string | undefined
+}
+
 export interface DeleteOptions {
   readonly namespace?: string | undefined
   readonly name: string
@@ -99,6 +106,7 @@ const PATCH_TYPES = {
   strategic: 'application/strategic-merge-patch+json',
 } as const
 
+const APPLY_TYPE = 'application/apply-patch+yaml'
 const JSON_TYPE = 'application/json'
 const METADATA_ACCEPT = 'application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json'
 const METADATA_LIST_ACCEPT =
@@ -171,6 +179,20 @@ export class KubeClient {
     const headers = { 'content-type': PATCH_TYPES[options.type] }
     const path = renderPath(resource, options)
     return parseBody<T>(await this.#send('PATCH', path, { json: options.patch, headers }))
+  }
+
+  /** Server-side apply: makes the object, or takes over the fields that are given. */
+  async apply<T extends KubeObject>(
+    resource: ResourceRef,
+    object: KubeObject,
+    options: ApplyOptions,
+  ): Promise<T> {
+    const { namespace, name } = object.metadata
+    const path = renderPath(resource, { namespace, name, subresource: options.subresource })
+    const query = queryOf({ fieldManager: options.fieldManager, force: options.force })
+    return parseBody<T>(
+      await this.#send('PATCH', path, { json: object, query, headers: { 'content-type': APPLY_TYPE } }),
+    )
   }
 
   async delete(resource: ResourceRef, options: DeleteOptions): Promise<void> {

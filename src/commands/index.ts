@@ -18,6 +18,8 @@ export const commands: CommandMap = {
   uninstall: async () => (await import('./uninstall.ts')).Uninstall,
   'refresh-certs': async () => (await import('./refresh-certs.ts')).RefreshCerts,
   recover: async () => (await import('./recover.ts')).Recover,
+  enable: async () => (await import('./enable.ts')).Enable,
+  disable: async () => (await import('./disable.ts')).Disable,
   'secrets-encryption:status': async () =>
     (await import('./secrets-encryption/status.ts')).SecretsEncryptionStatus,
   'secrets-encryption:enable': async () =>

@@ -2,7 +2,8 @@
  * Files that travel with the program: beside the sources in development, inside the executable when packaged.
  * `packaging/assets.ts` lists the same names.
  */
-import { readFileSync } from 'node:fs'
+import { globSync, readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
 
 export type AssetName =
   | 'model.json'
@@ -12,6 +13,7 @@ export type AssetName =
   | 'store-worker.cjs'
   | 'dns-worker.cjs'
   | 'registry-worker.cjs'
+  | 'addons.json'
 
 declare const MK8S_BUNDLED: boolean | undefined
 
@@ -33,4 +35,18 @@ export function readAsset(name: AssetName): string {
   const path = inSources[name]
   if (path === undefined) throw new Error(`asset ${name} exists in the packaged executable only`)
   return readFileSync(new URL(path, import.meta.url), 'utf8')
+}
+
+/** The built-in add-ons' files, by path below `addons/`. */
+export function readAddonFiles(): Readonly<Record<string, string>> {
+  if (isBundled) return JSON.parse(readAsset('addons.json')) as Record<string, string>
+  return addonFilesIn(fileURLToPath(new URL('../../addons', import.meta.url)))
+}
+
+/** As the executable keeps them. */
+export function addonFilesIn(directory: string): Readonly<Record<string, string>> {
+  const paths = globSync('*/**/*', { cwd: directory, withFileTypes: true })
+    .filter(entry => entry.isFile())
+    .map(entry => `${entry.parentPath}/${entry.name}`.slice(directory.length + 1))
+  return Object.fromEntries(paths.sort().map(path => [path, readFileSync(`${directory}/${path}`, 'utf8')]))
 }

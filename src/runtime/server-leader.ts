@@ -6,12 +6,15 @@ import { NODES } from '../client/resources.ts'
 import { podNetworks } from '../config/cluster-networks.ts'
 import { failoverTimes } from '../config/failover.ts'
 import type { Node } from '../kube/types.ts'
+import { addonBeginnings } from './addon-beginnings.ts'
+import { createAddonKeeper } from './addons/addons.ts'
 import type { ApiServer } from './apiserver/apiserver.ts'
 import { createEndpointKeeper } from './apiserver/bootstrap/bootstrap.ts'
 import type { UserInfo } from './apiserver/user.ts'
 import { createControllers, DEFAULT_SETTINGS } from './controllers/controllers.ts'
 import { createDnsService } from './dns-service.ts'
 import { createServerLabels } from './members/server-labels.ts'
+import { dnsServiceIp } from './node-dns.ts'
 import type { LiveCertificates } from './pki/live-pki.ts'
 import type { Pki } from './pki/pki.ts'
 import { createScheduler } from './scheduler/scheduler.ts'
@@ -24,6 +27,10 @@ const CONTROLLER_MANAGER: UserInfo = {
 /** Who marks the servers among the nodes. */
 const MEMBERS: UserInfo = {
   username: 'mk8s:members',
+  groups: ['system:masters', 'system:authenticated'],
+}
+const ADDONS: UserInfo = {
+  username: 'mk8s:addons',
   groups: ['system:masters', 'system:authenticated'],
 }
 const SCHEDULER: UserInfo = { username: 'system:kube-scheduler', groups: ['system:authenticated'] }
@@ -84,5 +91,14 @@ export function leaderDutiesOf(shared: LeaderNeeds, server: ApiServer, term: num
     transport: server.transportFor(MEMBERS),
     log: shared.log.child({ component: 'dns' }),
   })
-  return [endpoints, scheduler, controllers, labels, dns]
+  const addonTransport = server.transportFor(ADDONS)
+  const { clusterDomain, serviceCidr, podCidr } = cluster
+  const addons = createAddonKeeper({
+    transport: addonTransport,
+    facts: { clusterDomain, serviceCidr, podCidr, dnsAddress: dnsServiceIp(cluster) },
+    begin: addonBeginnings({ store: shared.store, transport: addonTransport, clock }),
+    ...{ model, clock, random, term },
+    log: shared.log.child({ component: 'addons' }),
+  })
+  return [endpoints, scheduler, controllers, labels, dns, addons]
 }

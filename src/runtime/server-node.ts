@@ -45,6 +45,7 @@ import { createNodeRoutes } from './network/node-routes.ts'
 import { createPolicyNotice } from './network/policy-notice.ts'
 import { ServiceFeed, USER_AGENT } from './network/service-feed.ts'
 import { createServiceHealth } from './network/service-health.ts'
+import { buildAddonParts } from './node-addons.ts'
 import { buildNodeDns, dnsBackends, dnsServiceIp } from './node-dns.ts'
 import { NodeImages } from './node-images.ts'
 import { NodeRegistries } from './node-registries.ts'
@@ -59,6 +60,7 @@ export interface NodeParts {
   readonly cluster: ClusterConfig
   readonly certificates: KubeletCertificates
   readonly transports: NodeTransports
+  readonly isServer: boolean
   readonly clock: Clock
   readonly random: Random
   readonly log: Log
@@ -93,6 +95,7 @@ export function serverNodeParts(shared: Shared, server: ApiServer): NodeParts {
   return {
     ...{ config, cluster, clock, random, log },
     certificates: kubeletCertificates(pki),
+    isServer: true,
     transports: {
       kubelet: server.transportFor({ username, groups: ['system:nodes', ...groups] }),
       proxy: server.transportFor({ username: 'system:kube-proxy', groups }),
@@ -145,9 +148,17 @@ export function buildNode(parts: NodeParts): Node {
   })
   const network = createNetwork(parts, serviceAddress, podRange)
   const sideLoading = createSideLoading(parts, images)
+  const addonParts = buildAddonParts(parts, { dns: network.dns })
   return {
     // The proxy takes part in starting pods: what they ask for first is often the API server.
-    components: [...containers.components, ...sideLoading, registries, kubelet, ...network.components],
+    components: [
+      ...containers.components,
+      ...sideLoading,
+      registries,
+      kubelet,
+      ...network.components,
+      addonParts,
+    ],
     images,
     problems: () => sideLoading.flatMap(each => each.problems()),
     metrics: () => renderMetrics(network.dns?.metrics() ?? []),

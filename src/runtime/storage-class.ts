@@ -3,7 +3,7 @@ import type { KubeObject } from '../kube/object.ts'
 import type { StorageClass } from '../kube/types.ts'
 import { defaultClass, HOSTPATH_PROVISIONER } from '../kube/volumes/claims.ts'
 
-const NAME = 'hostpath-storage'
+export const HOSTPATH_CLASS = 'hostpath-storage'
 
 /** The default unless the cluster is given another one at install. */
 export function hostpathClass(given: readonly KubeObject[]): StorageClass {
@@ -13,7 +13,7 @@ export function hostpathClass(given: readonly KubeObject[]): StorageClass {
     apiVersion: 'storage.k8s.io/v1',
     kind: 'StorageClass',
     metadata: {
-      name: NAME,
+      name: HOSTPATH_CLASS,
       annotations: { 'storageclass.kubernetes.io/is-default-class': String(isDefault) },
     },
     provisioner: HOSTPATH_PROVISIONER,

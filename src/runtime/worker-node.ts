@@ -48,7 +48,7 @@ export function buildWorkerNode(parts: WorkerNodeParts): WorkerNode {
     proxy: transportTo(listen, 'proxy-client', live),
   }
   const certificates = kubeletCertificates(live.current)
-  const node = buildNode({ ...parts, certificates, transports })
+  const node = buildNode({ ...parts, certificates, transports, isServer: false })
   live.onChange(current => node.useCertificates(kubeletCertificates(current)))
   const shared = { servers, clock, random, log: log.child({ component: 'api-proxy' }) }
   return {

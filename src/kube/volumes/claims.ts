@@ -35,11 +35,14 @@ export function hasNoClass({ metadata, spec }: PersistentVolumeClaim): boolean {
   return metadata.annotations?.[BETA_CLASS] === undefined && spec?.storageClassName === undefined
 }
 
+export const isDefaultClass = ({ metadata }: StorageClass): boolean =>
+  DEFAULT_CLASS.some(mark => metadata.annotations?.[mark] === 'true')
+
 /** Of several defaults the newest counts; of equally old ones the first by name. */
 export function defaultClass(classes: readonly StorageClass[]): StorageClass | undefined {
   const created = (item: StorageClass) => Date.parse(item.metadata.creationTimestamp ?? '') || 0
   return classes
-    .filter(item => DEFAULT_CLASS.some(mark => item.metadata.annotations?.[mark] === 'true'))
+    .filter(isDefaultClass)
     .sort(
       (a, b) => created(b) - created(a) || ((a.metadata.name ?? '') < (b.metadata.name ?? '') ? -1 : 1),
     )[0]

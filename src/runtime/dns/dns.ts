@@ -34,6 +34,9 @@ export interface DnsParts {
 export interface ClusterDns extends Component {
   /** What the thread has counted, for Prometheus. */
   metrics(): DnsMetric[]
+  /** Names are not answered any more, until `resume`. */
+  suspend(): Promise<void>
+  resume(): void
 }
 
 /** Changes that come together are told together. */
@@ -60,6 +63,7 @@ class DnsThread implements ClusterDns {
   #worker: Worker | null = null
   #listening = Promise.withResolvers<void>()
   #isFed = false
+  #isSuspended = false
   #settle: Timer | null = null
   #resolverTimer: Timer | null = null
   #restartTimer: Timer | null = null
@@ -73,7 +77,7 @@ class DnsThread implements ClusterDns {
 
   /** The thread loads while the others prepare. */
   async prepare(): Promise<void> {
-    this.#startWorker()
+    if (!this.#isSuspended) this.#startWorker()
   }
 
   /** Returns once it answers, or it is known why it cannot; pods can go on without. */
@@ -87,12 +91,29 @@ class DnsThread implements ClusterDns {
     this.#isFed = true
     this.#feedAll()
     this.#watchResolver()
-    await abortable(this.#listening.promise, signal)
+    if (!this.#isSuspended) await abortable(this.#listening.promise, signal)
+  }
+
+  async suspend(): Promise<void> {
+    this.#isSuspended = true
+    this.#restartTimer?.cancel()
+    this.#problems.clear()
+    await this.#endWorker()
+  }
+
+  resume(): void {
+    if (!this.#isSuspended) return
+    this.#isSuspended = false
+    this.#startWorker()
   }
 
   async stop(): Promise<void> {
     this.#aborter.abort()
     for (const timer of [this.#settle, this.#resolverTimer, this.#restartTimer]) timer?.cancel()
+    await this.#endWorker()
+  }
+
+  async #endWorker(): Promise<void> {
     const worker = this.#worker
     if (worker === null) return
     this.#worker = null
@@ -126,7 +147,7 @@ class DnsThread implements ClusterDns {
 
   /** Nothing is lost with it but its cache and its counters. */
   #ended(worker: Worker): void {
-    if (this.#worker !== worker || this.#aborter.signal.aborted) return
+    if (this.#worker !== worker || this.#aborter.signal.aborted || this.#isSuspended) return
     this.#worker = null
     this.#failures++
     this.#setProblem('thread', 'the DNS thread ended and is started again')

@@ -1,0 +1,72 @@
+/** The way of the commands about add-ons into the cluster: what there is to enable, and what is enabled. */
+import { Mk8sError } from '../../base/errors.ts'
+import { KubeClient } from '../../client/kube-client.ts'
+import { isNotFound } from '../../client/status-errors.ts'
+import type { Transport } from '../../client/transport.ts'
+import { readNodeConfig } from '../../config/config-files.ts'
+import { ADDONS, type Addon } from '../../runtime/addons/addon-object.ts'
+import { builtInAddons } from '../../runtime/addons/built-in.ts'
+import type { Catalog } from '../../runtime/addons/catalog.ts'
+import { administratorOf } from '../administrator.ts'
+import { mustBeRoot } from '../base-command.ts'
+
+export interface AddonCluster {
+  readonly client: KubeClient
+  readonly transport: Transport
+  catalog(): Promise<Catalog>
+  addons(): Promise<readonly Addon[]>
+  addon(name: string): Promise<Addon | null>
+}
+
+/** `command` is for what is said to somebody who may not. */
+export async function withCluster<T>(
+  dataDir: string,
+  command: string,
+  work: (cluster: AddonCluster) => Promise<T>,
+): Promise<T> {
+  mustBeRoot(command)
+  const config = readNodeConfig(dataDir)
+  if (config.role !== 'server')
+    throw new Mk8sError('refused', 'a worker does not know the add-ons', {
+      hint: `run mk8s ${command} on a server of the cluster`,
+    })
+  const transport = await administratorOf(config)
+  try {
+    return await work(clusterOver(transport))
+  } finally {
+    transport.close()
+  }
+}
+
+function clusterOver(transport: Transport): AddonCluster {
+  const client = new KubeClient(transport, { userAgent: 'mk8s/addons' })
+  return {
+    client,
+    transport,
+    async catalog() {
+      return Array.from(builtInAddons().values(), source => ({ repository: 'core', source }))
+    },
+    async addons() {
+      try {
+        return (await client.list<Addon>(ADDONS)).items
+      } catch (error) {
+        if (isNotFound(error)) throw notYet()
+        throw error
+      }
+    },
+    async addon(name) {
+      try {
+        return await client.get<Addon>(ADDONS, { name })
+      } catch (error) {
+        if (isNotFound(error)) return null
+        throw error
+      }
+    },
+  }
+}
+
+const notYet = (): Mk8sError =>
+  new Mk8sError('node/not-ready', 'the cluster does not keep add-ons yet', {
+    why: 'its leader makes the resource addons.mk8s.io as soon as it runs this version',
+    hint: 'mk8s status',
+  })
