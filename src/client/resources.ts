@@ -68,6 +68,7 @@ export const PRIORITY_CLASSES = ref('scheduling.k8s.io', 'v1', 'priorityclasses'
 export const STORAGE_CLASSES = ref('storage.k8s.io', 'v1', 'storageclasses', false)
 export const CSI_DRIVERS = ref('storage.k8s.io', 'v1', 'csidrivers', false)
 export const VOLUME_ATTACHMENTS = ref('storage.k8s.io', 'v1', 'volumeattachments', false)
+export const CSI_STORAGE_CAPACITIES = ref('storage.k8s.io', 'v1', 'csistoragecapacities')
 export const CSI_NODES = ref('storage.k8s.io', 'v1', 'csinodes', false)
 
 export interface ResourcePath {

@@ -136,6 +136,10 @@ describe('a CSI driver', { skip: isRoot ? false : 'mounting needs root on Linux'
     const status = { attached: true, attachmentMetadata: { device: 'd1' } }
     const patch = ['--subresource=status', '--type=merge', '-p', JSON.stringify({ status })]
     await cluster.kubectl.ok(['patch', 'volumeattachment', attachment, ...patch])
+    await until('the node says what is attached to it', async () => {
+      const said = await read('.status.volumesAttached[*].name', 'node', 'node-1')
+      return said === 'kubernetes.io/csi/csi.test^disk-1'
+    })
     const file = join(directory, 'disk-1/f')
     await until('the pod has written', () => existsSync(file) && readFileSync(file, 'utf8') === 'written\n')
     assert.deepEqual(methods(), ['NodeStageVolume', 'NodePublishVolume'])

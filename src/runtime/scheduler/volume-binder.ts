@@ -7,13 +7,17 @@ import { type Informer, keyOf } from '../../client/informer.ts'
 import type { InformerSet } from '../../client/informer-set.ts'
 import type { KubeClient } from '../../client/kube-client.ts'
 import {
+  CSI_DRIVERS,
   CSI_NODES,
+  CSI_STORAGE_CAPACITIES,
   PERSISTENT_VOLUME_CLAIMS,
   PERSISTENT_VOLUMES,
   STORAGE_CLASSES,
 } from '../../client/resources.ts'
 import type {
+  CSIDriver,
   CSINode,
+  CSIStorageCapacity,
   Node,
   PersistentVolume,
   PersistentVolumeClaim,
@@ -26,6 +30,7 @@ import type { VolumeView } from './volume-view.ts'
 
 /** As long as upstream waits; a driver may take minutes. */
 const BIND_MS_MAX = 600_000
+const CLASS_INDEX = 'class'
 
 export interface Reservation extends VolumeChoice {
   readonly node: Node
@@ -38,6 +43,8 @@ export class VolumeBinder implements VolumeView {
   readonly #volumes: Informer<PersistentVolume>
   readonly #classes: Informer<StorageClass>
   readonly #csiNodes: Informer<CSINode>
+  readonly #drivers: Informer<CSIDriver>
+  readonly #capacities: Informer<CSIStorageCapacity>
   /** Volumes that are given away, by name: to the uid of a claim. */
   readonly #taken = new Map<string, string>()
 
@@ -53,6 +60,9 @@ export class VolumeBinder implements VolumeView {
     this.#volumes = informers.informer(PERSISTENT_VOLUMES)
     this.#classes = informers.informer(STORAGE_CLASSES)
     this.#csiNodes = informers.informer(CSI_NODES)
+    this.#drivers = informers.informer(CSI_DRIVERS)
+    this.#capacities = informers.informer(CSI_STORAGE_CAPACITIES)
+    this.#capacities.addIndex(CLASS_INDEX, ({ storageClassName }) => [storageClassName])
   }
 
   get synced(): Promise<unknown> {
@@ -66,6 +76,8 @@ export class VolumeBinder implements VolumeView {
       this.#volumes.onChange(listener),
       this.#classes.onChange(listener),
       this.#csiNodes.onChange(listener),
+      this.#drivers.onChange(listener),
+      this.#capacities.onChange(listener),
     ]
     return () => {
       for (const unsubscribe of subscriptions) unsubscribe()
@@ -90,6 +102,14 @@ export class VolumeBinder implements VolumeView {
 
   csiNode(name: string): CSINode | undefined {
     return this.#csiNodes.get(name)
+  }
+
+  csiDriver(name: string): CSIDriver | undefined {
+    return this.#drivers.get(name)
+  }
+
+  capacities(storageClass: string): readonly CSIStorageCapacity[] {
+    return this.#capacities.byIndex(CLASS_INDEX, storageClass)
   }
 
   isTaken({ metadata }: PersistentVolume, claim: PersistentVolumeClaim): boolean {
@@ -122,7 +142,8 @@ export class VolumeBinder implements VolumeView {
   }
 
   get #informers(): readonly { readonly synced: Promise<void> }[] {
-    return [this.#claims, this.#volumes, this.#classes, this.#csiNodes]
+    const rest = [this.#csiNodes, this.#drivers, this.#capacities]
+    return [this.#claims, this.#volumes, this.#classes, ...rest]
   }
 
   async #setAside(volume: PersistentVolume, claim: PersistentVolumeClaim): Promise<void> {

@@ -1,6 +1,7 @@
 /** Whether a pod's volumes can be where a node is, and which ones its open claims would get there (pure). */
 
 import { matchesTerm } from '../../client/node-affinity.ts'
+import { selects } from '../../kube/labels.ts'
 import type {
   Node,
   NodeSelectorTerm,
@@ -26,6 +27,7 @@ import type { VolumeView } from './volume-view.ts'
 export const EXCLUSIVE_REASON =
   'node has pod using PersistentVolumeClaim with the same name and ReadWriteOncePod access mode'
 const NO_VOLUME_REASON = "node(s) didn't find available persistent volumes to bind"
+const ROOM_REASON = 'node(s) did not have enough free storage'
 const AFFINITY_REASON = 'node(s) had volume node affinity conflict'
 const GONE_REASON = 'node(s) unavailable due to one or more pvc(s) bound to non-existent pv(s)'
 const ZONE_REASON = 'node(s) had no available volume zone'
@@ -117,8 +119,8 @@ export function chooseVolumes(volumes: PodVolumes, node: Node): VolumeChoice | r
   const bound = boundProblem(volumes, node)
   if (bound !== null) reasons.push(bound)
   const choice = chooseDelayed(volumes, node)
-  if (choice === null) reasons.push(NO_VOLUME_REASON)
-  return choice === null || reasons.length > 0 ? reasons : choice
+  if (typeof choice === 'string') reasons.push(choice)
+  return typeof choice === 'string' || reasons.length > 0 ? reasons : choice
 }
 
 function boundProblem({ bound, view }: PodVolumes, node: Node): string | null {
@@ -135,13 +137,14 @@ export function isReachable({ spec }: PersistentVolume, node: Node): boolean {
   return !required || required.nodeSelectorTerms.some(term => matchesTerm(term, node))
 }
 
-function chooseDelayed({ delayed, view }: PodVolumes, node: Node): VolumeChoice | null {
+/** Or why there is none. */
+function chooseDelayed({ delayed, view }: PodVolumes, node: Node): VolumeChoice | string {
   const bindings: { claim: PersistentVolumeClaim; volume: PersistentVolume }[] = []
   const provisions: PersistentVolumeClaim[] = []
   const chosen = new Set<string | undefined>()
   for (const claim of delayed) {
     const selected = claim.metadata.annotations?.[SELECTED_NODE]
-    if (selected !== undefined && selected !== node.metadata.name) return null
+    if (selected !== undefined && selected !== node.metadata.name) return NO_VOLUME_REASON
     const volume = findVolume(claim, view.volumes(), {
       isTaken: each => chosen.has(each.metadata.name) || view.isTaken(each, claim),
       isReachable: each => isReachable(each, node),
@@ -149,8 +152,11 @@ function chooseDelayed({ delayed, view }: PodVolumes, node: Node): VolumeChoice 
     if (volume !== null) {
       chosen.add(volume.metadata.name)
       bindings.push({ claim, volume })
-    } else if (canProvision(claim, node, view)) provisions.push(claim)
-    else return null
+      continue
+    }
+    if (!canProvision(claim, node, view)) return NO_VOLUME_REASON
+    if (!hasRoom(claim, node, view)) return ROOM_REASON
+    provisions.push(claim)
   }
   return { bindings, provisions }
 }
@@ -162,6 +168,17 @@ function canProvision(claim: PersistentVolumeClaim, node: Node, view: VolumeView
     return false
   const topologies = found.allowedTopologies ?? []
   return topologies.length === 0 || topologies.some(term => matchesTerm(asNodeTerm(term), node))
+}
+
+/** Drivers that say how much room they have where are held to it. */
+function hasRoom(claim: PersistentVolumeClaim, node: Node, view: VolumeView): boolean {
+  const found = view.storageClass(classOf(claim))
+  if (view.csiDriver(found?.provisioner ?? '')?.spec.storageCapacity !== true) return true
+  return view.capacities(classOf(claim)).some(({ nodeTopology, capacity, maximumVolumeSize }) => {
+    const limit = maximumVolumeSize ?? capacity
+    if (nodeTopology === undefined || limit === undefined) return false
+    return !isLarger(requestedStorage(claim), limit) && selects(nodeTopology, node.metadata.labels)
+  })
 }
 
 const asNodeTerm = (term: {

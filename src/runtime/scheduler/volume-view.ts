@@ -1,5 +1,12 @@
 /** What the scheduler knows of volumes, as the filters ask for it. */
-import type { CSINode, PersistentVolume, PersistentVolumeClaim, StorageClass } from '../../kube/types.ts'
+import type {
+  CSIDriver,
+  CSINode,
+  CSIStorageCapacity,
+  PersistentVolume,
+  PersistentVolumeClaim,
+  StorageClass,
+} from '../../kube/types.ts'
 
 export interface VolumeView {
   claim(namespace: string, name: string): PersistentVolumeClaim | undefined
@@ -7,6 +14,9 @@ export interface VolumeView {
   volumes(): readonly PersistentVolume[]
   storageClass(name: string): StorageClass | undefined
   csiNode(name: string): CSINode | undefined
+  csiDriver(name: string): CSIDriver | undefined
+  /** How much room drivers say there is for volumes of the class. */
+  capacities(storageClass: string): readonly CSIStorageCapacity[]
   /** Whether a volume is as good as given to another claim, although nothing says so yet. */
   isTaken(volume: PersistentVolume, claim: PersistentVolumeClaim): boolean
 }
@@ -18,5 +28,7 @@ export const NO_VOLUMES: VolumeView = {
   volumes: () => [],
   storageClass: () => undefined,
   csiNode: () => undefined,
+  csiDriver: () => undefined,
+  capacities: () => [],
   isTaken: () => false,
 }

@@ -3,7 +3,9 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { seededRandom } from '../../../../src/base/random.ts'
 import type {
+  CSIDriver,
   CSINode,
+  CSIStorageCapacity,
   Node,
   PersistentVolume,
   PersistentVolumeClaim,
@@ -211,4 +213,27 @@ test('a node takes as many volumes of a driver as the driver says', () => {
   const full = view({ claims, volumes, csiNode: limited(1) })
   assert.match(place(podWith('d'), full, busy()), /1 node\(s\) exceed max volume count/)
   assert.equal(place(podWith('c'), full, busy()), 'a')
+})
+
+test('a driver that says how much room it has where is asked for no more than that', () => {
+  const driver: CSIDriver = {
+    ...{ apiVersion: 'storage.k8s.io/v1', kind: 'CSIDriver', metadata: { name: 'csi.example.com' } },
+    spec: { storageCapacity: true },
+  }
+  const room = (capacity: string, rack: string, maximumVolumeSize?: string): CSIStorageCapacity => ({
+    ...{ apiVersion: 'storage.k8s.io/v1', kind: 'CSIStorageCapacity', metadata: { name: rack } },
+    ...{ storageClassName: 'driver', capacity, nodeTopology: { matchLabels: { rack } } },
+    ...(maximumVolumeSize === undefined ? {} : { maximumVolumeSize }),
+  })
+  const nodes = ['r1', 'r2', 'r3'].map(rack => node(rack, { rack }))
+  const on = (...capacities: CSIStorageCapacity[]) => ({
+    ...view({ claims: [claim('c', { storageClassName: 'driver' })] }),
+    csiDriver: () => driver,
+    capacities: () => capacities,
+  })
+  const some = [room('500Mi', 'r1'), room('2Gi', 'r2'), room('9Gi', 'r3', '512Mi')]
+  assert.equal(place(podWith('c'), on(...some), ...nodes), 'r2')
+  assert.match(place(podWith('c'), on(), ...nodes), /3 node\(s\) did not have enough free storage/)
+  const quiet = { ...on(), csiDriver: () => undefined }
+  assert.equal(place(podWith('c'), quiet, node('r1', { rack: 'r1' })), 'r1')
 })
