@@ -28,7 +28,12 @@ export interface AdminClient {
   /** With `waitReadyMs`, the answer comes once the node is ready or that time is over, whichever is first; `answerMs` is for the answer itself. */
   status(options?: { readonly waitReadyMs?: number; readonly answerMs?: number }): Promise<NodeStatus>
   /** Resolves once the workloads have ended (when asked) and the daemon is shutting down. */
-  stop(options: { readonly workloads: boolean; readonly timeoutMs: number }): Promise<void>
+  stop(options: {
+    readonly workloads: boolean
+    /** As when the machine goes down: by priority, and for good. */
+    readonly isShutdown?: boolean
+    readonly timeoutMs: number
+  }): Promise<void>
   datastore(): Promise<DatastoreDetails>
   checkDatastore(): Promise<DatastoreCheck>
   compactDatastore(): Promise<DatastoreCompaction>
@@ -57,8 +62,9 @@ export function createAdminClient(socketPath: string): AdminClient {
       // A daemon from before an upgrade does not know of them yet.
       return { ...answer, problems: answer.problems ?? [], backups: answer.backups ?? [] }
     },
-    async stop({ workloads, timeoutMs }) {
-      await askAdmin(socketPath, 'POST', `/v1/stop?workloads=${workloads}`, timeoutMs)
+    async stop({ workloads, isShutdown = false, timeoutMs }) {
+      const path = `/v1/stop?workloads=${workloads}${isShutdown ? '&shutdown=true' : ''}`
+      await askAdmin(socketPath, 'POST', path, timeoutMs)
     },
     async datastore() {
       return (await askAdmin(socketPath, 'GET', '/v1/datastore', ANSWER_MS_MAX)) as DatastoreDetails

@@ -22,6 +22,8 @@ const ASK_MS = 2_000
 /** A daemon that says nothing for so long hangs; whoever waits asks again while there is time. */
 const HUNG_MS = 1_000
 const WORKLOADS_STOP_MS = 60_000
+/** On top of that, whatever the node's configuration gives its pods. */
+const SHUTDOWN_MS_MAX = 3_600_000
 const DAEMON_STOP_MS = 30_000
 
 /** Starts the daemon; returns false when it runs already. */
@@ -76,7 +78,7 @@ export async function waitForStart(
 /** Ends the daemon and, with `workloads`, the containers too. False when nothing ran. */
 export async function stopNode(
   parts: LifecycleParts,
-  { workloads }: { workloads: boolean },
+  { workloads, isShutdown = false }: { workloads: boolean; isShutdown?: boolean },
 ): Promise<boolean> {
   const { dataDir, service, clock } = parts
   const client = createAdminClient(nodePaths(dataDir).adminSocket)
@@ -84,7 +86,8 @@ export async function stopNode(
   const active = service.isActive()
   if (status !== undefined) {
     const daemon = identifyProcess(status.processId)
-    await client.stop({ workloads, timeoutMs: WORKLOADS_STOP_MS })
+    const timeoutMs = WORKLOADS_STOP_MS + (isShutdown ? SHUTDOWN_MS_MAX : 0)
+    await client.stop({ workloads, isShutdown, timeoutMs })
     if (daemon !== undefined) await waitUntilGone(daemon, { clock, timeoutMs: DAEMON_STOP_MS })
   }
   await service.stop()

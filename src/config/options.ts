@@ -22,6 +22,7 @@ export type OptionType =
   | 'text'
   | 'count'
   | 'duration'
+  | 'priority-times'
 
 export interface OptionInfo {
   /** The key in its file; a dot stands for nesting. */
@@ -294,6 +295,29 @@ export const options: readonly OptionInfo[] = [
     { name: 'staticPodPath', flag: 'static-pod-path', type: 'file' },
     { default: '', meaning: '`manifests` in the data directory' },
     'A directory of manifests, or one file, of pods that this node runs by itself.',
+  ),
+  kubelet(
+    { name: 'shutdownGracePeriod', flag: 'shutdown-grace-period', type: 'duration' },
+    { default: '0s', meaning: '0s: pods get no time of their own' },
+    'How long pods may take to end when the machine is shut down (systemd-logind, or mk8s stop --shutdown).',
+  ),
+  kubelet(
+    {
+      name: 'shutdownGracePeriodCriticalPods',
+      flag: 'shutdown-grace-period-critical-pods',
+      type: 'duration',
+    },
+    { default: '0s' },
+    'How much of that time is for critical pods, after all others.',
+  ),
+  kubelet(
+    {
+      name: 'shutdownGracePeriodByPodPriority',
+      flag: 'shutdown-grace-period-by-pod-priority',
+      type: 'priority-times',
+    },
+    { default: '', meaning: 'from the two above' },
+    'Instead of both, priority=time pairs with commas between: pods of that priority and more get the time.',
   ),
   port('api', 16443, 'Port of the Kubernetes API.'),
   port('join', 25000, 'Port that joining nodes talk to.'),

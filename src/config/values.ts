@@ -37,6 +37,8 @@ export function problemWith(type: OptionType, text: string): string | undefined 
       return (parseGoDuration(text) ?? -1) >= 0
         ? undefined
         : `${quote(text)} is not a duration, such as 30s or 5m`
+    case 'priority-times':
+      return priorityTimesProblem(text)
     case 'port':
       return isPort(text) ? undefined : `${quote(text)} is not a port: a whole number from 1 to 65535`
     case 'port-range':
@@ -51,6 +53,15 @@ export function problemWith(type: OptionType, text: string): string | undefined 
     default:
       return unreachable(type)
   }
+}
+
+function priorityTimesProblem(text: string): string | undefined {
+  const isPair = (pair: string) => {
+    const [, time = ''] = /^-?\d{1,10}=(\S+)$/.exec(pair.trim()) ?? []
+    return (parseGoDuration(time) ?? -1) >= 0
+  }
+  if (text === '' || text.split(',').every(isPair)) return undefined
+  return `${quote(text)} is not a list of priorities and times, such as 0=20s,2000000000=10s`
 }
 
 const failureDomainProblem = (text: string): string | undefined =>

@@ -34,6 +34,7 @@ export interface RunningParts {
   readonly backups: Backups
   readonly secretsEncryption: SecretsEncryptionHandlers
   readonly stopWorkloads: () => Promise<void>
+  readonly shutDown: () => Promise<void>
   readonly images: ImageHandlers
   /** Of this node alone. */
   readonly problems: () => readonly Problem[]
@@ -84,7 +85,8 @@ export function buildAdmin(needs: AdminNeeds): Component {
           backups: brief ? [] : (parts?.backups.status() ?? []),
         })
       },
-      async stop({ workloads }) {
+      async stop({ workloads, isShutdown }) {
+        if (isShutdown) await running()?.shutDown()
         // Whoever asks ends what is left behind, without the runtime where it must be.
         if (workloads) {
           const ended = running()?.stopWorkloads() ?? Promise.resolve()

@@ -38,6 +38,7 @@ import { OciRuntime } from './kubelet/runtime/oci/oci-runtime.ts'
 import { ProcessRuntime } from './kubelet/runtime/process/process-runtime.ts'
 import type { Runtime } from './kubelet/runtime/runtime.ts'
 import { SimulatedRuntime } from './kubelet/runtime/simulated/simulated-runtime.ts'
+import { parseShutdownSteps, type ShutdownStep, shutdownSteps } from './kubelet/shutdown/plan-shutdown.ts'
 import { renderMetrics } from './metrics/metrics.ts'
 import { createServiceProxy } from './network/network.ts'
 import { createNftablesProxy } from './network/nftables-proxy.ts'
@@ -83,6 +84,8 @@ export interface Node {
   readonly metrics: () => string
   /** Ends every pod's containers on this node, as `mk8s stop` does. */
   readonly stopWorkloads: () => Promise<void>
+  /** Ends pods as when the machine goes down. */
+  readonly shutDown: () => Promise<void>
   /** Renewed ones of the kubelet's own port, for connections from now on. */
   readonly useCertificates: (certificates: KubeletCertificates) => void
 }
@@ -129,6 +132,7 @@ export function buildNode(parts: NodeParts): Node {
       manifests: config.kubelet?.['staticPodPath'] ?? join(config.dataDir, 'manifests'),
     },
     readPod: createPodReader(lazyModel()),
+    shutdownSteps: shutdownStepsOf(config.kubelet ?? {}),
     ports: config.ports,
     certificates,
     settings: {
@@ -163,8 +167,15 @@ export function buildNode(parts: NodeParts): Node {
     problems: () => sideLoading.flatMap(each => each.problems()),
     metrics: () => renderMetrics(network.dns?.metrics() ?? []),
     stopWorkloads: () => kubelet.stopWorkloads(),
+    shutDown: () => kubelet.shutDown(),
     useCertificates: certificates => kubelet.useCertificates(certificates),
   }
+}
+
+function shutdownStepsOf(options: Readonly<Record<string, string>>): readonly ShutdownStep[] {
+  const byPriority = options['shutdownGracePeriodByPodPriority']
+  if (byPriority !== undefined) return parseShutdownSteps(byPriority) ?? []
+  return shutdownSteps(options['shutdownGracePeriod'], options['shutdownGracePeriodCriticalPods'])
 }
 
 /** Read with the first static pod: most nodes have none. */

@@ -219,7 +219,7 @@ async function buildNodeParts(
     datastore.useCertificates(current)
     node.useCertificates(kubeletCertificates(current))
   })
-  const { stopWorkloads, problems } = node
+  const { stopWorkloads, shutDown, problems } = node
   const images = imagesOfCluster({
     ...{ nodeName: config.nodeName, images: node.images, pki: () => live.current },
     nodes: () => server.objects.list('', 'nodes') as Node[],
@@ -255,7 +255,15 @@ async function buildNodeParts(
   ]
   const supervisor = createSupervisor({ components, clock, log: log.child({ component: 'supervisor' }) })
   return {
-    ...{ supervisor, api, certificates, stopWorkloads, listener: joining.listener, addNode: joining.addNode },
+    ...{
+      supervisor,
+      api,
+      certificates,
+      stopWorkloads,
+      shutDown,
+      listener: joining.listener,
+      addNode: joining.addNode,
+    },
     ...{ removeNode, rotation, keys, backups, secretsEncryption, images, problems },
   }
 }

@@ -130,7 +130,8 @@ function buildWorkerAdmin(parts: WorkerParts, { node, supervisor, live, renewal 
             ...(await certificateProblems(nodePaths(config.dataDir).pki, clock.now())),
           ],
         }),
-      async stop({ workloads }) {
+      async stop({ workloads, isShutdown }) {
+        if (isShutdown) await node.shutDown()
         if (workloads)
           await node.stopWorkloads().catch(error => log.warn('the pods could not be ended', { error }))
         parts.onStopRequested()

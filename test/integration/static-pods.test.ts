@@ -6,6 +6,7 @@ import { after, before, describe, test } from 'node:test'
 import { isNotFound } from '../../src/client/kube-client.ts'
 import { EVENTS, NODES, PODS } from '../../src/client/resources.ts'
 import type { Event, Node, Pod } from '../../src/kube/types.ts'
+import { shutdownSteps } from '../../src/runtime/kubelet/shutdown/plan-shutdown.ts'
 import { type InProcessCluster, startInProcessCluster } from '../support/in-process-cluster.ts'
 import { createTestKubelet, type TestKubelet } from '../support/test-kubelet.ts'
 import { until } from '../support/until.ts'
@@ -49,7 +50,7 @@ describe('static pods', () => {
 
   before(async () => {
     cluster = await startInProcessCluster()
-    node = await createTestKubelet(cluster, NODE)
+    node = await createTestKubelet(cluster, NODE, () => ({ shutdownSteps: shutdownSteps('20s', '10s') }))
     await node.start()
   })
 
@@ -129,6 +130,49 @@ describe('static pods', () => {
     assert.equal(same.metadata.uid, one.metadata.uid)
     assert.equal(same.status?.containerStatuses?.[0]?.restartCount, 0)
     await gone('four')
+  })
+
+  test('when the machine goes down, pods end by priority and say why, and new ones are refused', async () => {
+    const create = (name: string) =>
+      cluster.client.create<Pod>(PODS, {
+        ...jsonPod(`${name}-${NODE}`),
+        metadata: { name: `${name}-${NODE}`, namespace: 'default' },
+        spec: { ...jsonPod(name).spec, automountServiceAccountToken: false, nodeName: NODE },
+      })
+    await create('plain')
+    await ready('plain')
+    const critical = await ready('one')
+    await node.current().shutDown()
+    const plain = await get('plain')
+    assert.equal(plain.status?.phase, 'Failed')
+    assert.equal(plain.status?.reason, 'Terminated')
+    assert.equal(plain.status?.message, 'Pod was terminated in response to imminent node shutdown.')
+    const target = plain.status?.conditions?.find(({ type }) => type === 'DisruptionTarget')
+    assert.deepEqual([target?.status, target?.reason], ['True', 'TerminationByKubelet'])
+    const ended = (await get('one')).status
+    assert.equal(ended?.reason, 'Terminated')
+    const endOf = (pod: Pod['status']) => pod?.containerStatuses?.[0]?.state?.terminated?.finishedAt ?? ''
+    assert.ok(endOf(plain.status) <= endOf(ended))
+    const own = await cluster.client.get<Node>(NODES, { name: NODE })
+    const condition = own.status?.conditions?.find(({ type }) => type === 'Ready')
+    assert.deepEqual(
+      [condition?.status, condition?.reason, condition?.message],
+      ['False', 'KubeletNotReady', 'node is shutting down'],
+    )
+    await create('late')
+    const late = await until('late refused', async () => {
+      const pod = await get('late')
+      return pod.status?.phase === 'Failed' && pod
+    })
+    assert.equal(late.status?.reason, 'NodeShutdown')
+    assert.equal(late.status?.message, 'Pod was rejected: Pod was rejected as the node is shutting down.')
+    // The machine comes up again: static pods run, others have ended for good.
+    await node.current().stop()
+    await node.start()
+    const again = await ready('one', pod => idOf(pod) !== idOf(critical))
+    assert.equal(again.status?.phase, 'Running')
+    assert.equal(again.status?.reason, undefined)
+    assert.equal((await get('plain')).status?.phase, 'Failed')
   })
 
   test('a pod whose file is removed ends, and its mirror goes', async () => {

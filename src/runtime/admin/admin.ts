@@ -42,10 +42,10 @@ export interface AdminHandlers {
   /** Brief ones leave out what takes a look at the whole cluster. */
   status(options?: { readonly brief?: boolean }): Promise<NodeStatus>
   /**
-   * Ends the pods' containers when `workloads` is set, then asks the daemon to shut down and exit 0.
+   * Ends the pods' containers when `workloads` is set (with `isShutdown` as when the machine goes down), then asks the daemon to shut down and exit 0.
    * Resolves once the workloads have ended and the shutdown is under way; it need not wait for the shutdown.
    */
-  stop(options: { readonly workloads: boolean }): Promise<void>
+  stop(options: { readonly workloads: boolean; readonly isShutdown: boolean }): Promise<void>
   readonly datastore: DatastoreHandlers
   readonly images: () => ImageHandlers
   /** Absent on a worker, and while the node waits for its cluster. */
@@ -197,8 +197,9 @@ async function route(
   }
   if (path === 'POST /v1/stop') {
     const workloads = query.get('workloads') === 'true'
-    log.info('asked to stop', { workloads })
-    await handlers.stop({ workloads })
+    const isShutdown = query.get('shutdown') === 'true'
+    log.info('asked to stop', { workloads, isShutdown })
+    await handlers.stop({ workloads, isShutdown })
     return { stopping: true }
   }
   if (path === 'POST /v1/remove-node') return removeNode(handlers, query)

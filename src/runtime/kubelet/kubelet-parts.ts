@@ -7,6 +7,7 @@ import type { HostFacts } from './host-facts.ts'
 import type { PodRange } from './pod-range.ts'
 import type { PressureSettings } from './pressure/pressure-watch.ts'
 import type { Runtime } from './runtime/runtime.ts'
+import type { ShutdownStep } from './shutdown/plan-shutdown.ts'
 import type { PodReader } from './static/render-static-pod.ts'
 
 export interface KubeletDirectories {
@@ -64,6 +65,8 @@ export interface KubeletParts {
   readonly host: HostFacts
   /** When the node is short of something; upstream's defaults unless given. */
   readonly pressure?: PressureSettings
+  /** Who gets how long when the machine goes down; nobody unless given. */
+  readonly shutdownSteps?: readonly ShutdownStep[]
   /** `v1.36.x+mk8s.y`. */
   readonly version: string
   readonly clock: Clock

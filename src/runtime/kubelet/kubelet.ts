@@ -25,6 +25,8 @@ import { PodWorker } from './pod-worker.ts'
 import { LEASE_SECONDS } from './render-node.ts'
 import type { RuntimeEvent, SandboxStatus } from './runtime/runtime.ts'
 import { RuntimeWatch } from './runtime-watch.ts'
+import { NodeShutdown } from './shutdown/node-shutdown.ts'
+import { SHUTTING_DOWN } from './shutdown/plan-shutdown.ts'
 import { fullNameOf, isMirror, isStatic } from './static/render-static-pod.ts'
 import { StaticPods } from './static/static-pods.ts'
 import { Diagnostics } from './stats/diagnostics.ts'
@@ -38,6 +40,8 @@ export type { KubeletParts } from './kubelet-parts.ts'
 export interface Kubelet extends Component {
   /** Ends every container on this node, as `mk8s stop` does; the kubelet must be stopped afterwards. */
   stopWorkloads(): Promise<void>
+  /** Ends pods by priority because the machine goes down, and says so in their status; they do not come back. */
+  shutDown(): Promise<void>
   /** New connections to its port get these from now on. */
   useCertificates(certificates: KubeletParts['certificates']): void
 }
@@ -65,6 +69,7 @@ class NodeKubelet implements Kubelet {
   readonly #housekeeping: Housekeeping
   readonly #static: StaticPods | undefined
   readonly #hostpaths: HostpathUsage
+  readonly #shutdown: NodeShutdown
   readonly #workers = new Map<string, PodWorker>()
   readonly #aborter = new AbortController()
   /** Of this node only. */
@@ -105,7 +110,7 @@ class NodeKubelet implements Kubelet {
         const reported = isStatic(pod) ? (this.#static?.mirrorOf(pod) ?? null) : pod
         return reported === null ? null : identityOf(reported)
       },
-      refusalOf: pod => this.#housekeeping.refusalOf(pod),
+      refusalOf: pod => this.#shutdown.refusal() ?? this.#housekeeping.refusalOf(pod),
       clock,
       log,
       recorder: new EventRecorder({ ...shared, component: 'kubelet', host: nodeName }),
@@ -138,13 +143,21 @@ class NodeKubelet implements Kubelet {
       ...{ client, clock, log, recorder: this.#context.recorder },
       places: () => [...this.#workers.values()].flatMap(({ places }) => [...places.values()]),
     })
+    this.#shutdown = new NodeShutdown({
+      ...{ clock, log, steps: parts.shutdownSteps ?? [] },
+      pods: () => this.#knownPods().filter(isAlive),
+      end: async (pod, failure) => {
+        const worker = this.#workers.get(identityOf(pod).uid)
+        await worker?.fail(failure)
+        await worker?.flush()
+      },
+      onChange: () => this.#node.setProblem(this.#problem),
+    })
     this.#server = this.#createServer(client)
   }
 
   #createHousekeeping(): Housekeeping {
     const { runtime, directories, clock, log, pressure } = this.#parts
-    const isAlive = ({ metadata, status }: Pod) =>
-      metadata.deletionTimestamp === undefined && !['Succeeded', 'Failed'].includes(status?.phase ?? '')
     return new Housekeeping({
       ...{ runtime, directories, clock, log, pressure },
       pods: () => this.#knownPods().filter(isAlive),
@@ -215,6 +228,7 @@ class NodeKubelet implements Kubelet {
     await this.#plugins.start()
     this.#followRange()
     void this.#runtimeWatch.run(this.#aborter.signal)
+    this.#shutdown.watch(this.#aborter.signal)
     this.#housekeeping.start(this.#aborter.signal)
     void this.#hostpaths.run(this.#aborter.signal)
     this.#pods.onChange((_key, next, previous) => this.#onPod(next, previous))
@@ -239,6 +253,10 @@ class NodeKubelet implements Kubelet {
 
   useCertificates(certificates: KubeletParts['certificates']): void {
     this.#server.useCertificates(certificates)
+  }
+
+  shutDown(): Promise<void> {
+    return this.#shutdown.run()
   }
 
   async stopWorkloads(): Promise<void> {
@@ -271,6 +289,7 @@ class NodeKubelet implements Kubelet {
 
   /** Why this node cannot run pods; empty when it can. */
   get #problem(): string {
+    if (this.#shutdown?.isDown) return SHUTTING_DOWN
     const { podRange } = this.#parts
     return podRange?.cidr === null ? NO_RANGE : this.#runtimeProblem
   }
@@ -334,6 +353,9 @@ class NodeKubelet implements Kubelet {
     }
   }
 }
+
+const isAlive = ({ metadata, status }: Pod): boolean =>
+  metadata.deletionTimestamp === undefined && !['Succeeded', 'Failed'].includes(status?.phase ?? '')
 
 /** As much of a pod as its sandbox remembers: enough to end it. */
 function orphanOf({ metadata: { name, namespace, uid } }: SandboxStatus): Pod {

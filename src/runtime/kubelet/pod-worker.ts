@@ -124,6 +124,11 @@ export class PodWorker {
     await this.#loop.settled()
   }
 
+  /** Resolves when the API has the pod's last status. */
+  flush(): Promise<void> {
+    return this.#reporter.flush()
+  }
+
   wake(): void {
     this.#loop.wake()
   }

@@ -160,7 +160,10 @@ export class StaticPods {
 
   #shown(pod: Pod): Pod {
     const status = this.mirrorOf(pod)?.status
-    return status === undefined ? pod : { ...pod, status }
+    if (status === undefined) return pod
+    // Whether it is over is for its file and its containers to say: after a shutdown of the machine it runs again.
+    const { phase: _phase, reason: _reason, message: _message, ...rest } = status
+    return { ...pod, status: rest }
   }
 
   async #showAll(): Promise<void> {
