@@ -143,16 +143,7 @@ class NodeKubelet implements Kubelet {
       ...{ client, clock, log, recorder: this.#context.recorder },
       places: () => [...this.#workers.values()].flatMap(({ places }) => [...places.values()]),
     })
-    this.#shutdown = new NodeShutdown({
-      ...{ clock, log, steps: parts.shutdownSteps ?? [] },
-      pods: () => this.#knownPods().filter(isAlive),
-      end: async (pod, failure) => {
-        const worker = this.#workers.get(identityOf(pod).uid)
-        await worker?.fail(failure)
-        await worker?.flush()
-      },
-      onChange: () => this.#node.setProblem(this.#problem),
-    })
+    this.#shutdown = this.#createShutdown()
     this.#server = this.#createServer(client)
   }
 
@@ -164,6 +155,20 @@ class NodeKubelet implements Kubelet {
       evict: async (pod, failure) => this.#workers.get(identityOf(pod).uid)?.fail(failure),
       onPressures: pressures => void this.#node.setPressures(pressures),
       onNodeEvent: (reason, message) => this.#node.recordEvent('Warning', reason, message),
+    })
+  }
+
+  #createShutdown(): NodeShutdown {
+    const { clock, log, shutdownSteps = [] } = this.#parts
+    return new NodeShutdown({
+      ...{ clock, log, steps: shutdownSteps },
+      pods: () => this.#knownPods().filter(isAlive),
+      end: async (pod, failure) => {
+        const worker = this.#workers.get(identityOf(pod).uid)
+        await worker?.fail(failure)
+        await worker?.flush()
+      },
+      onChange: () => this.#node.setProblem(this.#problem),
     })
   }
 
