@@ -6,14 +6,21 @@ export type QosClass = 'Guaranteed' | 'Burstable' | 'BestEffort'
 
 const RESOURCES = ['cpu', 'memory']
 
-/** Guaranteed: every limit set and equal to its request; BestEffort: nothing asked for; else Burstable. */
+/**
+ * Guaranteed: every limit set and equal to its request; BestEffort: nothing asked for; else Burstable. What a pod asks
+ * for as a whole decides alone.
+ */
 export function qosClassOf(pod: Pod): QosClass {
+  const whole = { resources: pod.spec?.resources }
+  if (asksForSomething(whole)) return isGuaranteed(whole) ? 'Guaranteed' : 'Burstable'
   const containers = [...(pod.spec?.initContainers ?? []), ...(pod.spec?.containers ?? [])]
   if (!containers.some(asksForSomething)) return 'BestEffort'
   return containers.every(isGuaranteed) ? 'Guaranteed' : 'Burstable'
 }
 
-function asksForSomething({ resources }: Container): boolean {
+type Asking = { readonly resources?: Container['resources'] | undefined }
+
+function asksForSomething({ resources }: Asking): boolean {
   return RESOURCES.some(name =>
     [resources?.requests?.[name], resources?.limits?.[name]].some(
       text => (quantityOf(text)?.nano ?? 0n) > 0n,
@@ -21,7 +28,7 @@ function asksForSomething({ resources }: Container): boolean {
   )
 }
 
-function isGuaranteed({ resources }: Container): boolean {
+function isGuaranteed({ resources }: Asking): boolean {
   return RESOURCES.every(name => {
     const limit = quantityOf(resources?.limits?.[name])
     const request = quantityOf(resources?.requests?.[name]) ?? limit

@@ -1,6 +1,6 @@
 /** Fields of a pod's spec, each with a pod that shows its effect from inside, on every runtime that isolates. */
 import assert from 'node:assert/strict'
-import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
@@ -173,7 +173,10 @@ for (const { runtime, why } of realRuntimes()) {
 
     const mk8s = async (args: readonly string[], options: RunOptions = {}) => {
       const [enter, ...words] = namespace.enter
-      const ran = await run(enter, [...words, MK8S, ...args], { ...options, env: { MK8S_DATA_DIR: dataDir } })
+      const ran = await run(enter, [...words, MK8S, ...args], {
+        ...options,
+        env: { ...options.env, MK8S_DATA_DIR: dataDir },
+      })
       assert.equal(ran.code, 0, `mk8s ${args.join(' ')}: ${ran.stdout}${ran.stderr}`)
       return ran.stdout
     }
@@ -245,6 +248,83 @@ for (const { runtime, why } of realRuntimes()) {
       const path = 'jsonpath={.status.containerStatuses[0].state.terminated.reason}'
       await until('its end', async () => (await phaseOf('f99')) === 'Failed')
       assert.equal(await kubectl(['get', 'pod', 'f99', '-o', path]), 'OOMKilled')
+    })
+
+    const resized = (jsonpath: string) => kubectl(['get', 'pod', 'resized', '-o', `jsonpath=${jsonpath}`])
+    const inside = (container: string, script: string) =>
+      kubectl(['exec', 'resized', '-c', container, '--', 'sh', '-c', script])
+    const resize = (container: string, resources: object) =>
+      kubectl([
+        ...['patch', 'pod', 'resized', '--subresource', 'resize', '--patch'],
+        JSON.stringify({ spec: { containers: [{ name: container, resources }] } }),
+      ])
+    const statusPath = (name: string, path: string) =>
+      `{.status.containerStatuses[?(@.name=="${name}")].${path}}`
+    const PENDING = '{.status.conditions[?(@.type=="PodResizePending")]'
+
+    test('a pod is resized in place, its group with it', async () => {
+      const idle = { image: IMAGE, command: ['sh', '-c', 'exec sleep 3600'] }
+      const resources = {
+        requests: { cpu: '100m', memory: '32Mi' },
+        limits: { cpu: '200m', memory: '64Mi' },
+      }
+      const resizePolicy = [{ resourceName: 'memory', restartPolicy: 'RestartContainer' }]
+      const containers = [
+        { name: 'main', ...idle, resources },
+        { name: 'fresh', ...idle, resources, resizePolicy },
+      ]
+      await apply({
+        ...{ apiVersion: 'v1', kind: 'Pod', metadata: { name: 'resized' } },
+        spec: { terminationGracePeriodSeconds: 1, containers },
+      })
+      await kubectl(['wait', '--for=condition=Ready', 'pod/resized', '--timeout=120s'])
+      await resize('main', { requests: { cpu: '300m' }, limits: { cpu: '400m' } })
+      const limit = statusPath('main', 'resources.limits.cpu')
+      await until('the new limit', async () => (await resized(limit)) === '400m')
+      assert.equal(await resized(statusPath('main', 'allocatedResources.cpu')), '300m')
+      assert.equal(await resized(statusPath('main', 'restartCount')), '0')
+      const quota =
+        'cat /sys/fs/cgroup/cpu/cpu.cfs_quota_us 2>/dev/null || cut -d" " -f1 /sys/fs/cgroup/cpu.max'
+      assert.equal((await inside('main', quota)).trim(), '40000')
+      const uid = await resized('{.metadata.uid}')
+      const { stdout } = await run('find', ['/sys/fs/cgroup', '-maxdepth', '5', '-name', `pod${uid}`])
+      const read = (...names: string[]) =>
+        stdout
+          .trim()
+          .split('\n')
+          .flatMap(group => names.map(name => join(group, name)))
+          .filter(path => existsSync(path))
+          .map(path => readFileSync(path, 'utf8').trim())
+      await until("the pod's own limit", () => /^60000/.test(read('cpu.cfs_quota_us', 'cpu.max')[0] ?? ''))
+      assert.deepEqual(read('cpu.shares', 'cpu.weight'), [read('cpu.shares').length > 0 ? '409' : '16'])
+    })
+
+    test('a container whose policy says so is restarted with what it is given', async () => {
+      await resize('fresh', { limits: { memory: '96Mi' } })
+      const restarts = statusPath('fresh', 'restartCount')
+      await until('its restart', async () => (await resized(restarts)) === '1')
+      await kubectl(['wait', '--for=condition=Ready', 'pod/resized', '--timeout=120s'])
+      const memory =
+        'cat /sys/fs/cgroup/memory/memory.limit_in_bytes 2>/dev/null || cat /sys/fs/cgroup/memory.max'
+      assert.equal((await inside('fresh', memory)).trim(), String(96 * 2 ** 20))
+      assert.equal(await resized(statusPath('fresh', 'resources.limits.memory')), '96Mi')
+    })
+
+    test('a resize beyond the node is infeasible until it is taken back', async () => {
+      await resize('main', { requests: { cpu: '1000' }, limits: { cpu: '1000' } })
+      await until('the refusal', async () => (await resized(`${PENDING}.reason}`)) === 'Infeasible')
+      assert.match(
+        await resized(`${PENDING}.message}`),
+        /^Node didn't have enough capacity: cpu, requested: /,
+      )
+      assert.equal(await resized(statusPath('main', 'resources.limits.cpu')), '400m')
+      const editor = 'sed -i -e s/1k/250m/'
+      await kubectl(['edit', 'pod', 'resized', '--subresource', 'resize'], { env: { KUBE_EDITOR: editor } })
+      await until(
+        'the new limit',
+        async () => (await resized(statusPath('main', 'resources.limits.cpu'))) === '250m',
+      )
+      assert.equal(await resized(PENDING + '.type}'), '')
     })
 
     test('usage of its containers is measured', async () => {

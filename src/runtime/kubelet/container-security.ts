@@ -4,6 +4,7 @@ import type { Container, Pod } from '../../kube/types.ts'
 import { ContainerConfigError } from './environment.ts'
 import { podText } from './pod-context.ts'
 import { quantityValue } from './pod-fields.ts'
+import { pageSize, spareMemoryRequest, withPodLimits } from './resources/pod-resources.ts'
 import type { ContainerResources, ContainerSecurity, ImageStatus, SeccompProfile } from './runtime/runtime.ts'
 
 export interface SecurityInput {
@@ -58,16 +59,22 @@ function seccompOf(profile: Profile | undefined, directory: string): SeccompProf
   return type === 'Localhost' ? { type, path: join(directory, profile.localhostProfile ?? '') } : { type }
 }
 
-export function renderResources({ resources }: Pick<Container, 'resources'>): ContainerResources {
+/** With the pod, what the pod as a whole has counts for its containers too. */
+export function renderResources(container: Pick<Container, 'resources'>, pod?: Pod): ContainerResources {
+  const resources = pod === undefined ? container.resources : withPodLimits(container, pod)
   const { requests, limits } = resources ?? {}
   const millis = (text: string | undefined) =>
     text === undefined ? undefined : Math.ceil(Number((quantityValue(text) * 1_000).toPrecision(12)))
   const bytes = (text: string | undefined) =>
     text === undefined ? undefined : Math.ceil(quantityValue(text))
+  const huge = Object.entries(limits ?? {}).filter(([name]) => name.startsWith('hugepages-'))
+  const pages = huge.map(([name, text]) => [pageSize(name), bytes(text) ?? 0] as const)
   return {
     cpuRequestMillis: millis(requests?.['cpu']),
     cpuLimitMillis: millis(limits?.['cpu']),
-    memoryRequestBytes: bytes(requests?.['memory']),
+    memoryRequestBytes:
+      (bytes(requests?.['memory']) ?? 0) + (pod === undefined ? 0 : spareMemoryRequest(pod)),
     memoryLimitBytes: bytes(limits?.['memory']),
+    ...(pages.length > 0 ? { hugepages: Object.fromEntries(pages) } : {}),
   }
 }

@@ -19,6 +19,7 @@ import { identityOf, type PodContext, recordPodEvent } from './pod-context.ts'
 import type { PodFacts } from './pod-fields.ts'
 import { registryCredentials } from './registry-credentials.ts'
 import { podHostname, renderDns, renderHostsFile, renderResolver } from './render-sandbox.ts'
+import { RESOURCES_ANNOTATION } from './resources/pod-resizer.ts'
 import type { ContainerConfig, ImageStatus, Mount } from './runtime/runtime.ts'
 import type { PodVolumes } from './volumes/pod-volumes.ts'
 
@@ -114,10 +115,13 @@ async function configOf(
       'io.kubernetes.pod.uid': uid,
       'io.kubernetes.container.name': container.name,
     },
-    annotations: { 'io.kubernetes.container.restartCount': String(attempt) },
+    annotations: {
+      'io.kubernetes.container.restartCount': String(attempt),
+      [RESOURCES_ANNOTATION]: JSON.stringify(container.resources ?? {}),
+    },
     ...(await targetOf(request, context)),
     security: renderSecurity({ pod, container, image, seccompDirectory }),
-    resources: renderResources(container),
+    resources: renderResources(container, pod),
     stdin: container.stdin,
     stdinOnce: container.stdinOnce,
     tty: container.tty,

@@ -6,6 +6,7 @@ import type { Transport } from '../../client/transport.ts'
 import type { HostFacts } from './host-facts.ts'
 import type { PodRange } from './pod-range.ts'
 import type { PressureSettings } from './pressure/pressure-watch.ts'
+import type { Reserved } from './resources/node-allocatable.ts'
 import type { Runtime } from './runtime/runtime.ts'
 import type { ShutdownStep } from './shutdown/plan-shutdown.ts'
 import type { PodReader } from './static/render-static-pod.ts'
@@ -32,6 +33,10 @@ export interface KubeletSettings {
   readonly serviceCidr: string
   /** Where pods reach a cluster IP: itself, or its mirror with the process runtime. */
   readonly serviceAddress: (clusterIp: string) => string
+  /** How many processes a pod may have; absent for any number. */
+  readonly podPidsLimit?: number
+  /** What is not for pods. */
+  readonly reserved?: Reserved
 }
 
 /** PEM texts of the kubelet's own HTTPS server. */

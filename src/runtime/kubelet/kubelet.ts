@@ -22,7 +22,9 @@ import { NodeRegistration } from './node-registration.ts'
 import { ObjectSource } from './object-source.ts'
 import { identityOf, type PodContext } from './pod-context.ts'
 import { PodWorker } from './pod-worker.ts'
-import { LEASE_SECONDS } from './render-node.ts'
+import { LEASE_SECONDS, type NodeFacts } from './render-node.ts'
+import type { Room } from './resources/allocation.ts'
+import { allocatableAmounts } from './resources/node-allocatable.ts'
 import type { RuntimeEvent, SandboxStatus } from './runtime/runtime.ts'
 import { RuntimeWatch } from './runtime-watch.ts'
 import { NodeShutdown } from './shutdown/node-shutdown.ts'
@@ -111,6 +113,8 @@ class NodeKubelet implements Kubelet {
         return reported === null ? null : identityOf(reported)
       },
       refusalOf: pod => this.#shutdown.refusal() ?? this.#housekeeping.refusalOf(pod),
+      room: uid => this.#roomFor(uid),
+      onFreed: () => this.#wakeDeferred(),
       clock,
       log,
       recorder: new EventRecorder({ ...shared, component: 'kubelet', host: nodeName }),
@@ -121,10 +125,7 @@ class NodeKubelet implements Kubelet {
     const own = `metadata.name=${nodeName}`
     this.#nodes = new Informer<Node>({ ...shared, resource: NODES, fieldSelector: own })
     const leaseSeconds = parts.leaseSeconds ?? LEASE_SECONDS
-    const volumesDirectory = directories.volumes
-    const kubeletPort = parts.ports.kubelet
-    const addresses = { nodeAddress, secondAddress: parts.secondAddress }
-    const facts = { nodeName, ...addresses, host, version, runtime, kubeletPort, volumesDirectory }
+    const facts = factsOf(parts)
     this.#node = new NodeRegistration({
       ...{ client, clock, log, leaseSeconds, facts },
       events: this.#context.recorder,
@@ -186,6 +187,21 @@ class NodeKubelet implements Kubelet {
 
   #knownPods(): readonly Pod[] {
     return [...this.#workers.values()].map(worker => worker.pod)
+  }
+
+  #roomFor(uid: string): Room {
+    const { host, settings } = this.#parts
+    const { cpuMillis, memoryBytes } = allocatableAmounts(host, settings.reserved)
+    const others = [...this.#workers].filter(([id, { pod }]) => id !== uid && isAlive(pod))
+    return {
+      others: others.map(([, worker]) => worker.allocated),
+      allocatable: { cpu: cpuMillis, memory: memoryBytes },
+    }
+  }
+
+  /** Whatever waits for room on the node looks again. */
+  #wakeDeferred(): void {
+    for (const worker of this.#workers.values()) if (worker.awaitsRoom) worker.wake()
   }
 
   #createServer(client: KubeClient): KubeletServer {
@@ -341,6 +357,7 @@ class NodeKubelet implements Kubelet {
       pod,
       onGone: () => {
         this.#workers.delete(uid)
+        this.#wakeDeferred()
         this.#static?.onGone(pod)
       },
     })
@@ -356,6 +373,16 @@ class NodeKubelet implements Kubelet {
       this.#parts.log.info('a pod that is not in the API any more is ended', { pod: sandbox.metadata.name })
       this.#add(orphanOf(sandbox)).vanish()
     }
+  }
+}
+
+function factsOf({ directories, ports, settings, ...parts }: KubeletParts): NodeFacts {
+  const { nodeName, nodeAddress, secondAddress, host, version, runtime } = parts
+  return {
+    ...{ nodeName, nodeAddress, secondAddress, host, version, runtime },
+    kubeletPort: ports.kubelet,
+    volumesDirectory: directories.volumes,
+    reserved: settings.reserved,
   }
 }
 

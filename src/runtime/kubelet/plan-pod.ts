@@ -14,6 +14,8 @@ export interface PodPlanInput {
   readonly nowMs: number
   readonly startup: (containerId: string) => ProbeVerdict
   readonly liveness: (containerId: string) => ProbeVerdict
+  /** It was ended to be started anew. */
+  readonly isToStart?: (containerId: string) => boolean
   readonly backoff: (name: string) => RestartBackoff | undefined
 }
 
@@ -138,6 +140,9 @@ function planContainer(
     return { actions: [startOf(container.name, input)], hasEnded: false, isUp: false }
   }
   if (latest.state === 'running') return planRunning(latest, input)
+  if (input.isToStart?.(latest.id)) {
+    return { actions: [startOf(container.name, input)], hasEnded: false, isUp: false }
+  }
   const isFailure = latest.state !== 'exited' || latest.exitCode !== 0
   const restarts = policy === 'Always' || (policy === 'OnFailure' && isFailure)
   if (!restarts) return { actions: [], hasEnded: true, isUp: false }

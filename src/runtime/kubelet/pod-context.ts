@@ -12,6 +12,7 @@ import type { KubeletDirectories, KubeletSettings } from './kubelet-parts.ts'
 import type { ObjectSource } from './object-source.ts'
 import { containerPath } from './pod-containers.ts'
 import type { PodFailure } from './pod-failure.ts'
+import type { Room } from './resources/allocation.ts'
 import type { Runtime } from './runtime/runtime.ts'
 import type { TokenSource } from './volumes/token-source.ts'
 
@@ -32,6 +33,10 @@ export interface PodContext {
   readonly reportedAs: (pod: Pod) => ReturnType<typeof identityOf> | null
   /** Why a new pod is not taken in; null when it is. */
   readonly refusalOf: (pod: Pod) => PodFailure | null
+  /** What the node has for pods, and the others that have some of it. */
+  readonly room: (uid: string) => Room
+  /** A pod needs less than before, so that another may get what it waits for. */
+  readonly onFreed: () => void
   readonly clock: Clock
   readonly log: Log
 }

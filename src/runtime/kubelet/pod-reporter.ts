@@ -11,6 +11,8 @@ import type { PodFailure } from './pod-failure.ts'
 import type { ProbeManager } from './probes/probe-manager.ts'
 import type { Waiting } from './render-container-status.ts'
 import { OWN_CONDITIONS, renderPodStatus } from './render-pod-status.ts'
+import type { Requirements } from './resources/allocation.ts'
+import type { ResizeState } from './resources/pod-resizer.ts'
 import type { ContainerStatus, SandboxStatus } from './runtime/runtime.ts'
 import { isStatic } from './static/render-static-pod.ts'
 import { StatusWriter } from './status-writer.ts'
@@ -23,6 +25,11 @@ export interface ReportInput {
   readonly pod: Pod
   readonly sandboxes: readonly SandboxStatus[]
   readonly containers: readonly ContainerStatus[]
+  /** Absent for a pod that ends. */
+  readonly resize?: {
+    readonly state: ResizeState
+    readonly actuated: (container: ContainerStatus) => Requirements | undefined
+  }
   readonly isTerminated: boolean
 }
 
@@ -76,8 +83,11 @@ export class PodReporter {
       secondAddress: this.#context.secondAddress?.(),
       nowMs: this.#context.clock.now(),
       failure: this.#failure,
+      resize: input.resize?.state,
       facts: {
         runtimeName: this.#context.runtime.name,
+        canResize: this.#context.runtime.updateContainer !== undefined,
+        actuated: container => input.resize?.actuated(container),
         waiting: name => this.waiting.get(name),
         isReady: id => this.#probes.verdict('readiness', id) === 'success',
         isStarted: id => this.#probes.verdict('startup', id) === 'success',

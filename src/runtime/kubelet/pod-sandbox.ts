@@ -7,6 +7,7 @@ import type { Pod, RuntimeClass } from '../../kube/types.ts'
 import type { PodAction } from './plan-pod.ts'
 import { identityOf, logDirectoryOf, type PodContext, recordPodEvent } from './pod-context.ts'
 import { renderIsolation, sandboxHostname } from './render-sandbox.ts'
+import { podResources } from './resources/pod-resources.ts'
 import type { SandboxConfig } from './runtime/runtime.ts'
 
 type CreateSandbox = PodAction & { readonly kind: 'create-sandbox' }
@@ -57,5 +58,6 @@ async function isolationOf(
 ): Promise<Pick<SandboxConfig, 'isolation'>> {
   if (!runtime.isolates) return {}
   const resolver = await readFile('/etc/resolv.conf', 'utf8').catch(() => '')
-  return { isolation: renderIsolation(pod, settings, resolver) }
+  const isolation = renderIsolation(pod, settings, resolver)
+  return { isolation: { ...isolation, resources: podResources(pod, settings) } }
 }

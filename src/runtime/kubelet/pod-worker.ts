@@ -18,6 +18,7 @@ import { PodReporter } from './pod-reporter.ts'
 import { createSandbox } from './pod-sandbox.ts'
 import { endPod, stopContainers } from './pod-termination.ts'
 import { ProbeManager } from './probes/probe-manager.ts'
+import { PodResizer } from './resources/pod-resizer.ts'
 import type { ContainerStatus, SandboxStatus } from './runtime/runtime.ts'
 import { type ClaimedPlaces, ClaimVolumes } from './volumes/claim-volumes.ts'
 import { PodVolumes } from './volumes/pod-volumes.ts'
@@ -49,6 +50,7 @@ export class PodWorker {
   readonly #images: ImagePuller
   readonly #probes: ProbeManager
   readonly #reporter: PodReporter
+  readonly #resizer: PodResizer
   readonly #attempts: ContainerAttempts
   readonly #loop: WakeLoop
   readonly #stopper = new AbortController()
@@ -84,6 +86,11 @@ export class PodWorker {
       onFailure: error =>
         parts.context.log.debug('a pod could not be brought forward', { pod: podText(this.#pod), error }),
     })
+    this.#resizer = new PodResizer({
+      context: parts.context,
+      wakeIn: delayMs => this.#loop.wakeIn(delayMs),
+      onFreed: parts.context.onFreed,
+    })
     this.#attempts = new ContainerAttempts({
       context: parts.context,
       reporter: this.#reporter,
@@ -99,6 +106,16 @@ export class PodWorker {
   /** Where the volumes of its claims and of drivers are. */
   get places(): ClaimedPlaces {
     return this.#claims.places
+  }
+
+  /** With the resources that it has been given. */
+  get allocated(): Pod {
+    return this.#resizer.allocated(this.#pod)
+  }
+
+  /** It is to be resized, and the node has too little for now. */
+  get awaitsRoom(): boolean {
+    return this.#resizer.state.pending?.reason === 'Deferred'
   }
 
   update(pod: Pod): void {
@@ -180,11 +197,14 @@ export class PodWorker {
     const present = await this.#present()
     if (this.#isRefused(present)) return this.#finish()
     this.#attempts.restore(present.containers)
+    await this.#resizer.settle(this.#pod, present.containers)
     await this.#report(present)
     const objects = await this.#setUpVolumes()
     for (let round = 0; round < ROUNDS_MAX && !this.#isEnding && !this.#loop.isStopped; round++) {
       const now = await this.#present()
       this.#watchRunning(now)
+      const sandbox = latestSandbox(now.sandboxes)
+      if (await this.#resizer.actuate(this.#pod, sandbox, now.containers)) continue
       const actions = planPod(this.#planInput(now))
       let hasActed = false
       for (const action of actions) {
@@ -211,6 +231,7 @@ export class PodWorker {
       nowMs: this.#context.clock.now(),
       startup: id => this.#probes.verdict('startup', id),
       liveness: id => this.#probes.verdict('liveness', id),
+      isToStart: id => this.#resizer.isRestarted(id),
       backoff: name => this.#attempts.backoff(name),
     }
   }
@@ -248,7 +269,7 @@ export class PodWorker {
   async #act(action: PodAction, objects: ReferencedObjects): Promise<boolean> {
     switch (action.kind) {
       case 'create-sandbox':
-        await createSandbox(this.#pod, action, this.#context)
+        await createSandbox(this.allocated, action, this.#context)
         return true
       case 'start-container':
         return this.#start(action, objects)
@@ -272,7 +293,7 @@ export class PodWorker {
     const sandbox = latestSandbox(sandboxes)
     if (sandbox === undefined) return false
     return this.#attempts.start(action, {
-      pod: this.#pod,
+      pod: this.allocated,
       sandboxId: sandbox.id,
       facts: this.#facts(sandboxes),
       objects,
@@ -361,7 +382,11 @@ export class PodWorker {
 
   async #report({ sandboxes, containers }: Present): Promise<void> {
     this.#watchRunning({ sandboxes, containers })
-    await this.#reporter.report({ pod: this.#pod, sandboxes, containers, isTerminated: false })
+    const resize = {
+      state: this.#resizer.state,
+      actuated: (container: ContainerStatus) => this.#resizer.actuated(container),
+    }
+    await this.#reporter.report({ pod: this.allocated, sandboxes, containers, resize, isTerminated: false })
   }
 
   #event(type: 'Normal' | 'Warning', reason: string, message: string, container?: string): void {

@@ -2,6 +2,7 @@
 import { formatTime } from '../../kube/time.ts'
 import type { Container, ContainerState, ContainerStatus, Pod } from '../../kube/types.ts'
 import { isSidecar, latestOf } from './plan-pod.ts'
+import type { Requirements } from './resources/allocation.ts'
 import type { ContainerStatus as RuntimeContainer } from './runtime/runtime.ts'
 
 export interface Waiting {
@@ -13,6 +14,10 @@ export interface Waiting {
 export interface ContainerFacts {
   /** Scheme of container ids. */
   readonly runtimeName: string
+  /** What containers use can be limited, and changed. */
+  readonly canResize?: boolean
+  /** What a container has been given; undefined where nobody knows. */
+  readonly actuated?: (container: RuntimeContainer) => Requirements | undefined
   /** Why a container waits: CrashLoopBackOff, CreateContainerConfigError, … */
   readonly waiting: (name: string) => Waiting | undefined
   readonly isReady: (containerId: string) => boolean
@@ -49,7 +54,7 @@ export function renderContainerStatus(input: ContainerStatusInput): ContainerSta
     imageID: latest.imageId,
     containerID: `${facts.runtimeName}://${latest.id}`,
     started,
-    ...resourcesOf(container),
+    ...resourcesOf(input, latest),
   }
 }
 
@@ -121,9 +126,18 @@ function withoutRecord({ pod, container, isInit, facts }: ContainerStatusInput):
   }
 }
 
-function resourcesOf(container: Container): Pick<ContainerStatus, 'resources' | 'allocatedResources'> {
-  const { requests, limits } = container.resources ?? {}
-  if (!requests && !limits) return {}
-  const allocated = requests ? { allocatedResources: requests } : {}
-  return { ...allocated, resources: { ...(limits ? { limits } : {}), ...(requests ? { requests } : {}) } }
+/** Without `resources` a running container cannot be resized. */
+function resourcesOf(
+  { container, facts }: ContainerStatusInput,
+  latest: RuntimeContainer,
+): Pick<ContainerStatus, 'resources' | 'allocatedResources'> {
+  const asked = container.resources?.requests
+  const has = (latest.state === 'running' ? facts.actuated?.(latest) : undefined) ?? container.resources ?? {}
+  const { requests, limits } = has
+  return {
+    ...(asked ? { allocatedResources: asked } : {}),
+    ...(facts.canResize === false && !requests && !limits
+      ? {}
+      : { resources: { ...(limits ? { limits } : {}), ...(requests ? { requests } : {}) } }),
+  }
 }

@@ -4,6 +4,7 @@ import type { Lease, Node, NodeCondition, NodeStatus } from '../../kube/types.ts
 import { HOSTPATH_DIRECTORY } from '../../kube/volumes/claims.ts'
 import type { HostFacts } from './host-facts.ts'
 import type { PressureType } from './pressure/thresholds.ts'
+import { allocatableAmounts, type Reserved, renderAmounts } from './resources/node-allocatable.ts'
 
 export interface NodeFacts {
   readonly nodeName: string
@@ -15,11 +16,11 @@ export interface NodeFacts {
   readonly version: string
   /** Where volumes of `hostpath-storage` are made. */
   readonly volumesDirectory: string
+  readonly reserved?: Reserved | undefined
   /** `process`, and its version. */
   readonly runtime: { readonly name: string; readonly version: string }
 }
 
-export const PODS_MAX = 110
 /** Unless the cluster says otherwise; what the node lifecycle controller's grace goes with. */
 export const LEASE_SECONDS = 10
 export const LEASE_NAMESPACE = 'kube-node-lease'
@@ -61,20 +62,14 @@ export interface NodeStatusInput {
 export function renderNodeStatus(facts: NodeFacts, input: NodeStatusInput): NodeStatus {
   const { host } = facts
   const second = facts.secondAddress?.()
-  const capacity = {
-    cpu: String(host.cpuCount),
-    'ephemeral-storage': `${Math.floor(host.diskBytes / 1_024)}Ki`,
-    memory: `${Math.floor(host.memoryBytes / 1_024)}Ki`,
-    pods: String(PODS_MAX),
-  }
   return {
     addresses: [
       { type: 'InternalIP', address: facts.nodeAddress },
       ...(second === undefined ? [] : [{ type: 'InternalIP', address: second }]),
       { type: 'Hostname', address: facts.nodeName },
     ],
-    capacity,
-    allocatable: capacity,
+    capacity: renderAmounts(allocatableAmounts(host)),
+    allocatable: renderAmounts(allocatableAmounts(host, facts.reserved)),
     conditions: CONDITIONS.map(condition => renderCondition(condition, input)),
     daemonEndpoints: { kubeletEndpoint: { Port: facts.kubeletPort } },
     nodeInfo: {

@@ -7,6 +7,7 @@ import { isSidecar, latestSandbox } from './plan-pod.ts'
 import { ephemeralOf } from './pod-containers.ts'
 import type { PodFailure } from './pod-failure.ts'
 import { type ContainerFacts, renderContainerStatus } from './render-container-status.ts'
+import type { ResizeState } from './resources/pod-resizer.ts'
 import type { ContainerStatus as RuntimeContainer, SandboxStatus } from './runtime/runtime.ts'
 
 export interface PodStatusInput {
@@ -20,6 +21,7 @@ export interface PodStatusInput {
   readonly nowMs: number
   /** The kubelet ended the pod: DeadlineExceeded and the like. */
   readonly failure?: PodFailure | undefined
+  readonly resize?: ResizeState | undefined
   /** Everything has been stopped for good. */
   readonly isTerminated: boolean
 }
@@ -142,6 +144,11 @@ interface Verdict {
   readonly message?: string
 }
 
+const PENDING = 'PodResizePending'
+const IN_PROGRESS = 'PodResizeInProgress'
+/** Their absence says something too. */
+export const PASSING_CONDITIONS = [PENDING, IN_PROGRESS]
+
 /** What the kubelet says itself; all others belong to whoever set them. */
 export const OWN_CONDITIONS: ReadonlySet<string> = new Set([
   'PodReadyToStartContainers',
@@ -149,6 +156,8 @@ export const OWN_CONDITIONS: ReadonlySet<string> = new Set([
   'Ready',
   'ContainersReady',
   'PodScheduled',
+  PENDING,
+  IN_PROGRESS,
 ])
 
 const DISRUPTION = 'DisruptionTarget'
@@ -163,12 +172,29 @@ function conditionsOf(input: PodStatusInput, rendered: Rendered): PodCondition[]
     ['ContainersReady', containersReady],
     ['PodScheduled', { isTrue: true }],
   ]
-  const owned = verdicts.map(([type, verdict]) => conditionOf(type, verdict, input))
+  const owned = [...resizeVerdicts(input), ...verdicts].map(each => conditionOf(...each, input))
   const foreign = (input.pod.status?.conditions ?? []).filter(({ type }) => !OWN_CONDITIONS.has(type))
   const isTold = foreign.some(({ type }) => type === DISRUPTION)
   if (input.failure?.isDisruption !== true || isTold) return [...owned, ...foreign]
   const verdict = { isTrue: true, reason: 'TerminationByKubelet', message: input.failure.message }
   return [...owned, ...foreign, conditionOf(DISRUPTION, verdict, input)]
+}
+
+/** There only while there is something to tell. */
+function resizeVerdicts({ resize }: PodStatusInput): [string, Verdict][] {
+  const { pending, inProgress } = resize ?? {}
+  const error = inProgress?.error
+  return [
+    ...(pending ? [[PENDING, { isTrue: true, ...pending }] as [string, Verdict]] : []),
+    ...(inProgress
+      ? [
+          [
+            IN_PROGRESS,
+            { isTrue: true, ...(error === undefined ? {} : { reason: 'Error', message: error }) },
+          ] as [string, Verdict],
+        ]
+      : []),
+  ]
 }
 
 /** The time moves only when the status does. */

@@ -5,6 +5,7 @@ import type { Log } from '../../base/log.ts'
 import { isConflict, isNotFound, type KubeClient } from '../../client/kube-client.ts'
 import { PODS } from '../../client/resources.ts'
 import type { PodStatus } from '../../kube/types.ts'
+import { PASSING_CONDITIONS } from './render-pod-status.ts'
 
 export interface StatusWriterParts {
   readonly client: KubeClient
@@ -77,7 +78,9 @@ export function renderStatusPatch(status: PodStatus): object {
     message: null,
     ...condition,
   }))
+  const passed = PASSING_CONDITIONS.filter(type => !conditions.some(each => each.type === type))
+  const gone = passed.map(type => ({ type, $patch: 'delete' }))
   // Lists with merge keys would keep addresses of an earlier sandbox.
   const podIPs = status.podIPs ? [...status.podIPs, { $patch: 'replace' }] : null
-  return { reason: null, message: null, podIP: null, ...status, podIPs, conditions }
+  return { reason: null, message: null, podIP: null, ...status, podIPs, conditions: [...conditions, ...gone] }
 }

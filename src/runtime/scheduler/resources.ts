@@ -70,12 +70,20 @@ function sumUp(pod: Pod, amountsOf: (container: Container) => Amounts): Map<stri
   return running
 }
 
+function isInfeasible({ status }: Pod): boolean {
+  const pending = status?.conditions?.find(({ type }) => type === 'PodResizePending')
+  return pending?.status === 'True' && pending.reason === 'Infeasible'
+}
+
 /** While a container is being resized, the larger of what it has and what it is to get. */
 function requestsOf(pod: Pod, { name, resources }: Container): Amounts {
   const amounts = parseAmounts(resources?.requests)
   const all = pod.status?.containerStatuses
   if (all === undefined || all.length === 0) return amounts
   const status = [...all, ...(pod.status?.initContainerStatuses ?? [])].find(each => each.name === name)
-  raiseTo(amounts, parseAmounts(status?.allocatedResources))
-  return amounts
+  // What the node can never give is not held for it.
+  const held = isInfeasible(pod) ? new Map<string, number>() : amounts
+  raiseTo(held, parseAmounts(status?.allocatedResources))
+  raiseTo(held, parseAmounts(status?.resources?.requests))
+  return held.size === 0 ? amounts : held
 }

@@ -49,6 +49,8 @@ export interface SandboxIsolation {
   /** One of its containers is privileged. */
   readonly privileged: boolean
   readonly sysctls: Readonly<Record<string, string>>
+  /** Of the pod's own control group. */
+  readonly resources?: PodResources | undefined
 }
 
 export interface SandboxConfig {
@@ -108,12 +110,23 @@ export interface ContainerSecurity {
   readonly unmaskedProc?: boolean | undefined
 }
 
+/** Of a control group that holds a whole pod, or a class of them. Absent values are not limited. */
+export interface PodResources {
+  readonly cpuRequestMillis?: number | undefined
+  readonly cpuLimitMillis?: number | undefined
+  readonly memoryLimitBytes?: number | undefined
+  readonly pidsMax?: number | undefined
+  /** Bytes by the kernel's name of a page size: `2MB`. */
+  readonly hugepages?: Readonly<Record<string, number>> | undefined
+}
+
 /** Absent values are not limited. */
 export interface ContainerResources {
   readonly cpuRequestMillis?: number | undefined
   readonly cpuLimitMillis?: number | undefined
   readonly memoryRequestBytes?: number | undefined
   readonly memoryLimitBytes?: number | undefined
+  readonly hugepages?: Readonly<Record<string, number>> | undefined
 }
 
 export interface ContainerConfig {
@@ -239,6 +252,11 @@ export interface Runtime {
   removeContainer(id: string): Promise<void>
   containerStatus(id: string): Promise<ContainerStatus | null>
   listContainers(podUid?: string): Promise<readonly ContainerStatus[]>
+
+  /** Of a container that runs; absent where nothing is limited. */
+  updateContainer?(id: string, resources: ContainerResources): Promise<void>
+  /** Of the pod as a whole. */
+  updateSandbox?(id: string, resources: PodResources): Promise<void>
 
   /** After the log file was renamed: what the container writes next goes into a new one of the old name. */
   reopenLog(id: string): Promise<void>

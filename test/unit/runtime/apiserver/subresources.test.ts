@@ -56,6 +56,14 @@ test('a resize changes amounts of CPU and memory and nothing else, and never the
   assert.match(guaranteed.body.message, /Pod QOS Class may not change as a result of resizing/)
   const storage = await resize({ requests: { 'ephemeral-storage': '1Gi' } })
   assert.match(storage.body.message, /only cpu and memory resources are mutable/)
+  const removed = await resize({ requests: { $patch: 'replace', cpu: '200m' } })
+  assert.match(removed.body.message, /resources.requests: Forbidden: resource requests cannot be removed/)
+  const state = { running: { startedAt: '2026-01-01T00:00:00Z' } }
+  const reported = { name: 'main', image: 'x', imageID: 'y', ready: true, restartCount: 0, state }
+  const told = { status: { containerStatuses: [reported] } }
+  assert.equal((await server.call('PATCH', `${pods}/web/status`, told, strategic)).status, 200)
+  const deaf = await resize({ requests: { cpu: '300m' } })
+  assert.match(deaf.body.message, /Pod running on node without support for resize/)
 })
 
 test('approval changes the conditions of a signing request only, dates them, and keeps decisions', async () => {

@@ -10,7 +10,11 @@ test('a status patch takes back what holds no more', () => {
     message: null,
     podIP: null,
     podIPs: null,
-    conditions: [{ type: 'Ready', status: 'True', reason: null, message: null }],
+    conditions: [
+      { type: 'Ready', status: 'True', reason: null, message: null },
+      { type: 'PodResizePending', $patch: 'delete' },
+      { type: 'PodResizeInProgress', $patch: 'delete' },
+    ],
   })
 })
 

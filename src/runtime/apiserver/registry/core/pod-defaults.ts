@@ -1,4 +1,6 @@
 /** The defaults of pod specs, for pods and for templates, that depend on more than one field or on lists. */
+import { formatQuantity } from '../../../../kube/quantity.ts'
+import { podTotal } from '../../../../kube/quota-usage.ts'
 import type {
   Container,
   EphemeralContainer,
@@ -10,6 +12,7 @@ import type {
   Volume,
 } from '../../../../kube/types.ts'
 import { setDefault } from '../support.ts'
+import { isQuantity } from '../validation/quantities.ts'
 
 /** 0644, as a number: how upstream writes the mode of projected files. */
 const FILE_MODE = 0o644
@@ -25,7 +28,31 @@ export function defaultPod(pod: Pod): void {
     if (spec.hostNetwork !== true) continue
     for (const port of container.ports ?? []) if (!port.hostPort) port.hostPort = port.containerPort
   }
+  requestsOfPod(spec)
   defaultPodSpec(spec)
+}
+
+const isOfPods = (name: string): boolean =>
+  name === 'cpu' || name === 'memory' || name.startsWith('hugepages-')
+
+/** A pod that has resources as a whole asks for what its containers ask for, or else for its limits. */
+function requestsOfPod(spec: PodSpec): void {
+  const { resources, overhead: _overhead, ...own } = spec
+  if (!resources || !isReadable(spec)) return
+  const requests = { ...resources.requests }
+  for (const [name, amount] of podTotal(own, 'requests')) {
+    if (name === 'cpu' || name === 'memory') requests[name] ??= formatQuantity(amount)
+  }
+  for (const [name, amount] of Object.entries(resources.limits ?? {})) {
+    if (isOfPods(name)) requests[name] ??= amount
+  }
+  if (Object.keys(requests).length > 0) resources.requests = requests
+}
+
+/** What cannot be read is for validation to tell. */
+function isReadable(spec: PodSpec): boolean {
+  const all = [...(spec.initContainers ?? []), ...(spec.containers ?? [])]
+  return all.every(({ resources }) => Object.values(resources?.requests ?? {}).every(isQuantity))
 }
 
 export function defaultTemplate(template: PodTemplateSpec | undefined): void {

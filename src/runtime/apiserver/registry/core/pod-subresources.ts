@@ -27,37 +27,78 @@ export function ephemeralProblems(next: Pod, previous: Pod): readonly FieldError
   return out
 }
 
+const RESIZABLE = ['cpu', 'memory']
+const LISTS = ['initContainers', 'containers'] as const
+
 /** Amounts of CPU and memory change while a pod runs; its class of service does not. */
 export function resizeProblems(
   next: Pod,
   previous: Pod,
   qosClass: (pod: Pod) => string,
 ): readonly FieldError[] {
-  if (isStatic(previous)) return [forbidden('', 'static pods cannot be resized')]
+  const refusal = unresizable(previous)
+  if (refusal !== undefined) return [forbidden('', refusal)]
   const out: FieldError[] = []
   const wanted = qosClass(next)
   if (wanted !== (previous.status?.qosClass ?? qosClass(previous))) {
     out.push(invalid('spec', wanted, 'Pod QOS Class may not change as a result of resizing'))
   }
-  const before = previous.spec?.containers ?? []
-  for (const [index, container] of (next.spec?.containers ?? []).entries()) {
-    const field = `${at('spec.containers', index)}.resources`
-    for (const part of ['requests', 'limits'] as const) {
-      const removed = ['cpu', 'memory'].filter(
-        name => before[index]?.resources?.[part]?.[name] && !container.resources?.[part]?.[name],
-      )
-      out.push(...removed.map(name => forbidden(`${field}.${part}`, `${name} ${part} cannot be removed`)))
+  checkWholePod(out, next, previous)
+  for (const list of LISTS) {
+    for (const [index, container] of (next.spec?.[list] ?? []).entries()) {
+      const before = previous.spec?.[list]?.[index]
+      if (before === undefined || semanticallyEqual(container.resources, before.resources)) continue
+      if (list === 'initContainers' && before.restartPolicy !== 'Always') {
+        out.push(forbidden('spec', 'resources for non-sidecar init containers are immutable'))
+        continue
+      }
+      checkKept(out, `${at(`spec.${list}`, index)}.resources`, container.resources, before.resources)
+      if (sameOthers(container.resources, before.resources)) continue
+      const whose =
+        list === 'initContainers'
+          ? 'cpu and memory resources for sidecar containers'
+          : 'cpu and memory resources'
+      out.push(forbidden('spec', `only ${whose} are mutable`))
     }
-    if (otherResources(container.resources) === otherResources(before[index]?.resources)) continue
-    out.push(forbidden('spec', 'only cpu and memory resources are mutable'))
   }
   return out
 }
 
-function otherResources(resources: { requests?: object; limits?: object } | undefined): string {
-  const others = (amounts: object | undefined): unknown =>
-    Object.entries(amounts ?? {})
-      .filter(([name]) => name !== 'cpu' && name !== 'memory')
-      .sort()
-  return JSON.stringify([others(resources?.requests), others(resources?.limits)])
+/** A kubelet says what its containers have, if it can change it. */
+function unresizable(pod: Pod): string | undefined {
+  if (isStatic(pod)) return 'static pods cannot be resized'
+  if (pod.spec?.os?.name === 'windows') return 'windows pods cannot be resized'
+  const running = (pod.status?.containerStatuses ?? []).find(({ state }) => state?.running !== undefined)
+  if (running === undefined || running.resources !== undefined) return undefined
+  return 'Pod running on node without support for resize'
+}
+
+function checkWholePod(out: FieldError[], next: Pod, previous: Pod): void {
+  const [after, before] = [next.spec?.resources, previous.spec?.resources]
+  if (semanticallyEqual(after, before)) return
+  checkKept(out, 'spec.resources', after, before)
+  if (!sameOthers(after, before)) out.push(forbidden('spec', 'only cpu and memory resources are mutable'))
+}
+
+type Amounts = { readonly requests?: Record<string, string>; readonly limits?: Record<string, string> }
+
+/** What has been asked for or limited stays so. */
+function checkKept(
+  out: FieldError[],
+  field: string,
+  next: Amounts | undefined,
+  previous: Amounts | undefined,
+): void {
+  for (const part of ['requests', 'limits'] as const) {
+    const names = Object.keys(previous?.[part] ?? {})
+    if (names.every(name => next?.[part]?.[name] !== undefined)) continue
+    out.push(forbidden(`${field}.${part}`, `resource ${part} cannot be removed`))
+  }
+}
+
+function sameOthers(next: Amounts | undefined, previous: Amounts | undefined): boolean {
+  const others = (amounts: Record<string, string> | undefined) =>
+    Object.fromEntries(Object.entries(amounts ?? {}).filter(([name]) => !RESIZABLE.includes(name)))
+  const parts = ['requests', 'limits'] as const
+  return parts.every(part => semanticallyEqual(others(next?.[part]), others(previous?.[part])))
 }

@@ -127,6 +127,7 @@ const resize: SubresourceStrategy = {
     changeSpecOnly(next, previous, spec => {
       takeResources(spec.containers, asked?.containers)
       takeResources(spec.initContainers, asked?.initContainers)
+      if (asked?.resources) spec.resources = asked.resources
     })
   },
   validateUpdate: (next, previous) => [

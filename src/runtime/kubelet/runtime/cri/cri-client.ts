@@ -7,6 +7,7 @@ import type {
   WireContainerStatus,
   WireFilesystemUsage,
   WireImage,
+  WireResources,
   WireSandbox,
   WireSandboxConfig,
   WireSandboxStatus,
@@ -149,6 +150,10 @@ export class CriClient {
   ): Promise<readonly WireContainerStats[]> {
     type Answer = { stats: WireContainerStats[] }
     return (await this.#ask<Answer>('ListContainerStats', { filter: { labelSelector } })).stats
+  }
+
+  async updateResources(containerId: string, linux: WireResources): Promise<void> {
+    await this.#change('UpdateContainerResources', { containerId, linux }, DEADLINES.change)
   }
 
   async reopenLog(containerId: string): Promise<void> {

@@ -122,6 +122,7 @@ export interface WireResources {
   readonly cpuShares: number
   readonly memoryLimitInBytes?: number
   readonly oomScoreAdj: number
+  readonly hugepageLimits?: readonly { readonly pageSize: string; readonly limit: number }[]
 }
 
 export interface WireContainerConfig {

@@ -154,7 +154,9 @@ message LinuxContainerResources {
   int64 cpu_shares = 3;
   int64 memory_limit_in_bytes = 4;
   int64 oom_score_adj = 5;
+  repeated HugepageLimit hugepage_limits = 8;
 }
+message HugepageLimit { string page_size = 1; uint64 limit = 2; }
 message Capability { repeated string add_capabilities = 1; repeated string drop_capabilities = 2; }
 message LinuxContainerSecurityContext {
   Capability capabilities = 1;

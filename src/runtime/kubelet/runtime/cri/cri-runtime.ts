@@ -9,11 +9,14 @@ import { Mk8sError } from '../../../../base/errors.ts'
 import type { Log } from '../../../../base/log.ts'
 import { NO_REGISTRIES, type Registries, settingsOf } from '../../../../kube/registries/registries.ts'
 import { registryOf } from '../../image-name.ts'
+import { makeGroup, writeLimits } from '../cgroup-limits.ts'
 import type {
   ContainerConfig,
+  ContainerResources,
   ContainerStatus,
   ExecResult,
   ImageStatus,
+  PodResources,
   RegistryCredentials,
   Runtime,
   RuntimeEvent,
@@ -41,6 +44,7 @@ import {
   POD_UID_LABEL,
   podCgroup,
   renderContainerConfig,
+  renderResources,
   renderSandboxConfig,
 } from './render-cri.ts'
 import { hasRpcCode } from './rpc.ts'
@@ -134,6 +138,10 @@ export class CriRuntime implements Runtime {
 
   async runSandbox(config: SandboxConfig): Promise<string> {
     await mkdir(config.logDirectory, { recursive: true, mode: 0o755 })
+    const resources = config.isolation?.resources
+    const cgroup = this.#cgroupOf(config)
+    await makeGroup(cgroup)
+    if (resources !== undefined) await writeLimits(cgroup, resources)
     const id = await this.#cri.runSandbox(
       renderSandboxConfig(config, this.#parts.nodeId),
       config.runtimeHandler,
@@ -155,11 +163,12 @@ export class CriRuntime implements Runtime {
       if (sandboxId === id) this.#ended.delete(containerId)
     }
     if (known === null) return
-    const { metadata, isolation } = known.config
-    const others = await this.#cri.listSandboxes({ [POD_UID_LABEL]: metadata.uid })
-    if (others.length > 0) return
-    const path = podCgroup(this.#parts.nodeId, metadata.uid, isolation?.qosClass ?? 'BestEffort')
-    await removePodCgroup(path)
+    const others = await this.#cri.listSandboxes({ [POD_UID_LABEL]: known.config.metadata.uid })
+    if (others.length === 0) await removePodCgroup(this.#cgroupOf(known.config))
+  }
+
+  #cgroupOf({ metadata, isolation }: SandboxConfig): string {
+    return podCgroup(this.#parts.nodeId, metadata.uid, isolation?.qosClass ?? 'BestEffort')
   }
 
   async sandboxStatus(id: string): Promise<SandboxStatus | null> {
@@ -219,6 +228,21 @@ export class CriRuntime implements Runtime {
     const listed = await this.#cri.listContainers(selector)
     const found = await Promise.all(listed.map(({ id }) => this.#ended.get(id) ?? this.containerStatus(id)))
     return found.filter(status => status !== null)
+  }
+
+  async updateContainer(id: string, resources: ContainerResources): Promise<void> {
+    const sandboxId = (await this.containerStatus(id))?.sandboxId ?? ''
+    const known = must(await this.#know(sandboxId), `the sandbox of container ${id}`)
+    const qosClass = known.config.isolation?.qosClass ?? 'BestEffort'
+    const wire = renderResources({ resources }, { hostMemoryBytes: totalmem(), qosClass })
+    // What is left out stays as it was.
+    const none = { cpuQuota: -1, cpuPeriod: 100_000, memoryLimitInBytes: -1 }
+    await this.#cri.updateResources(id, { ...none, ...wire })
+  }
+
+  async updateSandbox(id: string, resources: PodResources): Promise<void> {
+    const known = await this.#know(id)
+    if (known !== null) await writeLimits(this.#cgroupOf(known.config), resources)
   }
 
   async reopenLog(id: string): Promise<void> {

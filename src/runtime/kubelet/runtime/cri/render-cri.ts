@@ -2,6 +2,7 @@
 
 import { join } from 'node:path'
 import type { QosClass } from '../../../../kube/qos.ts'
+import { cpuQuota, cpuShares } from '../cgroup-limits.ts'
 import type {
   ContainerConfig,
   ContainerSecurity,
@@ -25,11 +26,6 @@ export const NODE_LABEL = `${OWN_PREFIX}node`
 export const SANDBOX_ID_LABEL = `${OWN_PREFIX}sandbox-id`
 /** The whole configuration, which a later daemon needs to add containers. */
 export const CONFIG_ANNOTATION = `${OWN_PREFIX}sandbox-config`
-
-const CPU_PERIOD = 100_000
-const CPU_QUOTA_MIN = 1_000
-const CPU_SHARES_MIN = 2
-const CPU_SHARES_MAX = 262_144
 
 export const MASKED_PATHS = [
   '/proc/asound',
@@ -183,18 +179,17 @@ function renderSeccomp(profile: SeccompProfile | undefined): WireSeccomp {
   return { profileType: profile.type, ...(profile.path === undefined ? {} : { localhostRef: profile.path }) }
 }
 
-/** Shares and quota as the kubelet computes them from millicores. */
 export function renderResources(
   { resources = {} }: Pick<ContainerConfig, 'resources'>,
   host: { readonly hostMemoryBytes: number; readonly qosClass: QosClass },
 ): WireResources {
   const { cpuRequestMillis, cpuLimitMillis, memoryRequestBytes, memoryLimitBytes } = resources
-  const millis = cpuRequestMillis ?? cpuLimitMillis ?? 0
-  const shares = Math.floor((millis * 1_024) / 1_000)
-  const quota = Math.floor(((cpuLimitMillis ?? 0) * CPU_PERIOD) / 1_000)
+  const quota = cpuQuota(cpuLimitMillis)
+  const pages = Object.entries(resources.hugepages ?? {})
   return {
-    cpuShares: Math.min(Math.max(shares, CPU_SHARES_MIN), CPU_SHARES_MAX),
-    ...(quota > 0 ? { cpuPeriod: CPU_PERIOD, cpuQuota: Math.max(quota, CPU_QUOTA_MIN) } : {}),
+    cpuShares: cpuShares(cpuRequestMillis ?? cpuLimitMillis ?? 0),
+    ...(quota === undefined ? {} : { cpuPeriod: quota.period, cpuQuota: quota.quota }),
+    ...(pages.length > 0 ? { hugepageLimits: pages.map(([pageSize, limit]) => ({ pageSize, limit })) } : {}),
     ...(memoryLimitBytes ? { memoryLimitInBytes: memoryLimitBytes } : {}),
     oomScoreAdj: oomScore(host.qosClass, memoryRequestBytes ?? 0, host.hostMemoryBytes),
   }

@@ -14,6 +14,7 @@ import { cniDirectory, findProgram } from '../../../../host/container-programs.t
 import { readOrEmpty, writeFileDurably } from '../../../../host/files.ts'
 import { isRunning } from '../../../../host/processes.ts'
 import type { Registries } from '../../../../kube/registries/registries.ts'
+import { writeLimits } from '../cgroup-limits.ts'
 import { readGroupUsage } from '../cgroup-usage.ts'
 import { shareMount } from '../cri/managed-containerd.ts'
 import { cgroupTrees } from '../cri/pod-cgroups.ts'
@@ -22,9 +23,11 @@ import type { RunningExec } from '../process/exec-streams.ts'
 import { currentBootId } from '../process/host-processes.ts'
 import type {
   ContainerConfig,
+  ContainerResources,
   ContainerStatus,
   ExecResult,
   ImageStatus,
+  PodResources,
   RegistryCredentials,
   Runtime,
   RuntimeEvent,
@@ -233,6 +236,18 @@ export class OciRuntime implements Runtime {
   async listContainers(podUid?: string): Promise<readonly ContainerStatus[]> {
     const all = this.#containers.all()
     return all.filter(({ podUid: uid }) => podUid === undefined || uid === podUid).map(renderStatus)
+  }
+
+  /** The program's own record of its limits is of no use to anybody. */
+  async updateContainer(id: string, resources: ContainerResources): Promise<void> {
+    const { cpuRequestMillis, cpuLimitMillis, memoryLimitBytes } = resources
+    const shares = cpuRequestMillis ?? cpuLimitMillis
+    const limits = { cpuRequestMillis: shares, cpuLimitMillis, memoryLimitBytes }
+    await writeLimits(this.#containers.must(id).cgroup, limits)
+  }
+
+  async updateSandbox(id: string, resources: PodResources): Promise<void> {
+    await writeLimits(this.#sandboxes.cgroupOf(this.#sandboxes.must(id)), resources)
   }
 
   async reopenLog(id: string): Promise<void> {

@@ -3,6 +3,7 @@ import type { Clock } from '../../../../base/clock.ts'
 import { Mk8sError } from '../../../../base/errors.ts'
 import type { Log } from '../../../../base/log.ts'
 import { mountsBelow, unmountBelow } from '../../../../host/mounts.ts'
+import { makeGroup, writeLimits } from '../cgroup-limits.ts'
 import { removePodCgroup } from '../cri/pod-cgroups.ts'
 import { podCgroup } from '../cri/render-cri.ts'
 import { currentBootId } from '../process/host-processes.ts'
@@ -90,6 +91,9 @@ export class OciSandboxes {
     await this.#store.save(record)
     this.#records.set(id, record)
     try {
+      await makeGroup(this.cgroupOf(record))
+      const limits = config.isolation?.resources
+      if (limits !== undefined) await writeLimits(this.cgroupOf(record), limits)
       await makeNamespaces(directory, config)
       if (network !== null) record.network = await attach(cni, network)
       record.state = 'ready'

@@ -202,7 +202,7 @@ function renderLimits(
   resources: WireResources,
   { privileged, volumeDevices }: { privileged: boolean; volumeDevices: SpecParts['volumeDevices'] },
 ): object {
-  const { cpuShares, cpuPeriod, cpuQuota, memoryLimitInBytes: limit } = resources
+  const { cpuShares, cpuPeriod, cpuQuota, memoryLimitInBytes: limit, hugepageLimits } = resources
   return {
     devices: [
       { allow: privileged, access: 'rwm' },
@@ -216,6 +216,7 @@ function renderLimits(
     },
     // Swap would make a limit of memory none.
     ...(limit === undefined ? {} : { memory: { limit } }),
+    ...(hugepageLimits === undefined ? {} : { hugepageLimits }),
   }
 }
 

@@ -208,6 +208,12 @@ export class SimulatedRuntime implements Runtime {
     })
   }
 
+  /** There is nothing that would be limited. */
+  async updateContainer(id: string): Promise<void> {
+    const { state } = this.#mustContainer(id)
+    if (state !== 'running') throw new Mk8sError('kubelet/runtime', `container ${id} is not running`)
+  }
+
   /** Writes nothing while it runs. */
   async reopenLog(): Promise<void> {}
 

@@ -1,0 +1,41 @@
+/** What a node has for pods: its machine less what is kept for the system, for Kubernetes and from eviction (pure). */
+import { integerValue, milliValue, parseQuantity } from '../../../kube/quantity.ts'
+import type { HostFacts } from '../host-facts.ts'
+
+export const PODS_MAX = 110
+
+/** As the kubelet's settings of the same names: quantities by resource. */
+export interface Reserved {
+  readonly kubeReserved?: Readonly<Record<string, string>>
+  readonly systemReserved?: Readonly<Record<string, string>>
+}
+
+export interface NodeAmounts {
+  readonly cpuMillis: number
+  readonly memoryBytes: number
+  readonly diskBytes: number
+}
+
+export function allocatableAmounts(host: HostFacts, reserved: Reserved = {}): NodeAmounts {
+  const kept = (name: string, value: (text: string) => number) =>
+    [reserved.kubeReserved, reserved.systemReserved].reduce(
+      (sum, list) => sum + value(list?.[name] ?? '0'),
+      0,
+    )
+  const whole = (text: string) => integerValue(parseQuantity(text))
+  const millis = (text: string) => milliValue(parseQuantity(text))
+  return {
+    cpuMillis: Math.max(0, host.cpuCount * 1_000 - kept('cpu', millis)),
+    memoryBytes: Math.max(0, host.memoryBytes - kept('memory', whole)),
+    diskBytes: Math.max(0, host.diskBytes - kept('ephemeral-storage', whole)),
+  }
+}
+
+export function renderAmounts({ cpuMillis, memoryBytes, diskBytes }: NodeAmounts): Record<string, string> {
+  return {
+    cpu: cpuMillis % 1_000 === 0 ? String(cpuMillis / 1_000) : `${cpuMillis}m`,
+    'ephemeral-storage': `${Math.floor(diskBytes / 1_024)}Ki`,
+    memory: `${Math.floor(memoryBytes / 1_024)}Ki`,
+    pods: String(PODS_MAX),
+  }
+}
