@@ -6,8 +6,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { HttpsTransport } from '../src/client/https-transport.ts'
 import { KubeClient } from '../src/client/kube-client.ts'
 import { DEPLOYMENTS, LEASES, NODES, PODS } from '../src/client/resources.ts'
-import type { Deployment, Lease, Node, Pod } from '../src/kube/types.ts'
-import { type Endpoint, openConnection } from './api-connection.ts'
+import type { Deployment, Node, Pod } from '../src/kube/types.ts'
+import { type Answer, type Connection, type Endpoint, openConnection } from './api-connection.ts'
 
 export type SchedulingOrder =
   | { readonly kind: 'nodes'; readonly count: number }
@@ -15,7 +15,8 @@ export type SchedulingOrder =
   | { readonly kind: 'pods'; readonly count: number; readonly perSecond: number; readonly prefix: string }
   /** Until all replicas of the image are available. */
   | { readonly kind: 'deployment'; readonly replicas: number; readonly image: string }
-  | { readonly kind: 'renewals'; readonly on: boolean }
+  /** Every node renews its lease, and from now on none does by itself. */
+  | { readonly kind: 'beat' }
 
 /** Kubelets have a priority of their own, as the administrator has; whoever creates pods is an ordinary user. */
 export interface SchedulingUsers {
@@ -32,6 +33,7 @@ export interface SchedulingOutcome {
 const NAMESPACE = 'default'
 const CREATORS = 32
 const KUBELETS = 32
+const RENEWERS = 8
 const RENEWALS_MS = 10_000
 const TICK_MS = 20
 const LEASE_NAMESPACE = 'kube-node-lease'
@@ -41,9 +43,46 @@ const time = (): string => `${new Date().toISOString().slice(0, 19)}Z`
 const microTime = (): string => new Date().toISOString().replace('Z', '000Z')
 const nodeName = (index: number): string => `hollow-${index}`
 
+const MERGE = 'content-type: application/merge-patch+json\r\n'
+const STRATEGIC = 'content-type: application/strategic-merge-patch+json\r\n'
+const podPath = ({ namespace, name }: Pod['metadata']): string =>
+  `/api/v1/namespaces/${namespace}/pods/${name}`
+
+/** Connections that are kept open, as those of kubelets are: a handshake costs more than what they say. */
+class Pool {
+  readonly #endpoint: Endpoint
+  readonly #free: Connection[] = []
+  readonly #waiting: ((connection: Connection) => void)[] = []
+
+  constructor(endpoint: Endpoint) {
+    this.#endpoint = endpoint
+  }
+
+  async open(count: number): Promise<void> {
+    for (let n = 0; n < count; n++) this.#release(await openConnection(this.#endpoint))
+  }
+
+  async request(...request: Parameters<Connection['request']>): Promise<Answer> {
+    const connection = this.#free.pop() ?? (await new Promise<Connection>(take => this.#waiting.push(take)))
+    try {
+      return await connection.request(...request)
+    } finally {
+      this.#release(connection)
+    }
+  }
+
+  #release(connection: Connection): void {
+    const next = this.#waiting.shift()
+    if (next === undefined) this.#free.push(connection)
+    else next(connection)
+  }
+}
+
 class Load {
   readonly #endpoint: Endpoint
   readonly #client: KubeClient
+  readonly #kubelets: Pool
+  readonly #renewers: Pool
   readonly #createdMs = new Map<string, number>()
   readonly #waitedMs = new Map<string, number>()
   /** What kubelets have to do. */
@@ -60,14 +99,15 @@ class Load {
     const { ca: caPem, cert: certificatePem, key: keyPem } = kubelets
     const transport = new HttpsTransport({ server, caPem, certificatePem, keyPem })
     this.#client = new KubeClient(transport, { userAgent: 'bench' })
+    this.#kubelets = new Pool(kubelets)
+    this.#renewers = new Pool(kubelets)
   }
 
   async carryOut(order: SchedulingOrder): Promise<SchedulingOutcome> {
     const begunMs = performance.now()
     this.#waitedMs.clear()
     if (order.kind === 'nodes') await this.#addNodes(order.count)
-    if (order.kind === 'renewals') this.#renews = order.on
-    if (order.kind === 'renewals' && !order.on) await this.#renewAll()
+    if (order.kind === 'beat') await this.#beat()
     if (order.kind === 'pods') await this.#addPods(order)
     if (order.kind === 'deployment') await this.#rollOut(order.replicas, order.image)
     const waited = [...this.#waitedMs.values()].sort((a, b) => a - b)
@@ -76,6 +116,7 @@ class Load {
   }
 
   async #addNodes(count: number): Promise<void> {
+    await Promise.all([this.#kubelets.open(KUBELETS), this.#renewers.open(RENEWERS)])
     this.#renews = true
     void this.#keepRenewing(count)
     await inParallel(count, CREATORS, async index => {
@@ -133,12 +174,15 @@ class Load {
     }
   }
 
-  #renewAll = (): Promise<void> => inParallel(this.#nodes, CREATORS, index => this.#renew(index))
+  #beat(): Promise<void> {
+    this.#renews = false
+    return inParallel(this.#nodes, RENEWERS, index => this.#renew(index))
+  }
 
   async #renew(index: number): Promise<void> {
     const name = nodeName(index)
-    const patch = { spec: leaseSpec(name) }
-    await this.#client.patch<Lease>(LEASES, { namespace: LEASE_NAMESPACE, name, type: 'merge', patch })
+    const path = `/apis/coordination.k8s.io/v1/namespaces/${LEASE_NAMESPACE}/leases/${name}`
+    await this.#renewers.request('PATCH', path, JSON.stringify({ spec: leaseSpec(name) }), MERGE)
   }
 
   async #follow(resourceVersion: string): Promise<void> {
@@ -158,17 +202,18 @@ class Load {
 
   /** Once per pod. */
   #queue(what: 'run' | 'end', { metadata }: Pod): void {
-    const { namespace, name = '', uid } = metadata
+    const { uid } = metadata
     if (this.#written.has(`${what} ${uid}`)) return
     this.#written.add(`${what} ${uid}`)
     const conditions = ['Ready', 'ContainersReady', 'Initialized'].map(type => ({
       ...{ type, status: 'True', lastTransitionTime: time() },
     }))
     const patch = { status: { phase: 'Running', startTime: time(), conditions } }
+    const end = { gracePeriodSeconds: 0, preconditions: { uid } }
     this.#work.push(() =>
       what === 'end'
-        ? this.#client.delete(PODS, { namespace, name, uid, gracePeriodSeconds: 0 })
-        : this.#client.patch(PODS, { namespace, name, subresource: 'status', type: 'strategic', patch }),
+        ? this.#kubelets.request('DELETE', podPath(metadata), JSON.stringify(end))
+        : this.#kubelets.request('PATCH', `${podPath(metadata)}/status`, JSON.stringify(patch), STRATEGIC),
     )
     while (this.#busy < KUBELETS && this.#work.length > 0) void this.#toil()
   }
