@@ -9,7 +9,7 @@ import type { Controller, ControllerContext } from '../shared/context.ts'
 import { keyedController, keysFrom } from '../shared/keyed-controller.ts'
 import { isReady, podCondition } from '../shared/pods.ts'
 import { Attention } from './attention.ts'
-import { evictionFor, zoneOf } from './disruption.ts'
+import { ZoneTally, zoneOf } from './disruption.ts'
 import { type EvictionWill, evicts, nodeCondition, planTaints, planUnknown } from './plan.ts'
 
 const SERVICE_ACCOUNT = 'node-controller'
@@ -37,6 +37,7 @@ interface Parts {
   readonly registered: Map<string, ObjectReference>
   /** When a node of a zone was evicted last. */
   readonly evicted: Map<string, number>
+  readonly zones: ZoneTally
   /** No node was ready when it was last looked. */
   disruption: { isEverythingDown: boolean }
 }
@@ -54,6 +55,7 @@ export function createNodeLifecycleController(context: ControllerContext): Contr
     heartbeats: new Map(),
     registered: new Map(),
     evicted: new Map(),
+    zones: new ZoneTally(),
     disruption: { isEverythingDown: false },
   }
   const parts: Parts = { context, client, events, attention, ...watched, ...known }
@@ -63,7 +65,7 @@ export function createNodeLifecycleController(context: ControllerContext): Contr
     sources: [
       keysFrom(nodes, node => [keyOf(node)]),
       { subscribe: add => leases.onChange((_key, next) => onLease(parts, next, add)) },
-      { subscribe: add => nodes.onChange(() => onDisruption(parts, add)) },
+      { subscribe: add => followNodes(parts, add) },
     ],
     reconcile: name => reconcile(parts, name),
   })
@@ -90,12 +92,18 @@ function onLease(parts: Parts, lease: Lease | null, add: (key: string) => void):
   if (nodeCondition(node, 'Ready')?.status === 'Unknown') add(name)
 }
 
+function followNodes(parts: Parts, add: (key: string) => void): () => void {
+  for (const node of parts.nodes.list()) parts.zones.put(node)
+  return parts.nodes.onChange((name, next) => onNode(parts, name, next, add))
+}
+
 /** When everything goes down or something comes up, all nodes are looked at again. */
-function onDisruption({ nodes, disruption }: Parts, add: (key: string) => void): void {
-  const [first] = nodes.list()
-  if (first === undefined) return
-  const { isEverythingDown } = evictionFor(first, nodes.list())
-  if (isEverythingDown === disruption.isEverythingDown) return
+function onNode(parts: Parts, name: string, next: Node | null, add: (key: string) => void): void {
+  const { nodes, zones, disruption } = parts
+  if (next === null) zones.remove(name)
+  else zones.put(next)
+  const { isEverythingDown } = zones
+  if (nodes.size === 0 || isEverythingDown === disruption.isEverythingDown) return
   disruption.isEverythingDown = isEverythingDown
   for (const node of nodes.list()) add(keyOf(node))
 }
@@ -148,12 +156,12 @@ interface EvictionDecision {
 
 /** One node of a zone after the other, and none while too many are silent. */
 function decideEviction(parts: Parts, node: Node): EvictionDecision {
+  parts.zones.put(node)
   const ready = nodeCondition(node, 'Ready')?.status
   if (ready === undefined || ready === 'True' || evicts(node.spec?.taints ?? [])) {
-    const { isEverythingDown } = evictionFor(node, seenWith(parts, node))
-    return { will: isEverythingDown ? 'stop' : 'evict' }
+    return { will: parts.zones.isEverythingDown ? 'stop' : 'evict' }
   }
-  const { isOn, isEverythingDown, intervalMs } = evictionFor(node, seenWith(parts, node))
+  const { isOn, isEverythingDown, intervalMs } = parts.zones.evictionFor(node)
   if (isEverythingDown) return { will: 'stop' }
   const nowMs = parts.context.clock.monotonic()
   const zone = zoneOf(node)
@@ -161,11 +169,6 @@ function decideEviction(parts: Parts, node: Node): EvictionDecision {
   if (!isOn || nowMs < dueMs) return { will: 'keep', againMs: Math.max(dueMs - nowMs, LOOK_AGAIN_MS) }
   parts.evicted.set(zone, nowMs)
   return { will: 'evict' }
-}
-
-/** All nodes, this one as it is now. */
-function seenWith({ nodes }: Parts, node: Node): readonly Node[] {
-  return nodes.list().map(other => (other.metadata.name === node.metadata.name ? node : other))
 }
 
 /** A node is told of when it is first seen, as another one, and when it is gone. */

@@ -6,7 +6,7 @@ import { planSlices } from '../../../../src/runtime/controllers/endpoint-slice/p
 import { planEndpoints } from '../../../../src/runtime/controllers/endpoints/plan.ts'
 import { planGarbage } from '../../../../src/runtime/controllers/garbage-collector/plan.ts'
 import { planPodCidr } from '../../../../src/runtime/controllers/node-ipam/plan.ts'
-import { evictionFor } from '../../../../src/runtime/controllers/node-lifecycle/disruption.ts'
+import { ZoneTally } from '../../../../src/runtime/controllers/node-lifecycle/disruption.ts'
 import { planTaints, planUnknown } from '../../../../src/runtime/controllers/node-lifecycle/plan.ts'
 import { planReplicaSetStatus, planReplicas } from '../../../../src/runtime/controllers/replica-set/plan.ts'
 import { planClaims } from '../../../../src/runtime/controllers/shared/owners.ts'
@@ -220,7 +220,7 @@ test('nobody is evicted while most nodes of a zone, or all nodes of the cluster,
       ...each,
       metadata: { ...each.metadata, labels: { 'topology.kubernetes.io/zone': zone } },
     }))
-  const isOn = (list: Node[]) => evictionFor(list[0] ?? node('Unknown'), list).isOn
+  const isOn = (list: Node[]) => new ZoneTally(list).evictionFor(list[0] ?? node('Unknown')).isOn
   assert.equal(isOn(nodes('Unknown')), false)
   assert.equal(isOn(nodes('Unknown', 'True')), true)
   assert.equal(isOn(nodes('Unknown', 'False', 'True')), true)
@@ -228,6 +228,14 @@ test('nobody is evicted while most nodes of a zone, or all nodes of the cluster,
   // A zone that is gone as a whole, while others are there.
   const zones = [...inZone('a', nodes('Unknown', 'Unknown', 'Unknown')), ...inZone('b', nodes('True'))]
   assert.equal(isOn(zones), true)
+  // Nodes that change, move to another zone and go are counted as they are now.
+  const tally = new ZoneTally(nodes('Unknown', 'True'))
+  for (const each of nodes('Unknown', 'Unknown')) tally.put(each)
+  assert.equal(tally.isEverythingDown, true)
+  for (const each of inZone('a', nodes('True', 'Unknown'))) tally.put(each)
+  assert.equal(tally.isEverythingDown, false)
+  tally.remove('n0')
+  assert.equal(tally.isEverythingDown, true)
   const down = node('Unknown')
   const keys = (will: 'evict' | 'keep' | 'stop', each = down) =>
     planTaints(each, NOW_MS, will)?.map(taint => taint.effect)
