@@ -80,15 +80,47 @@ class NodeKubelet implements Kubelet {
 
   constructor(parts: KubeletParts) {
     this.#parts = parts
-    const { transport, clock, random, log, nodeName, nodeAddress, runtime, host, version } = parts
+    const { transport, clock, random, log, nodeName, runtime, version } = parts
     const client = new KubeClient(transport, { userAgent: `kubelet/${version}` })
     const shared = { client, clock, random, log }
-    const { directories, settings } = parts
+    const { directories } = parts
     this.#plugins = new CsiPlugins({
       ...{ client, clock, log, nodeName },
       directory: directories.pluginRegistry,
     })
-    this.#context = {
+    this.#context = this.#createContext(client)
+    this.#pods = new Informer<Pod>({ ...shared, resource: PODS, fieldSelector: `spec.nodeName=${nodeName}` })
+    const own = `metadata.name=${nodeName}`
+    this.#nodes = new Informer<Node>({ ...shared, resource: NODES, fieldSelector: own })
+    const leaseSeconds = parts.leaseSeconds ?? LEASE_SECONDS
+    const facts = factsOf(parts)
+    this.#node = new NodeRegistration({
+      ...{ client, clock, log, leaseSeconds, facts },
+      events: this.#context.recorder,
+      problem: this.#problem,
+    })
+    this.#runtimeWatch = new RuntimeWatch({
+      ...{ runtime, clock, log },
+      onChange: problem => {
+        this.#runtimeProblem = problem
+        void this.#node.setProblem(this.#problem)
+      },
+    })
+    this.#housekeeping = this.#createHousekeeping()
+    this.#static = this.#createStaticPods(client)
+    this.#hostpaths = new HostpathUsage({
+      ...{ client, clock, log, recorder: this.#context.recorder },
+      places: () => [...this.#workers.values()].flatMap(({ places }) => [...places.values()]),
+    })
+    this.#shutdown = this.#createShutdown()
+    this.#server = this.#createServer(client)
+  }
+
+  #createContext(client: KubeClient): PodContext {
+    const parts = this.#parts
+    const { clock, random, log, nodeName, nodeAddress, runtime, host, directories, settings } = parts
+    const shared = { client, clock, random, log }
+    return {
       client,
       runtime,
       host,
@@ -121,31 +153,6 @@ class NodeKubelet implements Kubelet {
       tokens: new TokenSource({ client, clock }),
       objects: new ObjectSource({ ...shared, onChange: uid => this.#workers.get(uid)?.wake() }),
     }
-    this.#pods = new Informer<Pod>({ ...shared, resource: PODS, fieldSelector: `spec.nodeName=${nodeName}` })
-    const own = `metadata.name=${nodeName}`
-    this.#nodes = new Informer<Node>({ ...shared, resource: NODES, fieldSelector: own })
-    const leaseSeconds = parts.leaseSeconds ?? LEASE_SECONDS
-    const facts = factsOf(parts)
-    this.#node = new NodeRegistration({
-      ...{ client, clock, log, leaseSeconds, facts },
-      events: this.#context.recorder,
-      problem: this.#problem,
-    })
-    this.#runtimeWatch = new RuntimeWatch({
-      ...{ runtime, clock, log },
-      onChange: problem => {
-        this.#runtimeProblem = problem
-        void this.#node.setProblem(this.#problem)
-      },
-    })
-    this.#housekeeping = this.#createHousekeeping()
-    this.#static = this.#createStaticPods(client)
-    this.#hostpaths = new HostpathUsage({
-      ...{ client, clock, log, recorder: this.#context.recorder },
-      places: () => [...this.#workers.values()].flatMap(({ places }) => [...places.values()]),
-    })
-    this.#shutdown = this.#createShutdown()
-    this.#server = this.#createServer(client)
   }
 
   #createHousekeeping(): Housekeeping {
