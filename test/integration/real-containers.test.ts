@@ -13,6 +13,8 @@ import { until } from '../support/until.ts'
 
 const IMAGE = 'localhost/test/busybox:1'
 const WAIT_MS = 120_000
+/** What makes a cluster one of two families. */
+const NETWORKS = ['--pod-cidr', '10.1.0.0/16,fd00:1::/48', '--service-cidr', '10.152.183.0/24,fd00:2::/112']
 const bin = join(import.meta.dirname, '../../build/bin')
 
 const script = 'mkdir /www; hostname >/www/index.html; echo serving; exec httpd -f -p 8080 -h /www'
@@ -50,6 +52,7 @@ const manifest = JSON.stringify({
       metadata: { name: 'web' },
       spec: {
         type: 'NodePort',
+        ipFamilyPolicy: 'PreferDualStack',
         selector: { app: 'web' },
         ports: [{ port: 80, targetPort: 8080, nodePort: 30080 }],
       },
@@ -87,7 +90,10 @@ for (const { runtime, why } of realRuntimes()) {
       parent = mkdtempSync(join(tmpdir(), 'mk8s-node-'))
       dataDir = join(parent, 'data')
       const address = ['--bind-address', namespace.address]
-      await mk8s(['install', '--runtime', runtime, ...address, '--node-name', 'n1'])
+      // The other runtime shows a cluster of one family.
+      if (runtime === 'oci') namespace.addIpv6()
+      const networks = runtime === 'oci' ? NETWORKS : []
+      await mk8s(['install', '--runtime', runtime, ...address, ...networks, '--node-name', 'n1'])
     })
     after(async () => {
       if (existsSync(dataDir)) await inside(MK8S, ['uninstall', '--yes'])
@@ -135,6 +141,28 @@ for (const { runtime, why } of realRuntimes()) {
       const fromPod = await kubectl(['exec', 'deployment/web', '--', 'wget', '-qO-', `http://${clusterIp}/`])
       assert.match(fromPod, /^web-/)
       assert.equal(await kubectl(['logs', 'deployment/web']), 'serving\n')
+    })
+
+    test('pods, the node and services have as many families as the cluster', async () => {
+      const count = runtime === 'oci' ? 2 : 1
+      const words = async (kind: string, path: string) =>
+        (await kubectl(['get', ...kind.split(' '), '-o', `jsonpath=${path}`])).split(' ')
+      const addresses = await words('service web', '{.spec.clusterIPs[*]}')
+      assert.equal(addresses.length, count)
+      const pod = 'pods -l app=web'
+      assert.equal((await words(pod, '{.items[0].status.podIPs[*].ip}')).length, count)
+      const families = runtime === 'oci' ? [namespace.address, namespace.address6] : [namespace.address]
+      assert.deepEqual(await words(pod, '{.items[0].status.hostIPs[*].ip}'), families)
+      const inner = '{.status.addresses[?(@.type=="InternalIP")].address}'
+      assert.deepEqual(await words('node n1', inner), families)
+      if (runtime !== 'oci') return
+      const urls = [`http://[${addresses[1]}]/`, `http://[${namespace.address6}]:30080/`]
+      for (const url of urls) assert.match(await fetch(url), /^web-/, url)
+      const inPod = (...command: string[]) => kubectl(['exec', 'deployment/web', '--', ...command])
+      assert.match(await inPod('wget', '-qO-', urls[0] ?? ''), /^web-/)
+      const name = 'web.default.svc.cluster.local'
+      assert.ok((await inPod('nslookup', '-type=AAAA', name)).includes(addresses[1] ?? ''), 'AAAA')
+      assert.ok((await inPod('nslookup', addresses[1] ?? '')).includes(name), 'PTR')
     })
 
     test('a service without endpoints refuses at once', async () => {

@@ -62,6 +62,17 @@ export class NetworkNamespace {
     return '10.77.0.11'
   }
 
+  /** And a way out, as IPv4 has it. */
+  addIpv6(): void {
+    const ip = (...args: string[]) => execFileSync('ip', ['-n', this.name, ...args])
+    ip('addr', 'add', `${this.address6}/64`, 'dev', 'eth0', 'nodad')
+    ip('-6', 'route', 'add', 'default', 'via', 'fd77::1', 'dev', 'eth0')
+  }
+
+  get address6(): string {
+    return 'fd77::11'
+  }
+
   /** Words in front of a command that is to run inside. `ip netns exec` would hide the control groups. */
   get enter(): readonly [string, ...string[]] {
     return ['nsenter', `--net=/run/netns/${this.name}`]

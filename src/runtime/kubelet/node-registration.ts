@@ -141,7 +141,10 @@ export class NodeRegistration {
       pressures: this.#pressures,
     })
     this.#statusMs = clock.monotonic()
-    const patch = { name, subresource: 'status', type: 'strategic', patch: { status } } as const
+    // Two addresses of one type are no keys to merge by.
+    const addresses = [...(status.addresses ?? []), { $patch: 'replace' }]
+    const whole = { ...status, addresses }
+    const patch = { name, subresource: 'status', type: 'strategic', patch: { status: whole } } as const
     const written = await client.patch<Node>(NODES, patch)
     const change = { previous: isNew ? undefined : current.status, next: status, isStart: this.#isStart }
     this.#isStart = false
