@@ -36,7 +36,7 @@ import { renderRegistryHosts, writeRegistryHosts } from './kubelet/runtime/cri/r
 import type { ImageStore } from './kubelet/runtime/oci/images/image-store.ts'
 import { OciRuntime } from './kubelet/runtime/oci/oci-runtime.ts'
 import { ProcessRuntime } from './kubelet/runtime/process/process-runtime.ts'
-import type { Runtime } from './kubelet/runtime/runtime.ts'
+import type { Peers, Runtime } from './kubelet/runtime/runtime.ts'
 import { SimulatedRuntime } from './kubelet/runtime/simulated/simulated-runtime.ts'
 import { parseShutdownSteps, type ShutdownStep, shutdownSteps } from './kubelet/shutdown/plan-shutdown.ts'
 import { renderMetrics } from './metrics/metrics.ts'
@@ -49,6 +49,7 @@ import { createServiceHealth } from './network/service-health.ts'
 import { buildAddonParts } from './node-addons.ts'
 import { buildNodeDns, dnsBackends, dnsServiceIp } from './node-dns.ts'
 import { NodeImages } from './node-images.ts'
+import { createPeers } from './node-peers.ts'
 import { NodeRegistries } from './node-registries.ts'
 import { otherNetwork } from './other-network.ts'
 import type { Pki } from './pki/pki.ts'
@@ -107,7 +108,11 @@ export function serverNodeParts(shared: Shared, server: ApiServer): NodeParts {
 }
 
 export function kubeletCertificates({ leaves, authorities }: Pki): KubeletCertificates {
-  return { ...leaves.kubelet, clientAuthority: authorities['cluster-ca'].certificate }
+  return {
+    ...leaves.kubelet,
+    clientAuthority: authorities['cluster-ca'].certificate,
+    client: leaves['apiserver-kubelet-client'],
+  }
 }
 
 export function buildNode(parts: NodeParts): Node {
@@ -115,7 +120,12 @@ export function buildNode(parts: NodeParts): Node {
   const serviceAddress = config.runtime === 'process' ? mirrorOf : (address: string) => address
   const podRange = new PodRange(join(config.dataDir, 'pod-range'))
   const registries = createRegistries(parts)
-  const containers = createRuntime(parts, podRange, registries)
+  let shown = certificates
+  const peers = createPeers({
+    ...{ nodeName: config.nodeName, transport: parts.transports.proxy, clock },
+    identity: () => ({ ...shown.client, authority: shown.clientAuthority }),
+  })
+  const containers = createRuntime(parts, { podRange, registries, peers })
   const images = new NodeImages({ config, store: containers.store })
   const kubelet = createKubelet({
     transport: parts.transports.kubelet,
@@ -168,7 +178,10 @@ export function buildNode(parts: NodeParts): Node {
     metrics: () => renderMetrics(network.dns?.metrics() ?? []),
     stopWorkloads: () => kubelet.stopWorkloads(),
     shutDown: () => kubelet.shutDown(),
-    useCertificates: certificates => kubelet.useCertificates(certificates),
+    useCertificates: renewed => {
+      shown = renewed
+      kubelet.useCertificates(renewed)
+    },
   }
 }
 
@@ -259,15 +272,16 @@ function createRegistries({ config, transports, clock, random, log }: NodeParts)
   })
 }
 
-function createRuntime(parts: NodeParts, podRange: PodRange, registries: NodeRegistries): Containers {
+function createRuntime(parts: NodeParts, means: RuntimeMeans): Containers {
   const { config, clock, random } = parts
+  const { podRange } = means
   const log = parts.log.child({ component: 'runtime' })
   const common = { podRange: () => podRange.cidr, version: MK8S_VERSION, clock, random }
   switch (config.runtime) {
     case 'containerd':
-      return createContainerd(parts, { podRange, registries, log })
+      return createContainerd(parts, means, log)
     case 'oci':
-      return createOci(parts, { podRange, registries, log })
+      return createOci(parts, means, log)
     case 'process':
       return {
         runtime: new ProcessRuntime({ ...common, directory: containersDirectory(config), log }),
@@ -281,11 +295,11 @@ function createRuntime(parts: NodeParts, podRange: PodRange, registries: NodeReg
 interface RuntimeMeans {
   readonly podRange: PodRange
   readonly registries: NodeRegistries
-  readonly log: Log
+  readonly peers: Peers
 }
 
-function createContainerd({ config, clock }: NodeParts, means: RuntimeMeans): Containers {
-  const { podRange, registries, log } = means
+function createContainerd({ config, clock }: NodeParts, means: RuntimeMeans, log: Log): Containers {
+  const { podRange, registries } = means
   const { dataDir, criSocket } = config
   const managed = new ManagedContainerd({
     dataDir,
@@ -306,14 +320,14 @@ function createContainerd({ config, clock }: NodeParts, means: RuntimeMeans): Co
   return { runtime, components: criSocket === '' ? [managed] : [] }
 }
 
-function createOci({ config, clock, random }: NodeParts, means: RuntimeMeans): Containers {
-  const { podRange, registries, log } = means
+function createOci({ config, clock, random }: NodeParts, means: RuntimeMeans, log: Log): Containers {
+  const { podRange, registries, peers } = means
   const { dataDir } = config
   const pause = pauseProgram(supportedArchitecture())
   const sharedDirectories = [join(dataDir, 'pods')]
   const common = { dataDir, nodeId: instanceName(dataDir), podRange, pause, sharedDirectories }
   const runtime = new OciRuntime({
-    ...{ ...common, clock, random, log },
+    ...{ ...common, peers, clock, random, log },
     registries: () => registries.current(),
   })
   return { runtime, store: runtime.store, components: [] }

@@ -66,6 +66,7 @@ export function buildWorkerNode(parts: WorkerNodeParts): WorkerNode {
 const kubeletCertificates = ({ clusterAuthority, leaves }: WorkerPki): KubeletCertificates => ({
   ...leaves.kubelet,
   clientAuthority: clusterAuthority,
+  client: leaves['kubelet-client'],
 })
 
 /** Follows the certificates as they are renewed. */

@@ -31,6 +31,7 @@ export async function createTestPki(): Promise<TestPki> {
         certificate: pki.leaves.kubelet.certificate,
         key: pki.leaves.kubelet.key,
         clientAuthority: pki.authorities['cluster-ca'].certificate,
+        client: pki.leaves['apiserver-kubelet-client'],
       },
       client: {
         cert: pki.leaves['apiserver-kubelet-client'].certificate,

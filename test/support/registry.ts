@@ -19,6 +19,8 @@ export interface RegistryOptions {
   readonly tls?: { readonly cert: string; readonly key: string }
   /** Each answer with a blob ends so early. */
   readonly breaksAfterBytes?: number
+  /** Each answer with a blob begins so late. */
+  readonly blobDelayMs?: number
   /** Blobs have other bytes than they should. */
   readonly damages?: boolean
 }
@@ -100,7 +102,7 @@ export async function startRegistry(
       })
       return void response.end(request.method === 'HEAD' ? undefined : blob)
     }
-    send(response, blob, range, options)
+    setTimeout(() => send(response, blob, range, options), options.blobDelayMs ?? 0)
   }
   const server = options.tls === undefined ? createPlain(answer) : createSecure({ ...options.tls }, answer)
   await new Promise<void>(resolve => server.listen(0, address, resolve))

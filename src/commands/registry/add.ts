@@ -95,12 +95,14 @@ export class RegistryAdd extends NodeCommand {
     const problems = registriesProblems(one)
     if (problems.length > 0)
       throw new Mk8sError('config/invalid', 'nothing was changed', { why: problems.join('\n') })
-    const [{ inCluster }, { changeRegistries }] = await Promise.all([
+    const [{ inCluster }, { changeRegistries, setRegistries }] = await Promise.all([
       import('./in-cluster.ts'),
       import('../../client/registries.ts'),
     ])
     await inCluster(flags['data-dir'], client =>
-      changeRegistries(client, PEOPLE, before => whole ?? merged(before, one)),
+      whole === undefined
+        ? changeRegistries(client, PEOPLE, before => merged(before, one))
+        : setRegistries(client, PEOPLE, whole),
     )
     const changed = hostsOf(whole ?? one)
     if (flags.json) printJson({ registries: changed })

@@ -23,6 +23,10 @@ export interface KubeletAccessParts {
 }
 
 const CLIENT_NAME = 'kube-apiserver-kubelet-client'
+/** Nodes get each other's images. */
+const DISTRIBUTION = 'v2'
+const isNode = ({ username, groups }: KubeletUser) =>
+  username.startsWith('system:node:') && groups.includes('system:nodes')
 const ADMIN_GROUP = 'system:masters'
 /** As the kubelet's webhook caches. */
 const AUTHENTICATED_MS = 120_000
@@ -66,6 +70,7 @@ export class KubeletAccess {
     if (user === null) return 401
     // The API server has judged whom it asks for, and administrators may do anything.
     if (user.username === CLIENT_NAME || user.groups.includes(ADMIN_GROUP)) return 200
+    if (first === DISTRIBUTION && isNode(user)) return 200
     const verb = VERBS[request.method ?? ''] ?? 'get'
     for (const subresource of SUBRESOURCES[first] ?? ['proxy']) {
       if (await this.#mayUse(user, verb, subresource)) return 200

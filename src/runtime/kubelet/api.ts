@@ -11,6 +11,7 @@ import { Mk8sError, messageOf, systemCodeOf } from '../../base/errors.ts'
 import type { Log } from '../../base/log.ts'
 import type { Pod } from '../../kube/types.ts'
 import type { KubeletAccess } from './access.ts'
+import { ImageDistribution } from './image-distribution.ts'
 import type { KubeletCertificates, KubeletParts } from './kubelet-parts.ts'
 import { type LogOptions, readLog } from './log-reader.ts'
 import { containerNamed } from './pod-containers.ts'
@@ -45,6 +46,7 @@ export class KubeletServer {
   readonly #parts: KubeletServerParts
   readonly #server: Server
   readonly #streaming: StreamingServer
+  readonly #distribution: ImageDistribution
 
   constructor(parts: KubeletServerParts) {
     this.#parts = parts
@@ -59,6 +61,7 @@ export class KubeletServer {
     this.#server.maxConnections = CONNECTIONS_MAX
     this.#server.on('tlsClientError', () => {})
     this.#streaming = new StreamingServer(parts)
+    this.#distribution = new ImageDistribution(parts.runtime.content)
     this.#server.on('upgrade', (request, socket, head) => {
       this.#upgrade(request, socket as TLSSocket, head).catch(() => socket.destroy())
     })
@@ -101,6 +104,7 @@ export class KubeletServer {
       const [namespace = '', pod = '', container = ''] = rest
       return this.#logs({ namespace, pod, container, query: url.searchParams }, response)
     }
+    if (first === 'v2') return this.#distribution.answer(request, response, url)
     if (first === 'images' && rest.length === 0) return this.#importImages(request, response)
     if (first === 'hostpath-volumes') return this.#removeVolume(request.method, rest, response)
     if (STREAMS.includes(first)) return answer(response, 400, 'Upgrade request required')

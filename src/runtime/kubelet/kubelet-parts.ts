@@ -45,6 +45,8 @@ export interface KubeletCertificates {
   readonly key: string
   /** Authority of the clients that may ask. */
   readonly clientAuthority: string
+  /** What this node shows to the others, where it gets images. */
+  readonly client: { readonly certificate: string; readonly key: string }
 }
 
 export interface KubeletParts {

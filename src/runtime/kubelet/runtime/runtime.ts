@@ -196,6 +196,52 @@ export interface ImageStatus {
   readonly sizeBytes?: number | undefined
 }
 
+/** A manifest or a blob that another node asks for. */
+export interface WantedPart {
+  readonly registry: string
+  readonly repository: string
+  /** A digest, or the tag of a manifest. */
+  readonly reference: string
+  /** Of the node that asks, as Node names it. */
+  readonly architecture: string
+  /** What is being fetched is waited for. */
+  readonly waits: boolean
+}
+
+export interface ImagePart {
+  readonly digest: string
+  readonly sizeBytes: number
+  read(fromByte: number): AsyncIterable<Uint8Array>
+}
+
+/** This node's images, for the other nodes. */
+export interface ImageContent {
+  find(wanted: WantedPart): Promise<ImagePart | null>
+}
+
+export interface PeerNode {
+  readonly nodeName: string
+  /** Address and port of its kubelet. */
+  readonly host: string
+  /** Names of images that it says it has. */
+  readonly images: readonly string[]
+}
+
+/** PEM texts by which nodes know each other. */
+export interface PeerIdentity {
+  readonly certificate: string
+  readonly key: string
+  readonly authority: string
+}
+
+/** The other nodes, to get images from. */
+export interface Peers {
+  /** Of this node. */
+  readonly nodeName: string
+  nodes(): Promise<readonly PeerNode[]>
+  identity(): PeerIdentity
+}
+
 /** What a registry asks for. */
 export interface RegistryCredentials {
   readonly server: string
@@ -279,6 +325,8 @@ export interface Runtime {
   /** Pulls the image if it is not there. */
   ensureImage(image: string, credentials?: readonly RegistryCredentials[]): Promise<ImageStatus>
 
+  /** What other nodes may have of its images; absent where they are out of reach. */
+  readonly content?: ImageContent
   /** Of the containers that run. */
   containerUsage(): Promise<readonly ContainerUsage[]>
   /** Where images are kept at all. */

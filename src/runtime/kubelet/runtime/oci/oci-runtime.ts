@@ -26,8 +26,10 @@ import type {
   ContainerResources,
   ContainerStatus,
   ExecResult,
+  ImageContent,
   ImageStatus,
   PodResources,
+  Peers,
   RegistryCredentials,
   Runtime,
   RuntimeEvent,
@@ -37,6 +39,7 @@ import type {
 import type { ContainerStreams, StreamOptions } from '../streams.ts'
 import { configFile } from './cni.ts'
 import { resizeTerminal } from './conmon.ts'
+import { imageContent } from './images/image-content.ts'
 import { type ImageRecord, ImageStore, storedImages } from './images/image-store.ts'
 import { ImagePuller } from './images/pull-image.ts'
 import { isLive, OciContainers, renderStatus } from './oci-containers.ts'
@@ -65,6 +68,7 @@ export interface OciRuntimeParts {
   readonly enter?: readonly string[]
   /** As the cluster has them configured now. */
   readonly registries?: () => Promise<Registries>
+  readonly peers?: Peers
   readonly clock: Clock
   readonly random: Random
   readonly log: Log
@@ -89,7 +93,7 @@ export class OciRuntime implements Runtime {
   #onEvent: (event: RuntimeEvent) => void = () => {}
 
   constructor(parts: OciRuntimeParts) {
-    const { dataDir, nodeId, clock, log, registries, enter = [] } = parts
+    const { dataDir, nodeId, clock, log, registries, peers, enter = [] } = parts
     this.#parts = parts
     const paths = ociPaths(dataDir)
     this.#paths = paths
@@ -99,6 +103,7 @@ export class OciRuntime implements Runtime {
       clock,
       env: process.env,
       ...(registries && { registries }),
+      ...(peers && { peers }),
     })
     const cni = { configs: paths.cniConfig, plugins: cniDirectory() ?? '', enter }
     this.#sandboxes = new OciSandboxes({ paths, cni, nodeId, clock, log })
@@ -118,6 +123,11 @@ export class OciRuntime implements Runtime {
   /** For whoever imports images into it. */
   get store(): ImageStore {
     return this.#images
+  }
+
+  get content(): ImageContent {
+    const { clock } = this.#parts
+    return imageContent({ store: this.#images, coming: digest => this.#puller.coming(digest), clock })
   }
 
   get version(): string {

@@ -26,8 +26,8 @@ export class BlobStore {
     return (await stat(this.#pathOf(digest))).size
   }
 
-  read(digest: string): AsyncIterable<Uint8Array> {
-    return createReadStream(this.#pathOf(digest))
+  read(digest: string, fromByte = 0): AsyncIterable<Uint8Array> {
+    return createReadStream(this.#pathOf(digest), { start: fromByte })
   }
 
   async document(digest: string): Promise<Buffer> {

@@ -29,6 +29,8 @@ export interface ImageRecord {
   readonly layers: readonly string[]
   readonly config: ImageConfig
   readonly sizeBytes: number
+  /** Its registry gave it for credentials only. */
+  readonly isPrivate?: boolean
 }
 
 /** Short, since all of a container's have to fit into one page. */

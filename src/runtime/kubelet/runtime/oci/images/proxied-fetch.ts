@@ -51,6 +51,13 @@ export function fetchFor(env: Environment, tls: RegistryTls = NO_TLS): Fetch {
   }
 }
 
+/** Directly, with these certificates and no authority beside that one. */
+export function securedFetch(options: { ca: string; cert: string; key: string }): Fetch {
+  const secure = new SecureAgent(options)
+  const plain = new PlainAgent()
+  return (url, { headers, signal }) => once(new URL(url), { headers, signal }, { secure, plain })
+}
+
 /** An authority that is given counts beside those of the system. */
 const optionsOf = ({ ca, cert, key, insecureSkipVerify }: RegistryTls) => ({
   rejectUnauthorized: !insecureSkipVerify,

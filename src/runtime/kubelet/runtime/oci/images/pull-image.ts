@@ -4,7 +4,7 @@ import type { Clock } from '../../../../../base/clock.ts'
 import { Mk8sError, messageOf } from '../../../../../base/errors.ts'
 import { NO_REGISTRIES, type Registries } from '../../../../../kube/registries/registries.ts'
 import { longImageName, registryOf } from '../../../image-name.ts'
-import type { RegistryCredentials } from '../../runtime.ts'
+import type { Peers, RegistryCredentials } from '../../runtime.ts'
 import { sourcesOf } from './image-sources.ts'
 import type { ImageRecord, ImageStore } from './image-store.ts'
 import {
@@ -16,7 +16,8 @@ import {
   isOtherContent,
   parseDocument,
 } from './manifests.ts'
-import { type ImageSource, NotInRegistry } from './registry-client.ts'
+import { PeerSources, type WantedImage } from './peers.ts'
+import { type ImageSource, NotInRegistry, Unavailable } from './registry-client.ts'
 import { wholeBlob } from './resumed-blob.ts'
 
 const PULLS_AT_ONCE = 4
@@ -30,6 +31,8 @@ export interface ImagePullerParts {
   readonly env?: Readonly<Record<string, string | undefined>>
   /** As the cluster has them configured now. */
   readonly registries?: () => Promise<Registries>
+  /** Whoever else may have an image. */
+  readonly peers?: Peers
 }
 
 export class ImagePuller {
@@ -37,11 +40,20 @@ export class ImagePuller {
   readonly #store: ImageStore
   readonly #running = new Map<string, Promise<ImageRecord>>()
   readonly #waiting: (() => void)[] = []
+  /** Blobs on their way. */
+  readonly #coming = new Map<string, Promise<void>>()
+  readonly #peers: PeerSources | undefined
   #busy = 0
 
   constructor(parts: ImagePullerParts) {
     this.#parts = parts
     this.#store = parts.store
+    this.#peers = parts.peers && new PeerSources(parts.peers, parts.clock)
+  }
+
+  /** The end of a blob's way into the store; undefined when it is not on it. */
+  coming(digest: string): Promise<void> | undefined {
+    return this.#coming.get(digest)
   }
 
   pull(image: string, credentials: readonly RegistryCredentials[]): Promise<ImageRecord> {
@@ -77,12 +89,14 @@ export class ImagePuller {
     const { clock, env = {}, registries = async () => NO_REGISTRIES } = this.#parts
     const known = { registries: await registries(), env, clock }
     const sources = sourcesOf({ ...known, name, repository, credentials })
-    const { manifest, digest, source } = await this.#resolveAnywhere(sources, reference).catch(error =>
-      fail(name, 'failed to resolve reference', error),
-    )
+    const { manifest, digest, source } = await this.#resolveAnywhere(sources, reference)
+      .catch(error => this.#resolveNearby({ name, repository }, reference, error))
+      .catch(error => fail(name, 'failed to resolve reference', error))
     try {
-      await this.#fetchBlobs([source, ...sources.filter(each => each !== source)], manifest)
-      return await this.#store.add(name, manifest, `${nameOf(name)}@${digest}`)
+      const nearby = (await this.#peers?.having({ name, repository }, manifest.digest)) ?? []
+      await this.#fetchBlobs([...new Set([...nearby, source, ...sources])], manifest)
+      const record = await this.#store.unpack(name, manifest, `${nameOf(name)}@${digest}`)
+      return await this.#store.keep(source.usedLogin ? { ...record, isPrivate: true } : record)
     } catch (error) {
       return fail(name, 'failed to fetch', error)
     }
@@ -99,6 +113,15 @@ export class ImagePuller {
       }
     }
     throw problem
+  }
+
+  /** Only where no registry answers: what one says of a tag, or of credentials, counts. */
+  async #resolveNearby(image: WantedImage, reference: string, problem: unknown): Promise<Resolved> {
+    if (!(problem instanceof Unavailable)) throw problem
+    const nearby = (await this.#peers?.named(image)) ?? []
+    return this.#resolveAnywhere(nearby, reference).catch(() => {
+      throw problem
+    })
   }
 
   /** The manifest for this machine, and the digest that the reference stands for. */
@@ -134,9 +157,20 @@ export class ImagePuller {
     const wanted = [config, ...layers].filter(({ digest }) => !this.#store.blobs.has(digest))
     const left = [...new Map(wanted.map(blob => [blob.digest, blob])).values()]
     const worker = async () => {
-      for (let blob = left.shift(); blob !== undefined; blob = left.shift()) await this.#fetch(sources, blob)
+      for (let blob = left.shift(); blob !== undefined; blob = left.shift()) {
+        await this.#fetchOnce(sources, blob)
+      }
     }
     await Promise.all(Array.from({ length: LAYERS_AT_ONCE }, worker))
+  }
+
+  /** Images that are pulled at once may share layers; one that fails leaves it to the other. */
+  async #fetchOnce(sources: readonly ImageSource[], blob: Descriptor): Promise<void> {
+    await this.#coming.get(blob.digest)?.catch(() => {})
+    if (this.#store.blobs.has(blob.digest)) return
+    const fetched = this.#fetch(sources, blob).finally(() => this.#coming.delete(blob.digest))
+    this.#coming.set(blob.digest, fetched)
+    await fetched
   }
 
   /** Whoever sends other bytes than those of the digest is asked no more. */

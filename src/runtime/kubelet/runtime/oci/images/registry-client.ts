@@ -11,6 +11,8 @@ export interface RegistryClientParts {
   readonly base: string
   /** `library/busybox`. */
   readonly repository: string
+  /** Behind every path. */
+  readonly query?: string
   readonly login: RegistryLogin | undefined
   readonly clock: Clock
   readonly fetch: Fetch
@@ -28,8 +30,12 @@ export class NotInRegistry extends Mk8sError {
   }
 }
 
+/** The registry does not answer, or says that it cannot now. */
+export class Unavailable extends Mk8sError {}
+
 /** Where an image can be got from: a registry, a mirror of it, another node. */
 export interface ImageSource {
+  readonly usedLogin?: boolean
   manifest(reference: string): Promise<Buffer>
   /** From this byte on. */
   blob(digest: string, fromByte: number): AsyncIterable<Uint8Array>
@@ -37,10 +43,16 @@ export interface ImageSource {
 
 export class RegistryClient implements ImageSource {
   readonly #parts: RegistryClientParts
+  #usedLogin = false
   #authorization: string | undefined
 
   constructor(parts: RegistryClientParts) {
     this.#parts = parts
+  }
+
+  /** It gave something for credentials that it did not give without. */
+  get usedLogin(): boolean {
+    return this.#usedLogin
   }
 
   async manifest(reference: string): Promise<Buffer> {
@@ -64,8 +76,8 @@ export class RegistryClient implements ImageSource {
   }
 
   async #get(path: string, headers: Readonly<Record<string, string>>): Promise<Body> {
-    const { base, repository } = this.#parts
-    const url = `${base}/${repository}/${path}`
+    const { base, repository, query } = this.#parts
+    const url = `${base}/${repository}/${path}${query === undefined ? '' : `?${query}`}`
     const first = await this.#fetch(url, headers, this.#authorization)
     if (first.response.status !== 401) return accepted(first, path)
     const challenge = parseChallenge(first.response.headers.get('www-authenticate') ?? '')
@@ -77,6 +89,7 @@ export class RegistryClient implements ImageSource {
   async #authorize(challenge: Challenge | undefined): Promise<string | undefined> {
     const { login, repository } = this.#parts
     const basic = login === undefined ? undefined : basicAuthorization(login)
+    this.#usedLogin ||= basic !== undefined
     if (challenge === undefined) throw denied('the registry does not say how it wants to be asked')
     if (challenge.scheme === 'basic') {
       if (basic === undefined) throw denied('no basic auth credentials')
@@ -119,7 +132,7 @@ export class RegistryClient implements ImageSource {
     } catch (error) {
       done()
       const why = messageOf((error as Error).cause ?? error)
-      throw new Mk8sError('kubelet/runtime', `failed to do request: Get ${JSON.stringify(url)}: ${why}`)
+      throw new Unavailable('kubelet/runtime', `failed to do request: Get ${JSON.stringify(url)}: ${why}`)
     }
   }
 }
@@ -152,7 +165,9 @@ function accepted({ response, alive, done }: Exchange, what: string): Body {
   if (status === 404) throw new NotInRegistry(what)
   if (status === 401 || status === 403) throw denied(`the registry answers ${status}`)
   const text = `${status} ${response.statusText}`.slice(0, ERROR_CHARACTERS_MAX)
-  throw new Mk8sError('kubelet/runtime', `unexpected status from the registry for ${what}: ${text}`)
+  const message = `unexpected status from the registry for ${what}: ${text}`
+  if (status === 429 || status >= 500) throw new Unavailable('kubelet/runtime', message)
+  throw new Mk8sError('kubelet/runtime', message)
 }
 
 async function* watched(body: AsyncIterable<Uint8Array>, alive: () => void): AsyncGenerator<Uint8Array> {
