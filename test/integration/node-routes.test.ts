@@ -27,6 +27,10 @@ const nodes = [1, 2, 3].map(index => ({
   address: `${index === 3 ? '10.77.8' : '10.77.9'}.${index}`,
   range: `10.88.${index}.0/24`,
   pod: `10.88.${index}.7`,
+  // By IPv6 only the two are neighbours; the third one has no address of it.
+  address6: index === 3 ? undefined : `fd77:9::${index}`,
+  range6: `fd88:0:0:${index}::/64`,
+  pod6: `fd88:0:0:${index}::7`,
 }))
 const [one, two, far] = nodes as [(typeof nodes)[0], (typeof nodes)[0], (typeof nodes)[0]]
 let cluster: InProcessCluster | undefined
@@ -44,13 +48,15 @@ function wire(): void {
   ip(ROUTER, 'link', 'add', 'switch', 'type', 'bridge')
   ip(ROUTER, 'addr', 'add', '10.77.9.254/24', 'dev', 'switch')
   ip(ROUTER, 'link', 'set', 'switch', 'up')
-  for (const { space, name, network, address, pod } of nodes) {
+  for (const { space, name, network, address, pod, address6, pod6 } of nodes) {
     ip(ROUTER, 'link', 'add', name, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', space)
     if (space === far.space) ip(ROUTER, 'addr', 'add', `${network}.254/24`, 'dev', name)
     else ip(ROUTER, 'link', 'set', name, 'master', 'switch')
     ip(ROUTER, 'link', 'set', name, 'mtu', String(NARROW), 'up')
     ip(space, 'addr', 'add', `${address}/24`, 'dev', 'eth0')
     ip(space, 'addr', 'add', `${pod}/32`, 'dev', 'lo')
+    if (address6 !== undefined) ip(space, 'addr', 'add', `${address6}/64`, 'dev', 'eth0', 'nodad')
+    ip(space, 'addr', 'add', `${pod6}/128`, 'dev', 'lo', 'nodad')
     ip(space, 'link', 'set', 'eth0', 'mtu', String(NARROW), 'up')
     ip(space, 'route', 'add', 'default', 'via', `${network}.254`)
   }
@@ -59,7 +65,7 @@ function wire(): void {
 }
 
 /** Half a megabyte from one pod to another: small packets are no proof of a tunnel. */
-async function carries(from: typeof one, to: typeof one): Promise<string> {
+async function carries(from: typeof one, to: typeof one, family: 'pod' | 'pod6' = 'pod'): Promise<string> {
   const server =
     "require('net').createServer(s=>{let n=0;s.on('data',d=>n+=d.length);s.on('end',()=>{console.log(n,s.remoteAddress);" +
     'process.exit()})}).listen(7000,process.argv[1]);setTimeout(()=>process.exit(1),20000)'
@@ -69,11 +75,11 @@ async function carries(from: typeof one, to: typeof one): Promise<string> {
     "c.on('error',()=>process.exit(1)).on('close',()=>process.exit())"
   const node = (space: string, script: string, ...rest: string[]) =>
     runProgram('ip', ['netns', 'exec', space, process.execPath, '-e', script, ...rest], { accept: 'any' })
-  const received = node(to.space, server, to.pod)
+  const received = node(to.space, server, to[family])
   await until('the receiver', () =>
     execFileSync('ip', ['netns', 'exec', to.space, 'ss', '-Hltn'], { encoding: 'utf8' }).includes(':7000'),
   )
-  await node(from.space, client, to.pod, from.pod)
+  await node(from.space, client, to[family], from[family])
   return (await received).stdout.trim()
 }
 
@@ -85,26 +91,30 @@ const pings = async ({ space }: typeof one, from: string, to: string): Promise<b
   return (await runProgram('ip', words, { accept: 'any' })).exitCode === 0
 }
 
-const routesOf = ({ space }: typeof one) =>
+const routesOf = ({ space }: typeof one, family = '-4') =>
   (
-    JSON.parse(ip(space, '-j', 'route', 'show', 'proto', '77') || '[]') as { dst: string; gateway: string }[]
+    JSON.parse(ip(space, '-j', family, 'route', 'show', 'proto', '77') || '[]') as {
+      dst: string
+      gateway: string
+    }[]
   ).map(({ dst, gateway }) => `${dst} ${gateway}`)
 
 before(async () => {
   if (skip !== false) return
   wire()
-  const started = await startInProcessCluster({ podCidrs: ['10.88.0.0/16'] })
+  const started = await startInProcessCluster({ podCidrs: ['10.88.0.0/16', 'fd88::/48'] })
   cluster = started
-  for (const { name, address, range } of nodes) {
-    const spec = { podCIDR: range, podCIDRs: [range] }
+  for (const { name, address, range, address6, range6 } of nodes) {
+    const spec = { podCIDR: range, podCIDRs: [range, range6] }
     await started.client.create<Node>(NODES, {
       apiVersion: 'v1',
       kind: 'Node',
       metadata: { name },
       spec,
     } as Node)
-    const patch = { status: { addresses: [{ type: 'InternalIP', address }] } }
-    await started.client.patch(NODES, { name, subresource: 'status', type: 'strategic', patch })
+    const known = address6 === undefined ? [address] : [address, address6]
+    const patch = { status: { addresses: known.map(each => ({ type: 'InternalIP', address: each })) } }
+    await started.client.patch(NODES, { name, subresource: 'status', type: 'merge', patch })
   }
 })
 after(async () => {
@@ -142,11 +152,17 @@ test('pods of nodes reach each other, also over a router, and routes go with the
   assert.equal(await pings(two, two.pod, one.pod), true)
   assert.equal(await carries(two, far), `524288 ${two.pod}`)
   assert.equal(await carries(far, one), `524288 ${far.pod}`)
+  const behind6 = `${far.range6} fd88:0:0:3::`
+  assert.deepEqual(routesOf(one, '-6'), [`${two.range6} ${two.address6}`, behind6])
+  assert.equal(await pings(one, one.pod6, two.pod6), true)
+  assert.equal(await carries(two, far, 'pod6'), `524288 ${two.pod6}`)
+  assert.equal(await carries(far, one, 'pod6'), `524288 ${far.pod6}`)
   await cluster.client.delete(NODES, { name: two.name })
   await until('the route to be gone', () => routesOf(one).length === 1)
   assert.deepEqual(routesOf(one), [behind])
+  await until('that of IPv6', () => routesOf(one, '-6').length === 1)
   await cluster.client.delete(NODES, { name: far.name })
   await until('the tunnel to be gone', () => !ip(one.space, 'link').includes('vxlan'))
-  assert.deepEqual(routesOf(one), [])
+  assert.deepEqual([...routesOf(one), ...routesOf(one, '-6')], [])
   assert.equal(mtus.get(one.name), NARROW)
 })

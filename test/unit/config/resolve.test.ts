@@ -75,6 +75,21 @@ test('networks that would meet in 127.0.0.0/8 are refused', () => {
   assert.match(problemsOf({ file: cluster('serviceCidr: 10.96.0.1/24') }).join(), /host bits/)
 })
 
+test('a network of IPv6 stands behind that of IPv4, in both or in neither', () => {
+  const [pods, services] = ['10.1.0.0/16,fd00:1::/48', '10.152.183.0/24,fd00:2::/112']
+  const { cluster: both } = resolved({ file: cluster(`podCidr: ${pods}\nserviceCidr: ${services}`) })
+  assert.deepEqual(both.ipv6, { serviceCidr: 'fd00:2::/112', podCidr: 'fd00:1::/48' })
+  assert.deepEqual([both.podCidr, both.serviceCidr], ['10.1.0.0/16', '10.152.183.0/24'])
+  assert.equal('ipv6' in resolved({}).cluster, false)
+  const refused = (pod: string, service: string) =>
+    problemsOf({ file: cluster(`podCidr: ${pod}\nserviceCidr: ${service}`) }).join()
+  assert.match(refused(pods, '10.152.183.0/24'), /both need a network of IPv6/)
+  assert.match(refused('fd00:1::/48,10.1.0.0/16', services), /the network of IPv4 stands first/)
+  assert.match(refused('10.1.0.0/16,fd00:1::/32', services), /podCidr: .* must be a \/48 to \/64/)
+  assert.match(refused('10.1.0.0/16,fd00:1::5/48', services), /not an IPv6 network in its one spelling/)
+  assert.match(refused('10.1.0.0/16,fd00:2::/64', services), /overlap/)
+})
+
 test('ports must differ from each other and from the node ports', () => {
   assert.match(problemsOf({ flags: { 'api-port': '10250' } }).join(), /are both 10250/)
   assert.match(problemsOf({ flags: { 'raft-port': '30001' } }).join(), /range of node ports/)
