@@ -255,15 +255,8 @@ async function buildNodeParts(
   ]
   const supervisor = createSupervisor({ components, clock, log: log.child({ component: 'supervisor' }) })
   return {
-    ...{
-      supervisor,
-      api,
-      certificates,
-      stopWorkloads,
-      shutDown,
-      listener: joining.listener,
-      addNode: joining.addNode,
-    },
+    ...{ supervisor, api, certificates, stopWorkloads, shutDown },
+    ...{ listener: joining.listener, addNode: joining.addNode },
     ...{ removeNode, rotation, keys, backups, secretsEncryption, images, problems },
   }
 }

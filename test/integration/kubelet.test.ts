@@ -230,6 +230,40 @@ describe('kubelet', () => {
     assert.equal(statusOf(failed)?.state?.terminated?.exitCode, 7)
   })
 
+  test('exit codes decide what is started again: the container, or all of the pod', async () => {
+    const mount = { image: 'x', volumeMounts: [{ name: 'notes', mountPath: '/mk8s-notes' }] }
+    const script = (text: string) => ({ ...mount, command: ['sh', '-c', `cd /mk8s-notes; ${text}`] })
+    const restarts = (action: string) => ({
+      restartPolicy: 'Never',
+      restartPolicyRules: [{ action, exitCodes: { operator: 'In', values: [42] } }],
+    })
+    await create('by-code', {
+      restartPolicy: 'Never',
+      volumes: [{ name: 'notes', emptyDir: {} }],
+      initContainers: [{ name: 'init', ...script('echo init >>log') }],
+      containers: [
+        { name: 'once', ...script('mkdir once && exit 42; exit 0'), ...restarts('Restart') },
+        { name: 'main', ...script('echo main >>log; test -e all && exit 0; exec sleep 600') },
+        {
+          name: 'watch',
+          ...script(
+            'until test -d once; do sleep 0.1; done; mkdir all && exit 42; cat log >/dev/termination-log',
+          ),
+          ...restarts('RestartAllContainers'),
+        },
+      ],
+    })
+    const pod = await until('by-code over', async () => {
+      const found = await get('by-code')
+      assert.notEqual(found.status?.phase, 'Failed')
+      return found.status?.phase === 'Succeeded' && found
+    })
+    const counts = ['main', 'watch'].map(name => statusOf(pod, name)?.restartCount)
+    assert.deepEqual(counts, [1, 1])
+    assert.ok((statusOf(pod, 'once')?.restartCount ?? 0) >= 1)
+    assert.match(statusOf(pod, 'watch')?.state?.terminated?.message ?? '', /^init\nmain\ninit\n/)
+  })
+
   test('a container that crashes is restarted at once and then backs off', async () => {
     await create('crash', {
       containers: [{ name: 'main', image: 'x', command: ['sh', '-c', 'echo $$; exit 1'] }],

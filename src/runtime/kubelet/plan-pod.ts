@@ -1,6 +1,7 @@
 /** What to do next about a pod (pure): its spec and what the runtime has become a list of actions. */
 
 import type { Container, Pod } from '../../kube/types.ts'
+import { afterExit, initAfterExit, restartOfAll } from './container-restart.ts'
 import { ephemeralOf } from './pod-containers.ts'
 import { decideRestart, type RestartBackoff } from './restart-backoff.ts'
 import type { ContainerStatus, SandboxStatus } from './runtime/runtime.ts'
@@ -56,23 +57,49 @@ export function latestSandbox(sandboxes: readonly SandboxStatus[]): SandboxStatu
 export function planPod(input: PodPlanInput): readonly PodAction[] {
   const sandbox = latestSandbox(input.sandboxes)
   if (sandbox === undefined || sandbox.state !== 'ready') return planSandbox(input, sandbox)
-  const present = input.containers.filter(container => container.sandboxId === sandbox.id)
+  const inside = input.containers.filter(container => container.sandboxId === sandbox.id)
+  const cause = restartOfAll(input.pod, inside)
+  if (cause === undefined) return planContainers(input, inside)
+  const fresh = inside.filter(({ createdAt }) => createdAt >= cause.finishedAt)
+  return planRestartOfAll(input, cause, inside) ?? planContainers(input, fresh)
+}
+
+/** Everything of before ends first, and the one that asked for it waits as it would by itself; null: begin. */
+function planRestartOfAll(
+  input: PodPlanInput,
+  cause: ContainerStatus,
+  inside: readonly ContainerStatus[],
+): readonly PodAction[] | null {
+  const before = inside.filter(({ createdAt }) => createdAt < cause.finishedAt)
+  const running = before.filter(({ state }) => state === 'running')
+  if (running.length > 0) {
+    return running.map(({ id, name }) => {
+      const message = `Container ${name} will be restarted, as container ${cause.name} exited`
+      return { kind: 'kill-container', id, name, message }
+    })
+  }
+  if (before.length < inside.length) return null
+  const again = restartOf(cause, input)
+  return again.kind === 'back-off' ? [again] : null
+}
+
+function planContainers(input: PodPlanInput, present: readonly ContainerStatus[]): readonly PodAction[] {
   const inits = input.pod.spec?.initContainers ?? []
   const regulars = input.pod.spec?.containers ?? []
   const hasInitialized = regulars.some(({ name }) => latestOf(name, present) !== undefined)
   const actions: PodAction[] = planEphemeral(input)
   for (const init of inits) {
     if (isSidecar(init)) {
-      const plan = planContainer(init, present, input, 'Always')
+      const plan = planContainer(init, present, input)
       actions.push(...plan.actions)
       if (!hasInitialized && !plan.isUp) return actions
     } else if (!hasInitialized) {
       const plan = planInit(init, present, input)
-      if (plan !== 'done') return plan === 'failed' ? planEnd(input, present) : [...actions, ...plan]
+      if (plan === 'failed') return planEnd(input, present)
+      if (plan !== 'done') return [...actions, ...plan]
     }
   }
-  const policy = input.pod.spec?.restartPolicy ?? 'Always'
-  const plans = regulars.map(container => planContainer(container, present, input, policy))
+  const plans = regulars.map(container => planContainer(container, present, input))
   if (plans.every(plan => plan.hasEnded)) return [{ kind: 'finish' }]
   return [...actions, ...plans.flatMap(plan => plan.actions)]
 }
@@ -91,12 +118,12 @@ function planSandbox(input: PodPlanInput, dead: SandboxStatus | undefined): PodA
   const policy = input.pod.spec?.restartPolicy ?? 'Always'
   const regulars = input.pod.spec?.containers ?? []
   if (dead !== undefined && input.containers.length > 0) {
-    if (policy === 'Never') return [{ kind: 'finish' }]
-    const isDone = ({ name }: Container) => {
-      const latest = latestOf(name, input.containers)
-      return latest?.state === 'exited' && latest.exitCode === 0
+    const isOver = (container: Container) => {
+      const latest = latestOf(container.name, input.containers)
+      if (latest === undefined) return policy === 'Never'
+      return afterExit(container, input.pod, latest) === 'stay'
     }
-    if (policy === 'OnFailure' && regulars.every(isDone)) return [{ kind: 'finish' }]
+    if (regulars.every(isOver)) return [{ kind: 'finish' }]
   }
   const attempt = dead === undefined ? 0 : dead.metadata.attempt + 1
   return [{ kind: 'create-sandbox', attempt, stale: input.sandboxes.map(({ id }) => id) }]
@@ -111,9 +138,9 @@ function planInit(
   const latest = latestOf(init.name, present)
   if (latest === undefined) return [startOf(init.name, input)]
   if (latest.state === 'running') return []
-  if (latest.state === 'exited' && latest.exitCode === 0) return 'done'
-  if (input.pod.spec?.restartPolicy === 'Never') return 'failed'
-  return [restartOf(latest, input)]
+  const next = initAfterExit(init, input.pod, latest)
+  if (next === 'done') return 'done'
+  return next === 'stay' ? 'failed' : [restartOf(latest, input)]
 }
 
 function planEnd(input: PodPlanInput, present: readonly ContainerStatus[]): PodAction[] {
@@ -133,7 +160,6 @@ function planContainer(
   container: Container,
   present: readonly ContainerStatus[],
   input: PodPlanInput,
-  policy: string,
 ): ContainerPlan {
   const latest = latestOf(container.name, present)
   if (latest === undefined) {
@@ -143,9 +169,7 @@ function planContainer(
   if (input.isToStart?.(latest.id)) {
     return { actions: [startOf(container.name, input)], hasEnded: false, isUp: false }
   }
-  const isFailure = latest.state !== 'exited' || latest.exitCode !== 0
-  const restarts = policy === 'Always' || (policy === 'OnFailure' && isFailure)
-  if (!restarts) return { actions: [], hasEnded: true, isUp: false }
+  if (afterExit(container, input.pod, latest) === 'stay') return { actions: [], hasEnded: true, isUp: false }
   return { actions: [restartOf(latest, input)], hasEnded: false, isUp: false }
 }
 
@@ -160,13 +184,17 @@ function planRunning(latest: ContainerStatus, input: PodPlanInput): ContainerPla
 }
 
 /** Counts on from whatever is known of earlier attempts, also of another sandbox or of lost records. */
-function startOf(name: string, { pod, containers }: PodPlanInput): PodAction {
+function startOf(name: string, input: PodPlanInput): PodAction {
+  const { pod, containers } = input
   const earlier = latestOf(name, containers)
   const statuses = [...(pod.status?.initContainerStatuses ?? []), ...(pod.status?.containerStatuses ?? [])]
   const reported = statuses.find(status => status.name === name)
   const reportedNext = reported?.containerID ? reported.restartCount + 1 : 0
   const attempt = earlier === undefined ? reportedNext : earlier.attempt + 1
-  return { kind: 'start-container', name, attempt }
+  const cause = restartOfAll(pod, input.containers)
+  const again = cause !== undefined && cause.id === earlier?.id ? restartOf(cause, input) : undefined
+  const backoff = again?.kind === 'start-container' ? again.backoff : undefined
+  return { kind: 'start-container', name, attempt, ...(backoff === undefined ? {} : { backoff }) }
 }
 
 function restartOf(latest: ContainerStatus, input: PodPlanInput): PodAction {

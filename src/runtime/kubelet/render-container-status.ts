@@ -1,6 +1,7 @@
 /** A container's status (pure) as upstream writes it. */
 import { formatTime } from '../../kube/time.ts'
 import type { Container, ContainerState, ContainerStatus, Pod } from '../../kube/types.ts'
+import { afterExit } from './container-restart.ts'
 import { isSidecar, latestOf } from './plan-pod.ts'
 import type { Requirements } from './resources/allocation.ts'
 import type { ContainerStatus as RuntimeContainer } from './runtime/runtime.ts'
@@ -61,8 +62,10 @@ export function renderContainerStatus(input: ContainerStatusInput): ContainerSta
 /** What a container waits for that has been made and could not be started. */
 const FINAL = ['RunContainerError', 'PostStartHookError']
 
-const isRestarted = ({ pod, container }: ContainerStatusInput) =>
-  isSidecar(container) || pod.spec?.restartPolicy !== 'Never'
+const isRestarted = ({ pod, container, containers }: ContainerStatusInput) => {
+  const latest = latestOf(container.name, containers)
+  return latest !== undefined && afterExit(container, pod, latest) !== 'stay'
+}
 
 const isPrevious = (other: RuntimeContainer, latest: RuntimeContainer) =>
   other.name === latest.name && other.attempt === latest.attempt - 1

@@ -3,6 +3,7 @@
 import { qosClassOf } from '../../kube/qos.ts'
 import { formatTime } from '../../kube/time.ts'
 import type { Container, ContainerStatus, Pod, PodCondition, PodStatus } from '../../kube/types.ts'
+import { afterExit, initAfterExit } from './container-restart.ts'
 import { isSidecar, latestSandbox } from './plan-pod.ts'
 import { ephemeralOf } from './pod-containers.ts'
 import type { PodFailure } from './pod-failure.ts'
@@ -106,7 +107,6 @@ function phaseOf(
   inits: readonly ContainerStatus[],
   regulars: readonly ContainerStatus[],
 ): string {
-  const policy = pod.spec?.restartPolicy ?? 'Always'
   const specs = pod.spec?.initContainers ?? []
   const counts = count(regulars)
   const hasStarted = counts.running + counts.stopped > 0
@@ -114,15 +114,23 @@ function phaseOf(
   // A sidecar is started again whatever the policy says, and how it ends decides nothing.
   const failedInit = inits.some(({ state }, index) => {
     const spec = specs[index]
-    return (spec === undefined || !isSidecar(spec)) && (state?.terminated?.exitCode ?? 0) !== 0
+    const exitCode = state?.terminated?.exitCode
+    if (spec === undefined || isSidecar(spec) || exitCode === undefined) return false
+    return initAfterExit(spec, pod, { state: 'exited', exitCode }) === 'stay'
   })
-  if (failedInit && policy === 'Never') return 'Failed'
+  if (failedInit) return 'Failed'
   if (isTerminated) return counts.stopped === regulars.length && allSucceeded(counts) ? 'Succeeded' : 'Failed'
   if (pending || counts.waiting > 0) return 'Pending'
   if (counts.running > 0) return 'Running'
-  if (policy === 'Always') return 'Running'
-  if (allSucceeded(counts)) return 'Succeeded'
-  return policy === 'Never' ? 'Failed' : 'Running'
+  if (regulars.some(status => isRestarted(pod, status))) return 'Running'
+  return allSucceeded(counts) ? 'Succeeded' : 'Failed'
+}
+
+function isRestarted(pod: Pod, { name, state, lastState }: ContainerStatus): boolean {
+  const spec = pod.spec?.containers.find(container => container.name === name)
+  const ended = state?.terminated ?? lastState?.terminated
+  if (spec === undefined || ended === undefined) return false
+  return afterExit(spec, pod, { state: 'exited', exitCode: ended.exitCode }) !== 'stay'
 }
 
 const allSucceeded = (counts: Counts) => counts.stopped > 0 && counts.stopped === counts.succeeded

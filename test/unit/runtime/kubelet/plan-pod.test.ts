@@ -148,3 +148,48 @@ test('a lost sandbox is made anew and restart counts go on, unless the pod is ov
   assert.deepEqual(plan({ restartPolicy: 'Never' }, lost), ['finish'])
   assert.deepEqual(plan({}, { ...lost, sandboxes: [sandbox(0, 'not-ready'), sandbox(1)] }), ['start main 1'])
 })
+
+const rule = (action: string, operator: string, ...values: number[]) => ({
+  action,
+  exitCodes: { operator, values },
+})
+
+test('rules of a container come before its own policy, and that before the one of its pod', () => {
+  const rules = [rule('Restart', 'In', 42), rule('Restart', 'NotIn', 0, 1, 42)]
+  const main = named('main', { restartPolicy: 'Never', restartPolicyRules: rules })
+  const after = (exitCode: number) => plan({ containers: [main] }, { containers: [exited('main', exitCode)] })
+  assert.deepEqual(after(42), ['start main 1'])
+  assert.deepEqual(after(7), ['start main 1'])
+  assert.deepEqual(after(1), ['finish'])
+  assert.deepEqual(after(0), ['finish'])
+  const own = named('main', { restartPolicy: 'OnFailure' })
+  const over = { containers: [exited('main', 3)] }
+  assert.deepEqual(plan({ containers: [own], restartPolicy: 'Never' }, over), ['start main 1'])
+  const init = named('init', { restartPolicy: 'Never' })
+  const failed = { containers: [exited('init', 1)] }
+  assert.deepEqual(plan({ initContainers: [init] }, failed), ['finish'])
+})
+
+test('a rule that restarts all containers ends the others and begins with the init containers', () => {
+  const rules = [rule('RestartAllContainers', 'In', 88)]
+  const spec: Partial<PodSpec> = {
+    restartPolicy: 'Never',
+    initContainers: [named('init')],
+    containers: [named('main'), named('watch', { restartPolicy: 'Never', restartPolicyRules: rules })],
+  }
+  const init = exited('init', 0, { finishedAt: 1 })
+  const cause = exited('watch', 88)
+  const killed = exited('main', 137, { finishedAt: NOW })
+  const fresh = { createdAt: NOW, attempt: 1, id: 'new' }
+  assert.deepEqual(plan(spec, { containers: [init, running('main'), cause] }), [
+    'kill main: Container main will be restarted, as container watch exited',
+  ])
+  const ended = [init, killed, cause]
+  assert.deepEqual(plan(spec, { containers: ended }), ['start init 1'])
+  const again = [...ended, exited('init', 0, { ...fresh, finishedAt: NOW })]
+  assert.deepEqual(plan(spec, { containers: again }), ['start main 1', 'start watch 1'])
+  const backoff = (name: string) =>
+    name === 'watch' ? { delayMs: 20_000, updatedAtMs: NOW - 5_000 } : undefined
+  assert.deepEqual(plan(spec, { containers: ended, backoff }), ['back off watch 20000 until 19000'])
+  assert.deepEqual(plan(spec, { containers: [init, killed, exited('watch', 1)] }), ['finish'])
+})
