@@ -6,6 +6,7 @@ import { ADDONS, type Addon } from './addons/addon-object.ts'
 import { hostAccessPart } from './addons/host-access/host-access.ts'
 import type { Part } from './addons/part.ts'
 import { createPartDriver } from './addons/part-driver.ts'
+import { registryPart } from './addons/registry/registry.ts'
 import type { ClusterDns } from './dns/dns.ts'
 import type { NodeParts } from './server-node.ts'
 
@@ -15,7 +16,7 @@ interface OwnParts {
 }
 
 /** Parts that are the same on every node. A new one is a line here. */
-const PARTS: readonly Part[] = [hostAccessPart]
+const PARTS: readonly Part[] = [hostAccessPart, registryPart]
 
 export function buildAddonParts(
   { config, cluster, transports, isServer, clock, random, log }: NodeParts,

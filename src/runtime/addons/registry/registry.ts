@@ -1,0 +1,255 @@
+/**
+ * The part `registry`: the node that has the registry's volume runs its thread there, and leads the Service to itself.
+ * While the claim has no volume, one node offers itself.
+ */
+import type { Timer } from '../../../base/clock.ts'
+import type { Health } from '../../../base/component.ts'
+import { messageOf } from '../../../base/errors.ts'
+import { Informer } from '../../../client/informer.ts'
+import { isConflict, isNotFound } from '../../../client/kube-client.ts'
+import {
+  ENDPOINT_SLICES,
+  NODES,
+  PERSISTENT_VOLUME_CLAIMS,
+  PERSISTENT_VOLUMES,
+  SECRETS,
+  SERVICES,
+} from '../../../client/resources.ts'
+import {
+  COLLECTED,
+  type CollectRequest,
+  type CollectResult,
+  collectAsked,
+} from '../../../kube/registries/collect-garbage.ts'
+import type { Node, PersistentVolume, PersistentVolumeClaim, Secret, Service } from '../../../kube/types.ts'
+import { SELECTED_NODE } from '../../../kube/volumes/claims.ts'
+import type { RegistryConfig } from '../../image-registry/messages.ts'
+import { RegistryThread } from '../../image-registry/registry-thread.ts'
+import type { ParameterValues } from '../addon-object.ts'
+import type { Part, PartContext, RunningPart } from '../part.ts'
+import { planRegistry, type RegistryPlan, trustedNetworks } from './plan-registry.ts'
+import {
+  CLAIM,
+  NAMESPACE,
+  planSettings,
+  renderSlice,
+  SECRET_PARAMETERS,
+  SERVICE,
+} from './registry-settings.ts'
+import { mayToken } from './token-review.ts'
+
+export const registryPart: Part = {
+  name: 'registry',
+  async start(context, parameters): Promise<RunningPart> {
+    const keeper = new RegistryKeeper(context, parameters)
+    return { health: () => keeper.health(), stop: () => keeper.stop() }
+  },
+}
+
+/** Changes that come together are looked at together; and all of it from time to time. */
+const SETTLE_MS = 50
+const LOOK_MS = 10_000
+const FIELD_MANAGER = 'mk8s-registry'
+
+class RegistryKeeper {
+  readonly #context: PartContext
+  readonly #parameters: ParameterValues
+  readonly #aborter = new AbortController()
+  readonly #claims: Informer<PersistentVolumeClaim>
+  readonly #nodes: Informer<Node>
+  #timer: Timer | null = null
+  #working: Promise<void> | null = null
+  #isDirty = false
+  #thread: RegistryThread | null = null
+  #running = ''
+  #trusted = ''
+  #slice = ''
+  #collecting = ''
+  #problem = 'it is starting'
+
+  constructor(context: PartContext, parameters: ParameterValues) {
+    this.#context = context
+    this.#parameters = parameters
+    const { client, clock, random, log } = context
+    const common = { client, clock, random, log }
+    const fieldSelector = `metadata.name=${CLAIM}`
+    this.#claims = new Informer({
+      ...{ ...common, resource: PERSISTENT_VOLUME_CLAIMS },
+      ...{ namespace: NAMESPACE, fieldSelector },
+    })
+    this.#nodes = new Informer({ ...common, resource: NODES })
+    for (const informer of [this.#claims, this.#nodes]) {
+      informer.onChange(() => this.#look(SETTLE_MS))
+      informer.start(this.#aborter.signal)
+    }
+    void Promise.all([this.#claims.synced, this.#nodes.synced]).then(() => this.#look(0))
+  }
+
+  health(): Health {
+    const problem = this.#problem || (this.#thread?.problem ?? '')
+    return { ok: problem === '', reason: problem }
+  }
+
+  async stop(): Promise<void> {
+    this.#aborter.abort()
+    this.#timer?.cancel()
+    await this.#working
+    await this.#stopThread()
+  }
+
+  #look(delayMs: number): void {
+    this.#timer?.cancel()
+    if (this.#aborter.signal.aborted) return
+    this.#timer = this.#context.clock.after(delayMs, () => {
+      this.#isDirty = true
+      this.#working ??= this.#work().finally(() => {
+        this.#working = null
+        this.#look(this.#isDirty ? SETTLE_MS : LOOK_MS)
+      })
+    })
+  }
+
+  async #work(): Promise<void> {
+    this.#isDirty = false
+    try {
+      this.#problem = await this.#reconcile()
+    } catch (error) {
+      if (this.#aborter.signal.aborted || isConflict(error)) return
+      this.#problem = messageOf(error)
+      this.#context.log.warn('the registry cannot be brought to where it belongs', { error })
+    }
+  }
+
+  /** Returns what is in the way, or nothing. */
+  async #reconcile(): Promise<string> {
+    const { nodeName } = this.#context
+    const claim = this.#claims.list()[0]
+    const volume = await this.#volumeOf(claim)
+    const plan = planRegistry({ claim, volume, nodes: this.#nodes.list(), nodeName })
+    if (plan.kind !== 'run') await this.#stopThread()
+    switch (plan.kind) {
+      case 'select':
+        await this.#offerSelf(plan.claim)
+        return 'its claim has no volume yet'
+      case 'wait':
+      case 'impossible':
+        return plan.reason
+      case 'elsewhere':
+        return ''
+      case 'run':
+        return await this.#run(plan, claim)
+    }
+  }
+
+  async #volumeOf(claim: PersistentVolumeClaim | undefined): Promise<PersistentVolume | undefined> {
+    const name = claim?.spec?.volumeName
+    if (!name) return undefined
+    return await orNothing(this.#context.client.get<PersistentVolume>(PERSISTENT_VOLUMES, { name }))
+  }
+
+  /** With the claim as it was seen: whoever is second is told so. */
+  async #offerSelf({ metadata }: PersistentVolumeClaim): Promise<void> {
+    const { client, nodeName, log } = this.#context
+    const { resourceVersion } = metadata
+    const patch = { metadata: { resourceVersion, annotations: { [SELECTED_NODE]: nodeName } } }
+    await client.patch(PERSISTENT_VOLUME_CLAIMS, { ...ITS_CLAIM, type: 'merge', patch })
+    log.info('this node offers itself for the volume of the registry')
+  }
+
+  async #run(
+    { directory, bytesMax }: Extract<RegistryPlan, { kind: 'run' }>,
+    claim: PersistentVolumeClaim | undefined,
+  ): Promise<string> {
+    const { nodeAddress: address, cluster } = this.#context
+    const trusted = trustedNetworks(this.#nodes.list(), cluster.podCidr)
+    const secrets = await this.#secrets()
+    const settings = planSettings(this.#parameters, secrets, { directory, bytesMax, address, trusted })
+    if (!settings.ok) {
+      await this.#stopThread()
+      return settings.problem
+    }
+    await this.#runThread(settings.config)
+    await this.#leadService(settings.config.port)
+    const asked = collectAsked(claim?.metadata.annotations)
+    if (asked !== null) void this.#collect(asked)
+    return ''
+  }
+
+  async #secrets(): Promise<Record<string, Secret | undefined>> {
+    const found: Record<string, Secret | undefined> = {}
+    for (const parameter of SECRET_PARAMETERS) {
+      const name = String(this.#parameters[parameter] ?? '')
+      if (name === '') continue
+      found[parameter] = await orNothing(
+        this.#context.client.get<Secret>(SECRETS, { namespace: NAMESPACE, name }),
+      )
+    }
+    return found
+  }
+
+  /** A change starts it anew, but for that of nodes, which come and go. */
+  async #runThread(config: RegistryConfig): Promise<void> {
+    const text = JSON.stringify({ ...config, trusted: [] })
+    const trusted = JSON.stringify(config.trusted)
+    if (this.#thread !== null && text === this.#running) {
+      if (trusted !== this.#trusted) this.#thread.trust(config.trusted)
+      this.#trusted = trusted
+      return
+    }
+    await this.#stopThread()
+    const { client, clock, log } = this.#context
+    this.#running = text
+    this.#trusted = trusted
+    this.#thread = new RegistryThread({
+      config,
+      review: (token, asked) => mayToken(client, token, asked),
+      onChange: () => this.#look(0),
+      ...{ clock, log },
+    })
+  }
+
+  async #stopThread(): Promise<void> {
+    const thread = this.#thread
+    this.#thread = null
+    this.#slice = ''
+    await thread?.stop()
+  }
+
+  async #leadService(port: number): Promise<void> {
+    const { client, nodeName, nodeAddress: address } = this.#context
+    const isReady = this.#thread?.isListening === true
+    const service = await client.get<Service>(SERVICES, { namespace: NAMESPACE, name: SERVICE })
+    const slice = renderSlice({ service, nodeName, address, port, isReady })
+    const text = JSON.stringify(slice)
+    if (text === this.#slice) return
+    await client.apply(ENDPOINT_SLICES, slice, { fieldManager: FIELD_MANAGER, force: true })
+    this.#slice = text
+  }
+
+  async #collect({ id, graceMs, untagged }: CollectRequest): Promise<void> {
+    if (this.#collecting === id || this.#thread?.isListening !== true) return
+    this.#collecting = id
+    const { client, log } = this.#context
+    const nothing = { manifests: 0, blobs: 0, bytes: 0, uploads: 0 }
+    const result: CollectResult = await this.#thread.collect({ graceMs, untagged }).then(
+      collected => ({ id, ...collected, problem: '' }),
+      error => ({ id, ...nothing, problem: messageOf(error) }),
+    )
+    const patch = { metadata: { annotations: { [COLLECTED]: JSON.stringify(result) } } }
+    await client.patch(PERSISTENT_VOLUME_CLAIMS, { ...ITS_CLAIM, type: 'merge', patch }).catch(error => {
+      this.#collecting = ''
+      log.warn('what was collected of the registry cannot be told', { error })
+    })
+  }
+}
+
+const ITS_CLAIM = { namespace: NAMESPACE, name: CLAIM }
+
+async function orNothing<T>(asked: Promise<T>): Promise<T | undefined> {
+  try {
+    return await asked
+  } catch (error) {
+    if (isNotFound(error)) return undefined
+    throw error
+  }
+}
