@@ -106,6 +106,7 @@ describe('a node after its machine was restarted', { skip: whyNoOci() ?? false }
     writeFileSync(join(bench.directory, 'oci/boot'), 'earlier')
   }
 
+  const ownMounts = () => mounts(join(bench.directory, 'oci'))
   const deleteAll = async () => {
     await cluster.client.deleteCollection(PODS, { namespace: 'default' })
     await until('no pods', async () => (await cluster.client.list<Pod>(PODS, {})).items.length === 0)
@@ -144,6 +145,45 @@ describe('a node after its machine was restarted', { skip: whyNoOci() ?? false }
     await deleteAll()
     assert.deepEqual([leases(), processes(), mounts(join(node.directory, 'pods'))], [[], [], []])
     assert.deepEqual(readdirSync(join(bench.directory, 'oci/sandboxes')), [])
+  })
+
+  test('an image is a volume that nobody can write to or run from, whole or from a path on', async () => {
+    const volumeMounts = (subPath: string) => [
+      { name: 'image', mountPath: '/image' },
+      { name: 'image', mountPath: '/part', subPath },
+    ]
+    const pod = (name: string, subPath: string): Pod => ({
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name, namespace: 'default' },
+      spec: {
+        automountServiceAccountToken: false,
+        restartPolicy: 'Never',
+        volumes: [{ name: 'image', image: { reference: IMAGE, pullPolicy: 'Never' } }],
+        containers: [
+          {
+            name: 'main',
+            image: IMAGE,
+            command: ['sh', '-c', 'ls /part/busybox; touch /image/x; /image/bin/busybox true; echo $?'],
+            volumeMounts: volumeMounts(subPath),
+          },
+        ],
+      },
+    })
+    const made = await cluster.client.create<Pod>(PODS, pod('reads', 'bin'))
+    await until('reads over', async () => (await get('reads')).status?.phase === 'Succeeded')
+    const text = logOf(made, 0)
+    assert.match(text, /^\/part\/busybox$/m)
+    assert.match(text, /touch: \/image\/x: Read-only file system/)
+    assert.match(text, /^126$/m)
+    await cluster.client.create<Pod>(PODS, pod('lost', 'no/such'))
+    const lost = await until('lost says why', async () => {
+      const found = main(await get('lost'))?.state?.waiting
+      return found?.reason === 'CreateContainerError' && found
+    })
+    assert.match(lost.message ?? '', /subPath "no\/such" is not in the image/)
+    await deleteAll()
+    assert.deepEqual(ownMounts(), [])
   })
 
   test('a pod whose process namespace is gone gets a new sandbox, and one whose program is killed does not', async () => {

@@ -20,7 +20,7 @@ import type { PodFacts } from './pod-fields.ts'
 import { registryCredentials } from './registry-credentials.ts'
 import { podHostname, renderDns, renderHostsFile, renderResolver } from './render-sandbox.ts'
 import { RESOURCES_ANNOTATION } from './resources/pod-resizer.ts'
-import type { ContainerConfig, ImageStatus, Mount } from './runtime/runtime.ts'
+import type { ContainerConfig, ImageStatus, Mount, RegistryCredentials } from './runtime/runtime.ts'
 import type { PodVolumes } from './volumes/pod-volumes.ts'
 
 /** How long a postStart hook may take. */
@@ -53,6 +53,7 @@ export async function startContainer(request: StartRequest, context: PodContext)
   const { runtime, recorder } = context
   const credentials = registryCredentials(pod, request.objects)
   const image = await request.images.ensure({ pod, container, credentials })
+  await ensureVolumeImages(request, context, credentials)
   const config = await step('CreateContainerConfigError', () => configOf(request, image, context))
   const create = () => runtime.createContainer(request.sandboxId, config)
   const id = await step('CreateContainerError', create)
@@ -73,6 +74,25 @@ export async function startContainer(request: StartRequest, context: PodContext)
     throw new ContainerStartError('PostStartHookError', error, { containerId: id })
   }
   return id
+}
+
+/** Images that the container mounts are gotten as its own is. */
+async function ensureVolumeImages(
+  { pod, container, images }: StartRequest,
+  { runtime }: PodContext,
+  credentials: readonly RegistryCredentials[],
+): Promise<void> {
+  for (const { name } of container.volumeMounts ?? []) {
+    const { image } = pod.spec?.volumes?.find(volume => volume.name === name) ?? {}
+    if (!image) continue
+    if (runtime.mountsImages !== true) {
+      const why = `volume "${name}" is an image, which the runtime ${runtime.name} cannot mount`
+      throw new ContainerStartError('CreateContainerError', why)
+    }
+    const { reference = '', pullPolicy = 'IfNotPresent' } = image
+    const wanted = { ...container, image: reference, imagePullPolicy: pullPolicy }
+    await images.ensure({ pod, container: wanted, credentials })
+  }
 }
 
 async function step<T>(reason: StartReason, work: () => Promise<T>, containerId?: string): Promise<T> {

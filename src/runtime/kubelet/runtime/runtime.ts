@@ -79,6 +79,8 @@ export interface Mount {
   readonly containerPath: string
   readonly hostPath: string
   readonly readOnly: boolean
+  /** What is mounted is an image, or a path in it; then there is no `hostPath`, and nothing in it is run. */
+  readonly image?: { readonly reference: string; readonly subPath: string } | undefined
   readonly propagation?: 'None' | 'HostToContainer' | 'Bidirectional' | undefined
 }
 
@@ -273,6 +275,8 @@ export interface Runtime {
   readonly isolates?: boolean
   /** Containers can have files of their own at the paths of the host's, such as `/etc/hosts`; true where it isolates. */
   readonly hasOwnFiles?: boolean
+  /** It can mount images. */
+  readonly mountsImages?: boolean
   /** Finds what still runs from before and delivers events from then on. */
   start(onEvent: (event: RuntimeEvent) => void): Promise<void>
   /** Stops watching; everything keeps running. */

@@ -68,13 +68,19 @@ export class PodVolumes {
     for (const [index, mount] of (container.volumeMounts ?? []).entries()) {
       const volume = pod.spec?.volumes?.find(({ name }) => name === mount.name)
       if (volume === undefined) throw new VolumeError(`volume "${mount.name}" is not defined in the pod`)
+      const containerPath = normalize(join('/', mount.mountPath))
       const subPath = mount.subPath || expandVariables(mount.subPathExpr ?? '', environment)
+      if (volume.image) {
+        const image = { reference: volume.image.reference ?? '', subPath }
+        mounts.push({ hostPath: '', containerPath, readOnly: true, image })
+        continue
+      }
       const target = join(this.#directory, 'volume-subpaths', volume.name, container.name, String(index))
       const hostPath = subPath === '' ? this.pathOf(volume) : await this.#subPath(volume, subPath, target)
       const isFixed = isFromApi(volume) || this.#places.get(volume.name)?.readOnly === true
       const readOnly = mount.readOnly === true || isFixed
       const propagation = mount.mountPropagation as Mount['propagation']
-      mounts.push({ hostPath, containerPath: normalize(join('/', mount.mountPath)), readOnly, propagation })
+      mounts.push({ hostPath, containerPath, readOnly, propagation })
     }
     return mounts
   }
@@ -123,6 +129,8 @@ export class PodVolumes {
   }
 
   async #setUpOne(volume: Volume, parts: VolumeParts): Promise<void> {
+    // The runtime mounts it for each container.
+    if (volume.image) return
     const path = this.pathOf(volume)
     if (volume.emptyDir) {
       await mkdir(path, { recursive: true })

@@ -28,6 +28,7 @@ import {
   readExit,
   reopenLog,
 } from './conmon.ts'
+import { mountImages } from './image-mounts.ts'
 import type { ImageRecord } from './images/image-store.ts'
 import { endExecs } from './oci-exec.ts'
 import { deviceAt, hostDevices } from './oci-host.ts'
@@ -53,6 +54,8 @@ export interface NewContainer {
   readonly sandboxDirectory: string
   readonly config: ContainerConfig
   readonly image: ImageRecord
+  /** Those that it has as volumes, by reference. */
+  readonly volumeImages: ReadonlyMap<string, ImageRecord>
   readonly podCgroup: string
   readonly pidNamespace: string | undefined
 }
@@ -117,7 +120,7 @@ export class OciContainers {
   }
 
   async create(wanted: NewContainer): Promise<string> {
-    const { id, sandbox, config, image } = wanted
+    const { id, sandbox, image, volumeImages } = wanted
     const record = this.#newRecord(wanted)
     await mkdir(dirname(record.logPath), { recursive: true, mode: 0o755 })
     // From here on whoever comes after a kill knows what to take away.
@@ -126,6 +129,8 @@ export class OciContainers {
     try {
       const files = containerFiles(this.directoryOf(id))
       await this.#mountRoot(record)
+      const places = { layersDirectory: this.#parts.layersDirectory, directory: this.directoryOf(id) }
+      const config = await mountImages({ config: wanted.config, images: volumeImages, ...places })
       const user = userOf(config.security, image.config.User ?? '', await readUserLists(files.rootfs))
       const spec = renderSpec({
         ...{ config, user, host: this.#parts.host, cgroup: record.cgroup, image: image.config },
@@ -229,7 +234,7 @@ export class OciContainers {
     return { path: program, state: join(this.#parts.paths.state, basename(program)) }
   }
 
-  #newRecord({ id, sandbox, config, image, podCgroup }: NewContainer): ContainerRecord {
+  #newRecord({ id, sandbox, config, image, volumeImages, podCgroup }: NewContainer): ContainerRecord {
     return {
       id,
       sandboxId: sandbox.id,
@@ -237,6 +242,7 @@ export class OciContainers {
       config,
       imageId: image.repoDigest ?? image.id,
       layers: image.layers,
+      volumeLayers: [...volumeImages.values()].flatMap(({ layers }) => layers),
       cgroup: join(podCgroup, id),
       stopSignal: signalName(image.config.StopSignal),
       path: this.directoryOf(id),

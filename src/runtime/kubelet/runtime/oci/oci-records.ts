@@ -27,6 +27,8 @@ export interface ContainerRecord {
   readonly imageId: string
   /** Directories of the image's layers, which have to stay while it is there. */
   readonly layers: readonly string[]
+  /** The same of images that it has as volumes. */
+  readonly volumeLayers?: readonly string[]
   readonly cgroup: string
   readonly stopSignal: string
   readonly path: string

@@ -28,8 +28,8 @@ import type {
   ExecResult,
   ImageContent,
   ImageStatus,
-  PodResources,
   Peers,
+  PodResources,
   RegistryCredentials,
   Runtime,
   RuntimeEvent,
@@ -39,6 +39,7 @@ import type {
 import type { ContainerStreams, StreamOptions } from '../streams.ts'
 import { configFile } from './cni.ts'
 import { resizeTerminal } from './conmon.ts'
+import { imagesOfMounts } from './image-mounts.ts'
 import { imageContent } from './images/image-content.ts'
 import { type ImageRecord, ImageStore, storedImages } from './images/image-store.ts'
 import { ImagePuller } from './images/pull-image.ts'
@@ -50,6 +51,7 @@ import type { ContainerRecord, SandboxRecord } from './oci-records.ts'
 import { OciSandboxes, renderSandboxStatus } from './oci-sandboxes.ts'
 import { endPause, isPauseRunning, pauseNamespace, startPause } from './pause.ts'
 import { openAttach, openPort } from './relay.ts'
+import { layersOf } from './used-layers.ts'
 
 export interface OciRuntimeParts {
   readonly dataDir: string
@@ -79,6 +81,7 @@ export class OciRuntime implements Runtime {
   readonly pullsImages = true
   readonly isolates = true
   readonly hasOwnFiles = true
+  readonly mountsImages = true
   readonly #parts: OciRuntimeParts
   readonly #paths: OciPaths
   readonly #images: ImageStore
@@ -218,6 +221,7 @@ export class OciRuntime implements Runtime {
     return this.#images.gate.whileOpen(async () =>
       this.#containers.create({
         ...{ sandbox, config, image: await this.#mustImage(config.image) },
+        volumeImages: await this.#mustImages(imagesOfMounts(config)),
         id: this.#newId(),
         sandboxDirectory: this.#sandboxes.directoryOf(sandboxId),
         pidNamespace: await this.#pidNamespaceOf(sandbox, config),
@@ -338,7 +342,7 @@ export class OciRuntime implements Runtime {
     remove: async (id: string) => {
       await this.#images.remove(id)
       // While others come in, nothing: the next one to be removed takes its layers along.
-      await this.#images.collect(async () => this.#containers.all().flatMap(({ layers }) => layers))
+      await this.#images.collect(async () => this.#containers.all().flatMap(layersOf))
     },
     directory: async () => this.#paths.images,
   }
@@ -385,6 +389,12 @@ export class OciRuntime implements Runtime {
     const record = this.#containers.must(id)
     if (isLive(record) && record.init !== null && isRunning(record.init)) return record
     throw new Mk8sError('kubelet/runtime', `container ${id} is not running`)
+  }
+
+  async #mustImages(names: readonly string[]): Promise<ReadonlyMap<string, ImageRecord>> {
+    const found = new Map<string, ImageRecord>()
+    for (const name of names) found.set(name, await this.#mustImage(name))
+    return found
   }
 
   async #mustImage(image: string): Promise<ImageRecord> {

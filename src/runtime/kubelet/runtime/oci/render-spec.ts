@@ -181,7 +181,12 @@ function renderMounts({ config, sandbox, sandboxDirectory }: SpecParts): SpecMou
   const own = new Set(config.mounts.map(({ containerPath }) => normal(containerPath)))
   const wanted = config.mounts.map(mount => ({
     ...{ destination: normal(mount.containerPath), source: mount.hostPath, type: 'bind' },
-    options: ['rbind', PROPAGATIONS[mount.propagation ?? 'None'], mount.readOnly ? 'ro' : 'rw'],
+    options: [
+      'rbind',
+      PROPAGATIONS[mount.propagation ?? 'None'],
+      mount.readOnly ? 'ro' : 'rw',
+      ...(mount.image ? ['noexec'] : []),
+    ],
   }))
   return [
     ...usual.filter(({ destination }) => !own.has(destination)),
