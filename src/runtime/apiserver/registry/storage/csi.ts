@@ -86,6 +86,10 @@ export const volumeAttachments: Strategy = defineKind({
   resource: 'volumeattachments',
   hasStatus: true,
   prepareForStatusUpdate: keepMetadata,
+  /** It is said of a new one, too, that it is not attached. */
+  prepareForCreate(object) {
+    asKind<VolumeAttachment>(object).status = { attached: false }
+  },
   hasGeneration: false,
   allowUnconditionalUpdate: false,
   validate: object => checkAttachment(asKind<VolumeAttachment>(object)),
