@@ -3,7 +3,7 @@ import { request as httpRequest, type IncomingMessage } from 'node:http'
 import type { Readable } from 'node:stream'
 import { Mk8sError } from '../base/errors.ts'
 import { askAdmin, parseAnswer, unreachable } from './admin-client.ts'
-import type { NodeImage, NodeImport } from './node-images.ts'
+import type { NodeImage, NodeImport, RemoveOptions } from './node-images.ts'
 
 const LIST_MS_MAX = 60_000
 /** Unpacking large images on a slow disk takes its time. */
@@ -20,9 +20,22 @@ export async function listNodeImages(socketPath: string): Promise<readonly NodeI
 export async function removeNodeImages(
   socketPath: string,
   names: readonly string[],
+  { force = false }: RemoveOptions = {},
 ): Promise<readonly string[]> {
-  const answer = await askAdmin(socketPath, 'DELETE', `/v1/images?${query(names)}`, LIST_MS_MAX)
+  const path = `/v1/images?${query(names)}${force ? '&force=true' : ''}`
+  const answer = await askAdmin(socketPath, 'DELETE', path, LIST_MS_MAX)
   return (answer as { removed: readonly string[] }).removed
+}
+
+/** From all nodes of the cluster; what became of it on each. */
+export async function removeEverywhere(
+  socketPath: string,
+  names: readonly string[],
+  { force = false }: RemoveOptions = {},
+): Promise<readonly NodeImport[]> {
+  const path = `/v1/images?${query(names)}&all-nodes=true${force ? '&force=true' : ''}`
+  const answer = await askAdmin(socketPath, 'DELETE', path, LIST_MS_MAX)
+  return (answer as { nodes: readonly NodeImport[] }).nodes
 }
 
 export async function importNodeImages(socketPath: string, archive: Readable): Promise<readonly string[]> {

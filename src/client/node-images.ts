@@ -9,10 +9,10 @@ export interface NodeImage {
   readonly sizeBytes: number
 }
 
-/** What became of an archive on one node. */
+/** What became of an archive, or of a removal, on one node. */
 export interface NodeImport {
   readonly node: string
-  /** Names of the images that were in it; empty when it failed. */
+  /** Names of the images that were in it, or are gone; empty when it failed. */
   readonly images: readonly string[]
   /** Why it failed; empty when it did not. */
   readonly problem: string
@@ -21,6 +21,13 @@ export interface NodeImport {
 export interface ImportOptions {
   /** Of the whole archive, when that is known. */
   readonly sizeBytes?: number | undefined
+}
+
+export interface RemoveOptions {
+  /** Also what pods use. */
+  readonly force?: boolean | undefined
+  /** What is not there is none of it. */
+  readonly ifPresent?: boolean | undefined
 }
 
 export interface ImageHandlers {
@@ -34,6 +41,8 @@ export interface ImageHandlers {
   ): Promise<readonly NodeImport[]>
   /** An OCI archive of these images. */
   export(names: readonly string[]): Promise<AsyncIterable<Uint8Array>>
-  /** Returns the names that they had. */
-  remove(names: readonly string[]): Promise<readonly string[]>
+  /** Returns the names that they had. What containers of pods are made of stays, unless forced. */
+  remove(names: readonly string[], options?: RemoveOptions): Promise<readonly string[]>
+  /** From every node of the cluster that has them. Absent on a worker. */
+  removeEverywhere?(names: readonly string[], options?: RemoveOptions): Promise<readonly NodeImport[]>
 }

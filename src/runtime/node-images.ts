@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs'
 import { must } from '../base/assert.ts'
 import { Mk8sError } from '../base/errors.ts'
-import type { ImageHandlers, ImportOptions, NodeImage } from '../client/node-images.ts'
+import type { ImageHandlers, ImportOptions, NodeImage, RemoveOptions } from '../client/node-images.ts'
 import type { NodeConfig } from '../config/node-config.ts'
 import { canInstall, installPackages } from '../host/packages.ts'
 import { ImageSpool } from './image-spool.ts'
@@ -17,6 +17,7 @@ import { exportImages } from './kubelet/runtime/oci/images/export-images.ts'
 import type { ImageStore } from './kubelet/runtime/oci/images/image-store.ts'
 import { cleanArchive, importImages } from './kubelet/runtime/oci/images/import-images.ts'
 import { usedLayers } from './kubelet/runtime/oci/used-layers.ts'
+import type { Runtime } from './kubelet/runtime/runtime.ts'
 
 const CHANGES_MAX = 16
 
@@ -24,6 +25,8 @@ export interface NodeImagesParts {
   readonly config: Pick<NodeConfig, 'dataDir' | 'runtime' | 'criSocket'>
   /** Undefined when the container runtime keeps the images. */
   readonly store: ImageStore | undefined
+  /** Knows what pods use. */
+  readonly runtime: Pick<Runtime, 'listContainers' | 'listSandboxes'>
 }
 
 export class NodeImages implements ImageHandlers {
@@ -104,11 +107,37 @@ export class NodeImages implements ImageHandlers {
     )
   }
 
-  async remove(names: readonly string[]): Promise<readonly string[]> {
+  async remove(names: readonly string[], options: RemoveOptions = {}): Promise<readonly string[]> {
     this.#checkRuntime()
-    return this.#change(() =>
-      this.#store === undefined ? this.#removeByRuntime(names) : this.#removeOwn(names),
-    )
+    return this.#change(async () => {
+      const wanted = options.ifPresent === true ? await this.#present(names) : names
+      if (options.force !== true) await this.#refuseUsed(wanted)
+      return this.#store === undefined ? this.#removeByRuntime(wanted) : this.#removeOwn(wanted)
+    })
+  }
+
+  async #present(names: readonly string[]): Promise<readonly string[]> {
+    const images = await this.list()
+    return names.filter(name => images.some(image => isCalled(image, name)))
+  }
+
+  async #refuseUsed(names: readonly string[]): Promise<void> {
+    const { runtime } = this.#parts
+    const images = await this.list()
+    const [containers, sandboxes] = await Promise.all([runtime.listContainers(), runtime.listSandboxes()])
+    for (const name of names) {
+      const found = images.find(image => isCalled(image, name))
+      if (found === undefined) continue
+      const users = containers.filter(container => isCalled(found, container.image))
+      const pods = sandboxes
+        .filter(({ metadata }) => users.some(({ podUid }) => podUid === metadata.uid))
+        .map(({ metadata }) => `${metadata.namespace}/${metadata.name}`)
+      if (pods.length === 0) continue
+      throw new Mk8sError('refused', `the image ${name} is in use`, {
+        why: `containers of ${[...new Set(pods)].sort().join(', ')} are made of it`,
+        hint: 'delete the pods, or use --force',
+      })
+    }
   }
 
   async #removeByRuntime(names: readonly string[]): Promise<readonly string[]> {
@@ -184,6 +213,9 @@ const withoutPath = ({ code, message, why, hint }: Mk8sError, file: string): Mk8
     ...(why === undefined ? {} : { why: why.replace(file, 'the archive') }),
     ...(hint === undefined ? {} : { hint }),
   })
+
+const isCalled = ({ id, names }: NodeImage, name: string): boolean =>
+  id === name || id === `sha256:${name}` || names.includes(name) || names.includes(longImageName(name))
 
 const noImage = (image: string) =>
   new Mk8sError('refused', `there is no image ${image} on this node`, { hint: 'mk8s images list' })

@@ -126,7 +126,7 @@ export function buildNode(parts: NodeParts): Node {
     identity: () => ({ ...shown.client, authority: shown.clientAuthority }),
   })
   const containers = createRuntime(parts, { podRange, registries, peers })
-  const images = new NodeImages({ config, store: containers.store })
+  const images = new NodeImages({ config, store: containers.store, runtime: containers.runtime })
   const kubelet = createKubelet({
     transport: parts.transports.kubelet,
     runtime: containers.runtime,
@@ -153,6 +153,7 @@ export function buildNode(parts: NodeParts): Node {
     },
     podRange,
     importImages: archive => images.import(archive),
+    removeImages: (names, force) => images.remove(names, { force, ifPresent: true }),
     leaseSeconds: failoverTimes(cluster.failover).leaseSeconds,
     host: readHostFacts(config.dataDir),
     version: GIT_VERSION,

@@ -1,9 +1,10 @@
 /** An archive of images into every node of the cluster: this server sends it to the kubelets of the others. */
 import { createReadStream } from 'node:fs'
+import type { ClientRequest } from 'node:http'
 import { request as httpsRequest } from 'node:https'
 import { Mk8sError, messageOf } from '../base/errors.ts'
 import { readBounded } from '../base/read-bounded.ts'
-import type { ImageHandlers, ImportOptions, NodeImport } from '../client/node-images.ts'
+import type { ImageHandlers, ImportOptions, NodeImport, RemoveOptions } from '../client/node-images.ts'
 import type { Node } from '../kube/types.ts'
 import type { NodeImages } from './node-images.ts'
 import type { Pki } from './pki/pki.ts'
@@ -30,7 +31,13 @@ export function imagesOfCluster(parts: SpreadParts): ImageHandlers {
     import: (archive, options) => images.import(archive, options),
     importEverywhere: (archive, options) => importEverywhere(parts, archive, options),
     export: names => images.export(names),
-    remove: names => images.remove(names),
+    remove: (names, options) => images.remove(names, options),
+    removeEverywhere: (names, options = {}) =>
+      onEveryNode(parts, (node, name) =>
+        name === parts.nodeName
+          ? images.remove(names, { ...options, ifPresent: true })
+          : askToRemove(parts.pki(), node, { names, options }),
+      ),
   }
 }
 
@@ -39,31 +46,69 @@ function importEverywhere(
   archive: AsyncIterable<Uint8Array>,
   options: ImportOptions = {},
 ): Promise<readonly NodeImport[]> {
-  return parts.images.spooled(archive, options, async file => {
-    const left = parts.nodes().map(node => ({ node, name: node.metadata.name ?? '' }))
-    const done: NodeImport[] = []
-    const worker = async () => {
-      for (let next = left.shift(); next !== undefined; next = left.shift()) {
-        const { node, name } = next
-        const work = name === parts.nodeName ? parts.images.importFile(file) : send(parts.pki(), node, file)
-        done.push(
-          await work.then(
-            images => ({ node: name, images, problem: '' }),
-            error => ({ node: name, images: [], problem: describe(error) }),
-          ),
-        )
-      }
+  return parts.images.spooled(archive, options, file =>
+    onEveryNode(parts, (node, name) =>
+      name === parts.nodeName ? parts.images.importFile(file) : send(parts.pki(), node, file),
+    ),
+  )
+}
+
+type Work = (node: Node, name: string) => Promise<readonly string[]>
+
+async function onEveryNode(parts: SpreadParts, work: Work): Promise<readonly NodeImport[]> {
+  const left = parts.nodes().map(node => ({ node, name: node.metadata.name ?? '' }))
+  const done: NodeImport[] = []
+  const worker = async () => {
+    for (let next = left.shift(); next !== undefined; next = left.shift()) {
+      const { node, name } = next
+      done.push(
+        await work(node, name).then(
+          images => ({ node: name, images, problem: '' }),
+          error => ({ node: name, images: [], problem: describe(error) }),
+        ),
+      )
     }
-    await Promise.all(Array.from({ length: NODES_AT_ONCE }, worker))
-    return done.sort((one, other) => (one.node < other.node ? -1 : 1))
-  })
+  }
+  await Promise.all(Array.from({ length: NODES_AT_ONCE }, worker))
+  return done.sort((one, other) => (one.node < other.node ? -1 : 1))
 }
 
 const describe = (error: unknown): string =>
   error instanceof Mk8sError && error.why !== undefined ? `${error.message}: ${error.why}` : messageOf(error)
 
 /** Whoever has a certificate of the API server's may bring images. */
-async function send({ authorities, leaves }: Pki, node: Node, file: string): Promise<readonly string[]> {
+const send = (pki: Pki, node: Node, file: string): Promise<readonly string[]> =>
+  ask(pki, node, {
+    ...{ method: 'POST', path: '/images' },
+    write: request => {
+      createReadStream(file)
+        .once('error', error => request.destroy(error))
+        .pipe(request)
+    },
+  })
+
+interface Removal {
+  readonly names: readonly string[]
+  readonly options: RemoveOptions
+}
+
+function askToRemove(pki: Pki, node: Node, { names, options }: Removal): Promise<readonly string[]> {
+  const query = new URLSearchParams(names.map(name => ['name', name]))
+  if (options.force) query.set('force', 'true')
+  return ask(pki, node, { method: 'DELETE', path: `/images?${query}`, write: request => request.end() })
+}
+
+interface Question {
+  readonly method: string
+  readonly path: string
+  readonly write: (request: ClientRequest) => void
+}
+
+async function ask(
+  { authorities, leaves }: Pki,
+  node: Node,
+  { method, path, write }: Question,
+): Promise<readonly string[]> {
   const address = node.status?.addresses?.find(({ type }) => type === 'InternalIP')?.address
   if (address === undefined) throw new Mk8sError('refused', 'the node has no address yet')
   const { certificate: cert, key } = leaves['apiserver-kubelet-client']
@@ -71,7 +116,7 @@ async function send({ authorities, leaves }: Pki, node: Node, file: string): Pro
     const request = httpsRequest({
       host: address,
       port: node.status?.daemonEndpoints?.kubeletEndpoint?.Port ?? KUBELET_PORT,
-      ...{ method: 'POST', path: '/images', agent: false, cert, key },
+      ...{ method, path, agent: false, cert, key },
       ca: authorities['cluster-ca'].certificate,
       timeout: STALL_MS,
     })
@@ -82,9 +127,7 @@ async function send({ authorities, leaves }: Pki, node: Node, file: string): Pro
         .then(bytes => resolve({ status: response.statusCode ?? 0, text: bytes.toString('utf8') }))
         .catch(reject)
     })
-    createReadStream(file)
-      .once('error', error => request.destroy(error))
-      .pipe(request)
+    write(request)
   })
   if (status === 200) return (JSON.parse(text) as { images: readonly string[] }).images
   throw new Mk8sError('refused', text.slice(0, 1_000))

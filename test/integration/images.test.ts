@@ -164,6 +164,25 @@ for (const { runtime, why } of realRuntimes()) {
       }
     })
 
+    test('an image that a pod uses is not removed but by force, and the pod is named', async () => {
+      await mk8s('images', 'import', '--busybox', 'localhost/t/used:1')
+      await until('the account is there', async () => {
+        return (await start(['kubectl', 'get', 'serviceaccount', 'default'])).code === 0
+      })
+      const words = ['--image', 'localhost/t/used:1', '--restart=Never', '--', 'sleep', '600']
+      await mk8s('kubectl', 'run', 'user', ...words)
+      await mk8s('kubectl', 'wait', 'pod/user', '--for=condition=Ready', '--timeout=60s')
+      const { code, stderr } = await start(['images', 'remove', 'localhost/t/used:1'])
+      assert.equal(code, 6)
+      assert.match(stderr, /the image localhost\/t\/used:1 is in use.*default\/user/s)
+      const everywhere = await start(['images', 'remove', 'localhost/t/used:1', '--all-nodes'])
+      assert.match(everywhere.stdout, /not removed from n1: .* in use/)
+      const forced = await mk8s('images', 'remove', 'localhost/t/used:1', '--all-nodes', '--force')
+      assert.match(forced, /removed localhost\/t\/used:1 from n1/)
+      assert.match(await mk8s('images', 'remove', 'localhost/t/used:1', '--all-nodes'), /n1 has none of them/)
+      await mk8s('kubectl', 'delete', 'pod', 'user', '--force')
+    })
+
     test('a daemon that is killed during an import leaves nothing of it', async () => {
       const pidFile = join(dataDir, 'run', 'daemon.pid')
       const pid = Number.parseInt(readFileSync(pidFile, 'utf8'), 10)
@@ -201,6 +220,12 @@ describe('an archive for all nodes', () => {
         ['n1', 'n2'],
       )
       for (const { problem } of nodes) assert.match(problem, /^the runtime process has no images/)
+      const removed = await first.mk8s(['images', 'remove', 'localhost/t/a:1', '--all-nodes'])
+      assert.equal(removed.code, 1)
+      assert.match(
+        removed.stdout,
+        /not removed from n1: .*\nnot removed from n2: the runtime process has no images/,
+      )
     } finally {
       rmSync(parent, { recursive: true, force: true })
     }

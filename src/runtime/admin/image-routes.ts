@@ -17,7 +17,7 @@ export async function routeImages(
 ): Promise<object | undefined | null> {
   const path = `${request.method} ${url.pathname}`
   if (path === `GET ${IMAGES}`) return { images: await images.list() }
-  if (path === `DELETE ${IMAGES}`) return { removed: await images.remove(namesIn(url)) }
+  if (path === `DELETE ${IMAGES}`) return removeImages(images, url)
   if (path === `GET ${IMAGES}/archive`) {
     const archive = await images.export(namesIn(url))
     response.writeHead(200, { 'content-type': 'application/x-tar' })
@@ -43,12 +43,22 @@ async function importImages(
   // Left open when it fails: the answer goes over the same connection.
   const archive = request.iterator({ destroyOnReturn: false }) as AsyncIterable<Uint8Array>
   if (!everywhere) return { images: await images.import(archive, options) }
-  if (images.importEverywhere === undefined)
-    throw new Mk8sError('refused', 'a worker cannot reach the other nodes', {
-      hint: 'run mk8s images import --all-nodes on a server',
-    })
+  if (images.importEverywhere === undefined) throw onWorker('import')
   return { nodes: await images.importEverywhere(archive, options) }
 }
+
+async function removeImages(images: ImageHandlers, url: URL): Promise<object> {
+  const options = { force: url.searchParams.get('force') === 'true' }
+  const names = namesIn(url)
+  if (url.searchParams.get('all-nodes') !== 'true') return { removed: await images.remove(names, options) }
+  if (images.removeEverywhere === undefined) throw onWorker('remove')
+  return { nodes: await images.removeEverywhere(names, options) }
+}
+
+const onWorker = (command: string) =>
+  new Mk8sError('refused', 'a worker cannot reach the other nodes', {
+    hint: `run mk8s images ${command} --all-nodes on a server`,
+  })
 
 function namesIn(url: URL): string[] {
   const names = url.searchParams.getAll('name')

@@ -34,6 +34,7 @@ export interface KubeletServerParts {
   /** Where the directories of `hostpath-storage` lie. */
   readonly volumesDirectory: string
   readonly importImages?: KubeletParts['importImages'] | undefined
+  readonly removeImages?: KubeletParts['removeImages'] | undefined
 }
 
 const CONNECTIONS_MAX = 1_024
@@ -105,7 +106,7 @@ export class KubeletServer {
       return this.#logs({ namespace, pod, container, query: url.searchParams }, response)
     }
     if (first === 'v2') return this.#distribution.answer(request, response, url)
-    if (first === 'images' && rest.length === 0) return this.#importImages(request, response)
+    if (first === 'images' && rest.length === 0) return this.#changeImages(request, response, url)
     if (first === 'hostpath-volumes') return this.#removeVolume(request.method, rest, response)
     if (STREAMS.includes(first)) return answer(response, 400, 'Upgrade request required')
     if (LATER.includes(first)) return answer(response, 501, `${first} is not implemented by this kubelet yet`)
@@ -119,14 +120,21 @@ export class KubeletServer {
     await this.#streaming.upgrade(request, socket, head, path)
   }
 
-  /** Sent by `mk8s images import --all-nodes` on a server. */
-  async #importImages(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const { importImages } = this.#parts
-    if (request.method !== 'POST' || importImages === undefined)
-      return answer(response, 405, 'Method Not Allowed')
+  /** Sent by `mk8s images import|remove --all-nodes` on a server. */
+  async #changeImages(request: IncomingMessage, response: ServerResponse, url: URL): Promise<void> {
+    const { importImages, removeImages } = this.#parts
+    const archive = request.iterator({ destroyOnReturn: false }) as AsyncIterable<Uint8Array>
+    const { searchParams } = url
+    const works: Record<string, (() => Promise<readonly string[]>) | undefined> = {
+      POST: importImages && (() => importImages(archive)),
+      DELETE:
+        removeImages &&
+        (() => removeImages(searchParams.getAll('name'), searchParams.get('force') === 'true')),
+    }
+    const work = works[request.method ?? '']
+    if (work === undefined) return answer(response, 405, 'Method Not Allowed')
     try {
-      const archive = request.iterator({ destroyOnReturn: false }) as AsyncIterable<Uint8Array>
-      const images = await importImages(archive)
+      const images = await work()
       response.setHeader('content-type', 'application/json')
       answer(response, 200, JSON.stringify({ images }))
     } catch (error) {

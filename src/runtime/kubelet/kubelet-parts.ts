@@ -63,6 +63,8 @@ export interface KubeletParts {
   readonly settings: KubeletSettings
   /** Takes an archive of images; absent where nobody may send any. */
   readonly importImages?: (archive: AsyncIterable<Uint8Array>) => Promise<readonly string[]>
+  /** Takes away those of the images that are there; absent where nobody may. */
+  readonly removeImages?: (names: readonly string[], force: boolean) => Promise<readonly string[]>
   /** Reads static pods as the API would; absent where there are none. */
   readonly readPod?: PodReader
   /** Filled from the Node object; without one the node needs none to be Ready. */

@@ -223,6 +223,7 @@ class NodeKubelet implements Kubelet {
       port: ports.kubelet,
       volumesDirectory: directories.volumes,
       importImages: this.#parts.importImages,
+      removeImages: this.#parts.removeImages,
       access: new KubeletAccess({ client, nodeName, clock }),
       diagnostics: new Diagnostics({
         ...{ nodeName, startedAtMs, runtime, sampler, pods, directories, settings },
