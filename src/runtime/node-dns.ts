@@ -21,6 +21,8 @@ const DNS_INDEX = 10
 const DNS_PORT = 53
 /** Where it listens when the node's rules lead to it; port 53 of any address is often taken. */
 const OWN_PORT = 10_053
+/** As CoreDNS'; on the same address. */
+const METRICS_PORT = 9_153
 export const DNS_SERVICE = 'kube-dns'
 export const DNS_CONFIGURATION = 'mk8s-dns'
 
@@ -39,8 +41,18 @@ function listenAddress(cluster: Facts, runtime: NodeConfig['runtime']) {
 /** What the node's rules lead the traffic of the service to. */
 export function dnsBackends(cluster: Facts, runtime: NodeConfig['runtime']): ReadonlyMap<string, Backend> {
   const own = listenAddress(cluster, runtime)
-  return new Map(['dns', 'dns-tcp'].map(port => [`kube-system/${DNS_SERVICE}:${port}`, own]))
+  const ports = { dns: own.port, 'dns-tcp': own.port, metrics: METRICS_PORT }
+  const backends = Object.entries(ports).map(
+    ([name, port]) => [`kube-system/${DNS_SERVICE}:${name}`, { ...own, port }] as const,
+  )
+  return new Map(backends)
 }
+
+/** Where a node's DNS tells its figures. */
+export const dnsMetricsAddress = (cluster: Facts): Backend => ({
+  address: mirrorOf(dnsServiceIp(cluster)),
+  port: METRICS_PORT,
+})
 
 export interface NodeDnsParts {
   readonly config: Pick<NodeConfig, 'runtime'>

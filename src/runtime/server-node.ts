@@ -20,6 +20,7 @@ import type { Registries } from '../kube/registries/registries.ts'
 import type { ApiServer } from './apiserver/apiserver.ts'
 import { createPodReader } from './apiserver/pod-reader.ts'
 import type { ClusterDns } from './dns/dns.ts'
+import { createDnsMetrics } from './dns-metrics.ts'
 import { importArchive } from './images/import-archive.ts'
 import { type Architecture, machineArchitecture } from './images/oci-archive.ts'
 import { PAUSE_IMAGE, pauseImage, pauseProgram } from './images/pause-image.ts'
@@ -47,7 +48,7 @@ import { createPolicyNotice } from './network/policy-notice.ts'
 import { ServiceFeed, USER_AGENT } from './network/service-feed.ts'
 import { createServiceHealth } from './network/service-health.ts'
 import { buildAddonParts } from './node-addons.ts'
-import { buildNodeDns, dnsBackends, dnsServiceIp } from './node-dns.ts'
+import { buildNodeDns, dnsBackends, dnsMetricsAddress, dnsServiceIp } from './node-dns.ts'
 import { NodeImages } from './node-images.ts'
 import { createPeers } from './node-peers.ts'
 import { NodeRegistries } from './node-registries.ts'
@@ -230,6 +231,11 @@ function createNetwork(
   const shared = { transport, nodeName: config.nodeName, clock, random }
   const dnsLog = parts.log.child({ component: 'dns' })
   const dns = buildNodeDns({ ...shared, config, cluster, feed, serviceAddress, log: dnsLog })
+  const figures = createDnsMetrics({
+    listen: dnsMetricsAddress(cluster),
+    render: () => renderMetrics(dns.metrics()),
+    ...{ clock, log: dnsLog },
+  })
   const healthOf = (proxy: Component) =>
     createServiceHealth({
       ...{ feed, nodeName: config.nodeName, address: config.bindAddress, clock, log },
@@ -239,7 +245,7 @@ function createNetwork(
     const nodeAddresses = [config.bindAddress]
     const proxy = createServiceProxy({ ...shared, log, feed, nodeAddresses, serviceAddress })
     const notice = createPolicyNotice({ ...shared, log })
-    return { components: [proxy, healthOf(proxy), notice, dns], dns }
+    return { components: [proxy, healthOf(proxy), notice, dns, figures], dns }
   }
   const table = instanceName(config.dataDir)
   const own = dnsBackends(cluster, config.runtime)
@@ -250,7 +256,7 @@ function createNetwork(
     otherNetwork: () => otherNetwork(config),
     log: parts.log.child({ component: 'node-routes' }),
   })
-  return { components: [proxy, healthOf(proxy), routes, dns], dns }
+  return { components: [proxy, healthOf(proxy), routes, dns, figures], dns }
 }
 
 interface Containers {

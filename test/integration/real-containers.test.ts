@@ -165,6 +165,12 @@ for (const { runtime, why } of realRuntimes()) {
       assert.ok((await inPod('nslookup', addresses[1] ?? '')).includes(name), 'PTR')
     })
 
+    test('the figures of the DNS are told at the port of its service', async () => {
+      const url = 'http://kube-dns.kube-system:9153/metrics'
+      const figures = await kubectl(['exec', 'deployment/web', '--', 'wget', '-qO-', url])
+      assert.match(figures, /^mk8s_dns_requests_total\{protocol="udp"\} [1-9]/m)
+    })
+
     test('a service without endpoints refuses at once', async () => {
       await kubectl(['create', 'service', 'clusterip', 'nobody', '--tcp=80'])
       const address = await kubectl(['get', 'service', 'nobody', '-o', 'jsonpath={.spec.clusterIP}'])
