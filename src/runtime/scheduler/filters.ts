@@ -57,6 +57,8 @@ export interface Rejection extends Objection {
 
 export interface FilterInput {
   readonly pod: Pod
+  /** Those that can object to this pod at all. */
+  readonly filters: readonly NamedFilter[]
   readonly requests: Amounts
   readonly hostPorts: readonly HostPort[]
   readonly affinity: AffinityState
@@ -69,14 +71,17 @@ type Filter = (input: FilterInput, node: NodeInfo) => Objection | null
 
 const final = (reason: string): Objection => ({ reasons: [reason], resolvable: false })
 
-export const prepareFilters = (pod: Pod, nodes: readonly NodeInfo[], world: World): FilterInput => ({
-  pod,
-  requests: podRequests(pod),
-  hostPorts: hostPortsOf(pod),
-  affinity: prepareAffinity(pod, nodes, world.namespaces),
-  spread: prepareSpread(pod, nodes, world),
-  volumes: prepareVolumes(pod, nodes, world.volumes),
-})
+export function prepareFilters(pod: Pod, nodes: readonly NodeInfo[], world: World): FilterInput {
+  const facts = {
+    pod,
+    requests: podRequests(pod),
+    hostPorts: hostPortsOf(pod),
+    affinity: prepareAffinity(pod, nodes, world.namespaces),
+    spread: prepareSpread(pod, nodes, world),
+    volumes: prepareVolumes(pod, nodes, world.volumes),
+  }
+  return { ...facts, filters: FILTERS.filter(({ concerns }) => concerns?.(facts) ?? true) }
+}
 
 /** A node, and what is known of all of them, that can be thought otherwise. */
 export class Thought {
@@ -86,7 +91,9 @@ export class Thought {
 
   constructor(input: FilterInput, node: NodeInfo) {
     this.node = node.copy()
-    this.#input = { ...input, affinity: copyAffinity(input.affinity), spread: copySpread(input.spread) }
+    const affinity = copyAffinity(input.affinity)
+    // Those that come may object where nobody did.
+    this.#input = { ...input, filters: FILTERS, affinity, spread: copySpread(input.spread) }
   }
 
   add(pod: Pod): void {
@@ -116,7 +123,7 @@ export class Thought {
 
 /** Null when the pod fits. */
 export function filterNode(input: FilterInput, node: NodeInfo): Rejection | null {
-  for (const [plugin, filter] of FILTERS) {
+  for (const { plugin, filter } of input.filters) {
     const objection = filter(input, node)
     if (objection !== null) return { ...objection, plugin }
   }
@@ -143,8 +150,9 @@ const hasName: StaticFilter = ({ pod }, node) =>
     : final("node(s) didn't match the requested node name")
 
 const toleratesTaints: StaticFilter = ({ pod }, node) => {
+  if (node.spec?.taints === undefined) return null
   const tolerations = pod.spec?.tolerations ?? []
-  const isRepelled = (node.spec?.taints ?? []).some(
+  const isRepelled = node.spec.taints.some(
     each => each.effect !== 'PreferNoSchedule' && !tolerations.some(one => tolerates(one, each)),
   )
   return isRepelled ? final('node(s) had untolerated taint(s)') : null
@@ -163,9 +171,18 @@ const hasFreePorts: Filter = ({ hostPorts }, node) => {
 }
 
 const hasResources: Filter = ({ requests }, node) => {
+  let isEnough = node.podCount + 1 <= node.podsMax
+  for (const [name, amount] of requests) {
+    const free = (node.allocatable.get(name) ?? 0) - node.requested(name)
+    if (amount > free && amount !== 0) isEnough = false
+  }
+  return isEnough ? null : findMissing(requests, node)
+}
+
+function findMissing(requests: Amounts, node: NodeInfo): Objection | null {
   const reasons: string[] = []
   let resolvable = true
-  const podsMax = node.allocatable.get('pods') ?? 0
+  const { podsMax } = node
   if (node.podCount + 1 > podsMax) {
     reasons.push('Too many pods')
     if (podsMax < 1) resolvable = false
@@ -223,18 +240,33 @@ const ofNode =
   (input, { node }) =>
     filter(input, node)
 
+interface NamedFilter {
+  readonly plugin: Plugin
+  readonly filter: Filter
+  /** Whether it could object to the pod on any node; absent: to any pod. */
+  readonly concerns?: (facts: Omit<FilterInput, 'filters'>) => boolean
+}
+
+const hasVolumes: NamedFilter['concerns'] = ({ volumes }) => volumes !== null
+
 /** In upstream's order: the first that objects counts. */
-const FILTERS: readonly (readonly [Plugin, Filter])[] = [
-  ['NodeUnschedulable', ofNode(isSchedulable)],
-  ['NodeName', ofNode(hasName)],
-  ['TaintToleration', ofNode(toleratesTaints)],
-  ['NodeAffinity', ofNode(isSelected)],
-  ['NodePorts', hasFreePorts],
-  ['NodeResourcesFit', hasResources],
-  ['VolumeRestrictions', mayShareClaims],
-  ['NodeVolumeLimits', hasRoomForVolumes],
-  ['VolumeBinding', reachesVolumes],
-  ['VolumeZone', isInZone],
-  ['PodTopologySpread', isSpread],
-  ['InterPodAffinity', suitsOtherPods],
+const FILTERS: readonly NamedFilter[] = [
+  { plugin: 'NodeUnschedulable', filter: ofNode(isSchedulable) },
+  { plugin: 'NodeName', filter: ofNode(hasName), concerns: ({ pod }) => Boolean(pod.spec?.nodeName) },
+  { plugin: 'TaintToleration', filter: ofNode(toleratesTaints) },
+  { plugin: 'NodeAffinity', filter: ofNode(isSelected), concerns: ({ pod }) => isChoosy(pod) },
+  { plugin: 'NodePorts', filter: hasFreePorts, concerns: ({ hostPorts }) => hostPorts.length > 0 },
+  { plugin: 'NodeResourcesFit', filter: hasResources },
+  { plugin: 'VolumeRestrictions', filter: mayShareClaims, concerns: hasVolumes },
+  { plugin: 'NodeVolumeLimits', filter: hasRoomForVolumes, concerns: hasVolumes },
+  { plugin: 'VolumeBinding', filter: reachesVolumes, concerns: hasVolumes },
+  { plugin: 'VolumeZone', filter: isInZone, concerns: hasVolumes },
+  { plugin: 'PodTopologySpread', filter: isSpread, concerns: ({ spread }) => spread.spreads.length > 0 },
+  { plugin: 'InterPodAffinity', filter: suitsOtherPods, concerns: ({ affinity }) => isBound(affinity) },
 ]
+
+const isChoosy = ({ spec }: Pod): boolean =>
+  spec?.nodeSelector !== undefined || spec?.affinity?.nodeAffinity !== undefined
+
+const isBound = ({ affinity, antiAffinity, closed }: AffinityState): boolean =>
+  affinity.length > 0 || antiAffinity.length > 0 || closed.size > 0

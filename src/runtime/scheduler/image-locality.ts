@@ -13,7 +13,7 @@ export function imageScores(pod: Pod, all: readonly NodeInfo[], nodes: readonly 
   const wanted = containers.map(({ image = '' }) => withTag(image))
   const spread = new Map<string, number>()
   for (const image of new Set(wanted)) {
-    const holders = all.reduce((sum, { images }) => sum + (images.has(image) ? 1 : 0), 0)
+    const holders = countHolders(image, all)
     if (holders > 0) spread.set(image, holders / all.length)
   }
   if (spread.size === 0) return null
@@ -24,6 +24,22 @@ export function imageScores(pod: Pod, all: readonly NodeInfo[], nodes: readonly 
     const bytes = Math.min(max, Math.max(BYTES_MIN, sum))
     return Math.trunc((SCORE_MAX * (bytes - BYTES_MIN)) / (max - BYTES_MIN))
   })
+}
+
+/** By the list of nodes, which is another one as soon as any node's images are others. */
+const holdersKnown = new WeakMap<readonly NodeInfo[], Map<string, number>>()
+const IMAGES_MAX = 1_024
+
+function countHolders(image: string, nodes: readonly NodeInfo[]): number {
+  const counts = holdersKnown.get(nodes) ?? new Map<string, number>()
+  holdersKnown.set(nodes, counts)
+  const known = counts.get(image)
+  if (known !== undefined) return known
+  let count = 0
+  for (const { images } of nodes) if (images.has(image)) count++
+  if (counts.size >= IMAGES_MAX) counts.clear()
+  counts.set(image, count)
+  return count
 }
 
 const withTag = (image: string): string =>

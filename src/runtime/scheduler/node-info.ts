@@ -33,12 +33,22 @@ export class NodeInfo {
   readonly node: Node
   readonly name: string
   readonly allocatable: Amounts
+  /** What every decision asks every node for, as plain numbers. */
+  readonly cpu: number
+  readonly memory: number
+  readonly podsMax: number
+  podCount = 0
+  requestedCpu = 0
+  requestedMemory = 0
+  /** With what pods count for that ask for nothing. */
+  scoredCpu = 0
+  scoredMemory = 0
+  /** Whether pods here say anything of other pods. */
+  hasTerms = false
   readonly #pods = new Map<string, PodEntry>()
   readonly #terms = new Map<string, TermHere>()
   readonly #requested = new Map<string, number>()
   readonly #counts = new Map<string, number>()
-  #scoredCpu = 0
-  #scoredMemory = 0
   /** How many pods use host ports. */
   #withPorts = 0
   #images: ReadonlyMap<string, number> | null = null
@@ -47,15 +57,10 @@ export class NodeInfo {
     this.node = node
     this.name = node.metadata.name ?? ''
     this.allocatable = parseAmounts(node.status?.allocatable ?? node.status?.capacity)
+    this.cpu = this.allocatable.get('cpu') ?? 0
+    this.memory = this.allocatable.get('memory') ?? 0
+    this.podsMax = this.allocatable.get('pods') ?? 0
     for (const pod of pods) this.add(pod)
-  }
-
-  get podCount(): number {
-    return this.#pods.size
-  }
-
-  get scored(): CpuAndMemory {
-    return { cpu: this.#scoredCpu, memory: this.#scoredMemory }
   }
 
   pods(): Pod[] {
@@ -68,11 +73,6 @@ export class NodeInfo {
 
   requested(resource: string): number {
     return this.#requested.get(resource) ?? 0
-  }
-
-  /** Whether pods here say anything of other pods. */
-  get hasTerms(): boolean {
-    return this.#terms.size > 0
   }
 
   terms(): Iterable<TermHere> {
@@ -130,8 +130,11 @@ export class NodeInfo {
     for (const [name, amount] of requests) {
       this.#requested.set(name, (this.#requested.get(name) ?? 0) + sign * amount)
     }
-    this.#scoredCpu += sign * scored.cpu
-    this.#scoredMemory += sign * scored.memory
+    this.podCount = this.#pods.size
+    this.requestedCpu = this.requested('cpu')
+    this.requestedMemory = this.requested('memory')
+    this.scoredCpu += sign * scored.cpu
+    this.scoredMemory += sign * scored.memory
     if (ports.length > 0) this.#withPorts += sign
     this.#counts.clear()
     if (pod.spec?.affinity !== undefined) this.#countTerms(pod, sign)
@@ -148,6 +151,7 @@ export class NodeInfo {
         else this.#terms.delete(key)
       }
     }
+    this.hasTerms = this.#terms.size > 0
   }
 }
 

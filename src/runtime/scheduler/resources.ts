@@ -12,12 +12,20 @@ const DEFAULTS: Amounts = new Map([
   ['memory', 200 * 1024 * 1024],
 ])
 
-export function parseAmounts(quantities: Quantities): Map<string, number> {
+/** Pods of one template share what they ask for, and nobody changes it: it is read once. */
+const known = new WeakMap<object, Amounts>()
+const NOTHING: Amounts = new Map()
+
+export function parseAmounts(quantities: Quantities): Amounts {
+  if (quantities === undefined) return NOTHING
+  const read = known.get(quantities)
+  if (read !== undefined) return read
   const amounts = new Map<string, number>()
-  for (const [name, text] of Object.entries(quantities ?? {})) {
+  for (const [name, text] of Object.entries(quantities)) {
     const quantity = parseQuantity(text)
     amounts.set(name, name === 'cpu' ? milliValue(quantity) : integerValue(quantity))
   }
+  known.set(quantities, amounts)
   return amounts
 }
 
@@ -77,9 +85,10 @@ function isInfeasible({ status }: Pod): boolean {
 
 /** While a container is being resized, the larger of what it has and what it is to get. */
 function requestsOf(pod: Pod, { name, resources }: Container): Amounts {
-  const amounts = parseAmounts(resources?.requests)
+  const asked = parseAmounts(resources?.requests)
   const all = pod.status?.containerStatuses
-  if (all === undefined || all.length === 0) return amounts
+  if (all === undefined || all.length === 0) return asked
+  const amounts = new Map(asked)
   const status = [...all, ...(pod.status?.initContainerStatuses ?? [])].find(each => each.name === name)
   // What the node can never give is not held for it.
   const held = isInfeasible(pod) ? new Map<string, number>() : amounts

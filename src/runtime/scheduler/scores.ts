@@ -41,12 +41,11 @@ export function scoreNodes(
 function fitScores(pod: Pod, nodes: readonly NodeInfo[], { strategy }: Profile): number[] {
   const asked = scoredRequests(pod)
   const score = strategy === 'LeastAllocated' ? freeShare : usedShare
-  return nodes.map(({ scored, allocatable }) => {
-    const shares = [
-      score(scored.cpu + asked.cpu, allocatable.get('cpu') ?? 0),
-      score(scored.memory + asked.memory, allocatable.get('memory') ?? 0),
-    ].filter(share => share !== null)
-    return shares.length === 0 ? 0 : Math.trunc(shares.reduce((sum, each) => sum + each, 0) / shares.length)
+  return nodes.map(({ scoredCpu, scoredMemory, cpu, memory }) => {
+    const ofCpu = score(scoredCpu + asked.cpu, cpu)
+    const ofMemory = score(scoredMemory + asked.memory, memory)
+    if (ofCpu === null) return ofMemory ?? 0
+    return ofMemory === null ? ofCpu : Math.trunc((ofCpu + ofMemory) / 2)
   })
 }
 
@@ -63,21 +62,19 @@ function balanceScores(requests: Amounts, nodes: readonly NodeInfo[]): number[] 
   const asked = { cpu: requests.get('cpu') ?? 0, memory: requests.get('memory') ?? 0 }
   if (asked.cpu === 0 && asked.memory === 0) return null
   return nodes.map(node => {
-    const change = balance(node, asked) - balance(node, { cpu: 0, memory: 0 })
+    const change = balance(node, asked) - balance(node, NOTHING)
     return SCORE_MAX / 2 + Math.trunc((SCORE_MAX / 2 + change) / 2)
   })
 }
 
+const NOTHING: CpuAndMemory = { cpu: 0, memory: 0 }
+
 /** CPU and memory used to the same degree is best. */
-function balance(node: NodeInfo, asked: CpuAndMemory): number {
-  const share = (name: 'cpu' | 'memory') => {
-    const total = node.allocatable.get(name) ?? 0
-    return total === 0 ? null : Math.min(1, (node.requested(name) + asked[name]) / total)
-  }
-  const cpu = share('cpu')
-  const memory = share('memory')
-  const deviation = cpu === null || memory === null ? 0 : Math.abs(cpu - memory) / 2
-  return Math.trunc((1 - deviation) * SCORE_MAX)
+function balance({ cpu, memory, requestedCpu, requestedMemory }: NodeInfo, asked: CpuAndMemory): number {
+  if (cpu === 0 || memory === 0) return SCORE_MAX
+  const ofCpu = Math.min(1, (requestedCpu + asked.cpu) / cpu)
+  const ofMemory = Math.min(1, (requestedMemory + asked.memory) / memory)
+  return Math.trunc((1 - Math.abs(ofCpu - ofMemory) / 2) * SCORE_MAX)
 }
 
 function avoidedTaints(pod: Pod, { node }: NodeInfo): number {
