@@ -30,7 +30,10 @@ const MEMORY_MB_MAX = 64
 const nextLook = (delayMs: number) => new Promise<void>(resolve => setTimeout(resolve, delayMs))
 
 export async function measure(): Promise<Figure[]> {
-  execFileSync(process.execPath, ['packaging/package.ts'], { cwd: root, stdio: ['ignore', 2, 'inherit'] })
+  execFileSync(process.execPath, ['packaging/package.ts', 'linux-x64'], {
+    cwd: root,
+    stdio: ['ignore', 2, 'inherit'],
+  })
   const program = join(root, 'dist/mk8s-linux-x64')
   const cluster = await installCluster({ program, args: ['--etcd-listen', 'unix'] })
   try {

@@ -3,10 +3,10 @@ import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { type BuildOptions, build } from 'esbuild'
+import { type BuildOptions, build, type Metafile } from 'esbuild'
 
 /** The commit that is packaged, and its time: one commit makes one executable, whenever it is packaged. */
-function commitInfo(): { readonly commit: string; readonly date: string } {
+export function commitInfo(): { readonly commit: string; readonly date: string } {
   try {
     const [commit = '', time = ''] = execFileSync('git', ['show', '-s', '--format=%H %cI'], {
       cwd: import.meta.dirname,
@@ -67,18 +67,29 @@ export interface Bundles {
   readonly app: string
   readonly loader: string
   readonly workers: Readonly<Record<string, string>>
+  /** Folders in `node_modules` of the npm packages that are in the bundles. */
+  readonly packages: readonly string[]
+}
+
+const PACKAGE = /^(node_modules\/(?:@[^/]+\/)?[^/]+(?:\/node_modules\/(?:@[^/]+\/)?[^/]+)*)\//
+
+function packagesOf({ inputs }: Metafile): string[] {
+  return Object.keys(inputs).flatMap(file => PACKAGE.exec(file)?.[1] ?? [])
 }
 
 /** Writes the bundles into `directory` and returns their paths. */
 export async function bundle(root: string, directory: string, versionLine: string): Promise<Bundles> {
   const app = join(directory, 'app.cjs')
-  await build({ ...common, absWorkingDir: root, entryPoints: ['packaging/main.ts'], outfile: app })
+  const built = { ...common, absWorkingDir: root, metafile: true } as const
+  const main = await build({ ...built, entryPoints: ['packaging/main.ts'], outfile: app })
+  const packages = new Set(packagesOf(main.metafile))
   toAscii(app)
   const workers: Record<string, string> = {}
-  for (const [name, folder] of WORKERS) {
+  for (const [name, part] of WORKERS) {
     const outfile = join(directory, `${name}-worker.cjs`)
-    const entryPoints = [`src/runtime/${folder}/${name}-worker.ts`]
-    await build({ ...common, absWorkingDir: root, entryPoints, outfile, banner: workerBanner })
+    const entryPoints = [`src/runtime/${part}/${name}-worker.ts`]
+    const worker = await build({ ...built, entryPoints, outfile, banner: workerBanner })
+    for (const folder of packagesOf(worker.metafile)) packages.add(folder)
     toAscii(outfile)
     workers[`${name}-worker.cjs`] = outfile
   }
@@ -92,5 +103,5 @@ export async function bundle(root: string, directory: string, versionLine: strin
     minifyWhitespace: true,
     define: { BUILD: JSON.stringify(sum), VERSION_LINE: JSON.stringify(versionLine) },
   })
-  return { app, loader, workers }
+  return { app, loader, workers, packages: [...packages].sort() }
 }

