@@ -20,6 +20,15 @@ export const commands: CommandMap = {
   recover: async () => (await import('./recover.ts')).Recover,
   enable: async () => (await import('./enable.ts')).Enable,
   disable: async () => (await import('./disable.ts')).Disable,
+  'addons:list': async () => (await import('./addons/list.ts')).AddonsList,
+  'addons:info': async () => (await import('./addons/info.ts')).AddonsInfo,
+  'addons:upgrade': async () => (await import('./addons/upgrade.ts')).AddonsUpgrade,
+  'addons:outdated': async () => (await import('./addons/outdated.ts')).AddonsOutdated,
+  'addons:repo:add': async () => (await import('./addons/repo/add.ts')).AddonsRepoAdd,
+  'addons:repo:remove': async () => (await import('./addons/repo/remove.ts')).AddonsRepoRemove,
+  'addons:repo:update': async () => (await import('./addons/repo/update.ts')).AddonsRepoUpdate,
+  'addons:repo:list': async () => (await import('./addons/repo/list.ts')).AddonsRepoList,
+  'addons:repo:index': async () => (await import('./addons/repo/write-index.ts')).AddonsRepoIndex,
   'secrets-encryption:status': async () =>
     (await import('./secrets-encryption/status.ts')).SecretsEncryptionStatus,
   'secrets-encryption:enable': async () =>

@@ -1,7 +1,13 @@
 /** Puts together what `mk8s status` shows, from what the parts say of themselves. Pure. */
 import type { Health } from '../base/component.ts'
 import type { BackupScheduleStatus } from '../client/backup-schedules.ts'
-import type { ComponentHealth, DatastoreStatus, NodeStatus, Problem } from '../client/node-status.ts'
+import type {
+  AddonStatus,
+  ComponentHealth,
+  DatastoreStatus,
+  NodeStatus,
+  Problem,
+} from '../client/node-status.ts'
 import type { NodeConfig } from '../config/node-config.ts'
 import { GIT_VERSION, MK8S_VERSION } from '../config/version.ts'
 import type { KubeObject } from '../kube/object.ts'
@@ -21,6 +27,7 @@ export interface NodeStatusFacts {
   /** Of the cluster's nodes and pods. */
   readonly problems: readonly Problem[]
   readonly backups?: readonly BackupScheduleStatus[]
+  readonly addons?: readonly AddonStatus[]
 }
 
 interface NodeCondition {
@@ -54,7 +61,7 @@ export function reportNodeStatus(facts: NodeStatusFacts): NodeStatus {
     },
     datastore: facts.datastore,
     components,
-    addons: [],
+    addons: facts.addons ?? [],
     runtime: { name: config.runtime, why: config.runtimeReason },
     problems: [...components.flatMap(componentProblems), ...facts.problems],
     backups: facts.backups ?? [],

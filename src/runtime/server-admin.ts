@@ -11,7 +11,8 @@ import type { SecretsEncryptionHandlers } from '../client/secrets-encryption.ts'
 import type { NodeConfig } from '../config/node-config.ts'
 import { ADMIN_GROUP, groupId } from '../host/groups.ts'
 import { nodePaths } from '../host/node-files.ts'
-import type { Node, Pod } from '../kube/types.ts'
+import type { ConfigMap, Node, Pod } from '../kube/types.ts'
+import { addonProblems, addonStates } from './addon-states.ts'
 import { createAdminServer, type DatastoreHandlers } from './admin/admin.ts'
 import { scheduleProblems } from './backup/schedule/describe-schedules.ts'
 import { findProblems } from './cluster-problems.ts'
@@ -22,6 +23,7 @@ import type { Backups } from './server-backups.ts'
 import type { ServerCertificates } from './server-certificates.ts'
 import type { SharedKeys } from './server-keys.ts'
 import type { Rotation } from './server-rotation.ts'
+import type { RaftStore } from './store/raft-store.ts'
 import type { Supervisor } from './supervisor/supervisor.ts'
 
 /** What there is once the node knows its cluster. */
@@ -48,6 +50,7 @@ export interface AdminNeeds {
   /** Knows where the other servers are, and whether this one is known. */
   readonly peers: Pick<Component, 'name' | 'health'>
   readonly datastore: DatastoreHandlers
+  readonly store: Pick<RaftStore, 'get' | 'range'>
   /** Null while the node waits for its cluster. */
   readonly running: () => RunningParts | null
   readonly onStopRequested: () => void
@@ -81,8 +84,12 @@ export function buildAdmin(needs: AdminNeeds): Component {
           datastore: brief ? members.brief() : await members.collect(),
           components: [{ name: peers.name, ...peers.health() }, ...(parts?.supervisor.health() ?? [WAITING])],
           node: parts?.api.server.objects.get('', 'nodes', '', config.nodeName) ?? null,
-          problems: brief || parts === null ? [] : await problemsOf(parts, clock),
+          problems:
+            brief || parts === null
+              ? []
+              : [...(await problemsOf(parts, clock)), ...addonProblems(needs.store)],
           backups: brief ? [] : (parts?.backups.status() ?? []),
+          addons: brief || parts === null ? [] : addonsOf(parts, needs.store),
         })
       },
       async stop({ workloads, isShutdown }) {
@@ -110,6 +117,9 @@ export function buildAdmin(needs: AdminNeeds): Component {
     },
   })
 }
+
+const addonsOf = ({ api }: RunningParts, store: AdminNeeds['store']) =>
+  addonStates(store, api.server.objects.list('', 'configmaps', 'kube-system') as ConfigMap[])
 
 const WAITING = {
   name: 'datastore',

@@ -18,6 +18,7 @@ import { cidrAddress, parseCidr } from '../kube/cidr.ts'
 import type { Model } from '../kube/model-types.ts'
 import { nodeAddress } from '../kube/node-address.ts'
 import type { Node } from '../kube/types.ts'
+import { isAddonOn } from './addon-states.ts'
 import { createAdmission } from './apiserver/admission/admission.ts'
 import { createMatchConditions } from './apiserver/admission/match-conditions.ts'
 import { createAggregation } from './apiserver/aggregation/aggregation.ts'
@@ -193,6 +194,7 @@ function otherServers(shared: Shared, { objects, authorizer, kubelets }: OtherSe
   const metricsApi = createMetricsApi({
     list: resource => objects.list('', resource),
     connect: name => kubelets.connect(name),
+    isOn: () => isAddonOn(store, 'metrics-server'),
     clock,
   })
   const credentials = pki.leaves['front-proxy-client']
@@ -248,7 +250,10 @@ function openTo(shared: Shared, parts: ApiParts): Omit<Api, 'server'> {
   }
 }
 
-const localVersion = ({ group, version }: MetricsApi) => ({ group, version })
+const localVersion = (api: MetricsApi) => ({
+  ...{ group: api.group, version: api.version },
+  isOn: () => api.isOn(),
+})
 
 /** Entries that a member may have yet to apply and be fit to serve. */
 const LAG_MAX = 1_000

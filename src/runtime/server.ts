@@ -119,6 +119,7 @@ async function startOn(store: RaftStore, live: LiveCertificates<Pki>, parts: Ser
     members: members.status,
     peers: members.directory,
     datastore: datastore.handlers,
+    store,
     running: () => running,
   })
   const { dataDir } = config

@@ -4,11 +4,12 @@ import { KubeClient } from '../../client/kube-client.ts'
 import { isNotFound } from '../../client/status-errors.ts'
 import type { Transport } from '../../client/transport.ts'
 import { readNodeConfig } from '../../config/config-files.ts'
-import { ADDONS, type Addon } from '../../runtime/addons/addon-object.ts'
+import { ADDONS, type Addon, CORE_REPOSITORY } from '../../runtime/addons/addon-object.ts'
 import { builtInAddons } from '../../runtime/addons/built-in.ts'
 import type { Catalog } from '../../runtime/addons/catalog.ts'
 import { administratorOf } from '../administrator.ts'
 import { mustBeRoot } from '../base-command.ts'
+import { repositoryEntries } from './repositories.ts'
 
 export interface AddonCluster {
   readonly client: KubeClient
@@ -44,7 +45,11 @@ function clusterOver(transport: Transport): AddonCluster {
     client,
     transport,
     async catalog() {
-      return Array.from(builtInAddons().values(), source => ({ repository: 'core', source }))
+      const builtIn = Array.from(builtInAddons().values(), source => ({
+        repository: CORE_REPOSITORY,
+        source,
+      }))
+      return [...builtIn, ...(await repositoryEntries(client))]
     },
     async addons() {
       try {

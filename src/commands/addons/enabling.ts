@@ -25,6 +25,7 @@ import { fingerprintOf } from '../../runtime/addons/plan-objects.ts'
 import { keepBundle } from '../../runtime/addons/reconciler.ts'
 import { checkNodes } from './check-nodes.ts'
 import type { AddonCluster } from './cluster.ts'
+import { isOutdated } from './describe-addons.ts'
 import { withRenderedChart } from './render-chart.ts'
 import { waitForAddon } from './wait-for-addon.ts'
 
@@ -57,6 +58,8 @@ interface Prepared {
   readonly repository: string
   readonly parameters: ParameterValues
   readonly before: Addon | null
+  /** Enabled already and only needed by another one: it stays as it is. */
+  readonly isLeft: boolean
 }
 
 export async function enableAddons(
@@ -86,12 +89,41 @@ export async function enableAddons(
       title: `Enable ${source.definition.name}`,
       async run() {
         const found = prepared.find(one => one.source.definition.name === source.definition.name)
-        if (found !== undefined) outcomes.push(await carryOut(cluster, found, options))
+        if (found === undefined) return
+        const outcome = await carryOut(cluster, found, options)
+        if (!found.isLeft) outcomes.push(outcome)
       },
     })),
   ]
   await runSteps(steps, { quiet: options.quiet })
   return outcomes
+}
+
+/** Those that are named, or all that are outdated. */
+export async function upgradeAddons(
+  cluster: AddonCluster,
+  words: readonly string[],
+  options: EnableOptions,
+): Promise<EnableOutcome[]> {
+  const [catalog, addons] = await Promise.all([cluster.catalog(), cluster.addons()])
+  const enabled = addons.filter(({ spec }) => spec?.enabled !== false)
+  const named = words.map(word => findAddon(catalog, readAddonWord(word)).source.definition.name)
+  const off = named.find(name => !enabled.some(({ metadata }) => metadata.name === name))
+  if (off !== undefined)
+    throw new Mk8sError('refused', `${off} is not enabled`, { hint: `mk8s enable ${off}` })
+  const outdated = catalog.filter(({ repository, source }) => {
+    const addon = enabled.find(({ metadata }) => metadata.name === source.definition.name)
+    return addon?.spec?.repository === repository && isOutdated(source, addon)
+  })
+  const wanted = outdated
+    .map(({ repository, source }) => ({ name: source.definition.name, repository }))
+    .filter(({ name }) => named.length === 0 || named.includes(name))
+  if (wanted.length === 0) return []
+  return enableAddons(
+    cluster,
+    wanted.map(({ name, repository }) => `${repository}/${name}`),
+    options,
+  )
 }
 
 // ── what is given ────────────────────────────────────────────────────────────────────────────────────
@@ -159,9 +191,9 @@ async function prepare(cluster: AddonCluster, { entry, given, isNamed }: Intent)
   const earlier = Object.entries(before?.spec?.parameters ?? {}).filter(([key]) => known.includes(key))
   const parameters = { ...Object.fromEntries(earlier), ...given }
   const complete = completeParameters(definition, parameters)
-  // What is only needed and enabled already keeps its version.
-  const source = isNamed || before === null ? await withRenderedChart(entry.source, complete) : entry.source
-  return { source, repository: entry.repository, parameters, before }
+  const isLeft = !isNamed && before !== null && before.spec?.enabled !== false
+  const source = isLeft ? entry.source : await withRenderedChart(entry.source, complete)
+  return { source, repository: entry.repository, parameters, before, isLeft }
 }
 
 async function carryOut(
@@ -169,17 +201,11 @@ async function carryOut(
   prepared: Prepared,
   options: EnableOptions,
 ): Promise<EnableOutcome> {
-  const { source, repository, parameters, before } = prepared
+  const { source, repository, before } = prepared
   const { name, version, always, notes } = source.definition
   const isOn = before !== null && before.spec?.enabled !== false
   if (always !== '') return { name, version, changed: false, sentence: always, notes: '' }
-  const bundle = await keepBundle(cluster.client, source)
-  const spec: AddonSpec = { enabled: true, repository, version, bundle, parameters }
-  const isSame =
-    isOn &&
-    before.spec?.bundle === bundle &&
-    fingerprintOf(before.spec.parameters ?? {}) === fingerprintOf(parameters)
-  if (!isSame) await write(cluster, name, spec, before)
+  const isSame = prepared.isLeft || !(await writeIfOther(cluster, prepared))
   if (options.wait) {
     await waitForAddon(name, {
       read: () => cluster.addon(name),
@@ -194,6 +220,21 @@ async function carryOut(
     ? `Addon ${full} is already enabled`
     : `Addon ${full} is ${isOn ? 'changed' : 'enabled'}${options.wait ? ' and ready' : ''}`
   return { name, version, changed: !isSame, sentence, notes: isSame ? '' : notes }
+}
+
+/** True: it was another one. */
+async function writeIfOther(cluster: AddonCluster, prepared: Prepared): Promise<boolean> {
+  const { source, repository, parameters, before } = prepared
+  const { name, version } = source.definition
+  const bundle = await keepBundle(cluster.client, source)
+  const isSame =
+    before !== null &&
+    before.spec?.enabled !== false &&
+    before.spec?.bundle === bundle &&
+    fingerprintOf(before.spec.parameters ?? {}) === fingerprintOf(parameters)
+  if (isSame) return false
+  await write(cluster, name, { enabled: true, repository, version, bundle, parameters }, before)
+  return true
 }
 
 async function write(

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { type BackoffConfig, backoffMs } from '../../base/backoff.ts'
 import { type Clock, sleep, type Timer } from '../../base/clock.ts'
 import type { Component, Health } from '../../base/component.ts'
-import { messageOf } from '../../base/errors.ts'
+import { Mk8sError, messageOf } from '../../base/errors.ts'
 import type { Log } from '../../base/log.ts'
 import type { Informer } from '../../client/informer.ts'
 import type { KubeClient } from '../../client/kube-client.ts'
@@ -143,7 +143,8 @@ class PartKeeper {
       } catch (error) {
         if (signal.aborted) continue
         this.#failures += 1
-        this.#problem = messageOf(error)
+        const why = error instanceof Mk8sError && error.why ? `: ${error.why}` : ''
+        this.#problem = `${messageOf(error)}${why}`
         this.#parts.log.warn('a part of an add-on failed and is tried again', { part: this.name, error })
         this.#tell()
         await sleep(this.#parts.clock, backoffMs(RETRY, this.#failures), signal).catch(() => {})

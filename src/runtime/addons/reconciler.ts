@@ -9,6 +9,7 @@ import { isAlreadyExists, isNotFound, type KubeClient } from '../../client/kube-
 import type { ReconcileResult } from '../../client/reconcile-loop.ts'
 import { CONFIG_MAPS, NODES, PODS } from '../../client/resources.ts'
 import type { KubeObject } from '../../kube/object.ts'
+import { parseTime } from '../../kube/time.ts'
 import type { ConfigMap, Node, Pod } from '../../kube/types.ts'
 import {
   ADDONS,
@@ -45,6 +46,7 @@ const NOT_READY_MS = 500
 /** Everything is looked at again so often, although changes are watched. */
 const READY_MS = 60_000
 const PODS_SHOWN_MAX = 50
+const NEW_BUNDLE_MS = 120_000
 
 interface Wanted {
   readonly source: AddonSource
@@ -298,7 +300,7 @@ export class Reconciler {
   }
 
   async #forgetBundles(name: string, current: string | undefined): Promise<void> {
-    const { client } = this.#parts
+    const { client, clock } = this.#parts
     const labelSelector = `${BUNDLE_LABEL}=${name}`
     const { items } = await client.list<ConfigMap>(CONFIG_MAPS, {
       namespace: BUNDLE_NAMESPACE,
@@ -306,6 +308,9 @@ export class Reconciler {
     })
     for (const { metadata } of items) {
       if (metadata.name === current || metadata.name === undefined) continue
+      // It may be there for an Addon that is just about to be written.
+      const madeMs = parseTime(metadata.creationTimestamp ?? '') ?? 0
+      if (current !== undefined && clock.now() - madeMs < NEW_BUNDLE_MS) continue
       try {
         await client.delete(CONFIG_MAPS, { namespace: BUNDLE_NAMESPACE, name: metadata.name })
       } catch (error) {

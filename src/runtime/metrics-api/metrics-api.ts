@@ -13,6 +13,8 @@ import { parseSummary, type Summary } from './summary.ts'
 export interface MetricsApiParts {
   readonly list: (resource: 'nodes' | 'pods') => readonly KubeObject[]
   readonly connect: (nodeName: string) => Transport
+  /** Whether it is to be served. */
+  readonly isOn: () => boolean
   readonly clock: Clock
 }
 
@@ -21,6 +23,7 @@ export interface MetricsApi {
   readonly version: string
   /** The APIResourceList. */
   readonly resources: object
+  isOn(): boolean
   handle(request: KubeRequest): Promise<KubeResponse>
 }
 
@@ -61,6 +64,10 @@ class KubeletMetrics implements MetricsApi {
 
   constructor(parts: MetricsApiParts) {
     this.#parts = parts
+  }
+
+  isOn(): boolean {
+    return this.#parts.isOn()
   }
 
   /** Throws StatusError. */

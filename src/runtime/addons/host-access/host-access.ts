@@ -38,7 +38,7 @@ async function addresses(): Promise<string[]> {
 /** From the output of `ip -o address show`. Pure. */
 export function labelledAddresses(output: string): string[] {
   return output.split('\n').flatMap(line => {
-    const words = line.trim().split(/\s+/)
+    const words = line.replaceAll('\\', ' ').trim().split(/\s+/)
     const address = words[words.indexOf('inet') + 1]
     return words.includes(LABEL) && address !== undefined ? [address.replace(/\/\d+$/, '')] : []
   })

@@ -54,6 +54,8 @@ export interface LocalServer {
   readonly version: string
   /** The APIResourceList. */
   readonly resources: object
+  /** False: nothing is served for now. */
+  readonly isOn?: () => boolean
   handle(request: KubeRequest): Promise<KubeResponse>
 }
 
@@ -119,7 +121,7 @@ class ServiceAggregation implements Aggregation {
     const { path } = request
     const kind = mergedKind(path)
     const isOpenApi = kind === 'openapi-v2' || kind === 'openapi-v3'
-    const hasOthers = index.remote.size > 0 || (!isOpenApi && this.#locals.size > 0)
+    const hasOthers = index.remote.size > 0 || (!isOpenApi && this.#localsOn().length > 0)
     if (kind === null || !hasOthers) return local(request)
     const own = () => local(asWhole(request))
     if (kind === 'openapi-v2') return this.#mergeOpenApiV2(index, request, own)
@@ -130,7 +132,7 @@ class ServiceAggregation implements Aggregation {
   }
 
   #withLocals(index: ApiServiceIndex): ApiServiceIndex {
-    const own = [...this.#locals].map(([key, { group, version }]) => {
+    const own = this.#localsOn().map(([key, { group, version }]) => {
       const place = { namespace: '', name: '', port: 0, ca: undefined, isInsecure: false, isAvailable: true }
       return [key, { group, version, ...place }] as const
     })
@@ -139,7 +141,12 @@ class ServiceAggregation implements Aggregation {
 
   #localFor(path: string): LocalServer | undefined {
     if (this.#locals.size === 0) return undefined
-    return this.#locals.get(groupVersionOf(path) ?? '')
+    const found = this.#locals.get(groupVersionOf(path) ?? '')
+    return found?.isOn?.() === false ? undefined : found
+  }
+
+  #localsOn(): (readonly [key: string, server: LocalServer])[] {
+    return [...this.#locals].filter(([, server]) => server.isOn?.() ?? true)
   }
 
   async #mergeList(

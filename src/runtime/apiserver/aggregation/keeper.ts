@@ -31,9 +31,12 @@ const COLLECTION = `/apis/${GROUP}/v1/apiservices`
 const FOLLOWED = [
   API_SERVICES,
   '/registry/apiextensions.k8s.io/customresourcedefinitions/',
+  '/registry/addons.mk8s.io/addons/',
   '/registry/core/services/',
   '/registry/discovery.k8s.io/endpointslices/',
 ]
+/** So many of them tell what is served here. */
+const OURS = 3
 /** Changes are gathered for this time. */
 const GATHER_MS = 100
 /** A server that does not answer is asked again so soon, one that does so late. */
@@ -88,7 +91,7 @@ class ApiServiceKeeper implements Component {
 
   #follow(prefix: string): void {
     const { store } = this.#parts
-    const isOurs = prefix === FOLLOWED[0] || prefix === FOLLOWED[1]
+    const isOurs = FOLLOWED.indexOf(prefix) < OURS
     const watch = store.watch(
       { start: prefix, end: prefixEnd(prefix), after: store.revision },
       {

@@ -7,6 +7,8 @@ export interface LocalVersion {
   readonly version: string
   /** Somebody's own APIService for it is left alone. */
   readonly isOptional?: boolean
+  /** False: it is switched off, and its APIService goes. */
+  readonly isOn?: () => boolean
 }
 
 export type RegistrationAction =
@@ -87,6 +89,12 @@ export function planRegistration(facts: RegistrationFacts): RegistrationAction[]
     if (one.group === OWN_GROUP) continue
     const wanted = apiServiceOf(one, ON_START)
     const found = present.get(wanted.metadata.name ?? '')
+    if (one.isOn?.() === false) {
+      const isOwn =
+        found !== undefined && found.metadata.labels?.[AUTOMANAGED] === ON_START && !hasService(found)
+      if (isOwn) actions.push({ kind: 'delete', name: wanted.metadata.name ?? '' })
+      continue
+    }
     if (found === undefined) actions.push({ kind: 'create', object: wanted })
     else if (facts.isStart && !(one.isOptional && hasService(found)))
       actions.push(...correction(found, wanted))

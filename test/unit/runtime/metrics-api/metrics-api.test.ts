@@ -34,6 +34,7 @@ function open() {
         return { status: 200, headers: {}, body: Buffer.from(JSON.stringify(summary)) }
       },
     }),
+    isOn: () => true,
     clock: { ...systemClock, monotonic: () => nowMs },
   })
   const get = async (path: string, query = '') => {

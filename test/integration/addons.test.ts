@@ -1,0 +1,202 @@
+/** Add-ons in a cluster of three servers: everything twice, upgrades, repairs, a leader that dies in the middle. */
+import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import test, { after, before } from 'node:test'
+import {
+  addonRepository,
+  baseAddon,
+  chartAddon,
+  imagelessAddon,
+  webAddon,
+} from '../support/addon-repository.ts'
+import { temporaryDirectory } from '../support/cluster.ts'
+import { startServers, type TestNode, type TestServers } from '../support/servers.ts'
+import { until } from '../support/until.ts'
+
+let servers: TestServers
+let node: TestNode
+const directory = temporaryDirectory()
+const repository = addonRepository(join(directory, 'repository'))
+const [key, publicKey] = [join(directory, 'team.key'), join(directory, 'team.pub')]
+
+before(async () => {
+  execFileSync('openssl', ['genpkey', '-algorithm', 'ed25519', '-out', key])
+  execFileSync('openssl', ['pkey', '-in', key, '-pubout', '-out', publicKey])
+  mkdirSync(repository.directory)
+  servers = await startServers({ count: 3 })
+  node = servers.nodes[0] as TestNode
+})
+
+after(() => servers?.remove())
+
+const mk8s = async (...args: string[]) => {
+  const { code, stdout, stderr } = await node.mk8s(args)
+  return { code, text: `${stdout}${stderr}` }
+}
+
+async function mustRun(...args: string[]): Promise<string> {
+  const { code, text } = await mk8s(...args)
+  assert.equal(code, 0, text)
+  return text
+}
+
+const json = async (...args: string[]) => JSON.parse(await node.kubectl.text(...args, '-o', 'json'))
+const isThere = async (...args: string[]) => (await node.kubectl.run(['get', ...args])).code === 0
+
+async function publish(files: Readonly<Record<string, string>>): Promise<void> {
+  repository.write(files)
+  await mustRun('addons', 'repo', 'index', repository.directory, '--private-key', key)
+}
+
+test('what is on in every cluster is shown as enabled', async () => {
+  const status = await until(
+    async () => JSON.parse((await node.mk8s(['status', '--format', 'json'])).stdout),
+    ({ addons }) => addons.length > 0,
+  )
+  const enabled = status.addons.filter((addon: { enabled: boolean }) => addon.enabled)
+  assert.deepEqual(
+    enabled.map(({ name }: { name: string }) => name),
+    ['dns', 'hostpath-storage', 'metrics-server', 'rbac'],
+  )
+  assert.match(await mustRun('addons', 'list'), /^rbac +core +enabled +1\.0\.0/m)
+  assert.equal((await mk8s('status', '--addon', 'host-access')).text.trim(), 'disabled')
+})
+
+test('a built-in add-on can be enabled and disabled twice, and its class comes back when it is deleted', async () => {
+  assert.match(await mustRun('enable', 'storage', '--set', 'reclaim-policy=Retain'), /changed and ready/)
+  assert.match(await mustRun('enable', 'storage'), /already enabled/)
+  const before = await json('get', 'storageclass', 'hostpath-storage')
+  assert.equal(before.reclaimPolicy, 'Retain')
+  await node.kubectl.text('delete', 'storageclass', 'hostpath-storage')
+  await until(() => isThere('storageclass', 'hostpath-storage'), Boolean)
+  assert.match(await mustRun('disable', 'hostpath-storage'), /is disabled/)
+  assert.equal(await isThere('storageclass', 'hostpath-storage'), false)
+  assert.match(await mustRun('disable', 'hostpath-storage'), /already disabled/)
+  await mustRun('enable', 'hostpath-storage')
+  assert.equal((await json('get', 'storageclass', 'hostpath-storage')).reclaimPolicy, 'Retain')
+})
+
+test('the DNS asks other servers, the metrics API goes and comes, RBAC stays', async () => {
+  await mustRun('enable', 'dns:192.0.2.1,192.0.2.2')
+  const map = await json('get', 'configmap', '-n', 'kube-system', 'mk8s-dns')
+  assert.equal(map.data.upstreamNameservers, '192.0.2.1,192.0.2.2')
+  await mustRun('enable', 'dns', '--set', 'forwarders=')
+  assert.equal(await isThere('configmap', '-n', 'kube-system', 'mk8s-dns'), false)
+  const metrics = () => node.kubectl.run(['get', '--raw', '/apis/metrics.k8s.io/v1beta1'])
+  await mustRun('disable', 'metrics-server')
+  await until(async () => (await metrics()).code, code => code !== 0)
+  await mustRun('enable', 'metrics-server')
+  await until(async () => (await metrics()).code, code => code === 0)
+  assert.match(await mustRun('enable', 'rbac'), /always on/)
+  assert.equal((await mk8s('disable', 'rbac')).code, 6)
+})
+
+test('what is wrong is said before anything is written', async () => {
+  const unknown = await mk8s('enable', 'storge')
+  assert.equal(unknown.code, 1)
+  assert.match(unknown.text, /was not found in any repository[\s\S]*mk8s enable storage/)
+  const bad = await mk8s('enable', 'storage', '--set', 'reclaim-policy=Never')
+  assert.equal(bad.code, 2)
+  assert.match(bad.text, /reclaim-policy: "Never" has to be one of Delete, Retain/)
+  assert.equal((await json('get', 'addon', 'hostpath-storage')).spec.parameters['reclaim-policy'], 'Retain')
+})
+
+test('a repository is taken only with a signature that fits', async () => {
+  await publish({ ...baseAddon, ...webAddon('1.0.0'), ...imagelessAddon, ...chartAddon })
+  const unsigned = await mk8s('addons', 'repo', 'add', 'team', repository.directory)
+  assert.equal(unsigned.code, 6)
+  repository.write({ 'base/role.yaml': `${baseAddon['base/role.yaml']}# changed\n` })
+  const changed = await mk8s('addons', 'repo', 'add', 'team', repository.directory, '--key', publicKey)
+  assert.match(changed.text, /base: its files are not those that the index vouches for/)
+  repository.write(baseAddon)
+  assert.match(
+    await mustRun('addons', 'repo', 'add', 'team', repository.directory, '--key', publicKey),
+    /base, lost, tea, web/,
+  )
+  assert.match(await mustRun('addons', 'repo', 'list'), /^team +4 +yes/m)
+})
+
+test('an image that is nowhere is named, with the node that lacks it', async () => {
+  const { code, text } = await mk8s('enable', 'lost')
+  assert.equal(code, 6)
+  assert.match(text, /127\.0\.0\.1:1\/lost:1 is not on node n1, and 127\.0\.0\.1:1 does not answer/)
+})
+
+test('an add-on brings what it needs, which cannot be disabled before it', async () => {
+  assert.match(await mustRun('enable', 'www:2Gi', '--set', 'replicas=2'), /team\/web is enabled and ready/)
+  assert.equal(await isThere('clusterrole', 'base'), true)
+  const claim = await json('get', 'persistentvolumeclaim', '-n', 'web', 'data')
+  assert.equal(claim.spec.resources.requests.storage, '2Gi')
+  assert.equal((await json('get', 'deployment', '-n', 'web', 'web')).status.readyReplicas, 2)
+  const refused = await mk8s('disable', 'base')
+  assert.equal(refused.code, 6)
+  assert.match(refused.text, /web is enabled and needs it/)
+})
+
+test('an upgrade keeps parameters and data, and prunes what the new version has not', async () => {
+  const { uid } = (await json('get', 'persistentvolumeclaim', '-n', 'web', 'data')).metadata
+  await publish(webAddon('1.1.0'))
+  await mustRun('addons', 'repo', 'update', 'team')
+  assert.match(await mustRun('addons', 'outdated'), /^web +team +1\.0\.0 +1\.1\.0/m)
+  await mustRun('addons', 'upgrade')
+  assert.match(await mustRun('addons', 'outdated'), /latest version/)
+  assert.equal(await isThere('configmap', '-n', 'web', 'old'), false)
+  assert.equal(await isThere('configmap', '-n', 'web', 'new'), true)
+  const claim = await json('get', 'persistentvolumeclaim', '-n', 'web', 'data')
+  assert.equal(claim.metadata.uid, uid)
+  assert.equal((await json('get', 'deployment', '-n', 'web', 'web')).spec.replicas, 2)
+})
+
+test('what is disabled leaves its data, and takes it along with --purge', async () => {
+  const { uid } = (await json('get', 'persistentvolumeclaim', '-n', 'web', 'data')).metadata
+  await mustRun('disable', 'web')
+  assert.equal(await isThere('deployment', '-n', 'web', 'web'), false)
+  await mustRun('enable', 'web')
+  const claim = await json('get', 'persistentvolumeclaim', '-n', 'web', 'data')
+  assert.equal(claim.metadata.uid, uid)
+  await mustRun('disable', 'web', '--purge')
+  assert.match(await mustRun('disable', 'web', '--purge'), /already disabled/)
+  assert.equal(await isThere('namespace', 'web'), false)
+})
+
+test('a chart is rendered by helm, with its schema', async () => {
+  await mustRun('enable', 'tea')
+  const cup = await json('get', 'configmap', 'tea-cup')
+  assert.deepEqual(cup.data, { kind: 'GREEN', plain: '${kind}' })
+  const { code, text } = await mk8s('enable', 'tea', '--set', 'kind=black')
+  assert.equal(code, 2)
+  assert.match(text, /helm cannot render the chart of tea/)
+})
+
+test('an add-on that does not become ready is told of by the object in the way', async () => {
+  await node.kubectl.text('create', 'namespace', 'web')
+  await node.kubectl.text('create', 'quota', 'none', '-n', 'web', '--hard=pods=0')
+  const { code, text } = await mk8s('enable', 'web', '--timeout', '2')
+  assert.equal(code, 5)
+  assert.match(text, /Deployment web\/web: 0 of 1 pods are ready/)
+  await mustRun('disable', 'web', '--purge')
+})
+
+test('an add-on is enabled although the leader dies meanwhile', async () => {
+  const leaderName = JSON.parse((await node.mk8s(['status', '--format', 'json'])).stdout).datastore.members.find(
+    (member: { leader: boolean }) => member.leader,
+  ).name
+  const leader = servers.nodes.find(({ name }) => name === leaderName) as TestNode
+  const other = servers.nodes.find(({ name }) => name !== leaderName) as TestNode
+  node = other
+  const enabling = other.mk8s(['enable', 'web', '--no-wait'])
+  const { code, stderr } = await enabling
+  leader.signalDaemon('SIGKILL')
+  assert.equal(code, 0, stderr)
+  const phase = await until(
+    async () => {
+      const { stdout } = await other.kubectl.run(['get', 'addon', 'web', '-o', 'jsonpath={.status.phase}'])
+      return stdout
+    },
+    phase => phase === 'Ready',
+  )
+  assert.equal(phase, 'Ready')
+  assert.equal(await isThere('configmap', '-n', 'web', 'new'), true)
+})
