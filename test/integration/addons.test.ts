@@ -42,8 +42,17 @@ async function mustRun(...args: string[]): Promise<string> {
   return text
 }
 
-const json = async (...args: string[]) => JSON.parse(await node.kubectl.text(...args, '-o', 'json'))
-const isThere = async (...args: string[]) => (await node.kubectl.run(['get', ...args])).code === 0
+interface Status {
+  readonly addons: readonly { readonly name: string; readonly enabled: boolean }[]
+  readonly datastore: { readonly members: readonly { readonly name: string; readonly leader: boolean }[] }
+}
+
+const status = async (): Promise<Status> =>
+  JSON.parse((await node.mk8s(['status', '--format', 'json'])).stdout)
+
+// biome-ignore lint/suspicious/noExplicitAny: whatever kubectl says
+const json = async (...args: string[]) => (await node.kubectl.json(args)) as any
+const isThere = async (...args: string[]) => (await node.kubectl.try(['get', ...args])).code === 0
 
 async function publish(files: Readonly<Record<string, string>>): Promise<void> {
   repository.write(files)
@@ -51,13 +60,9 @@ async function publish(files: Readonly<Record<string, string>>): Promise<void> {
 }
 
 test('what is on in every cluster is shown as enabled', async () => {
-  const status = await until(
-    async () => JSON.parse((await node.mk8s(['status', '--format', 'json'])).stdout),
-    ({ addons }) => addons.length > 0,
-  )
-  const enabled = status.addons.filter((addon: { enabled: boolean }) => addon.enabled)
+  const { addons } = await status()
   assert.deepEqual(
-    enabled.map(({ name }: { name: string }) => name),
+    addons.filter(({ enabled }) => enabled).map(({ name }) => name),
     ['dns', 'hostpath-storage', 'metrics-server', 'rbac'],
   )
   assert.match(await mustRun('addons', 'list'), /^rbac +core +enabled +1\.0\.0/m)
@@ -69,8 +74,8 @@ test('a built-in add-on can be enabled and disabled twice, and its class comes b
   assert.match(await mustRun('enable', 'storage'), /already enabled/)
   const before = await json('get', 'storageclass', 'hostpath-storage')
   assert.equal(before.reclaimPolicy, 'Retain')
-  await node.kubectl.text('delete', 'storageclass', 'hostpath-storage')
-  await until(() => isThere('storageclass', 'hostpath-storage'), Boolean)
+  await node.kubectl.ok(['delete', 'storageclass', 'hostpath-storage'])
+  await until('the class is back', () => isThere('storageclass', 'hostpath-storage'))
   assert.match(await mustRun('disable', 'hostpath-storage'), /is disabled/)
   assert.equal(await isThere('storageclass', 'hostpath-storage'), false)
   assert.match(await mustRun('disable', 'hostpath-storage'), /already disabled/)
@@ -84,11 +89,11 @@ test('the DNS asks other servers, the metrics API goes and comes, RBAC stays', a
   assert.equal(map.data.upstreamNameservers, '192.0.2.1,192.0.2.2')
   await mustRun('enable', 'dns', '--set', 'forwarders=')
   assert.equal(await isThere('configmap', '-n', 'kube-system', 'mk8s-dns'), false)
-  const metrics = () => node.kubectl.run(['get', '--raw', '/apis/metrics.k8s.io/v1beta1'])
+  const metrics = async () => (await node.kubectl.try(['get', '--raw', '/apis/metrics.k8s.io/v1beta1'])).code
   await mustRun('disable', 'metrics-server')
-  await until(async () => (await metrics()).code, code => code !== 0)
+  await until('the metrics API is gone', async () => (await metrics()) !== 0)
   await mustRun('enable', 'metrics-server')
-  await until(async () => (await metrics()).code, code => code === 0)
+  await until('the metrics API is back', async () => (await metrics()) === 0)
   assert.match(await mustRun('enable', 'rbac'), /always on/)
   assert.equal((await mk8s('disable', 'rbac')).code, 6)
 })
@@ -171,8 +176,8 @@ test('a chart is rendered by helm, with its schema', async () => {
 })
 
 test('an add-on that does not become ready is told of by the object in the way', async () => {
-  await node.kubectl.text('create', 'namespace', 'web')
-  await node.kubectl.text('create', 'quota', 'none', '-n', 'web', '--hard=pods=0')
+  await node.kubectl.ok(['create', 'namespace', 'web'])
+  await node.kubectl.ok(['create', 'quota', 'none', '-n', 'web', '--hard=pods=0'])
   const { code, text } = await mk8s('enable', 'web', '--timeout', '2')
   assert.equal(code, 5)
   assert.match(text, /Deployment web\/web: 0 of 1 pods are ready/)
@@ -180,23 +185,14 @@ test('an add-on that does not become ready is told of by the object in the way',
 })
 
 test('an add-on is enabled although the leader dies meanwhile', async () => {
-  const leaderName = JSON.parse((await node.mk8s(['status', '--format', 'json'])).stdout).datastore.members.find(
-    (member: { leader: boolean }) => member.leader,
-  ).name
-  const leader = servers.nodes.find(({ name }) => name === leaderName) as TestNode
-  const other = servers.nodes.find(({ name }) => name !== leaderName) as TestNode
-  node = other
-  const enabling = other.mk8s(['enable', 'web', '--no-wait'])
-  const { code, stderr } = await enabling
-  leader.signalDaemon('SIGKILL')
-  assert.equal(code, 0, stderr)
-  const phase = await until(
-    async () => {
-      const { stdout } = await other.kubectl.run(['get', 'addon', 'web', '-o', 'jsonpath={.status.phase}'])
-      return stdout
-    },
-    phase => phase === 'Ready',
-  )
-  assert.equal(phase, 'Ready')
+  const { datastore } = await status()
+  const leads = ({ name }: TestNode) =>
+    datastore.members.some(member => member.leader && member.name === name)
+  const leader = servers.nodes.find(leads)
+  node = servers.nodes.find(one => !leads(one)) ?? node
+  await mustRun('enable', 'web', '--no-wait')
+  leader?.signalDaemon('SIGKILL')
+  const phase = ['get', 'addon', 'web', '-o', 'jsonpath={.status.phase}']
+  await until('web is ready', async () => (await node.kubectl.try(phase)).stdout === 'Ready')
   assert.equal(await isThere('configmap', '-n', 'web', 'new'), true)
 })

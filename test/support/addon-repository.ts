@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path'
 
 export interface AddonRepository {
   readonly directory: string
-  /** Writes files by path; true YAML is made of the lines by nobody, they are taken as they are. */
+  /** Writes files by path. */
   write(files: Readonly<Record<string, string>>): void
 }
 
@@ -115,5 +115,5 @@ chart:
   'tea/chart/values.schema.json':
     '{"type":"object","properties":{"leaf":{"type":"object","properties":{"kind":{"enum":["green","white"]}}}}}',
   'tea/chart/templates/cup.yaml':
-    'apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {{ .Release.Name }}-cup\ndata:\n  kind: {{ .Values.leaf.kind | upper }}\n  plain: "${kind}"\n',
+    `apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {{ .Release.Name }}-cup\ndata:\n  kind: {{ .Values.leaf.kind | upper }}\n  plain: "\${kind}"\n`,
 }

@@ -90,10 +90,16 @@ async function write(
   name: string,
   { purge, before }: { readonly purge: boolean; readonly before: Addon | null },
 ): Promise<void> {
-  const spec = { enabled: false, purge }
+  // Who removes the data begins anew.
+  const spec = { enabled: false, purge, ...(purge ? { parameters: null } : {}) }
   if (before !== null) {
     await client.patch(ADDONS, { name, type: 'merge', patch: { spec } })
     return
   }
-  await client.create(ADDONS, { apiVersion: ADDON_API_VERSION, kind: 'Addon', metadata: { name }, spec })
+  await client.create(ADDONS, {
+    apiVersion: ADDON_API_VERSION,
+    kind: 'Addon',
+    metadata: { name },
+    spec: { enabled: false, purge },
+  })
 }
