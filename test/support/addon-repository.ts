@@ -114,6 +114,5 @@ chart:
   'tea/chart/values.yaml': 'leaf:\n  kind: white\n',
   'tea/chart/values.schema.json':
     '{"type":"object","properties":{"leaf":{"type":"object","properties":{"kind":{"enum":["green","white"]}}}}}',
-  'tea/chart/templates/cup.yaml':
-    `apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {{ .Release.Name }}-cup\ndata:\n  kind: {{ .Values.leaf.kind | upper }}\n  plain: "\${kind}"\n`,
+  'tea/chart/templates/cup.yaml': `apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {{ .Release.Name }}-cup\ndata:\n  kind: {{ .Values.leaf.kind | upper }}\n  plain: "\${kind}"\n`,
 }
