@@ -23,6 +23,10 @@ export type OptionType =
   | 'count'
   | 'duration'
   | 'priority-times'
+  | 'thresholds'
+  | 'seconds'
+  | 'signal-times'
+  | 'signal-amounts'
 
 export interface OptionInfo {
   /** The key in its file; a dot stands for nesting. */
@@ -318,6 +322,43 @@ export const options: readonly OptionInfo[] = [
     },
     { default: '', meaning: 'from the two above' },
     'Instead of both, priority=time pairs with commas between: pods of that priority and more get the time.',
+  ),
+  kubelet(
+    { name: 'evictionHard', flag: 'eviction-hard', type: 'thresholds' },
+    {
+      default:
+        'memory.available<100Mi,nodefs.available<10%,nodefs.inodesFree<5%,imagefs.available<15%,imagefs.inodesFree<5%',
+    },
+    'What the node must have left; below it pods are evicted at once.',
+  ),
+  kubelet(
+    { name: 'evictionSoft', flag: 'eviction-soft', type: 'thresholds' },
+    { default: '', meaning: 'none' },
+    'The same, where pods are evicted only after the time of that signal in evictionSoftGracePeriod.',
+  ),
+  kubelet(
+    { name: 'evictionSoftGracePeriod', flag: 'eviction-soft-grace-period', type: 'signal-times' },
+    { default: '', meaning: 'none' },
+    'How long each soft threshold may stay unmet: memory.available=1m30s,nodefs.available=2m.',
+  ),
+  kubelet(
+    { name: 'evictionMaxPodGracePeriod', flag: 'eviction-max-pod-grace-period', type: 'seconds' },
+    { default: '0', meaning: '0: pods end at once' },
+    'The most seconds that a pod gets which a soft threshold evicts.',
+  ),
+  kubelet(
+    { name: 'evictionMinimumReclaim', flag: 'eviction-minimum-reclaim', type: 'signal-amounts' },
+    { default: '', meaning: 'none' },
+    'How much more than its threshold has to be free before evictions end: nodefs.available=500Mi.',
+  ),
+  kubelet(
+    {
+      name: 'evictionPressureTransitionPeriod',
+      flag: 'eviction-pressure-transition-period',
+      type: 'duration',
+    },
+    { default: '5m', meaning: '5m' },
+    'How long a condition of pressure stays after the last shortage.',
   ),
   port('api', 16443, 'Port of the Kubernetes API.'),
   port('join', 25000, 'Port that joining nodes talk to.'),

@@ -33,12 +33,20 @@ export function problemWith(type: OptionType, text: string): string | undefined 
       return undefined
     case 'count':
       return /^[1-9][0-9]{0,5}$/.test(text) ? undefined : `${quote(text)} is not a whole number above 0`
+    case 'seconds':
+      return /^[0-9]{1,6}$/.test(text) ? undefined : `${quote(text)} is not a whole number of seconds`
     case 'duration':
       return (parseGoDuration(text) ?? -1) >= 0
         ? undefined
         : `${quote(text)} is not a duration, such as 30s or 5m`
     case 'priority-times':
       return priorityTimesProblem(text)
+    case 'thresholds':
+      return signalsProblem(text, '<', AMOUNT, 'memory.available<100Mi,nodefs.available<10%')
+    case 'signal-times':
+      return signalsProblem(text, '=', DURATION, 'memory.available=1m30s')
+    case 'signal-amounts':
+      return signalsProblem(text, '=', AMOUNT, 'nodefs.available=500Mi')
     case 'port':
       return isPort(text) ? undefined : `${quote(text)} is not a port: a whole number from 1 to 65535`
     case 'port-range':
@@ -53,6 +61,20 @@ export function problemWith(type: OptionType, text: string): string | undefined 
     default:
       return unreachable(type)
   }
+}
+
+const SIGNAL = /^(memory\.available|(nodefs|imagefs)\.(available|inodesFree)|pid\.available)$/
+const AMOUNT = /^(\d+(\.\d+)?%|\d+(\.\d+)?([KMGTPE]i|[kMGTPE])?)$/
+const DURATION = /^(\d+(\.\d+)?(h|m|s|ms))+$/
+
+/** What a node has to have left, by upstream's names of it. */
+function signalsProblem(text: string, sign: string, value: RegExp, example: string): string | undefined {
+  const isGood = (pair: string) => {
+    const [signal = '', amount = '', rest] = pair.split(sign).map(word => word.trim())
+    return SIGNAL.test(signal) && value.test(amount) && rest === undefined
+  }
+  if (text === '' || text.split(',').every(isGood)) return undefined
+  return `${quote(text)} is not a list such as ${example}`
 }
 
 function priorityTimesProblem(text: string): string | undefined {

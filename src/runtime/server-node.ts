@@ -28,6 +28,7 @@ import { readHostFacts } from './kubelet/host-facts.ts'
 import { createKubelet } from './kubelet/kubelet.ts'
 import type { KubeletCertificates } from './kubelet/kubelet-parts.ts'
 import { PodRange } from './kubelet/pod-range.ts'
+import { parsePressureSettings } from './kubelet/pressure/eviction-settings.ts'
 import { mirrorOf } from './kubelet/runtime/address-pool.ts'
 import { containerdPaths } from './kubelet/runtime/cri/containerd-config.ts'
 import { readContainerdFacts } from './kubelet/runtime/cri/containerd-programs.ts'
@@ -143,6 +144,7 @@ export function buildNode(parts: NodeParts): Node {
       manifests: config.kubelet?.['staticPodPath'] ?? join(config.dataDir, 'manifests'),
     },
     readPod: createPodReader(lazyModel()),
+    pressure: parsePressureSettings(config.kubelet ?? {}),
     shutdownSteps: shutdownStepsOf(config.kubelet ?? {}),
     ports: config.ports,
     certificates,

@@ -22,6 +22,7 @@ import { NodeRegistration } from './node-registration.ts'
 import { ObjectSource } from './object-source.ts'
 import { identityOf, type PodContext } from './pod-context.ts'
 import { PodWorker } from './pod-worker.ts'
+import { DEFAULT_PRESSURE } from './pressure/eviction-settings.ts'
 import { LEASE_SECONDS, type NodeFacts } from './render-node.ts'
 import type { Room } from './resources/allocation.ts'
 import { allocatableAmounts } from './resources/node-allocatable.ts'
@@ -227,6 +228,8 @@ class NodeKubelet implements Kubelet {
       access: new KubeletAccess({ client, nodeName, clock }),
       diagnostics: new Diagnostics({
         ...{ nodeName, startedAtMs, runtime, sampler, pods, directories, settings },
+        pressure: this.#parts.pressure ?? DEFAULT_PRESSURE,
+        shutdownSteps: this.#parts.shutdownSteps ?? [],
         volumes: {
           csi: this.#context.csi,
           hostpaths: this.#hostpaths,

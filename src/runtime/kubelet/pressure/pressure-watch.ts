@@ -9,26 +9,21 @@ import { localUseOf } from '../stats/local-storage.ts'
 import type { NodeUsage } from '../stats/node-usage.ts'
 import { runningOf } from '../stats/render-summary.ts'
 import type { UsageSample, UsageSampler } from '../stats/usage-sampler.ts'
+import { DEFAULT_PRESSURE, type PressureSettings } from './eviction-settings.ts'
 import { exceededLimit, hasLocalLimits } from './local-limits.ts'
 import { evictionMessage, type PodUse, rankPods } from './rank.ts'
 import {
   CONDITION_OF,
-  DEFAULT_THRESHOLDS,
+  dueOf,
+  nextHeld,
   nextPressures,
   type Observations,
-  PRESSURE_SETTINGS,
   type Pressure,
   type PressureType,
   RESOURCE_OF,
   type Threshold,
   unmet,
 } from './thresholds.ts'
-
-export interface PressureSettings {
-  readonly thresholds: readonly Threshold[]
-  readonly transitionMs: number
-  readonly lookMs: number
-}
 
 export interface PressureWatchParts {
   readonly runtime: Pick<Runtime, 'listContainers'>
@@ -48,12 +43,6 @@ export interface PressureWatchParts {
   readonly log: Log
 }
 
-/** monitoringInterval of upstream's eviction manager. */
-const DEFAULT_SETTINGS: PressureSettings = {
-  thresholds: DEFAULT_THRESHOLDS,
-  transitionMs: PRESSURE_SETTINGS.transitionMs,
-  lookMs: 10_000,
-}
 /** What a pod gets that the node cannot keep. */
 const GRACE_MS = 1_000
 /** podCleanupTimeout. */
@@ -63,10 +52,12 @@ export class PressureWatch {
   readonly #parts: PressureWatchParts
   readonly #settings: PressureSettings
   #pressures: readonly Pressure[] = []
+  /** Thresholds that are not met, and since when. */
+  #held: ReadonlyMap<Threshold, number> = new Map()
 
   constructor(parts: PressureWatchParts) {
     this.#parts = parts
-    this.#settings = parts.settings ?? DEFAULT_SETTINGS
+    this.#settings = parts.settings ?? DEFAULT_PRESSURE
   }
 
   get pressures(): readonly PressureType[] {
@@ -85,10 +76,12 @@ export class PressureWatch {
     const { clock, readNode, onNodeEvent } = this.#parts
     const { thresholds, transitionMs } = this.#settings
     const seen = observe(await readNode(clock.now()))
-    const short = unmet(thresholds, seen)
-    this.#tell(nextPressures(this.#pressures, short, { nowMs: clock.monotonic(), transitionMs }))
+    const nowMs = clock.monotonic()
+    const short = unmet(thresholds, seen, this.#held)
+    this.#held = nextHeld(this.#held, short, nowMs)
+    this.#tell(nextPressures(this.#pressures, short, { nowMs, transitionMs }))
     if (await this.#evictBeyondLimits()) return
-    const [first] = short
+    const [first] = dueOf(this.#held, nowMs)
     if (first === undefined) return
     const resource = RESOURCE_OF[first.signal]
     this.#parts.log.warn('the node is short of a resource', { resource, threshold: first.value })
@@ -107,7 +100,8 @@ export class PressureWatch {
   async #freeDisk(): Promise<boolean> {
     const { removeUnusedImages, readNode, clock } = this.#parts
     if ((await removeUnusedImages()) === 0) return false
-    return unmet(this.#settings.thresholds, observe(await readNode(clock.now()))).length === 0
+    const seen = observe(await readNode(clock.now()))
+    return unmet(this.#settings.thresholds, seen, this.#held).length === 0
   }
 
   async #evictOne(threshold: Threshold, seen: Observations): Promise<void> {
@@ -119,9 +113,13 @@ export class PressureWatch {
     const observation = seen[threshold.signal]
     if (first === undefined || observation === undefined) return
     const message = evictionMessage(first, threshold, observation)
-    await this.#waitFor(
-      evict(first.pod, { reason: 'Evicted', message, isDisruption: true, graceMs: GRACE_MS }),
-    )
+    const graceMs = threshold.graceMs === undefined ? GRACE_MS : this.#softGraceMs(first.pod)
+    await this.#waitFor(evict(first.pod, { reason: 'Evicted', message, isDisruption: true, graceMs }))
+  }
+
+  #softGraceMs({ spec }: Pod): number {
+    const ownMs = (spec?.terminationGracePeriodSeconds ?? 30) * 1_000
+    return Math.min(ownMs, this.#settings.maxPodGraceMs ?? 0)
   }
 
   /** What a pod leaves free shows only then. */

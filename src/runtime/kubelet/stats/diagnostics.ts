@@ -3,9 +3,12 @@ import type { Pod } from '../../../kube/types.ts'
 import { IMAGE_LIMITS } from '../collection/plan-images.ts'
 import { LOG_LIMITS } from '../collection/plan-rotation.ts'
 import type { KubeletDirectories, KubeletSettings } from '../kubelet-parts.ts'
-import { PRESSURE_SETTINGS } from '../pressure/thresholds.ts'
+import type { PressureSettings } from '../pressure/eviction-settings.ts'
+import type { Threshold } from '../pressure/thresholds.ts'
 import { PODS_MAX } from '../resources/node-allocatable.ts'
+import { goDuration } from '../restart-backoff.ts'
 import type { ContainerStatus, Runtime } from '../runtime/runtime.ts'
+import type { ShutdownStep } from '../shutdown/plan-shutdown.ts'
 import { localUseOf, totalOf } from './local-storage.ts'
 import { renderContainerMetrics, renderResourceMetrics } from './render-metrics.ts'
 import { renderSummary } from './render-summary.ts'
@@ -18,8 +21,10 @@ export interface DiagnosticsParts {
   readonly runtime: Runtime
   readonly sampler: UsageSampler
   readonly pods: () => readonly Pod[]
-  readonly directories: Pick<KubeletDirectories, 'pods' | 'logs'>
+  readonly directories: Pick<KubeletDirectories, 'pods' | 'logs' | 'manifests'>
   readonly settings: Pick<KubeletSettings, 'clusterDns' | 'clusterDomain'>
+  readonly pressure: PressureSettings
+  readonly shutdownSteps: readonly ShutdownStep[]
   readonly volumes: Omit<VolumeStatsParts, 'pods'>
 }
 
@@ -85,7 +90,7 @@ export class Diagnostics {
   }
 
   #configuration(): object {
-    const { settings } = this.#parts
+    const { settings, directories, pressure, shutdownSteps } = this.#parts
     return {
       kind: 'KubeletConfiguration',
       apiVersion: 'kubelet.config.k8s.io/v1beta1',
@@ -99,10 +104,39 @@ export class Diagnostics {
       imageGCLowThresholdPercent: IMAGE_LIMITS.lowPercent,
       imageMinimumGCAge: `${IMAGE_LIMITS.leastAgeMs / 60_000}m0s`,
       maxPods: PODS_MAX,
-      evictionHard: PRESSURE_SETTINGS.evictionHard,
-      evictionPressureTransitionPeriod: '5m0s',
+      staticPodPath: directories.manifests ?? '',
+      ...shownEviction(pressure),
+      ...shownShutdown(shutdownSteps),
     }
   }
+}
+
+/** Under the names that upstream's configuration has. */
+function shownEviction({ thresholds, transitionMs, maxPodGraceMs = 0 }: PressureSettings): object {
+  const soft = thresholds.filter(({ graceMs }) => graceMs !== undefined)
+  const hard = thresholds.filter(({ graceMs }) => graceMs === undefined)
+  const bySignal = <T>(some: readonly Threshold[], shown: (threshold: Threshold) => T) =>
+    Object.fromEntries(some.map(threshold => [threshold.signal, shown(threshold)]))
+  const reclaiming = thresholds.filter(({ reclaim }) => reclaim !== undefined)
+  const reclaim = bySignal(reclaiming, each => each.reclaim)
+  return {
+    evictionHard: bySignal(hard, ({ value }) => value),
+    ...(soft.length === 0 ? {} : { evictionSoft: bySignal(soft, ({ value }) => value) }),
+    ...(soft.length === 0
+      ? {}
+      : { evictionSoftGracePeriod: bySignal(soft, ({ graceMs = 0 }) => goDuration(graceMs)) }),
+    ...(reclaiming.length === 0 ? {} : { evictionMinimumReclaim: reclaim }),
+    ...(maxPodGraceMs === 0 ? {} : { evictionMaxPodGracePeriod: maxPodGraceMs / 1_000 }),
+    evictionPressureTransitionPeriod: goDuration(transitionMs),
+  }
+}
+
+function shownShutdown(steps: readonly ShutdownStep[]): object {
+  if (steps.length === 0) return { shutdownGracePeriod: '0s', shutdownGracePeriodCriticalPods: '0s' }
+  const shutdownGracePeriodByPodPriority = steps.map(({ priority, graceMs }) => ({
+    ...{ priority, shutdownGracePeriodSeconds: graceMs / 1_000 },
+  }))
+  return { shutdownGracePeriodByPodPriority }
 }
 
 const podList = (items: readonly Pod[]): object => ({
