@@ -38,6 +38,8 @@ const RENEWALS_MS = 10_000
 const TICK_MS = 20
 const LEASE_NAMESPACE = 'kube-node-lease'
 const CREATED = 201
+const NOT_FOUND = 404
+const CONFLICT = 409
 
 const time = (): string => `${new Date().toISOString().slice(0, 19)}Z`
 const microTime = (): string => new Date().toISOString().replace('Z', '000Z')
@@ -65,7 +67,11 @@ class Pool {
   async request(...request: Parameters<Connection['request']>): Promise<Answer> {
     const connection = this.#free.pop() ?? (await new Promise<Connection>(take => this.#waiting.push(take)))
     try {
-      return await connection.request(...request)
+      const answer = await connection.request(...request)
+      // What is gone, or another one by now, is no concern of its kubelet any more.
+      const isOk = answer.status < 300 || answer.status === NOT_FOUND || answer.status === CONFLICT
+      if (!isOk) throw new Error(`${answer.status}: ${answer.body.toString('utf8', 0, 300)}`)
+      return answer
     } finally {
       this.#release(connection)
     }
@@ -153,7 +159,7 @@ class Load {
       const due = Math.floor((performance.now() * count) / RENEWALS_MS)
       next = Math.max(next, due - count)
       for (; this.#renews && next < due; next++) {
-        if (next % count < this.#nodes) void this.#renew(next % count).catch(() => {})
+        if (next % count < this.#nodes) void this.#renew(next % count)
       }
       await sleep(TICK_MS)
     }
@@ -170,7 +176,7 @@ class Load {
           metadata.name?.startsWith('hollow-') &&
           status?.conditions?.some(({ type, status: state }) => type === 'Ready' && state !== 'True'),
       )
-      for (const { metadata } of late) await this.#postStatus(metadata.name ?? '').catch(() => {})
+      for (const { metadata } of late) await this.#postStatus(metadata.name ?? '')
     }
   }
 
@@ -220,8 +226,7 @@ class Load {
 
   async #toil(): Promise<void> {
     this.#busy++
-    for (let next = this.#work.shift(); next !== undefined; next = this.#work.shift())
-      await next().catch(() => {})
+    for (let next = this.#work.shift(); next !== undefined; next = this.#work.shift()) await next()
     this.#busy--
   }
 

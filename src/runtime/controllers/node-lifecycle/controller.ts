@@ -10,7 +10,7 @@ import { keyedController, keysFrom } from '../shared/keyed-controller.ts'
 import { isReady, podCondition } from '../shared/pods.ts'
 import { Attention } from './attention.ts'
 import { ZoneTally, zoneOf } from './disruption.ts'
-import { type EvictionWill, evicts, nodeCondition, planTaints, planUnknown } from './plan.ts'
+import { type EvictionWill, evicts, nodeCondition, nodeGraceMs, planTaints, planUnknown } from './plan.ts'
 
 const SERVICE_ACCOUNT = 'node-controller'
 const LEASE_NAMESPACE = 'kube-node-lease'
@@ -108,10 +108,13 @@ function onNode(parts: Parts, name: string, next: Node | null, add: (key: string
   for (const node of nodes.list()) add(keyOf(node))
 }
 
+const leaseOf = ({ leases }: Parts, node: string): Lease | undefined =>
+  leases.get(`${LEASE_NAMESPACE}/${node}`)
+
 /** Milliseconds since the last sign of life, as far as this process could hear one. */
 function observe(parts: Parts, name: string, node: Node): number {
   const nowMs = parts.context.clock.monotonic()
-  const renewed = parts.leases.get(`${LEASE_NAMESPACE}/${name}`)?.spec?.renewTime ?? ''
+  const renewed = leaseOf(parts, name)?.spec?.renewTime ?? ''
   const ready = nodeCondition(node, 'Ready')
   const sign = `${renewed}|${ready?.status === 'Unknown' ? '' : (ready?.lastHeartbeatTime ?? '')}`
   const known = parts.heartbeats.get(name)
@@ -132,7 +135,9 @@ async function reconcile(parts: Parts, name: string): Promise<number | undefined
   const { settings, clock } = parts.context
   const silentMs = observe(parts, name, node)
   const hasReported = nodeCondition(node, 'Ready') !== undefined
-  const graceMs = hasReported ? settings.nodeMonitorGraceMs : settings.nodeStartupGraceMs
+  const graceMs = hasReported
+    ? nodeGraceMs(settings.nodeMonitorGraceMs, leaseOf(parts, name))
+    : settings.nodeStartupGraceMs
   const conditions = silentMs >= graceMs ? planUnknown(node, clock.now()) : null
   const current = conditions === null ? node : await writeConditions(parts, node, conditions)
   if (nodeCondition(node, 'Ready')?.status === 'True' && nodeCondition(current, 'Ready')?.status !== 'True') {

@@ -1,7 +1,7 @@
 /** What a silent or unready node gets: unknown conditions and taints. */
 
 import { formatTime } from '../../../kube/time.ts'
-import type { Node, NodeCondition, Taint } from '../../../kube/types.ts'
+import type { Lease, Node, NodeCondition, Taint } from '../../../kube/types.ts'
 
 const CONDITION_TYPES = ['Ready', 'MemoryPressure', 'DiskPressure', 'PIDPressure'] as const
 export const NOT_READY = 'node.kubernetes.io/not-ready'
@@ -21,6 +21,16 @@ const UNSCHEDULABLE = 'node.kubernetes.io/unschedulable'
 
 export function nodeCondition(node: Node, type: string): NodeCondition | undefined {
   return node.status?.conditions?.find(condition => condition.type === type)
+}
+
+/** Silent for this share of what its lease holds, a node counts as lost. */
+const LEASE_SHARE = 0.9
+const LEASE_GRACE_MS_MAX = 60_000
+
+/** How long a node may be silent; one that says its lease holds longer (as other kubelets do) renews it less often. */
+export function nodeGraceMs(settingMs: number, lease: Lease | undefined): number {
+  const leaseMs = (lease?.spec?.leaseDurationSeconds ?? 0) * 1_000
+  return Math.max(settingMs, Math.min(leaseMs * LEASE_SHARE, LEASE_GRACE_MS_MAX))
 }
 
 /** The conditions of a node that has been silent for too long; null when they say so already. */

@@ -7,7 +7,11 @@ import { planEndpoints } from '../../../../src/runtime/controllers/endpoints/pla
 import { planGarbage } from '../../../../src/runtime/controllers/garbage-collector/plan.ts'
 import { planPodCidr } from '../../../../src/runtime/controllers/node-ipam/plan.ts'
 import { ZoneTally } from '../../../../src/runtime/controllers/node-lifecycle/disruption.ts'
-import { planTaints, planUnknown } from '../../../../src/runtime/controllers/node-lifecycle/plan.ts'
+import {
+  nodeGraceMs,
+  planTaints,
+  planUnknown,
+} from '../../../../src/runtime/controllers/node-lifecycle/plan.ts'
 import { planReplicaSetStatus, planReplicas } from '../../../../src/runtime/controllers/replica-set/plan.ts'
 import { planClaims } from '../../../../src/runtime/controllers/shared/owners.ts'
 import { planEviction } from '../../../../src/runtime/controllers/taint-eviction/plan.ts'
@@ -210,6 +214,20 @@ test('a silent node is unknown and gets taints, which leave with its return', ()
   const own = { key: 'dedicated', effect: 'NoSchedule' }
   assert.deepEqual(planTaints(node('True', { taints: [...(taints ?? []), own] }), NOW_MS), [own])
   assert.equal(planTaints(node('True'), NOW_MS), null)
+})
+
+test('a node whose lease holds longer may be silent for longer, but not for ever', () => {
+  const lease = (leaseDurationSeconds: number) => ({
+    apiVersion: 'coordination.k8s.io/v1',
+    kind: 'Lease',
+    metadata: { name: 'n' },
+    spec: { leaseDurationSeconds },
+  })
+  assert.equal(nodeGraceMs(9_000, undefined), 9_000)
+  assert.equal(nodeGraceMs(9_000, lease(10)), 9_000)
+  assert.equal(nodeGraceMs(4_000, lease(4)), 4_000)
+  assert.equal(nodeGraceMs(9_000, lease(40)), 36_000)
+  assert.equal(nodeGraceMs(9_000, lease(86_400)), 60_000)
 })
 
 test('nobody is evicted while most nodes of a zone, or all nodes of the cluster, are silent', () => {
