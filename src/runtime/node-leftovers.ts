@@ -13,6 +13,7 @@ import { endOci } from './kubelet/runtime/oci/end-oci.ts'
 import { killAllContainers } from './kubelet/runtime/process/process-runtime.ts'
 import { removeNftables } from './network/nft-table.ts'
 import { removeNodeRoutes } from './network/node-routes.ts'
+import { removePortmapChains } from './network/portmap-chains.ts'
 
 /** Ends every container. With `forgets` also what would be needed to start them again. */
 export async function endNodeContainers(
@@ -34,6 +35,7 @@ export async function endNodeContainers(
   await removePodCgroup(`/${nodeId}`)
   await removeNftables(nodeId)
   await removeNodeRoutes()
+  if (forgets) await removePortmapChains()
 }
 
 /** A damaged configuration is no reason to leave containers running. */

@@ -64,7 +64,7 @@ describe(`Services with ${runtime}`, { skip: why ?? false }, () => {
   const fieldOf = (object: string, path: string) => kubectl(['get', object, '-o', `jsonpath={${path}}`])
   const patch = (name: string, spec: Fields) =>
     kubectl(['patch', 'service', name, '--type=merge', '-p', JSON.stringify({ spec })])
-  const fetching = (url: string) => ['timeout', '5', 'wget', '-qO-', url]
+  const fetching = (url: string) => ['timeout', '2', 'wget', '-qO-', url]
   /** What a pod gets; empty when it gets nothing. */
   const fromPod = async (url: string, name = 'asker') =>
     (await inside(MK8S, ['kubectl', 'exec', name, '--', ...fetching(url)])).stdout.trim()
@@ -97,8 +97,10 @@ describe(`Services with ${runtime}`, { skip: why ?? false }, () => {
   })
   after(async () => {
     await inside(MK8S, ['uninstall', '--yes'])
+    const left = (await inside('iptables-save', ['-t', 'nat'])).stdout
     namespace.remove()
     rmSync(parent, { recursive: true, force: true })
+    assert.doesNotMatch(left, /CNI-HOSTPORT/)
   })
 
   test('Networking should function for intra-pod and node-pod communication: http', async () => {
