@@ -36,7 +36,7 @@ export class ImagePuller {
     const image = container.image ?? ''
     const policy = container.imagePullPolicy ?? 'IfNotPresent'
     if (runtime.pullsImages) this.#checkName(image, request)
-    const present = await runtime.imageStatus(image)
+    const present = await this.#present(image, request)
     if (present !== null && (policy !== 'Always' || !runtime.pullsImages)) {
       const message = `Container image "${image}" already present on machine`
       this.#event(request, { reason: 'Pulled', message })
@@ -49,6 +49,14 @@ export class ImagePuller {
     }
     this.#checkBackoff(image, request)
     return this.#pull(image, request)
+  }
+
+  /** Only what this pod could have pulled itself. */
+  async #present(image: string, { credentials }: PullRequest): Promise<ImageStatus | null> {
+    const { runtime, pullRecords } = this.#context
+    const found = await runtime.imageStatus(image)
+    if (found === null || !runtime.pullsImages) return found
+    return pullRecords.mustPull(found.imageId, { image, credentials }) ? null : found
   }
 
   #checkName(image: string, request: PullRequest): void {
@@ -70,11 +78,15 @@ export class ImagePuller {
   }
 
   async #pull(image: string, request: PullRequest): Promise<ImageStatus> {
-    const { runtime, clock } = this.#context
+    const { runtime, clock, pullRecords } = this.#context
+    const attempt = { image, credentials: request.credentials }
+    const keepsRecords = runtime.pullsImages
     this.#event(request, { reason: 'Pulling', message: `Pulling image "${image}"` })
     const begunMs = clock.monotonic()
     try {
+      if (keepsRecords) pullRecords.began(attempt)
       const status = await runtime.ensureImage(image, request.credentials)
+      if (keepsRecords) pullRecords.succeeded(status.imageId, attempt)
       this.#backoffs.delete(image)
       const took = goMilliseconds(clock.monotonic() - begunMs)
       const size = status.sizeBytes === undefined ? '' : `. Image size: ${status.sizeBytes} bytes.`
@@ -82,6 +94,7 @@ export class ImagePuller {
       this.#event(request, { reason: 'Pulled', message })
       return status
     } catch (error) {
+      if (keepsRecords) pullRecords.failed(attempt)
       const why = messageOf(error)
       const message = `Failed to pull image "${image}": ${why}`
       this.#event(request, { type: 'Warning', reason: 'Failed', message })

@@ -23,6 +23,7 @@ import { ObjectSource } from './object-source.ts'
 import { identityOf, type PodContext } from './pod-context.ts'
 import { PodWorker } from './pod-worker.ts'
 import { DEFAULT_PRESSURE } from './pressure/eviction-settings.ts'
+import { PullRecords } from './pull-records.ts'
 import { LEASE_SECONDS, type NodeFacts } from './render-node.ts'
 import type { Room } from './resources/allocation.ts'
 import { allocatableAmounts } from './resources/node-allocatable.ts'
@@ -124,6 +125,7 @@ class NodeKubelet implements Kubelet {
     return {
       client,
       runtime,
+      pullRecords: new PullRecords(join(directories.pods, '..', 'image_manager')),
       host,
       settings,
       directories,

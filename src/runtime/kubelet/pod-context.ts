@@ -12,6 +12,7 @@ import type { KubeletDirectories, KubeletSettings } from './kubelet-parts.ts'
 import type { ObjectSource } from './object-source.ts'
 import { containerPath } from './pod-containers.ts'
 import type { PodFailure } from './pod-failure.ts'
+import type { PullRecords } from './pull-records.ts'
 import type { Room } from './resources/allocation.ts'
 import type { Runtime } from './runtime/runtime.ts'
 import type { TokenSource } from './volumes/token-source.ts'
@@ -19,6 +20,8 @@ import type { TokenSource } from './volumes/token-source.ts'
 export interface PodContext {
   readonly client: KubeClient
   readonly runtime: Runtime
+  /** Who may use the images that are there. */
+  readonly pullRecords: PullRecords
   readonly recorder: EventRecorder
   readonly objects: ObjectSource
   readonly tokens: TokenSource
