@@ -26,7 +26,7 @@ import { type Architecture, machineArchitecture } from './images/oci-archive.ts'
 import { PAUSE_IMAGE, pauseImage, pauseProgram } from './images/pause-image.ts'
 import { readHostFacts } from './kubelet/host-facts.ts'
 import { createKubelet } from './kubelet/kubelet.ts'
-import type { KubeletCertificates } from './kubelet/kubelet-parts.ts'
+import type { KubeletCertificates, KubeletDirectories } from './kubelet/kubelet-parts.ts'
 import { PodRange } from './kubelet/pod-range.ts'
 import { parsePressureSettings } from './kubelet/pressure/eviction-settings.ts'
 import { mirrorOf } from './kubelet/runtime/address-pool.ts'
@@ -135,14 +135,7 @@ export function buildNode(parts: NodeParts): Node {
     nodeName: config.nodeName,
     nodeAddress: config.bindAddress,
     ...(cluster.ipv6 !== undefined && { secondAddress: () => secondAddress(config.bindAddress) }),
-    directories: {
-      pods: join(config.dataDir, 'pods'),
-      logs: join(config.dataDir, 'logs'),
-      volumes: join(config.dataDir, 'volumes'),
-      plugins: join(config.dataDir, 'plugins'),
-      pluginRegistry: join(config.dataDir, 'plugins_registry'),
-      manifests: config.kubelet?.['staticPodPath'] ?? join(config.dataDir, 'manifests'),
-    },
+    directories: directoriesOf(config),
     readPod: createPodReader(lazyModel()),
     pressure: parsePressureSettings(config.kubelet ?? {}),
     shutdownSteps: shutdownStepsOf(config.kubelet ?? {}),
@@ -193,6 +186,17 @@ function shutdownStepsOf(options: Readonly<Record<string, string>>): readonly Sh
   const byPriority = options['shutdownGracePeriodByPodPriority']
   if (byPriority !== undefined) return parseShutdownSteps(byPriority) ?? []
   return shutdownSteps(options['shutdownGracePeriod'], options['shutdownGracePeriodCriticalPods'])
+}
+
+function directoriesOf(config: NodeConfig): KubeletDirectories {
+  return {
+    pods: join(config.dataDir, 'pods'),
+    logs: join(config.dataDir, 'logs'),
+    volumes: join(config.dataDir, 'volumes'),
+    plugins: join(config.dataDir, 'plugins'),
+    pluginRegistry: join(config.dataDir, 'plugins_registry'),
+    manifests: config.kubelet?.['staticPodPath'] ?? join(config.dataDir, 'manifests'),
+  }
 }
 
 /** Read with the first static pod: most nodes have none. */
