@@ -1,6 +1,6 @@
 /** New nodes begin as not ready, and a kubelet changes its own node and its own pods only. */
 import { isDeepStrictEqual } from 'node:util'
-import type { Node, Pod, PodSpec } from '../../../kube/types.ts'
+import type { Node, PersistentVolumeClaim, Pod, PodSpec } from '../../../kube/types.ts'
 import { nodeNameOf } from '../authz/node-authorizer.ts'
 import type { AdmissionPlugin, AdmissionRequest, ObjectReader } from '../ports.ts'
 import { isMirrorPod, isWhole, quoted, refuse } from './refuse.ts'
@@ -32,6 +32,7 @@ export function nodeRestriction(objects: ObjectReader): AdmissionPlugin {
       const { group, resource } = request.resource
       if (group === '' && resource === 'pods') checkPod(node, request, objects)
       else if (group === '' && resource === 'nodes') checkNode(node, request)
+      else if (group === '' && resource === 'persistentvolumeclaims') checkClaim(node, request)
       else if (group === 'coordination.k8s.io' && resource === 'leases') checkLease(node, request)
       else if (group === 'storage.k8s.io' && resource === 'csinodes') checkOwnName(node, request, 'CSINode')
     },
@@ -132,6 +133,23 @@ function referencesOf(spec: PodSpec): readonly string[] {
     ['resourceclaims', (spec.resourceClaims ?? []).length > 0],
   ]
   return found.filter(([, isThere]) => isThere).map(([what]) => what)
+}
+
+/** Of a claim a node says how far its volume has grown, and nothing else. */
+function checkClaim(node: string, request: AdmissionRequest): void {
+  if (request.subresource !== 'status')
+    throw refuse(request, `unexpected persistentvolumeclaims subresource ${quoted(request.subresource)}`)
+  if (request.operation !== 'UPDATE')
+    throw refuse(request, `unexpected operation ${quoted(request.operation)}`)
+  const others = (object: AdmissionRequest['object']) => {
+    const { metadata, spec, status } = object as unknown as PersistentVolumeClaim
+    const { resourceVersion: _version, managedFields: _fields, ...kept } = metadata
+    const { capacity, conditions, allocatedResources, allocatedResourceStatuses, ...rest } = status ?? {}
+    return { metadata: kept, spec, status: rest }
+  }
+  if (isDeepStrictEqual(others(request.oldObject), others(request.object))) return
+  const what = 'status.quantity and status.conditions'
+  throw refuse(request, `node ${quoted(node)} is not allowed to update fields other than ${what}`)
 }
 
 function checkNode(node: string, request: AdmissionRequest): void {

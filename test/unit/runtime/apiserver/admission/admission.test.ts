@@ -207,6 +207,23 @@ test('limit ranges fill in and bound', async () => {
   )
 })
 
+test('of a claim a kubelet says how far its volume has grown, and nothing else', async () => {
+  const run = setUp()
+  const user = { username: 'system:node:n1', groups: ['system:nodes'] }
+  const claim = named('PersistentVolumeClaim', 'c', 'default', { status: { phase: 'Bound' } })
+  const update = (change: object, subresource = 'status') => {
+    const object = { ...structuredClone(claim), ...change }
+    const common = { resource: 'persistentvolumeclaims', operation: 'UPDATE', subresource, user }
+    return run({ ...common, object, oldObject: claim })
+  }
+  const grown = { capacity: { storage: '2Gi' }, conditions: [], allocatedResourceStatuses: {} }
+  await update({ status: { phase: 'Bound', ...grown } })
+  const only = /node "n1" is not allowed to update fields other than status\.quantity and status\.conditions/
+  await assert.rejects(update({ status: { phase: 'Lost' } }), only)
+  await assert.rejects(update({ spec: { volumeName: 'another' } }), only)
+  await assert.rejects(update({}, ''), /unexpected persistentvolumeclaims subresource ""/)
+})
+
 test('new nodes are tainted, and a kubelet changes only its own', async () => {
   const run = setUp()
   const user = { username: 'system:node:n1', groups: ['system:nodes'] }
