@@ -27,6 +27,8 @@ export type OptionType =
   | 'seconds'
   | 'signal-times'
   | 'signal-amounts'
+  | 'quantities'
+  | 'any-count'
 
 export interface OptionInfo {
   /** The key in its file; a dot stands for nesting. */
@@ -359,6 +361,21 @@ export const options: readonly OptionInfo[] = [
     },
     { default: '5m', meaning: '5m' },
     'How long a condition of pressure stays after the last shortage.',
+  ),
+  kubelet(
+    { name: 'kubeReserved', flag: 'kube-reserved', type: 'quantities' },
+    { default: '', meaning: 'nothing' },
+    'What of the machine is for mk8s and not for pods, such as cpu=200m,memory=512Mi,ephemeral-storage=1Gi.',
+  ),
+  kubelet(
+    { name: 'systemReserved', flag: 'system-reserved', type: 'quantities' },
+    { default: '', meaning: 'nothing' },
+    "What of the machine is for the system's own programs and not for pods, in the same form.",
+  ),
+  kubelet(
+    { name: 'podPidsLimit', flag: 'pod-pids-limit', type: 'any-count' },
+    { default: '', meaning: 'any number' },
+    'How many processes a pod may have.',
   ),
   port('api', 16443, 'Port of the Kubernetes API.'),
   port('join', 25000, 'Port that joining nodes talk to.'),

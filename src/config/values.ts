@@ -3,6 +3,7 @@ import { isIP } from 'node:net'
 import { unreachable } from '../base/assert.ts'
 import { nearest } from '../base/nearest.ts'
 import { formatCidr, parseCidr as parseAnyCidr } from '../kube/cidr.ts'
+import { parseQuantity } from '../kube/quantity.ts'
 import { parseGoDuration } from '../kube/time.ts'
 import { choices, type OptionType } from './options.ts'
 
@@ -31,6 +32,8 @@ export function problemWith(type: OptionType, text: string): string | undefined 
       return /^(\/|$)/.test(text) ? undefined : `${quote(text)} is not an absolute path`
     case 'text':
       return undefined
+    case 'any-count':
+      return text === '' ? undefined : problemWith('count', text)
     case 'count':
       return /^[1-9][0-9]{0,5}$/.test(text) ? undefined : `${quote(text)} is not a whole number above 0`
     case 'seconds':
@@ -47,6 +50,8 @@ export function problemWith(type: OptionType, text: string): string | undefined 
       return signalsProblem(text, '=', DURATION, 'memory.available=1m30s')
     case 'signal-amounts':
       return signalsProblem(text, '=', AMOUNT, 'nodefs.available=500Mi')
+    case 'quantities':
+      return quantitiesProblem(text)
     case 'port':
       return isPort(text) ? undefined : `${quote(text)} is not a port: a whole number from 1 to 65535`
     case 'port-range':
@@ -84,6 +89,19 @@ function priorityTimesProblem(text: string): string | undefined {
   }
   if (text === '' || text.split(',').every(isPair)) return undefined
   return `${quote(text)} is not a list of priorities and times, such as 0=20s,2000000000=10s`
+}
+
+function quantitiesProblem(text: string): string | undefined {
+  const isPair = (pair: string) => {
+    const [, amount] = /^(?:cpu|memory|ephemeral-storage)=(\d.*)$/.exec(pair.trim()) ?? []
+    try {
+      return amount !== undefined && parseQuantity(amount).nano >= 0n
+    } catch {
+      return false
+    }
+  }
+  if (text === '' || text.split(',').every(isPair)) return undefined
+  return `${quote(text)} is not a list of amounts, such as cpu=200m,memory=512Mi,ephemeral-storage=1Gi`
 }
 
 const failureDomainProblem = (text: string): string | undefined =>

@@ -25,7 +25,7 @@ import { importArchive } from './images/import-archive.ts'
 import { type Architecture, machineArchitecture } from './images/oci-archive.ts'
 import { PAUSE_IMAGE, pauseImage, pauseProgram } from './images/pause-image.ts'
 import { readHostFacts } from './kubelet/host-facts.ts'
-import { createKubelet } from './kubelet/kubelet.ts'
+import { createKubelet, type KubeletParts } from './kubelet/kubelet.ts'
 import type { KubeletCertificates, KubeletDirectories } from './kubelet/kubelet-parts.ts'
 import { PodRange } from './kubelet/pod-range.ts'
 import { parsePressureSettings } from './kubelet/pressure/eviction-settings.ts'
@@ -146,6 +146,7 @@ export function buildNode(parts: NodeParts): Node {
       clusterDomain: cluster.clusterDomain,
       serviceCidr: cluster.serviceCidr,
       serviceAddress,
+      ...resourceSettings(config.kubelet ?? {}),
     },
     podRange,
     importImages: archive => images.import(archive),
@@ -179,6 +180,18 @@ export function buildNode(parts: NodeParts): Node {
       shown = renewed
       kubelet.useCertificates(renewed)
     },
+  }
+}
+
+type ResourceSettings = Pick<KubeletParts['settings'], 'podPidsLimit' | 'reserved'>
+
+function resourceSettings(options: Readonly<Record<string, string>>): ResourceSettings {
+  const amounts = (text = '') =>
+    Object.fromEntries(text.split(',').flatMap(pair => (pair === '' ? [] : [pair.trim().split('=')])))
+  const { kubeReserved, systemReserved, podPidsLimit } = options
+  return {
+    reserved: { kubeReserved: amounts(kubeReserved), systemReserved: amounts(systemReserved) },
+    ...(podPidsLimit === undefined ? {} : { podPidsLimit: Number(podPidsLimit) }),
   }
 }
 

@@ -27,6 +27,7 @@ export function renderSecurity(input: SecurityInput): ContainerSecurity {
     runAsUser,
     runAsGroup: own?.runAsGroup ?? shared?.runAsGroup,
     supplementalGroups: [...(shared?.supplementalGroups ?? []), ...group],
+    strictGroups: shared?.supplementalGroupsPolicy === 'Strict',
     privileged: own?.privileged,
     readOnlyRootFilesystem: own?.readOnlyRootFilesystem,
     noNewPrivileges: own?.allowPrivilegeEscalation === false,

@@ -1,5 +1,5 @@
 /** Starts one container: image, environment, mounts, create, start, postStart; each step with upstream's reason. */
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { messageOf } from '../../base/errors.ts'
 import { SERVICES } from '../../client/resources.ts'
@@ -20,7 +20,7 @@ import type { PodFacts } from './pod-fields.ts'
 import { registryCredentials } from './registry-credentials.ts'
 import { podHostname, renderDns, renderHostsFile, renderResolver } from './render-sandbox.ts'
 import { RESOURCES_ANNOTATION } from './resources/pod-resizer.ts'
-import type { ContainerConfig, ImageStatus, Mount, RegistryCredentials } from './runtime/runtime.ts'
+import type { ContainerConfig, ImageStatus, Mount, RegistryCredentials, Runtime } from './runtime/runtime.ts'
 import type { PodVolumes } from './volumes/pod-volumes.ts'
 
 /** How long a postStart hook may take. */
@@ -112,6 +112,7 @@ async function configOf(
 ): Promise<ContainerConfig> {
   const { pod, container, attempt, facts, objects } = request
   const { host, settings } = context
+  refuseUnsupported(pod, container, context.runtime)
   const services = await servicesFor(pod, context)
   const { serviceAddress } = settings
   const env = renderEnvironment({ pod, container, objects, facts, host, services, serviceAddress })
@@ -121,6 +122,7 @@ async function configOf(
   return {
     name: container.name,
     attempt,
+    stopSignal: container.lifecycle?.stopSignal,
     image: container.image ?? '',
     command: (container.command ?? []).map(word => expandVariables(word, env)),
     args: (container.args ?? []).map(word => expandVariables(word, env)),
@@ -145,6 +147,27 @@ async function configOf(
     stdin: container.stdin,
     stdinOnce: container.stdinOnce,
     tty: container.tty,
+  }
+}
+
+/** What would be left aside in silence otherwise. */
+function refuseUnsupported(pod: Pod, container: Container, { hasNewerFields, name }: Runtime): void {
+  if (container.resources?.claims?.length) {
+    throw new ContainerConfigError(
+      'this node has no drivers of devices, so that no resource claim can be met',
+    )
+  }
+  if (hasNewerFields) return
+  if (pod.spec?.securityContext?.supplementalGroupsPolicy === 'Strict') {
+    throw new ContainerConfigError('SupplementalGroupsPolicy=Strict is not supported in this node')
+  }
+  const mount = container.volumeMounts?.find(each => each.recursiveReadOnly === 'Enabled')
+  if (mount !== undefined) {
+    const what = `volume ${JSON.stringify(mount.name)} requested recursive read-only mode`
+    throw new ContainerConfigError(`${what}, but it is not supported by the runtime ${name}`)
+  }
+  if (container.lifecycle?.stopSignal) {
+    throw new ContainerConfigError(`lifecycle.stopSignal is not supported by the runtime ${name}`)
   }
 }
 
@@ -174,7 +197,9 @@ async function mountsOf(
 ): Promise<Mount[]> {
   const hostPath = terminationFile(directories.pods, pod.metadata.uid ?? '', container.name, attempt)
   await mkdir(dirname(hostPath), { recursive: true, mode: 0o755 })
-  await writeFile(hostPath, '', { mode: 0o666 })
+  await writeFile(hostPath, '')
+  // Whoever it runs as may write there, whatever the daemon's own mask is.
+  await chmod(hostPath, 0o666)
   const containerPath = container.terminationMessagePath ?? DEFAULT_TERMINATION_PATH
   const mounts = await volumes.mountsOf(pod, container, env)
   const files = runtime.hasOwnFiles ? await hostFiles(pod, facts, { settings, directories, runtime }) : []

@@ -1,7 +1,7 @@
 /** Makes a pod's sandbox, after the ones it replaces have ended. */
 
 import { readFile } from 'node:fs/promises'
-import { messageOf } from '../../base/errors.ts'
+import { Mk8sError, messageOf } from '../../base/errors.ts'
 import { RUNTIME_CLASSES } from '../../client/resources.ts'
 import type { Pod, RuntimeClass } from '../../kube/types.ts'
 import type { PodAction } from './plan-pod.ts'
@@ -20,12 +20,22 @@ export async function createSandbox(pod: Pod, action: CreateSandbox, context: Po
     recordPodEvent(recorder, pod, { type: 'Normal', reason: 'SandboxChanged', message })
   }
   try {
+    refuseUnsupported(pod, context)
     await runtime.runSandbox(await sandboxConfig(pod, action.attempt, context))
   } catch (error) {
     const message = `Failed to create pod sandbox: ${messageOf(error)}`
     recordPodEvent(recorder, pod, { type: 'Warning', reason: 'FailedCreatePodSandBox', message })
     throw error
   }
+}
+
+/** Throws for what no runtime here can do. */
+function refuseUnsupported({ spec }: Pod, { runtime }: PodContext): void {
+  if (spec?.hostUsers !== false || !runtime.isolates) return
+  throw new Mk8sError(
+    'kubelet/runtime',
+    `can't set spec.hostUsers=false, the runtime ${runtime.name} does not support user namespaces here`,
+  )
 }
 
 async function sandboxConfig(pod: Pod, attempt: number, context: PodContext): Promise<SandboxConfig> {

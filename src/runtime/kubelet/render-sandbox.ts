@@ -16,7 +16,8 @@ const NDOTS = 'ndots:5'
 
 /** What programs in the pod see as the name of their host. */
 export function podHostname(pod: Pod): string {
-  if (pod.spec?.hostname) return pod.spec.hostname
+  const { hostnameOverride, hostname } = pod.spec ?? {}
+  if (hostnameOverride || hostname) return hostnameOverride || hostname || ''
   return (pod.metadata.name ?? '').slice(0, HOSTNAME_LENGTH_MAX).replace(/[-.]+$/, '')
 }
 
@@ -24,7 +25,7 @@ export function podHostname(pod: Pod): string {
 export function sandboxHostname(pod: Pod, clusterDomain: string): string {
   const { setHostnameAsFQDN, subdomain } = pod.spec ?? {}
   const name = podHostname(pod)
-  if (setHostnameAsFQDN !== true || !subdomain) return name
+  if (pod.spec?.hostnameOverride || setHostnameAsFQDN !== true || !subdomain) return name
   const whole = `${name}.${subdomain}.${pod.metadata.namespace}.svc.${clusterDomain}`
   if (whole.length <= KERNEL_HOSTNAME_MAX) return whole
   throw new Mk8sError(
@@ -145,7 +146,7 @@ export function renderHostsFile(
   const { hostNetwork, hostAliases = [], subdomain } = pod.spec ?? {}
   const name = podHostname(pod)
   const domain = `${name}.${subdomain}.${pod.metadata.namespace}.svc.${clusterDomain}`
-  const names = subdomain ? `${domain}\t${name}` : name
+  const names = subdomain && !pod.spec?.hostnameOverride ? `${domain}\t${name}` : name
   const head = hostNetwork
     ? `# Kubernetes-managed hosts file (host network).\n${hostHosts}`
     : `# Kubernetes-managed hosts file.\n${LOCAL_HOSTS}${podAddresses.map(each => `${each}\t${names}\n`).join('')}`

@@ -81,6 +81,8 @@ export interface Mount {
   readonly readOnly: boolean
   /** What is mounted is an image, or a path in it; then there is no `hostPath`, and nothing in it is run. */
   readonly image?: { readonly reference: string; readonly subPath: string } | undefined
+  /** What is mounted below it, too. */
+  readonly recursiveReadOnly?: boolean | undefined
   readonly propagation?: 'None' | 'HostToContainer' | 'Bidirectional' | undefined
 }
 
@@ -101,6 +103,8 @@ export interface ContainerSecurity {
   readonly runAsUser?: number | undefined
   readonly runAsGroup?: number | undefined
   readonly supplementalGroups?: readonly number[] | undefined
+  /** No groups but these: the image's own list of members does not count. */
+  readonly strictGroups?: boolean | undefined
   readonly privileged?: boolean | undefined
   readonly readOnlyRootFilesystem?: boolean | undefined
   /** Programs may not gain more rights than they were started with. */
@@ -133,6 +137,8 @@ export interface ContainerResources {
 
 export interface ContainerConfig {
   readonly name: string
+  /** What it is asked to end with, `SIGUSR1`; absent: what its image says. */
+  readonly stopSignal?: string | undefined
   /** The restart count, which also names the log file. */
   readonly attempt: number
   readonly image: string
@@ -277,6 +283,8 @@ export interface Runtime {
   readonly hasOwnFiles?: boolean
   /** It can mount images. */
   readonly mountsImages?: boolean
+  /** Obeys `strictGroups`, `recursiveReadOnly` and `stopSignal`. */
+  readonly hasNewerFields?: boolean
   /** Finds what still runs from before and delivers events from then on. */
   start(onEvent: (event: RuntimeEvent) => void): Promise<void>
   /** Stops watching; everything keeps running. */

@@ -80,7 +80,8 @@ export class PodVolumes {
       const isFixed = isFromApi(volume) || this.#places.get(volume.name)?.readOnly === true
       const readOnly = mount.readOnly === true || isFixed
       const propagation = mount.mountPropagation as Mount['propagation']
-      mounts.push({ hostPath, containerPath, readOnly, propagation })
+      const recursiveReadOnly = readOnly && ['Enabled', 'IfPossible'].includes(mount.recursiveReadOnly ?? '')
+      mounts.push({ hostPath, containerPath, readOnly, propagation, recursiveReadOnly })
     }
     return mounts
   }

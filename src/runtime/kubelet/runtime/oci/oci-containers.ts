@@ -244,7 +244,7 @@ export class OciContainers {
       layers: image.layers,
       volumeLayers: [...volumeImages.values()].flatMap(({ layers }) => layers),
       cgroup: join(podCgroup, id),
-      stopSignal: signalName(image.config.StopSignal),
+      stopSignal: signalName(config.stopSignal ?? image.config.StopSignal),
       path: this.directoryOf(id),
       program: sandbox.program,
       logPath: join(sandbox.config.logDirectory, config.logPath),

@@ -82,6 +82,7 @@ export class OciRuntime implements Runtime {
   readonly isolates = true
   readonly hasOwnFiles = true
   readonly mountsImages = true
+  readonly hasNewerFields = true
   readonly #parts: OciRuntimeParts
   readonly #paths: OciPaths
   readonly #images: ImageStore

@@ -184,7 +184,7 @@ function renderMounts({ config, sandbox, sandboxDirectory }: SpecParts): SpecMou
     options: [
       'rbind',
       PROPAGATIONS[mount.propagation ?? 'None'],
-      mount.readOnly ? 'ro' : 'rw',
+      rightsOf(mount),
       ...(mount.image ? ['noexec'] : []),
     ],
   }))
@@ -194,6 +194,8 @@ function renderMounts({ config, sandbox, sandboxDirectory }: SpecParts): SpecMou
   ]
 }
 
+const rightsOf = ({ readOnly, recursiveReadOnly }: Mount): string =>
+  recursiveReadOnly ? 'rro' : readOnly ? 'ro' : 'rw'
 const PROPAGATIONS = { None: 'rprivate', HostToContainer: 'rslave', Bidirectional: 'rshared' } as const
 const normal = (path: string): string => `/${path.split('/').filter(Boolean).join('/')}`
 const depth = (path: string): number => path.split('/').length

@@ -39,7 +39,7 @@ export function userOf(security: ContainerSecurity, imageUser: string, lists: Li
   const groups = rows(lists.group)
   const gid = runAsGroup ?? (runAsUser === undefined ? groupNumber(imageGroup, groups) : undefined)
   const name = entry?.[0]
-  const memberOf = groups.flatMap(([, , id = '', members = '']) =>
+  const memberOf = (security.strictGroups ? [] : groups).flatMap(([, , id = '', members = '']) =>
     name !== undefined && members.split(',').includes(name) ? [Number(id)] : [],
   )
   const own = gid ?? Number(entry?.[3] ?? 0)
