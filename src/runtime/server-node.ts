@@ -141,13 +141,7 @@ export function buildNode(parts: NodeParts): Node {
     shutdownSteps: shutdownStepsOf(config.kubelet ?? {}),
     ports: config.ports,
     certificates,
-    settings: {
-      clusterDns: serviceAddress(dnsServiceIp(cluster)),
-      clusterDomain: cluster.clusterDomain,
-      serviceCidr: cluster.serviceCidr,
-      serviceAddress,
-      ...resourceSettings(config.kubelet ?? {}),
-    },
+    settings: kubeletSettings(parts, serviceAddress),
     podRange,
     importImages: archive => images.import(archive),
     removeImages: (names, force) => images.remove(names, { force, ifPresent: true }),
@@ -183,7 +177,22 @@ export function buildNode(parts: NodeParts): Node {
   }
 }
 
-type ResourceSettings = Pick<KubeletParts['settings'], 'podPidsLimit' | 'reserved'>
+type Settings = KubeletParts['settings']
+
+function kubeletSettings(
+  { cluster, config }: NodeParts,
+  serviceAddress: Settings['serviceAddress'],
+): Settings {
+  return {
+    clusterDns: serviceAddress(dnsServiceIp(cluster)),
+    clusterDomain: cluster.clusterDomain,
+    serviceCidr: cluster.serviceCidr,
+    serviceAddress,
+    ...resourceSettings(config.kubelet ?? {}),
+  }
+}
+
+type ResourceSettings = Pick<Settings, 'podPidsLimit' | 'reserved'>
 
 function resourceSettings(options: Readonly<Record<string, string>>): ResourceSettings {
   const amounts = (text = '') =>

@@ -324,7 +324,7 @@ for (const { runtime, why } of realRuntimes()) {
         'the new limit',
         async () => (await resized(statusPath('main', 'resources.limits.cpu'))) === '250m',
       )
-      assert.equal(await resized(PENDING + '.type}'), '')
+      assert.equal(await resized(`${PENDING}.type}`), '')
     })
 
     test('usage of its containers is measured', async () => {
