@@ -55,6 +55,22 @@ describe('the kubelet port', () => {
     assert.deepEqual(running.map(nameOf), ['busy'])
   })
 
+  test('logs of the machine are listed and read, and a container that cannot be checkpointed says so', async () => {
+    const path = `/api/v1/nodes/${await nodeName()}/proxy`
+    assert.match(await suite.kubectl.ok(['get', '--raw', `${path}/logs/`]), /<pre>\n(<a href=.*\n)*<\/pre>/)
+    assert.equal((await proxied('/logs/no-such-file')).status, 404)
+    assert.equal((await proxied('/logs/..%2f..%2fetc%2fpasswd')).status, 404)
+    assert.equal(String((await proxied('/healthz')).text), 'ok')
+    const names = itemsOf(await suite.ok('GET', `${path}/pods`)).map(nameOf)
+    assert.deepEqual(names, ['busy'])
+    const refused = await suite.api(`${path}/checkpoint/default/busy/loop`, { method: 'POST' })
+    assert.equal(refused.status, 500)
+    assert.match(
+      String(refused.text),
+      /checkpointing of default\/busy\/loop failed \(the runtime process cannot/,
+    )
+  })
+
   test('kubectl top shows nodes and pods, also of one label', async () => {
     const nodes = await suite.kubectl.ok(['top', 'nodes', '--no-headers'])
     assert.match(nodes, /^\S+\s+\d+m\s+\d+%\s+\d+Mi\s+\d+%/)

@@ -19,6 +19,7 @@ import type { ContainerStatus, Runtime } from './runtime/runtime.ts'
 import type { Diagnostics } from './stats/diagnostics.ts'
 import { refuse } from './streaming/handshake.ts'
 import { StreamingServer } from './streaming/streaming-server.ts'
+import { serveSystemLogs } from './system-logs.ts'
 import { isHostpathName, removeHostpathDirectory } from './volumes/hostpath-directories.ts'
 
 export interface KubeletServerParts {
@@ -33,13 +34,17 @@ export interface KubeletServerParts {
   readonly diagnostics: Pick<Diagnostics, 'answer'>
   /** Where the directories of `hostpath-storage` lie. */
   readonly volumesDirectory: string
+  /** The directory behind `/logs/`; the machine's unless given. */
+  readonly systemLogs?: string | undefined
   readonly importImages?: KubeletParts['importImages'] | undefined
   readonly removeImages?: KubeletParts['removeImages'] | undefined
 }
 
 const CONNECTIONS_MAX = 1_024
 const STREAMS = ['exec', 'attach', 'portForward']
-const LATER = ['run', 'cri', 'debug', 'checkpoint']
+const LATER = ['run', 'cri', 'debug']
+/** As upstream's kubelet serves it. */
+const SYSTEM_LOGS = '/var/log'
 /** How often a followed container is looked at for its end when nothing is written. */
 const END_CHECK_MS = 1_000
 
@@ -108,9 +113,33 @@ export class KubeletServer {
     if (first === 'v2') return this.#distribution.answer(request, response, url)
     if (first === 'images' && rest.length === 0) return this.#changeImages(request, response, url)
     if (first === 'hostpath-volumes') return this.#removeVolume(request.method, rest, response)
+    if (first === 'logs') {
+      const at = { root: this.#parts.systemLogs ?? SYSTEM_LOGS, path: behindFirst(url) }
+      return serveSystemLogs(at, request, response)
+    }
+    if (first === 'checkpoint') return this.#checkpoint(request.method, rest, response)
     if (STREAMS.includes(first)) return answer(response, 400, 'Upgrade request required')
     if (LATER.includes(first)) return answer(response, 501, `${first} is not implemented by this kubelet yet`)
     answer(response, 404, '404 page not found')
+  }
+
+  /** No runtime of ours can; who asks for what is not there is told that first. */
+  async #checkpoint(
+    method: string | undefined,
+    path: readonly string[],
+    response: ServerResponse,
+  ): Promise<void> {
+    if (method !== 'POST') return answer(response, 405, 'Method Not Allowed')
+    const [namespace, name, container] = path
+    const pod = this.#parts
+      .pods()
+      .find(({ metadata }) => metadata.namespace === namespace && metadata.name === name)
+    if (pod === undefined) return answer(response, 404, 'pod does not exist')
+    if (containerNamed(pod, container) === undefined) {
+      return answer(response, 404, `container ${container} does not exist`)
+    }
+    const why = `the runtime ${this.#parts.runtime.name} cannot checkpoint containers`
+    answer(response, 500, `checkpointing of ${namespace}/${name}/${container} failed (${why})`)
   }
 
   async #upgrade(request: IncomingMessage, socket: TLSSocket, head: Buffer): Promise<void> {
@@ -225,6 +254,16 @@ export class KubeletServer {
       if (status === null || status.state === 'exited') return
       await sleep(this.#parts.clock, END_CHECK_MS, signal).catch(() => {})
     }
+  }
+}
+
+/** The path behind its first word, as it is on the disk. */
+function behindFirst({ pathname }: URL): string {
+  const [, , ...rest] = pathname.split('/')
+  try {
+    return rest.map(decodeURIComponent).join('/')
+  } catch {
+    return '\0'
   }
 }
 

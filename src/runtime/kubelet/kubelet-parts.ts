@@ -74,6 +74,8 @@ export interface KubeletParts {
   readonly host: HostFacts
   /** When the node is short of something; upstream's defaults unless given. */
   readonly pressure?: PressureSettings
+  /** What `/logs/` of its port shows; the machine's logs unless given. */
+  readonly systemLogs?: string
   /** Who gets how long when the machine goes down; nobody unless given. */
   readonly shutdownSteps?: readonly ShutdownStep[]
   /** `v1.36.x+mk8s.y`. */

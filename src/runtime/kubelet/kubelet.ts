@@ -226,6 +226,7 @@ class NodeKubelet implements Kubelet {
       port: ports.kubelet,
       volumesDirectory: directories.volumes,
       importImages: this.#parts.importImages,
+      systemLogs: this.#parts.systemLogs,
       removeImages: this.#parts.removeImages,
       access: new KubeletAccess({ client, nodeName, clock }),
       diagnostics: new Diagnostics({
