@@ -176,15 +176,22 @@ export const ADDON_DEFINITION: KubeObject = {
   },
 }
 
-const role = (name: string, rules: object[]): KubeObject => ({
+const role = (name: string, rules: object[], labels: Record<string, string> = {}): KubeObject => ({
   apiVersion: 'rbac.authorization.k8s.io/v1',
   kind: 'ClusterRole',
-  metadata: { name, labels: { 'app.kubernetes.io/managed-by': 'mk8s' } },
+  metadata: { name, labels: { 'app.kubernetes.io/managed-by': 'mk8s', ...labels } },
   rules,
 })
 
+const VIEW = 'rbac.authorization.k8s.io/aggregate-to-view'
+
 /** Nodes follow the add-ons, and tell how their parts do; everybody with a view may look. */
 export const ADDON_ROLES: readonly KubeObject[] = [
+  role(
+    'mk8s:addons-view',
+    [{ apiGroups: [ADDON_GROUP], resources: ['addons'], verbs: ['get', 'list', 'watch'] }],
+    { [VIEW]: 'true' },
+  ),
   role('mk8s:addons-node', [
     { apiGroups: [ADDON_GROUP], resources: ['addons'], verbs: ['get', 'list', 'watch'] },
     { apiGroups: [ADDON_GROUP], resources: ['addons/status'], verbs: ['patch'] },

@@ -228,7 +228,17 @@ export class Reconciler {
     const unmet = failingRule(await Promise.all(rules))
     if (unmet !== null || definition.parts.length === 0) return unmet
     const { items } = await client.list<Node>(NODES)
+    await this.#forgetNodes(addon, new Set(items.map(({ metadata }) => metadata.name ?? '')))
     return failingPart(definition.parts, items, addon.status?.nodes ?? [], fingerprintOf(parameters))
+  }
+
+  /** What nodes have told that are no more. */
+  async #forgetNodes({ metadata, status }: Addon, present: ReadonlySet<string>): Promise<void> {
+    const nodes = status?.nodes?.filter(({ name }) => present.has(name))
+    if (nodes === undefined || nodes.length === status?.nodes?.length) return
+    const { name = '', resourceVersion } = metadata
+    const patch = { metadata: { resourceVersion }, status: { nodes } }
+    await this.#parts.client.patch(ADDONS, { name, subresource: 'status', type: 'merge', patch })
   }
 
   async #podTrouble({ metadata, spec }: KubeObject): Promise<string | null> {
