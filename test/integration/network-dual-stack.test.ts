@@ -71,6 +71,8 @@ describe('two families', { skip: whyNoRules() ?? false }, () => {
 
   test('its addresses and its node port answer by IPv6, TCP and UDP, from everywhere', async () => {
     const [four = '', six = ''] = addresses
+    for (const [name, address] of Object.entries({ first: 'fd00:1::2', second: 'fd00:1::3' }))
+      await becomes(name, new RegExp(`^${name} `), () => ask('client', address, 8080))
     await becomes('IPv6', /^(first|second) fd00:1::9$/, () => ask('client', six))
     await becomes('IPv4', /^(first|second) 10\.1\.0\.9$/, () => ask('client', four))
     for (const name of ['client', 'node', 'outside', 'first'])

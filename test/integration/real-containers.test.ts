@@ -167,8 +167,9 @@ for (const { runtime, why } of realRuntimes()) {
 
     test('the figures of the DNS are told at the port of its service', async () => {
       const url = 'http://kube-dns.kube-system:9153/metrics'
-      const figures = await kubectl(['exec', 'deployment/web', '--', 'wget', '-qO-', url])
-      assert.match(figures, /^mk8s_dns_requests_total\{protocol="udp"\} [1-9]/m)
+      const told = /^mk8s_dns_requests_total\{protocol="udp"\} [1-9]/m
+      const ask = () => kubectl(['exec', 'deployment/web', '--', 'wget', '-qO-', url])
+      await until('queries to be counted', async () => told.test(await ask()), WAIT_MS)
     })
 
     test('a service without endpoints refuses at once', async () => {

@@ -153,6 +153,10 @@ export class PodNetwork {
     execFileSync('ip', ['netns', 'add', this.#space(name)])
     this.#spaces.push(this.#space(name))
     this.ip(name, 'link', 'set', 'lo', 'up')
+    if (!this.#hasIpv6) return
+    // Addresses are ready at once: nobody else could have them.
+    const ready = 'echo 0 >/proc/sys/net/ipv6/conf/default/accept_dad'
+    execFileSync('nsenter', [...this.#enter(name), 'sh', '-c', ready])
   }
 
   #space(name: string): string {
