@@ -103,6 +103,7 @@ export function renderNodeConfig(config: NodeConfig): string {
     logLevel,
     ...(config.apiServer === undefined ? {} : { apiServer: { ...config.apiServer } }),
     ...(config.kubelet === undefined ? {} : { kubelet: { ...config.kubelet } }),
+    ...(config.scheduler === undefined ? {} : { scheduler: { ...config.scheduler } }),
   }
   return renderDocuments([{ apiVersion: CONFIG_API_VERSION, kind: 'NodeConfig', ...fields }])
 }

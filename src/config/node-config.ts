@@ -39,6 +39,8 @@ export interface NodeConfig {
   readonly apiServer?: Readonly<Record<string, string>>
   /** The same of the kubelet, without `kubelet.`. */
   readonly kubelet?: Readonly<Record<string, string>>
+  /** The same of the scheduler, without `scheduler.`. */
+  readonly scheduler?: Readonly<Record<string, string>>
 }
 
 export interface Ipv6Networks {

@@ -297,6 +297,16 @@ export const options: readonly OptionInfo[] = [
     { default: '', meaning: 'what this machine trusts' },
     'The authority of the OpenID Connect issuer, PEM.',
   ),
+  {
+    key: 'scheduler.config',
+    kind: 'NodeConfig',
+    flag: 'scheduler-config',
+    env: 'MK8S_SCHEDULER_CONFIG',
+    type: 'file',
+    default: '',
+    defaultMeaning: "one profile with upstream's defaults",
+    help: 'Which profiles the scheduler has: a KubeSchedulerConfiguration of kubescheduler.config.k8s.io/v1; the same on every server.',
+  },
   kubelet(
     { name: 'staticPodPath', flag: 'static-pod-path', type: 'file' },
     { default: '', meaning: '`manifests` in the data directory' },

@@ -201,6 +201,7 @@ function toNode(values: Values): ResolvedConfig['node'] {
     ...imagesOf(values),
     ...groupOf(values, 'apiServer'),
     ...groupOf(values, 'kubelet'),
+    ...groupOf(values, 'scheduler'),
   })
 }
 
@@ -209,8 +210,11 @@ function imagesOf(values: Values): Pick<NodeConfig, 'imagesDirectory'> {
   return imagesDirectory === '' ? {} : { imagesDirectory }
 }
 
-/** What of the API server or the kubelet is not as by default. */
-function groupOf(values: Values, group: 'apiServer' | 'kubelet'): Pick<NodeConfig, typeof group> {
+/** What of the API server, the kubelet or the scheduler is not as by default. */
+function groupOf(
+  values: Values,
+  group: 'apiServer' | 'kubelet' | 'scheduler',
+): Pick<NodeConfig, typeof group> {
   const set = options
     .filter(({ key, default: usual }) => key.startsWith(`${group}.`) && textOf(values, key) !== usual)
     .map(({ key }) => [key.slice(group.length + 1), textOf(values, key)] as const)

@@ -5,6 +5,7 @@ import { KubeClient } from '../client/kube-client.ts'
 import { NODES } from '../client/resources.ts'
 import { podNetworks } from '../config/cluster-networks.ts'
 import { failoverTimes } from '../config/failover.ts'
+import type { NodeConfig } from '../config/node-config.ts'
 import type { Node } from '../kube/types.ts'
 import { addonBeginnings } from './addon-beginnings.ts'
 import { createAddonKeeper } from './addons/addons.ts'
@@ -17,8 +18,9 @@ import { createServerLabels } from './members/server-labels.ts'
 import { dnsServiceIp } from './node-dns.ts'
 import type { LiveCertificates } from './pki/live-pki.ts'
 import type { Pki } from './pki/pki.ts'
-import { createScheduler } from './scheduler/scheduler.ts'
+import { createScheduler, parseSchedulerConfig, type SchedulerConfig } from './scheduler/scheduler.ts'
 import type { Shared } from './server-api.ts'
+import { readConfigured } from './server-audit.ts'
 
 const CONTROLLER_MANAGER: UserInfo = {
   username: 'system:kube-controller-manager',
@@ -36,7 +38,14 @@ const ADDONS: UserInfo = {
 const SCHEDULER: UserInfo = { username: 'system:kube-scheduler', groups: ['system:authenticated'] }
 
 export interface LeaderNeeds extends Shared {
+  readonly schedulerConfig: SchedulerConfig | undefined
   readonly live: LiveCertificates<Pki>
+}
+
+/** Read when the server starts, so that a mistake in it stops the start. */
+export function readSchedulerConfig({ scheduler }: NodeConfig): SchedulerConfig | undefined {
+  const path = scheduler?.['config']
+  return path === undefined ? undefined : parseSchedulerConfig(readConfigured(path), path)
 }
 
 export function leaderDutiesOf(shared: LeaderNeeds, server: ApiServer, term: number): readonly Component[] {
@@ -73,6 +82,7 @@ export function leaderDutiesOf(shared: LeaderNeeds, server: ApiServer, term: num
     random,
     log: shared.log.child({ component: 'scheduler' }),
     term,
+    config: shared.schedulerConfig,
   })
   const endpoints = createEndpointKeeper({
     ...{ store: shared.store, objects: server.objects, clock, term },

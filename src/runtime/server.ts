@@ -36,7 +36,7 @@ import { buildCertificates, loadCertificates } from './server-certificates.ts'
 import { buildDatastore, type Datastore } from './server-datastore.ts'
 import { buildEarlyListener, buildJoin } from './server-join.ts'
 import { buildSharedKeys } from './server-keys.ts'
-import { leaderDutiesOf } from './server-leader.ts'
+import { leaderDutiesOf, readSchedulerConfig } from './server-leader.ts'
 import { buildMembers, type Members, peerCredentialsOf } from './server-members.ts'
 import { buildNode, kubeletCertificates, serverNodeParts } from './server-node.ts'
 import { buildNextKeyRoute, buildRotation, buildRotationFollower } from './server-rotation.ts'
@@ -235,6 +235,7 @@ async function buildNodeParts(
     ...{ ...shared, server, members, live, removeNode, keyRoutes },
     restoreRoutes: restoreRoutes(parts),
   })
+  const schedulerConfig = readSchedulerConfig(config)
   const duties = createLeaderDuties({
     store,
     clock,
@@ -244,7 +245,7 @@ async function buildNodeParts(
       rotation.keeperOf(term),
       ...keys.keepersOf(term),
       backups.keeperOf(term),
-      ...leaderDutiesOf({ ...shared, live }, server, term),
+      ...leaderDutiesOf({ ...shared, live, schedulerConfig }, server, term),
     ],
     log: log.child({ component: 'leader' }),
   })

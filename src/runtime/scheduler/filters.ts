@@ -57,7 +57,8 @@ export interface Rejection extends Objection {
 
 export interface FilterInput {
   readonly pod: Pod
-  /** Those that can object to this pod at all. */
+  /** Those of the profile, and those of them that can object to this pod at all. */
+  readonly chosen: readonly NamedFilter[]
   readonly filters: readonly NamedFilter[]
   readonly requests: Amounts
   readonly hostPorts: readonly HostPort[]
@@ -74,13 +75,20 @@ const final = (reason: string): Objection => ({ reasons: [reason], resolvable: f
 export function prepareFilters(pod: Pod, nodes: readonly NodeInfo[], world: World): FilterInput {
   const facts = {
     pod,
-    requests: podRequests(pod),
+    requests: withoutIgnored(podRequests(pod), world.profile.ignoredResources),
     hostPorts: hostPortsOf(pod),
     affinity: prepareAffinity(pod, nodes, world.namespaces),
     spread: prepareSpread(pod, nodes, world),
     volumes: prepareVolumes(pod, nodes, world.volumes),
   }
-  return { ...facts, filters: FILTERS.filter(({ concerns }) => concerns?.(facts) ?? true) }
+  const { filters } = world.profile
+  const chosen = filters === null ? FILTERS : FILTERS.filter(({ plugin }) => filters.has(plugin))
+  return { ...facts, chosen, filters: chosen.filter(({ concerns }) => concerns?.(facts) ?? true) }
+}
+
+function withoutIgnored(requests: Amounts, ignored: ReadonlySet<string>): Amounts {
+  if (ignored.size === 0) return requests
+  return new Map([...requests].filter(([name]) => !ignored.has(name)))
 }
 
 /** A node, and what is known of all of them, that can be thought otherwise. */
@@ -93,7 +101,7 @@ export class Thought {
     this.node = node.copy()
     const affinity = copyAffinity(input.affinity)
     // Those that come may object where nobody did.
-    this.#input = { ...input, filters: FILTERS, affinity, spread: copySpread(input.spread) }
+    this.#input = { ...input, filters: input.chosen, affinity, spread: copySpread(input.spread) }
   }
 
   add(pod: Pod): void {
@@ -244,7 +252,7 @@ interface NamedFilter {
   readonly plugin: Plugin
   readonly filter: Filter
   /** Whether it could object to the pod on any node; absent: to any pod. */
-  readonly concerns?: (facts: Omit<FilterInput, 'filters'>) => boolean
+  readonly concerns?: (facts: Omit<FilterInput, 'filters' | 'chosen'>) => boolean
 }
 
 const hasVolumes: NamedFilter['concerns'] = ({ volumes }) => volumes !== null

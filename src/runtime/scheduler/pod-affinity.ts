@@ -5,7 +5,7 @@
 import type { Node, Pod } from '../../kube/types.ts'
 import type { NodeInfo } from './node-info.ts'
 import { type PodTerm, termsOf } from './pod-terms.ts'
-import type { NamespaceView } from './world.ts'
+import type { NamespaceView, World } from './world.ts'
 
 /** Pods by domain (`key=value`). */
 type Counts = Map<string, number>
@@ -23,9 +23,6 @@ export interface AffinityState {
 }
 
 export type AffinityProblem = 'affinity' | 'anti-affinity' | 'existing-anti-affinity'
-
-/** The weight of the required affinity of pods that are there to the pod that comes. */
-const HARD_WEIGHT = 1
 
 export function prepareAffinity(
   pod: Pod,
@@ -112,13 +109,14 @@ export function affinityScores(
   pod: Pod,
   all: readonly NodeInfo[],
   nodes: readonly NodeInfo[],
-  namespaces: NamespaceView,
+  { namespaces, profile }: Pick<World, 'namespaces' | 'profile'>,
 ): number[] | null {
   const { preferred, avoided } = termsOf(pod)
   const worth: Worth = new Map()
   for (const term of preferred) addOwn(worth, term, all, namespaces, 1)
   for (const term of avoided) addOwn(worth, term, all, namespaces, -1)
-  addTheirs(worth, pod, all, namespaces)
+  const isIgnored = profile.ignoresPreferred && preferred.length === 0 && avoided.length === 0
+  if (!isIgnored) addTheirs(worth, pod, all, { namespaces, profile })
   if (worth.size === 0) return null
   const byKey = [...worth]
   return nodes.map(({ node: { metadata } }) => {
@@ -144,7 +142,12 @@ function addOwn(
 }
 
 /** What pods that are there think of the pod. */
-function addTheirs(worth: Worth, pod: Pod, all: readonly NodeInfo[], namespaces: NamespaceView): void {
+function addTheirs(
+  worth: Worth,
+  pod: Pod,
+  all: readonly NodeInfo[],
+  { namespaces, profile }: Pick<World, 'namespaces' | 'profile'>,
+): void {
   const known = new Map<PodTerm, boolean>()
   for (const info of all) {
     if (!info.hasTerms) continue
@@ -153,8 +156,13 @@ function addTheirs(worth: Worth, pod: Pod, all: readonly NodeInfo[], namespaces:
       const matches = known.get(term) ?? term.matches(pod, namespaces)
       known.set(term, matches)
       if (!matches) continue
-      const weight = kind === 'affinity' ? HARD_WEIGHT : kind === 'preferred' ? term.weight : -term.weight
-      addWorth(worth, term, info.node, weight * count)
+      const weight =
+        kind === 'affinity'
+          ? profile.hardPodAffinityWeight
+          : kind === 'preferred'
+            ? term.weight
+            : -term.weight
+      if (weight !== 0) addWorth(worth, term, info.node, weight * count)
     }
   }
 }

@@ -1,5 +1,6 @@
 /** How the scheduler of one name weighs nodes; the defaults are upstream's. */
 import type { Pod } from '../../kube/types.ts'
+import type { Plugin } from './filters.ts'
 
 export type Constraint = NonNullable<NonNullable<Pod['spec']>['topologySpreadConstraints']>[number]
 
@@ -18,6 +19,18 @@ export interface Profile {
   readonly weights: Weights
   /** The emptiest node or the fullest one. */
   readonly strategy: 'LeastAllocated' | 'MostAllocated'
+  /** What counts for how much when nodes are compared by what is free; 0: not at all. */
+  readonly fitWeights: { readonly cpu: number; readonly memory: number }
+  /** Resources that are never short. */
+  readonly ignoredResources: ReadonlySet<string>
+  /** Who may object; null: all of them. */
+  readonly filters: ReadonlySet<Plugin> | null
+  /** Whether less important pods have to leave. */
+  readonly preempts: boolean
+  /** What required affinity of pods that are there is worth to a pod that comes. */
+  readonly hardPodAffinityWeight: number
+  /** Preferences of pods that are there count only where the pod that comes has some, too. */
+  readonly ignoresPreferred: boolean
   /** Of pods that bring none of their own. */
   readonly defaultConstraints: readonly Constraint[]
   /** 0: fewer the more nodes there are. */
@@ -43,6 +56,12 @@ export const DEFAULT_PROFILE: Profile = {
     ImageLocality: 1,
   },
   strategy: 'LeastAllocated',
+  fitWeights: { cpu: 1, memory: 1 },
+  ignoredResources: new Set(),
+  filters: null,
+  preempts: true,
+  hardPodAffinityWeight: 1,
+  ignoresPreferred: false,
   defaultConstraints: SYSTEM_CONSTRAINTS,
   percentageOfNodesToScore: 0,
 }

@@ -54,7 +54,8 @@ export function schedule(
   const { examined } = found
   if (only === undefined) {
     const facts = { input, rejections: found.rejections, budgets: world.budgets, guestsOf, random }
-    return unschedulable(nodes, findPreemption(pod, nodes, facts), found.rejections)
+    const preemption = world.profile.preempts ? findPreemption(pod, nodes, facts) : null
+    return unschedulable(nodes, preemption, found.rejections)
   }
   if (found.fitting.length === 1) return { kind: 'node', name: only.name, examined }
   const scores = scoreNodes(pod, nodes, found.fitting, world)
@@ -143,7 +144,7 @@ const UNNAMED_REASON = "node(s) didn't satisfy plugin(s) [NodeAffinity]"
 
 function unschedulable(
   nodes: readonly NodeInfo[],
-  preemption: PreemptionResult,
+  preemption: PreemptionResult | null,
   rejections: ReadonlyMap<string, Rejection>,
 ): Unschedulable {
   const unasked = nodes.length - rejections.size
@@ -163,7 +164,8 @@ function pickBest(nodes: readonly NodeInfo[], scores: readonly number[], random:
   return winners[Math.floor(random.float() * winners.length)]?.name ?? ''
 }
 
-function describePreemption(preemption: PreemptionResult, nodeCount: number): string {
+function describePreemption(preemption: PreemptionResult | null, nodeCount: number): string {
+  if (preemption === null) return ''
   switch (preemption.kind) {
     case 'victims':
       return ''

@@ -14,6 +14,7 @@ import { semanticEqual } from '../../kube/equality.ts'
 import type { Node, Pod, PodDisruptionBudget } from '../../kube/types.ts'
 import { HOSTPATH_DIRECTORY } from '../../kube/volumes/claims.ts'
 import { ClusterState } from './cluster-state.ts'
+import { DEFAULT_CONFIG, parseSchedulerConfig, type SchedulerConfig } from './configuration.ts'
 import type { Plugin } from './filters.ts'
 import {
   helpsAfterCome,
@@ -25,7 +26,7 @@ import {
 } from './hints.ts'
 import { PodWriter } from './pod-writer.ts'
 import { priorityOf } from './preemption.ts'
-import { DEFAULT_PROFILE, DEFAULT_SCHEDULER, type Profile } from './profile.ts'
+import { DEFAULT_SCHEDULER, type Profile } from './profile.ts'
 import { schedule, type Unschedulable } from './schedule.ts'
 import { SchedulingQueue } from './scheduling-queue.ts'
 import { Surroundings } from './surroundings.ts'
@@ -41,6 +42,14 @@ export interface SchedulerParts {
   readonly log: Log
   /** The Raft term that every write belongs to. */
   readonly term: number
+  /** Which profiles there are; upstream's defaults unless given. */
+  readonly config?: SchedulerConfig | undefined
+}
+
+interface Served {
+  readonly profile: Profile
+  readonly events: EventRecorder
+  readonly writer: PodWriter
 }
 
 /** Bindings under way; more wait for one of them to end. */
@@ -48,6 +57,8 @@ const BINDINGS_MAX = 128
 /** After so long others get their turn on the thread. */
 const TURN_MS_MAX = 8
 const GATED_MESSAGE = 'Scheduling is blocked due to non-empty scheduling gates'
+
+export { parseSchedulerConfig, type SchedulerConfig }
 
 export function createScheduler(parts: SchedulerParts): Component {
   const scheduler = new Scheduler(parts)
@@ -66,8 +77,8 @@ export function createScheduler(parts: SchedulerParts): Component {
 class Scheduler {
   isRunning = false
   readonly #parts: SchedulerParts
-  readonly #writer: PodWriter
-  readonly #events: EventRecorder
+  readonly #config: SchedulerConfig
+  readonly #served: ReadonlyMap<string, Served>
   readonly #pods: Informer<Pod>
   readonly #nodes: Informer<Node>
   readonly #budgets: Informer<PodDisruptionBudget>
@@ -90,14 +101,18 @@ class Scheduler {
     const { clock, random, log, term } = parts
     this.#parts = parts
     const client = new KubeClient(parts.transport, { term, userAgent: 'kube-scheduler/mk8s' })
-    this.#events = new EventRecorder({ client, clock, random, log, component: DEFAULT_SCHEDULER })
-    this.#writer = new PodWriter({ client, events: this.#events, clock })
+    this.#config = parts.config ?? DEFAULT_CONFIG
+    const served = Array.from(this.#config.profiles, ([component, profile]) => {
+      const events = new EventRecorder({ client, clock, random, log, component })
+      return [component, { profile, events, writer: new PodWriter({ client, events, clock }) }] as const
+    })
+    this.#served = new Map(served)
     this.#surroundings = new Surroundings(parts.informers)
     this.#pods = parts.informers.informer<Pod>(PODS)
     this.#nodes = parts.informers.informer<Node>(NODES)
     this.#budgets = parts.informers.informer<PodDisruptionBudget>(POD_DISRUPTION_BUDGETS)
     this.#volumes = new VolumeBinder({ client, clock, informers: parts.informers })
-    this.#queue = new SchedulingQueue({ clock, onReady: () => this.#turnSoon() })
+    this.#queue = new SchedulingQueue({ clock, onReady: () => this.#turnSoon(), ...this.#config })
   }
 
   async start(signal: AbortSignal): Promise<void> {
@@ -191,20 +206,22 @@ class Scheduler {
   }
 
   #enqueue(key: string, pod: Pod): void {
-    if (this.#profileOf(pod) === undefined || pod.metadata.deletionTimestamp !== undefined) {
+    const served = this.#servedOf(pod)
+    if (served === undefined || pod.metadata.deletionTimestamp !== undefined) {
       this.#queue.remove(key)
       return
     }
     if ((pod.spec?.schedulingGates ?? []).length > 0) {
       this.#queue.remove(key)
-      this.#track(this.#writer.markUnscheduled(pod, 'SchedulingGated', GATED_MESSAGE))
+      this.#track(served.writer.markUnscheduled(pod, 'SchedulingGated', GATED_MESSAGE))
       return
     }
     this.#queue.add({ key, priority: priorityOf(pod) })
   }
 
-  #profileOf(pod: Pod): Profile | undefined {
-    return (pod.spec?.schedulerName ?? DEFAULT_SCHEDULER) === DEFAULT_SCHEDULER ? DEFAULT_PROFILE : undefined
+  /** Undefined: the pod is left to whoever schedules those of its name. */
+  #servedOf(pod: Pod): Served | undefined {
+    return this.#served.get(pod.spec?.schedulerName ?? DEFAULT_SCHEDULER)
   }
 
   /** All that is announced in one go is placed in one turn, the most important first. */
@@ -227,13 +244,13 @@ class Scheduler {
       const key = this.#queue.take()
       if (key === null) return
       const pod = this.#pods.get(key)
-      const profile = pod === undefined ? undefined : this.#profileOf(pod)
-      if (pod === undefined || profile === undefined || pod.spec?.nodeName) continue
-      if (!this.#state.isAssumed(pod.metadata.uid ?? '')) this.#place(key, pod, profile)
+      const served = pod === undefined ? undefined : this.#servedOf(pod)
+      if (pod === undefined || served === undefined || pod.spec?.nodeName) continue
+      if (!this.#state.isAssumed(pod.metadata.uid ?? '')) this.#place(key, pod, served)
     }
   }
 
-  #place(key: string, pod: Pod, profile: Profile): void {
+  #place(key: string, pod: Pod, { profile, events, writer }: Served): void {
     const nominated = this.#nominated.size === 0 ? [] : [...this.#nominated.values()]
     const nodes = this.#state.nodes()
     const result = schedule(pod, nodes, this.#parts.random, nominated, {
@@ -246,8 +263,8 @@ class Scheduler {
     })
     if (result.kind === 'unschedulable') {
       this.#queue.parkUnschedulable(key, result.plugins)
-      this.#events.record(pod, 'Warning', 'FailedScheduling', result.message)
-      this.#track(this.#giveUp(key, pod, result))
+      events.record(pod, 'Warning', 'FailedScheduling', result.message)
+      this.#track(this.#giveUp(key, pod, result, writer))
       return
     }
     this.#firstNode = (this.#firstNode + result.examined) % nodes.length
@@ -274,7 +291,7 @@ class Scheduler {
       if (this.#stopping.signal.aborted || this.#pods.get(key)?.metadata.uid !== uid) return
       this.#queue.retry(key)
       const message = `running PreBind plugin "VolumeBinding": binding volumes: ${messageOf(error)}`
-      if (!isConflict(error)) this.#events.record(pod, 'Warning', 'FailedScheduling', message)
+      if (!isConflict(error)) this.#servedOf(pod)?.events.record(pod, 'Warning', 'FailedScheduling', message)
       throw error
     } finally {
       this.#volumes.release(reservation)
@@ -297,25 +314,30 @@ class Scheduler {
 
   async #bind(key: string, pod: Pod, node: string): Promise<void> {
     try {
-      await this.#writer.bind(pod, node)
+      await this.#servedOf(pod)?.writer.bind(pod, node)
     } catch (error) {
       this.#state.forget(pod.metadata.uid ?? '')
       if (isNotFound(error)) return
       this.#queue.retry(key)
       if (!isConflict(error)) {
         const message = `binding rejected: ${messageOf(error)}`
-        this.#events.record(pod, 'Warning', 'FailedScheduling', message)
+        this.#servedOf(pod)?.events.record(pod, 'Warning', 'FailedScheduling', message)
       }
       throw error
     }
   }
 
   /** Says that no node fits; makes room on one when less important pods are in the way. */
-  async #giveUp(key: string, pod: Pod, { message, preemption }: Unschedulable): Promise<void> {
+  async #giveUp(
+    key: string,
+    pod: Pod,
+    { message, preemption }: Unschedulable,
+    writer: PodWriter,
+  ): Promise<void> {
     if (preemption?.kind !== 'victims') {
       const nominee = preemption?.waits === true ? (pod.status?.nominatedNodeName ?? '') : ''
       if (nominee === '') this.#nominated.delete(key)
-      await this.#writer.markUnscheduled(pod, 'Unschedulable', message, nominee)
+      await writer.markUnscheduled(pod, 'Unschedulable', message, nominee)
       return
     }
     const { node, victims } = preemption
@@ -324,9 +346,9 @@ class Scheduler {
     )
     for (const [lost] of lesser) this.#nominated.delete(lost)
     this.#nominated.set(key, { ...pod, status: { ...pod.status, nominatedNodeName: node } })
-    await this.#writer.markUnscheduled(pod, 'Unschedulable', message, node)
-    await Promise.all(victims.map(victim => this.#writer.preempt(victim, pod, node)))
-    await Promise.all(lesser.map(([, other]) => this.#writer.clearNomination(other)))
+    await writer.markUnscheduled(pod, 'Unschedulable', message, node)
+    await Promise.all(victims.map(victim => writer.preempt(victim, pod, node)))
+    await Promise.all(lesser.map(([, other]) => writer.clearNomination(other)))
   }
 }
 

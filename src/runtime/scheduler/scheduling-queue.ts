@@ -2,7 +2,7 @@
  * Pods that wait for a node: active ones by priority and age; unschedulable ones until something changes that may
  * help them, and not before their back-off is over.
  */
-import { backoffMs } from '../../base/backoff.ts'
+import { type BackoffConfig, backoffMs } from '../../base/backoff.ts'
 import type { Clock, Timer } from '../../base/clock.ts'
 import type { Plugin } from './filters.ts'
 import { Heap } from './heap.ts'
@@ -32,7 +32,6 @@ interface Entry {
   plugins: ReadonlySet<Plugin> | null
 }
 
-const BACKOFF = { baseMs: 1_000, maxMs: 10_000 } as const
 /** Even when nothing seems to have changed, a pod is tried again after so long. */
 const UNSCHEDULABLE_MS_MAX = 300_000
 const NOBODY: ReadonlySet<Plugin> = new Set()
@@ -40,6 +39,7 @@ const NOBODY: ReadonlySet<Plugin> = new Set()
 export class SchedulingQueue {
   readonly #clock: Clock
   readonly #onReady: () => void
+  readonly #backoff: BackoffConfig
   readonly #entries = new Map<string, Entry>()
   /** Those that only a change can help. */
   readonly #parked = new Set<Entry>()
@@ -52,7 +52,14 @@ export class SchedulingQueue {
   #sequence = 0
 
   /** `onReady` is called when a pod becomes active. */
-  constructor(parts: { readonly clock: Clock; readonly onReady: () => void }) {
+  constructor(parts: {
+    readonly clock: Clock
+    readonly onReady: () => void
+    readonly initialBackoffMs?: number
+    readonly maxBackoffMs?: number
+  }) {
+    const { initialBackoffMs: baseMs = 1_000, maxBackoffMs: maxMs = 10_000 } = parts
+    this.#backoff = { baseMs, maxMs }
     this.#clock = parts.clock
     this.#onReady = parts.onReady
   }
@@ -128,7 +135,7 @@ export class SchedulingQueue {
   }
 
   #afterBackoffMs(entry: Entry): number {
-    return entry.attempts === 0 ? 0 : entry.lastAttemptMs + backoffMs(BACKOFF, entry.attempts)
+    return entry.attempts === 0 ? 0 : entry.lastAttemptMs + backoffMs(this.#backoff, entry.attempts)
   }
 
   #schedule(entry: Entry, dueMs: number): void {

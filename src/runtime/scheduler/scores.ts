@@ -20,7 +20,7 @@ export function scoreNodes(
   nodes: readonly NodeInfo[],
   world: World,
 ): number[] {
-  const { profile, namespaces } = world
+  const { profile } = world
   const totals = new Array<number>(nodes.length).fill(0)
   for (const [plugin, scores] of [
     ['NodeResourcesFit', fitScores(pod, nodes, profile)],
@@ -28,24 +28,28 @@ export function scoreNodes(
     ['TaintToleration', lessIsBetter(nodes.map(node => avoidedTaints(pod, node)))],
     ['NodeAffinity', nodeAffinityScores(pod, nodes)],
     ['PodTopologySpread', spread(spreadScores(pod, all, nodes, world))],
-    ['InterPodAffinity', stretch(affinityScores(pod, all, nodes, namespaces))],
+    ['InterPodAffinity', stretch(affinityScores(pod, all, nodes, world))],
     ['ImageLocality', imageScores(pod, all, nodes)],
   ] as const satisfies readonly (readonly [keyof Weights, readonly number[] | null])[]) {
-    if (scores === null) continue
     const weight = profile.weights[plugin]
+    if (scores === null || weight === 0) continue
     for (const [index, score] of scores.entries()) totals[index] = (totals[index] ?? 0) + score * weight
   }
   return totals
 }
 
-function fitScores(pod: Pod, nodes: readonly NodeInfo[], { strategy }: Profile): number[] {
+function fitScores(pod: Pod, nodes: readonly NodeInfo[], { strategy, fitWeights }: Profile): number[] {
   const asked = scoredRequests(pod)
   const score = strategy === 'LeastAllocated' ? freeShare : usedShare
   return nodes.map(({ scoredCpu, scoredMemory, cpu, memory }) => {
     const ofCpu = score(scoredCpu + asked.cpu, cpu)
     const ofMemory = score(scoredMemory + asked.memory, memory)
-    if (ofCpu === null) return ofMemory ?? 0
-    return ofMemory === null ? ofCpu : Math.trunc((ofCpu + ofMemory) / 2)
+    const [cpuWeight, memoryWeight] = [
+      ofCpu === null ? 0 : fitWeights.cpu,
+      ofMemory === null ? 0 : fitWeights.memory,
+    ]
+    const sum = cpuWeight + memoryWeight
+    return sum === 0 ? 0 : Math.trunc(((ofCpu ?? 0) * cpuWeight + (ofMemory ?? 0) * memoryWeight) / sum)
   })
 }
 
