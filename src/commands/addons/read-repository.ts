@@ -78,7 +78,8 @@ async function readArchive(source: string, isUrl: boolean): Promise<RepositoryFi
       chunks.push(chunk as Buffer)
     }
     const name = entry.header.name.replace(/^(\.?\/)+/, '')
-    if (entry.header.type === 'file') files.set(name, Buffer.concat(chunks))
+    // As in directories, names that begin with a dot are none of it.
+    if (entry.header.type === 'file' && !/(^|\/)\./.test(name)) files.set(name, Buffer.concat(chunks))
   }
   const tops = new Set([...files.keys()].map(name => name.split('/')[0]))
   const [top = ''] = tops

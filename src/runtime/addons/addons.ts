@@ -107,9 +107,9 @@ class AddonKeeper implements Component {
     this.#addons.start(signal)
     await this.#addons.synced
     if (signal.aborted) return
-    await this.#untilDone(() => this.#begin([...builtInAddons().keys()]))
     this.#loop.start()
     for (const { metadata } of this.#addons.list()) this.#loop.add(metadata.name ?? '')
+    await this.#untilDone(() => this.#begin([...builtInAddons().keys()]))
   }
 
   /** Those that wait for something are looked at again when any other changes. */
