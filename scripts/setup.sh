@@ -36,7 +36,7 @@ if ! "$node" --version >/dev/null 2>&1; then
   }
 fi
 
-container_programs='containerd ctr runc crun conmon nft iptables conntrack ip busybox'
+container_programs='containerd ctr runc crun conmon nft iptables conntrack ip busybox skopeo'
 if [ "${1:-}" = --for-tests ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
   missing=
   for program in $container_programs; do
@@ -48,7 +48,7 @@ if [ "${1:-}" = --for-tests ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/
     {
       apt-get update -qq
       DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-        containerd runc crun conmon perl-base containernetworking-plugins nftables iptables conntrack iproute2 busybox-static
+        containerd runc crun conmon perl-base containernetworking-plugins nftables iptables conntrack iproute2 busybox-static skopeo
     } >&2 || say 'they cannot be installed here; the tests of containers will be skipped'
   fi
 fi

@@ -58,6 +58,7 @@ export const commands: CommandMap = {
   'images:rm': async () => (await import('./images/aliases.ts')).ImagesRm,
   'images:remove': async () => (await import('./images/remove.ts')).ImagesRemove,
   'registry:add': async () => (await import('./registry/add.ts')).RegistryAdd,
+  'registry:gc': async () => (await import('./registry/gc.ts')).RegistryGc,
   'registry:list': async () => (await import('./registry/list.ts')).RegistryList,
   'registry:remove': async () => (await import('./registry/remove.ts')).RegistryRemove,
   'datastore:status': async () => (await import('./datastore/status.ts')).DatastoreStatus,

@@ -57,13 +57,13 @@ class RegistryKeeper {
   readonly #aborter = new AbortController()
   readonly #claims: Informer<PersistentVolumeClaim>
   readonly #nodes: Informer<Node>
+  readonly #services: Informer<Service>
   #timer: Timer | null = null
   #working: Promise<void> | null = null
   #isDirty = false
   #thread: RegistryThread | null = null
   #running = ''
   #trusted = ''
-  #slice = ''
   #collecting = ''
   #problem = 'it is starting'
 
@@ -78,11 +78,16 @@ class RegistryKeeper {
       ...{ namespace: NAMESPACE, fieldSelector },
     })
     this.#nodes = new Informer({ ...common, resource: NODES })
-    for (const informer of [this.#claims, this.#nodes]) {
+    this.#services = new Informer({
+      ...{ ...common, resource: SERVICES },
+      ...{ namespace: NAMESPACE, fieldSelector: `metadata.name=${SERVICE}` },
+    })
+    for (const informer of [this.#claims, this.#nodes, this.#services]) {
       informer.onChange(() => this.#look(SETTLE_MS))
       informer.start(this.#aborter.signal)
     }
-    void Promise.all([this.#claims.synced, this.#nodes.synced]).then(() => this.#look(0))
+    const all = [this.#claims, this.#nodes, this.#services]
+    void Promise.all(all.map(({ synced }) => synced)).then(() => this.#look(0))
   }
 
   health(): Health {
@@ -169,10 +174,9 @@ class RegistryKeeper {
       return settings.problem
     }
     await this.#runThread(settings.config)
-    await this.#leadService(settings.config.port)
     const asked = collectAsked(claim?.metadata.annotations)
     if (asked !== null) void this.#collect(asked)
-    return ''
+    return await this.#leadService(settings.config.port)
   }
 
   async #secrets(): Promise<Record<string, Secret | undefined>> {
@@ -211,19 +215,18 @@ class RegistryKeeper {
   async #stopThread(): Promise<void> {
     const thread = this.#thread
     this.#thread = null
-    this.#slice = ''
     await thread?.stop()
   }
 
-  async #leadService(port: number): Promise<void> {
+  /** Each time, because somebody may have deleted the slice. */
+  async #leadService(port: number): Promise<string> {
     const { client, nodeName, nodeAddress: address } = this.#context
     const isReady = this.#thread?.isListening === true
-    const service = await client.get<Service>(SERVICES, { namespace: NAMESPACE, name: SERVICE })
+    const service = this.#services.list()[0]
+    if (service === undefined) return `there is no Service ${NAMESPACE}/${SERVICE} yet`
     const slice = renderSlice({ service, nodeName, address, port, isReady })
-    const text = JSON.stringify(slice)
-    if (text === this.#slice) return
     await client.apply(ENDPOINT_SLICES, slice, { fieldManager: FIELD_MANAGER, force: true })
-    this.#slice = text
+    return ''
   }
 
   async #collect({ id, graceMs, untagged }: CollectRequest): Promise<void> {
