@@ -8,9 +8,9 @@ import {
   type CollectResult,
   collectResult,
 } from '../kube/registries/collect-garbage.ts'
-import type { PersistentVolumeClaim } from '../kube/types.ts'
+import type { EndpointSlice } from '../kube/types.ts'
 import { isNotFound, type KubeClient } from './kube-client.ts'
-import { PERSISTENT_VOLUME_CLAIMS } from './resources.ts'
+import { ENDPOINT_SLICES, PERSISTENT_VOLUME_CLAIMS } from './resources.ts'
 
 export interface CollectParts {
   readonly client: KubeClient
@@ -20,6 +20,7 @@ export interface CollectParts {
 }
 
 const CLAIM = { namespace: 'container-registry', name: 'registry-claim' }
+const SLICES = { namespace: 'container-registry', fieldSelector: 'metadata.name=registry-node' }
 const LOOK_MS = 200
 
 /** Throws what went wrong, or `timeout`. */
@@ -32,8 +33,9 @@ export async function collectRegistry(
   await client.patch(PERSISTENT_VOLUME_CLAIMS, { ...CLAIM, type: 'merge', patch }).catch(absent)
   const untilMs = clock.monotonic() + timeoutMs
   while (clock.monotonic() < untilMs) {
-    const claim = await client.get<PersistentVolumeClaim>(PERSISTENT_VOLUME_CLAIMS, CLAIM).catch(absent)
-    const result = collectResult(claim.metadata.annotations, request.id)
+    const { items } = await client.list<EndpointSlice>(ENDPOINT_SLICES, SLICES)
+    const results = items.map(({ metadata }) => collectResult(metadata.annotations, request.id))
+    const result = results.find(each => each !== null) ?? null
     if (result !== null && result.problem === '') return result
     if (result !== null) {
       throw new Mk8sError('refused', 'the garbage of the registry was not collected', { why: result.problem })

@@ -1,6 +1,6 @@
 /**
- * How a collection of the registry's garbage is asked for and told of: annotations of its claim, which the node that
- * has the registry follows (pure).
+ * How a collection of the registry's garbage is asked for and told of (pure): annotations of its claim, which the node
+ * that has the registry follows, and of its endpoint slice, which that node may write.
  */
 
 export const COLLECT = 'registry.mk8s.io/collect'

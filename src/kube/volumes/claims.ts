@@ -48,6 +48,12 @@ export function defaultClass(classes: readonly StorageClass[]): StorageClass | u
     )[0]
 }
 
+/** A claim that no pod uses gets its volume at once, whatever its class says: what runs in a node's daemon uses it. */
+export const BIND_NOW = 'mk8s.io/bind-now'
+
+export const bindsNow = ({ metadata }: PersistentVolumeClaim): boolean =>
+  metadata.annotations?.[BIND_NOW] === 'true'
+
 /** Its volumes are chosen once a pod that uses them has a node. */
 export const waitsForConsumer = (found: StorageClass | undefined): boolean =>
   found?.volumeBindingMode === 'WaitForFirstConsumer'

@@ -2,7 +2,6 @@
 import { matchesTerm } from '../../../client/node-affinity.ts'
 import { integerValue, parseQuantity } from '../../../kube/quantity.ts'
 import type { Node, PersistentVolume, PersistentVolumeClaim } from '../../../kube/types.ts'
-import { HOSTPATH_DIRECTORY, SELECTED_NODE } from '../../../kube/volumes/claims.ts'
 
 export interface RegistryWorld {
   readonly claim: PersistentVolumeClaim | undefined
@@ -13,8 +12,6 @@ export interface RegistryWorld {
 }
 
 export type RegistryPlan =
-  /** This node offers itself for the volume; the first one to do so gets it. */
-  | { readonly kind: 'select'; readonly claim: PersistentVolumeClaim }
   | { readonly kind: 'wait'; readonly reason: string }
   | { readonly kind: 'elsewhere' }
   | { readonly kind: 'impossible'; readonly reason: string }
@@ -25,8 +22,6 @@ export function planRegistry({ claim, volume, nodes, nodeName }: RegistryWorld):
     return { kind: 'wait', reason: 'there is no claim container-registry/registry-claim yet' }
   }
   if (!claim.spec?.volumeName) {
-    const selected = claim.metadata.annotations?.[SELECTED_NODE]
-    if (selected === undefined && nodeFor(nodes)?.metadata.name === nodeName) return { kind: 'select', claim }
     return { kind: 'wait', reason: 'its claim has no volume yet' }
   }
   if (volume === undefined) return { kind: 'wait', reason: `there is no volume ${claim.spec.volumeName} yet` }
@@ -47,18 +42,6 @@ export function planRegistry({ claim, volume, nodes, nodeName }: RegistryWorld):
 /** What was asked for, also while the volume has yet to grow to it. */
 const bytesOf = ({ spec }: PersistentVolumeClaim): number =>
   integerValue(parseQuantity(String(spec?.resources?.requests?.['storage'] ?? '0')))
-
-/** The first by name of those that keep volumes and take pods. */
-function nodeFor(nodes: readonly Node[]): Node | undefined {
-  const isFit = ({ metadata, spec, status }: Node) =>
-    metadata.annotations?.[HOSTPATH_DIRECTORY] !== undefined &&
-    metadata.deletionTimestamp === undefined &&
-    spec?.unschedulable !== true &&
-    !spec?.taints?.some(({ effect }) => effect !== 'PreferNoSchedule') &&
-    status?.conditions?.some(({ type, status: is }) => type === 'Ready' && is === 'True') === true
-  const byName = (a: Node, b: Node) => ((a.metadata.name ?? '') < (b.metadata.name ?? '') ? -1 : 1)
-  return nodes.filter(isFit).sort(byName)[0]
-}
 
 /** Nodes may come as well as pods without credentials: all that is the cluster's own. */
 export function trustedNetworks(nodes: readonly Node[], podCidr: string): string[] {

@@ -1,4 +1,5 @@
 /** What the registry is told, out of the add-on's parameters and the Secrets that they name (pure). */
+import { COLLECTED } from '../../../kube/registries/collect-garbage.ts'
 import type { EndpointSlice, Secret, Service } from '../../../kube/types.ts'
 import type { Anonymous } from '../../image-registry/access.ts'
 import type { RegistryConfig } from '../../image-registry/messages.ts'
@@ -8,7 +9,7 @@ import type { ParameterValues } from '../addon-object.ts'
 export const NAMESPACE = 'container-registry'
 export const CLAIM = 'registry-claim'
 export const SERVICE = 'registry'
-const SLICE = 'registry-node'
+export const SLICE = 'registry-node'
 const HOUR_MS = 60 * 60 * 1_000
 /** What is younger is never garbage of the schedule's: a push takes its time. */
 const GRACE_MS = HOUR_MS
@@ -102,10 +103,19 @@ interface Endpoint {
   readonly address: string
   readonly port: number
   readonly isReady: boolean
+  /** What came of the last collection of garbage that was asked for; empty: nothing yet. */
+  readonly collected: string
 }
 
 /** Goes with its Service. */
-export function renderSlice({ service, nodeName, address, port, isReady }: Endpoint): EndpointSlice {
+export function renderSlice({
+  service,
+  nodeName,
+  address,
+  port,
+  isReady,
+  collected,
+}: Endpoint): EndpointSlice {
   const { name = SERVICE, uid = '' } = service.metadata
   return {
     apiVersion: 'discovery.k8s.io/v1',
@@ -119,6 +129,7 @@ export function renderSlice({ service, nodeName, address, port, isReady }: Endpo
         'app.kubernetes.io/managed-by': 'mk8s',
         'addons.mk8s.io/name': 'registry',
       },
+      ...(collected === '' ? {} : { annotations: { [COLLECTED]: collected } }),
       ownerReferences: [{ apiVersion: 'v1', kind: 'Service', name, uid }],
     },
     addressType: address.includes(':') ? 'IPv6' : 'IPv4',

@@ -1,6 +1,5 @@
 /**
  * The part `registry`: the node that has the registry's volume runs its thread there, and leads the Service to itself.
- * While the claim has no volume, one node offers itself.
  */
 import type { Timer } from '../../../base/clock.ts'
 import type { Health } from '../../../base/component.ts'
@@ -16,13 +15,20 @@ import {
   SERVICES,
 } from '../../../client/resources.ts'
 import {
+  COLLECT,
   COLLECTED,
   type CollectRequest,
   type CollectResult,
   collectAsked,
 } from '../../../kube/registries/collect-garbage.ts'
-import type { Node, PersistentVolume, PersistentVolumeClaim, Secret, Service } from '../../../kube/types.ts'
-import { SELECTED_NODE } from '../../../kube/volumes/claims.ts'
+import type {
+  EndpointSlice,
+  Node,
+  PersistentVolume,
+  PersistentVolumeClaim,
+  Secret,
+  Service,
+} from '../../../kube/types.ts'
 import type { RegistryConfig } from '../../image-registry/messages.ts'
 import { RegistryThread } from '../../image-registry/registry-thread.ts'
 import type { ParameterValues } from '../addon-object.ts'
@@ -35,6 +41,7 @@ import {
   renderSlice,
   SECRET_PARAMETERS,
   SERVICE,
+  SLICE,
 } from './registry-settings.ts'
 import { mayToken } from './token-review.ts'
 
@@ -65,6 +72,8 @@ class RegistryKeeper {
   #running = ''
   #trusted = ''
   #collecting = ''
+  /** Of the last collection; told by the slice. */
+  #collected = ''
   #problem = 'it is starting'
 
   constructor(context: PartContext, parameters: ParameterValues) {
@@ -133,9 +142,6 @@ class RegistryKeeper {
     const plan = planRegistry({ claim, volume, nodes: this.#nodes.list(), nodeName })
     if (plan.kind !== 'run') await this.#stopThread()
     switch (plan.kind) {
-      case 'select':
-        await this.#offerSelf(plan.claim)
-        return 'its claim has no volume yet'
       case 'wait':
       case 'impossible':
         return plan.reason
@@ -152,15 +158,6 @@ class RegistryKeeper {
     return await orNothing(this.#context.client.get<PersistentVolume>(PERSISTENT_VOLUMES, { name }))
   }
 
-  /** With the claim as it was seen: whoever is second is told so. */
-  async #offerSelf({ metadata }: PersistentVolumeClaim): Promise<void> {
-    const { client, nodeName, log } = this.#context
-    const { resourceVersion } = metadata
-    const patch = { metadata: { resourceVersion, annotations: { [SELECTED_NODE]: nodeName } } }
-    await client.patch(PERSISTENT_VOLUME_CLAIMS, { ...ITS_CLAIM, type: 'merge', patch })
-    log.info('this node offers itself for the volume of the registry')
-  }
-
   async #run(
     { directory, bytesMax }: Extract<RegistryPlan, { kind: 'run' }>,
     claim: PersistentVolumeClaim | undefined,
@@ -174,7 +171,7 @@ class RegistryKeeper {
       return settings.problem
     }
     await this.#runThread(settings.config)
-    const asked = collectAsked(claim?.metadata.annotations)
+    const asked = await this.#collectAsked(claim)
     if (asked !== null) void this.#collect(asked)
     return await this.#leadService(settings.config.port)
   }
@@ -224,29 +221,36 @@ class RegistryKeeper {
     const isReady = this.#thread?.isListening === true
     const service = this.#services.list()[0]
     if (service === undefined) return `there is no Service ${NAMESPACE}/${SERVICE} yet`
-    const slice = renderSlice({ service, nodeName, address, port, isReady })
+    const slice = renderSlice({ service, nodeName, address, port, isReady, collected: this.#collected })
     await client.apply(ENDPOINT_SLICES, slice, { fieldManager: FIELD_MANAGER, force: true })
     return ''
+  }
+
+  /** What an earlier daemon has done is not done again. */
+  async #collectAsked(claim: PersistentVolumeClaim | undefined): Promise<CollectRequest | null> {
+    const asked = claim?.metadata.annotations?.[COLLECT]
+    if (asked === undefined) return null
+    if (this.#collected === '') {
+      const slice = await orNothing(
+        this.#context.client.get<EndpointSlice>(ENDPOINT_SLICES, { namespace: NAMESPACE, name: SLICE }),
+      )
+      this.#collected = slice?.metadata.annotations?.[COLLECTED] ?? ''
+    }
+    return collectAsked({ [COLLECT]: asked, [COLLECTED]: this.#collected })
   }
 
   async #collect({ id, graceMs, untagged }: CollectRequest): Promise<void> {
     if (this.#collecting === id || this.#thread?.isListening !== true) return
     this.#collecting = id
-    const { client, log } = this.#context
     const nothing = { manifests: 0, blobs: 0, bytes: 0, uploads: 0 }
     const result: CollectResult = await this.#thread.collect({ graceMs, untagged }).then(
       collected => ({ id, ...collected, problem: '' }),
       error => ({ id, ...nothing, problem: messageOf(error) }),
     )
-    const patch = { metadata: { annotations: { [COLLECTED]: JSON.stringify(result) } } }
-    await client.patch(PERSISTENT_VOLUME_CLAIMS, { ...ITS_CLAIM, type: 'merge', patch }).catch(error => {
-      this.#collecting = ''
-      log.warn('what was collected of the registry cannot be told', { error })
-    })
+    this.#collected = JSON.stringify(result)
+    this.#look(0)
   }
 }
-
-const ITS_CLAIM = { namespace: NAMESPACE, name: CLAIM }
 
 async function orNothing<T>(asked: Promise<T>): Promise<T | undefined> {
   try {

@@ -2,6 +2,7 @@
 import { must } from '../../../base/assert.ts'
 import type { Node, PersistentVolume, PersistentVolumeClaim, StorageClass } from '../../../kube/types.ts'
 import {
+  bindsNow,
   HOSTPATH_DIRECTORY,
   HOSTPATH_PROVISIONER,
   PROVISIONED_BY,
@@ -39,8 +40,10 @@ export function planProvision(claim: PersistentVolumeClaim, world: ProvisionWorl
   const problem = unsupported(claim, storageClass)
   if (problem !== null) return { kind: 'fail', message: problem }
   const selected = annotations?.[SELECTED_NODE]
-  if (selected === undefined && waitsForConsumer(storageClass)) return { kind: 'nothing' }
-  const node = world.nodes.find(
+  const isEarly = selected === undefined && !bindsNow(claim)
+  if (isEarly && waitsForConsumer(storageClass)) return { kind: 'nothing' }
+  const nodes = world.nodes.toSorted((a, b) => Number(takesPods(b)) - Number(takesPods(a)))
+  const node = nodes.find(
     each => directoryOf(each) !== undefined && (selected === undefined || each.metadata.name === selected),
   )
   if (node !== undefined) {
@@ -52,6 +55,12 @@ export function planProvision(claim: PersistentVolumeClaim, world: ProvisionWorl
   const next = { ...claim, metadata: { ...claim.metadata, annotations: others } }
   return { kind: 'reschedule', claim: next, message }
 }
+
+/** Where nobody says otherwise, these come first. */
+const takesPods = ({ spec, status }: Node): boolean =>
+  spec?.unschedulable !== true &&
+  !spec?.taints?.some(({ effect }) => effect !== 'PreferNoSchedule') &&
+  status?.conditions?.some(({ type, status: is }) => type === 'Ready' && is === 'True') === true
 
 const directoryOf = (node: Node): string | undefined => node.metadata.annotations?.[HOSTPATH_DIRECTORY]
 

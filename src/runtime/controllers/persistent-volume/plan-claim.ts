@@ -4,6 +4,7 @@ import type { PersistentVolume, PersistentVolumeClaim, StorageClass } from '../.
 import {
   BIND_COMPLETED,
   BOUND_BY_CONTROLLER,
+  bindsNow,
   classOf,
   hasNoClass,
   isBoundTo,
@@ -70,7 +71,7 @@ function planUnbound(claim: PersistentVolumeClaim, world: ClaimWorld): ClaimPlan
   }
   const found = world.classes.find(({ metadata }) => metadata.name === classOf(claim))
   const isSelected = claim.metadata.annotations?.[SELECTED_NODE] !== undefined
-  const isDelayed = !isSelected && waitsForConsumer(found)
+  const isDelayed = !isSelected && !bindsNow(claim) && waitsForConsumer(found)
   const volume = findVolume(claim, world.volumes, { onlyReserved: isDelayed })
   if (volume !== null) return { kind: 'bind', volume }
   if (isDelayed) return { kind: 'pending', event: consumerEvent(world.waitingPods) }

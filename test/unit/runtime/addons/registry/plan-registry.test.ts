@@ -47,11 +47,10 @@ const nodes = [node('b'), node('aa'), node('a', { unschedulable: true })]
 const world = { claim: claim(), volume: undefined, nodes }
 const bound = claim({ volumeName: 'pv' })
 
-test('the first node that takes pods offers itself for the volume, and no other', () => {
-  assert.equal(planRegistry({ ...world, nodeName: 'aa' }).kind, 'select')
-  for (const nodeName of ['a', 'b']) assert.equal(planRegistry({ ...world, nodeName }).kind, 'wait')
-  const selected = { ...claim(), metadata: { annotations: { 'volume.kubernetes.io/selected-node': 'b' } } }
-  assert.equal(planRegistry({ ...world, claim: selected, nodeName: 'aa' }).kind, 'wait')
+test('it waits for its volume', () => {
+  assert.equal(planRegistry({ ...world, nodeName: 'aa' }).kind, 'wait')
+  assert.equal(planRegistry({ ...world, claim: bound, nodeName: 'aa' }).kind, 'wait')
+  assert.equal(planRegistry({ ...world, claim: undefined, nodeName: 'aa' }).kind, 'wait')
 })
 
 test('it runs on the node that has the volume, within what was asked for', () => {
