@@ -35,6 +35,8 @@ export class Enable extends NodeCommand {
 
   async run(): Promise<number> {
     const { argv, flags } = await this.parse(Enable)
+    // As MicroK8s has it: enable NAME -- --help.
+    if (argv.includes('--help')) return this.#explain(argv as string[], flags['data-dir'])
     const [{ withCluster }, { enableAddons }] = await Promise.all([
       import('./addons/cluster.ts'),
       import('./addons/enabling.ts'),
@@ -55,6 +57,22 @@ export class Enable extends NodeCommand {
         print(sentence)
         if (notes !== '') remark(notes)
       }
+    return 0
+  }
+
+  async #explain(words: readonly string[], dataDir: string): Promise<number> {
+    const [{ withCluster }, { findAddon, readAddonWord }, { renderInfo }] = await Promise.all([
+      import('./addons/cluster.ts'),
+      import('../runtime/addons/catalog.ts'),
+      import('./addons/render-info.ts'),
+    ])
+    await withCluster(dataDir, 'enable', async cluster => {
+      const catalog = await cluster.catalog()
+      for (const word of words.filter(one => !one.startsWith('-'))) {
+        const entry = findAddon(catalog, readAddonWord(word))
+        print(renderInfo(entry, await cluster.addon(entry.source.definition.name)))
+      }
+    })
     return 0
   }
 }

@@ -1,5 +1,6 @@
 /** What this server knows of the add-ons out of its own memory: for the status, and for what an add-on switches. */
 import type { AddonStatus, Problem } from '../client/node-status.ts'
+import { parseTime } from '../kube/time.ts'
 import type { ConfigMap } from '../kube/types.ts'
 import { type Addon, CORE_REPOSITORY } from './addons/addon-object.ts'
 import { builtInAddons } from './addons/built-in.ts'
@@ -46,10 +47,15 @@ export function addonStates(store: Reader, maps: readonly ConfigMap[]): AddonSta
   })
 }
 
+/** A moment of not being ready is no problem yet. */
+const PATIENCE_MS = 15_000
+
 /** Enabled ones that do not work. */
-export function addonProblems(store: Reader): Problem[] {
+export function addonProblems(store: Reader, nowMs: number): Problem[] {
   return readAddons(store).flatMap(({ metadata, status }) => {
-    const { phase = '', failing = '', message = '' } = status ?? {}
+    const { phase = '', failing = '', message = '', conditions = [] } = status ?? {}
+    const since = conditions.find(({ type }) => type === 'Ready')?.lastTransitionTime ?? ''
+    if (nowMs - (parseTime(since) ?? nowMs) < PATIENCE_MS) return []
     if (phase !== 'Failed' && (phase !== 'Progressing' || failing === '')) return []
     const object = `addon/${metadata.name}`
     const text = [failing, message].filter(part => part !== '').join(': ')

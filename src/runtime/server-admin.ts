@@ -87,7 +87,7 @@ export function buildAdmin(needs: AdminNeeds): Component {
           problems:
             brief || parts === null
               ? []
-              : [...(await problemsOf(parts, clock)), ...addonProblems(needs.store)],
+              : [...(await problemsOf(parts, clock)), ...addonProblems(needs.store, clock.now())],
           backups: brief ? [] : (parts?.backups.status() ?? []),
           addons: brief || parts === null ? [] : addonsOf(parts, needs.store),
         })

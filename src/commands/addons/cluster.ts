@@ -1,4 +1,5 @@
 /** The way of the commands about add-ons into the cluster: what there is to enable, and what is enabled. */
+import { sleepAlive, systemClock } from '../../base/clock.ts'
 import { Mk8sError } from '../../base/errors.ts'
 import { KubeClient } from '../../client/kube-client.ts'
 import { isNotFound } from '../../client/status-errors.ts'
@@ -10,6 +11,9 @@ import type { Catalog } from '../../runtime/addons/catalog.ts'
 import { administratorOf } from '../administrator.ts'
 import { mustBeRoot } from '../base-command.ts'
 import { repositoryEntries } from './repositories.ts'
+
+const KEPT_MS_MAX = 15_000
+const KEPT_PAUSE_MS = 200
 
 export interface AddonCluster {
   readonly client: KubeClient
@@ -33,7 +37,9 @@ export async function withCluster<T>(
     })
   const transport = await administratorOf(config)
   try {
-    return await work(clusterOver(transport))
+    const cluster = clusterOver(transport)
+    await untilKept(cluster)
+    return await work(cluster)
   } finally {
     transport.close()
   }
@@ -67,6 +73,21 @@ function clusterOver(transport: Transport): AddonCluster {
         throw error
       }
     },
+  }
+}
+
+/** In a new cluster the leader makes the resource within a second. */
+async function untilKept({ addons }: AddonCluster): Promise<void> {
+  const untilMs = systemClock.monotonic() + KEPT_MS_MAX
+  for (;;) {
+    try {
+      await addons()
+      return
+    } catch (error) {
+      const isEarly = error instanceof Mk8sError && error.code === 'node/not-ready'
+      if (!isEarly || systemClock.monotonic() > untilMs) throw error
+    }
+    await sleepAlive(systemClock, KEPT_PAUSE_MS)
   }
 }
 

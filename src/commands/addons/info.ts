@@ -1,10 +1,6 @@
 /** `mk8s addons info`: everything about one add-on. */
 import * as Args from '@oclif/core/args'
-import { renderColumns } from '../../cli/columns.ts'
 import { print, printJson } from '../../cli/terminal.ts'
-import type { Addon, ParameterValue } from '../../runtime/addons/addon-object.ts'
-import type { CatalogEntry } from '../../runtime/addons/catalog.ts'
-import type { Parameter } from '../../runtime/addons/definition.ts'
 import { NodeCommand } from '../base-command.ts'
 
 export class AddonsInfo extends NodeCommand {
@@ -13,9 +9,10 @@ export class AddonsInfo extends NodeCommand {
 
   async run(): Promise<number> {
     const { args, flags } = await this.parse(AddonsInfo)
-    const [{ withCluster }, { findAddon, readAddonWord }] = await Promise.all([
+    const [{ withCluster }, { findAddon, readAddonWord }, { renderInfo }] = await Promise.all([
       import('./cluster.ts'),
       import('../../runtime/addons/catalog.ts'),
+      import('./render-info.ts'),
     ])
     const { entry, addon } = await withCluster(flags['data-dir'], 'addons info', async cluster => {
       const entry = findAddon(await cluster.catalog(), readAddonWord(args.name))
@@ -26,45 +23,4 @@ export class AddonsInfo extends NodeCommand {
     else print(renderInfo(entry, addon))
     return 0
   }
-}
-
-function renderInfo({ repository, source }: CatalogEntry, addon: Addon | null): string {
-  const { definition } = source
-  const { status, spec } = addon ?? {}
-  const isOn = addon === null ? definition.default : spec?.enabled !== false
-  const state = isOn ? (status?.phase ?? 'enabled') : 'disabled'
-  const line = (head: string, values: readonly string[]) =>
-    values.length === 0 ? [] : [`${head}: ${values.join(', ')}`]
-  const message = [status?.failing, status?.message].filter(text => text !== undefined && text !== '')
-  return [
-    `${repository}/${definition.name} ${definition.version}: ${definition.description}`,
-    `state: ${[state, ...message].join(': ')}`,
-    ...(isOn ? line('enabled version', [spec?.version ?? definition.version]) : []),
-    ...line('aliases', definition.aliases),
-    ...line('needs', definition.dependencies),
-    ...line('platforms', definition.platforms),
-    ...line('runtimes', definition.runtimes),
-    ...line('images', definition.images),
-    ...parameterLines(definition.parameters, isOn ? (status?.parameters ?? {}) : {}),
-    ...(status?.nodes ?? []).map(
-      ({ name, part, ready, message }) => `part ${part} on ${name}: ${ready ? 'ready' : message}`,
-    ),
-  ].join('\n')
-}
-
-function parameterLines(
-  parameters: readonly Parameter[],
-  now: Readonly<Record<string, ParameterValue>>,
-): string[] {
-  if (parameters.length === 0) return []
-  const show = (value: ParameterValue | undefined) => (value === undefined ? '' : JSON.stringify(value))
-  const rows = parameters.map(({ name, type, values, description, default: preset }) => [
-    ...[
-      name,
-      values === undefined ? type : values.join('|'),
-      preset === undefined ? 'required' : show(preset),
-    ],
-    ...[show(now[name]), description],
-  ])
-  return ['', renderColumns([['PARAMETER', 'TYPE', 'DEFAULT', 'NOW', 'MEANING'], ...rows])]
 }

@@ -101,7 +101,7 @@ class AddonKeeper implements Component {
     const { signal } = this.#stopping
     await this.#untilDone(() => this.#define())
     this.#addons.onChange((name, next) => {
-      if (next === null) void this.#untilDone(() => this.#begin([name]))
+      if (next === null) void this.#untilDone(() => this.#begin([name], async () => ({})))
       else for (const one of [name, ...this.#dependents(name)]) this.#loop.add(one)
     })
     this.#addons.start(signal)
@@ -109,7 +109,7 @@ class AddonKeeper implements Component {
     if (signal.aborted) return
     this.#loop.start()
     for (const { metadata } of this.#addons.list()) this.#loop.add(metadata.name ?? '')
-    await this.#untilDone(() => this.#begin([...builtInAddons().keys()]))
+    await this.#untilDone(() => this.#begin([...builtInAddons().keys()], this.#parts.begin))
   }
 
   /** Those that wait for something are looked at again when any other changes. */
@@ -141,13 +141,13 @@ class AddonKeeper implements Component {
     for (const object of [...ADDON_ROLES, ADDON_DEFINITION]) await this.#objects.apply(object)
   }
 
-  /** Those of these names that are on from the beginning, and that nobody has said anything about. */
-  async #begin(names: readonly string[]): Promise<void> {
+  /** Those of these names that are on from the beginning and are not there. One that was deleted begins anew. */
+  async #begin(names: readonly string[], begin: AddonKeeperParts['begin']): Promise<void> {
     for (const name of names) {
       const source = builtInAddons().get(name)
       if (source === undefined || !source.definition.default || this.#addons.get(name) !== undefined) continue
       const { version } = source.definition
-      const start = await this.#parts.begin(name, this.#stopping.signal)
+      const start = await begin(name, this.#stopping.signal)
       const bundle = await keepBundle(this.#client, source)
       const spec: AddonSpec = { enabled: true, repository: 'core', version, bundle, ...start }
       const addon: Addon = { apiVersion: ADDON_API_VERSION, kind: 'Addon', metadata: { name }, spec }
