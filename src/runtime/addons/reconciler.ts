@@ -43,6 +43,9 @@ export interface ReconcilerParts {
 }
 
 const NOT_READY_MS = 500
+/** What has long been waited for is looked at less and less often: a node may be away for days. */
+const WAITED_SHARE = 0.25
+const NOT_READY_MS_MAX = 30_000
 /** Everything is looked at again so often, although changes are watched. */
 const READY_MS = 60_000
 const PODS_SHOWN_MAX = 50
@@ -55,8 +58,14 @@ interface Wanted {
   readonly fingerprint: string
 }
 
+/** How long until something is looked at again that has been waited for so long. */
+export const pauseAfterMs = (waitedMs: number): number =>
+  Math.min(Math.max(NOT_READY_MS, waitedMs * WAITED_SHARE), NOT_READY_MS_MAX)
+
 export class Reconciler {
   readonly #parts: ReconcilerParts
+  /** What each add-on waits for, and since when. */
+  readonly #waiting = new Map<string, { readonly object: string; readonly sinceMs: number }>()
 
   constructor(parts: ReconcilerParts) {
     this.#parts = parts
@@ -64,7 +73,10 @@ export class Reconciler {
 
   async reconcile(name: string): Promise<ReconcileResult> {
     const addon = await this.#read(name)
-    if (addon === null) return undefined
+    if (addon === null) {
+      this.#waiting.delete(name)
+      return undefined
+    }
     if (addon.metadata.deletionTimestamp !== undefined) return this.#finish(addon)
     if (!addon.metadata.finalizers?.includes(FINALIZER)) {
       await this.#setFinalizers(addon, [...(addon.metadata.finalizers ?? []), FINALIZER])
@@ -209,6 +221,7 @@ export class Reconciler {
   async #look(addon: Addon, wanted: Wanted): Promise<ReconcileResult> {
     const failing = await this.#failing(addon, wanted)
     if (failing !== null) return this.#waits(addon, wanted, failing)
+    this.#waiting.delete(addon.metadata.name ?? '')
     await this.#say(addon, { phase: 'Ready', message: '', failing: '' })
     return READY_MS
   }
@@ -257,7 +270,12 @@ export class Reconciler {
   async #waits(addon: Addon, { source }: Wanted, { object, reason }: Failing): Promise<ReconcileResult> {
     const { version } = source.definition
     await this.#say(addon, { phase: 'Progressing', message: reason, failing: object, version })
-    return NOT_READY_MS
+    const { name = '' } = addon.metadata
+    const nowMs = this.#parts.clock.monotonic()
+    const known = this.#waiting.get(name)
+    const sinceMs = known?.object === object ? known.sinceMs : nowMs
+    this.#waiting.set(name, { object, sinceMs })
+    return pauseAfterMs(nowMs - sinceMs)
   }
 
   // ── disabled ─────────────────────────────────────────────────────────────────────────────────────────
