@@ -56,9 +56,10 @@ export class Collector {
   }
 
   async #collect(options: CollectOptions): Promise<Collected> {
-    const { pins, uploads, manifests } = this.#parts
+    const { pins, uploads, manifests, turns } = this.#parts
     const counts: Counts = { manifests: 0, blobs: 0, bytes: 0 }
-    pins.begin()
+    // In a turn: a push that is half done would neither be pinned nor be seen.
+    await turns.run(async () => pins.begin())
     try {
       const stale = await uploads.collect(options.uploadIdleMs)
       const marked = new Set<string>()
@@ -117,7 +118,7 @@ export class Collector {
   }
 
   async #dropUntagged(repository: string, options: CollectOptions, counts: Counts): Promise<void> {
-    const { manifests, layout } = this.#parts
+    const { manifests, layout, pins } = this.#parts
     const kept = new Set<string>()
     for (const tag of await manifests.tags(repository)) {
       const found = await manifests.get(repository, tag).catch(() => null)
@@ -126,10 +127,9 @@ export class Collector {
     for (const digest of await manifests.digests(repository)) {
       if (kept.has(digest.text) || (await this.#isYoung(layout.manifest(repository, digest), options)))
         continue
-      await manifests.delete(repository, digest).then(
-        () => counts.manifests++,
-        () => {},
-      )
+      const isPushedAgain = () => pins.has(digest.text)
+      const went = await manifests.delete(repository, digest, isPushedAgain).catch(() => false)
+      if (went) counts.manifests++
     }
   }
 

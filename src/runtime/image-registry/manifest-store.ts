@@ -89,10 +89,11 @@ export class ManifestStore {
     return { digest, mediaType, content }
   }
 
-  /** With every tag that leads to it. */
-  async delete(repository: string, digest: Digest): Promise<void> {
+  /** With every tag that leads to it. Asked in its turn, `stays` may keep it yet. */
+  async delete(repository: string, digest: Digest, stays: () => boolean = () => false): Promise<boolean> {
     const { layout, turns } = this.#parts
-    await turns.run(async () => {
+    return await turns.run(async () => {
+      if (stays()) return false
       const { content, mediaType } = await this.get(repository, digest.text)
       for (const tag of await namesIn(layout.tags(repository))) {
         const tagged = await this.#tagged(repository, tag)
@@ -101,6 +102,7 @@ export class ManifestStore {
       const { subject } = readManifest(content, mediaType)
       if (subject !== null) await rm(layout.referrer(repository, subject, digest), { force: true })
       await rm(layout.manifest(repository, digest), { force: true })
+      return true
     })
   }
 
@@ -134,7 +136,11 @@ export class ManifestStore {
   }
 
   /** Nothing is left in it. */
-  async forgetEmpty(repository: string): Promise<void> {
+  forgetEmpty(repository: string): Promise<void> {
+    return this.#parts.turns.run(() => this.#forgetEmpty(repository))
+  }
+
+  async #forgetEmpty(repository: string): Promise<void> {
     const { layout } = this.#parts
     const isEmpty = (await this.digests(repository)).length === 0
     if (!isEmpty || (await this.tags(repository)).length > 0) return
