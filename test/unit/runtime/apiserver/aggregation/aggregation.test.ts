@@ -80,6 +80,20 @@ test('what is served here is registered, put right at a start, and taken away wi
   assert.deepEqual(planRegistration({ ...none, present: all }), [{ kind: 'delete', name: 'v1.example.com' }])
 })
 
+test('what is switched off has no APIService, unless somebody else serves it', () => {
+  let on = true
+  const metrics = { group: 'metrics.k8s.io', version: 'v1beta1', isOptional: true, isOn: () => on }
+  const facts = { builtIn: [metrics], custom: [], present: [] as KubeObject[], isStart: true }
+  const [made] = planRegistration(facts)
+  assert.ok(made?.kind === 'create')
+  on = false
+  assert.deepEqual(planRegistration(facts), [])
+  const name = 'v1beta1.metrics.k8s.io'
+  assert.deepEqual(planRegistration({ ...facts, present: [made.object] }), [{ kind: 'delete', name }])
+  const foreign = apiService('metrics.k8s.io', 'v1beta1', service)
+  assert.deepEqual(planRegistration({ ...facts, present: [foreign] }), [])
+})
+
 const definition = (established: string, plural = 'things'): KubeObject => ({
   ...named('CustomResourceDefinition', `${plural}.example.com`),
   spec: {
