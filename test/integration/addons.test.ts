@@ -169,10 +169,20 @@ test('what is disabled leaves its data, and takes it along with --purge', async 
 test('a chart is rendered by helm, with its schema', async () => {
   await mustRun('enable', 'tea')
   const cup = await json('get', 'configmap', 'tea-cup')
-  assert.deepEqual(cup.data, { kind: 'GREEN', plain: '${kind}' })
+  assert.deepEqual(cup.data, { kind: 'GREEN', plain: `\${kind}` })
   const { code, text } = await mk8s('enable', 'tea', '--set', 'kind=black')
   assert.equal(code, 2)
   assert.match(text, /helm cannot render the chart of tea/)
+})
+
+test('what is enabled goes on without its repository, and can still be disabled', async () => {
+  await mustRun('addons', 'repo', 'add', 'copy', repository.directory, '--key', publicKey)
+  await mustRun('addons', 'repo', 'remove', 'team')
+  await mustRun('addons', 'repo', 'remove', 'copy')
+  assert.match(await mustRun('addons', 'list'), /^tea +team +enabled/m)
+  await mustRun('disable', 'tea')
+  assert.equal(await isThere('configmap', 'tea-cup'), false)
+  await mustRun('addons', 'repo', 'add', 'team', repository.directory, '--key', publicKey)
 })
 
 test('an add-on that does not become ready is told of by the object in the way', async () => {

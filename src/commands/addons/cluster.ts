@@ -2,11 +2,14 @@
 import { sleepAlive, systemClock } from '../../base/clock.ts'
 import { Mk8sError } from '../../base/errors.ts'
 import { KubeClient } from '../../client/kube-client.ts'
+import { CONFIG_MAPS } from '../../client/resources.ts'
 import { isNotFound } from '../../client/status-errors.ts'
 import type { Transport } from '../../client/transport.ts'
 import { readNodeConfig } from '../../config/config-files.ts'
+import type { ConfigMap } from '../../kube/types.ts'
 import { ADDONS, type Addon, CORE_REPOSITORY } from '../../runtime/addons/addon-object.ts'
 import { builtInAddons } from '../../runtime/addons/built-in.ts'
+import { BUNDLE_NAMESPACE, readBundle } from '../../runtime/addons/bundle.ts'
 import type { Catalog } from '../../runtime/addons/catalog.ts'
 import { administratorOf } from '../administrator.ts'
 import { mustBeRoot } from '../base-command.ts'
@@ -51,11 +54,13 @@ function clusterOver(transport: Transport): AddonCluster {
     client,
     transport,
     async catalog() {
+      const [kept, addons] = await Promise.all([repositoryEntries(client), this.addons()])
       const builtIn = Array.from(builtInAddons().values(), source => ({
         repository: CORE_REPOSITORY,
         source,
       }))
-      return [...builtIn, ...(await repositoryEntries(client))]
+      const known = [...builtIn, ...kept]
+      return [...known, ...(await orphans(client, addons, known))]
     },
     async addons() {
       try {
@@ -76,12 +81,31 @@ function clusterOver(transport: Transport): AddonCluster {
   }
 }
 
+/** What is enabled although its repository was forgotten can still be changed and disabled. */
+async function orphans(client: KubeClient, addons: readonly Addon[], known: Catalog): Promise<Catalog> {
+  const names = new Set(known.map(({ source }) => source.definition.name))
+  const lost = addons.filter(
+    ({ metadata, spec }) => !names.has(metadata.name ?? '') && spec?.bundle !== undefined,
+  )
+  const entries = lost.map(async ({ spec }) => {
+    const options = { namespace: BUNDLE_NAMESPACE, name: spec?.bundle ?? '' }
+    try {
+      const source = readBundle(await client.get<ConfigMap>(CONFIG_MAPS, options))
+      return [{ repository: spec?.repository ?? '', source }]
+    } catch (error) {
+      if (isNotFound(error)) return []
+      throw error
+    }
+  })
+  return (await Promise.all(entries)).flat()
+}
+
 /** In a new cluster the leader makes the resource within a second. */
-async function untilKept({ addons }: AddonCluster): Promise<void> {
+async function untilKept(cluster: AddonCluster): Promise<void> {
   const untilMs = systemClock.monotonic() + KEPT_MS_MAX
   for (;;) {
     try {
-      await addons()
+      await cluster.addons()
       return
     } catch (error) {
       const isEarly = error instanceof Mk8sError && error.code === 'node/not-ready'
