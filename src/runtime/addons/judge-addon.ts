@@ -56,6 +56,13 @@ export function failingPart(
   return null
 }
 
+/** A part that a disabled add-on still has on a node that is Ready. */
+export function runningPart(nodes: readonly Node[], reports: readonly NodeReport[]): string | null {
+  const ready = nodes.filter(isReady).map(({ metadata }) => metadata.name)
+  const found = reports.find(({ name }) => ready.includes(name))
+  return found === undefined ? null : `part ${found.part} on node ${found.name}`
+}
+
 const isReady = ({ status }: Node): boolean =>
   status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') ?? false
 

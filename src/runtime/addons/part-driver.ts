@@ -42,7 +42,7 @@ export function createPartDriver(parts: PartDriverParts): Component {
   const aborter = new AbortController()
   let timer: Timer | null = null
   const follow = () => {
-    const plans = planParts(parts.parts, parts.addons.list())
+    const plans = planParts(parts.parts, parts.addons.list(), parts.context.nodeName)
     for (const keeper of keepers) keeper.follow(plans.get(keeper.name))
   }
   const look = () => {
@@ -73,7 +73,7 @@ export function createPartDriver(parts: PartDriverParts): Component {
   }
 }
 
-const STOPPED: PartPlan = { addon: null, run: null, purge: false }
+const STOPPED: PartPlan = { addon: null, run: null, purge: false, isTold: false }
 
 /** One part on this node: does one thing after the other, always towards the newest plan. */
 class PartKeeper {
@@ -195,7 +195,7 @@ class PartKeeper {
     if (addon === null || this.#isStopped) return
     const report = run === null ? null : this.#report(run)
     const text = JSON.stringify(report)
-    if (text === this.#told || (report === null && this.#told === '')) return
+    if (text === this.#told || (report === null && this.#told === '' && !this.#plan.isTold)) return
     this.#told = text
     this.#telling = this.#telling
       .then(() => this.#write(addon, report))

@@ -23,7 +23,14 @@ import {
 } from './addon-object.ts'
 import { writeStatus } from './addon-status.ts'
 import { type AddonSource, BUNDLE_NAMESPACE, bundleMap, readBundle } from './bundle.ts'
-import { type Failing, failingPart, failingRule, firstFailing, missingDependencies } from './judge-addon.ts'
+import {
+  type Failing,
+  failingPart,
+  failingRule,
+  firstFailing,
+  missingDependencies,
+  runningPart,
+} from './judge-addon.ts'
 import type { ObjectStore } from './object-store.ts'
 import { completeParameters } from './parameters.ts'
 import { describe, fingerprintOf, inOrder, nameOf, planPrune, planRemoval, unionOf } from './plan-objects.ts'
@@ -286,12 +293,24 @@ export class Reconciler {
       await this.#say(addon, { phase: 'Disabling', message: 'it is being deleted', failing: describe(left) })
       return NOT_READY_MS
     }
+    const running = await this.#runningPart(addon)
+    if (running !== null) {
+      await this.#say(addon, { phase: 'Disabling', message: 'it is being stopped', failing: running })
+      return NOT_READY_MS
+    }
     const kept = (await this.#planRemoval(addon, addon.spec?.purge ?? false)).kept
     await this.#say(addon, {
       ...{ phase: 'Disabled', failing: '', applied: '', objects: kept },
       message: kept.length === 0 ? '' : `kept: ${kept.map(describe).join(', ')}`,
     })
     return undefined
+  }
+
+  async #runningPart({ status }: Addon): Promise<string | null> {
+    const reports = status?.nodes ?? []
+    if (reports.length === 0) return null
+    const { items } = await this.#parts.client.list<Node>(NODES)
+    return runningPart(items, reports)
   }
 
   async #finish(addon: Addon): Promise<ReconcileResult> {

@@ -125,15 +125,15 @@ const part = (name: string, isDefault = false) => ({ name, isDefault, start: () 
 
 test('a part runs while its add-on is enabled, and a default one until somebody disables it', () => {
   const parts = [part('dns', true), part('web')]
-  const runOf = (name: string, addons: readonly Addon[]) => planParts(parts, addons).get(name)
+  const runOf = (name: string, addons: readonly Addon[]) => planParts(parts, addons, 'n1').get(name)
   assert.deepEqual(runOf('dns', [])?.run, {})
   assert.equal(runOf('web', [])?.run, null)
   const told = { parts: ['web'], parameters: { size: 1 } }
   assert.deepEqual(runOf('web', [addon('site', { enabled: true }, told)]), {
-    ...{ addon: 'site', run: { size: 1 }, purge: false },
+    ...{ addon: 'site', run: { size: 1 }, purge: false, isTold: false },
   })
   assert.deepEqual(runOf('web', [addon('site', { enabled: false, purge: true }, told)]), {
-    ...{ addon: 'site', run: null, purge: true },
+    ...{ addon: 'site', run: null, purge: true, isTold: false },
   })
   assert.equal(runOf('dns', [addon('dns', { enabled: false })])?.run, null)
 })
