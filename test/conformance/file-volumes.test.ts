@@ -6,6 +6,7 @@ import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { must } from '../../src/base/assert.ts'
 import { installCluster, type TestCluster } from '../support/cluster.ts'
+import { hasEnded, type PodResults, phaseOf, podResults } from '../support/pod-results.ts'
 import { until } from '../support/until.ts'
 
 interface Behaviour {
@@ -42,7 +43,7 @@ const field = (fieldPath: string, more: object = {}) => ({
   items: [{ path: 'f', fieldRef: { fieldPath }, ...more }],
 })
 const resource = (name: string, divisor: string) => ({
-  items: [{ path: 'f', resourceFieldRef: { containerName: 'c', resource: name, divisor } }],
+  items: [{ path: 'f', resourceFieldRef: { containerName: 'main', resource: name, divisor } }],
 })
 
 /** What holds for config maps, secrets and their projections alike. */
@@ -66,6 +67,7 @@ function ofKeys(): Behaviour[] {
   ]
   return kinds.flatMap(({ label, volume }) => {
     const name = (what: string) => `${label} should be consumable ${what}`
+    const isSecret = /secret/i.test(label)
     return [
       {
         names: [name('from pods in volume'), name('from pods in volume as non-root')],
@@ -83,16 +85,19 @@ function ofKeys(): Behaviour[] {
         ...{ script: `cat /v/data-1; stat -L -c '%a %g' /v/data-1`, says: 'value-1440 1001\n' },
       },
       {
-        names: [name('from pods in volume with mappings'), name('with mappings as non-root')],
+        names: [
+          name('from pods in volume with mappings'),
+          name('from pods in volume with mappings as non-root'),
+        ],
         ...{ volumes: volume({ items: MAPPED }), script: 'cat /v/path/to/data-2; ls /v', spec: NON_ROOT },
         says: 'value-2path\n',
       },
       {
-        names: [name('from pods in volume with mappings and Item mode set')],
+        names: [name(`from pods in volume with mappings and Item ${isSecret ? 'Mode' : 'mode'} set`)],
         ...{ volumes: volume({ items: MAPPED_MODE }), script: `${STAT} /v/path/to/data-2`, says: '400\n' },
       },
       {
-        names: [name('in multiple volumes in the same pod')],
+        names: [name(`in multiple volumes in ${isSecret ? 'a' : 'the same'} pod`)],
         volumes: [...volume({}), ...volume({}).map(each => ({ ...each, name: 'w' }))],
         mounts: [...AT, { name: 'w', mountPath: '/w' }],
         ...{ script: 'cat /v/data-1 /w/data-1', says: 'value-1value-1' },
@@ -121,9 +126,14 @@ function ofDownward(): Behaviour[] {
       read("container's cpu request", resource('requests.cpu', '1m'), '250'),
       read("container's memory limit", resource('limits.memory', '1Mi'), '64'),
       read("container's memory request", resource('requests.memory', '1Mi'), '32'),
-      read('node allocatable (cpu) as default cpu limit', resource('limits.cpu', '1'), '$cpu', {}),
       read(
-        'node allocatable (memory) as default memory limit',
+        'node allocatable (cpu) as default cpu limit if the limit is not set',
+        resource('limits.cpu', '1'),
+        '$cpu',
+        {},
+      ),
+      read(
+        'node allocatable (memory) as default memory limit if the limit is not set',
         resource('limits.memory', '1'),
         '$memory',
         {},
@@ -158,7 +168,9 @@ function ofEmptyDirs(): Behaviour[] {
       })),
     )
     const own = {
-      names: [`EmptyDir volumes volume on ${where} should have the correct mode`],
+      names: [
+        `EmptyDir volumes volume on ${medium === '' ? 'default medium' : where} should have the correct mode`,
+      ],
       ...{ volumes, script: `${type}${STAT} /v`, says: medium === '' ? '777\n' : 'tmpfs\n777\n' },
     }
     return [...modes, own]
@@ -232,12 +244,12 @@ const LOOK = 'cd /all; for f in */*; do [ -f "$f" ] && { sed "s|^|$f:|" "$f"; ec
 const behaviours = [...ofKeys(), ...ofDownward(), ...ofEmptyDirs(), ...ofSubPaths(), ...others]
 
 const podOf = (name: string, { volumes, mounts = AT, script, spec, container }: Behaviour) => ({
-  ...{ apiVersion: 'v1', kind: 'Pod', metadata: { name } },
+  ...{ apiVersion: 'v1', kind: 'Pod', metadata: { name, labels: { says: '' } } },
   spec: {
     ...{ restartPolicy: 'Never', terminationGracePeriodSeconds: 0, volumes, ...spec },
     containers: [
       {
-        ...{ name: 'c', image: 'localhost/shell', volumeMounts: mounts, ...container },
+        ...{ name: 'main', image: 'localhost/shell', volumeMounts: mounts, ...container },
         command: ['/bin/sh', '-ec', script],
       },
     ],
@@ -246,6 +258,7 @@ const podOf = (name: string, { volumes, mounts = AT, script, spec, container }: 
 
 describe('volumes of files', { skip: isRoot ? false : 'mounting needs root on Linux' }, () => {
   let cluster: TestCluster
+  let pods: PodResults
   let allocatable = { cpu: '', memory: '' }
   const read = (path: string, ...what: string[]) =>
     cluster.kubectl.ok(['get', ...what, '-o', `jsonpath={${path}}`])
@@ -255,6 +268,7 @@ describe('volumes of files', { skip: isRoot ? false : 'mounting needs root on Li
     })
   before(async () => {
     cluster = await installCluster()
+    pods = podResults(cluster.kubectl)
     await apply(
       { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'map' }, data: DATA, binaryData: { bytes } },
       { apiVersion: 'v1', kind: 'Secret', metadata: { name: 'secret' }, stringData: DATA },
@@ -274,12 +288,9 @@ describe('volumes of files', { skip: isRoot ? false : 'mounting needs root on Li
   for (const [index, { names, says }] of behaviours.entries()) {
     test(names.join('; '), async () => {
       const pod = `pod-${index}`
-      const phase = await until(`${pod} is over`, async () => {
-        const found = await read('.status.phase', 'pod', pod)
-        return ['Succeeded', 'Failed'].includes(found) && found
-      })
-      const said = await cluster.kubectl.ok(['logs', pod])
-      assert.equal(phase, 'Succeeded', said)
+      const ended = await pods.when(pod, 'its end', hasEnded)
+      const said = await pods.logOf(pod)
+      assert.equal(phaseOf(ended), 'Succeeded', said)
       const wanted = says.replace('$pod', pod).replace('$cpu', allocatable.cpu)
       assert.equal(said.trimEnd(), wanted.replace('$memory', allocatable.memory).trimEnd())
     })
@@ -304,7 +315,7 @@ describe('volumes of files', { skip: isRoot ? false : 'mounting needs root on Li
       spec: { ...pod.spec, containers: [...pod.spec.containers, { ...writer, command }] },
     })
     await until('one reads what the other wrote', async () =>
-      (await cluster.kubectl.try(['logs', 'shared', '-c', 'c'])).stdout.startsWith('from the other'),
+      (await cluster.kubectl.try(['logs', 'shared', '-c', 'main'])).stdout.startsWith('from the other'),
     )
   })
 

@@ -1,497 +1,87 @@
 /** Behaviours that conformance asks of sig-node, seen with real kubectl: real containers of the runtime `oci`. */
 import assert from 'node:assert/strict'
-import { existsSync, mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
-import { MK8S } from '../support/cluster.ts'
-import { NetworkNamespace } from '../support/containerd.ts'
-import { type RunOptions, run } from '../support/kubectl.ts'
+import { type ContainerCluster, startContainerCluster } from '../support/container-cluster.ts'
 import { whyNoOci } from '../support/oci.ts'
-import { until } from '../support/until.ts'
+import { hasEnded, isReady, type PodResults, phaseOf, podResults } from '../support/pod-results.ts'
+import { behaviours, once, staying } from './node-behaviours.ts'
 
-const IMAGE = 'localhost/test/busybox:1'
+const MEMORY = 'cat /sys/fs/cgroup/memory/memory.limit_in_bytes 2>/dev/null || cat /sys/fs/cgroup/memory.max'
+const SERVER = 'mkdir /www; cd /www; touch exec-post exec-pre http-post http-pre; exec httpd -f -vv -p 8080'
 
-interface Behaviour {
-  readonly name: string
-  readonly pod: object
-  /** What the pod's only or first container prints. */
-  readonly says?: RegExp
-  /** Of the pod's status, once it has ended or is as it stays. */
-  readonly shows?: readonly (readonly [jsonpath: string, value: RegExp])[]
-}
-
-const PHASE = '{.status.phase}'
-const MESSAGE = '{.status.containerStatuses[0].state.terminated.message}'
-const RESTARTS = '{.status.containerStatuses[0].restartCount}'
-const READY = '{.status.conditions[?(@.type=="Ready")].status}'
-const succeeds: readonly [string, RegExp] = [PHASE, /^Succeeded$/]
-
-/** A pod of one container that runs a script once. */
-function once(script: string, container: object = {}, spec: object = {}): object {
-  const main = { name: 'main', image: IMAGE, command: ['sh', '-c', script], ...container }
-  return { restartPolicy: 'Never', terminationGracePeriodSeconds: 1, containers: [main], ...spec }
-}
-/** One that stays. */
-function staying(container: object, spec: object = {}): object {
-  return once('exec sleep 3600', container, { restartPolicy: 'Always', ...spec })
-}
-const fieldRef = (name: string, fieldPath: string) => ({ name, valueFrom: { fieldRef: { fieldPath } } })
-const amount = (name: string, resource: string, divisor: string) => ({
-  ...{ name, valueFrom: { resourceFieldRef: { resource, divisor } } },
+const podOf = (name: string, spec: object, labels: object = {}) => ({
+  ...{ apiVersion: 'v1', kind: 'Pod', metadata: { name, labels }, spec },
 })
-const init = (name: string, script: string) => ({ name, image: IMAGE, command: ['sh', '-c', script] })
-const WEB = 'mkdir /www; echo ok >/www/healthz; exec httpd -f -p 8080 -h /www'
-const often = { initialDelaySeconds: 1, periodSeconds: 1, failureThreshold: 1 }
-const scratch = { volumes: [{ name: 'scratch', emptyDir: {} }] }
 
-const sources: readonly Behaviour[] = [
-  {
-    name: 'ConfigMap should be consumable via environment variable',
-    pod: once('echo "$ONE"', {
-      env: [{ name: 'ONE', valueFrom: { configMapKeyRef: { name: 'settings', key: 'one' } } }],
-    }),
-    says: /^1$/m,
-  },
-  {
-    name: 'ConfigMap should be consumable via the environment',
-    pod: once('echo "$one/$two"', { envFrom: [{ configMapRef: { name: 'settings' } }] }),
-    says: /^1\/2$/m,
-  },
-  {
-    name: 'ConfigMap should be consumable as environment variable names with various prefixes',
-    pod: once('', { command: ['env'], envFrom: [{ prefix: 'p.', configMapRef: { name: 'settings' } }] }),
-    says: /^p\.one=1$/m,
-  },
-  {
-    name: 'Secrets should be consumable from pods in env vars',
-    pod: once('echo "$KEY"', {
-      env: [{ name: 'KEY', valueFrom: { secretKeyRef: { name: 'hidden', key: 'key' } } }],
-    }),
-    says: /^value$/m,
-  },
-  {
-    name: 'Secrets should be consumable via the environment',
-    pod: once('echo "$key"', { envFrom: [{ secretRef: { name: 'hidden' } }] }),
-    says: /^value$/m,
-  },
-  {
-    name: 'Secrets should be consumable as environment variable names variable names with various prefixes',
-    pod: once('', { command: ['env'], envFrom: [{ prefix: 'p.', secretRef: { name: 'hidden' } }] }),
-    says: /^p\.key=value$/m,
-  },
-  {
-    name: "Downward API should provide container's limits.cpu/memory and requests.cpu/memory as env vars",
-    pod: once('echo "$LC $LM $RC $RM"', {
-      resources: { limits: { cpu: '2', memory: '64Mi' }, requests: { cpu: '250m', memory: '32Mi' } },
-      env: [
-        ...[amount('LC', 'limits.cpu', '1'), amount('LM', 'limits.memory', '1Mi')],
-        ...[amount('RC', 'requests.cpu', '1m'), amount('RM', 'requests.memory', '1Mi')],
-      ],
-    }),
-    says: /^2 64 250 32$/m,
-  },
-  {
-    name: 'Downward API should provide default limits.cpu/memory from node allocatable',
-    pod: once('echo "$LC $LM"', {
-      env: [amount('LC', 'limits.cpu', '1'), amount('LM', 'limits.memory', '1')],
-    }),
-    says: /^[1-9]\d* [1-9]\d{6,}$/m,
-  },
-  {
-    name: 'Downward API should provide host IP as an env var',
-    pod: once('echo "$IP"', { env: [fieldRef('IP', 'status.hostIP')] }),
-    says: /^10\.77\.0\.11$/m,
-  },
-  {
-    name: 'Downward API should provide hostIPs as an env var',
-    pod: once('echo "$IPS"', { env: [fieldRef('IPS', 'status.hostIPs')] }),
-    says: /^10\.77\.0\.11$/m,
-  },
-  {
-    name: 'Downward API should provide pod UID as env vars',
-    pod: once('echo "$ID"', { env: [fieldRef('ID', 'metadata.uid')] }),
-    says: /^[0-9a-f]{8}-[0-9a-f-]{27}$/m,
-  },
-  {
-    name: 'Downward API should provide pod name, namespace and IP address as env vars',
-    pod: once('echo "$NAME $SPACE $IP"', {
-      env: [
-        fieldRef('NAME', 'metadata.name'),
-        fieldRef('SPACE', 'metadata.namespace'),
-        fieldRef('IP', 'status.podIP'),
-      ],
-    }),
-    says: /^b\d+ default 10\.1\.\d+\.\d+$/m,
-  },
-  {
-    name: 'Variable Expansion should allow composing env vars into new env vars',
-    pod: once('echo "$C"', {
-      env: [
-        { name: 'A', value: 'a-value' },
-        { name: 'C', value: '$(A);;b' },
-      ],
-    }),
-    says: /^a-value;;b$/m,
-  },
-  {
-    name: "Variable Expansion should allow substituting values in a container's command",
-    pod: once('', { command: ['sh', '-c', 'echo $(WORD)'], env: [{ name: 'WORD', value: 'test-value' }] }),
-    says: /^test-value$/m,
-  },
-  {
-    name: "Variable Expansion should allow substituting values in a container's args",
-    pod: once('', {
-      command: ['sh', '-c'],
-      args: ['echo $(WORD)'],
-      env: [{ name: 'WORD', value: 'test-value' }],
-    }),
-    says: /^test-value$/m,
-  },
-  {
-    name: 'Variable Expansion should allow substituting values in a volume subpath',
-    pod: once(
-      'touch /logs/file; ls /all/b*',
-      {
-        env: [fieldRef('NAME', 'metadata.name')],
-        volumeMounts: [
-          { name: 'scratch', mountPath: '/logs', subPathExpr: '$(NAME)' },
-          { name: 'scratch', mountPath: '/all' },
-        ],
-      },
-      scratch,
-    ),
-    says: /^file$/m,
-  },
-  {
-    name: 'Variable Expansion should fail substituting values in a volume subpath with absolute path',
-    pod: staying(
-      {
-        env: [{ name: 'PLACE', value: '/tmp' }],
-        volumeMounts: [{ name: 'scratch', mountPath: '/logs', subPathExpr: '$(PLACE)' }],
-      },
-      scratch,
-    ),
-    shows: [['{.status.containerStatuses[0].state.waiting.reason}', /^CreateContainerConfigError$/]],
-  },
-  {
-    name: 'Pods should contain environment variables for services',
-    pod: once('env | grep KUBERNETES_SERVICE_PORT_HTTPS'),
-    says: /^KUBERNETES_SERVICE_PORT_HTTPS=443$/m,
-  },
-]
-
-const programs: readonly Behaviour[] = [
-  {
-    name: "Containers should be able to override the image's default arguments (container cmd)",
-    pod: once('', { command: undefined, args: ['echo', 'override', 'arguments'] }),
-    says: /^override arguments$/m,
-  },
-  {
-    name: "Containers should be able to override the image's default command (container entrypoint)",
-    pod: once('', { command: ['echo', 'override'] }),
-    says: /^override$/m,
-  },
-  {
-    name: "Containers should be able to override the image's default command and arguments",
-    pod: once('', { command: ['echo'], args: ['override', 'both'] }),
-    says: /^override both$/m,
-  },
-  {
-    name: 'Kubelet when scheduling a busybox command in a pod should print the output to logs',
-    pod: once('echo Hello World'),
-    says: /^Hello World$/m,
-  },
-  {
-    name: 'Kubelet when scheduling a busybox command that always fails in a pod should have an terminated reason',
-    pod: once('exit 1'),
-    shows: [
-      [PHASE, /^Failed$/],
-      ['{.status.containerStatuses[0].state.terminated.reason}', /^Error$/],
-    ],
-  },
-  {
-    name: 'Kubelet when scheduling a read only busybox container should not write to root filesystem',
-    pod: once('touch /file || echo refused', { securityContext: { readOnlyRootFilesystem: true } }),
-    says: /^refused$/m,
-  },
-  {
-    name: 'Kubelet when scheduling an agnhost Pod with hostAliases should write entries to /etc/hosts',
-    pod: once('cat /etc/hosts', {}, { hostAliases: [{ ip: '123.45.67.89', hostnames: ['foo', 'bar'] }] }),
-    says: /^123\.45\.67\.89\tfoo\tbar$/m,
-  },
-  {
-    name: 'KubeletManagedEtcHosts should test kubelet managed /etc/hosts file',
-    pod: once('head -1 /etc/hosts'),
-    says: /^# Kubernetes-managed hosts file\.$/m,
-  },
-  {
-    name:
-      'Container Runtime blackbox test on terminated container should report termination message from log output ' +
-      'if TerminationMessagePolicy FallbackToLogsOnError is set',
-    pod: once('echo -n DONE; exit 1', { terminationMessagePolicy: 'FallbackToLogsOnError' }),
-    shows: [
-      [PHASE, /^Failed$/],
-      [MESSAGE, /^DONE$/],
-    ],
-  },
-  {
-    name:
-      'Container Runtime blackbox test on terminated container should report termination message as empty ' +
-      'when pod succeeds and TerminationMessagePolicy FallbackToLogsOnError is set',
-    pod: once('echo -n DONE', { terminationMessagePolicy: 'FallbackToLogsOnError' }),
-    shows: [succeeds, [MESSAGE, /^$/]],
-  },
-  {
-    name:
-      'Container Runtime blackbox test on terminated container should report termination message from file ' +
-      'when pod succeeds and TerminationMessagePolicy FallbackToLogsOnError is set',
-    pod: once('echo -n OK >/dev/termination-log', { terminationMessagePolicy: 'FallbackToLogsOnError' }),
-    shows: [succeeds, [MESSAGE, /^OK$/]],
-  },
-  {
-    name:
-      'Container Runtime blackbox test on terminated container should report termination message ' +
-      'if TerminationMessagePath is set as non-root user and at a non-default path',
-    pod: once('echo -n DONE >/dev/custom', {
-      terminationMessagePath: '/dev/custom',
-      securityContext: { runAsUser: 1_000 },
-    }),
-    shows: [succeeds, [MESSAGE, /^DONE$/]],
-  },
-  {
-    name: 'InitContainer should invoke init containers on a RestartNever pod',
-    pod: once('exit 0', {}, { initContainers: [init('one', 'exit 0'), init('two', 'exit 0')] }),
-    shows: [succeeds, ['{.status.initContainerStatuses[*].ready}', /^true true$/]],
-  },
-  {
-    name: 'InitContainer should invoke init containers on a RestartAlways pod',
-    pod: staying({}, { initContainers: [init('one', 'exit 0'), init('two', 'exit 0')] }),
-    shows: [
-      [PHASE, /^Running$/],
-      ['{.status.initContainerStatuses[*].state.terminated.exitCode}', /^0 0$/],
-    ],
-  },
-  {
-    name: 'InitContainer should not start app containers and fail the pod if init containers fail on a RestartNever pod',
-    pod: once('echo never', {}, { initContainers: [init('one', 'exit 0'), init('two', 'exit 1')] }),
-    shows: [
-      [PHASE, /^Failed$/],
-      ['{.status.containerStatuses[0].state.waiting.reason}', /^PodInitializing$/],
-    ],
-  },
-  {
-    name: 'InitContainer should not start app containers if init containers fail on a RestartAlways pod',
-    pod: staying({}, { initContainers: [init('one', 'exit 1'), init('two', 'exit 0')] }),
-    shows: [
-      ['{.status.initContainerStatuses[0].restartCount}', /^[1-9]/],
-      [PHASE, /^Pending$/],
-      ['{.status.initContainerStatuses[1].state.waiting.reason}', /^PodInitializing$/],
-    ],
-  },
-]
-
-const guards: readonly Behaviour[] = [
-  {
-    name: 'Security Context When creating a container with runAsUser should run the container with uid 65534',
-    pod: once('id -u', { securityContext: { runAsUser: 65_534 } }),
-    says: /^65534$/m,
-  },
-  {
-    name: 'Security Context When creating a pod with privileged should run the container as unprivileged when false',
-    pod: once('ip link add dummy0 type dummy || echo refused', { securityContext: { privileged: false } }),
-    says: /^refused$/m,
-  },
-  {
-    name:
-      'Security Context When creating a pod with readOnlyRootFilesystem should run the container with writable ' +
-      'rootfs when readOnlyRootFilesystem=false',
-    pod: once('echo written >/file && cat /file', { securityContext: { readOnlyRootFilesystem: false } }),
-    says: /^written$/m,
-  },
-  {
-    name: 'Security Context should support container.SecurityContext.RunAsUser And container.SecurityContext.RunAsGroup',
-    pod: once('id -u; id -g', { securityContext: { runAsUser: 1_001, runAsGroup: 2_002 } }),
-    says: /^1001\n2002$/m,
-  },
-  {
-    name: 'Security Context should support pod.Spec.SecurityContext.RunAsUser And pod.Spec.SecurityContext.RunAsGroup',
-    pod: once('id -u; id -g', {}, { securityContext: { runAsUser: 1_001, runAsGroup: 2_002 } }),
-    says: /^1001\n2002$/m,
-  },
-  {
-    name:
-      'Security Context when creating containers with AllowPrivilegeEscalation should not allow privilege ' +
-      'escalation when false',
-    pod: once('grep NoNewPrivs /proc/self/status', { securityContext: { allowPrivilegeEscalation: false } }),
-    says: /NoNewPrivs:\s+1/,
-  },
-  {
-    name: 'Sysctls should support sysctls',
-    pod: once(
-      'cat /proc/sys/kernel/shm_rmid_forced',
-      {},
-      { securityContext: { sysctls: [{ name: 'kernel.shm_rmid_forced', value: '1' }] } },
-    ),
-    says: /^1$/m,
-  },
-  {
-    name: 'Pods Extended Pods Set QOS Class should be set on Pods with matching resource requests and limits for memory and cpu',
-    pod: once('exit 0', { resources: { limits: { cpu: '100m', memory: '32Mi' } } }),
-    shows: [['{.status.qosClass}', /^Guaranteed$/]],
-  },
-  {
-    name: 'Pods should get a host IP',
-    pod: once('exit 0'),
-    shows: [['{.status.hostIP} {.status.hostIPs[0].ip}', /^10\.77\.0\.11 10\.77\.0\.11$/]],
-  },
-]
-
-const probes: readonly Behaviour[] = [
-  {
-    name: 'Probing container should be restarted with a exec "cat /tmp/health" liveness probe',
-    pod: staying({ livenessProbe: { exec: { command: ['cat', '/tmp/health'] }, ...often } }),
-    shows: [[RESTARTS, /^[1-9]/]],
-  },
-  {
-    name: 'Probing container should be restarted with a /healthz http liveness probe',
-    pod: staying({
-      command: ['sh', '-c', `(sleep 2; rm /www/healthz) & ${WEB}`],
-      livenessProbe: { httpGet: { path: '/healthz', port: 8_080 }, ...often },
-    }),
-    shows: [[RESTARTS, /^[1-9]/]],
-  },
-  {
-    name: 'Probing container should *not* be restarted with a exec "cat /tmp/health" liveness probe',
-    pod: staying({
-      command: ['sh', '-c', 'echo ok >/tmp/health; exec sleep 3600'],
-      livenessProbe: { exec: { command: ['cat', '/tmp/health'] }, ...often, successThreshold: 1 },
-      readinessProbe: { exec: { command: ['cat', '/tmp/health'] }, initialDelaySeconds: 4, periodSeconds: 1 },
-    }),
-    shows: [
-      [READY, /^True$/],
-      [RESTARTS, /^0$/],
-    ],
-  },
-  ...(['http', 'tcp:8080'] as const).map((kind): Behaviour => {
-    const action =
-      kind === 'http' ? { httpGet: { path: '/healthz', port: 8_080 } } : { tcpSocket: { port: 8_080 } }
-    const what = kind === 'http' ? '/healthz http' : kind
-    return {
-      name: `Probing container should *not* be restarted with a ${what} liveness probe`,
-      pod: staying({
-        command: ['sh', '-c', WEB],
-        livenessProbe: { ...action, ...often, initialDelaySeconds: 2 },
-        readinessProbe: { ...action, initialDelaySeconds: 4, periodSeconds: 1 },
-      }),
-      shows: [
-        [READY, /^True$/],
-        [RESTARTS, /^0$/],
-      ],
-    }
+/** Pods of the tests that do more than look at one; they start with the others. */
+const besides = [
+  podOf('deadline', staying({})),
+  podOf('witness', staying({ command: ['sh', '-c', SERVER] })),
+  podOf('whole', once(`${MEMORY}; sleep 2`, { resources: { limits: { cpu: '500m', memory: '48Mi' } } }), {
+    says: '',
   }),
-  {
-    name: 'Probing container with readiness probe that fails should never be ready and never restart',
-    pod: staying({ readinessProbe: { exec: { command: ['false'] }, ...often } }),
-    shows: [
-      ['{.status.containerStatuses[0].started}', /^true$/],
-      [READY, /^False$/],
-      [RESTARTS, /^0$/],
-    ],
-  },
+  podOf('crowd', once('for i in $(seq 300); do sleep 5 & done; wait'), { says: '' }),
 ]
-
-const behaviours = [...sources, ...programs, ...guards, ...probes]
 
 describe('[sig-node]', { skip: whyNoOci() ?? false }, () => {
-  let namespace: NetworkNamespace
-  let parent = ''
-  let dataDir = ''
+  let cluster: ContainerCluster
+  let pods: PodResults
 
-  const mk8s = async (args: readonly string[], options: RunOptions = {}) => {
-    const [enter, ...words] = namespace.enter
-    const ran = await run(enter, [...words, MK8S, ...args], { ...options, env: { MK8S_DATA_DIR: dataDir } })
-    assert.equal(ran.code, 0, `mk8s ${args.join(' ')}: ${ran.stdout}${ran.stderr}`)
-    return ran.stdout
-  }
-  const kubectl = (args: readonly string[], options: RunOptions = {}) => mk8s(['kubectl', ...args], options)
-  const refused = async (args: readonly string[], input: object) => {
-    const [enter, ...words] = namespace.enter
-    const options = { input: JSON.stringify(input), env: { MK8S_DATA_DIR: dataDir } }
-    const ran = await run(enter, [...words, MK8S, 'kubectl', ...args], options)
+  const refused = async (input: object) => {
+    const ran = await cluster.kubectl.try(['create', '-f', '-'], { input: JSON.stringify(input) })
     assert.notEqual(ran.code, 0, ran.stdout)
     return ran.stderr
   }
-  const apply = (...items: readonly object[]) =>
-    kubectl(['apply', '-f', '-'], { input: JSON.stringify({ apiVersion: 'v1', kind: 'List', items }) })
-  const podOf = (name: string, spec: object) => ({ apiVersion: 'v1', kind: 'Pod', metadata: { name }, spec })
-  const show = (name: string, path: string) => kubectl(['get', 'pod', name, '-o', `jsonpath=${path}`])
-  const hasEnded = async (name: string) => /^(Succeeded|Failed)$/.test(await show(name, PHASE))
 
   before(async () => {
-    namespace = new NetworkNamespace('node')
-    parent = mkdtempSync(join(tmpdir(), 'mk8s-node-'))
-    dataDir = join(parent, 'data')
-    const address = ['--bind-address', namespace.address, '--node-name', 'n1']
-    await mk8s(['install', '--runtime', 'oci', ...address, '--pod-pids-limit', '200'])
-    await mk8s(['images', 'import', '--busybox', IMAGE])
-    await apply(
+    cluster = await startContainerCluster('oci', 'node', ['--pod-pids-limit', '200'])
+    pods = podResults(cluster.kubectl)
+    await cluster.apply(
       { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'settings' }, data: { one: '1', two: '2' } },
       { apiVersion: 'v1', kind: 'Secret', metadata: { name: 'hidden' }, stringData: { key: 'value' } },
-      ...behaviours.map(({ pod }, index) => podOf(`b${index}`, pod)),
+      ...besides,
+      ...behaviours.map(({ pod, says }, index) =>
+        podOf(`b${index}`, pod, says === undefined ? {} : { says: '' }),
+      ),
     )
   })
-  after(async () => {
-    if (existsSync(dataDir)) await mk8s(['uninstall', '--yes'])
-    namespace.remove()
-    rmSync(parent, { recursive: true, force: true })
-  })
+  after(() => cluster?.remove())
 
   for (const [index, { name, says, shows = [] }] of behaviours.entries()) {
     test(name, async () => {
       const pod = `b${index}`
-      if (says !== undefined) {
-        await until(`the end of ${pod}`, () => hasEnded(pod))
-        assert.match(await kubectl(['logs', pod]), says)
-        assert.match(await show(pod, PHASE), /^Succeeded$/)
-      }
-      for (const [path, value] of shows) {
-        await until(`${path} ${value}`, async () => {
-          const now = await show(pod, path)
-          if (!value.test(now)) throw new Error(now)
-          return true
-        })
-      }
+      const wanted = shows.map(([, value]) => String(value)).join(', ')
+      await pods.when(pod, wanted, now => shows.every(([of, value]) => value.test(String(of(now)))))
+      if (says === undefined) return
+      const ended = await pods.when(pod, 'its end', hasEnded)
+      assert.match(await pods.logOf(pod), says)
+      assert.equal(phaseOf(ended), 'Succeeded')
     })
   }
 
   test('Container Lifecycle Hook when create a pod with lifecycle hook should execute poststart and prestop exec and http hooks properly', async () => {
-    const server =
-      'mkdir /www; cd /www; touch exec-post exec-pre http-post http-pre; exec httpd -f -vv -p 8080'
-    await apply(podOf('witness', staying({ command: ['sh', '-c', server] })))
-    await kubectl(['wait', '--for=condition=Ready', 'pod/witness', '--timeout=120s'])
-    const host = await show('witness', '{.status.podIP}')
+    const host = (await pods.when('witness', 'readiness', isReady)).status?.podIP
     const http = (word: string) => ({ httpGet: { host, port: 8_080, path: `/${word}` } })
     const exec = (word: string) => ({
       exec: { command: ['wget', '-q', '-O-', `http://${host}:8080/${word}`] },
     })
-    await apply(
+    await cluster.apply(
       podOf('hook-exec', staying({ lifecycle: { postStart: exec('exec-post'), preStop: exec('exec-pre') } })),
       podOf('hook-http', staying({ lifecycle: { postStart: http('http-post'), preStop: http('http-pre') } })),
     )
-    await kubectl(['wait', '--for=condition=Ready', 'pod/hook-exec', 'pod/hook-http', '--timeout=120s'])
-    await kubectl(['delete', 'pod', 'hook-exec', 'hook-http'])
-    const log = await kubectl(['logs', 'witness'])
+    const both = ['hook-exec', 'hook-http']
+    for (const name of both) await pods.when(name, 'readiness', isReady)
+    await cluster.kubectl.ok(['delete', 'pod', ...both])
+    const log = await cluster.kubectl.ok(['logs', 'witness'])
     for (const word of ['exec-post', 'exec-pre', 'http-post', 'http-pre']) {
       assert.match(log, new RegExp(`url:/${word}`))
     }
   })
 
   test('Pods should allow activeDeadlineSeconds to be updated', async () => {
-    await apply(podOf('deadline', staying({})))
-    await kubectl(['wait', '--for=condition=Ready', 'pod/deadline', '--timeout=120s'])
-    await kubectl(['patch', 'pod', 'deadline', '-p', '{"spec":{"activeDeadlineSeconds":1}}'])
-    await until('its end', async () => (await show('deadline', '{.status.reason}')) === 'DeadlineExceeded')
+    await pods.when('deadline', 'readiness', isReady)
+    await cluster.kubectl.ok(['patch', 'pod', 'deadline', '-p', '{"spec":{"activeDeadlineSeconds":1}}'])
+    await pods.when('deadline', 'its end', pod => pod.status?.reason === 'DeadlineExceeded')
   })
 
   test('Sysctls should reject invalid sysctls', async () => {
@@ -499,29 +89,21 @@ describe('[sig-node]', { skip: whyNoOci() ?? false }, () => {
       { name: 'foo-', value: 'bar' },
       { name: 'kernel.shmmax', value: '100000000' },
     ]
-    const spec = staying({}, { securityContext: { sysctls } })
-    const words = await refused(['apply', '-f', '-'], podOf('invalid', spec))
+    const words = await refused(podOf('invalid', staying({}, { securityContext: { sysctls } })))
     assert.match(words, /spec\.securityContext\.sysctls\[0\]\.name: Invalid value: "foo-"/)
   })
 
   test('RuntimeClass should reject a Pod requesting a non-existent RuntimeClass', async () => {
-    const spec = staying({}, { runtimeClassName: 'nonexistent' })
-    const words = await refused(['create', '-f', '-'], podOf('classless', spec))
+    const words = await refused(podOf('classless', staying({}, { runtimeClassName: 'nonexistent' })))
     assert.match(words, /RuntimeClass "nonexistent" not found/)
   })
 
   test('a pod has its own group of processes, limited as the node says, and one limit for all its containers', async () => {
-    const script =
-      'cat /sys/fs/cgroup/memory/memory.limit_in_bytes 2>/dev/null || cat /sys/fs/cgroup/memory.max'
-    const resources = { limits: { cpu: '500m', memory: '48Mi' } }
-    await apply(podOf('whole', once(`${script}; sleep 2`, {}, { resources })))
-    await until('its end', () => hasEnded('whole'))
-    assert.match(await kubectl(['logs', 'whole']), new RegExp(`^${48 * 2 ** 20}$`, 'm'))
-    assert.equal(await show('whole', '{.status.qosClass}'), 'Guaranteed')
-    assert.equal(await show('whole', '{.spec.resources.requests.memory}'), '48Mi')
-    const bomb = 'for i in $(seq 300); do sleep 5 & done; wait'
-    await apply(podOf('crowd', once(bomb)))
-    await until('its end', () => hasEnded('crowd'))
-    assert.match(await kubectl(['logs', 'crowd']), /can't fork|Resource temporarily unavailable/)
+    const whole = await pods.when('whole', 'its end', hasEnded)
+    assert.match(await pods.logOf('whole'), new RegExp(`^${48 * 2 ** 20}$`, 'm'))
+    assert.equal(whole.status?.qosClass, 'Guaranteed')
+    assert.equal(whole.spec?.containers[0]?.resources?.requests?.['memory'], '48Mi')
+    await pods.when('crowd', 'its end', hasEnded)
+    assert.match(await pods.logOf('crowd'), /can't fork|Resource temporarily unavailable/)
   })
 })

@@ -1,16 +1,15 @@
 /** Fields of a pod's spec, each with a pod that shows its effect from inside, on every runtime that isolates. */
 import assert from 'node:assert/strict'
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
-import { MK8S } from '../support/cluster.ts'
-import { NetworkNamespace } from '../support/containerd.ts'
+import type { Pod } from '../../src/kube/types.ts'
+import { type ContainerCluster, IMAGE, startContainerCluster } from '../support/container-cluster.ts'
 import { type RunOptions, run } from '../support/kubectl.ts'
 import { realRuntimes } from '../support/oci.ts'
+import { hasEnded, isReady, type PodResults, phaseOf, podResults } from '../support/pod-results.ts'
 import { until } from '../support/until.ts'
 
-const IMAGE = 'localhost/test/busybox:1'
 const NOBODY = 65_534
 
 interface Shown {
@@ -18,7 +17,7 @@ interface Shown {
   readonly script: string
   /** Of the pod. */
   readonly spec?: object
-  readonly metadata?: object
+  readonly metadata?: { readonly labels: object }
   /** Of its container. */
   readonly container?: object
   readonly says: RegExp
@@ -155,7 +154,7 @@ function sidecar(command: string) {
 const podOf = ({ script, spec, metadata, container }: Shown, index: number) => ({
   apiVersion: 'v1',
   kind: 'Pod',
-  metadata: { name: `f${index}`, ...metadata },
+  metadata: { name: `f${index}`, ...metadata, labels: { says: '', ...metadata?.labels } },
   spec: {
     restartPolicy: 'Never',
     terminationGracePeriodSeconds: 1,
@@ -164,64 +163,61 @@ const podOf = ({ script, spec, metadata, container }: Shown, index: number) => (
   },
 })
 
+const idle = { image: IMAGE, command: ['sh', '-c', 'exec sleep 3600'] }
+const resources = { requests: { cpu: '100m', memory: '32Mi' }, limits: { cpu: '200m', memory: '64Mi' } }
+const resizePolicy = [{ resourceName: 'memory', restartPolicy: 'RestartContainer' }]
+
+const staying = (name: string, ...containers: object[]) => ({
+  ...{ apiVersion: 'v1', kind: 'Pod', metadata: { name } },
+  spec: { terminationGracePeriodSeconds: 1, containers },
+})
+
+/** Pods of the tests that do more than look at one; they start with the others. */
+const besides = [
+  staying('target', { name: 'main', image: IMAGE, command: ['sh', '-c', 'exec sleep 4321'] }),
+  staying(
+    'resized',
+    { name: 'main', ...idle, resources },
+    { name: 'fresh', ...idle, resources, resizePolicy },
+  ),
+  {
+    ...{ apiVersion: 'v1', kind: 'Pod', metadata: { name: 'hungry' } },
+    spec: {
+      restartPolicy: 'Never',
+      containers: [
+        {
+          ...{ name: 'main', image: IMAGE, resources: { limits: { memory: '16Mi' } } },
+          command: ['sh', '-c', 'x=a; while :; do x=$x$x; done'],
+        },
+      ],
+    },
+  },
+]
+
 for (const { runtime, why } of realRuntimes()) {
   describe(`fields of pods with ${runtime}`, { skip: why ?? false }, () => {
-    let namespace: NetworkNamespace
-    let parent = ''
-    let dataDir = ''
-    let phases: ReadonlyMap<string, string> = new Map()
-
-    const mk8s = async (args: readonly string[], options: RunOptions = {}) => {
-      const [enter, ...words] = namespace.enter
-      const ran = await run(enter, [...words, MK8S, ...args], {
-        ...options,
-        env: { ...options.env, MK8S_DATA_DIR: dataDir },
-      })
-      assert.equal(ran.code, 0, `mk8s ${args.join(' ')}: ${ran.stdout}${ran.stderr}`)
-      return ran.stdout
-    }
-    const kubectl = (args: readonly string[], options: RunOptions = {}) => mk8s(['kubectl', ...args], options)
-    const apply = (...items: readonly object[]) =>
-      kubectl(['apply', '-f', '-'], { input: JSON.stringify({ apiVersion: 'v1', kind: 'List', items }) })
-    const phaseOf = (name: string) => kubectl(['get', 'pod', name, '-o', 'jsonpath={.status.phase}'])
+    let cluster: ContainerCluster
+    let pods: PodResults
+    const kubectl = (args: readonly string[], options: RunOptions = {}) => cluster.kubectl.ok(args, options)
 
     before(async () => {
-      namespace = new NetworkNamespace('fields')
-      parent = mkdtempSync(join(tmpdir(), 'mk8s-fields-'))
-      dataDir = join(parent, 'data')
-      const address = ['--bind-address', namespace.address]
-      await mk8s(['install', '--runtime', runtime, ...address, '--node-name', 'n1'])
-      await mk8s(['images', 'import', '--busybox', IMAGE])
-      await apply(...fields.map(podOf))
-      const path = 'jsonpath={range .items[*]}{.metadata.name}={.status.phase}{"\\n"}{end}'
-      phases = await until('the end of all pods', async () => {
-        const lines = (await kubectl(['get', 'pods', '-o', path])).trim().split('\n')
-        const found = new Map(lines.map(line => line.split('=') as [string, string]))
-        return [...found.values()].every(phase => ['Succeeded', 'Failed'].includes(phase)) && found
-      })
+      cluster = await startContainerCluster(runtime, 'fields')
+      pods = podResults(cluster.kubectl)
+      await cluster.apply(...besides, ...fields.map(podOf))
     })
-    after(async () => {
-      if (existsSync(dataDir)) await mk8s(['uninstall', '--yes'])
-      namespace.remove()
-      rmSync(parent, { recursive: true, force: true })
-    })
+    after(() => cluster?.remove())
 
     for (const [index, { field, says }] of fields.entries()) {
       test(field, async () => {
-        const phase = phases.get(`f${index}`)
-        const log = await kubectl(['logs', `f${index}`, '-c', 'main'])
+        const pod = await pods.when(`f${index}`, 'its end', hasEnded)
+        const log = await pods.logOf(`f${index}`)
         assert.match(log, says)
-        assert.equal(phase, 'Succeeded', log)
+        assert.equal(phaseOf(pod), 'Succeeded', log)
       })
     }
 
     test('an ephemeral container sees the processes of its target, and says so in the status', async () => {
-      const command = ['sh', '-c', 'exec sleep 4321']
-      await apply({
-        ...{ apiVersion: 'v1', kind: 'Pod', metadata: { name: 'target' } },
-        spec: { terminationGracePeriodSeconds: 1, containers: [{ name: 'main', image: IMAGE, command }] },
-      })
-      await kubectl(['wait', '--for=condition=Ready', 'pod/target', '--timeout=120s'])
+      await pods.when('target', 'readiness', isReady)
       const script = 'ps -o args | grep "[s]leep 4321"'
       const debug = [
         'debug',
@@ -233,21 +229,14 @@ for (const { runtime, why } of realRuntimes()) {
         '--profile=general',
       ]
       await kubectl([...debug, '--', 'sh', '-c', script])
-      const path = 'jsonpath={.status.ephemeralContainerStatuses[0].state.terminated.reason}'
-      await until(
-        'its end',
-        async () => (await kubectl(['get', 'pod', 'target', '-o', path])) === 'Completed',
-      )
+      const endOf = (pod: Pod) => pod.status?.ephemeralContainerStatuses?.[0]?.state?.terminated?.reason
+      await pods.when('target', 'its end', pod => endOf(pod) === 'Completed')
       assert.match(await kubectl(['logs', 'target', '-c', 'look']), /sleep 4321/)
     })
 
     test('a container beyond its memory limit is OOMKilled', async () => {
-      const script = 'x=a; while :; do x=$x$x; done'
-      const container = { resources: { limits: { memory: '16Mi' } } }
-      await apply(podOf({ field: 'memory', script, container, says: /./ }, 99))
-      const path = 'jsonpath={.status.containerStatuses[0].state.terminated.reason}'
-      await until('its end', async () => (await phaseOf('f99')) === 'Failed')
-      assert.equal(await kubectl(['get', 'pod', 'f99', '-o', path]), 'OOMKilled')
+      const pod = await pods.when('hungry', 'its end', hasEnded)
+      assert.equal(pod.status?.containerStatuses?.[0]?.state?.terminated?.reason, 'OOMKilled')
     })
 
     const resized = (jsonpath: string) => kubectl(['get', 'pod', 'resized', '-o', `jsonpath=${jsonpath}`])
@@ -263,21 +252,7 @@ for (const { runtime, why } of realRuntimes()) {
     const PENDING = '{.status.conditions[?(@.type=="PodResizePending")]'
 
     test('a pod is resized in place, its group with it', async () => {
-      const idle = { image: IMAGE, command: ['sh', '-c', 'exec sleep 3600'] }
-      const resources = {
-        requests: { cpu: '100m', memory: '32Mi' },
-        limits: { cpu: '200m', memory: '64Mi' },
-      }
-      const resizePolicy = [{ resourceName: 'memory', restartPolicy: 'RestartContainer' }]
-      const containers = [
-        { name: 'main', ...idle, resources },
-        { name: 'fresh', ...idle, resources, resizePolicy },
-      ]
-      await apply({
-        ...{ apiVersion: 'v1', kind: 'Pod', metadata: { name: 'resized' } },
-        spec: { terminationGracePeriodSeconds: 1, containers },
-      })
-      await kubectl(['wait', '--for=condition=Ready', 'pod/resized', '--timeout=120s'])
+      await pods.when('resized', 'readiness', isReady)
       await resize('main', { requests: { cpu: '300m' }, limits: { cpu: '400m' } })
       const limit = statusPath('main', 'resources.limits.cpu')
       await until('the new limit', async () => (await resized(limit)) === '400m')
