@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type BuildOptions, build, type Metafile } from 'esbuild'
+import { MK8S_VERSION, versionLine } from '../src/config/version.ts'
 
 /** The commit that is packaged, and its time: one commit makes one executable, whenever it is packaged. */
 export function commitInfo(): { readonly commit: string; readonly date: string } {
@@ -24,7 +25,14 @@ export function commitInfo(): { readonly commit: string; readonly date: string }
 
 const { commit, date } = commitInfo()
 
-const common: BuildOptions = {
+/** What differs between executables of one commit. */
+export interface Release {
+  readonly version: string
+  /** PEM of those whose releases it takes. */
+  readonly keys: readonly string[]
+}
+
+const common: BuildOptions & { readonly define: Record<string, string> } = {
   bundle: true,
   platform: 'node',
   target: 'node26',
@@ -78,9 +86,14 @@ function packagesOf({ inputs }: Metafile): string[] {
 }
 
 /** Writes the bundles into `directory` and returns their paths. */
-export async function bundle(root: string, directory: string, versionLine: string): Promise<Bundles> {
+export async function bundle(root: string, directory: string, release: Release): Promise<Bundles> {
   const app = join(directory, 'app.cjs')
-  const built = { ...common, absWorkingDir: root, metafile: true } as const
+  const define = {
+    ...common.define,
+    MK8S_PACKAGED_VERSION: JSON.stringify(release.version),
+    MK8S_RELEASE_KEYS: JSON.stringify(release.keys),
+  }
+  const built = { ...common, define, absWorkingDir: root, metafile: true } as const
   const main = await build({ ...built, entryPoints: ['packaging/main.ts'], outfile: app })
   const packages = new Set(packagesOf(main.metafile))
   toAscii(app)
@@ -101,7 +114,10 @@ export async function bundle(root: string, directory: string, versionLine: strin
     platform: 'node',
     format: 'cjs',
     minifyWhitespace: true,
-    define: { BUILD: JSON.stringify(sum), VERSION_LINE: JSON.stringify(versionLine) },
+    define: {
+      BUILD: JSON.stringify(sum),
+      VERSION_LINE: JSON.stringify(versionLine.replaceAll(MK8S_VERSION, release.version)),
+    },
   })
   return { app, loader, workers, packages: [...packages].sort() }
 }

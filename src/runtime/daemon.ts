@@ -14,11 +14,13 @@ import { acquireLock } from '../host/lock.ts'
 import { boundLog } from '../host/log-bound.ts'
 import { nodePaths, recordFailure, recordReady } from '../host/node-files.ts'
 import { removePidFile, writePidFile } from '../host/processes.ts'
+import { RESTART_SIGNAL } from '../host/service.ts'
 import { waitForOwnAddress } from './own-address.ts'
 import { refuseInterruptedRecovery } from './recovery/switch-over.ts'
 import { finishRestore } from './restore/finish-restore.ts'
 import { createServerCalls } from './restore/server-calls.ts'
 import { type Server, type ServerParts, startServer } from './server.ts'
+import { beginTrial } from './upgrade/trial.ts'
 import { startWorkerNode } from './worker.ts'
 
 export interface DaemonArguments {
@@ -65,7 +67,9 @@ async function runLocked(config: NodeConfig, log: Log): Promise<number> {
   writePidFile(paths.daemonPid, process.pid)
   const logBound = boundLog(paths.log, { clock: systemClock })
   try {
-    return await runServer(await restored(config, log), log)
+    const trial = await beginTrial(config.dataDir)
+    if (trial.kind === 'start-again') return EXIT_RESTART
+    return await runServer(await restored(config, log), log, trial.served)
   } finally {
     logBound.cancel()
     removePidFile(paths.daemonPid)
@@ -87,7 +91,7 @@ async function restored(config: NodeConfig, log: Log): Promise<NodeConfig> {
   return finished ? readNodeConfig(dataDir) : config
 }
 
-async function runServer(config: NodeConfig, log: Log): Promise<number> {
+async function runServer(config: NodeConfig, log: Log, onServing: () => void): Promise<number> {
   const ended = Promise.withResolvers<number>()
   const interrupted = new AbortController()
   const fail = (error: unknown) => {
@@ -102,6 +106,11 @@ async function runServer(config: NodeConfig, log: Log): Promise<number> {
   }
   process.on('SIGTERM', onSignal)
   process.on('SIGINT', onSignal)
+  process.on(RESTART_SIGNAL, () => {
+    log.info('asked to start again')
+    interrupted.abort()
+    ended.resolve(EXIT_RESTART)
+  })
   process.on('uncaughtException', fail)
   process.on('unhandledRejection', fail)
   log.info('starting', {
@@ -135,6 +144,7 @@ async function runServer(config: NodeConfig, log: Log): Promise<number> {
   })
   if (server === undefined) return ended.promise
   recordReady(config.dataDir)
+  onServing()
   const code = await ended.promise
   await stopInTime(server, log)
   log.info('stopped', { code })

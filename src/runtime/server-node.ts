@@ -58,6 +58,7 @@ import type { Pki } from './pki/pki.ts'
 import { secondAddress } from './second-address.ts'
 import type { Shared } from './server-api.ts'
 import { SideLoading } from './side-loading.ts'
+import { createUpgradeReceiver } from './upgrade/receive-upgrade.ts'
 
 export interface NodeParts {
   readonly config: NodeConfig
@@ -145,6 +146,7 @@ export function buildNode(parts: NodeParts): Node {
     podRange,
     importImages: archive => images.import(archive),
     removeImages: (names, force) => images.remove(names, { force, ifPresent: true }),
+    upgrade: createUpgradeReceiver({ dataDir: config.dataDir, clock }),
     leaseSeconds: failoverTimes(cluster.failover).leaseSeconds,
     host: readHostFacts(config.dataDir),
     version: GIT_VERSION,

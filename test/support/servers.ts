@@ -40,11 +40,11 @@ export interface NodeOptions {
   readonly address?: string
   readonly args?: readonly string[]
   readonly worker?: boolean
+  readonly program?: string
 }
 
 export interface ServersOptions extends NodeOptions {
   readonly count: number
-  readonly program?: string
   readonly runtime?: 'simulated' | 'process'
 }
 
@@ -61,7 +61,8 @@ export async function startServers(options: ServersOptions): Promise<TestServers
   const made: TestNode[] = []
   const program = options.program ?? MK8S
   const blank = (nodeOptions: NodeOptions = {}) => {
-    const node = nodeIn(parent, `n${made.length + 1}`, program, { ...options, ...nodeOptions })
+    const own = nodeOptions.program ?? program
+    const node = nodeIn(parent, `n${made.length + 1}`, own, { ...options, ...nodeOptions })
     made.push(node)
     return node
   }

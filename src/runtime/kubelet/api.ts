@@ -38,6 +38,7 @@ export interface KubeletServerParts {
   readonly systemLogs?: string | undefined
   readonly importImages?: KubeletParts['importImages'] | undefined
   readonly removeImages?: KubeletParts['removeImages'] | undefined
+  readonly upgrade?: KubeletParts['upgrade'] | undefined
 }
 
 const CONNECTIONS_MAX = 1_024
@@ -112,6 +113,8 @@ export class KubeletServer {
     }
     if (first === 'v2') return this.#distribution.answer(request, response, url)
     if (first === 'images' && rest.length === 0) return this.#changeImages(request, response, url)
+    const { upgrade } = this.#parts
+    if (first === 'upgrade' && rest.length === 0 && upgrade !== undefined) return upgrade(request, response)
     if (first === 'hostpath-volumes') return this.#removeVolume(request.method, rest, response)
     if (first === 'logs') {
       const at = { root: this.#parts.systemLogs ?? SYSTEM_LOGS, path: behindFirst(url) }

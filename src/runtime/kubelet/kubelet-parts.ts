@@ -1,4 +1,5 @@
 /** What the kubelet is made of: everything it touches comes in from outside. */
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Clock } from '../../base/clock.ts'
 import type { Log } from '../../base/log.ts'
 import type { Random } from '../../base/random.ts'
@@ -65,6 +66,8 @@ export interface KubeletParts {
   readonly importImages?: (archive: AsyncIterable<Uint8Array>) => Promise<readonly string[]>
   /** Takes away those of the images that are there; absent where nobody may. */
   readonly removeImages?: (names: readonly string[], force: boolean) => Promise<readonly string[]>
+  /** What becomes of requests for `/upgrade`; absent where nobody may ask. */
+  readonly upgrade?: (request: IncomingMessage, response: ServerResponse) => Promise<void>
   /** Reads static pods as the API would; absent where there are none. */
   readonly readPod?: PodReader
   /** Filled from the Node object; without one the node needs none to be Ready. */

@@ -228,6 +228,7 @@ class NodeKubelet implements Kubelet {
       importImages: this.#parts.importImages,
       systemLogs: this.#parts.systemLogs,
       removeImages: this.#parts.removeImages,
+      upgrade: this.#parts.upgrade,
       access: new KubeletAccess({ client, nodeName, clock }),
       diagnostics: new Diagnostics({
         ...{ nodeName, startedAtMs, runtime, sampler, pods, directories, settings },
