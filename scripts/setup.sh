@@ -1,8 +1,8 @@
 #!/bin/sh
 # Everything that `npm start` and `npm test` need before their own work, from nothing, and nothing twice:
 # the npm packages (Node 26 among them), the library that Node needs, the API model, kubectl and helm.
-# With --for-tests also the Debian packages that the tests of real containers and of real backup targets need; without
-# them those are skipped.
+# With --for-tests also the Debian packages that the tests of real containers, of real backup targets and of the dashboard
+# need; without them those are skipped.
 set -eu
 cd "$(dirname "$0")/.."
 umask 022
@@ -67,6 +67,16 @@ if [ "${1:-}" = --for-tests ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/
       DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
         openssh-server openssh-client rsync python3-swift
     } >&2 || say 'they cannot be installed here; the tests of backup targets will be skipped'
+  fi
+fi
+
+if [ "${1:-}" = --for-tests ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+  if ! command -v chromium >/dev/null 2>&1; then
+    say 'installing what the tests of the dashboard need: chromium'
+    {
+      apt-get update -qq
+      DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium
+    } >&2 || say 'it cannot be installed here; the tests of the dashboard will be skipped'
   fi
 fi
 

@@ -20,6 +20,7 @@ export const commands: CommandMap = {
   recover: async () => (await import('./recover.ts')).Recover,
   enable: async () => (await import('./enable.ts')).Enable,
   disable: async () => (await import('./disable.ts')).Disable,
+  dashboard: async () => (await import('./dashboard.ts')).Dashboard,
   'addons:list': async () => (await import('./addons/list.ts')).AddonsList,
   'addons:info': async () => (await import('./addons/info.ts')).AddonsInfo,
   'addons:upgrade': async () => (await import('./addons/upgrade.ts')).AddonsUpgrade,

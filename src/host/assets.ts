@@ -14,6 +14,7 @@ export type AssetName =
   | 'dns-worker.cjs'
   | 'registry-worker.cjs'
   | 'addons.json'
+  | 'dashboard.json'
 
 declare const MK8S_BUNDLED: boolean | undefined
 
@@ -24,6 +25,7 @@ const inSources: Partial<Record<AssetName, string>> = {
   'model.json': '../../build/model/model.json',
   'descriptions.json': '../../build/model/descriptions.json',
   'protobuf.json': '../../build/model/protobuf.json',
+  'dashboard.json': '../../build/dashboard/dashboard.json',
 }
 
 /** Assets that travel in front of the program's text, where the executable cannot have any (`packaging/pkg.ts`). */

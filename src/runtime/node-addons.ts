@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { Informer } from '../client/informer.ts'
 import { KubeClient } from '../client/kube-client.ts'
 import { ADDONS, type Addon } from './addons/addon-object.ts'
+import { dashboardPart } from './addons/dashboard/dashboard.ts'
 import { hostAccessPart } from './addons/host-access/host-access.ts'
 import type { Part } from './addons/part.ts'
 import { createPartDriver } from './addons/part-driver.ts'
@@ -19,13 +20,13 @@ interface OwnParts {
 const PARTS: readonly Part[] = [hostAccessPart, registryPart]
 
 export function buildAddonParts(
-  { config, cluster, transports, isServer, clock, random, log }: NodeParts,
+  { config, cluster, transports, isServer, ownApi, clock, random, log }: NodeParts,
   own: OwnParts,
 ) {
   const addonLog = log.child({ component: 'addon-parts' })
   const client = new KubeClient(transports.kubelet, { userAgent: 'mk8s/addon-parts' })
   return createPartDriver({
-    parts: [...PARTS, dnsPart(own.dns)],
+    parts: [...PARTS, dnsPart(own.dns), dashboardPart(ownApi)],
     addons: new Informer<Addon>({ client, resource: ADDONS, clock, random, log: addonLog }),
     client,
     context: {

@@ -6,7 +6,7 @@ import type { Log } from '../base/log.ts'
 import type { AddNodeAnswer, AddNodeRequest } from '../client/add-node.ts'
 import type { ImageHandlers } from '../client/node-images.ts'
 import type { RemovalOutcome, RemovalRequest } from '../client/node-removal.ts'
-import type { Problem } from '../client/node-status.ts'
+import type { NodeStatus, Problem } from '../client/node-status.ts'
 import type { SecretsEncryptionHandlers } from '../client/secrets-encryption.ts'
 import type { NodeConfig } from '../config/node-config.ts'
 import { ADMIN_GROUP, groupId } from '../host/groups.ts'
@@ -46,11 +46,8 @@ export interface RunningParts {
 
 export interface AdminNeeds {
   readonly config: NodeConfig
-  readonly members: Pick<MemberStatus, 'brief' | 'collect'>
-  /** Knows where the other servers are, and whether this one is known. */
-  readonly peers: Pick<Component, 'name' | 'health'>
+  readonly status: StatusReporter
   readonly datastore: DatastoreHandlers
-  readonly store: Pick<RaftStore, 'get' | 'range'>
   /** Null while the node waits for its cluster. */
   readonly running: () => RunningParts | null
   readonly onStopRequested: () => void
@@ -58,10 +55,46 @@ export interface AdminNeeds {
   readonly log: Log
 }
 
-export function buildAdmin(needs: AdminNeeds): Component {
+/** What `mk8s status` and `/mk8s/status` show; brief: without what has to be asked of others. */
+export type StatusReporter = (options?: { readonly brief?: boolean }) => Promise<NodeStatus>
+
+export interface StatusNeeds {
+  readonly config: NodeConfig
+  readonly members: Pick<MemberStatus, 'brief' | 'collect'>
+  /** Knows where the other servers are, and whether this one is known. */
+  readonly peers: Pick<Component, 'name' | 'health'>
+  readonly store: Pick<RaftStore, 'get' | 'range'>
+  /** Null while the node waits for its cluster. */
+  readonly running: () => RunningParts | null
+  readonly clock: Clock
+}
+
+export function createStatusReporter(needs: StatusNeeds): StatusReporter {
   const { config, members, peers, running, clock } = needs
-  const log = needs.log.child({ component: 'admin' })
   const startedAtMs = clock.now()
+  return async ({ brief = false } = {}) => {
+    const parts = running()
+    return reportNodeStatus({
+      config,
+      processId: process.pid,
+      startedAtMs,
+      nowMs: clock.now(),
+      datastore: brief ? members.brief() : await members.collect(),
+      components: [{ name: peers.name, ...peers.health() }, ...(parts?.supervisor.health() ?? [WAITING])],
+      node: parts?.api.server.objects.get('', 'nodes', '', config.nodeName) ?? null,
+      problems:
+        brief || parts === null
+          ? []
+          : [...(await problemsOf(parts, clock)), ...addonProblems(needs.store, clock.now())],
+      backups: brief ? [] : (parts?.backups.status() ?? []),
+      addons: brief || parts === null ? [] : addonsOf(parts, needs.store),
+    })
+  }
+}
+
+export function buildAdmin(needs: AdminNeeds): Component {
+  const { config, running, clock } = needs
+  const log = needs.log.child({ component: 'admin' })
   const ready = (): RunningParts => {
     const parts = running()
     if (parts === null) throw waiting()
@@ -74,24 +107,7 @@ export function buildAdmin(needs: AdminNeeds): Component {
     clock,
     log,
     handlers: {
-      status: async ({ brief = false } = {}) => {
-        const parts = running()
-        return reportNodeStatus({
-          config,
-          processId: process.pid,
-          startedAtMs,
-          nowMs: clock.now(),
-          datastore: brief ? members.brief() : await members.collect(),
-          components: [{ name: peers.name, ...peers.health() }, ...(parts?.supervisor.health() ?? [WAITING])],
-          node: parts?.api.server.objects.get('', 'nodes', '', config.nodeName) ?? null,
-          problems:
-            brief || parts === null
-              ? []
-              : [...(await problemsOf(parts, clock)), ...addonProblems(needs.store, clock.now())],
-          backups: brief ? [] : (parts?.backups.status() ?? []),
-          addons: brief || parts === null ? [] : addonsOf(parts, needs.store),
-        })
-      },
+      status: needs.status,
       async stop({ workloads, isShutdown }) {
         if (isShutdown) await running()?.shutDown()
         // Whoever asks ends what is left behind, without the runtime where it must be.
@@ -118,7 +134,7 @@ export function buildAdmin(needs: AdminNeeds): Component {
   })
 }
 
-const addonsOf = ({ api }: RunningParts, store: AdminNeeds['store']) =>
+const addonsOf = ({ api }: RunningParts, store: StatusNeeds['store']) =>
   addonStates(store, api.server.objects.list('', 'configmaps', 'kube-system') as ConfigMap[])
 
 const WAITING = {

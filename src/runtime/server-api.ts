@@ -80,8 +80,16 @@ export function serviceIpOf({ serviceCidr }: ClusterConfig): string {
   return must(cidrAddress(must(parseCidr(serviceCidr), 'a service network'), 1), 'its first address')
 }
 
-/** `onFatal`: something broke that the process cannot go on after. `metrics`: what Prometheus is told of this node. */
-export function buildApi(shared: Shared, onFatal: (error: Error) => void, metrics: () => string): Api {
+/** What the API server tells of its node beyond the objects. */
+interface Told {
+  /** To Prometheus. */
+  readonly metrics: () => string
+  /** As `mk8s status` has it. */
+  readonly status: () => Promise<unknown>
+}
+
+/** `onFatal`: something broke that the process cannot go on after. */
+export function buildApi(shared: Shared, onFatal: (error: Error) => void, { metrics, status }: Told): Api {
   const { config, cluster, model, pki, live, clock, random } = shared
   const store = createEncryptedStore(shared.store, { fileKey: () => live.current.secretsKey, random })
   const log = shared.log.child({ component: 'api-server' })
@@ -123,6 +131,7 @@ export function buildApi(shared: Shared, onFatal: (error: Error) => void, metric
     kubelets,
     aggregation,
     webhookCaller,
+    status,
     metrics: () => metrics() + renderMetrics([...webhookMetrics.metrics(), ...server.flowMetrics()]),
     oidc: createOidcDocuments({
       issuer,

@@ -1,5 +1,6 @@
 /** Builds what every node runs: the kubelet with its runtime, and the service proxy. */
 import { join } from 'node:path'
+import { bracketed } from '../base/bracketed.ts'
 import type { Clock } from '../base/clock.ts'
 import type { Component } from '../base/component.ts'
 import { Mk8sError } from '../base/errors.ts'
@@ -17,6 +18,7 @@ import { instanceName } from '../host/node-files.ts'
 import { parseModel } from '../kube/model.ts'
 import type { Model } from '../kube/model-types.ts'
 import type { Registries } from '../kube/registries/registries.ts'
+import type { OwnApi } from './addons/dashboard/dashboard.ts'
 import type { ApiServer } from './apiserver/apiserver.ts'
 import { createPodReader } from './apiserver/pod-reader.ts'
 import type { ClusterDns } from './dns/dns.ts'
@@ -66,6 +68,8 @@ export interface NodeParts {
   readonly certificates: KubeletCertificates
   readonly transports: NodeTransports
   readonly isServer: boolean
+  /** What this server's API shows of itself, for what else it serves; absent on workers. */
+  readonly ownApi?: OwnApi
   readonly clock: Clock
   readonly random: Random
   readonly log: Log
@@ -103,10 +107,23 @@ export function serverNodeParts(shared: Shared, server: ApiServer): NodeParts {
     ...{ config, cluster, clock, random, log },
     certificates: kubeletCertificates(pki),
     isServer: true,
+    ownApi: ownApiOf(shared),
     transports: {
       kubelet: server.transportFor({ username, groups: ['system:nodes', ...groups] }),
       proxy: server.transportFor({ username: 'system:kube-proxy', groups }),
     },
+  }
+}
+
+function ownApiOf({ config, live }: Shared): OwnApi {
+  const { bindAddress, ports } = config
+  return {
+    url: `https://${bracketed(bindAddress)}:${ports.api}`,
+    tls: () => ({
+      ...live.current.leaves.apiserver,
+      authority: live.current.authorities['cluster-ca'].certificate,
+    }),
+    onChange: listener => live.onChange(() => listener()),
   }
 }
 

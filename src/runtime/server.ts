@@ -29,7 +29,7 @@ import { restoreRoutes } from './restore/restore-routes.ts'
 import { createRestoreWatch } from './restore/restore-watch.ts'
 import { createServerCalls } from './restore/server-calls.ts'
 import { createSecretsEncryption } from './secrets-encryption/secrets-encryption.ts'
-import { buildAdmin, type RunningParts } from './server-admin.ts'
+import { buildAdmin, createStatusReporter, type RunningParts, type StatusReporter } from './server-admin.ts'
 import { type Api, buildApi, type Shared } from './server-api.ts'
 import { buildBackups } from './server-backups.ts'
 import { buildCertificates, loadCertificates } from './server-certificates.ts'
@@ -114,12 +114,16 @@ async function startOn(store: RaftStore, live: LiveCertificates<Pki>, parts: Ser
     onRemoved: parts.onFatal,
   })
   let running: RunningParts | null = null
-  const admin = buildAdmin({
-    ...parts,
+  const status = createStatusReporter({
+    ...{ config, clock, store },
     members: members.status,
     peers: members.directory,
+    running: () => running,
+  })
+  const admin = buildAdmin({
+    ...parts,
+    status,
     datastore: datastore.handlers,
-    store,
     running: () => running,
   })
   const { dataDir } = config
@@ -130,7 +134,7 @@ async function startOn(store: RaftStore, live: LiveCertificates<Pki>, parts: Ser
   let listener: Component | null = null
   try {
     if (!hasClusterConfig(store)) await waitForFirstState(store, live, parts)
-    const built = await buildNodeParts(store, live, { datastore, members }, parts)
+    const built = await buildNodeParts(store, live, { datastore, members, status }, parts)
     // What other servers ask is answered without a leader too.
     listener = built.listener
     await listener.start(parts.signal)
@@ -190,12 +194,13 @@ async function waitUntilCaughtUp(store: RaftStore, { signal, log }: ServerParts)
 interface NodeSurroundings {
   readonly datastore: Datastore
   readonly members: Members
+  readonly status: StatusReporter
 }
 
 async function buildNodeParts(
   store: RaftStore,
   live: LiveCertificates<Pki>,
-  { datastore, members }: NodeSurroundings,
+  { datastore, members, status }: NodeSurroundings,
   parts: ServerParts,
 ): Promise<RunningParts & { readonly listener: Component }> {
   const { config, clock, random, log } = parts
@@ -211,7 +216,7 @@ async function buildNodeParts(
   const certificates = await buildCertificates({ ...parts, cluster, live, applyRotation })
   const shared = { config, cluster, store, model, pki: live.current, live, clock, random, log }
   const metrics = () => datastore.metrics() + node.metrics()
-  const api = buildApi(shared, parts.onFatal, metrics)
+  const api = buildApi(shared, parts.onFatal, { metrics, status: () => status() })
   const { server } = api
   const node = buildNode(serverNodeParts(shared, server))
   datastore.useCertificates(live.current)

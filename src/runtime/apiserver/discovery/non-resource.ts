@@ -46,12 +46,14 @@ export function createNonResourceHandler(context: ApiContext): NonResourceHandle
   return async (request, info) => {
     const path = info.path.length > 1 ? info.path.replace(/\/+$/, '') : info.path
     const isMetrics = path === '/metrics' && context.metrics !== undefined
-    const isKnown = isHealthPath(path) || path === '/version' || isMetrics
+    const isStatus = path === '/mk8s/status' && context.status !== undefined
+    const isKnown = isHealthPath(path) || path === '/version' || isMetrics || isStatus
     if (request.method !== 'GET' && request.method !== 'HEAD')
       throw isKnown ? methodNotAllowed() : noSuchPath()
     if (isHealthPath(path)) return healthResponse(context, path, request.query) ?? fail()
     if (path === '/version') return valueResponse(200, versionDocument(context))
     if (isMetrics) return metricsResponse(context) ?? fail()
+    if (isStatus) return valueResponse(200, await context.status?.())
     const dump = context.fairness.dump(path)
     if (dump !== null) return textResponse(200, dump)
     const oidc = oidcResponse(context, path)

@@ -1,0 +1,48 @@
+/** `mk8s dashboard`: where the dashboard is, and a token with which to sign in there. */
+import { Flags } from '../cli/flags.ts'
+import { print, printJson, remark } from '../cli/terminal.ts'
+import { NodeCommand } from './base-command.ts'
+
+export class Dashboard extends NodeCommand {
+  static override summary = 'Print the address of the dashboard, and a link that signs in.'
+  static override description =
+    'The link holds a token of an account in the cluster that ends after --expires; whoever has it may do what that ' +
+    'account may: view (the default) sees everything that the page shows and changes nothing, admin may do ' +
+    'everything. The dashboard has to be enabled: mk8s enable dashboard, and for admin with --set admin=true.'
+  static override examples = [
+    '<%= config.bin %> dashboard',
+    '<%= config.bin %> dashboard --role admin --expires 30m',
+  ]
+  static override flags = {
+    role: Flags.string({
+      description: 'What its account may do.',
+      options: ['view', 'admin'],
+      default: 'view',
+    }),
+    expires: Flags.string({
+      description: 'How long the token is good, as in 30m or 8h; from 10m to 24h.',
+      helpValue: 'SPAN',
+      default: '1h',
+    }),
+  }
+
+  async run(): Promise<number> {
+    const { flags } = await this.parse(Dashboard)
+    const [{ secondsIn }, { makeDashboardLink }] = await Promise.all([
+      import('../cli/duration.ts'),
+      import('./addons/dashboard-link.ts'),
+    ])
+    const link = await makeDashboardLink(flags['data-dir'], {
+      role: flags.role === 'admin' ? 'admin' : 'view',
+      seconds: secondsIn(flags.expires, '--expires'),
+    })
+    if (flags.json) printJson(link)
+    else {
+      print(`address  ${link.url}\nlink     ${link.link}\ntoken    ${link.token}`)
+      remark(
+        `The token is good until ${link.expiresAt}. Browsers warn unless they trust the cluster's authority.`,
+      )
+    }
+    return 0
+  }
+}
