@@ -39,6 +39,8 @@ export const ENDPOINT_SLICES = ref('discovery.k8s.io', 'v1', 'endpointslices')
 export const IP_ADDRESSES = ref('networking.k8s.io', 'v1', 'ipaddresses')
 export const SERVICE_CIDRS = ref('networking.k8s.io', 'v1', 'servicecidrs')
 export const NETWORK_POLICIES = ref('networking.k8s.io', 'v1', 'networkpolicies')
+/** Of the add-on `multus`. */
+export const NETWORK_ATTACHMENT_DEFINITIONS = ref('k8s.cni.cncf.io', 'v1', 'network-attachment-definitions')
 export const LEASES = ref('coordination.k8s.io', 'v1', 'leases')
 export const CLUSTER_ROLES = ref('rbac.authorization.k8s.io', 'v1', 'clusterroles', false)
 export const CERTIFICATE_SIGNING_REQUESTS = ref(

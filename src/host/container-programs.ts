@@ -42,6 +42,13 @@ export function cniDirectory(): string | undefined {
   return CNI_DIRECTORIES.find(directory => CNI_PLUGINS.every(name => existsSync(join(directory, name))))
 }
 
+/** Where all CNI plugins may be, as CNI_PATH has it: those that every node needs first. */
+export function cniPath(): string {
+  const first = cniDirectory()
+  const others = CNI_DIRECTORIES.filter(directory => directory !== first && existsSync(directory))
+  return [...(first === undefined ? [] : [first]), ...others].join(':')
+}
+
 export type RealRuntime = keyof typeof PROGRAMS
 
 export const isRealRuntime = (name: string): name is RealRuntime => Object.hasOwn(PROGRAMS, name)

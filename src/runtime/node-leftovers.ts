@@ -6,6 +6,7 @@ import { readNodeConfig } from '../config/config-files.ts'
 import type { NodeConfig } from '../config/node-config.ts'
 import { unmountBelow } from '../host/mounts.ts'
 import { instanceName } from '../host/node-files.ts'
+import { endNetworks } from './kubelet/networks/networks-record.ts'
 import { endContainerd } from './kubelet/runtime/cri/end-containerd.ts'
 import { endPods } from './kubelet/runtime/cri/end-pods.ts'
 import { removePodCgroup } from './kubelet/runtime/cri/pod-cgroups.ts'
@@ -24,6 +25,7 @@ export async function endNodeContainers(
   if (existsSync(processes)) await killAllContainers(processes)
   const nodeId = instanceName(dataDir)
   const pods = join(dataDir, 'pods')
+  await endNetworks(join(dataDir, 'networks'))
   await endContainerd({ dataDir, nodeId, sharedDirectories: [pods], clock })
   await endOci({ dataDir, nodeId, forgets, clock })
   await unmountBelow([pods])

@@ -53,6 +53,7 @@ import { createServiceHealth } from './network/service-health.ts'
 import { buildAddonParts } from './node-addons.ts'
 import { buildNodeDns, dnsBackends, dnsMetricsAddress, dnsServiceIp } from './node-dns.ts'
 import { NodeImages } from './node-images.ts'
+import { nodeNetworks } from './node-networks.ts'
 import { createPeers } from './node-peers.ts'
 import { NodeRegistries } from './node-registries.ts'
 import { otherNetwork } from './other-network.ts'
@@ -161,6 +162,7 @@ export function buildNode(parts: NodeParts): Node {
     certificates,
     settings: kubeletSettings(parts, serviceAddress),
     podRange,
+    networks: nodeNetworks(config, parts.transports.kubelet),
     importImages: archive => images.import(archive),
     removeImages: (names, force) => images.remove(names, { force, ifPresent: true }),
     upgrade: createUpgradeReceiver({ dataDir: config.dataDir, clock }),

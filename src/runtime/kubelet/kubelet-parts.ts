@@ -5,6 +5,7 @@ import type { Log } from '../../base/log.ts'
 import type { Random } from '../../base/random.ts'
 import type { Transport } from '../../client/transport.ts'
 import type { HostFacts } from './host-facts.ts'
+import type { NetworkSettings } from './networks/plan-networks.ts'
 import type { PodRange } from './pod-range.ts'
 import type { PressureSettings } from './pressure/eviction-settings.ts'
 import type { Reserved } from './resources/node-allocatable.ts'
@@ -50,6 +51,15 @@ export interface KubeletCertificates {
   readonly client: { readonly certificate: string; readonly key: string }
 }
 
+export interface NetworksConfig {
+  /** Null while nobody has enabled them. */
+  readonly settings: () => Promise<NetworkSettings | null>
+  /** Directory of the node's network configurations. */
+  readonly configs: string
+  /** Words in front of network plugins, where the pods' network is not the daemon's own. */
+  readonly enter?: readonly string[]
+}
+
 export interface KubeletParts {
   /** Speaks as `system:node:<nodeName>` in `system:nodes`. */
   readonly transport: Transport
@@ -72,6 +82,8 @@ export interface KubeletParts {
   readonly readPod?: PodReader
   /** Filled from the Node object; without one the node needs none to be Ready. */
   readonly podRange?: PodRange
+  /** Networks of pods beside the pod network; absent where there are none. */
+  readonly networks?: NetworksConfig
   /** How long the node's lease holds; renewed four times as often. 10 s unless given. */
   readonly leaseSeconds?: number
   readonly host: HostFacts

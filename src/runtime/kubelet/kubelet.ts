@@ -18,9 +18,11 @@ import { CsiMounts } from './csi/csi-mounts.ts'
 import { CsiPlugins } from './csi/csi-plugins.ts'
 import { Housekeeping } from './housekeeping.ts'
 import type { KubeletParts } from './kubelet-parts.ts'
+import { createExtraNetworks } from './networks/create-networks.ts'
 import { NodeRegistration } from './node-registration.ts'
 import { ObjectSource } from './object-source.ts'
 import { identityOf, type PodContext } from './pod-context.ts'
+import { stopSandbox } from './pod-sandbox.ts'
 import { PodWorker } from './pod-worker.ts'
 import { DEFAULT_PRESSURE } from './pressure/eviction-settings.ts'
 import { PullRecords } from './pull-records.ts'
@@ -122,6 +124,11 @@ class NodeKubelet implements Kubelet {
     const parts = this.#parts
     const { clock, random, log, nodeName, nodeAddress, runtime, host, directories, settings } = parts
     const shared = { client, clock, random, log }
+    const recorder = new EventRecorder({ ...shared, component: 'kubelet', host: nodeName })
+    const reportedAs = (pod: Pod) => {
+      const reported = isStatic(pod) ? (this.#static?.mirrorOf(pod) ?? null) : pod
+      return reported === null ? null : identityOf(reported)
+    }
     return {
       client,
       runtime,
@@ -143,16 +150,14 @@ class NodeKubelet implements Kubelet {
             patch: { status: { volumesInUse } },
           }),
       }),
-      reportedAs: pod => {
-        const reported = isStatic(pod) ? (this.#static?.mirrorOf(pod) ?? null) : pod
-        return reported === null ? null : identityOf(reported)
-      },
+      networks: createExtraNetworks(parts, { client, recorder, reportedAs }),
+      reportedAs,
       refusalOf: pod => this.#shutdown.refusal() ?? this.#housekeeping.refusalOf(pod),
       room: uid => this.#roomFor(uid),
       onFreed: () => this.#wakeDeferred(),
       clock,
       log,
-      recorder: new EventRecorder({ ...shared, component: 'kubelet', host: nodeName }),
+      recorder,
       tokens: new TokenSource({ client, clock }),
       objects: new ObjectSource({ ...shared, onChange: uid => this.#workers.get(uid)?.wake() }),
     }
@@ -257,6 +262,7 @@ class NodeKubelet implements Kubelet {
     const stop = () => this.#aborter.abort(signal.reason)
     signal.addEventListener('abort', stop, { once: true })
     await this.#parts.runtime.start(event => this.#onRuntimeEvent(event))
+    await this.#context.networks.start()
     await this.#server.listen()
     // These need no API, which may be far or one of them.
     await this.#static?.start()
@@ -315,7 +321,7 @@ class NodeKubelet implements Kubelet {
     const running = (await runtime.listContainers()).filter(({ state }) => state === 'running')
     await Promise.all(running.map(({ id }) => runtime.stopContainer(id, STOP_GRACE_MS)))
     // A pod whose sandbox is gone starts afresh next time, as after a reboot, instead of backing off.
-    for (const { id } of await runtime.listSandboxes()) await runtime.stopSandbox(id)
+    for (const { id } of await runtime.listSandboxes()) await stopSandbox(id, this.#context)
   }
 
   health(): Health {

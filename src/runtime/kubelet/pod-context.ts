@@ -9,6 +9,7 @@ import type { Pod } from '../../kube/types.ts'
 import type { CsiMounts } from './csi/csi-mounts.ts'
 import type { HostFacts } from './host-facts.ts'
 import type { KubeletDirectories, KubeletSettings } from './kubelet-parts.ts'
+import type { ExtraNetworks } from './networks/extra-networks.ts'
 import type { ObjectSource } from './object-source.ts'
 import { containerPath } from './pod-containers.ts'
 import type { PodFailure } from './pod-failure.ts'
@@ -32,6 +33,7 @@ export interface PodContext {
   readonly secondAddress?: (() => string | undefined) | undefined
   readonly nodeName: string
   readonly csi: CsiMounts
+  readonly networks: ExtraNetworks
   /** The pod in the API that has this one's status: itself, or the mirror of a static one; null while there is none. */
   readonly reportedAs: (pod: Pod) => ReturnType<typeof identityOf> | null
   /** Why a new pod is not taken in; null when it is. */

@@ -13,15 +13,15 @@ import type { SandboxConfig } from './runtime/runtime.ts'
 type CreateSandbox = PodAction & { readonly kind: 'create-sandbox' }
 
 export async function createSandbox(pod: Pod, action: CreateSandbox, context: PodContext): Promise<void> {
-  const { runtime, recorder } = context
-  for (const id of action.stale) await runtime.stopSandbox(id)
+  const { recorder } = context
+  for (const id of action.stale) await stopSandbox(id, context)
   if (action.stale.length > 0) {
     const message = 'Pod sandbox changed, it will be killed and re-created.'
     recordPodEvent(recorder, pod, { type: 'Normal', reason: 'SandboxChanged', message })
   }
   try {
     refuseUnsupported(pod, context)
-    await runtime.runSandbox(await sandboxConfig(pod, action.attempt, context))
+    await context.networks.runSandbox(pod, await sandboxConfig(pod, action.attempt, context))
   } catch (error) {
     const message = `Failed to create pod sandbox: ${messageOf(error)}`
     recordPodEvent(recorder, pod, { type: 'Warning', reason: 'FailedCreatePodSandBox', message })
@@ -36,6 +36,15 @@ function refuseUnsupported({ spec }: Pod, { runtime }: PodContext): void {
     'kubelet/runtime',
     `can't set spec.hostUsers=false, the runtime ${runtime.name} does not support user namespaces here`,
   )
+}
+
+/** With the networks that it has beside the pod network. */
+export async function stopSandbox(
+  id: string,
+  { runtime, networks }: Pick<PodContext, 'runtime' | 'networks'>,
+): Promise<void> {
+  await networks.release(id)
+  await runtime.stopSandbox(id)
 }
 
 async function sandboxConfig(pod: Pod, attempt: number, context: PodContext): Promise<SandboxConfig> {

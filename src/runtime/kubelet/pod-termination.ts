@@ -10,6 +10,7 @@ import { isSidecar, latestSandbox } from './plan-pod.ts'
 import { containerNamed } from './pod-containers.ts'
 import { identityOf, logDirectoryOf, type PodContext, recordPodEvent } from './pod-context.ts'
 import type { PodReporter } from './pod-reporter.ts'
+import { stopSandbox } from './pod-sandbox.ts'
 import type { ContainerStatus } from './runtime/runtime.ts'
 import type { PodVolumes } from './volumes/pod-volumes.ts'
 
@@ -89,7 +90,7 @@ export async function endPod(request: EndRequest, context: PodContext): Promise<
   const { namespace, name, uid } = identityOf(pod)
   await stopContainers({ pod, containers: await runtime.listContainers(uid), graceMs }, context)
   const sandboxes = (await runtime.listSandboxes()).filter(({ metadata }) => metadata.uid === uid)
-  for (const { id } of sandboxes) await runtime.stopSandbox(id)
+  for (const { id } of sandboxes) await stopSandbox(id, context)
   if (!request.isVanished()) {
     await reporter.report({
       pod,

@@ -15,7 +15,7 @@ import { containerNamed } from './pod-containers.ts'
 import { identityOf, type PodContext, podText, recordPodEvent } from './pod-context.ts'
 import type { PodFailure } from './pod-failure.ts'
 import { PodReporter } from './pod-reporter.ts'
-import { createSandbox } from './pod-sandbox.ts'
+import { createSandbox, stopSandbox } from './pod-sandbox.ts'
 import { endPod, stopContainers } from './pod-termination.ts'
 import { ProbeManager } from './probes/probe-manager.ts'
 import { PodResizer } from './resources/pod-resizer.ts'
@@ -351,7 +351,7 @@ export class PodWorker {
     const running = present.containers.filter(({ state }) => state === 'running')
     await stopContainers({ pod: this.#pod, containers: running, graceMs }, this.#context)
     for (const { id, state } of present.sandboxes) {
-      if (state === 'ready') await this.#context.runtime.stopSandbox(id)
+      if (state === 'ready') await stopSandbox(id, this.#context)
     }
     const { phase } = this.#pod.status ?? {}
     if (phase !== 'Succeeded' && phase !== 'Failed') await this.#report(await this.#present())

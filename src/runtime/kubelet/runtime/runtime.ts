@@ -64,6 +64,8 @@ export interface SandboxConfig {
   readonly isolation?: SandboxIsolation | undefined
   /** Which program runs its containers, from the pod's RuntimeClass; absent: the runtime's own choice. */
   readonly runtimeHandler?: string | undefined
+  /** Absent: the node's own. Only where `choosesNetwork`. */
+  readonly network?: ChosenNetwork | undefined
 }
 
 export interface SandboxStatus {
@@ -73,6 +75,33 @@ export interface SandboxStatus {
   readonly createdAt: number
   /** Empty with the host's network. */
   readonly addresses: readonly string[]
+}
+
+/** An interface inside a sandbox. */
+export interface SandboxInterface {
+  readonly name: string
+  readonly mac: string
+  /** Without the length of the prefix. */
+  readonly addresses: readonly string[]
+  /** Of its default routes. */
+  readonly gateways: readonly string[]
+}
+
+/** What a sandbox has of the pod network, for whoever adds to it. */
+export interface SandboxNetwork {
+  /** Path of its network namespace. */
+  readonly netns: string
+  readonly interfaces: readonly SandboxInterface[]
+  readonly dns: object
+}
+
+/** A network configuration that takes the place of the node's own for one pod. */
+export interface ChosenNetwork {
+  readonly name: string
+  readonly cniVersion: string
+  readonly plugins: readonly { readonly type: string; readonly [key: string]: unknown }[]
+  /** By capability. */
+  readonly runtimeConfig: Readonly<Record<string, unknown>>
 }
 
 export interface Mount {
@@ -281,6 +310,8 @@ export interface Runtime {
   readonly isolates?: boolean
   /** Containers can have files of their own at the paths of the host's, such as `/etc/hosts`; true where it isolates. */
   readonly hasOwnFiles?: boolean
+  /** A sandbox can have another network than the node's own. */
+  readonly choosesNetwork?: boolean
   /** It can mount images. */
   readonly mountsImages?: boolean
   /** Obeys `strictGroups`, `recursiveReadOnly` and `stopSignal`. */
@@ -300,6 +331,8 @@ export interface Runtime {
   removeSandbox(id: string): Promise<void>
   sandboxStatus(id: string): Promise<SandboxStatus | null>
   listSandboxes(): Promise<readonly SandboxStatus[]>
+  /** Null when it has no network of its own; absent where no sandbox has. */
+  sandboxNetwork?(id: string): Promise<SandboxNetwork | null>
 
   createContainer(sandboxId: string, config: ContainerConfig): Promise<string>
   /** Resolves once the program runs; rejects with `kubelet/runtime` when it cannot be started. */

@@ -94,6 +94,12 @@ export class CriClient {
     return orNull(async () => (await this.#ask<Answer>('PodSandboxStatus', { podSandboxId })).status)
   }
 
+  /** What a runtime tells of a sandbox beyond the protocol; JSON in containerd's case. */
+  async sandboxInfo(podSandboxId: string): Promise<Readonly<Record<string, string>>> {
+    const request = { podSandboxId, verbose: true }
+    return (await this.#ask<{ info: Record<string, string> }>('PodSandboxStatus', request)).info
+  }
+
   /** Those with every one of the labels. */
   async listSandboxes(labelSelector: Readonly<Record<string, string>> = {}): Promise<readonly WireSandbox[]> {
     type Answer = { items: WireSandbox[] }

@@ -13,7 +13,7 @@ service RuntimeService {
   rpc RunPodSandbox(RunPodSandboxRequest) returns (RunPodSandboxResponse);
   rpc StopPodSandbox(PodSandboxRequest) returns (Nothing);
   rpc RemovePodSandbox(PodSandboxRequest) returns (Nothing);
-  rpc PodSandboxStatus(PodSandboxRequest) returns (PodSandboxStatusResponse);
+  rpc PodSandboxStatus(PodSandboxStatusRequest) returns (PodSandboxStatusResponse);
   rpc ListPodSandbox(ListPodSandboxRequest) returns (ListPodSandboxResponse);
   rpc CreateContainer(CreateContainerRequest) returns (CreateContainerResponse);
   rpc StartContainer(ContainerRequest) returns (Nothing);
@@ -124,6 +124,7 @@ message PodSandboxConfig {
 message RunPodSandboxRequest { PodSandboxConfig config = 1; string runtime_handler = 2; }
 message RunPodSandboxResponse { string pod_sandbox_id = 1; }
 message PodSandboxRequest { string pod_sandbox_id = 1; }
+message PodSandboxStatusRequest { string pod_sandbox_id = 1; bool verbose = 2; }
 message PodIP { string ip = 1; }
 message PodSandboxNetworkStatus { string ip = 1; repeated PodIP additional_ips = 2; }
 message PodSandboxStatus {
@@ -135,7 +136,7 @@ message PodSandboxStatus {
   map<string, string> labels = 7;
   map<string, string> annotations = 8;
 }
-message PodSandboxStatusResponse { PodSandboxStatus status = 1; }
+message PodSandboxStatusResponse { PodSandboxStatus status = 1; map<string, string> info = 2; }
 message PodSandboxFilter { string id = 1; map<string, string> label_selector = 3; }
 message ListPodSandboxRequest { PodSandboxFilter filter = 1; }
 message PodSandbox {

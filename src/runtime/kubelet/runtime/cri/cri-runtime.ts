@@ -21,6 +21,7 @@ import type {
   Runtime,
   RuntimeEvent,
   SandboxConfig,
+  SandboxNetwork,
   SandboxStatus,
 } from '../runtime.ts'
 import type { ContainerStreams, StreamOptions } from '../streams.ts'
@@ -35,6 +36,7 @@ import {
   parseImage,
   parseSandbox,
   parseSandboxConfig,
+  parseSandboxNetwork,
   parseStoredImage,
   parseUsage,
 } from './parse-cri.ts'
@@ -180,6 +182,10 @@ export class CriRuntime implements Runtime {
   async listSandboxes(): Promise<readonly SandboxStatus[]> {
     const own = await this.#cri.listSandboxes({ [NODE_LABEL]: this.#parts.nodeId })
     return Promise.all(own.map(sandbox => this.#withAddresses(sandbox)))
+  }
+
+  async sandboxNetwork(id: string): Promise<SandboxNetwork | null> {
+    return parseSandboxNetwork(await this.#cri.sandboxInfo(id))
   }
 
   async createContainer(sandboxId: string, config: ContainerConfig): Promise<string> {

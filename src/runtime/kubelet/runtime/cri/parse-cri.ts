@@ -4,6 +4,7 @@ import type {
   ContainerStatus,
   ImageStatus,
   SandboxConfig,
+  SandboxNetwork,
   SandboxStatus,
 } from '../runtime.ts'
 import type { ContainerUsage, StoredImage } from '../usage.ts'
@@ -53,6 +54,37 @@ export function parseSandboxConfig(status: WireSandboxStatus): SandboxConfig | n
     labels: withoutOurs(status.labels),
     annotations: withoutOurs(status.annotations),
   }
+}
+
+interface SandboxInfo {
+  readonly runtimeSpec?: {
+    readonly linux?: { readonly namespaces?: readonly { type: string; path?: string }[] }
+  }
+  readonly cniResult?: {
+    readonly Interfaces?: Readonly<
+      Record<
+        string,
+        { IPConfigs?: { IP: string; Gateway?: string }[] | null; Mac?: string; Sandbox?: string }
+      >
+    >
+  } | null
+}
+
+/** What containerd and CRI-O tell beyond the protocol; null of a sandbox without a network namespace of its own. */
+export function parseSandboxNetwork(info: Readonly<Record<string, string>>): SandboxNetwork | null {
+  const { runtimeSpec, cniResult } = JSON.parse(info['info'] ?? '{}') as SandboxInfo
+  const spaces = runtimeSpec?.linux?.namespaces ?? []
+  const netns = spaces.find(({ type }) => type === 'network')?.path ?? ''
+  if (netns === '') return null
+  const inside = Object.entries(cniResult?.Interfaces ?? {}).filter(
+    ([name, { Sandbox = '' }]) => name !== 'lo' && Sandbox !== '',
+  )
+  const interfaces = inside.map(([name, { IPConfigs, Mac = '' }]) => ({
+    ...{ name, mac: Mac },
+    addresses: (IPConfigs ?? []).map(({ IP }) => IP),
+    gateways: (IPConfigs ?? []).flatMap(({ Gateway = '' }) => (Gateway === '' ? [] : [Gateway])),
+  }))
+  return { netns, interfaces, dns: {} }
 }
 
 export function parseContainer(status: WireContainerStatus): ContainerStatus {

@@ -1,6 +1,6 @@
 /** Network configurations as plugins get them, and what they answer (pure). */
 import { Mk8sError } from '../../../../base/errors.ts'
-import type { HostPort } from '../runtime.ts'
+import type { HostPort, SandboxInterface } from '../runtime.ts'
 
 export interface CniPlugin {
   readonly type: string
@@ -9,7 +9,19 @@ export interface CniPlugin {
 }
 
 export interface CniResult {
-  readonly ips?: readonly { readonly address: string }[]
+  readonly interfaces?: readonly {
+    readonly name: string
+    readonly mac?: string
+    /** Empty: it is the host's end. */
+    readonly sandbox?: string
+  }[]
+  readonly ips?: readonly {
+    readonly address: string
+    readonly gateway?: string
+    /** Which of the interfaces has it. */
+    readonly interface?: number
+  }[]
+  readonly routes?: readonly { readonly dst: string; readonly gw?: string }[]
   readonly [key: string]: unknown
 }
 
@@ -86,6 +98,32 @@ export function pluginConfig(
 /** Without the length of the prefix. */
 export function addressesIn(result: CniResult | null): string[] {
   return (result?.ips ?? []).map(({ address }) => address.split('/')[0] ?? '')
+}
+
+const EVERYWHERE = ['0.0.0.0/0', '::/0']
+
+/** Those in the pod. Plugins of before CNI 0.3 tell of none, so that all addresses are the wanted one's. */
+export function interfacesIn(result: CniResult | null, wanted: string): SandboxInterface[] {
+  if (result === null) return []
+  const { interfaces = [], ips = [], routes = [] } = result
+  const told = interfaces.flatMap((each, at) => (each.sandbox ? [{ ...each, at }] : []))
+  if (told.length === 0) {
+    const { ip4, ip6 } = result as { ip4?: { ip?: string }; ip6?: { ip?: string } }
+    const old = [ip4?.ip, ip6?.ip].filter(ip => ip !== undefined)
+    const addresses = [...addressesIn(result), ...old.map(ip => ip.split('/')[0] ?? '')]
+    return [{ name: wanted, mac: '', addresses, gateways: [] }]
+  }
+  const hasDefault = (family: string) => routes.some(({ dst }) => dst === family)
+  return told.map(({ name, mac = '', at }) => {
+    const own = ips.filter(ip => (ip.interface ?? told[0]?.at) === at)
+    const gateways = own.flatMap(({ address, gateway = '' }) => {
+      const family = EVERYWHERE[address.includes(':') ? 1 : 0] ?? ''
+      const route = routes.find(({ dst, gw }) => dst === family && gw !== undefined)
+      return hasDefault(family) ? [route?.gw ?? gateway] : []
+    })
+    const addresses = own.map(({ address }) => address.split('/')[0] ?? '')
+    return { name, mac, addresses, gateways: gateways.filter(gateway => gateway !== '') }
+  })
 }
 
 export function portMappings(ports: readonly HostPort[]): object[] {

@@ -2,12 +2,14 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Mk8sError, messageOf } from '../../../../base/errors.ts'
+import { findExecutable } from '../../../../host/find-program.ts'
 import { runProgram } from '../../../../host/programs.ts'
 import { chosenNetworkFile } from '../pod-network.ts'
 import {
   type CniArguments,
   type CniPlugin,
   type CniResult,
+  type NetworkConfig,
   parseNetworkConfig,
   pluginConfig,
   pluginsFor,
@@ -17,7 +19,7 @@ import { PROGRAM_ENVIRONMENT } from './conmon.ts'
 export interface CniParts {
   /** Directory of the configurations. */
   readonly configs: string
-  /** Directory of the plugins. */
+  /** Directories of the plugins, with colons between them. */
   readonly plugins: string
   /** Words in front of a plugin's; the daemon's own network unless given. */
   readonly enter: readonly string[]
@@ -41,7 +43,18 @@ export async function configFile({ configs }: Pick<CniParts, 'configs'>): Promis
 }
 
 /** What is about to be attached, to be remembered before it is. */
-export async function planAttachment(parts: CniParts, args: CniArguments): Promise<CniAttachment> {
+export async function planAttachment(
+  parts: CniParts,
+  args: CniArguments,
+  chosen?: NetworkConfig,
+): Promise<CniAttachment> {
+  const config = chosen ?? (await ownNetwork(parts))
+  const plugins = pluginsFor(config.plugins, args)
+  return { network: config.name, cniVersion: config.cniVersion, plugins, arguments: args, result: null }
+}
+
+/** The node's. */
+export async function ownNetwork(parts: Pick<CniParts, 'configs'>): Promise<NetworkConfig> {
   const first = await configFile(parts)
   if (first === undefined) {
     throw new Mk8sError('kubelet/runtime', 'no network configuration yet', {
@@ -49,9 +62,7 @@ export async function planAttachment(parts: CniParts, args: CniArguments): Promi
       hint: 'it is written as soon as the node knows its part of the pod network',
     })
   }
-  const config = parseNetworkConfig(await readFile(join(parts.configs, first), 'utf8'), first)
-  const plugins = pluginsFor(config.plugins, args)
-  return { network: config.name, cniVersion: config.cniVersion, plugins, arguments: args, result: null }
+  return parseNetworkConfig(await readFile(join(parts.configs, first), 'utf8'), first)
 }
 
 export async function attach(parts: CniParts, plan: CniAttachment): Promise<CniAttachment> {
@@ -69,14 +80,30 @@ export async function detach(parts: CniParts, attachment: CniAttachment): Promis
   if (failures.length > 0) throw failures[0]
 }
 
+/** What is left to do where a plugin cannot undo its own work: whoever gave the addresses takes them back. */
+export async function releaseAddresses(parts: CniParts, attachment: CniAttachment): Promise<void> {
+  for (const plugin of attachment.plugins.toReversed()) {
+    const { type } = (plugin['ipam'] ?? {}) as { readonly type?: unknown }
+    if (typeof type === 'string') await run(parts, 'DEL', attachment, plugin, type)
+  }
+}
+
+/** Throws where there is none. */
+export function findPlugin(plugins: string, type: string): string {
+  const found = findExecutable(type, plugins.split(':'))
+  if (found !== undefined) return found
+  throw new Mk8sError('kubelet/runtime', `failed to find plugin ${JSON.stringify(type)} in path [${plugins}]`)
+}
+
 async function run(
   { plugins, enter }: CniParts,
   command: 'ADD' | 'DEL',
   attachment: CniAttachment,
   plugin: CniPlugin,
+  type = plugin.type,
 ): Promise<CniResult> {
   const { arguments: args } = attachment
-  const [program = '', ...words] = [...enter, join(plugins, plugin.type)]
+  const [program = '', ...words] = [...enter, findPlugin(plugins, type)]
   const ran = await runProgram(program, words, {
     accept: 'any',
     timeoutMs: PLUGIN_MS_MAX,
@@ -97,7 +124,7 @@ async function run(
   const said = errorIn(ran.stdout) || ran.stderr.trim() || `exit code ${ran.exitCode}`
   throw new Mk8sError(
     'kubelet/runtime',
-    `plugin type=${JSON.stringify(plugin.type)} name=${JSON.stringify(attachment.network)} failed (${
+    `plugin type=${JSON.stringify(type)} name=${JSON.stringify(attachment.network)} failed (${
       COMMANDS[command]
     }): ${said}`,
   )

@@ -34,6 +34,7 @@ import type {
   Runtime,
   RuntimeEvent,
   SandboxConfig,
+  SandboxNetwork,
   SandboxStatus,
 } from '../runtime.ts'
 import type { ContainerStreams, StreamOptions } from '../streams.ts'
@@ -48,7 +49,7 @@ import { type ExecTarget, execStreams, execSync } from './oci-exec.ts'
 import { chooseProgram, findPrograms, type ProgramFinding, readSpecHost } from './oci-host.ts'
 import { type OciPaths, ociPaths, sandboxFiles } from './oci-paths.ts'
 import type { ContainerRecord, SandboxRecord } from './oci-records.ts'
-import { OciSandboxes, renderSandboxStatus } from './oci-sandboxes.ts'
+import { OciSandboxes, renderSandboxNetwork, renderSandboxStatus } from './oci-sandboxes.ts'
 import { endPause, isPauseRunning, pauseNamespace, startPause } from './pause.ts'
 import { openAttach, openPort } from './relay.ts'
 import { layersOf } from './used-layers.ts'
@@ -83,6 +84,7 @@ export class OciRuntime implements Runtime {
   readonly hasOwnFiles = true
   readonly mountsImages = true
   readonly hasNewerFields = true
+  readonly choosesNetwork = true
   readonly #parts: OciRuntimeParts
   readonly #paths: OciPaths
   readonly #images: ImageStore
@@ -214,6 +216,10 @@ export class OciRuntime implements Runtime {
       if (!isPauseRunning(this.#pauseOf(record))) record.state = 'not-ready'
     }
     return this.#sandboxes.all().map(renderSandboxStatus)
+  }
+
+  async sandboxNetwork(id: string): Promise<SandboxNetwork | null> {
+    return renderSandboxNetwork(this.#sandboxes.must(id))
   }
 
   async createContainer(sandboxId: string, config: ContainerConfig): Promise<string> {

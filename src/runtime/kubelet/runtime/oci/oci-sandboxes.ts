@@ -8,9 +8,9 @@ import { removePodCgroup } from '../cri/pod-cgroups.ts'
 import { podCgroup } from '../cri/render-cri.ts'
 import { currentBootId } from '../process/host-processes.ts'
 import { RecordStore } from '../process/records.ts'
-import type { SandboxConfig, SandboxStatus } from '../runtime.ts'
+import type { SandboxConfig, SandboxNetwork, SandboxStatus } from '../runtime.ts'
 import { attach, type CniParts, detach, planAttachment } from './cni.ts'
-import { addressesIn, bandwidthOf, type CniArguments, portMappings } from './cni-config.ts'
+import { addressesIn, bandwidthOf, type CniArguments, interfacesIn, portMappings } from './cni-config.ts'
 import { makeNamespaces, ownNamespaces } from './namespaces.ts'
 import { type OciPaths, sandboxFiles } from './oci-paths.ts'
 import type { SandboxRecord } from './oci-records.ts'
@@ -80,7 +80,8 @@ export class OciSandboxes {
   async make(id: string, config: SandboxConfig, program: string): Promise<SandboxRecord> {
     const { cni, clock } = this.#parts
     const directory = this.directoryOf(id)
-    const network = config.hostNetwork ? null : await planAttachment(cni, argumentsFor(id, directory, config))
+    const args = argumentsFor(id, directory, config)
+    const network = config.hostNetwork ? null : await planAttachment(cni, args, config.network)
     const record: SandboxRecord = {
       ...{ id, config, network, program },
       state: 'making',
@@ -153,6 +154,7 @@ function argumentsFor(id: string, directory: string, config: SandboxConfig): Cni
       K8S_POD_UID: metadata.uid,
     },
     runtimeConfig: {
+      ...config.network?.runtimeConfig,
       ...(ports.length === 0 ? {} : { portMappings: portMappings(ports) }),
       ...(bandwidth === undefined ? {} : { bandwidth }),
     },
@@ -168,4 +170,11 @@ export function renderSandboxStatus(record: SandboxRecord): SandboxStatus {
     createdAt: record.createdAt,
     addresses: isReady ? addressesIn(record.network?.result ?? null) : [],
   }
+}
+
+export function renderSandboxNetwork({ network }: SandboxRecord): SandboxNetwork | null {
+  if (network === null) return null
+  const { result, arguments: args } = network
+  const interfaces = interfacesIn(result, args.interfaceName)
+  return { netns: args.netns, interfaces, dns: (result?.['dns'] as object | undefined) ?? {} }
 }

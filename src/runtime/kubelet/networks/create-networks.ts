@@ -1,0 +1,31 @@
+/** Builds what attaches a kubelet's pods to more networks, out of what the kubelet is made of. */
+import { join } from 'node:path'
+import type { EventRecorder } from '../../../client/event-recorder.ts'
+import type { KubeClient } from '../../../client/kube-client.ts'
+import { cniPath } from '../../../host/container-programs.ts'
+import type { KubeletParts } from '../kubelet-parts.ts'
+import { type PodContext, recordPodEvent } from '../pod-context.ts'
+import { ExtraNetworks } from './extra-networks.ts'
+
+/** Where Multus has its own. */
+const MULTUS_CONFIGS = '/etc/cni/multus/net.d'
+
+export function createExtraNetworks(
+  { runtime, networks, directories, log }: KubeletParts,
+  means: {
+    readonly client: KubeClient
+    readonly recorder: EventRecorder
+    readonly reportedAs: PodContext['reportedAs']
+  },
+): ExtraNetworks {
+  const { client, recorder, reportedAs } = means
+  const { settings = async () => null, configs = '', enter = [] } = networks ?? {}
+  return new ExtraNetworks({
+    ...{ runtime, client, settings, reportedAs, log },
+    cni: { configs, plugins: cniPath(), enter },
+    moreConfigs: [MULTUS_CONFIGS],
+    directory: join(directories.pods, '..', 'networks'),
+    onAttached: (pod, message) =>
+      recordPodEvent(recorder, pod, { type: 'Normal', reason: 'AddedInterface', message }),
+  })
+}

@@ -1,0 +1,312 @@
+/**
+ * Attaches pods to the networks that they ask for beside the pod network, by calling the network plugins in the
+ * sandbox's namespace, whichever runtime made it; and detaches them by what was noted when they were attached.
+ */
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { Mk8sError, messageOf } from '../../../base/errors.ts'
+import type { Log } from '../../../base/log.ts'
+import { isConflict, isNotFound, type KubeClient } from '../../../client/kube-client.ts'
+import { NETWORK_ATTACHMENT_DEFINITIONS, PODS } from '../../../client/resources.ts'
+import { runProgram } from '../../../host/programs.ts'
+import type { Pod } from '../../../kube/types.ts'
+import { attach, type CniParts, findPlugin, ownNetwork } from '../runtime/oci/cni.ts'
+import { addressesIn, type NetworkConfig, parseNetworkConfig } from '../runtime/oci/cni-config.ts'
+import { currentBootId } from '../runtime/process/host-processes.ts'
+import { RecordStore } from '../runtime/process/records.ts'
+import type { Runtime, SandboxConfig, SandboxNetwork } from '../runtime/runtime.ts'
+import { renderNetworkStatus } from './network-status.ts'
+import { detachAll, giveUp, type NetworksRecord } from './networks-record.ts'
+import {
+  DEFAULT_NETWORK_ANNOTATION,
+  NETWORKS_ANNOTATION,
+  type NetworkSelection,
+  parseSelections,
+  STATUS_ANNOTATION,
+} from './parse-selections.ts'
+import {
+  assertMayUse,
+  type NetworkAttachmentDefinition,
+  type NetworkPlan,
+  type NetworkSettings,
+  nameOf,
+  planAddition,
+  planDefaultRoutes,
+  planNetwork,
+} from './plan-networks.ts'
+
+export interface ExtraNetworksParts {
+  readonly runtime: Runtime
+  readonly client: KubeClient
+  /** Null: nobody has enabled them, and pods that ask for them get the pod network only. */
+  readonly settings: () => Promise<NetworkSettings | null>
+  readonly cni: CniParts
+  /** Where else a configuration may lie that a definition names. */
+  readonly moreConfigs: readonly string[]
+  /** What is attached, by sandbox. */
+  readonly directory: string
+  readonly onAttached: (pod: Pod, message: string) => void
+  /** The pod in the API that tells of this one; null while there is none. */
+  readonly reportedAs: (
+    pod: Pod,
+  ) => { readonly namespace: string; readonly name: string; readonly uid: string } | null
+  readonly log: Log
+}
+
+/** Where Multus looks for the definition of a default network, if the annotation names no namespace. */
+const DEFAULT_NETWORK_NAMESPACE = 'kube-system'
+const ROUTES_MAX = 8
+/** A pod does not stay for ever because a plugin fails. */
+const DETACH_TRIES_MAX = 3
+
+interface PodPlan {
+  readonly networks: readonly NetworkPlan[]
+  readonly own: NetworkPlan | null
+}
+
+export class ExtraNetworks {
+  readonly #parts: ExtraNetworksParts
+  readonly #store: RecordStore<NetworksRecord>
+  /** By sandbox. */
+  readonly #records = new Map<string, NetworksRecord>()
+  /** How often one could not be detached. */
+  readonly #tries = new Map<string, number>()
+
+  constructor(parts: ExtraNetworksParts) {
+    this.#parts = parts
+    this.#store = new RecordStore(parts.directory)
+  }
+
+  /** A sandbox that was not attached to all of its networks before a kill is ended, and made anew by its pod. */
+  async start(): Promise<void> {
+    const { runtime, log } = this.#parts
+    const records = await this.#store.load()
+    const sandboxes = records.length === 0 ? [] : await runtime.listSandboxes()
+    for (const record of records) {
+      const found = sandboxes.find(
+        ({ id, metadata }) => id === record.sandboxId || idFor(metadata) === record.id,
+      )
+      const id = record.sandboxId ?? found?.id
+      if (id !== undefined) this.#records.set(id, { ...record, sandboxId: id })
+      if (record.isWhole && found !== undefined) continue
+      try {
+        if (id === undefined) await this.#store.remove(record.id)
+        else await this.release(id)
+        if (found !== undefined) await runtime.stopSandbox(found.id)
+      } catch (error) {
+        log.warn('what an earlier daemon attached to a pod could not be detached', { error })
+      }
+    }
+  }
+
+  /** Makes the sandbox; with all networks that the pod asks for, or not at all. */
+  async runSandbox(pod: Pod, config: SandboxConfig): Promise<string> {
+    const { runtime } = this.#parts
+    const plan = await this.#planFor(config)
+    if (plan === null) return runtime.runSandbox(config)
+    const id = idFor(config.metadata)
+    const record: NetworksRecord = {
+      ...{ id, sandboxId: null, isWhole: false, bootId: currentBootId(), attachments: [] },
+    }
+    await this.#store.save(record)
+    const { own } = plan
+    const network = own === null ? {} : { network: { ...own.config, runtimeConfig: own.runtimeConfig } }
+    const sandboxId = await runtime.runSandbox({ ...config, ...network }).catch(async error => {
+      await this.#store.remove(id)
+      throw error
+    })
+    record.sandboxId = sandboxId
+    this.#records.set(sandboxId, record)
+    try {
+      await this.#attachAll(pod, config, { sandboxId, plan, record })
+    } catch (error) {
+      await this.#undo(sandboxId)
+      throw new Mk8sError(
+        'kubelet/runtime',
+        `failed to set up network for sandbox "${sandboxId}": ${messageOf(error)}`,
+        { cause: error },
+      )
+    }
+    return sandboxId
+  }
+
+  async #undo(sandboxId: string): Promise<void> {
+    const { runtime, log } = this.#parts
+    try {
+      await this.release(sandboxId)
+      await runtime.removeSandbox(sandboxId)
+    } catch (error) {
+      log.warn('what is left of a sandbox could not be taken away', { error })
+    }
+  }
+
+  /** Before its sandbox is stopped, last attached first. Nothing to do for most. May be repeated. */
+  async release(sandboxId: string): Promise<void> {
+    const record = this.#records.get(sandboxId)
+    if (record === undefined) return
+    const { cni, log } = this.#parts
+    try {
+      await detachAll(cni, record)
+    } catch (error) {
+      const tries = (this.#tries.get(sandboxId) ?? 0) + 1
+      this.#tries.set(sandboxId, tries)
+      // What was not attached as a whole cannot be asked to be detached as one.
+      if (record.isWhole && tries < DETACH_TRIES_MAX) throw error
+      log.warn('a network of a pod could not be detached', { pod: record.id, error })
+      await giveUp(cni, record)
+    }
+    this.#tries.delete(sandboxId)
+    await this.#store.remove(record.id)
+    this.#records.delete(sandboxId)
+  }
+
+  // ── what a pod asks for ──────────────────────────────────────────────────────────────────────────
+
+  /** Null: nothing. */
+  async #planFor({ annotations, hostNetwork, metadata }: SandboxConfig): Promise<PodPlan | null> {
+    const { runtime, settings: readSettings } = this.#parts
+    const { [NETWORKS_ANNOTATION]: networks = '', [DEFAULT_NETWORK_ANNOTATION]: own = '' } = annotations
+    if (hostNetwork || (networks.trim() === '' && own.trim() === '')) return null
+    const settings = await readSettings()
+    if (settings === null) return null
+    if (runtime.sandboxNetwork === undefined) {
+      const why = `pods of the runtime ${runtime.name} have no network of their own`
+      throw new Mk8sError('kubelet/runtime', `the pod cannot be attached to networks: ${why}`)
+    }
+    const selections = parseSelections(networks, metadata.namespace)
+    for (const selection of selections) assertMayUse(selection, metadata.namespace, settings)
+    return {
+      own: await this.#ownPlan(own),
+      networks: await Promise.all(selections.map((selection, at) => this.#planOne(selection, at))),
+    }
+  }
+
+  async #ownPlan(text: string): Promise<NetworkPlan | null> {
+    const [selection, ...more] = parseSelections(text, DEFAULT_NETWORK_NAMESPACE)
+    if (selection === undefined) return null
+    const wrong = (why: string) =>
+      new Mk8sError('kubelet/runtime', `the annotation ${DEFAULT_NETWORK_ANNOTATION} cannot be used: ${why}`)
+    if (more.length > 0) throw wrong('it names more than one network')
+    const { runtime } = this.#parts
+    if (!runtime.choosesNetwork) throw wrong(`${runtime.name} itself chooses the pod network`)
+    return this.#planOne(selection, 0)
+  }
+
+  async #planOne(selection: NetworkSelection, at: number): Promise<NetworkPlan> {
+    const { client, cni } = this.#parts
+    const { namespace, name } = selection
+    const definition = await client
+      .get<NetworkAttachmentDefinition>(NETWORK_ATTACHMENT_DEFINITIONS, { namespace, name })
+      .catch(error => {
+        const why = isNotFound(error) ? 'is not there' : `cannot be read: ${messageOf(error)}`
+        const what = `the NetworkAttachmentDefinition ${nameOf(selection)} ${why}`
+        throw new Mk8sError('kubelet/runtime', what, { cause: error })
+      })
+    const configs = definition.spec?.config?.trim() ? [] : await this.#nodeConfigs()
+    const plan = planNetwork(selection, at, definition, wanted => configs.find(each => each.name === wanted))
+    for (const { type } of plan.config.plugins) {
+      try {
+        findPlugin(cni.plugins, type)
+      } catch (error) {
+        throw new Mk8sError('kubelet/runtime', `[${nameOf(selection)}]: ${messageOf(error)}`, {
+          cause: error,
+        })
+      }
+    }
+    return plan
+  }
+
+  /** Those on the disk that can be read. */
+  async #nodeConfigs(): Promise<NetworkConfig[]> {
+    const { cni, moreConfigs } = this.#parts
+    const found: NetworkConfig[] = []
+    for (const directory of [cni.configs, ...moreConfigs]) {
+      const files = (await readdir(directory).catch(() => [])).filter(file =>
+        /\.(conflist|conf|json)$/.test(file),
+      )
+      for (const file of files.sort()) {
+        const text = await readFile(join(directory, file), 'utf8').catch(() => '')
+        try {
+          found.push(parseNetworkConfig(text, file))
+        } catch (error) {
+          this.#parts.log.debug('a network configuration cannot be read', { file, error })
+        }
+      }
+    }
+    return found
+  }
+
+  // ── attaching ────────────────────────────────────────────────────────────────────────────────────
+
+  async #attachAll(
+    pod: Pod,
+    { metadata }: SandboxConfig,
+    { sandboxId, plan, record }: { sandboxId: string; plan: PodPlan; record: NetworksRecord },
+  ): Promise<void> {
+    const { runtime, cni } = this.#parts
+    const network = await runtime.sandboxNetwork?.(sandboxId)
+    if (network == null)
+      throw new Mk8sError('kubelet/runtime', 'the runtime does not tell where its network is')
+    for (const each of plan.networks) {
+      const planned = planAddition(each, { sandboxId, netns: network.netns, metadata })
+      // Noted before it is made, so that whoever comes after a kill can take it away.
+      record.attachments = [...record.attachments, planned]
+      await this.#store.save(record)
+      const attached = await attach(cni, planned).catch(error => {
+        const which = `[${metadata.namespace}/${metadata.name}:${each.name}]`
+        const what = `${which}: error adding pod to CNI network "${planned.network}"`
+        throw new Mk8sError('kubelet/runtime', `${what}: ${messageOf(error)}`, { cause: error })
+      })
+      record.attachments = [...record.attachments.slice(0, -1), attached]
+    }
+    await routeBy(network.netns, plan.networks)
+    await this.#store.save(record)
+    await this.#tell(pod, network, { plan, record })
+    record.isWhole = true
+    await this.#store.save(record)
+  }
+
+  /** As Multus does: in the pod's annotation, and an event for each. */
+  async #tell(
+    pod: Pod,
+    network: SandboxNetwork,
+    { plan, record }: { plan: PodPlan; record: NetworksRecord },
+  ): Promise<void> {
+    const { client, cni, reportedAs, onAttached } = this.#parts
+    const name = plan.own?.name ?? (await ownNetwork(cni).catch(() => null))?.name ?? ''
+    const attached = plan.networks.map((each, at) => ({
+      ...each,
+      result: record.attachments[at]?.result ?? null,
+    }))
+    const status = renderNetworkStatus({ ...network, name }, attached)
+    const target = reportedAs(pod)
+    if (target !== null) {
+      const annotations = { [STATUS_ANNOTATION]: JSON.stringify(status, null, 4) }
+      const patch = { metadata: { uid: target.uid, annotations } }
+      await client
+        .patch(PODS, { ...namesOf(target), subresource: 'status', type: 'strategic', patch })
+        .catch(error => {
+          // The pod has gone meanwhile, and another one may have its name.
+          if (!isNotFound(error) && !isConflict(error)) throw error
+        })
+    }
+    for (const { interfaceName, name: from, result } of attached) {
+      onAttached(pod, `Add ${interfaceName} [${addressesIn(result).join(' ')}] from ${from}`)
+    }
+  }
+}
+
+const namesOf = ({ namespace, name }: { namespace: string; name: string }) => ({ namespace, name })
+
+const idFor = ({ uid, attempt }: { readonly uid: string; readonly attempt: number }): string =>
+  `${uid}_${attempt}`
+
+async function routeBy(netns: string, networks: readonly NetworkPlan[]): Promise<void> {
+  for (const { words, mayFail } of planDefaultRoutes(networks)) {
+    for (let round = 0; round < (mayFail ? ROUTES_MAX : 1); round++) {
+      const accept = mayFail ? { accept: 'any' as const } : {}
+      const { exitCode } = await runProgram('nsenter', [`--net=${netns}`, 'ip', ...words], accept)
+      if (exitCode !== 0) break
+    }
+  }
+}

@@ -1,0 +1,54 @@
+/** What a pod's annotation says of its interfaces (pure). */
+import { type CniResult, interfacesIn } from '../runtime/oci/cni-config.ts'
+import type { SandboxNetwork } from '../runtime/runtime.ts'
+
+/** As in the annotation. */
+export interface NetworkStatus {
+  readonly name: string
+  readonly interface: string
+  readonly ips?: readonly string[]
+  readonly mac?: string
+  readonly default?: boolean
+  readonly dns: object
+  readonly gateway?: readonly string[]
+}
+
+export interface AttachedNetwork {
+  readonly name: string
+  readonly interfaceName: string
+  readonly result: CniResult | null
+  readonly defaultRoute: readonly string[]
+}
+
+export function renderNetworkStatus(
+  own: Pick<SandboxNetwork, 'interfaces' | 'dns'> & { readonly name: string },
+  attached: readonly AttachedNetwork[],
+): readonly NetworkStatus[] {
+  const first = own.interfaces.find(({ name }) => name === 'eth0') ?? own.interfaces[0]
+  const eth0 = { name: own.name, interface: first?.name ?? 'eth0', default: true, dns: own.dns }
+  const { addresses = [], mac = '', gateways = [] } = first ?? {}
+  return [render(eth0, { addresses, mac, gateways }), ...attached.map(renderOne)]
+}
+
+function renderOne({ name, interfaceName, result, defaultRoute }: AttachedNetwork): NetworkStatus {
+  const found = interfacesIn(result, interfaceName).find(each => each.name === interfaceName)
+  const { addresses = [], mac = '', gateways = [] } = found ?? {}
+  const all = [...new Set([...gateways, ...defaultRoute])]
+  const dns = (result?.['dns'] as object | undefined) ?? {}
+  return render({ name, interface: interfaceName, dns }, { addresses, mac, gateways: all })
+}
+
+function render(
+  base: { name: string; interface: string; default?: boolean; dns: object },
+  found: { addresses: readonly string[]; mac: string; gateways: readonly string[] },
+): NetworkStatus {
+  const { name, dns, ...rest } = base
+  return {
+    ...{ name, interface: rest.interface },
+    ...(found.addresses.length > 0 ? { ips: found.addresses } : {}),
+    ...(found.mac === '' ? {} : { mac: found.mac }),
+    ...(rest.default === true ? { default: true } : {}),
+    dns,
+    ...(found.gateways.length > 0 ? { gateway: found.gateways } : {}),
+  }
+}

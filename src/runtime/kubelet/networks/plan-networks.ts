@@ -1,0 +1,142 @@
+/** What plugins are called for a pod's networks, and with what (pure). */
+import { Mk8sError, messageOf } from '../../../base/errors.ts'
+import type { KubeObject } from '../../../kube/object.ts'
+import {
+  type CniArguments,
+  type CniPlugin,
+  type NetworkConfig,
+  parseNetworkConfig,
+  pluginsFor,
+} from '../runtime/oci/cni-config.ts'
+import type { SandboxMetadata } from '../runtime/runtime.ts'
+import { interfaceNameOf, type NetworkSelection } from './parse-selections.ts'
+
+export interface NetworkAttachmentDefinition extends KubeObject {
+  readonly spec?: { readonly config?: string }
+}
+
+/** What the cluster's administrator has set. */
+export interface NetworkSettings {
+  /** A pod may only use definitions of its own namespace, and of those that are for everybody. */
+  readonly namespaceIsolation: boolean
+  readonly globalNamespaces: readonly string[]
+}
+
+/** A network that a pod is about to be attached to. */
+export interface NetworkPlan {
+  /** `default/storage`. */
+  readonly name: string
+  readonly interfaceName: string
+  readonly config: NetworkConfig
+  readonly runtimeConfig: Readonly<Record<string, unknown>>
+  readonly defaultRoute: readonly string[]
+}
+
+export const nameOf = ({ namespace, name }: NetworkSelection): string => `${namespace}/${name}`
+
+export function assertMayUse(
+  selection: NetworkSelection,
+  podNamespace: string,
+  settings: NetworkSettings,
+): void {
+  const { namespaceIsolation, globalNamespaces } = settings
+  if (!namespaceIsolation || selection.namespace === podNamespace) return
+  if (globalNamespaces.includes(selection.namespace)) return
+  throw new Mk8sError(
+    'kubelet/runtime',
+    `namespaces are isolated: a pod in ${podNamespace} may not use the network ${nameOf(selection)}`,
+  )
+}
+
+/** `named`: of the configurations on the node, the one of this name, for a definition that has none of its own. */
+export function planNetwork(
+  selection: NetworkSelection,
+  at: number,
+  definition: NetworkAttachmentDefinition,
+  named: (name: string) => NetworkConfig | undefined,
+): NetworkPlan {
+  const { runtimeConfig, defaultRoute } = selection
+  const config = withArguments(configOf(selection, definition, named), selection.cniArgs)
+  const interfaceName = interfaceNameOf(selection, at)
+  return { name: nameOf(selection), interfaceName, config, runtimeConfig, defaultRoute }
+}
+
+function configOf(
+  selection: NetworkSelection,
+  { spec }: NetworkAttachmentDefinition,
+  named: (name: string) => NetworkConfig | undefined,
+): NetworkConfig {
+  const text = spec?.config?.trim() ?? ''
+  const label = `the NetworkAttachmentDefinition ${nameOf(selection)}`
+  if (text === '') {
+    const found = named(selection.name)
+    if (found !== undefined) return found
+    const why = `no network configuration on this node is named ${selection.name}`
+    throw new Mk8sError('kubelet/runtime', `${label} has no config, and ${why}`)
+  }
+  try {
+    const config = parseNetworkConfig(text, 'its config')
+    return config.name === '' ? { ...config, name: selection.name } : config
+  } catch (error) {
+    const why = error instanceof Mk8sError && error.why ? `: ${error.why}` : ''
+    throw new Mk8sError('kubelet/runtime', `${label} cannot be used: ${messageOf(error)}${why}`)
+  }
+}
+
+function withArguments(config: NetworkConfig, cniArgs: NetworkSelection['cniArgs']): NetworkConfig {
+  if (cniArgs === undefined) return config
+  const add = (plugin: CniPlugin): CniPlugin => {
+    const { args = {} } = plugin as { args?: { cni?: object } }
+    return { ...plugin, args: { ...args, cni: { ...args.cni, ...cniArgs } } }
+  }
+  return { ...config, plugins: config.plugins.map(add) }
+}
+
+export interface PodPlace {
+  readonly sandboxId: string
+  readonly netns: string
+  readonly metadata: SandboxMetadata
+}
+
+export function planAddition(plan: NetworkPlan, { sandboxId, netns, metadata }: PodPlace) {
+  const { config, runtimeConfig, interfaceName } = plan
+  const args: CniArguments = {
+    containerId: sandboxId,
+    ...{ netns, interfaceName, runtimeConfig },
+    pod: {
+      K8S_POD_NAMESPACE: metadata.namespace,
+      K8S_POD_NAME: metadata.name,
+      K8S_POD_INFRA_CONTAINER_ID: sandboxId,
+      K8S_POD_UID: metadata.uid,
+    },
+  }
+  const plugins = pluginsFor(config.plugins, args)
+  return { network: config.name, cniVersion: config.cniVersion, plugins, arguments: args, result: null }
+}
+
+/**
+ * Words for `ip`, in the pod's namespace: what has no other way leaves by the networks that ask for it. A family that
+ * none of them asks for leaves as before.
+ */
+export function planDefaultRoutes(
+  networks: readonly Pick<NetworkPlan, 'interfaceName' | 'defaultRoute'>[],
+  others: readonly string[] = ['eth0'],
+): { readonly words: readonly string[]; readonly mayFail: boolean }[] {
+  const interfaces = [...others, ...networks.map(({ interfaceName }) => interfaceName)]
+  return (['-4', '-6'] as const).flatMap(family => {
+    const wanted = networks.flatMap(({ interfaceName, defaultRoute }) => {
+      const gateway = defaultRoute.find(address => address.includes(':') === (family === '-6'))
+      return gateway === undefined ? [] : [{ interfaceName, gateway }]
+    })
+    const [first] = wanted
+    if (first === undefined) return []
+    const add = ['route', 'replace', 'default', 'via', first.gateway, 'dev', first.interfaceName]
+    return [
+      ...interfaces.map(name => ({
+        words: [family, 'route', 'del', 'default', 'dev', name],
+        mayFail: true,
+      })),
+      { words: [family, ...add], mayFail: false },
+    ]
+  })
+}
