@@ -50,6 +50,7 @@ export const commands: CommandMap = {
   'backup:schedule:run': async () => (await import('./backup/schedule/run.ts')).BackupScheduleRun,
   'backup:run-job': async () => (await import('./backup/run-job.ts')).BackupRunJob,
   upgrade: async () => (await import('./upgrade.ts')).Upgrade,
+  completion: async () => (await import('./completion.ts')).Completion,
   version: async () => (await import('./version.ts')).Version,
   daemon: async () => (await import('./daemon.ts')).Daemon,
   'images:import': async () => (await import('./images/import.ts')).ImagesImport,

@@ -16,6 +16,21 @@ interface Outcome {
   readonly to: string
 }
 
+interface UpgradeFlags {
+  readonly from?: string | undefined
+  readonly channel?: string | undefined
+  readonly version?: string | undefined
+  readonly key?: readonly string[] | undefined
+  readonly check: boolean
+  readonly json: boolean
+  readonly 'this-node': boolean
+  readonly rollback: boolean
+  readonly timeout: number
+  readonly staged: boolean
+  readonly unattended: boolean
+  readonly until?: number | undefined
+}
+
 export class Upgrade extends NodeCommand {
   static override summary = 'Put another version of mk8s in place, on all nodes.'
   static override description =
@@ -28,6 +43,7 @@ export class Upgrade extends NodeCommand {
   static override examples = [
     '<%= config.bin %> upgrade --from /media/mk8s-0.2.0 --check',
     '<%= config.bin %> upgrade --from https://releases.example.com/mk8s --channel stable',
+    '<%= config.bin %> upgrade --from https://releases.example.com/mk8s --schedule "0 3 * * 0" --window 3h',
     '<%= config.bin %> upgrade --rollback',
   ]
   static override flags = {
@@ -52,13 +68,34 @@ export class Upgrade extends NodeCommand {
     'this-node': Flags.boolean({ description: 'Leave the other nodes alone.' }),
     rollback: Flags.boolean({ description: 'Go back to the executable before, on this node.' }),
     timeout: timeoutFlag('How long a node may take to become healthy.'),
+    schedule: Flags.string({
+      description:
+        'Upgrade by itself at these times, when the channel has a newer version: five fields of cron.',
+      helpValue: 'CRON',
+    }),
+    'time-zone': Flags.string({ description: 'Of these times.', helpValue: 'ZONE', default: 'UTC' }),
+    window: Flags.string({
+      description: 'How long after such a time a node may be begun with.',
+      helpValue: 'SPAN',
+      default: '2h',
+    }),
+    unschedule: Flags.boolean({ description: 'Do not upgrade by itself any more.' }),
     staged: Flags.boolean({ hidden: true }),
+    unattended: Flags.boolean({ hidden: true }),
+    until: Flags.integer({ hidden: true }),
   }
 
   async run(): Promise<number> {
     const { flags } = await this.parse(Upgrade)
     mustBeRoot('upgrade')
     const config = readNodeConfig(flags['data-dir'])
+    if (flags.schedule !== undefined || flags.unschedule) return schedule(config, flags)
+    if (!flags.unattended) return this.#upgrade(config, flags)
+    const { unattended } = await import('./upgrade-schedule.ts')
+    return unattended(config, () => this.#upgrade(config, flags))
+  }
+
+  async #upgrade(config: NodeConfig, flags: UpgradeFlags): Promise<number> {
     const progress = (what: string) => {
       if (!flags.json) remark(`- ${what}`)
     }
@@ -78,10 +115,12 @@ export class Upgrade extends NodeCommand {
     }
     const release = await releaseOf(config.dataDir, flags)
     if (flags.check) return check(config, release, flags)
+    // A channel that was set back is no reason to go back by oneself.
+    if (flags.unattended && (await isOlder(release))) return 0
     const isAlone = flags['this-node'] || config.role === 'worker'
     const done = isAlone
       ? await upgradeAlone(parts, config, release)
-      : await upgradeCluster(parts, config, release, timeoutMs)
+      : await upgradeCluster(parts, config, release, flags)
     return show(done, release.version, flags)
   }
 }
@@ -96,6 +135,40 @@ async function applyStaged(parts: NodeUpgradeParts): Promise<number> {
   await applyUpgrade(parts, record)
   return 0
 }
+
+async function schedule(
+  config: NodeConfig,
+  flags: {
+    readonly schedule?: string | undefined
+    readonly from?: string | undefined
+    readonly channel?: string | undefined
+    readonly window: string
+    readonly 'time-zone': string
+  },
+): Promise<number> {
+  const [{ removeSchedule, setSchedule }, { secondsIn }] = await Promise.all([
+    import('./upgrade-schedule.ts'),
+    import('../cli/duration.ts'),
+  ])
+  if (flags.schedule === undefined) {
+    await removeSchedule(config)
+    print('This cluster does not upgrade by itself any more.')
+    return 0
+  }
+  if (flags.from === undefined) throw noSource()
+  await setSchedule(config, {
+    ...{ cron: flags.schedule, timeZone: flags['time-zone'], from: flags.from },
+    windowSeconds: secondsIn(flags.window, '--window'),
+    channel: flags.channel ?? '',
+  })
+  print(`This cluster upgrades by itself: ${flags.schedule} (${flags['time-zone']}), for ${flags.window}.`)
+  return 0
+}
+
+const noSource = (): Mk8sError =>
+  new Mk8sError('usage', 'nothing says where releases come from', {
+    hint: 'mk8s upgrade --from PLACE, or set MK8S_RELEASES',
+  })
 
 async function resume(parts: NodeUpgradeParts): Promise<void> {
   const { resumeUpgrade } = await import('../runtime/upgrade/node-upgrade.ts')
@@ -112,19 +185,8 @@ async function resume(parts: NodeUpgradeParts): Promise<void> {
   )
 }
 
-async function releaseOf(
-  dataDir: string,
-  flags: {
-    readonly from?: string | undefined
-    readonly channel?: string | undefined
-    readonly version?: string | undefined
-    readonly key?: readonly string[] | undefined
-  },
-): Promise<Release> {
-  if (flags.from === undefined)
-    throw new Mk8sError('usage', 'nothing says where releases come from', {
-      hint: 'mk8s upgrade --from PLACE, or set MK8S_RELEASES',
-    })
+async function releaseOf(dataDir: string, flags: UpgradeFlags): Promise<Release> {
+  if (flags.from === undefined) throw noSource()
   const [{ openRelease }, { trustedKeys }] = await Promise.all([
     import('../runtime/upgrade/release-source.ts'),
     import('../runtime/upgrade/release-keys.ts'),
@@ -180,13 +242,19 @@ async function upgradeCluster(
   parts: NodeUpgradeParts,
   config: NodeConfig,
   release: Release,
-  timeoutMs: number,
+  { timeout, until }: UpgradeFlags,
 ): Promise<readonly Outcome[]> {
   const cluster = await clusterOf(config)
   const { rollOut } = await import('../runtime/upgrade/roll-out.ts')
   try {
     const done = await rollOut({
-      ...{ release, nodeName: config.nodeName, clock: systemClock, timeoutMs },
+      ...{
+        release,
+        nodeName: config.nodeName,
+        clock: systemClock,
+        timeoutMs: timeout * 1_000,
+        untilMs: until,
+      },
       ...{ pki: cluster.pki, nodes: cluster.nodes, servers: cluster.servers, progress: parts.progress },
       upgradeThisNode: others => putInPlace(parts, release, others),
     })
@@ -194,6 +262,11 @@ async function upgradeCluster(
   } finally {
     cluster.close()
   }
+}
+
+async function isOlder({ version }: Release): Promise<boolean> {
+  const { compareVersions } = await import('../runtime/upgrade/versions.ts')
+  return compareVersions(version, MK8S_VERSION) < 0
 }
 
 async function check(config: NodeConfig, { version }: Release, { json }: { json: boolean }): Promise<number> {

@@ -21,6 +21,7 @@ export function findProblems({ nodes, pods, nowMs }: ClusterFacts): Problem[] {
   const sorted = [...pods].sort((a, b) => compareTexts(rankOf(a), rankOf(b)))
   return [
     ...nodes.flatMap(nodeProblems),
+    ...versionProblems(nodes),
     ...sorted.flatMap(pod => {
       const problem = podProblem(pod, nowMs)
       return problem === undefined ? [] : [problem]
@@ -46,6 +47,20 @@ function nodeProblems(node: Node): Problem[] {
     if (PRESSURES.includes(type) && status === 'True') problems.push({ object, reason: type, message, next })
   }
   return problems
+}
+
+/** As long as an upgrade is not at its end. */
+function versionProblems(nodes: readonly Node[]): Problem[] {
+  const byVersion = Map.groupBy(
+    nodes.filter(({ status }) => status?.nodeInfo?.kubeletVersion),
+    ({ status }) => (status?.nodeInfo?.kubeletVersion ?? '').replace(/^.*\+mk8s\./, ''),
+  )
+  if (byVersion.size < 2) return []
+  const groups = [...byVersion].sort(([one], [other]) => compareTexts(one, other))
+  const message = groups
+    .map(([version, those]) => `${version} on ${those.map(({ metadata }) => metadata.name).join(', ')}`)
+    .join('; ')
+  return [{ object: 'cluster', reason: 'VersionsDiffer', message, next: 'mk8s upgrade --from PLACE' }]
 }
 
 /** The first thing that keeps the pod from being ready. */

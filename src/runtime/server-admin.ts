@@ -23,6 +23,7 @@ import type { Backups } from './server-backups.ts'
 import type { ServerCertificates } from './server-certificates.ts'
 import type { SharedKeys } from './server-keys.ts'
 import type { Rotation } from './server-rotation.ts'
+import { upgradeProblems } from './server-upgrades.ts'
 import type { RaftStore } from './store/raft-store.ts'
 import type { Supervisor } from './supervisor/supervisor.ts'
 
@@ -160,6 +161,7 @@ async function problemsOf(
     ...rotation.problems(),
     ...keys.problems(),
     ...problems(),
+    ...upgradeProblems(objects),
     ...scheduleProblems(backups.status(), clock.now()),
   ]
 }

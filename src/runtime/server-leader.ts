@@ -21,6 +21,7 @@ import type { Pki } from './pki/pki.ts'
 import { createScheduler, parseSchedulerConfig, type SchedulerConfig } from './scheduler/scheduler.ts'
 import type { Shared } from './server-api.ts'
 import { readConfigured } from './server-audit.ts'
+import { upgradeKeeperOf } from './server-upgrades.ts'
 
 const CONTROLLER_MANAGER: UserInfo = {
   username: 'system:kube-controller-manager',
@@ -110,5 +111,6 @@ export function leaderDutiesOf(shared: LeaderNeeds, server: ApiServer, term: num
     ...{ model, clock, random, term },
     log: shared.log.child({ component: 'addons' }),
   })
-  return [endpoints, scheduler, controllers, labels, dns, addons]
+  const upgrades = upgradeKeeperOf(shared, server, term)
+  return [endpoints, scheduler, controllers, labels, dns, addons, upgrades]
 }

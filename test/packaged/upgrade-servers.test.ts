@@ -101,6 +101,33 @@ describe('mk8s upgrade of a cluster', { skip }, () => {
     })
   })
 
+  test('a schedule brings a node that lags behind to the version of its channel by itself', async () => {
+    const worker = servers.nodes[3]
+    assert.ok(worker)
+    const back = await worker.mk8s(['upgrade', '--rollback'])
+    assert.equal(back.code, 0, back.stderr)
+    await until('the status tells of it', async () =>
+      /1 more|VersionsDiffer/.test((await first().mk8s(['status'])).stdout),
+    )
+    const args = ['upgrade', '--from', newer, '--schedule', '* * * * *', '--window', '50s']
+    assert.match((await first().mk8s(args)).stdout, /upgrades by itself/)
+    await until('the worker has it', async () => (await versions()) === 'n1=0.1.1 n2=0.1.1 n3=0.1.1 n4=0.1.1')
+    await until('how it ended is on record', async () =>
+      /mk8s\.io\/last-result: done/.test(
+        await first().kubectl.ok([
+          '-n',
+          'kube-system',
+          'get',
+          'configmap',
+          'mk8s-upgrade-schedule',
+          '-o',
+          'yaml',
+        ]),
+      ),
+    )
+    assert.equal((await first().mk8s(['upgrade', '--unschedule'])).code, 0)
+  })
+
   test('the same command again says that all have it', async () => {
     const { code, stdout } = await first().mk8s(['upgrade', '--from', newer])
     assert.equal(code, 0)

@@ -1,12 +1,10 @@
 /** A node's side of an upgrade that a server sends: verified and staged here, then carried out by a process of its own. */
-import { closeSync, openSync } from 'node:fs'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { Readable } from 'node:stream'
 import type { Clock } from '../../base/clock.ts'
 import { Mk8sError, messageOf } from '../../base/errors.ts'
 import { MK8S_VERSION } from '../../config/version.ts'
-import { nodePaths } from '../../host/node-files.ts'
-import { spawnDetached } from '../../host/programs.ts'
+import { carryOn } from './carry-on.ts'
 import { OFFER_HEADER, type Offer, type UpgradeReport } from './node-channel.ts'
 import { resumeUpgrade, stageUpgrade } from './node-upgrade.ts'
 import { assertSigned, executableName, parseSums } from './release.ts'
@@ -75,22 +73,7 @@ async function stage(
   await resumeUpgrade(parts)
   const open = async () => Readable.from(executable)
   await stageUpgrade(parts, { version, sum, others, open, isRollback: false })
-  await carryOn(parts.program, dataDir, timeoutMs)
-}
-
-/** It outlives this daemon, which it is to restart. */
-async function carryOn(program: string, dataDir: string, timeoutMs: number): Promise<void> {
-  const log = openSync(nodePaths(dataDir).log, 'a', 0o600)
-  try {
-    const seconds = String(Math.ceil(timeoutMs / 1_000))
-    await spawnDetached(program, ['upgrade', '--staged', '--timeout', seconds, '--data-dir', dataDir], {
-      cwd: '/',
-      env: { PATH: process.env['PATH'] ?? '/usr/sbin:/usr/bin:/sbin:/bin', HOME: '/root', LANG: 'C.UTF-8' },
-      stdio: ['ignore', log, log],
-    })
-  } finally {
-    closeSync(log)
-  }
+  await carryOn(dataDir, ['--staged', '--timeout', String(Math.ceil(timeoutMs / 1_000))])
 }
 
 function parseOffer(text: string): Offer {

@@ -29,6 +29,8 @@ export interface RollOutParts {
   readonly upgradeThisNode: (others: readonly { name: string; version: string }[]) => Promise<void>
   readonly clock: Clock
   readonly timeoutMs: number
+  /** No node is begun with after this time of the clock. */
+  readonly untilMs?: number | undefined
   readonly progress: (what: string) => void
 }
 
@@ -50,6 +52,7 @@ export async function rollOut(parts: RollOutParts): Promise<readonly NodeOutcome
     assertNear(nodes, release.version)
     const [next] = planRollOut(nodes, release.version)
     if (next === undefined) return done
+    assertInTime(parts, done)
     progress(`${next.name}: from ${next.version} to ${release.version}`)
     try {
       await untilOthersAreWell(parts, next)
@@ -60,6 +63,13 @@ export async function rollOut(parts: RollOutParts): Promise<readonly NodeOutcome
     }
     done.push({ node: next.name, from: next.version ?? '' })
   }
+}
+
+function assertInTime({ clock, untilMs }: RollOutParts, done: readonly NodeOutcome[]): void {
+  if (untilMs === undefined || clock.now() < untilMs) return
+  throw new Mk8sError('timeout', 'the window of the upgrade is over', {
+    why: `${done.length} nodes were upgraded; the next window goes on with the others`,
+  })
 }
 
 function stopped({ name }: ClusterNode, done: readonly NodeOutcome[], error: unknown): Mk8sError {

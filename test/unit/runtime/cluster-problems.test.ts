@@ -105,3 +105,17 @@ test('a node that is not ready or under pressure is named', () => {
     ],
   )
 })
+
+test('nodes of different versions are told of', () => {
+  const node = (name: string, kubeletVersion: string) =>
+    ({
+      metadata: { name },
+      status: { conditions: [{ type: 'Ready', status: 'True' }], nodeInfo: { kubeletVersion } },
+    }) as unknown as Node
+  const [old, fresh] = ['v1.36.0+mk8s.0.1.0', 'v1.36.0+mk8s.0.1.1']
+  const find = (...nodes: Node[]) => findProblems({ nodes, pods: [], nowMs: NOW })
+  assert.deepEqual(find(node('n1', old), node('n2', old)), [])
+  const [problem] = find(node('n1', fresh), node('n2', old), node('n3', old))
+  assert.equal(problem?.reason, 'VersionsDiffer')
+  assert.equal(problem?.message, '0.1.0 on n2, n3; 0.1.1 on n1')
+})

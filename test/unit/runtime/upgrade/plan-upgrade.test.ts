@@ -5,6 +5,7 @@ import { type Formats, formatProblems } from '../../../../src/runtime/upgrade/fo
 import { planRollOut, rollOutProblem } from '../../../../src/runtime/upgrade/plan-roll-out.ts'
 import { planResumption, STARTS_MAX, upgradeProblems } from '../../../../src/runtime/upgrade/plan-upgrade.ts'
 import type { UpgradeRecord, UpgradeStage } from '../../../../src/runtime/upgrade/upgrade-journal.ts'
+import { planWindow } from '../../../../src/runtime/upgrade/upgrade-schedule.ts'
 import { compareVersions, mayMeet, ownVersionIn } from '../../../../src/runtime/upgrade/versions.ts'
 
 const formats = (written: number, newestRead = written): Formats => ({
@@ -91,4 +92,17 @@ test('no server is begun with while another one is not well; a worker needs only
   const worker = node('w', { isServer: false })
   assert.equal(rollOutProblem([lost, worker], worker), null)
   assert.match(rollOutProblem([node('n1')], { ...worker, isReady: false }) ?? '', /w is not Ready/)
+})
+
+test('a window is made use of once, after a delay of its own, and not when it is over', () => {
+  const weekly = { cron: '0 3 * * 0', timeZone: 'UTC', windowSeconds: 7_200, from: '/releases', channel: '' }
+  const sunday = Date.parse('2026-11-22T03:00:00Z')
+  const plan = (minutes: number, lastWindowMs = 0, jitter = 0.5) =>
+    planWindow(weekly, { lastWindowMs, nowMs: sunday + minutes * 60_000, jitter })
+  assert.equal(plan(-1).kind, 'wait')
+  assert.equal(plan(14).kind, 'wait')
+  assert.deepEqual(plan(15), { kind: 'begin', windowMs: sunday, endMs: sunday + 7_200_000 })
+  assert.equal(plan(119).kind, 'begin')
+  assert.equal(plan(121).kind, 'wait')
+  assert.equal(plan(60, sunday).kind, 'wait')
 })
