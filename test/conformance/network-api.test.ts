@@ -2,16 +2,8 @@
 import assert from 'node:assert/strict'
 import test, { after, before, describe } from 'node:test'
 import { at, itemsOf, type Namespace, named, nameOf, type Suite, startSuite } from '../support/conformance.ts'
+import { labelled, type Operated, tryOperations } from '../support/operations.ts'
 import { until } from '../support/until.ts'
-
-interface Operated {
-  readonly group: string
-  readonly resource: string
-  readonly kind: string
-  readonly namespaced: boolean
-  readonly body: (index: number) => object
-  readonly hasStatus?: boolean
-}
 
 const SLICE = {
   addressType: 'IPv4',
@@ -60,11 +52,6 @@ const operated: readonly Operated[] = [
   },
 ]
 
-const labelled = (object: object) => {
-  const { metadata } = object as { metadata: object }
-  return { ...object, metadata: { ...metadata, labels: { special: 'label' } } }
-}
-
 describe('the objects of the network', () => {
   let suite: Suite
   let home: Namespace
@@ -81,47 +68,8 @@ describe('the objects of the network', () => {
   })
   const names = async (path: string) => itemsOf(await suite.ok('GET', path)).map(nameOf)
 
-  for (const { group, resource, kind, namespaced, body, hasStatus = false } of operated) {
-    test(`should support creating ${kind} API operations`, async () => {
-      const groups = itemsOf({ items: (await suite.ok('GET', '/apis'))['groups'] })
-      assert.ok(groups.some(each => each['name'] === group))
-      const found = itemsOf({ items: (await suite.ok('GET', `/apis/${group}/v1`))['resources'] })
-      assert.ok(found.some(each => each['name'] === resource))
-      const path = namespaced ? home.of(`${group}/v1`, resource) : `/apis/${group}/v1/${resource}`
-      const objects = [1, 2, 3].map(index => labelled(body(index)))
-      const watch = await suite.watch(`${path}?watch=true&labelSelector=special=label`)
-      for (const object of objects) await suite.ok('POST', path, object)
-      const [first = ''] = objects.map(nameOf)
-      const selected = `${path}?labelSelector=special=label`
-      assert.deepEqual((await names(selected)).sort(), objects.map(nameOf).sort())
-      if (namespaced)
-        assert.equal((await names(`/apis/${group}/v1/${resource}?labelSelector=special=label`)).length, 3)
-      assert.equal(nameOf(await suite.ok('GET', `${path}/${first}`)), first)
-      const patched = await suite.ok('PATCH', `${path}/${first}`, annotated('patched'), 'merge')
-      assert.equal(at(patched, 'metadata.annotations.state'), 'patched')
-      const updated = await suite.ok('PUT', `${path}/${first}`, { ...patched, ...merged(patched, 'updated') })
-      assert.equal(at(updated, 'metadata.annotations.state'), 'updated')
-      if (hasStatus) {
-        const before = await suite.ok('GET', `${path}/${first}/status`)
-        const status = await suite.ok('PATCH', `${path}/${first}/status`, annotated('status'), 'merge')
-        assert.equal(at(status, 'metadata.annotations.state'), 'status')
-        assert.equal(nameOf(before), first)
-        await suite.ok('PUT', `${path}/${first}/status`, status)
-      }
-      await suite.ok('DELETE', `${path}/${first}`)
-      await until('it to be gone', async () => !(await names(selected)).includes(first))
-      await suite.ok('DELETE', selected)
-      await until('all to be gone', async () => (await names(selected)).length === 0)
-      for (const type of ['ADDED', 'MODIFIED', 'DELETED']) {
-        await watch.find(type, event => event.type === type && nameOf(event.object) === first)
-      }
-      watch.close()
-    })
-  }
-  const annotated = (state: string) => ({ metadata: { annotations: { state } } })
-  const merged = (object: object, state: string) => {
-    const { metadata } = object as { metadata: object }
-    return { metadata: { ...metadata, annotations: { state } } }
+  for (const one of operated) {
+    test(`should support creating ${one.kind} API operations`, () => tryOperations(suite, home, one))
   }
 
   test('should have Endpoints and EndpointSlices pointing to API Server; provide secure master service', async () => {

@@ -5,20 +5,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test, { after, before, describe } from 'node:test'
 import { installCluster, type TestCluster } from '../support/cluster.ts'
+import { GRPC_HEALTH_SERVER } from '../support/grpc-health.ts'
 import { until } from '../support/until.ts'
-
-const GRPC = join(import.meta.dirname, '../../node_modules/@grpc/grpc-js')
-
-/** Answers health checks as healthy until the file named in GONE is there. */
-const GRPC_SERVER = `
-const grpc = require(${JSON.stringify(GRPC)})
-const same = bytes => bytes
-const method = { path: '/grpc.health.v1.Health/Check', requestStream: false, responseStream: false,
-  requestSerialize: same, requestDeserialize: same, responseSerialize: same, responseDeserialize: same }
-const server = new grpc.Server()
-const answer = (call, done) => done(null, Buffer.from([8, require('fs').existsSync(process.env.GONE) ? 2 : 1]))
-server.addService({ Check: method }, { Check: answer })
-server.bindAsync(process.env.POD_IP + ':9090', grpc.ServerCredentials.createInsecure(), () => {})`
 
 /** Answers 200 to the right header on /ok once the file named in UP is there, else 500. */
 const HTTP_SERVER = `
@@ -125,7 +113,7 @@ describe('the life of a pod', () => {
     const container = {
       name: 'c',
       image: 'i',
-      command: [process.execPath, '-e', GRPC_SERVER],
+      command: [process.execPath, '-e', GRPC_HEALTH_SERVER],
       env: [podIp, { name: 'GONE', value: gone }],
       volumeMounts,
       startupProbe: { ...probe, failureThreshold: 60 },

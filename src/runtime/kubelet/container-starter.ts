@@ -15,6 +15,7 @@ import {
 } from './environment.ts'
 import type { ImagePuller } from './image-puller.ts'
 import { runHook } from './lifecycle-hooks.ts'
+import { IMAGE_ANNOTATION } from './plan-pod.ts'
 import { identityOf, type PodContext, recordPodEvent } from './pod-context.ts'
 import type { PodFacts } from './pod-fields.ts'
 import { registryCredentials } from './registry-credentials.ts'
@@ -139,6 +140,7 @@ async function configOf(
     },
     annotations: {
       'io.kubernetes.container.restartCount': String(attempt),
+      [IMAGE_ANNOTATION]: container.image ?? '',
       [RESOURCES_ANNOTATION]: JSON.stringify(container.resources ?? {}),
     },
     ...(await targetOf(request, context)),

@@ -24,7 +24,14 @@ export type PodAction =
   /** Everything has ended and nothing is to be started again. */
   | { readonly kind: 'finish' }
   | { readonly kind: 'create-sandbox'; readonly attempt: number; readonly stale: readonly string[] }
-  | { readonly kind: 'kill-container'; readonly id: string; readonly name: string; readonly message: string }
+  | {
+      readonly kind: 'kill-container'
+      readonly id: string
+      readonly name: string
+      readonly message: string
+      /** Whatever the policy, it is started again. */
+      readonly isRedefined?: boolean
+    }
   | {
       readonly kind: 'start-container'
       readonly name: string
@@ -33,6 +40,9 @@ export type PodAction =
       readonly backoff?: RestartBackoff
     }
   | { readonly kind: 'back-off'; readonly name: string; readonly untilMs: number; readonly delayMs: number }
+
+/** What the pod's spec called its image when the container was made. */
+export const IMAGE_ANNOTATION = 'io.kubernetes.container.image'
 
 /** A restartable init container, which runs beside the others. */
 export function isSidecar(container: Container): boolean {
@@ -165,12 +175,24 @@ function planContainer(
   if (latest === undefined) {
     return { actions: [startOf(container.name, input)], hasEnded: false, isUp: false }
   }
-  if (latest.state === 'running') return planRunning(latest, input)
+  if (latest.state === 'running') return planRedefined(container, latest) ?? planRunning(latest, input)
   if (input.isToStart?.(latest.id)) {
     return { actions: [startOf(container.name, input)], hasEnded: false, isUp: false }
   }
   if (afterExit(container, input.pod, latest) === 'stay') return { actions: [], hasEnded: true, isUp: false }
   return { actions: [restartOf(latest, input)], hasEnded: false, isUp: false }
+}
+
+/** Its image in the pod's spec is another one by now. */
+function planRedefined(
+  { image = '' }: Container,
+  { id, name, annotations }: ContainerStatus,
+): ContainerPlan | null {
+  const before = annotations[IMAGE_ANNOTATION]
+  if (before === undefined || before === image) return null
+  const message = `Container ${name} definition changed, will be restarted`
+  const kill: PodAction = { kind: 'kill-container', id, name, message, isRedefined: true }
+  return { actions: [kill], hasEnded: false, isUp: false }
 }
 
 function planRunning(latest: ContainerStatus, input: PodPlanInput): ContainerPlan {

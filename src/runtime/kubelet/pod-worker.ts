@@ -55,6 +55,8 @@ export class PodWorker {
   readonly #loop: WakeLoop
   readonly #stopper = new AbortController()
   #pod: Pod
+  /** Ended because their image is another one now: the last by name. */
+  readonly #redefined = new Map<string, string>()
   #isVanished = false
   #terminatingGraceMs = Number.POSITIVE_INFINITY
   #isTakenIn = false
@@ -231,7 +233,7 @@ export class PodWorker {
       nowMs: this.#context.clock.now(),
       startup: id => this.#probes.verdict('startup', id),
       liveness: id => this.#probes.verdict('liveness', id),
-      isToStart: id => this.#resizer.isRestarted(id),
+      isToStart: id => this.#resizer.isRestarted(id) || [...this.#redefined.values()].includes(id),
       backoff: name => this.#attempts.backoff(name),
     }
   }
@@ -274,6 +276,7 @@ export class PodWorker {
       case 'start-container':
         return this.#start(action, objects)
       case 'kill-container':
+        if (action.isRedefined) this.#redefined.set(action.name, action.id)
         await this.#attempts.kill(this.#pod, action, (await this.#present()).containers)
         return true
       case 'back-off':

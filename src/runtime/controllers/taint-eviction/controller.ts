@@ -21,21 +21,28 @@ export function createTaintEvictionController(context: ControllerContext): Contr
   const taintsOf = (name: string | undefined) => nodes.get(name ?? '')?.spec?.taints ?? []
   const hasEvictingTaint = (node: Node) =>
     (node.spec?.taints ?? []).some(taint => taint.effect === 'NoExecute')
+  /** When a pod was first seen beside a taint that evicts, by its key. */
+  const seen = new Map<string, number>()
   return keyedController({
     name: COMPONENT,
     context,
     sources: [
-      keysFrom(nodes, node =>
-        hasEvictingTaint(node) ? pods.byIndex(NODE_INDEX, node.metadata.name ?? '').map(keyOf) : [],
-      ),
+      keysFrom(nodes, node => {
+        const keys = pods.byIndex(NODE_INDEX, node.metadata.name ?? '').map(keyOf)
+        return hasEvictingTaint(node) ? keys : keys.filter(key => seen.has(key))
+      }),
       keysFrom(pods, pod => (taintsOf(pod.spec?.nodeName).length > 0 ? [keyOf(pod)] : [])),
     ],
     async reconcile(key) {
       const pod = pods.get(key)
-      if (pod === undefined) return undefined
       const nowMs = context.clock.now()
-      const plan = planEviction(pod, taintsOf(pod.spec?.nodeName), nowMs)
-      if (plan.kind === 'stay') return undefined
+      const seenMs = seen.get(key) ?? nowMs
+      const plan = pod && planEviction(pod, taintsOf(pod.spec?.nodeName), nowMs, seenMs)
+      if (pod === undefined || plan === undefined || plan.kind === 'stay') {
+        seen.delete(key)
+        return undefined
+      }
+      seen.set(key, seenMs)
       if (plan.kind === 'wait') return plan.delayMs
       const { namespace, name, uid } = pod.metadata
       events.record(pod, 'Normal', 'TaintManagerEviction', `Marking for deletion Pod ${key}`)

@@ -8,7 +8,13 @@ export type EvictionPlan =
   | { readonly kind: 'wait'; readonly delayMs: number }
   | { readonly kind: 'evict' }
 
-export function planEviction(pod: Pod, taints: readonly Taint[], nowMs: number): EvictionPlan {
+/** Taints that do not say since when count from when they were first seen. */
+export function planEviction(
+  pod: Pod,
+  taints: readonly Taint[],
+  nowMs: number,
+  seenMs: number = nowMs,
+): EvictionPlan {
   const evicting = taints.filter(taint => taint.effect === 'NoExecute')
   if (evicting.length === 0 || pod.metadata.deletionTimestamp !== undefined) return { kind: 'stay' }
   const tolerations = pod.spec?.tolerations ?? []
@@ -18,7 +24,7 @@ export function planEviction(pod: Pod, taints: readonly Taint[], nowMs: number):
     if (matching.length === 0) return { kind: 'evict' }
     const limits = matching.flatMap(each => each.tolerationSeconds ?? [])
     if (limits.length === 0) continue
-    const startedMs = timeMs(taint.timeAdded) || nowMs
+    const startedMs = timeMs(taint.timeAdded) || seenMs
     dueMs = Math.min(dueMs, startedMs + Math.max(0, Math.min(...limits)) * 1_000)
   }
   if (dueMs === Number.POSITIVE_INFINITY) return { kind: 'stay' }

@@ -275,6 +275,10 @@ test('a pod stays on a tainted node as long as it tolerates', () => {
   assert.deepEqual(planEviction(tolerating(300), [taint], NOW_MS), { kind: 'wait', delayMs: 200_000 })
   assert.deepEqual(planEviction(tolerating(100), [taint], NOW_MS), { kind: 'evict' })
   assert.deepEqual(planEviction(pod('p'), [], NOW_MS), { kind: 'stay' })
+  const { timeAdded: _, ...undated } = taint
+  const since = (seenMs: number) => planEviction(tolerating(100), [undated], NOW_MS, seenMs)
+  assert.deepEqual(since(NOW_MS - 40_000), { kind: 'wait', delayMs: 60_000 })
+  assert.deepEqual(since(NOW_MS - 100_000), { kind: 'evict' })
 })
 
 test('a node gets the first free range of the pod network', () => {

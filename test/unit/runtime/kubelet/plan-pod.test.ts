@@ -2,7 +2,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Container, Pod, PodSpec } from '../../../../src/kube/types.ts'
-import { type PodAction, type PodPlanInput, planPod } from '../../../../src/runtime/kubelet/plan-pod.ts'
+import {
+  IMAGE_ANNOTATION,
+  type PodAction,
+  type PodPlanInput,
+  planPod,
+} from '../../../../src/runtime/kubelet/plan-pod.ts'
 import type { ContainerStatus, SandboxStatus } from '../../../../src/runtime/kubelet/runtime/runtime.ts'
 
 const NOW = 1_000_000
@@ -130,6 +135,21 @@ test('a container that could not be started counts as crashed', () => {
   const containers = [running('main', { state: 'created', createdAt: NOW })]
   assert.deepEqual(plan({}, { containers }), ['start main 1'])
   assert.deepEqual(plan({ restartPolicy: 'Never' }, { containers }), ['finish'])
+})
+
+test('another image in the spec ends the container and starts it again whatever the policy', () => {
+  const annotations = { [IMAGE_ANNOTATION]: 'old' }
+  const spec = (image: string): Partial<PodSpec> => ({
+    ...{ restartPolicy: 'Never', containers: [{ name: 'main', image }] },
+  })
+  const containers = [running('main', { annotations })]
+  assert.deepEqual(plan(spec('old'), { containers }), [])
+  assert.deepEqual(plan(spec('new'), { containers }), [
+    'kill main: Container main definition changed, will be restarted',
+  ])
+  const over = { containers: [exited('main', 143, { annotations })] }
+  assert.deepEqual(plan(spec('new'), over), ['finish'])
+  assert.deepEqual(plan(spec('new'), { ...over, isToStart: () => true }), ['start main 1'])
 })
 
 test('failed probes kill, and say which', () => {
