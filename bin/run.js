@@ -8,6 +8,10 @@ async function start() {
     process.stdout.write(`${versionLine}\n`)
     return 0
   }
+  if (command === 'daemon' && rest[0] === '--supervise') {
+    const { runSupervisor } = await import('../src/host/supervise.ts')
+    return runSupervisor(rest.slice(1))
+  }
   if (command === 'daemon' && rest[0] === '--data-dir' && rest.length === 2) {
     const { parseDaemonArguments, runDaemon } = await import('../src/runtime/daemon.ts')
     return runDaemon(parseDaemonArguments(rest))

@@ -1,7 +1,12 @@
 /** The packaged program's entry: the daemon starts without the command line's libraries, all else through them. */
 
 async function start(): Promise<number> {
-  if (process.argv[2] === 'daemon') {
+  const [, , command, flag, ...rest] = process.argv
+  if (command === 'daemon' && flag === '--supervise') {
+    const { runSupervisor } = await import('../src/host/supervise.ts')
+    return runSupervisor(rest)
+  }
+  if (command === 'daemon') {
     const { runDaemon, parseDaemonArguments } = await import('../src/runtime/daemon.ts')
     return runDaemon(parseDaemonArguments(process.argv.slice(3)))
   }

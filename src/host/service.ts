@@ -1,11 +1,13 @@
-/** How the daemon is kept running: as a unit of systemd, or by a script in the background. */
+/**
+ * How the daemon is kept running: as a unit of systemd, or in the background by a script, and where there is no shell
+ * by mk8s itself.
+ */
 import { closeSync, existsSync, openSync, rmSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
 import type { Clock } from '../base/clock.ts'
 import { Mk8sError } from '../base/errors.ts'
-import { isBundled } from './assets.ts'
 import { diskFailure, makeDirectory, readIfThere, writeFileDurably } from './files.ts'
 import { instanceName, nodePaths } from './node-files.ts'
+import { ownProgram } from './own-program.ts'
 import { readPidFile, signalProcess, waitUntilGone, writePidFile } from './processes.ts'
 import { runProgram, spawnDetached } from './programs.ts'
 import { supervisorScript } from './supervisor-script.ts'
@@ -31,6 +33,8 @@ export interface ServiceParts {
   readonly dataDir: string
   readonly clock: Clock
   readonly hasSystemd: boolean
+  /** Whether /bin/sh can supervise; whether it is there unless given. */
+  readonly hasShell?: boolean
   /** What is run as `PROGRAM daemon --data-dir DIR`; this program itself unless given. */
   readonly program?: string
 }
@@ -38,13 +42,9 @@ export interface ServiceParts {
 const UNIT_DIRECTORY = '/etc/systemd/system'
 /** A daemon that gets it stops in order and asks its supervisor to start it again. */
 export const RESTART_SIGNAL = 'SIGUSR2'
+const SHELL = '/bin/sh'
 const TERM_MS = 20_000
 const KILL_MS = 5_000
-
-/** The program by the path that it was installed from. */
-export function ownProgram(): string {
-  return isBundled ? process.execPath : fileURLToPath(new URL('../../bin/mk8s', import.meta.url))
-}
 
 export function createService(parts: ServiceParts): Service {
   return parts.hasSystemd ? systemdService(parts) : backgroundService(parts)
@@ -82,21 +82,29 @@ function systemdService({ dataDir, clock, program = ownProgram() }: ServiceParts
   }
 }
 
-function backgroundService({ dataDir, clock, program = ownProgram() }: ServiceParts): Service {
+function backgroundService({
+  dataDir,
+  clock,
+  hasShell = existsSync(SHELL),
+  program = ownProgram(),
+}: ServiceParts): Service {
   const paths = nodePaths(dataDir)
+  const script = { path: paths.supervisorScript, content: supervisorScript, mode: 0o700 }
   const service: Service = {
     manager: 'background',
-    files: [{ path: paths.supervisorScript, content: supervisorScript, mode: 0o700 }],
+    files: hasShell ? [script] : [],
     async start() {
       if (readPidFile(paths.supervisorPid) !== undefined) return
       makeDirectory(paths.run, 0o700)
-      if (readIfThere(paths.supervisorScript) !== supervisorScript) {
-        writeFileDurably(paths.supervisorScript, supervisorScript, 0o700)
+      if (hasShell && readIfThere(script.path) !== script.content) {
+        writeFileDurably(script.path, script.content, script.mode)
       }
       const log = openLog(paths.log)
       try {
-        const daemon = [program, 'daemon', '--data-dir', dataDir]
-        const supervisor = await spawnDetached('/bin/sh', [paths.supervisorScript, dataDir, ...daemon], {
+        const [name, ...args] = hasShell
+          ? [SHELL, script.path, dataDir, program, 'daemon', '--data-dir', dataDir]
+          : [program, 'daemon', '--supervise', '--data-dir', dataDir]
+        const supervisor = await spawnDetached(name, args, {
           cwd: '/',
           env: daemonEnvironment(),
           stdio: ['ignore', log, log],

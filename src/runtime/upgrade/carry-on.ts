@@ -1,8 +1,8 @@
 /** Starts `mk8s upgrade` as a process that outlives this daemon, because it is to restart it. */
 import { closeSync, openSync } from 'node:fs'
 import { nodePaths } from '../../host/node-files.ts'
+import { ownProgram } from '../../host/own-program.ts'
 import { spawnDetached } from '../../host/programs.ts'
-import { ownProgram } from '../../host/service.ts'
 
 export async function carryOn(dataDir: string, args: readonly string[]): Promise<void> {
   const log = openSync(nodePaths(dataDir).log, 'a', 0o600)
