@@ -10,6 +10,7 @@ const benchmarks = {
   runtimes: async () => (await import('./runtimes.ts')).measure(),
   services: async () => (await import('./services.ts')).measure(),
   dns: async () => (await import('./dns.ts')).measure(),
+  addons: async () => (await import('./addons.ts')).measure(),
   registry: async () => (await import('./registry.ts')).measure(),
   api: async () => (await import('./api.ts')).measure(),
   scheduling: async () => (await import('./scheduling.ts')).measure(),

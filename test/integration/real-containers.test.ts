@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { instanceName } from '../../src/host/node-files.ts'
+import type { NetworkStatus } from '../../src/runtime/kubelet/networks/network-status.ts'
 import { MK8S } from '../support/cluster.ts'
 import { NetworkNamespace } from '../support/containerd.ts'
 import { type RunOptions, run } from '../support/kubectl.ts'
@@ -59,6 +60,28 @@ const manifest = JSON.stringify({
     },
   ],
 })
+
+/** Two pods that are also on a bridge of their own, whose addresses are noted in the directory. */
+function several(dataDir: string): object {
+  const ipam = { type: 'host-local', dataDir, ranges: [[{ subnet: '10.66.0.0/24' }]] }
+  const config = { cniVersion: '1.0.0', type: 'bridge', bridge: 'inner0', ipam }
+  const pod = (name: string) => ({
+    ...{ apiVersion: 'v1', kind: 'Pod' },
+    metadata: {
+      ...{ name, labels: { app: 'several' } },
+      annotations: { 'k8s.v1.cni.cncf.io/networks': 'inner' },
+    },
+    spec: { containers: [{ name: 'c', image: IMAGE, command: ['sleep', '3600'] }] },
+  })
+  const definition = {
+    ...{ apiVersion: 'k8s.cni.cncf.io/v1', kind: 'NetworkAttachmentDefinition', metadata: { name: 'inner' } },
+    spec: { config: JSON.stringify(config) },
+  }
+  return { apiVersion: 'v1', kind: 'List', items: [definition, pod('several-1'), pod('several-2')] }
+}
+
+const addressesIn = (directory: string): string[] =>
+  readdirSync(join(directory, 'inner')).filter(name => /^\d+\./.test(name))
 
 for (const { runtime, why } of realRuntimes()) {
   describe(`a node with ${runtime}`, { skip: why ?? false }, () => {
@@ -183,6 +206,26 @@ for (const { runtime, why } of realRuntimes()) {
       )
     })
 
+    test('with the add-on multus a pod has a second interface', async () => {
+      await mk8s(['enable', 'multus', '--timeout', '120'])
+      await kubectl(['apply', '-f', '-'], { input: JSON.stringify(several(join(parent, 'ipam'))) })
+      await kubectl(['wait', '--for=condition=Ready', 'pod', '-l', 'app=several', '--timeout=120s'])
+      const links = await kubectl(['exec', 'several-1', '--', 'ip', 'addr'])
+      const annotation = 'jsonpath={.metadata.annotations.k8s\\.v1\\.cni\\.cncf\\.io/network-status}'
+      const statusOf = async (name: string) =>
+        JSON.parse(await kubectl(['get', 'pod', name, '-o', annotation])) as NetworkStatus[]
+      for (const { interface: name, ips = [], mac = '' } of await statusOf('several-1')) {
+        assert.match(links, new RegExp(`${name}@[\\s\\S]*${mac}[\\s\\S]*inet6? ${ips[0]}/`))
+      }
+      const [first, second] = await statusOf('several-2')
+      assert.deepEqual([first?.name, first?.default, second?.name], ['mk8s', true, 'default/inner'])
+      await kubectl(['exec', 'several-1', '--', 'ping', '-c1', '-W5', second?.ips?.[0] ?? ''])
+      await kubectl(['exec', 'several-1', '--', 'ping', '-c1', '-W5', first?.ips?.[0] ?? ''])
+      // What runs keeps it.
+      await mk8s(['disable', 'multus', '--timeout', '120'])
+      assert.match(await kubectl(['get', 'net-attach-def']), /^inner /m)
+    })
+
     test('pods go on untouched when the daemon is killed, and containerd', async () => {
       const ids = await podIds()
       const daemon = idOf('run/daemon.pid')
@@ -201,12 +244,17 @@ for (const { runtime, why } of realRuntimes()) {
       await until('the node is ready', status, WAIT_MS)
       assert.equal(await podIds(), ids)
       assert.match(await fetch('http://127.0.0.1:30080/'), /^web-/)
+      // By what was noted before.
+      assert.equal(addressesIn(join(parent, 'ipam')).length, 2)
+      await kubectl(['delete', 'pod', 'several-1', '--now'])
+      assert.equal(addressesIn(join(parent, 'ipam')).length, 1)
     })
 
     test('uninstall leaves no process, mount, control group or rule behind, even just after containerd ended', async () => {
       if (runtime === 'containerd') process.kill(idOf('containerd/pid'), 'SIGKILL')
       await mk8s(['uninstall', '--yes'])
       assert.equal(existsSync(dataDir), false)
+      assert.deepEqual(addressesIn(join(parent, 'ipam')), [])
       assert.deepEqual(programsOf(dataDir), [])
       assert.equal(readFileSync('/proc/self/mounts', 'utf8').includes(dataDir), false)
       const trees = readdirSync('/sys/fs/cgroup').map(name =>
