@@ -12,6 +12,7 @@ const benchmarks = {
   dns: async () => (await import('./dns.ts')).measure(),
   addons: async () => (await import('./addons.ts')).measure(),
   registry: async () => (await import('./registry.ts')).measure(),
+  dashboard: async () => (await import('./dashboard.ts')).measure(),
   api: async () => (await import('./api.ts')).measure(),
   scheduling: async () => (await import('./scheduling.ts')).measure(),
 }

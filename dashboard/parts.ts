@@ -1,14 +1,14 @@
 /** Small things that several pages are made of. */
 import { html } from 'htm/preact'
 import type { ComponentChildren } from 'preact'
-import { useEffect, useRef, useState } from 'preact/hooks'
+import { useLayoutEffect, useRef, useState } from 'preact/hooks'
 import type { Problem } from './session.ts'
 
 /** Takes the focus when the page changes, so that the keyboard and screen readers begin there. */
 export function Heading({ children, note }: { children?: ComponentChildren; note?: ComponentChildren }) {
   const ref = useRef<HTMLHeadingElement>(null)
   const text = String(children)
-  useEffect(() => {
+  useLayoutEffect(() => {
     document.title = `${text} · mk8s`
     ref.current?.focus({ preventScroll: true })
     scrollTo(0, 0)
@@ -67,14 +67,14 @@ interface PlainTable {
 /** A short table, all of it at once. */
 export const PlainTable = ({ label, head, rows }: PlainTable) =>
   html`<div class="scroll" role="region" aria-label=${label} tabindex="0">
-    <table>
+    <table role="table">
       <thead><tr>${head.map(name => html`<th scope="col" key=${name}>${name}</th>`)}</tr></thead>
       <tbody>${rows.map(
         (row, at) =>
-          html`<tr key=${at}>${row.map((cell, column) =>
+          html`<tr key=${at} role="row">${row.map((cell, column) =>
             column === 0
-              ? html`<th scope="row" data-head=${head[column]}>${cell}</th>`
-              : html`<td data-head=${head[column]}>${cell}</td>`,
+              ? html`<th scope="row" role="rowheader" data-head=${head[column]}><div>${cell}</div></th>`
+              : html`<td role="cell" data-head=${head[column]}><div>${cell}</div></td>`,
           )}</tr>`,
       )}</tbody>
     </table>

@@ -31,6 +31,17 @@ interface Shown {
   readonly order: (row: Row) => string | number
 }
 
+/** Ages run on. */
+const TICK_MS = 10_000
+
+function useTick(everyMs: number): void {
+  const [, setTick] = useState(0)
+  useEffect(() => {
+    const timer = setInterval(() => setTick(tick => tick + 1), everyMs)
+    return () => clearInterval(timer)
+  }, [everyMs])
+}
+
 const TONED = ['Status', 'Phase', 'Type', 'Ready']
 
 /** Ages run on, so they are counted here and not taken from the server's table. */
@@ -80,6 +91,7 @@ export function Table(props: TableProps) {
     const direction = sort.isDescending ? -1 : 1
     return found.sort((a, b) => direction * compare(column.order(a), column.order(b)))
   }, [of.rows, columns, filter, keep, sort])
+  useTick(TICK_MS)
   const pages = Math.max(1, Math.ceil(rows.length / PAGE))
   const at = Math.min(page, pages - 1)
   useEffect(() => setPage(0), [filter, sort])
@@ -87,11 +99,12 @@ export function Table(props: TableProps) {
     return of.problem === null ? html`<${Loading} />` : html`<${Trouble} problem=${of.problem} />`
   return html`<${Trouble} problem=${of.problem} />
     <p class="count" role="status">${countText(rows.length, of, what)}</p>
+    ${rows.length > 1 && html`<${SortChoice} columns=${columns} sort=${sort} onSort=${setSort} />`}
     ${
       rows.length === 0
         ? html`<${Empty}>${filter === '' ? (props.empty ?? 'There is nothing here.') : `Nothing fits “${filter}”.`}<//>`
         : html`<div class="scroll" role="region" aria-label=${label} tabindex="0">
-            <table aria-rowcount=${rows.length + 1}>
+            <table role="table" aria-rowcount=${rows.length + 1}>
               <thead><tr>${columns.map(
                 column =>
                   html`<${Head} key=${column.name} column=${column} sort=${sort} onSort=${setSort} />`,
@@ -100,7 +113,7 @@ export function Table(props: TableProps) {
                 (
                   row,
                   index,
-                ) => html`<tr key=${row.object.metadata.uid} aria-rowindex=${at * PAGE + index + 2}>
+                ) => html`<tr role="row" key=${row.object.metadata.uid} aria-rowindex=${at * PAGE + index + 2}>
                   ${columns.map((column, number) => cellOf(column, row, number === 0, props.linkOf?.(row)))}
                 </tr>`,
               )}</tbody>
@@ -132,12 +145,36 @@ function Head({ column, sort, onSort }: { column: Shown; sort: Sort; onSort: (so
     }</span></button></th>`
 }
 
+/** Where there is no room for a head of columns. */
+function SortChoice({
+  columns,
+  sort,
+  onSort,
+}: {
+  columns: readonly Shown[]
+  sort: Sort
+  onSort: (sort: Sort) => void
+}) {
+  const onChange = (event: Event) => {
+    const [by = '', order] = (event.target as HTMLSelectElement).value.split('\t')
+    onSort({ by, isDescending: order === 'down' })
+  }
+  const value = `${sort.by}\t${sort.isDescending ? 'down' : 'up'}`
+  const options = columns.flatMap(({ name }) =>
+    [
+      [`${name}\tup`, `${name}, ascending`],
+      [`${name}\tdown`, `${name}, descending`],
+    ].map(([id, text]) => html`<option key=${id} value=${id} selected=${id === value}>${text}</option>`),
+  )
+  return html`<label class="narrow">Sorted by <select value=${value} onChange=${onChange}>${options}</select></label>`
+}
+
 function cellOf(column: Shown, row: Row, isFirst: boolean, link: string | undefined): ComponentChildren {
   const text = column.text(row)
   const shown = TONED.includes(column.name) ? toned(text) : text
   if (isFirst)
-    return html`<th scope="row" data-head=${column.name}>${link === undefined ? shown : html`<a href=${link}>${shown}</a>`}</th>`
-  return html`<td data-head=${column.name} class=${column.isNumber ? 'number' : ''}>${shown}</td>`
+    return html`<th scope="row" role="rowheader" data-head=${column.name}>${link === undefined ? shown : html`<a href=${link}>${shown}</a>`}</th>`
+  return html`<td role="cell" data-head=${column.name} class=${column.isNumber ? 'number' : ''}>${shown}</td>`
 }
 
 /** `1/3` is not all there yet. */
