@@ -44,6 +44,7 @@ const layers: readonly (readonly [prefix: string, layer: number])[] = [
   ['src/runtime/members/', 3],
   // Its mirror pulls as the kubelet does.
   ['src/runtime/image-registry/', 3.5],
+  ['src/runtime/ingress/', 3],
   ['src/runtime/join/', 3.5],
   ['src/runtime/backup/', 3.5],
   ['src/runtime/supervisor/', 3],
@@ -73,7 +74,13 @@ const homes: readonly (readonly [specifier: RegExp, folders: readonly string[]])
   [/^node:child_process$/, ['src/host/']],
   [
     /^node:worker_threads$/,
-    ['src/host/', 'src/runtime/store/', 'src/runtime/dns/', 'src/runtime/image-registry/'],
+    [
+      'src/host/',
+      'src/runtime/store/',
+      'src/runtime/dns/',
+      'src/runtime/image-registry/',
+      'src/runtime/ingress/',
+    ],
   ],
 ]
 
@@ -214,7 +221,7 @@ function isPart(folder: string): boolean {
 test('every file is used by another', () => {
   const used = new Set(allImports.map(({ target }) => target))
   const entries =
-    /^src\/(commands\/|cli\/main\.ts|runtime\/(daemon|store\/(raft|store)-worker|dns\/dns-worker|image-registry\/registry-worker)\.ts)/
+    /^src\/(commands\/|cli\/main\.ts|runtime\/(daemon|store\/(raft|store)-worker|dns\/dns-worker|image-registry\/registry-worker|ingress\/ingress-worker)\.ts)/
   const wrong = sources.filter(file => !used.has(file) && !entries.test(file))
   assert.deepEqual(wrong, [])
 })

@@ -5,6 +5,7 @@ import { KubeClient } from '../client/kube-client.ts'
 import { ADDONS, type Addon } from './addons/addon-object.ts'
 import { dashboardPart } from './addons/dashboard/dashboard.ts'
 import { hostAccessPart } from './addons/host-access/host-access.ts'
+import { ingressPart } from './addons/ingress/ingress.ts'
 import type { Part } from './addons/part.ts'
 import { createPartDriver } from './addons/part-driver.ts'
 import { registryPart } from './addons/registry/registry.ts'
@@ -17,7 +18,7 @@ interface OwnParts {
 }
 
 /** Parts that are the same on every node. A new one is a line here. */
-const PARTS: readonly Part[] = [hostAccessPart, registryPart]
+const PARTS: readonly Part[] = [hostAccessPart, ingressPart, registryPart]
 
 export function buildAddonParts(
   { config, cluster, transports, isServer, ownApi, clock, random, log }: NodeParts,

@@ -9,6 +9,7 @@ import type { NodeConfig } from '../config/node-config.ts'
 import type { Node } from '../kube/types.ts'
 import { addonBeginnings } from './addon-beginnings.ts'
 import { createAddonKeeper } from './addons/addons.ts'
+import { createIngressKeeper } from './addons/ingress/ingress-keeper.ts'
 import type { ApiServer } from './apiserver/apiserver.ts'
 import { createEndpointKeeper } from './apiserver/bootstrap/bootstrap.ts'
 import type { UserInfo } from './apiserver/user.ts'
@@ -112,5 +113,9 @@ export function leaderDutiesOf(shared: LeaderNeeds, server: ApiServer, term: num
     log: shared.log.child({ component: 'addons' }),
   })
   const upgrades = upgradeKeeperOf(shared, server, term)
-  return [endpoints, scheduler, controllers, labels, dns, addons, upgrades]
+  const ingress = createIngressKeeper({
+    ...{ transport: addonTransport, clock, random, term },
+    log: shared.log.child({ component: 'ingress' }),
+  })
+  return [endpoints, scheduler, controllers, labels, dns, addons, ingress, upgrades]
 }

@@ -117,12 +117,36 @@ export async function issueLeaf(
   return pem(certificate.toString('pem'))
 }
 
+/** A certificate that nobody vouches for: for servers which need one until they are given a better. */
+export async function issueSelfSigned(
+  plan: { readonly commonName: string; readonly dnsNames: readonly string[] },
+  validity: Validity,
+  random: Random,
+): Promise<PemPair> {
+  const x509 = await loadX509()
+  const key = generateKey()
+  const keys = await cryptoKeys(key)
+  const usages = ['server'] as const
+  const certificate = await x509.X509CertificateGenerator.createSelfSigned({
+    serialNumber: serialNumber(random),
+    name: [{ CN: [plan.commonName] }],
+    ...validity,
+    signingAlgorithm: ALGORITHM,
+    keys,
+    extensions: leafExtensions(x509, { ...plan, usages, ipAddresses: [], uris: [] }),
+  })
+  return { certificate: pem(certificate.toString('pem')), key }
+}
+
 function subjectOf(plan: LeafPlan): X509CertificateCreateParamsName {
   const organization = plan.organization === undefined ? [] : [{ O: [plan.organization] }]
   return [...organization, { CN: [plan.commonName] }]
 }
 
-function leafExtensions(x509: X509, plan: LeafPlan): Extension[] {
+function leafExtensions(
+  x509: X509,
+  plan: Pick<LeafPlan, 'usages' | 'dnsNames' | 'ipAddresses' | 'uris'>,
+): Extension[] {
   const usages = { server: x509.ExtendedKeyUsage.serverAuth, client: x509.ExtendedKeyUsage.clientAuth }
   const names = [
     ...plan.dnsNames.map(value => ({ type: 'dns' as const, value })),

@@ -1,0 +1,73 @@
+/** Which endpoints a Service's port has, out of its EndpointSlices. Pure. */
+import type { EndpointSlice, Service } from '../../kube/types.ts'
+import type { Protocol } from './route.ts'
+
+export interface Endpoint {
+  readonly address: string
+  readonly port: number
+}
+
+export interface ServicePort {
+  /** `namespace/service:port name`. */
+  readonly pool: string
+  /** What the Service says of its port; null: nothing that is understood. */
+  readonly protocol: Protocol | null
+}
+
+const SERVICE_NAME = 'kubernetes.io/service-name'
+const APP_PROTOCOLS: Readonly<Record<string, Protocol>> = {
+  'kubernetes.io/h2c': 'h2c',
+  ...{ http: 'http', https: 'https', grpc: 'h2c', http2: 'h2c' },
+}
+
+export class ServicePools {
+  readonly #services: ReadonlyMap<string, Service>
+  readonly #slices = new Map<string, EndpointSlice[]>()
+  /** Those that a route has asked for. */
+  readonly pools = new Map<string, readonly Endpoint[]>()
+
+  constructor(services: readonly Service[], slices: readonly EndpointSlice[]) {
+    this.#services = new Map(services.map(service => [keyOf(service.metadata), service]))
+    for (const slice of slices) {
+      const name = slice.metadata.labels?.[SERVICE_NAME]
+      if (name === undefined || slice.addressType === 'FQDN') continue
+      const key = `${slice.metadata.namespace}/${name}`
+      const known = this.#slices.get(key)
+      if (known === undefined) this.#slices.set(key, [slice])
+      else known.push(slice)
+    }
+  }
+
+  /** null: there is no such Service or port. What an ExternalName leads to is not reached. */
+  find(namespace: string, name: string, port: number | string): ServicePort | null {
+    const key = `${namespace}/${name}`
+    const spec = this.#services.get(key)?.spec
+    if (spec === undefined || spec.type === 'ExternalName') return null
+    const found = spec.ports?.find(one => one.port === port || one.name === port)
+    if (found === undefined) return null
+    const pool = `${key}:${found.name ?? ''}`
+    if (!this.pools.has(pool))
+      this.pools.set(pool, endpointsOf(this.#slices.get(key) ?? [], found.name ?? ''))
+    return { pool, protocol: APP_PROTOCOLS[found.appProtocol ?? ''] ?? null }
+  }
+}
+
+const keyOf = ({ namespace, name }: Service['metadata']): string => `${namespace}/${name}`
+
+/** Ready ones; while there is none, those that still serve although they end. */
+function endpointsOf(slices: readonly EndpointSlice[], portName: string): readonly Endpoint[] {
+  const ready = new Map<string, Endpoint>()
+  const ending = new Map<string, Endpoint>()
+  for (const slice of slices) {
+    const port = slice.ports?.find(one => (one.name ?? '') === portName)?.port
+    if (port === undefined) continue
+    for (const { addresses, conditions } of slice.endpoints ?? []) {
+      const address = addresses[0]
+      if (address === undefined) continue
+      const endpoint = { address, port }
+      if (conditions?.ready !== false) ready.set(`${address} ${port}`, endpoint)
+      else if (conditions.serving === true) ending.set(`${address} ${port}`, endpoint)
+    }
+  }
+  return [...(ready.size > 0 ? ready : ending).values()]
+}
