@@ -14,7 +14,7 @@ import { validityFrom } from '../../src/runtime/pki/validity.ts'
 
 export const SETTINGS: IngressSettings = {
   ...{ httpPort: 80, httpsPort: 443, defaultCertificate: '', bodyBytesMax: 0, trustedProxies: '' },
-  ...{ proxyProtocol: false, accessLog: false },
+  ...{ proxyProtocol: false, accessLog: false, loopbackPods: '127.0.0.0/8' },
 }
 
 const quiet: Log = { debug() {}, info() {}, warn() {}, error() {}, child: () => quiet }

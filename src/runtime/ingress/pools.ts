@@ -1,4 +1,5 @@
 /** Which endpoints a Service's port has, out of its EndpointSlices. Pure. */
+import { type Cidr, cidrContains, parseAddress } from '../../kube/cidr.ts'
 import type { EndpointSlice, Service } from '../../kube/types.ts'
 import type { Protocol } from './route.ts'
 
@@ -23,10 +24,16 @@ const APP_PROTOCOLS: Readonly<Record<string, Protocol>> = {
 export class ServicePools {
   readonly #services: ReadonlyMap<string, Service>
   readonly #slices = new Map<string, EndpointSlice[]>()
+  readonly #loopbackPods: readonly Cidr[]
   /** Those that a route has asked for. */
   readonly pools = new Map<string, readonly Endpoint[]>()
 
-  constructor(services: readonly Service[], slices: readonly EndpointSlice[]) {
+  constructor(
+    services: readonly Service[],
+    slices: readonly EndpointSlice[],
+    loopbackPods: readonly Cidr[] = [],
+  ) {
+    this.#loopbackPods = loopbackPods
     this.#services = new Map(services.map(service => [keyOf(service.metadata), service]))
     for (const slice of slices) {
       const name = slice.metadata.labels?.[SERVICE_NAME]
@@ -46,28 +53,44 @@ export class ServicePools {
     const found = spec.ports?.find(one => one.port === port || one.name === port)
     if (found === undefined) return null
     const pool = `${key}:${found.name ?? ''}`
-    if (!this.pools.has(pool))
-      this.pools.set(pool, endpointsOf(this.#slices.get(key) ?? [], found.name ?? ''))
+    if (!this.pools.has(pool)) this.pools.set(pool, this.#endpointsOf(key, found.name ?? ''))
     return { pool, protocol: APP_PROTOCOLS[found.appProtocol ?? ''] ?? null }
+  }
+
+  /** Ready ones; while there is none, those that still serve although they end. */
+  #endpointsOf(service: string, portName: string): readonly Endpoint[] {
+    const ready = new Map<string, Endpoint>()
+    const ending = new Map<string, Endpoint>()
+    for (const slice of this.#slices.get(service) ?? []) {
+      const port = slice.ports?.find(one => (one.name ?? '') === portName)?.port
+      if (port === undefined) continue
+      for (const { addresses, conditions } of slice.endpoints ?? []) {
+        const address = addresses[0]
+        if (address === undefined || !isReachable(address, this.#loopbackPods)) continue
+        const endpoint = { address, port }
+        if (conditions?.ready !== false) ready.set(`${address} ${port}`, endpoint)
+        else if (conditions.serving === true) ending.set(`${address} ${port}`, endpoint)
+      }
+    }
+    return [...(ready.size > 0 ? ready : ending).values()]
   }
 }
 
 const keyOf = ({ namespace, name }: Service['metadata']): string => `${namespace}/${name}`
 
-/** Ready ones; while there is none, those that still serve although they end. */
-function endpointsOf(slices: readonly EndpointSlice[], portName: string): readonly Endpoint[] {
-  const ready = new Map<string, Endpoint>()
-  const ending = new Map<string, Endpoint>()
-  for (const slice of slices) {
-    const port = slice.ports?.find(one => (one.name ?? '') === portName)?.port
-    if (port === undefined) continue
-    for (const { addresses, conditions } of slice.endpoints ?? []) {
-      const address = addresses[0]
-      if (address === undefined) continue
-      const endpoint = { address, port }
-      if (conditions?.ready !== false) ready.set(`${address} ${port}`, endpoint)
-      else if (conditions.serving === true) ending.set(`${address} ${port}`, endpoint)
-    }
-  }
-  return [...(ready.size > 0 ? ready : ending).values()]
+const FORBIDDEN = [
+  /^(127|0)\./,
+  /^169\.254\./,
+  /^(22[4-9]|2[3-5]\d)\./,
+  /^::1?$/,
+  /^fe[89ab]/i,
+  /^ff/i,
+  /^::ffff:/i,
+]
+
+/** Whoever writes EndpointSlices must not reach the nodes' own loopback or a cloud's metadata by them. */
+function isReachable(address: string, loopbackPods: readonly Cidr[]): boolean {
+  if (!FORBIDDEN.some(pattern => pattern.test(address))) return true
+  const parsed = parseAddress(address)
+  return parsed !== null && loopbackPods.some(cidr => cidrContains(cidr, parsed))
 }

@@ -1,5 +1,6 @@
 /** The compiled routes, and which of them a request takes. Pure. */
 import { cidrContains, parseAddress } from '../../kube/cidr.ts'
+import { networksOf } from './annotations.ts'
 import { type CompiledGateways, compileGateways } from './compile-gateway.ts'
 import { type CompiledIngresses, compileIngresses } from './compile-ingress.ts'
 import { HostTable } from './host-table.ts'
@@ -26,7 +27,7 @@ export interface Asked {
 }
 
 export function compileRouting(world: World, settings: IngressSettings): RoutingTable {
-  const pools = new ServicePools(world.services, world.slices)
+  const pools = new ServicePools(world.services, world.slices, networksOf(settings.loopbackPods) ?? [])
   const ingresses = compileIngresses(world, pools, settings)
   const gateways = compileGateways(world, pools, settings)
   const certificates = new HostTable<string>()

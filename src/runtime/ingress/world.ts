@@ -26,6 +26,8 @@ export interface IngressSettings {
   readonly trustedProxies: string
   readonly proxyProtocol: boolean
   readonly accessLog: boolean
+  /** Networks on loopback where pods are, with the runtime `process`; nothing else is reached there. */
+  readonly loopbackPods: string
 }
 
 export interface World {

@@ -1,11 +1,16 @@
 /** What routing is told, out of the add-on's parameters. Pure. */
+import { mirrorOf } from '../../../kube/mirror-address.ts'
 import { bytesOf } from '../../ingress/annotations.ts'
 import type { IngressSettings } from '../../ingress/world.ts'
 import type { ParameterValues } from '../addon-object.ts'
 
 export const INGRESS_ADDON = 'ingress'
 
-export function ingressSettings(parameters: ParameterValues): IngressSettings {
+/** With the runtime `process`, pods have the mirrors of their addresses on loopback. */
+export const loopbackPods = (runtime: string, podCidr: string): string =>
+  runtime === 'process' ? podCidr.split(',').map(mirrorOf).join(',') : ''
+
+export function ingressSettings(parameters: ParameterValues, loopback = ''): IngressSettings {
   const text = (name: string) => String(parameters[name] ?? '')
   return {
     httpPort: Number(parameters['http-port'] ?? 80),
@@ -14,6 +19,7 @@ export function ingressSettings(parameters: ParameterValues): IngressSettings {
     bodyBytesMax: bytesOf(text('proxy-body-size')) ?? 0,
     trustedProxies: [parameters['trusted-proxies'] ?? []].flat().join(','),
     proxyProtocol: parameters['proxy-protocol'] === true,
+    loopbackPods: loopback,
     accessLog: parameters['access-log'] === true,
   }
 }

@@ -22,7 +22,7 @@ import { issueSelfSigned } from '../../pki/issue.ts'
 import { DAY_MS, LEAF_DAYS, validityFrom } from '../../pki/validity.ts'
 import type { ParameterValues } from '../addon-object.ts'
 import type { Part, PartContext, RunningPart } from '../part.ts'
-import { INGRESS_ADDON, ingressSettings } from './ingress-settings.ts'
+import { INGRESS_ADDON, ingressSettings, loopbackPods } from './ingress-settings.ts'
 
 export const ingressPart: Part = {
   name: INGRESS_ADDON,
@@ -71,7 +71,8 @@ class IngressKeeper {
   async start(parameters: ParameterValues): Promise<void> {
     const { signal } = this.#aborter
     const own = await this.#ownCertificate()
-    const settings = ingressSettings(parameters)
+    const { runtime, cluster } = this.#context
+    const settings = ingressSettings(parameters, loopbackPods(runtime, cluster.podCidr))
     for (const [kind, informer] of this.#informers) {
       informer.onChange((key, next) => this.#thread?.change([kind, key, next] as Change))
       informer.start(signal)
