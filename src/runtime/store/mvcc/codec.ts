@@ -137,10 +137,8 @@ function readTransaction(bytes: Buffer): Transaction {
     const lease = readU64()
     const start = offset + 4
     offset = start + bytes.readUInt32LE(offset)
-    // Memory of its own: out of Node's pool, a value that stays would hold 64 KiB of what has long gone.
-    const value = Buffer.allocUnsafeSlow(offset - start)
-    bytes.copy(value, 0, start, offset)
-    return { type: 'put', key, lease, value }
+    // Without a copy: the state machine copies what it keeps.
+    return { type: 'put', key, lease, value: bytes.subarray(start, offset) }
   }
   const compares: Compare[] = []
   for (let left = bytes.readUInt16LE(0); left > 0; left--) compares.push(readCompare())

@@ -75,6 +75,11 @@ export class OrderedMap<V> {
     this.#maybeMerge(at.chunk, chunk)
   }
 
+  /** All values in key order; as `values`. */
+  *all(): Generator<V> {
+    for (const { cells } of this.#chunks) for (const cell of cells) yield cell.value
+  }
+
   /** The values of [start, end) in key order; the map must not change while it is being read. */
   *values(start: string, end: string): Generator<V> {
     const from = this.#lowerBound(start)

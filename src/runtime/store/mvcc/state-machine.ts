@@ -23,12 +23,14 @@ import { History, revisionOf } from './history.ts'
 import { Leases } from './leases.ts'
 import { OrderedMap } from './ordered-map.ts'
 import { RememberedRequests } from './remembered-requests.ts'
+import { ValueMemory } from './value-memory.ts'
 
 /** An empty store is at revision 1, because clients read "0" as "any". */
 export const REVISION_FIRST: Revision = 1
 
-/** A KeyValue that knows its row. */
+/** A KeyValue that knows its row; its value may move, never change. */
 export interface StoredKeyValue extends KeyValue {
+  value: Buffer
   readonly sequence: number
 }
 
@@ -47,20 +49,13 @@ const NONE: readonly number[] = []
 
 type PutOperation = Omit<Extract<Operation, { type: 'put' }>, 'type'>
 
-/** A value cut out of Node's pool would hold 64 KiB of what has long gone, for as long as it stays. */
-function withMemoryOfItsOwn(value: Buffer): Buffer {
-  if (value.buffer.byteLength === value.length) return value
-  const own = Buffer.allocUnsafeSlow(value.length)
-  value.copy(own)
-  return own
-}
-
 /** How far apart the ids lie that are tried for a lease whose own one somebody chose before. */
 const CHOSEN_LEASE_STEP = 2 ** 40
 
 export class StateMachine {
   readonly #live = new OrderedMap<StoredKeyValue>()
   readonly #history = new History()
+  readonly #values = new ValueMemory()
   readonly #leases = new Leases()
   readonly #requests = new RememberedRequests()
   #applied = 0
@@ -286,6 +281,7 @@ export class StateMachine {
     if (revision <= this.#compacted) return this.#outcome({ kind: 'compacted' }, { remembered })
     this.#compacted = Math.min(revision, this.#revision)
     const sequence = this.#history.forget(this.#compacted) ?? 0
+    this.#values.tidy(() => this.#live.all())
     const compacted = { revision: this.#compacted, sequence }
     return this.#outcome({ kind: 'compacted' }, { compacted, remembered })
   }
@@ -317,7 +313,7 @@ export class StateMachine {
 
   #put(operation: PutOperation, revision: Revision): AppliedEvent & { readonly type: 'put' } {
     const { key, lease = 0 } = operation
-    const value = withMemoryOfItsOwn(operation.value)
+    const value = this.#values.keep(operation.value)
     const sequence = ++this.#sequence
     const next = (present: StoredKeyValue | undefined): StoredKeyValue => {
       const createRevision = present?.createRevision ?? revision

@@ -87,17 +87,3 @@ test('an entry of a later mk8s is not guessed at', () => {
   assert.equal(readCommand(headerOf(entryTypes.transaction, 2), Buffer.alloc(4)), 'unknown')
   assert.equal(readCommand(headerOf(entryTypes.noOp), Buffer.alloc(0)), null)
 })
-
-test('a value that is read holds no more memory than it has', () => {
-  const value = Buffer.from('small')
-  const command: Command = {
-    type: 'transaction',
-    transaction: { compares: [], operations: [{ type: 'put', key: 'k', lease: 0, value }] },
-  }
-  const bytes = Buffer.alloc(sizeOfCommand(command))
-  writeCommand(bytes, 0, command)
-  const read = readCommand(headerOf(entryTypes.transaction), bytes)
-  assert(read !== null && read !== 'unknown' && read.type === 'transaction')
-  const [operation] = read.transaction.operations
-  assert.equal(operation?.type === 'put' && operation.value.buffer.byteLength, value.length)
-})

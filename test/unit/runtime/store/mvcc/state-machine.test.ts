@@ -111,8 +111,34 @@ test('a request too old to be remembered is not applied', () => {
   assert.deepEqual(late.result, { kind: 'forgotten' })
 })
 
-test('a value holds no more memory than it has, wherever it was cut out', () => {
+const LARGE = 65_536
+
+test('a value does not hold the memory that it was cut out of', () => {
   const state = new StateMachine()
-  applyAll(state, [transactionOf([{ type: 'put', key: '/a', value: Buffer.alloc(65_536).subarray(8, 16) }])])
-  assert.equal(state.get('/a')?.value.buffer.byteLength, 8)
+  const [few, many] = [Buffer.alloc(LARGE).subarray(8, 16), Buffer.alloc(2 * LARGE).subarray(LARGE)]
+  applyAll(state, [
+    transactionOf([
+      { type: 'put', key: '/a', value: few },
+      { type: 'put', key: '/b', value: many },
+    ]),
+  ])
+  assert.notEqual(state.get('/a')?.value.buffer, few.buffer)
+  assert.equal(state.get('/b')?.value.buffer.byteLength, LARGE)
+})
+
+test('a compaction lets go of the memory of values that are gone, and keeps the others', () => {
+  const state = new StateMachine()
+  const text = (at: number) => String(at).padEnd(1000, '.')
+  const put = (at: number) =>
+    applyAll(state, [transactionOf([{ type: 'put', key: `/${at}`, value: Buffer.from(text(at)) }])])
+  for (let at = 0; at < 3000; at++) put(at)
+  for (let at = 0; at < 3000; at++)
+    if (at % 100 !== 0) applyAll(state, [transactionOf([{ type: 'delete', key: `/${at}` }])])
+  applyAll(state, [{ type: 'compaction', revision: state.revision }])
+  const { entries } = state.range(all)
+  assert.deepEqual(
+    entries.map(kv => kv.value.toString()).sort(),
+    Array.from({ length: 30 }, (_, at) => text(100 * at)).sort(),
+  )
+  assert(new Set(entries.map(kv => kv.value.buffer)).size <= 2)
 })
