@@ -1,7 +1,8 @@
 /** The real API server over the memory store, with controllers and scheduler, all in this process. */
 import assert from 'node:assert/strict'
 import { type Clock, systemClock } from '../../src/base/clock.ts'
-import { createLog } from '../../src/base/log.ts'
+import type { Component } from '../../src/base/component.ts'
+import { createLog, type LogLevel } from '../../src/base/log.ts'
 import { systemRandom } from '../../src/base/random.ts'
 import { InformerSet } from '../../src/client/informer-set.ts'
 import { KubeClient } from '../../src/client/kube-client.ts'
@@ -34,6 +35,8 @@ export interface InProcessCluster {
   readonly client: KubeClient
   /** As anybody else. */
   transportFor(user: UserInfo): Transport
+  /** Controllers and scheduler begin anew, in the next term; the former ones end meanwhile. */
+  changeLeader(): Promise<void>
   stop(): Promise<void>
 }
 
@@ -45,21 +48,30 @@ const SETTINGS = {
 } as const
 
 const ADMIN = { username: 'kubernetes-admin', groups: ['system:masters', 'system:authenticated'] }
-const TERM = 1
 
 export interface ClusterOptions {
   readonly serviceCidr?: string
   /** For two families. */
   readonly ipv6?: { readonly serviceCidr: string; readonly podCidr: string }
+  /** What lies between controllers and scheduler and the API server; nothing unless given. */
+  readonly between?: (transport: Transport) => Transport
+  /** From which on lines are shown; `warn` unless given. */
+  readonly logLevel?: LogLevel
 }
 
 export async function startInProcessCluster(
-  { serviceCidr = SETTINGS.serviceCidr, ipv6, ...over }: Partial<ControllerSettings> & ClusterOptions = {},
+  {
+    serviceCidr = SETTINGS.serviceCidr,
+    ipv6,
+    between = same => same,
+    logLevel = 'warn',
+    ...over
+  }: Partial<ControllerSettings> & ClusterOptions = {},
   clock: Clock = systemClock,
 ): Promise<InProcessCluster> {
   const podCidrs = [SETTINGS.podCidr, ...(ipv6 ? [ipv6.podCidr] : [])]
   const random = systemRandom
-  const level = process.env['MK8S_TEST_LOG'] === 'debug' ? 'debug' : 'warn'
+  const level = process.env['MK8S_TEST_LOG'] === 'debug' ? 'debug' : logLevel
   const log = createLog({ level, now: clock.now, write: line => void process.stderr.write(line) })
   const store = createMemoryStore({ clock })
   const model = parseModel(readAsset('model.json'))
@@ -97,38 +109,51 @@ export async function startInProcessCluster(
   const wanted = bootstrapObjects(facts)
   const report = await reconcileBootstrap({ transport: server.transportFor(ADMIN), objects, wanted })
   assert.deepEqual(report.problems, [])
-  const user = (username: string) => server.transportFor({ username, groups: ['system:authenticated'] })
-  const informers = new InformerSet({
-    client: new KubeClient(user('system:kube-controller-manager')),
-    clock,
-    random,
-    log,
-  })
-  const common = { informers, clock, random, log, term: TERM }
-  const duties = [
-    createScheduler({ ...common, transport: user('system:kube-scheduler') }),
-    createControllers({
-      ...common,
-      transport: identity => server.transportFor(identity),
-      settings: { ...DEFAULT_SETTINGS, podCidrs, clusterCaPem: 'PEM of the test', ...over },
-      model,
-    }),
-  ]
-  const { signal } = new AbortController()
-  for (const duty of duties) {
-    await duty.prepare(signal)
-    await duty.start(signal)
+  const transport = (identity: UserInfo) => between(server.transportFor(identity))
+  const user = (username: string) => transport({ username, groups: ['system:authenticated'] })
+  const dutiesOf = (term: number): Component[] => {
+    const informers = new InformerSet({
+      client: new KubeClient(user('system:kube-controller-manager')),
+      ...{ clock, random, log },
+    })
+    const common = { informers, clock, random, log, term }
+    const settings = { ...DEFAULT_SETTINGS, podCidrs, clusterCaPem: 'PEM of the test', ...over }
+    return [
+      createScheduler({ ...common, transport: user('system:kube-scheduler') }),
+      createControllers({ ...common, transport, settings, model }),
+    ]
   }
+  const reign = await beginReign(dutiesOf(store.leadership.term))
   return {
     client: new KubeClient(server.transportFor(ADMIN)),
     transportFor: identity => server.transportFor(identity),
+    async changeLeader() {
+      const former = reign.duties
+      const next = dutiesOf(store.nextTerm())
+      const ended = endReign(former)
+      reign.duties = (await beginReign(next)).duties
+      await ended
+    },
     async stop() {
-      for (const duty of duties.toReversed()) await duty.stop()
+      await endReign(reign.duties)
       authorizer.stop()
       await server.stop()
       await store.close()
     },
   }
+}
+
+async function beginReign(duties: Component[]): Promise<{ duties: Component[] }> {
+  const { signal } = new AbortController()
+  for (const duty of duties) {
+    await duty.prepare(signal)
+    await duty.start(signal)
+  }
+  return { duties }
+}
+
+async function endReign(duties: readonly Component[]): Promise<void> {
+  for (const duty of duties.toReversed()) await duty.stop()
 }
 
 /** A node that has room and is ready, without a kubelet behind it. */

@@ -70,17 +70,41 @@ export function planPod(input: PodPlanInput): readonly PodAction[] {
   const inside = input.containers.filter(container => container.sandboxId === sandbox.id)
   const cause = restartOfAll(input.pod, inside)
   if (cause === undefined) return planContainers(input, inside)
-  const fresh = inside.filter(({ createdAt }) => createdAt >= cause.finishedAt)
-  return planRestartOfAll(input, cause, inside) ?? planContainers(input, fresh)
+  const fresh = freshOf(input.pod, inside, cause)
+  const before = inside.filter(container => !fresh.includes(container))
+  return planRestartOfAll(input, cause, { before, fresh }) ?? planContainers(input, fresh)
+}
+
+/**
+ * What was started because all are to be. A container whose start was under way when the cause ended is none of it, if
+ * the init containers had not done their work again by then.
+ */
+function freshOf(
+  { spec }: Pick<Pod, 'spec'>,
+  inside: readonly ContainerStatus[],
+  cause: ContainerStatus,
+): readonly ContainerStatus[] {
+  const later = inside.filter(({ createdAt }) => createdAt >= cause.finishedAt)
+  const inits = spec?.initContainers ?? []
+  const ends = inits
+    .filter(init => !isSidecar(init))
+    .map(({ name }) => {
+      const latest = latestOf(name, later)
+      return latest?.state === 'exited' && latest.exitCode === 0
+        ? latest.finishedAt
+        : Number.POSITIVE_INFINITY
+    })
+  const initialized = Math.max(cause.finishedAt, ...ends)
+  const isInit = (name: string) => inits.some(init => init.name === name)
+  return later.filter(({ name, createdAt }) => isInit(name) || createdAt >= initialized)
 }
 
 /** Everything of before ends first, and the one that asked for it waits as it would by itself; null: begin. */
 function planRestartOfAll(
   input: PodPlanInput,
   cause: ContainerStatus,
-  inside: readonly ContainerStatus[],
+  { before, fresh }: Readonly<Record<'before' | 'fresh', readonly ContainerStatus[]>>,
 ): readonly PodAction[] | null {
-  const before = inside.filter(({ createdAt }) => createdAt < cause.finishedAt)
   const running = before.filter(({ state }) => state === 'running')
   if (running.length > 0) {
     return running.map(({ id, name }) => {
@@ -88,7 +112,7 @@ function planRestartOfAll(
       return { kind: 'kill-container', id, name, message }
     })
   }
-  if (before.length < inside.length) return null
+  if (fresh.length > 0) return null
   const again = restartOf(cause, input)
   return again.kind === 'back-off' ? [again] : null
 }

@@ -12,6 +12,8 @@ export interface MemoryStoreParts {
 }
 
 export interface MemoryStore extends Store {
+  /** As after a change of leader: writes of earlier terms are refused from now on. Returns the term. */
+  nextTerm(): number
   close(): Promise<void>
 }
 
@@ -19,14 +21,19 @@ export function createMemoryStore(parts: MemoryStoreParts): MemoryStore {
   return new MemoryEngine(parts)
 }
 
-const TERM = 1
-
 class MemoryEngine extends LocalStore implements MemoryStore {
   #closed = false
+  #term = 1
 
   constructor(parts: MemoryStoreParts) {
     super({ clock: parts.clock, log: parts.log ?? silentLog })
-    this.becomeLeadership({ leader: true, term: TERM })
+    this.becomeLeadership({ leader: true, term: this.#term })
+  }
+
+  nextTerm(): number {
+    this.#term++
+    this.becomeLeadership({ leader: true, term: this.#term })
+    return this.#term
   }
 
   async barrier(signal?: AbortSignal): Promise<void> {
@@ -37,8 +44,10 @@ class MemoryEngine extends LocalStore implements MemoryStore {
   protected async propose(command: Command, options: TransactionOptions): Promise<CommandResult> {
     options.signal?.throwIfAborted()
     if (this.#closed) throw closedError()
-    if (options.term !== undefined && options.term !== TERM) {
-      throw new Mk8sError('store/fenced', `term ${options.term} is over`, { why: `the term is ${TERM}` })
+    if (options.term !== undefined && options.term !== this.#term) {
+      throw new Mk8sError('store/fenced', `term ${options.term} is over`, {
+        why: `the term is ${this.#term}`,
+      })
     }
     return this.applyCommand({ index: this.state.applied + 1, proposer: 0, request: 0, command }).result
   }

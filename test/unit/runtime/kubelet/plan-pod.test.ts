@@ -206,6 +206,11 @@ test('a rule that restarts all containers ends the others and begins with the in
   ])
   const ended = [init, killed, cause]
   assert.deepEqual(plan(spec, { containers: ended }), ['start init 1'])
+  // Its start was under way when the cause ended; the init container comes first.
+  const stray = running('main', fresh)
+  assert.deepEqual(plan(spec, { containers: [...ended, stray] }), [
+    'kill main: Container main will be restarted, as container watch exited',
+  ])
   const again = [...ended, exited('init', 0, { ...fresh, finishedAt: NOW })]
   assert.deepEqual(plan(spec, { containers: again }), ['start main 1', 'start watch 1'])
   const backoff = (name: string) =>
