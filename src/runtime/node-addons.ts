@@ -6,6 +6,7 @@ import { ADDONS, type Addon } from './addons/addon-object.ts'
 import { dashboardPart } from './addons/dashboard/dashboard.ts'
 import { hostAccessPart } from './addons/host-access/host-access.ts'
 import { ingressPart } from './addons/ingress/ingress.ts'
+import { loadBalancerPart } from './addons/loadbalancer/announcer.ts'
 import type { Part } from './addons/part.ts'
 import { createPartDriver } from './addons/part-driver.ts'
 import { registryPart } from './addons/registry/registry.ts'
@@ -18,7 +19,7 @@ interface OwnParts {
 }
 
 /** Parts that are the same on every node. A new one is a line here. */
-const PARTS: readonly Part[] = [hostAccessPart, ingressPart, registryPart]
+const PARTS: readonly Part[] = [hostAccessPart, ingressPart, loadBalancerPart(), registryPart]
 
 export function buildAddonParts(
   { config, cluster, transports, isServer, ownApi, clock, random, log }: NodeParts,

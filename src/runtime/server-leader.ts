@@ -10,6 +10,7 @@ import type { Node } from '../kube/types.ts'
 import { addonBeginnings } from './addon-beginnings.ts'
 import { createAddonKeeper } from './addons/addons.ts'
 import { createIngressKeeper } from './addons/ingress/ingress-keeper.ts'
+import { createAddressAllocator } from './addons/loadbalancer/allocator.ts'
 import type { ApiServer } from './apiserver/apiserver.ts'
 import { createEndpointKeeper } from './apiserver/bootstrap/bootstrap.ts'
 import type { UserInfo } from './apiserver/user.ts'
@@ -37,6 +38,7 @@ const ADDONS: UserInfo = {
   username: 'mk8s:addons',
   groups: ['system:masters', 'system:authenticated'],
 }
+const LOAD_BALANCER: UserInfo = { username: 'mk8s:load-balancer', groups: ['system:authenticated'] }
 const SCHEDULER: UserInfo = { username: 'system:kube-scheduler', groups: ['system:authenticated'] }
 
 export interface LeaderNeeds extends Shared {
@@ -117,5 +119,10 @@ export function leaderDutiesOf(shared: LeaderNeeds, server: ApiServer, term: num
     ...{ transport: addonTransport, clock, random, term },
     log: shared.log.child({ component: 'ingress' }),
   })
-  return [endpoints, scheduler, controllers, labels, dns, addons, ingress, upgrades]
+  const addresses = createAddressAllocator({
+    ...{ addonTransport, transport: server.transportFor(LOAD_BALANCER) },
+    ...{ clock, random, term },
+    log: shared.log.child({ component: 'load-balancer' }),
+  })
+  return [endpoints, scheduler, controllers, labels, dns, addons, ingress, addresses, upgrades]
 }
