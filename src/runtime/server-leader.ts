@@ -119,10 +119,15 @@ export function leaderDutiesOf(shared: LeaderNeeds, server: ApiServer, term: num
     ...{ transport: addonTransport, clock, random, term },
     log: shared.log.child({ component: 'ingress' }),
   })
-  const addresses = createAddressAllocator({
-    ...{ addonTransport, transport: server.transportFor(LOAD_BALANCER) },
-    ...{ clock, random, term },
-    log: shared.log.child({ component: 'load-balancer' }),
-  })
+  const addresses = addressAllocatorOf(shared, server, term)
   return [endpoints, scheduler, controllers, labels, dns, addons, ingress, addresses, upgrades]
+}
+
+function addressAllocatorOf({ clock, random, log }: LeaderNeeds, server: ApiServer, term: number): Component {
+  return createAddressAllocator({
+    addonTransport: server.transportFor(ADDONS),
+    transport: server.transportFor(LOAD_BALANCER),
+    ...{ clock, random, term },
+    log: log.child({ component: 'load-balancer' }),
+  })
 }

@@ -8,10 +8,12 @@ import { ADDON_API_VERSION, ADDON_GROUP } from '../addon-object.ts'
 export const ADDRESS_POOLS: ResourceRef = {
   ...{ group: ADDON_GROUP, version: 'v1', resource: 'addresspools', namespaced: false },
 }
-export const ADDRESS_POOL = { apiVersion: ADDON_API_VERSION, kind: 'AddressPool' } as const
+export const ANNOUNCERS: ResourceRef = {
+  ...{ group: ADDON_GROUP, version: 'v1', resource: 'announcers', namespaced: false },
+}
+export const ANNOUNCER = { apiVersion: ADDON_API_VERSION, kind: 'Announcer' } as const
 
 export const ADDON = 'loadbalancer'
-export const NAMESPACE = 'load-balancer'
 /** On a Service: from which pool its addresses are. Only such ones are announced. */
 export const FROM_POOL = 'addons.mk8s.io/from-address-pool'
 /** The class that a Service may ask for by name; without any it is ours, too. */
@@ -53,7 +55,7 @@ export function parseRange(text: string): AddressRange | null {
   return { family: first.family, first: first.value, last: last.value }
 }
 
-export const overlaps = (a: AddressRange, b: AddressRange): boolean =>
+const overlaps = (a: AddressRange, b: AddressRange): boolean =>
   a.family === b.family && a.first <= b.last && b.first <= a.last
 
 /** In the order of their names. An address that two pools have is the first one's. */

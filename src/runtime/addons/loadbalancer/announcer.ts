@@ -38,7 +38,7 @@ const PROGRAM_MS_MAX = 5_000
 const SERVICE_LABEL = 'kubernetes.io/service-name'
 const BY_SERVICE = 'service'
 
-export type Run = typeof runProgram
+type Run = typeof runProgram
 
 /** `run` starts programs in the node's network. */
 export const loadBalancerPart = (run: Run = runProgram): Part => ({

@@ -1,33 +1,31 @@
 /**
- * Who lives, by a lease of each node. A lease counts from when it was seen to change, on the own clock, so that clocks
- * need not agree; a node whose own lease cannot be renewed takes itself for dead before any other does.
+ * Who lives, by an object of each node that it renews like a lease. It counts from when it was seen to change, on the
+ * own clock, so that clocks need not agree; a node that cannot renew its own takes itself for dead before others do.
  */
 import { sleep } from '../../../base/clock.ts'
 import { Informer } from '../../../client/informer.ts'
 import { isNotFound } from '../../../client/kube-client.ts'
-import { LEASES } from '../../../client/resources.ts'
+import type { KubeObject } from '../../../kube/object.ts'
 import { formatMicroTime } from '../../../kube/time.ts'
-import type { Lease } from '../../../kube/types.ts'
 import type { PartContext } from '../part.ts'
-import { NAMESPACE } from './address-pool.ts'
+import { ANNOUNCER, ANNOUNCERS } from './address-pool.ts'
 
-export const RENEW_MS = 500
+const RENEW_MS = 400
 /** Behind the start of its last renewal that succeeded, a node takes its addresses off. */
-export const LET_GO_MS = 1_600
+const LET_GO_MS = 1_200
 /** Behind the last renewal that was seen, others take them over. */
-export const DEAD_MS = 2_000
+const DEAD_MS = 1_500
 /** A lease that was given up long ago is another node's to delete. */
 const FORGET_MS = 600_000
-const RENEWAL_MS_MAX = 1_000
+const RENEWAL_MS_MAX = 800
 
-export interface HeartbeatsParts
-  extends Pick<PartContext, 'client' | 'nodeName' | 'clock' | 'random' | 'log'> {
+interface HeartbeatsParts extends Pick<PartContext, 'client' | 'nodeName' | 'clock' | 'random' | 'log'> {
   readonly onChange: () => void
 }
 
 export class Heartbeats {
   readonly #parts: HeartbeatsParts
-  readonly #leases: Informer<Lease>
+  readonly #leases: Informer<KubeObject>
   readonly #aborter = new AbortController()
   /** When each lease was last seen to change. */
   readonly #seen = new Map<string, number>()
@@ -38,7 +36,7 @@ export class Heartbeats {
 
   constructor(parts: HeartbeatsParts) {
     this.#parts = parts
-    this.#leases = new Informer<Lease>({ ...parts, resource: LEASES, namespace: NAMESPACE })
+    this.#leases = new Informer<KubeObject>({ ...parts, resource: ANNOUNCERS })
   }
 
   get problem(): string {
@@ -51,8 +49,7 @@ export class Heartbeats {
 
   start(): void {
     const { clock, onChange, nodeName } = this.#parts
-    this.#leases.onChange((key, next) => {
-      const name = key.slice(key.indexOf('/') + 1)
+    this.#leases.onChange((name, next) => {
       const wasAlive = this.#isAlive(name)
       if (next === null) this.#seen.delete(name)
       else this.#seen.set(name, clock.monotonic())
@@ -67,7 +64,7 @@ export class Heartbeats {
     this.#aborter.abort()
     await this.#running
     const { client, nodeName: name } = this.#parts
-    await client.delete(LEASES, { namespace: NAMESPACE, name }).catch(() => {})
+    await client.delete(ANNOUNCERS, { name }).catch(() => {})
   }
 
   /** Nothing is renewed where nothing is announced. */
@@ -129,20 +126,15 @@ export class Heartbeats {
 
   async #renew(): Promise<void> {
     const { client, clock, nodeName: name } = this.#parts
-    const spec = {
-      holderIdentity: name,
-      leaseDurationSeconds: Math.ceil(DEAD_MS / 1_000),
-      renewTime: formatMicroTime(clock.now()),
-    }
+    const spec = { renewTime: formatMicroTime(clock.now()) }
     const late = sleep(clock, RENEWAL_MS_MAX, this.#aborter.signal).then(() => {
       throw new Error('it takes too long')
     })
     late.catch(() => {})
-    const patched = client.patch(LEASES, { namespace: NAMESPACE, name, type: 'merge', patch: { spec } })
+    const patched = client.patch(ANNOUNCERS, { name, type: 'merge', patch: { spec } })
     const written = patched.catch(error => {
       if (!isNotFound(error)) throw error
-      const lease = { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', metadata: { name }, spec }
-      return client.create(LEASES, lease, { namespace: NAMESPACE })
+      return client.create(ANNOUNCERS, { ...ANNOUNCER, metadata: { name }, spec })
     })
     written.catch(() => {})
     await Promise.race([written, late])
@@ -154,7 +146,7 @@ export class Heartbeats {
     const before = clock.monotonic() - FORGET_MS
     for (const [name, atMs] of this.#seen) {
       if (atMs > before || name === this.#parts.nodeName) continue
-      void client.delete(LEASES, { namespace: NAMESPACE, name }).catch(() => {})
+      void client.delete(ANNOUNCERS, { name }).catch(() => {})
       this.#seen.set(name, clock.monotonic() - DEAD_MS)
     }
   }
