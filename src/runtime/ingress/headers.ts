@@ -31,7 +31,12 @@ export function pairsOf(raw: RawHeaders): HeaderList {
 }
 
 export function valuesOf(raw: RawHeaders, name: string): string[] {
-  return pairsOf(raw).flatMap(([key, value]) => (key.toLowerCase() === name ? [value] : []))
+  const found: string[] = []
+  for (let at = 0; at + 1 < raw.length; at += 2) {
+    const key = raw[at] ?? ''
+    if (key.length === name.length && key.toLowerCase() === name) found.push(raw[at + 1] ?? '')
+  }
+  return found
 }
 
 /** Without what belongs to the connection that they came on. Trailers are announced again where they are sent. */
