@@ -21,6 +21,11 @@ const initOf = (pod: Pod) => pod.status?.initContainerStatuses ?? []
 const message = (pod: Pod) => terminated(pod)?.message ?? ''
 const restarts = (pod: Pod) => container(pod)?.restartCount
 const ready = (pod: Pod) => conditionOf(pod, 'Ready')
+const readyAfterSeconds = (pod: Pod) => {
+  const since = pod.status?.conditions?.find(({ type }) => type === 'Ready')?.lastTransitionTime
+  return (timeOf(since) - timeOf(container(pod)?.state?.running?.startedAt)) / 1_000
+}
+const timeOf = (time: unknown) => Date.parse(String(time))
 const succeeds: Shown = [phaseOf, /^Succeeded$/]
 
 /** A pod of one container that runs a script once. */
@@ -171,13 +176,71 @@ const sources: readonly Behaviour[] = [
     shows: [[waitsFor, /^CreateContainerConfigError$/]],
   },
   {
+    name: 'Variable Expansion should fail substituting values in a volume subpath with backticks',
+    pod: staying(
+      {
+        env: [{ name: 'PLACE', value: '..' }],
+        volumeMounts: [{ name: 'scratch', mountPath: '/logs', subPathExpr: '$(PLACE)' }],
+      },
+      scratch,
+    ),
+    shows: [[waitsFor, /^CreateContainerConfigError$/]],
+  },
+  {
+    name: 'Variable Expansion should succeed in writing subpaths in container',
+    pod: once(
+      'echo written >/part/log; cat /whole/foo/b*/log',
+      {
+        env: [fieldRef('NAME', 'metadata.name')],
+        volumeMounts: [
+          { name: 'scratch', mountPath: '/part', subPathExpr: 'foo/$(NAME)' },
+          { name: 'scratch', mountPath: '/whole' },
+        ],
+      },
+      scratch,
+    ),
+    says: /^written$/m,
+  },
+  {
     name: 'Pods should contain environment variables for services',
     pod: once('env | grep KUBERNETES_SERVICE_PORT_HTTPS'),
     says: /^KUBERNETES_SERVICE_PORT_HTTPS=443$/m,
   },
 ]
 
+const EXPECTED_STATUS =
+  'Container Runtime blackbox test when starting a container that exits should run with the expected status'
+const FAILS_ONCE = '[ -e /scratch/done ] && exit 0; touch /scratch/done; exit 1'
+const atScratch = { volumeMounts: [{ name: 'scratch', mountPath: '/scratch' }] }
+
 const programs: readonly Behaviour[] = [
+  {
+    name: 'Containers should use the image defaults if command and args are blank',
+    pod: once('', { command: undefined }),
+    shows: [succeeds, [pod => terminated(pod)?.exitCode, /^0$/]],
+  },
+  {
+    name: `${EXPECTED_STATUS} (Always)`,
+    pod: once('exit 1', {}, { restartPolicy: 'Always' }),
+    shows: [
+      [phaseOf, /^Running$/],
+      [restarts, /^[1-9]/],
+    ],
+  },
+  {
+    name: `${EXPECTED_STATUS} (OnFailure)`,
+    pod: once(FAILS_ONCE, atScratch, { restartPolicy: 'OnFailure', ...scratch }),
+    shows: [succeeds, [restarts, /^1$/], [ready, /^False$/]],
+  },
+  {
+    name: `${EXPECTED_STATUS} (Never)`,
+    pod: once('exit 1'),
+    shows: [
+      [phaseOf, /^Failed$/],
+      [restarts, /^0$/],
+      [pod => terminated(pod)?.exitCode, /^1$/],
+    ],
+  },
   {
     name: "Containers should be able to override the image's default arguments (container cmd)",
     pod: once('', { command: undefined, args: ['echo', 'override', 'arguments'] }),
@@ -388,6 +451,17 @@ const probes: readonly Behaviour[] = [
       ],
     }
   }),
+  {
+    name: 'Probing container with readiness probe should not be ready before initial delay and never restart',
+    pod: staying({
+      readinessProbe: { exec: { command: ['true'] }, initialDelaySeconds: 3, periodSeconds: 1 },
+    }),
+    shows: [
+      [ready, /^True$/],
+      [restarts, /^0$/],
+      [pod => readyAfterSeconds(pod) >= 3, /^true$/],
+    ],
+  },
   {
     name: 'Probing container with readiness probe that fails should never be ready and never restart',
     pod: staying({ readinessProbe: { exec: { command: ['false'] }, ...often } }),

@@ -1,10 +1,13 @@
 /** Behaviours that conformance asks of sig-node, seen with real kubectl: real containers of the runtime `oci`. */
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
+import { isDeepStrictEqual } from 'node:util'
+import type { Pod } from '../../src/kube/types.ts'
 import { type ContainerCluster, startContainerCluster } from '../support/container-cluster.ts'
 import { whyNoOci } from '../support/oci.ts'
 import { hasEnded, isReady, type PodResults, phaseOf, podResults } from '../support/pod-results.ts'
 import { behaviours, once, staying } from './node-behaviours.ts'
+import { containersOf, resizes } from './node-resizes.ts'
 
 const MEMORY = 'cat /sys/fs/cgroup/memory/memory.limit_in_bytes 2>/dev/null || cat /sys/fs/cgroup/memory.max'
 const SERVER = 'mkdir /www; cd /www; touch exec-post exec-pre http-post http-pre; exec httpd -f -vv -p 8080'
@@ -15,6 +18,20 @@ const podOf = (name: string, spec: object, labels: object = {}) => ({
 
 /** Pods of the tests that do more than look at one; they start with the others. */
 const besides = [
+  ...resizes.map(({ before }, index) =>
+    podOf(`r${index}`, staying({}, { containers: containersOf(before) })),
+  ),
+  podOf('failing', staying({ command: ['false'] })),
+  podOf(
+    'mended',
+    staying(
+      {
+        env: [{ name: 'PLACE', valueFrom: { fieldRef: { fieldPath: "metadata.annotations['place']" } } }],
+        volumeMounts: [{ name: 'scratch', mountPath: '/part', subPathExpr: '$(PLACE)/here' }],
+      },
+      { volumes: [{ name: 'scratch', emptyDir: {} }] },
+    ),
+  ),
   podOf('deadline', staying({})),
   podOf('witness', staying({ command: ['sh', '-c', SERVER] })),
   podOf('whole', once(`${MEMORY}; sleep 2`, { resources: { limits: { cpu: '500m', memory: '48Mi' } } }), {
@@ -59,7 +76,7 @@ describe('[sig-node]', { skip: whyNoOci() ?? false }, () => {
     })
   }
 
-  test('Container Lifecycle Hook when create a pod with lifecycle hook should execute poststart and prestop exec and http hooks properly', async () => {
+  test('Container Lifecycle Hook when create a pod with lifecycle hook should execute poststart exec hook properly, poststart http hook, prestop exec hook, prestop http hook; PreStop should call prestop when killing a pod', async () => {
     const host = (await pods.when('witness', 'readiness', isReady)).status?.podIP
     const http = (word: string) => ({ httpGet: { host, port: 8_080, path: `/${word}` } })
     const exec = (word: string) => ({
@@ -76,6 +93,53 @@ describe('[sig-node]', { skip: whyNoOci() ?? false }, () => {
     for (const word of ['exec-post', 'exec-pre', 'http-post', 'http-pre']) {
       assert.match(log, new RegExp(`url:/${word}`))
     }
+  })
+
+  for (const [index, { name, before, after, replaces }] of resizes.entries()) {
+    test(name, async () => {
+      const pod = await pods.when(`r${index}`, 'readiness', isReady)
+      if (replaces) {
+        const containers = pod.spec?.containers.map((each, at) => ({ ...each, resources: after[at] }))
+        const input = JSON.stringify({ ...pod, spec: { ...pod.spec, containers } })
+        await cluster.kubectl.ok(['replace', '--subresource=resize', '-f', '-'], { input })
+      } else {
+        const resized = containersOf(after).map(({ name: container, resources }) => ({
+          name: container,
+          resources,
+        }))
+        const patch = JSON.stringify({ spec: { containers: resized } })
+        await cluster.kubectl.ok(['patch', 'pod', `r${index}`, '--subresource=resize', '-p', patch])
+      }
+      const found = (now: Pod) =>
+        after.map((_, at) => now.status?.containerStatuses?.find(each => each.name === `c${at + 1}`))
+      const fits = (now: Pod) =>
+        found(now).every((status, at) => {
+          const { requests = {}, limits = {} } = status?.resources ?? {}
+          const wanted = after[at]
+          return isDeepStrictEqual({ requests, limits }, { requests: {}, limits: {}, ...wanted })
+        })
+      const done = await pods.when(`r${index}`, `resources ${JSON.stringify(after)}`, fits)
+      assert.deepEqual(
+        found(done).map(status => status?.restartCount),
+        before.map(() => 0),
+      )
+    })
+  }
+
+  test('Kubelet when scheduling a busybox command that always fails in a pod should be possible to delete', async () => {
+    await pods.when(
+      'failing',
+      'a restart',
+      pod => (pod.status?.containerStatuses?.[0]?.restartCount ?? 0) > 0,
+    )
+    await cluster.kubectl.ok(['delete', 'pod', 'failing', '--timeout=60s'])
+  })
+
+  test('Variable Expansion should verify that a failing subpath expansion can be modified during the lifecycle of a container', async () => {
+    const waitsFor = (pod: Pod) => pod.status?.containerStatuses?.[0]?.state?.waiting?.reason
+    await pods.when('mended', 'its refusal', pod => waitsFor(pod) === 'CreateContainerConfigError')
+    await cluster.kubectl.ok(['annotate', 'pod', 'mended', 'place=elsewhere'])
+    await pods.when('mended', 'readiness', isReady)
   })
 
   test('Pods should allow activeDeadlineSeconds to be updated', async () => {

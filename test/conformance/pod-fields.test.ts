@@ -1,6 +1,6 @@
 /** Fields of a pod's spec, each with a pod that shows its effect from inside, on every runtime that isolates. */
 import assert from 'node:assert/strict'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import type { Pod } from '../../src/kube/types.ts'
@@ -17,13 +17,23 @@ interface Shown {
   readonly script: string
   /** Of the pod. */
   readonly spec?: object
-  readonly metadata?: { readonly labels: object }
+  readonly metadata?: { readonly labels?: object; readonly annotations?: object }
   /** Of its container. */
   readonly container?: object
   readonly says: RegExp
 }
 
 const env = (name: string, fieldPath: string) => ({ name, valueFrom: { fieldRef: { fieldPath } } })
+
+const mounted = { name: 'scratch', mountPath: '/scratch' }
+const SCRATCH = { volumes: [{ name: 'scratch', emptyDir: {} }] }
+const AT_SCRATCH = { volumeMounts: [mounted] }
+/** In the node's directory of seccomp profiles. */
+const PROFILE = 'no-directories.json'
+const NO_DIRECTORIES = {
+  defaultAction: 'SCMP_ACT_ALLOW',
+  syscalls: [{ names: ['mkdir', 'mkdirat'], action: 'SCMP_ACT_ERRNO' }],
+}
 
 const fields: readonly Shown[] = [
   {
@@ -144,6 +154,102 @@ const fields: readonly Shown[] = [
     container: { terminationMessagePath: '/dev/words' },
     says: /^last words$/m,
   },
+  {
+    field: 'a variable from a file of a volume',
+    script: 'echo "$FROM_FILE"',
+    spec: {
+      ...SCRATCH,
+      initContainers: [
+        {
+          ...{ name: 'writer', image: IMAGE, ...AT_SCRATCH },
+          command: ['sh', '-c', `printf "A='first'\\nB='second'\\n" >/scratch/vars.env`],
+        },
+      ],
+    },
+    container: {
+      env: [
+        {
+          name: 'FROM_FILE',
+          valueFrom: { fileKeyRef: { volumeName: 'scratch', path: 'vars.env', key: 'B' } },
+        },
+      ],
+    },
+    says: /^second$/m,
+  },
+  {
+    field: 'downward API of all that is left',
+    script: 'echo "$NOTE/$NODE/$ACCOUNT/$IPS/$SPACE/$ID"',
+    metadata: { annotations: { note: 'seen' } },
+    container: {
+      env: [
+        ...[env('NOTE', "metadata.annotations['note']"), env('NODE', 'spec.nodeName')],
+        ...[env('ACCOUNT', 'spec.serviceAccountName'), env('IPS', 'status.podIPs')],
+        ...[env('SPACE', 'metadata.namespace'), env('ID', 'metadata.uid')],
+      ],
+    },
+    says: /^seen\/n1\/default\/10\.1\.\d+\.\d+\/default\/[0-9a-f-]{36}$/m,
+  },
+  {
+    field: 'seccompProfile Unconfined',
+    script: 'grep Seccomp: /proc/self/status',
+    container: { securityContext: { seccompProfile: { type: 'Unconfined' } } },
+    says: /Seccomp:\s+0/,
+  },
+  {
+    field: 'seccompProfile Localhost',
+    script: 'mkdir /made 2>/dev/null || echo refused',
+    container: { securityContext: { seccompProfile: { type: 'Localhost', localhostProfile: PROFILE } } },
+    says: /^refused$/m,
+  },
+  {
+    field: 'procMount Default hides parts of /proc',
+    script: 'wc -c </proc/timer_list; touch /proc/sys/kernel/x 2>&1 || true',
+    container: { securityContext: { procMount: 'Default' } },
+    says: /^0\n.*Read-only file system/m,
+  },
+  {
+    field: 'mountPropagation HostToContainer',
+    script: 'grep " /scratch " /proc/self/mountinfo',
+    spec: SCRATCH,
+    container: { volumeMounts: [{ ...mounted, mountPropagation: 'HostToContainer' }] },
+    says: / master:\d+/,
+  },
+  {
+    field: 'recursiveReadOnly where it can be',
+    script: 'touch /scratch/file 2>&1 || true',
+    spec: SCRATCH,
+    container: { volumeMounts: [{ ...mounted, readOnly: true, recursiveReadOnly: 'IfPossible' }] },
+    says: /Read-only file system/,
+  },
+  {
+    field: 'setHostnameAsFQDN',
+    script: 'hostname',
+    spec: { hostname: 'chosen', subdomain: 'sub', setHostnameAsFQDN: true },
+    says: /^chosen\.sub\.default\.svc\.cluster\.local$/m,
+  },
+  {
+    field: 'hostnameOverride',
+    script: 'hostname',
+    spec: { hostnameOverride: 'another.example' },
+    says: /^another\.example$/m,
+  },
+  {
+    field: 'hostPID',
+    script: 'ps -o args | grep -c "[s]upervise\\|[d]aemon"',
+    spec: { hostPID: true },
+    says: /^[1-9]/m,
+  },
+  {
+    field: 'restartPolicyRules',
+    script: '[ -e /scratch/seen ] && echo again && exit 0; touch /scratch/seen; exit 42',
+    spec: SCRATCH,
+    container: {
+      ...AT_SCRATCH,
+      restartPolicy: 'Never',
+      restartPolicyRules: [{ action: 'Restart', exitCodes: { operator: 'In', values: [42] } }],
+    },
+    says: /^again$/m,
+  },
   { field: 'hostNetwork', script: 'ip -o addr', spec: { hostNetwork: true }, says: /10\.77\.0\.11/ },
 ]
 
@@ -203,6 +309,9 @@ for (const { runtime, why } of realRuntimes()) {
     before(async () => {
       cluster = await startContainerCluster(runtime, 'fields')
       pods = podResults(cluster.kubectl)
+      const profiles = join(cluster.dataDir, 'seccomp')
+      mkdirSync(profiles, { recursive: true })
+      writeFileSync(join(profiles, PROFILE), JSON.stringify(NO_DIRECTORIES))
       await cluster.apply(...besides, ...fields.map(podOf))
     })
     after(() => cluster?.remove())

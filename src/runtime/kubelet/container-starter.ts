@@ -9,6 +9,7 @@ import { ContainerStartError, type StartReason } from './container-start-error.t
 import {
   ContainerConfigError,
   type Environment,
+  envFileKey,
   expandVariables,
   type ReferencedObjects,
   renderEnvironment,
@@ -26,6 +27,8 @@ import type { PodVolumes } from './volumes/pod-volumes.ts'
 
 /** How long a postStart hook may take. */
 const POST_START_MS_MAX = 120_000
+/** Of a file with variables. */
+const ENV_FILE_BYTES_MAX = 65_536
 const DEFAULT_TERMINATION_PATH = '/dev/termination-log'
 const HOSTS_PATH = '/etc/hosts'
 const RESOLVER_PATH = '/etc/resolv.conf'
@@ -116,7 +119,8 @@ async function configOf(
   refuseUnsupported(pod, container, context.runtime)
   const services = await servicesFor(pod, context)
   const { serviceAddress } = settings
-  const env = renderEnvironment({ pod, container, objects, facts, host, services, serviceAddress })
+  const files = await environmentFiles(request)
+  const env = renderEnvironment({ pod, container, objects, facts, host, services, serviceAddress, files })
   const hostname = podHostname(pod)
   const seccompDirectory = join(dirname(context.directories.pods), 'seccomp')
   const { namespace, name, uid } = identityOf(pod)
@@ -171,6 +175,18 @@ function refuseUnsupported(pod: Pod, container: Container, { hasNewerFields, nam
   if (container.lifecycle?.stopSignal) {
     throw new ContainerConfigError(`lifecycle.stopSignal is not supported by the runtime ${name}`)
   }
+}
+
+/** Files that variables of the container come from. */
+async function environmentFiles({ pod, container, volumes }: StartRequest) {
+  const files = new Map<string, string | null>()
+  for (const { valueFrom } of container.env ?? []) {
+    const from = valueFrom?.fileKeyRef
+    const volume = pod.spec?.volumes?.find(({ name }) => name === from?.volumeName)
+    if (from === undefined || volume === undefined) continue
+    files.set(envFileKey(from), await volumes.readFile(volume, from.path, ENV_FILE_BYTES_MAX))
+  }
+  return files
 }
 
 /** Whose processes an ephemeral container sees. */

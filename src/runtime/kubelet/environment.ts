@@ -1,6 +1,7 @@
 /** A container's environment (pure): services, envFrom, env in their order, and `$(VAR)` expansion. */
 
 import type { ConfigMap, Container, EnvVar, Pod, Secret, Service } from '../../kube/types.ts'
+import { parseEnvFile, UNREADABLE_ENV_FILE } from './env-file.ts'
 import type { HostFacts } from './host-facts.ts'
 import { containerNamed } from './pod-containers.ts'
 import { type PodFacts, podField, resourceField } from './pod-fields.ts'
@@ -22,12 +23,19 @@ export interface EnvironmentParts {
   /** Services of the pod's namespace, and `kubernetes` of `default`. */
   readonly services: readonly Service[]
   readonly serviceAddress: (clusterIp: string) => string
+  /** Texts of the files that variables come from, by `envFileKey`; null for what cannot be read. */
+  readonly files?: ReadonlyMap<string, string | null>
 }
 
 /** A container that cannot be configured yet: CreateContainerConfigError with this message. */
 export class ContainerConfigError extends Error {
   override readonly name = 'ContainerConfigError'
 }
+
+type FileKey = NonNullable<NonNullable<EnvVar['valueFrom']>['fileKeyRef']>
+
+export const envFileKey = ({ volumeName, path }: Pick<FileKey, 'volumeName' | 'path'>): string =>
+  `${volumeName}/${path}`
 
 export function renderEnvironment(parts: EnvironmentParts): Environment {
   const services = renderServiceEnvironment(parts)
@@ -93,7 +101,28 @@ function variableValue(variable: EnvVar, parts: EnvironmentParts, known: Environ
     if (value !== undefined) return decode(value)
     return optional ? null : fail(missingKey(key, 'Secret', name, parts))
   }
+  if (from.fileKeyRef) return fileValue(from.fileKeyRef, parts)
   throw new ContainerConfigError(`environment variable ${variable.name} has a source that is not supported`)
+}
+
+function fileValue(from: FileKey, { pod, files }: EnvironmentParts): string | null {
+  const { volumeName, path, key, optional } = from
+  if (!pod.spec?.volumes?.some(({ name }) => name === volumeName)) {
+    throw new ContainerConfigError(`cannot find the volume "${volumeName}" referenced by FileKeyRef`)
+  }
+  const text = files?.get(envFileKey(from)) ?? fail(new ContainerConfigError(UNREADABLE_ENV_FILE))
+  const value = parsed(text, key)
+  if (value !== undefined) return value
+  if (optional) return null
+  throw new ContainerConfigError(`environment variable key "${key}" not found in file "${path}"`)
+}
+
+function parsed(text: string, key: string): string | undefined {
+  try {
+    return parseEnvFile(text, key)
+  } catch {
+    throw new ContainerConfigError(UNREADABLE_ENV_FILE)
+  }
 }
 
 function fail(error: Error): never {

@@ -13,7 +13,7 @@ import { giveToGroup } from './fs-group.ts'
 import { makeHostpathDirectory } from './hostpath-directories.ts'
 import { memorySize } from './memory-size.ts'
 import { renderVolume, type VolumeParts } from './render-volume.ts'
-import { EscapeError, openSubPath } from './sub-path.ts'
+import { EscapeError, openSubPath, readInside } from './sub-path.ts'
 import { VolumeError } from './volume-error.ts'
 
 export class PodVolumes {
@@ -84,6 +84,11 @@ export class PodVolumes {
       mounts.push({ hostPath, containerPath, readOnly, propagation, recursiveReadOnly })
     }
     return mounts
+  }
+
+  /** What a file of a volume holds; null when it cannot be read. */
+  async readFile(volume: Volume, path: string, bytesMax: number): Promise<string | null> {
+    return readInside(this.pathOf(volume), path, bytesMax).catch(() => null)
   }
 
   /** The raw block devices of a container. */

@@ -39,6 +39,31 @@ export async function openSubPath(volume: string, path: string, target: string):
   return found
 }
 
+/** What a regular file of the volume holds; its links are followed as far as they stay inside. */
+export async function readInside(volume: string, path: string, bytesMax: number): Promise<string> {
+  const root = await realpath(volume)
+  const found = await realpath(join(root, path))
+  if (!found.startsWith(`${root}/`)) throw new EscapeError(path)
+  const steps = found.slice(root.length).split('/').filter(Boolean)
+  const isLinux = process.platform === 'linux'
+  const named = isLinux ? await openInside(root, steps, false) : undefined
+  try {
+    const { size } = (await named?.stat()) ?? { size: 0 }
+    if (named !== undefined && !(await named.stat()).isFile()) throw new EscapeError(path)
+    if (size > bytesMax) throw new Error(`${path} has more than ${bytesMax} bytes`)
+    const flags = constants.O_RDONLY | constants.O_NONBLOCK | (isLinux ? 0 : constants.O_NOFOLLOW)
+    const file = await open(named === undefined ? found : `/proc/self/fd/${named.fd}`, flags)
+    try {
+      const { buffer, bytesRead } = await file.read(Buffer.alloc(bytesMax), 0, bytesMax, 0)
+      return buffer.toString('utf8', 0, bytesRead)
+    } finally {
+      await file.close()
+    }
+  } finally {
+    await named?.close()
+  }
+}
+
 /** The path with the links in what is there of it followed. A link to nowhere is an error. */
 async function realBeginning(path: string): Promise<string> {
   for (let head = path; ; head = dirname(head)) {
@@ -60,11 +85,11 @@ async function mountSteps(root: string, steps: readonly string[], target: string
   }
 }
 
-async function openInside(root: string, steps: readonly string[]): Promise<FileHandle> {
+async function openInside(root: string, steps: readonly string[], makes = true): Promise<FileHandle> {
   let handle = await open(root, STEP | constants.O_DIRECTORY)
   for (const step of steps) {
     const parent = handle
-    handle = await openStep(parent, step).finally(() => parent.close())
+    handle = await openStep(parent, step, makes).finally(() => parent.close())
     if (!(await handle.stat()).isSymbolicLink()) continue
     await handle.close()
     throw new EscapeError(step)
@@ -72,12 +97,12 @@ async function openInside(root: string, steps: readonly string[]): Promise<FileH
   return handle
 }
 
-async function openStep(parent: FileHandle, name: string): Promise<FileHandle> {
+async function openStep(parent: FileHandle, name: string, makes: boolean): Promise<FileHandle> {
   const path = `/proc/self/fd/${parent.fd}/${name}`
   try {
     return await open(path, STEP)
   } catch (error) {
-    if (systemCodeOf(error) !== 'ENOENT') throw error
+    if (!makes || systemCodeOf(error) !== 'ENOENT') throw error
   }
   await mkdir(path, { mode: MADE_MODE })
   return open(path, STEP)

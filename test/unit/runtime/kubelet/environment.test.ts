@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { ConfigMap, Container, Pod, Secret, Service } from '../../../../src/kube/types.ts'
+import { parseEnvFile } from '../../../../src/runtime/kubelet/env-file.ts'
 import { expandVariables, renderEnvironment } from '../../../../src/runtime/kubelet/environment.ts'
 import { quantityValue } from '../../../../src/runtime/kubelet/pod-fields.ts'
 
@@ -22,7 +23,16 @@ const serviceOf = (namespace: string, name: string, clusterIP: string): Service 
 
 function render(container: Partial<Container>, over: { links?: boolean } = {}): Record<string, string> {
   return renderEnvironment({
-    pod: { ...pod, spec: { containers: [], ...pod.spec, enableServiceLinks: over.links ?? false } },
+    files: new Map([['config/vars.env', FILE]]),
+    pod: {
+      ...pod,
+      spec: {
+        containers: [],
+        volumes: [{ name: 'config', emptyDir: {} }],
+        ...pod.spec,
+        enableServiceLinks: over.links ?? false,
+      },
+    },
     container: { name: 'main', ...container },
     objects: {
       configMap: name => (name === 'map' ? map : null),
@@ -85,6 +95,34 @@ test('what is missing is said in upstream’s words', () => {
   assert.throws(() => render({ envFrom: [{ secretRef: { name: 'none' } }] }), {
     message: 'secret "none" not found',
   })
+})
+
+const FILE = `# written by an init container
+
+  HOST='db.internal'   # here
+MOTD='two
+lines # and no comment'
+`
+const fromFile = (key: string, more: object = {}, volumeName = 'config') =>
+  own({ env: [{ name: 'A', valueFrom: { fileKeyRef: { volumeName, path: 'vars.env', key, ...more } } }] })[
+    'A'
+  ]
+
+test('a variable comes from a file of a volume', () => {
+  assert.equal(fromFile('HOST'), 'db.internal')
+  assert.equal(fromFile('MOTD'), 'two\nlines # and no comment')
+  assert.equal(fromFile('NONE', { optional: true }), undefined)
+  assert.throws(() => fromFile('NONE'), {
+    message: 'environment variable key "NONE" not found in file "vars.env"',
+  })
+  assert.throws(() => fromFile('HOST', {}, 'other'), {
+    message: 'cannot find the volume "other" referenced by FileKeyRef',
+  })
+  const unreadable = { message: "couldn't parse env file" }
+  assert.throws(() => fromFile('A', { path: 'none', optional: true }), unreadable)
+  for (const text of ["A = 'x'", 'A=x', 'A="x"', "A='x", "A='x' y"]) {
+    assert.throws(() => parseEnvFile(`A='fine'\n${text}\n`, 'A'), unreadable, text)
+  }
 })
 
 test('services are linked with the addresses that pods reach them at', () => {
