@@ -1,18 +1,11 @@
 /** sig-network behaviours of Services, Networking and HostPort, seen by packets of real containers, with real kubectl. */
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
-import { MK8S } from '../support/cluster.ts'
-import { NetworkNamespace } from '../support/containerd.ts'
-import { type RunOptions, run } from '../support/kubectl.ts'
+import { type ContainerCluster, IMAGE, startContainerCluster } from '../support/container-cluster.ts'
 import { realRuntimes } from '../support/oci.ts'
 import { until } from '../support/until.ts'
 
-const IMAGE = 'localhost/test/busybox:1'
 const WAIT_MS = 30_000
-const bin = join(import.meta.dirname, '../../build/bin')
 const SCRIPT = 'mkdir /www; hostname >/www/index.html; httpd -p 8081 -h /www; exec httpd -f -p 8080 -h /www'
 
 interface Fields {
@@ -46,28 +39,19 @@ const tried = realRuntimes().toReversed()
 const { runtime = '', why } = tried.find(each => each.why === undefined) ?? tried[0] ?? {}
 
 describe(`Services with ${runtime}`, { skip: why ?? false }, () => {
-  let namespace: NetworkNamespace
-  let parent = ''
+  let cluster: ContainerCluster
+  let address = ''
 
-  const inside = (program: string, args: readonly string[], options: RunOptions = {}) => {
-    const [enter, ...words] = namespace.enter
-    const env = { MK8S_DATA_DIR: join(parent, 'data'), PATH: `${process.env['PATH']}:${bin}` }
-    return run(enter, [...words, program, ...args], { ...options, env })
-  }
-  const kubectl = async (args: readonly string[], options: RunOptions = {}) => {
-    const ran = await inside(MK8S, ['kubectl', ...args], options)
-    assert.equal(ran.code, 0, `kubectl ${args.join(' ')}: ${ran.stdout}${ran.stderr}`)
-    return ran.stdout
-  }
-  const apply = (...items: object[]) =>
-    kubectl(['apply', '-f', '-'], { input: JSON.stringify({ apiVersion: 'v1', kind: 'List', items }) })
+  const inside = (program: string, args: readonly string[]) => cluster.inside(program, args)
+  const kubectl = (args: readonly string[]) => cluster.kubectl.ok(args)
+  const apply = (...items: object[]) => cluster.apply(...items)
   const fieldOf = (object: string, path: string) => kubectl(['get', object, '-o', `jsonpath={${path}}`])
   const patch = (name: string, spec: Fields) =>
     kubectl(['patch', 'service', name, '--type=merge', '-p', JSON.stringify({ spec })])
   const fetching = (url: string) => ['timeout', '2', 'wget', '-qO-', url]
   /** What a pod gets; empty when it gets nothing. */
   const fromPod = async (url: string, name = 'asker') =>
-    (await inside(MK8S, ['kubectl', 'exec', name, '--', ...fetching(url)])).stdout.trim()
+    (await cluster.kubectl.try(['exec', name, '--', ...fetching(url)])).stdout.trim()
   const fromNode = async (url: string) => {
     const [, ...words] = fetching(url)
     return (
@@ -86,20 +70,16 @@ describe(`Services with ${runtime}`, { skip: why ?? false }, () => {
     until(`${count} answer at ${url}`, async () => (await answering(url)).length === count, WAIT_MS)
 
   before(async () => {
-    namespace = new NetworkNamespace('svc')
-    parent = mkdtempSync(join(tmpdir(), 'mk8s-svc-'))
-    const where = ['--bind-address', namespace.address, '--node-name', 'n1']
-    const installed = await inside(MK8S, ['install', '--runtime', runtime, ...where])
-    assert.equal(installed.code, 0, installed.stderr)
-    await inside(MK8S, ['images', 'import', '--busybox', IMAGE])
+    cluster = await startContainerCluster(runtime, 'svc')
+    address = cluster.namespace.address
     await apply(pod('first', { app: 'web' }), pod('second', { app: 'web' }), pod('asker', { app: 'asker' }))
     await kubectl(['wait', '--for=condition=Ready', 'pod', '--all', '--timeout=120s'])
   })
   after(async () => {
-    await inside(MK8S, ['uninstall', '--yes'])
+    if (cluster === undefined) return
+    await cluster.uninstall()
     const left = (await inside('iptables-save', ['-t', 'nat'])).stdout
-    namespace.remove()
-    rmSync(parent, { recursive: true, force: true })
+    await cluster.remove()
     assert.doesNotMatch(left, /CNI-HOSTPORT/)
   })
 
@@ -133,7 +113,7 @@ describe(`Services with ${runtime}`, { skip: why ?? false }, () => {
   test('should have session affinity work, and switch it, for type clusterIP and NodePort', async () => {
     await patch('web', { type: 'NodePort' })
     const nodePort = await fieldOf('service/web', '.spec.ports[0].nodePort')
-    const urls = ['http://web/', `http://${namespace.address}:${nodePort}/`]
+    const urls = ['http://web/', `http://${address}:${nodePort}/`]
     await patch('web', { sessionAffinity: 'ClientIP' })
     for (const url of urls) await keepsTo(url, 1)
     await patch('web', { sessionAffinity: 'None', sessionAffinityConfig: null })
@@ -142,10 +122,10 @@ describe(`Services with ${runtime}`, { skip: why ?? false }, () => {
 
   test('should be able to create a functioning NodePort service', async () => {
     const nodePort = await fieldOf('service/web', '.spec.ports[0].nodePort')
-    for (const host of [namespace.address, '127.0.0.1']) {
+    for (const host of [address, '127.0.0.1']) {
       assert.match(await fromNode(`http://${host}:${nodePort}/`), /^(first|second)$/)
     }
-    assert.match(await fromPod(`http://${namespace.address}:${nodePort}/`), /^(first|second)$/)
+    assert.match(await fromPod(`http://${address}:${nodePort}/`), /^(first|second)$/)
   })
 
   test('should be able to change the type from NodePort and ClusterIP to ExternalName and back', async () => {
@@ -155,15 +135,9 @@ describe(`Services with ${runtime}`, { skip: why ?? false }, () => {
     await patch('web', { type: 'ExternalName', externalName: name, clusterIP: null, clusterIPs: null })
     assert.equal(await fieldOf('service/web', '.spec.clusterIP'), '')
     await becomes('another name', /usual\.default/, () =>
-      inside(MK8S, [
-        'kubectl',
-        'exec',
-        'asker',
-        '--',
-        'nslookup',
-        '-type=cname',
-        'web.default.svc.cluster.local',
-      ]).then(ran => ran.stdout),
+      cluster.kubectl
+        .try(['exec', 'asker', '--', 'nslookup', '-type=cname', 'web.default.svc.cluster.local'])
+        .then(ran => ran.stdout),
     )
     await until(
       'the node port to be free',
@@ -198,7 +172,7 @@ describe(`Services with ${runtime}`, { skip: why ?? false }, () => {
   })
 
   test('HostPort: no conflict between pods with same hostPort but different hostIP and protocol', async () => {
-    const where = namespace.address
+    const where = address
     await apply(
       pod('host-one', {}, {}, hostPort('127.0.0.1', 'TCP')),
       pod('host-two', {}, {}, hostPort(where, 'TCP')),

@@ -18,6 +18,8 @@ export interface ContainerCluster {
   inside(program: string, args: readonly string[], options?: RunOptions): Promise<Ran>
   /** One command for all of them. */
   apply(...items: readonly object[]): Promise<string>
+  /** What is left in its network can be looked at then. */
+  uninstall(): Promise<void>
   remove(): Promise<void>
 }
 
@@ -37,8 +39,11 @@ export async function startContainerCluster(
     assert.equal(ran.code, 0, `mk8s ${more.join(' ')}: ${ran.stdout}${ran.stderr}`)
   }
   const kubectl = kubectlFor(join(dataDir, 'admin.kubeconfig'), KUBECTL, namespace.enter)
-  const remove = async () => {
+  const uninstall = async () => {
     if (existsSync(dataDir)) await mk8s(['uninstall', '--yes'])
+  }
+  const remove = async () => {
+    await uninstall()
     namespace.remove()
     rmSync(parent, { recursive: true, force: true })
   }
@@ -51,7 +56,7 @@ export async function startContainerCluster(
     throw error
   }
   return {
-    ...{ namespace, dataDir, kubectl, inside, remove },
+    ...{ namespace, dataDir, kubectl, inside, uninstall, remove },
     apply: (...items) =>
       kubectl.ok(['apply', '-f', '-'], {
         input: JSON.stringify({ apiVersion: 'v1', kind: 'List', items }),
