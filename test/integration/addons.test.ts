@@ -98,6 +98,44 @@ test('the DNS asks other servers, the metrics API goes and comes, RBAC stays', a
   assert.equal((await mk8s('disable', 'rbac')).code, 6)
 })
 
+test('definitions of networks stay while multus is disabled, until they are purged; where pods have no network of their own they cannot have more', async () => {
+  const definitions = 'network-attachment-definitions.k8s.cni.cncf.io'
+  const pod = (name: string) => ({
+    ...{ apiVersion: 'v1', kind: 'Pod' },
+    metadata: { name, annotations: { 'k8s.v1.cni.cncf.io/networks': 'inner' } },
+    spec: {
+      terminationGracePeriodSeconds: 0,
+      containers: [{ name: 'c', image: 'sh', command: ['sleep', '3600'] }],
+    },
+  })
+  await mustRun('enable', 'multus')
+  assert.match(await mustRun('enable', 'multus'), /already enabled/)
+  const definition = {
+    ...{ apiVersion: 'k8s.cni.cncf.io/v1', kind: 'NetworkAttachmentDefinition', metadata: { name: 'inner' } },
+    spec: { config: '{"cniVersion": "1.0.0", "type": "bridge"}' },
+  }
+  await node.kubectl.ok(['apply', '-f', '-'], { input: JSON.stringify(definition) })
+  await node.kubectl.ok(['apply', '-f', '-'], { input: JSON.stringify(pod('several')) })
+  const about = [
+    'get',
+    'events',
+    '--field-selector=involvedObject.name=several',
+    '-o',
+    'jsonpath={..message}',
+  ]
+  const said = /cannot be attached to networks: pods of the runtime \w+ have no network of their own/
+  await until('an event', async () => said.test((await node.kubectl.try(about)).stdout))
+  await mustRun('disable', 'multus')
+  await mustRun('disable', 'multus')
+  assert.equal(await isThere('net-attach-def', 'inner'), true)
+  assert.equal(await isThere('clusterrole', 'mk8s:multus-node'), false)
+  // Nobody reads its annotation now.
+  await node.kubectl.ok(['wait', '--for=condition=Ready', 'pod/several', '--timeout=120s'])
+  await node.kubectl.ok(['delete', 'pod', 'several', '--now'])
+  await mustRun('disable', 'multus', '--purge')
+  await until('no definitions', async () => !(await isThere('crd', definitions)))
+})
+
 test('what is wrong is said before anything is written', async () => {
   const unknown = await mk8s('enable', 'storge')
   assert.equal(unknown.code, 1)

@@ -232,6 +232,18 @@ describe('pods with several networks', { skip: whyNoOci() ?? false }, () => {
     await remove('exact')
   })
 
+  test('a device of the host goes into the pod and comes back', async () => {
+    const host = node('n2')
+    host.ip('link', 'add', 'spare', 'type', 'veth', 'peer', 'name', 'spare-peer')
+    await define('spare', { cniVersion: '1.0.0', type: 'host-device', device: 'spare' })
+    await create('device', 'n2', { [NETWORKS]: 'spare@dev0' })
+    const pod = await running('device')
+    assert.match(await inside(pod, 'ip', 'link', 'show', 'dev0'), /dev0@/)
+    assert.throws(() => host.ip('link', 'show', 'spare'))
+    await remove('device')
+    assert.match(host.ip('link', 'show', 'spare'), /spare@spare-peer/)
+  })
+
   test('a definition without a config names one on the node, and a pod may have another default network', async () => {
     const config = { cniVersion: '0.4.0', name: 'of-node', type: 'ptp', ipam: local('10.64.0.0/24') }
     writeFileSync(join(node('n3').configs, '99-of-node.conf'), JSON.stringify(config))

@@ -28,6 +28,8 @@ export interface PodNode {
   readonly runtime: () => OciRuntime
   /** What a program says inside the pod's only container; throws when it fails. */
   run(podUid: string, command: readonly string[]): Promise<string>
+  /** In the node's own namespace. */
+  ip(...args: string[]): string
   /** Ends the kubelet and starts another; pods go on. */
   restart(between?: () => void): Promise<void>
 }
@@ -90,6 +92,7 @@ async function startNode(
       if (ran.exitCode !== 0) throw new Error(`${command.join(' ')}: ${ran.stdout}${ran.stderr}`)
       return ran.stdout
     },
+    ip: (...args: string[]) => ip('-n', space, ...args).toString(),
     async restart(between = () => {}) {
       await kubelet.current().stop()
       between()

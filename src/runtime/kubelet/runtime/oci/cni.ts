@@ -90,7 +90,7 @@ export async function releaseAddresses(parts: CniParts, attachment: CniAttachmen
 
 /** Throws where there is none. */
 export function findPlugin(plugins: string, type: string): string {
-  const found = findExecutable(type, plugins.split(':'))
+  const found = /[/\0]/.test(type) ? undefined : findExecutable(type, plugins.split(':'))
   if (found !== undefined) return found
   throw new Mk8sError('kubelet/runtime', `failed to find plugin ${JSON.stringify(type)} in path [${plugins}]`)
 }
