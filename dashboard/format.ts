@@ -33,8 +33,7 @@ export function bytesOf(bytes: number): string {
   return `${value >= 100 || unit === 0 ? Math.round(value) : value.toFixed(1)} ${units[unit]}`
 }
 
-export const coresOf = (cores: number): string =>
-  cores < 1 ? `${Math.round(cores * 1000)} m` : `${cores.toFixed(2)} cores`
+export const coresOf = (cores: number): string => `${cores.toFixed(cores < 0.1 ? 3 : 2)} cores`
 
 export const plural = (count: number, one: string, many = `${one}s`): string =>
   `${count.toLocaleString()} ${count === 1 ? one : many}`
