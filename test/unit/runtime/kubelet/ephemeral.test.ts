@@ -18,7 +18,16 @@ const pod = (over: Partial<Pod> = {}): Pod => ({
 const metadata = { name: 'web', namespace: 'default', uid: 'u', attempt: 0 }
 const sandbox: SandboxStatus = { id: 's', metadata, state: 'ready', createdAt: 1, addresses: [] }
 const container = (name: string, state: 'running' | 'exited') =>
-  ({ id: name, sandboxId: 's', podUid: 'u', name, attempt: 0, state, exitCode: 1 }) as ContainerStatus
+  ({
+    id: name,
+    sandboxId: 's',
+    podUid: 'u',
+    name,
+    attempt: 0,
+    state,
+    exitCode: 1,
+    annotations: {},
+  }) as ContainerStatus
 const plan = (over: { pod?: Pod; containers: readonly ContainerStatus[] }) =>
   planPod({
     pod: over.pod ?? pod(),
