@@ -225,7 +225,8 @@ describe('in a browser', { skip: whyNoChromium() }, () => {
   }
 
   for (const [look, { pages, ...options }] of Object.entries(looks)) {
-    test(`pages are legible and fit: ${look}`, async () => {
+    test(`pages are legible and fit: ${look}`, async context => {
+      context.diagnostic(`screenshots are in ${shots}`)
       const { page, complaints, close } = await visit(browser, viewer.link, {
         ...options,
         wanted: 'nav.pages',

@@ -1,6 +1,6 @@
 /** The dashboard's page as it is built: its types, its size, and that it needs nothing from anywhere else. */
 import assert from 'node:assert/strict'
-import { mkdirSync, readFileSync } from 'node:fs'
+import { readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'node:test'
 import { brotliDecompressSync } from 'node:zlib'
@@ -18,11 +18,12 @@ interface Built {
 }
 
 async function build(): Promise<Record<string, Built>> {
-  const directory = join(temporaryDirectory(), 'dashboard')
-  mkdirSync(directory)
+  const directory = temporaryDirectory()
   const output = join(directory, 'dashboard.json')
   await buildDashboard(root, output)
-  return JSON.parse(readFileSync(output, 'utf8'))
+  const built = JSON.parse(readFileSync(output, 'utf8'))
+  rmSync(directory, { recursive: true })
+  return built
 }
 
 test('the page has at most 100 KB compressed, all of it together', async () => {
