@@ -356,3 +356,27 @@ test('certificates are chosen by name and change without a new connection to any
   )
   assert.equal(seen.at(-1)?.headers['x-forwarded-proto'], 'https')
 })
+
+test('behind a balancer with the PROXY protocol, backends see its clients, with TLS too', async () => {
+  const echo = await startBackend((request, response) => response.end(request.headers['x-forwarded-for']))
+  const behind = await startRouter(
+    [ingressClass(), ...service('echo', [`127.0.0.1:${echo.port}`]), ingress('echo', [{ service: 'echo' }])],
+    { proxyProtocol: true },
+  )
+  const header = 'PROXY TCP4 192.0.2.7 127.0.0.1 4000 80\r\n'
+  const ask = 'GET / HTTP/1.1\r\nHost: x.test\r\nConnection: close\r\n\r\n'
+  assert.match(await raw(`${header}${ask}`, behind.http), /\r\n\r\n192\.0\.2\.7$/)
+  assert.equal(await raw(ask, behind.http), '')
+  const socket = connect(behind.https, '127.0.0.1')
+  socket.cork()
+  socket.write(header)
+  const secured = connectTls({ socket, servername: 'x.test', rejectUnauthorized: false })
+  process.nextTick(() => socket.uncork())
+  secured.write(ask)
+  let got = ''
+  for await (const chunk of secured) got += chunk
+  assert.match(got, /\r\n\r\n192\.0\.2\.7$/)
+  await behind.close()
+  echo.server.closeAllConnections()
+  echo.server.close()
+})
