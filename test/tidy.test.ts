@@ -64,6 +64,7 @@ const homes: readonly (readonly [specifier: RegExp, folders: readonly string[]])
   [/^@oclif\//, ['src/commands/', 'src/cli/']],
   [/^(listr2|chalk)$/, ['src/cli/']],
   [/^execa$/, ['src/host/']],
+  [/^@napi-rs\/keyring$/, ['src/host/']],
   [/^@grpc\//, ['src/runtime/kubelet/runtime/cri/']],
   [/^(@peculiar\/x509|reflect-metadata)$/, ['src/runtime/pki/']],
   [/^js-yaml$/, ['src/kube/']],

@@ -1,9 +1,9 @@
 /** `mk8s config`: prints the administrator's kubeconfig. */
 import { readFileSync } from 'node:fs'
 import { bracketed } from '../base/bracketed.ts'
-import { Mk8sError, systemCodeOf } from '../base/errors.ts'
+import { Mk8sError, messageOf, systemCodeOf } from '../base/errors.ts'
 import { Flags } from '../cli/flags.ts'
-import { print, printJson } from '../cli/terminal.ts'
+import { print, printJson, remark } from '../cli/terminal.ts'
 import { loopbackAddress } from '../config/values.ts'
 import { nodePaths } from '../host/node-files.ts'
 import { NodeCommand } from './base-command.ts'
@@ -13,29 +13,65 @@ const SERVER = /^( +server: "?https:\/\/)(\[[^\]]*\]|[^:/"]+)/m
 export class Config extends NodeCommand {
   static override summary = "Print the administrator's kubeconfig."
   static override description =
-    'The output holds a private key: whoever has it may do everything in the cluster.'
-  static override examples = ['<%= config.bin %> config > ~/.kube/config']
+    'The output holds a private key: whoever has it may do everything in the cluster. With --keychain it does not. ' +
+    'Where there is no keychain the key goes into a file encrypted under the passphrase in MK8S_PASSPHRASE, or ' +
+    'else under a key of this machine beside it, which protects copies of the file and not from who reads both.'
+  static override examples = [
+    '<%= config.bin %> config > ~/.kube/config',
+    'sudo <%= config.bin %> config | <%= config.bin %> config --keychain --from - > ~/.kube/config',
+  ]
   static override flags = {
     'all-servers': Flags.boolean({
       description:
         'With a cluster and a context for every API server that serves now; kubectl --context chooses.',
+    }),
+    embed: Flags.boolean({ description: 'With the key in it, as it is without flags too.' }),
+    from: Flags.string({
+      description: 'Take this kubeconfig, - for the standard input, and not that of the node.',
+      helpValue: 'FILE',
+    }),
+    keychain: Flags.boolean({
+      description:
+        'Without a private key: it goes into the keychain, or an encrypted file, and kubectl asks mk8s credential.',
+      exclusive: ['embed', 'all-servers'],
     }),
     'use-loopback': Flags.boolean({ char: 'l', description: 'With a loopback address of the server.' }),
   }
 
   async run(): Promise<number> {
     const { flags } = await this.parse(Config)
-    const kubeconfig = readKubeconfig(flags['data-dir'])
+    const kubeconfig = flags.from === undefined ? readKubeconfig(flags['data-dir']) : readGiven(flags.from)
     const file = flags['use-loopback']
       ? kubeconfig.replace(SERVER, (_all, head: string, host: string) => `${head}${onLoopback(host)}`)
       : kubeconfig
-    const text = flags['all-servers'] ? await addServers(file) : file
+    const text = await this.#shaped(file, flags)
     if (flags.json) {
       const { parseYamlDocuments } = await import('../kube/yaml.ts')
       printJson(parseYamlDocuments(text)[0])
     } else print(text)
     return 0
   }
+
+  async #shaped(file: string, flags: { 'all-servers': boolean; keychain: boolean }): Promise<string> {
+    if (flags.keychain) return keepKey(file)
+    return flags['all-servers'] ? addServers(file) : file
+  }
+}
+
+/** The kubeconfig without its key, which this user's keychain has then. */
+async function keepKey(file: string): Promise<string> {
+  const [{ keepCredential, takeIdentity }, { keptParts }, { ownProgram }] = await Promise.all([
+    import('../cli/kept-credential.ts'),
+    import('./kept-parts.ts'),
+    import('../host/own-program.ts'),
+  ])
+  const { name, identity, kubeconfig } = takeIdentity(file, ownProgram())
+  const kept = await keepCredential(name, identity, await keptParts())
+  if (kept.place === 'keychain') return kubeconfig
+  const under = kept.place === 'passphrase' ? 'the passphrase in MK8S_PASSPHRASE' : "this machine's key"
+  remark(`There is no keychain here (${kept.why}).`)
+  remark(`The key is in ${kept.path}, encrypted under ${under}.`)
+  return kubeconfig
 }
 
 async function addServers(kubeconfig: string): Promise<string> {
@@ -45,6 +81,18 @@ async function addServers(kubeconfig: string): Promise<string> {
 
 function onLoopback(host: string): string {
   return bracketed(loopbackAddress(host.replace(/^\[(.*)\]$/, '$1')))
+}
+
+function readGiven(file: string): string {
+  try {
+    return readFileSync(file === '-' ? 0 : file, 'utf8')
+  } catch (cause) {
+    throw new Mk8sError('usage', `${file} cannot be read`, {
+      why: messageOf(cause),
+      hint: 'mk8s config --help',
+      cause,
+    })
+  }
 }
 
 function readKubeconfig(dataDir: string): string {

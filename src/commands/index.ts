@@ -10,6 +10,7 @@ export const commands: CommandMap = {
   leave: async () => (await import('./leave.ts')).Leave,
   'remove-node': async () => (await import('./remove-node.ts')).RemoveNode,
   config: async () => (await import('./config.ts')).Config,
+  credential: async () => (await import('./credential.ts')).Credential,
   kubectl: async () => (await import('./kubectl.ts')).Kubectl,
   helm: async () => (await import('./helm.ts')).Helm,
   'add-node': async () => (await import('./add-node.ts')).AddNode,

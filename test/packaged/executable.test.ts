@@ -1,14 +1,20 @@
 /** The packaged executable: the same program out of one file, with nothing beside it. */
 import assert from 'node:assert/strict'
-import { copyFileSync, existsSync, mkdirSync, rmSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import test, { after, before, describe } from 'node:test'
+import { findExecutable } from '../../src/host/find-program.ts'
 import { installCluster, type TestCluster, temporaryDirectory } from '../support/cluster.ts'
-import { run } from '../support/kubectl.ts'
+import { KUBECTL, run } from '../support/kubectl.ts'
 
 const root = join(import.meta.dirname, '../..')
 const skip =
   process.platform === 'linux' && process.arch === 'x64' ? false : 'the executable is made on linux-x64'
+
+/** A keychain of Linux, of our own; the file takes its place without. */
+const hasKeyring = ['gnome-keyring-daemon', 'dbus-run-session', 'secret-tool'].every(
+  name => findExecutable(name, (process.env['PATH'] ?? '').split(':')) !== undefined,
+)
 
 describe('the executable', { skip }, () => {
   const directory = temporaryDirectory()
@@ -47,6 +53,30 @@ describe('the executable', { skip }, () => {
     ])
     await cluster.kubectl.ok(['rollout', 'status', 'deployment/idle', '--timeout=120s'])
     assert.match(await cluster.kubectl.ok(['explain', 'deployment.spec.replicas']), /integer/)
+  })
+
+  test('keeps the key out of the kubeconfig, and hands it to kubectl', async () => {
+    const home = join(directory, 'home')
+    mkdirSync(join(home, 'run'), { recursive: true, mode: 0o700 })
+    const kubeconfig = join(home, 'kubeconfig')
+    const source = join(cluster.dataDir, 'admin.kubeconfig')
+    const steps = `${program} config --keychain --from ${source} >${kubeconfig} && ${KUBECTL} --kubeconfig ${kubeconfig} get nodes`
+    const own = ['-u', 'DBUS_SESSION_BUS_ADDRESS', `HOME=${home}`, `XDG_RUNTIME_DIR=${home}/run`]
+    const plain = await run('env', [...own, 'sh', '-c', steps])
+    assert.match(plain.stdout, /Ready/, plain.stderr)
+    assert.match(plain.stderr, /There is no keychain here/)
+    assert.doesNotMatch(readFileSync(kubeconfig, 'utf8'), /client-key/)
+    const kept = join(home, '.config/mk8s/credentials')
+    assert.equal(readdirSync(kept).length, 1)
+    if (!hasKeyring) return
+    const unlock =
+      'printf pw | gnome-keyring-daemon --unlock --foreground --components=secrets >/dev/null & ring=$!'
+    const wait =
+      'for i in 1 2 3 4 5 6 7 8 9 10; do secret-tool search a b >/dev/null 2>&1 && break; sleep 0.2; done'
+    const script = `${unlock}; ${wait}; ${steps}; code=$?; kill $ring; exit $code`
+    const ring = await run('env', [...own, 'dbus-run-session', '--', 'sh', '-c', script])
+    assert.match(ring.stdout, /Ready/, ring.stderr)
+    assert.deepEqual(readdirSync(kept), [])
   })
 
   test('uninstalls and leaves nothing', async () => {
