@@ -4,12 +4,13 @@
  * Node for other platforms, out of the npm registry.
  */
 import { createHash } from 'node:crypto'
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { basename, join, relative, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { brotliCompressSync } from 'node:zlib'
 import { MK8S_VERSION } from '../src/config/version.ts'
 import { addonFilesIn } from '../src/host/assets.ts'
+import { makeArchives } from './archives.ts'
 import { billOfMaterials, licences } from './bill.ts'
 import { bring } from './bring.ts'
 import { type Bundles, bundle, commitInfo } from './bundle.ts'
@@ -22,6 +23,8 @@ const root = join(import.meta.dirname, '..')
 const { values, positionals } = parseArgs({
   options: {
     pkg: { type: 'boolean' },
+    /** Archives and packages of each executable too. */
+    archives: { type: 'boolean' },
     /** Another version than that of the sources. */
     version: { type: 'string', default: MK8S_VERSION },
     output: { type: 'string', default: 'dist' },
@@ -127,6 +130,16 @@ const bill = {
 }
 writeFileSync(join(dist, 'mk8s.cdx.json'), billOfMaterials(bill))
 writeFileSync(join(dist, 'LICENSES.txt'), licences(bill))
+if (values.archives) {
+  const time = Math.floor((Date.parse(commitInfo().date) || 0) / 1_000)
+  for (const target of chosen) {
+    made.push(...(await makeArchives({ root, dist, target, version: values.version, time })))
+  }
+}
+for (const name of ['install.sh', 'install.ps1']) {
+  copyFileSync(join(root, 'packaging', name), join(dist, name))
+  made.push(join(dist, name))
+}
 const release = join(dist, 'release.json')
 writeFileSync(release, renderRelease(values.version, commitInfo().date))
 writeSums(dist, [...made, release].map(sumLine).join(''), process.env['MK8S_RELEASE_KEY'])

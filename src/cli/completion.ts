@@ -19,6 +19,11 @@ export interface FlagInfo {
   readonly values: readonly string[]
 }
 
+/** For the man page. */
+export interface CommandText extends CommandInfo {
+  readonly description: string
+}
+
 export function renderCompletion(shell: Shell, commands: readonly CommandInfo[]): string {
   switch (shell) {
     case 'bash':

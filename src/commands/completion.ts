@@ -3,8 +3,10 @@ import * as Args from '@oclif/core/args'
 import { renderCompletion, SHELLS, type Shell } from '../cli/completion.ts'
 import { NodeCommand } from './base-command.ts'
 
+const MAN = 'man'
+
 export class Completion extends NodeCommand {
-  static override summary = 'Print a completion script for a shell.'
+  static override summary = 'Print a completion script for a shell, or the man page.'
   static override examples = [
     'source <(<%= config.bin %> completion bash)',
     '<%= config.bin %> completion zsh > ~/.zfunc/_mk8s',
@@ -12,13 +14,21 @@ export class Completion extends NodeCommand {
     '<%= config.bin %> completion powershell | Out-String | Invoke-Expression',
   ]
   static override args = {
-    shell: Args.string({ description: SHELLS.join(', '), options: [...SHELLS], required: true }),
+    shell: Args.string({
+      description: `${SHELLS.join(', ')}; or ${MAN}.`,
+      options: [...SHELLS, MAN],
+      required: true,
+    }),
   }
 
   async run(): Promise<number> {
     const { args } = await this.parse(Completion)
     const { describeCommands } = await import('./describe-commands.ts')
-    process.stdout.write(renderCompletion(args.shell as Shell, await describeCommands()))
+    const commands = await describeCommands()
+    if (args.shell === MAN) {
+      const { renderManPage } = await import('../cli/man-page.ts')
+      process.stdout.write(renderManPage(commands))
+    } else process.stdout.write(renderCompletion(args.shell as Shell, commands))
     return 0
   }
 }

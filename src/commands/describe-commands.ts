@@ -1,5 +1,5 @@
 /** What the commands say of themselves, for completion and the man page. */
-import type { CommandInfo, FlagInfo } from '../cli/completion.ts'
+import type { CommandText, FlagInfo } from '../cli/completion.ts'
 import { commands } from './index.ts'
 
 interface RawFlag {
@@ -9,10 +9,6 @@ interface RawFlag {
   readonly description?: string
   readonly options?: readonly string[]
   readonly hidden?: boolean
-}
-
-export interface CommandText extends CommandInfo {
-  readonly description: string
 }
 
 /** Hidden ones are left out. */

@@ -5,8 +5,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test, { after, before, describe } from 'node:test'
-import { renderCompletion } from '../../../src/cli/completion.ts'
-import { type CommandText, describeCommands } from '../../../src/commands/describe-commands.ts'
+import { type CommandText, renderCompletion } from '../../../src/cli/completion.ts'
+import { describeCommands } from '../../../src/commands/describe-commands.ts'
 
 describe('completion', () => {
   const directory = mkdtempSync(join(tmpdir(), 'mk8s-completion-'))

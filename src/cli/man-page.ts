@@ -1,7 +1,7 @@
 /** The man page mk8s(1), in the macros of man(7), out of what the commands say of themselves. Pure. */
 
-import type { CommandText } from '../src/commands/describe-commands.ts'
-import { DATA_DIR_ENV } from '../src/config/options.ts'
+import { DATA_DIR_ENV } from '../config/options.ts'
+import type { CommandText } from './completion.ts'
 
 /** Text in which nothing is taken for a macro or an escape. */
 const plain = (text: string): string =>
