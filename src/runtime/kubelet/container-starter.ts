@@ -121,6 +121,7 @@ async function configOf(
   const { serviceAddress } = settings
   const files = await environmentFiles(request)
   const env = renderEnvironment({ pod, container, objects, facts, host, services, serviceAddress, files })
+  const given = await context.devices.settingsFor(pod.metadata.uid ?? '', container.name)
   const hostname = podHostname(pod)
   const seccompDirectory = join(dirname(context.directories.pods), 'seccomp')
   const { namespace, name, uid } = identityOf(pod)
@@ -132,9 +133,9 @@ async function configOf(
     command: (container.command ?? []).map(word => expandVariables(word, env)),
     args: (container.args ?? []).map(word => expandVariables(word, env)),
     workingDir: container.workingDir ?? '',
-    env: { HOSTNAME: hostname, ...env },
-    mounts: await mountsOf(request, env, context),
-    devices: request.volumes.devicesOf(pod, container),
+    env: { HOSTNAME: hostname, ...given.env, ...env },
+    mounts: [...(await mountsOf(request, env, context)), ...given.mounts],
+    devices: [...request.volumes.devicesOf(pod, container), ...given.devices],
     logPath: join(container.name, `${attempt}.log`),
     labels: {
       'io.kubernetes.pod.name': name,
@@ -143,6 +144,7 @@ async function configOf(
       'io.kubernetes.container.name': container.name,
     },
     annotations: {
+      ...given.annotations,
       'io.kubernetes.container.restartCount': String(attempt),
       [IMAGE_ANNOTATION]: container.image ?? '',
       [RESOURCES_ANNOTATION]: JSON.stringify(container.resources ?? {}),

@@ -16,6 +16,7 @@ import { KubeletServer } from './api.ts'
 import { CsiCredentials } from './csi/csi-credentials.ts'
 import { CsiMounts } from './csi/csi-mounts.ts'
 import { CsiPlugins } from './csi/csi-plugins.ts'
+import { DeviceManager } from './devices/device-manager.ts'
 import { Housekeeping } from './housekeeping.ts'
 import type { KubeletParts } from './kubelet-parts.ts'
 import { createExtraNetworks } from './networks/create-networks.ts'
@@ -72,6 +73,7 @@ class NodeKubelet implements Kubelet {
   readonly #runtimeWatch: RuntimeWatch
   readonly #server: KubeletServer
   readonly #plugins: CsiPlugins
+  readonly #devices: DeviceManager
   readonly #housekeeping: Housekeeping
   readonly #static: StaticPods | undefined
   readonly #hostpaths: HostpathUsage
@@ -92,12 +94,17 @@ class NodeKubelet implements Kubelet {
       ...{ client, clock, log, nodeName },
       directory: directories.pluginRegistry,
     })
+    this.#devices = new DeviceManager({
+      ...{ clock, log, directory: join(directories.pods, '..', 'device-plugins') },
+      livePods: () => this.#livePods(),
+      onChange: () => void this.#node.setDevices(),
+    })
     this.#context = this.#createContext(client)
     this.#pods = new Informer<Pod>({ ...shared, resource: PODS, fieldSelector: `spec.nodeName=${nodeName}` })
     const own = `metadata.name=${nodeName}`
     this.#nodes = new Informer<Node>({ ...shared, resource: NODES, fieldSelector: own })
     const leaseSeconds = parts.leaseSeconds ?? LEASE_SECONDS
-    const facts = factsOf(parts)
+    const facts = { ...factsOf(parts), devices: () => this.#devices.amounts() }
     this.#node = new NodeRegistration({
       ...{ client, clock, log, leaseSeconds, facts },
       events: this.#context.recorder,
@@ -152,7 +159,9 @@ class NodeKubelet implements Kubelet {
       }),
       networks: createExtraNetworks(parts, { client, recorder, reportedAs }),
       reportedAs,
-      refusalOf: pod => this.#shutdown.refusal() ?? this.#housekeeping.refusalOf(pod),
+      refusalOf: pod =>
+        this.#shutdown.refusal() ?? this.#housekeeping.refusalOf(pod) ?? this.#devices.admit(pod),
+      devices: this.#devices,
       room: uid => this.#roomFor(uid),
       onFreed: () => this.#wakeDeferred(),
       clock,
@@ -202,6 +211,16 @@ class NodeKubelet implements Kubelet {
 
   #knownPods(): readonly Pod[] {
     return [...this.#workers.values()].map(worker => worker.pod)
+  }
+
+  /** Null until the API has said which there are: what a pod has must not be given away before. */
+  #livePods(): ReadonlySet<string> | null {
+    if (!this.#pods.isSynced) return null
+    return new Set(
+      this.#knownPods()
+        .filter(hasNotEnded)
+        .map(pod => identityOf(pod).uid),
+    )
   }
 
   #roomFor(uid: string): Room {
@@ -268,6 +287,8 @@ class NodeKubelet implements Kubelet {
     await this.#static?.start()
     await this.#node.start(this.#aborter.signal)
     await this.#plugins.start()
+    // Without containers of their own there is nobody to give devices to.
+    if (this.#parts.runtime.isolates) await this.#devices.start()
     this.#followRange()
     void this.#runtimeWatch.run(this.#aborter.signal)
     this.#shutdown.watch(this.#aborter.signal)
@@ -289,6 +310,7 @@ class NodeKubelet implements Kubelet {
     this.#workers.clear()
     this.#context.objects.stop()
     await this.#plugins.stop()
+    this.#devices.stop()
     await this.#server.close()
     await this.#parts.runtime.stop()
   }
@@ -409,6 +431,9 @@ function factsOf({ directories, ports, settings, ...parts }: KubeletParts): Node
 
 const isAlive = ({ metadata, status }: Pod): boolean =>
   metadata.deletionTimestamp === undefined && !['Succeeded', 'Failed'].includes(status?.phase ?? '')
+
+/** One that is being deleted has its devices until it is gone. */
+const hasNotEnded = ({ status }: Pod): boolean => !['Succeeded', 'Failed'].includes(status?.phase ?? '')
 
 /** As much of a pod as its sandbox remembers: enough to end it. */
 function orphanOf({ metadata: { name, namespace, uid } }: SandboxStatus): Pod {

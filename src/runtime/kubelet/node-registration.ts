@@ -80,6 +80,11 @@ export class NodeRegistration {
     await this.#writeSoon()
   }
 
+  /** The node has other devices than before, said at once. */
+  async setDevices(): Promise<void> {
+    await this.#writeSoon()
+  }
+
   async #writeSoon(): Promise<void> {
     // Should it not be written now, it is with the next renewal of the lease.
     this.#statusMs = Number.NEGATIVE_INFINITY

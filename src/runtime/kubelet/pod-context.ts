@@ -7,6 +7,7 @@ import { type EventRecorder, type EventType, referenceTo } from '../../client/ev
 import type { KubeClient } from '../../client/kube-client.ts'
 import type { Pod } from '../../kube/types.ts'
 import type { CsiMounts } from './csi/csi-mounts.ts'
+import type { DeviceManager } from './devices/device-manager.ts'
 import type { HostFacts } from './host-facts.ts'
 import type { KubeletDirectories, KubeletSettings } from './kubelet-parts.ts'
 import type { ExtraNetworks } from './networks/extra-networks.ts'
@@ -33,6 +34,7 @@ export interface PodContext {
   readonly secondAddress?: (() => string | undefined) | undefined
   readonly nodeName: string
   readonly csi: CsiMounts
+  readonly devices: DeviceManager
   readonly networks: ExtraNetworks
   /** The pod in the API that has this one's status: itself, or the mirror of a static one; null while there is none. */
   readonly reportedAs: (pod: Pod) => ReturnType<typeof identityOf> | null

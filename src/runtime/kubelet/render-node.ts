@@ -17,6 +17,8 @@ export interface NodeFacts {
   /** Where volumes of `hostpath-storage` are made. */
   readonly volumesDirectory: string
   readonly reserved?: Reserved | undefined
+  /** What device plugins have told. */
+  readonly devices?: () => Record<'capacity' | 'allocatable', Record<string, string>>
   /** `process`, and its version. */
   readonly runtime: { readonly name: string; readonly version: string }
 }
@@ -68,8 +70,11 @@ export function renderNodeStatus(facts: NodeFacts, input: NodeStatusInput): Node
       ...(second === undefined ? [] : [{ type: 'InternalIP', address: second }]),
       { type: 'Hostname', address: facts.nodeName },
     ],
-    capacity: renderAmounts(allocatableAmounts(host)),
-    allocatable: renderAmounts(allocatableAmounts(host, facts.reserved)),
+    capacity: { ...renderAmounts(allocatableAmounts(host)), ...facts.devices?.().capacity },
+    allocatable: {
+      ...renderAmounts(allocatableAmounts(host, facts.reserved)),
+      ...facts.devices?.().allocatable,
+    },
     conditions: CONDITIONS.map(condition => renderCondition(condition, input)),
     daemonEndpoints: { kubeletEndpoint: { Port: facts.kubeletPort } },
     nodeInfo: {

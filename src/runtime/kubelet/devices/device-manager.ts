@@ -1,0 +1,217 @@
+/**
+ * Device plugins of this node: they register on a socket, tell their devices, and say what a container needs to use
+ * them. Which container has which device is written down before a pod is taken in.
+ */
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Clock } from '../../../base/clock.ts'
+import { Mk8sError } from '../../../base/errors.ts'
+import type { Log } from '../../../base/log.ts'
+import type { Pod } from '../../../kube/types.ts'
+import type { PodFailure } from '../pod-failure.ts'
+import { RpcChannel } from '../runtime/cri/rpc.ts'
+import { serveRpc } from '../runtime/cri/rpc-server.ts'
+import type { Device, Mount } from '../runtime/runtime.ts'
+import { DEVICE_PLUGIN_PROTO } from './device-proto.ts'
+import { type DeviceGrant, deviceAmounts, grantDevices } from './plan-devices.ts'
+
+export interface DeviceManagerParts {
+  /** `<data-dir>/device-plugins`. */
+  readonly directory: string
+  /** Of pods that are not over; null while they are not known yet. */
+  readonly livePods: () => ReadonlySet<string> | null
+  readonly onChange: () => void
+  readonly clock: Clock
+  readonly log: Log
+}
+
+export interface DeviceSettings {
+  readonly env: Readonly<Record<string, string>>
+  readonly mounts: readonly Mount[]
+  readonly devices: readonly Device[]
+  readonly annotations: Readonly<Record<string, string>>
+}
+
+interface Registering {
+  readonly version: string
+  readonly endpoint: string
+  readonly resourceName: string
+  readonly options: { readonly preStartRequired: boolean } | null
+}
+
+interface Listed {
+  readonly devices: readonly { readonly id: string; readonly health: string }[]
+}
+
+interface Allocated {
+  readonly containerResponses: readonly {
+    readonly envs: Readonly<Record<string, string>>
+    readonly mounts: readonly Mount[]
+    readonly devices: readonly { containerPath: string; hostPath: string; permissions: string }[]
+    readonly annotations: Readonly<Record<string, string>>
+    readonly cdiDevices: readonly { readonly name: string }[]
+  }[]
+}
+
+interface Plugin {
+  readonly channel: RpcChannel
+  readonly ending: AbortController
+  readonly preStart: boolean
+}
+
+const SERVICE = 'v1beta1.DevicePlugin'
+const CALL_MS_MAX = 30_000
+const RESOURCE_NAME =
+  /^(?!kubernetes\.io\/)[a-z0-9]([-a-z0-9.]*[a-z0-9])?\/[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$/
+const ENDPOINT = /^[^/\0]+$/
+
+export class DeviceManager {
+  readonly #parts: DeviceManagerParts
+  readonly #plugins = new Map<string, Plugin>()
+  readonly #devices = new Map<string, ReadonlyMap<string, boolean>>()
+  #grants: readonly DeviceGrant[] = []
+  #server: { close(): void } | null = null
+
+  constructor(parts: DeviceManagerParts) {
+    this.#parts = parts
+  }
+
+  /** Plugins see that the socket is a new one, and register again. */
+  async start(): Promise<void> {
+    const { directory } = this.#parts
+    mkdirSync(directory, { recursive: true, mode: 0o750 })
+    this.#load()
+    const socket = join(directory, 'kubelet.sock')
+    await rm(socket, { force: true })
+    this.#server = await serveRpc(socket, {
+      proto: DEVICE_PLUGIN_PROTO,
+      service: 'v1beta1.Registration',
+      methods: { Register: request => this.#register(request as Registering) },
+    })
+  }
+
+  stop(): void {
+    this.#server?.close()
+    for (const { ending, channel } of this.#plugins.values()) {
+      ending.abort()
+      channel.close()
+    }
+    this.#plugins.clear()
+  }
+
+  amounts(): ReturnType<typeof deviceAmounts> {
+    return deviceAmounts(this.#devices)
+  }
+
+  /** Null: the pod has its devices, or needs none. */
+  admit(pod: Pod): PodFailure | null {
+    const live = this.#parts.livePods()
+    const { uid = '' } = pod.metadata
+    const held = this.#grants.filter(({ podUid }) => podUid !== uid && (live === null || live.has(podUid)))
+    const granted = grantDevices(pod, this.#devices, held)
+    if ('failure' in granted) return granted.failure
+    if (granted.grants.length === 0) return null
+    this.#grants = [...held, ...granted.grants]
+    this.#save()
+    return null
+  }
+
+  /** What a container needs for the devices that it was given; asks their plugins. */
+  async settingsFor(podUid: string, container: string): Promise<DeviceSettings> {
+    const own = this.#grants.filter(grant => grant.podUid === podUid && grant.container === container)
+    const all = await Promise.all(own.map(grant => this.#allocate(grant)))
+    return {
+      env: Object.assign({}, ...all.map(({ envs }) => envs)),
+      annotations: Object.assign({}, ...all.map(({ annotations }) => annotations)),
+      mounts: all.flatMap(({ mounts }) => mounts),
+      devices: all.flatMap(({ devices }) =>
+        devices.map(({ containerPath, hostPath, permissions }) => ({
+          ...{ containerPath, hostPath, readOnly: !permissions.includes('w') },
+        })),
+      ),
+    }
+  }
+
+  async #allocate({ resource, ids }: DeviceGrant): Promise<Allocated['containerResponses'][number]> {
+    const plugin = this.#plugins.get(resource)
+    if (plugin === undefined)
+      throw new Mk8sError('kubelet/runtime', `the device plugin of ${resource} is not registered`)
+    const options = { deadlineMs: CALL_MS_MAX }
+    const request = { containerRequests: [{ deviceIds: ids }] }
+    const answer = await plugin.channel.call<Allocated>(SERVICE, 'Allocate', request, options)
+    const response = answer.containerResponses[0]
+    if (response === undefined)
+      throw new Mk8sError('kubelet/runtime', `the device plugin of ${resource} gave no answer`)
+    if (response.cdiDevices.length > 0)
+      throw new Mk8sError('kubelet/runtime', `the device plugin of ${resource} names CDI devices`, {
+        why: 'this kubelet cannot use them yet',
+        hint: 'have the plugin give devices and mounts instead',
+      })
+    if (plugin.preStart) await plugin.channel.call(SERVICE, 'PreStartContainer', { deviceIds: ids }, options)
+    return response
+  }
+
+  async #register({ version, endpoint, resourceName, options }: Registering): Promise<object> {
+    if (version !== 'v1beta1') throw new Error(`requested API version ${version} is not supported by kubelet`)
+    if (!RESOURCE_NAME.test(resourceName))
+      throw new Error(`the ResourceName ${JSON.stringify(resourceName)} is invalid`)
+    if (!ENDPOINT.test(endpoint)) throw new Error(`the endpoint ${JSON.stringify(endpoint)} is no file name`)
+    const { directory, clock } = this.#parts
+    const channel = await RpcChannel.open(join(directory, endpoint), [DEVICE_PLUGIN_PROTO], clock)
+    this.#drop(resourceName)
+    const ending = new AbortController()
+    const plugin = { channel, ending, preStart: options?.preStartRequired === true }
+    this.#plugins.set(resourceName, plugin)
+    void this.#follow(resourceName, plugin)
+    return {}
+  }
+
+  /** Until the plugin ends, whose devices are gone then until it registers again. */
+  async #follow(resource: string, plugin: Plugin): Promise<void> {
+    const { log, onChange } = this.#parts
+    log.info('a device plugin is registered', { resource })
+    const { signal } = plugin.ending
+    const take = ({ devices }: Listed) => {
+      if (signal.aborted) return
+      this.#devices.set(resource, new Map(devices.map(({ id, health }) => [id, health === 'Healthy'])))
+      onChange()
+    }
+    try {
+      await plugin.channel.stream<Listed>(SERVICE, 'ListAndWatch', {}, take, { signal })
+    } catch (error) {
+      log.warn('a device plugin is gone', { resource, error })
+    }
+    if (signal.aborted) return
+    this.#drop(resource)
+    this.#devices.set(resource, new Map())
+    onChange()
+  }
+
+  #drop(resource: string): void {
+    const plugin = this.#plugins.get(resource)
+    this.#plugins.delete(resource)
+    plugin?.ending.abort()
+    plugin?.channel.close()
+  }
+
+  get #path(): string {
+    return join(this.#parts.directory, 'kubelet_internal_checkpoint')
+  }
+
+  /** A resource that was known stays so, with no devices until its plugin is back. */
+  #load(): void {
+    try {
+      const kept = JSON.parse(readFileSync(this.#path, 'utf8')) as { grants: readonly DeviceGrant[] }
+      this.#grants = kept.grants
+    } catch {
+      this.#grants = []
+    }
+    for (const { resource } of this.#grants) this.#devices.set(resource, new Map())
+  }
+
+  #save(): void {
+    writeFileSync(`${this.#path}.new`, JSON.stringify({ grants: this.#grants }))
+    renameSync(`${this.#path}.new`, this.#path)
+  }
+}

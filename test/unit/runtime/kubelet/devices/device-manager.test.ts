@@ -1,0 +1,122 @@
+/** Device plugins over real sockets: registering, devices that fall ill, what containers get, and a kubelet that restarts. */
+import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import test from 'node:test'
+import * as grpc from '@grpc/grpc-js'
+import { fromJSON } from '@grpc/proto-loader'
+import { systemClock } from '../../../../../src/base/clock.ts'
+import { silentLog } from '../../../../../src/base/log.ts'
+import type { Pod } from '../../../../../src/kube/types.ts'
+import { DeviceManager } from '../../../../../src/runtime/kubelet/devices/device-manager.ts'
+import { DEVICE_PLUGIN_PROTO } from '../../../../../src/runtime/kubelet/devices/device-proto.ts'
+import { parseProto } from '../../../../../src/runtime/kubelet/runtime/cri/proto-text.ts'
+import { RpcChannel } from '../../../../../src/runtime/kubelet/runtime/cri/rpc.ts'
+import { until } from '../../../../support/until.ts'
+
+const RESOURCE = 'example.com/thing'
+type Answer = (error: null, value: object) => void
+type Call = { request: { containerRequests: { deviceIds: string[] }[] }; write(value: object): void }
+
+/** As a vendor's plugin, with devices that the test says. */
+async function startPlugin(directory: string) {
+  const loaded = fromJSON(parseProto(DEVICE_PLUGIN_PROTO) as Parameters<typeof fromJSON>[0], {
+    defaults: true,
+  })
+  const server = new grpc.Server()
+  let tell: (healths: Record<string, string>) => void = () => {}
+  const methods = {
+    GetDevicePluginOptions: (_: Call, answer: Answer) => answer(null, {}),
+    PreStartContainer: (_: Call, answer: Answer) => answer(null, {}),
+    ListAndWatch(call: Call) {
+      tell = healths =>
+        call.write({ devices: Object.entries(healths).map(([id, health]) => ({ id, health })) })
+      tell({ a: 'Healthy', b: 'Healthy' })
+    },
+    Allocate({ request }: Call, answer: Answer) {
+      const containerResponses = request.containerRequests.map(({ deviceIds }) => ({
+        envs: { THINGS: deviceIds.join() },
+        devices: [{ containerPath: '/dev/thing', hostPath: '/dev/null', permissions: 'rw' }],
+      }))
+      answer(null, { containerResponses })
+    },
+  }
+  const implementation = methods as unknown as grpc.UntypedServiceImplementation
+  server.addService(loaded['v1beta1.DevicePlugin'] as grpc.ServiceDefinition, implementation)
+  await new Promise<void>((resolve, reject) =>
+    server.bindAsync(
+      `unix://${join(directory, 'thing.sock')}`,
+      grpc.ServerCredentials.createInsecure(),
+      error => (error ? reject(error) : resolve()),
+    ),
+  )
+  return {
+    tell: (healths: Record<string, string>) => tell(healths),
+    async register(resourceName = RESOURCE) {
+      const channel = await RpcChannel.open(
+        join(directory, 'kubelet.sock'),
+        [DEVICE_PLUGIN_PROTO],
+        systemClock,
+      )
+      const request = { version: 'v1beta1', endpoint: 'thing.sock', resourceName }
+      const options = { deadlineMs: 20_000 }
+      await channel.call('v1beta1.Registration', 'Register', request, options).finally(() => channel.close())
+    },
+    stop: () => server.forceShutdown(),
+  }
+}
+
+const podOf = (uid: string, count: number): Pod =>
+  ({
+    ...{ apiVersion: 'v1', kind: 'Pod', metadata: { uid, name: uid, namespace: 'd' } },
+    spec: { containers: [{ name: 'c', resources: { limits: { [RESOURCE]: String(count) } } }] },
+  }) as Pod
+
+test('devices of a plugin are told, given to one pod each, kept over a restart and freed', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'mk8s-devices-'))
+  const live = new Set<string>()
+  const open = () =>
+    new DeviceManager({
+      ...{ directory, livePods: () => live, onChange: () => {}, clock: systemClock, log: silentLog },
+    })
+  let manager = open()
+  await manager.start()
+  const plugin = await startPlugin(directory)
+  const untilHealthy = (count: string) =>
+    until(`${count} are healthy`, () => manager.amounts().allocatable[RESOURCE] === count)
+  try {
+    await assert.rejects(plugin.register('no-domain'), /invalid/)
+    await plugin.register()
+    await untilHealthy('2')
+    live.add('p1')
+    assert.equal(manager.admit(podOf('p1', 1)), null)
+    const settings = await manager.settingsFor('p1', 'c')
+    assert.deepEqual(settings.env, { THINGS: 'a' })
+    const device = { containerPath: '/dev/thing', hostPath: '/dev/null', readOnly: false }
+    assert.deepEqual(settings.devices, [device])
+    assert.deepEqual(manager.admit(podOf('p2', 2)), {
+      reason: 'UnexpectedAdmissionError',
+      message: `Pod was rejected: Allocate failed due to requested number of devices unavailable for ${RESOURCE}. Requested: 2, Available: 1, which is unexpected`,
+    })
+    manager.stop()
+    manager = open()
+    await manager.start()
+    assert.deepEqual(manager.amounts().capacity, { [RESOURCE]: '0' })
+    await plugin.register()
+    await untilHealthy('2')
+    assert.deepEqual((await manager.settingsFor('p1', 'c')).env, { THINGS: 'a' })
+    plugin.tell({ a: 'Healthy', b: 'Unhealthy' })
+    await untilHealthy('1')
+    assert.equal(manager.amounts().capacity[RESOURCE], '2')
+    assert.equal(manager.admit(podOf('p3', 1))?.reason, 'UnexpectedAdmissionError')
+    live.delete('p1')
+    assert.equal(manager.admit(podOf('p3', 1)), null)
+    plugin.stop()
+    await until('nothing is left', () => manager.amounts().capacity[RESOURCE] === '0')
+  } finally {
+    plugin.stop()
+    manager.stop()
+    rmSync(directory, { recursive: true, force: true })
+  }
+})
