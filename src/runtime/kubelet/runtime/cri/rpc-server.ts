@@ -1,5 +1,6 @@
 /** gRPC the other way round: a service of ours on a unix socket, for plugins that call the kubelet. */
-import type { ServiceDefinition } from '@grpc/grpc-js'
+import { createServer, type Socket } from 'node:net'
+import type { Server, ServiceDefinition } from '@grpc/grpc-js'
 import { must } from '../../../../base/assert.ts'
 import { messageOf } from '../../../../base/errors.ts'
 import { parseProto } from './proto-text.ts'
@@ -14,8 +15,39 @@ export interface RpcService {
   readonly methods: Readonly<Record<string, RpcHandler>>
 }
 
-/** Loads the gRPC library. The caller takes an old socket away. Returns how to close it. */
-export async function serveRpc(socketPath: string, { proto, service, methods }: RpcService) {
+/**
+ * Returns how to close it. The caller takes an old socket away. The gRPC library is loaded when the first caller comes:
+ * most nodes never have one, and it would cost them some megabytes.
+ */
+export async function serveRpc(socketPath: string, service: RpcService): Promise<{ close(): void }> {
+  let injecting: Promise<Injector> | undefined
+  const connections = new Set<Socket>()
+  const server = createServer(connection => {
+    connections.add(connection)
+    connection.on('close', () => connections.delete(connection))
+    connection.on('error', () => {})
+    injecting ??= makeInjector(service)
+    injecting.then(
+      injector => injector.injectConnection(connection),
+      () => connection.destroy(),
+    )
+  })
+  const { promise, resolve, reject } = Promise.withResolvers<void>()
+  server.once('error', reject)
+  server.listen(socketPath, resolve)
+  await promise
+  return {
+    close() {
+      server.close()
+      for (const connection of connections) connection.destroy()
+      void injecting?.then(injector => injector.destroy()).catch(() => {})
+    },
+  }
+}
+
+type Injector = ReturnType<Server['createConnectionInjector']>
+
+async function makeInjector({ proto, service, methods }: RpcService): Promise<Injector> {
   const [grpc, { fromJSON }] = await Promise.all([import('@grpc/grpc-js'), import('@grpc/proto-loader')])
   const options = { longs: Number, enums: String, defaults: true }
   const loaded = fromJSON(parseProto(proto) as Parameters<typeof fromJSON>[0], options)
@@ -30,9 +62,5 @@ export async function serveRpc(socketPath: string, { proto, service, methods }: 
   ])
   const definition = must(loaded[service], `the service ${service}`) as ServiceDefinition
   server.addService(definition, Object.fromEntries(handlers))
-  const { promise, resolve, reject } = Promise.withResolvers<void>()
-  const credentials = grpc.ServerCredentials.createInsecure()
-  server.bindAsync(`unix://${socketPath}`, credentials, error => (error ? reject(error) : resolve()))
-  await promise
-  return { close: () => server.forceShutdown() }
+  return server.createConnectionInjector(grpc.ServerCredentials.createInsecure())
 }
