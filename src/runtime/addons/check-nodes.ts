@@ -18,10 +18,13 @@ export function unfitNodes({ name, platforms, runtimes }: AddonDefinition, nodes
   return nodes.length > 0 && bad.length === nodes.length ? bad : []
 }
 
+/** What the runtime `oci` drives; its nodes name that one. */
+const OCI_PROGRAMS: readonly string[] = ['runc', 'crun']
+
 /** As NodeConfig names it. */
 export function runtimeOf({ status }: Node): string {
   const [name = ''] = (status?.nodeInfo?.containerRuntimeVersion ?? '').split('://')
-  return name.replace(/^mk8s-/, '')
+  return OCI_PROGRAMS.includes(name) ? 'oci' : name.replace(/^mk8s-/, '')
 }
 
 /** Kubelets tell of no more images than this, so a node that tells of so many may have others. */

@@ -178,7 +178,7 @@ test('an image is missing on the nodes that do not tell of it, however it is wri
 test('platforms and runtimes keep an add-on away only where no node will do', () => {
   const definition = entry('web', 'platforms: [linux/arm64]\nruntimes: [oci]').source.definition
   const info = (architecture: string) => ({
-    nodeInfo: { operatingSystem: 'linux', architecture, containerRuntimeVersion: 'oci://1' },
+    nodeInfo: { operatingSystem: 'linux', architecture, containerRuntimeVersion: 'runc://1.1.5' },
   })
   const [amd, arm] = [node('n1', 'True', info('amd64')), node('n2', 'True', info('arm64'))]
   assert.deepEqual(unfitNodes(definition, [amd]), ['web needs linux/arm64, and node n1 is linux/amd64'])
