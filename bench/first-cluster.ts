@@ -4,7 +4,8 @@
  * goals are absolute and want a quiet machine.
  */
 import { execFileSync } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { copyFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { apiFor } from '../test/support/api.ts'
 import { installCluster, MK8S, type TestCluster } from '../test/support/cluster.ts'
@@ -115,8 +116,16 @@ export async function measure(): Promise<Figure[]> {
     cwd: root,
     stdio: ['ignore', 2, 'inherit'],
   })
-  return [
-    ...(await measureProgram('from the executable', join(root, 'dist/mk8s-linux-x64'), 150)),
-    ...(await measureProgram('from the sources', MK8S, 200)),
-  ]
+  // A copy, as an installation makes one: of a file that was just written, the kernel maps 30 MB more.
+  const directory = mkdtempSync(join(tmpdir(), 'mk8s-bench-'))
+  const program = join(directory, 'mk8s')
+  copyFileSync(join(root, 'dist/mk8s-linux-x64'), program)
+  try {
+    return [
+      ...(await measureProgram('from the executable', program, 150)),
+      ...(await measureProgram('from the sources', MK8S, 200)),
+    ]
+  } finally {
+    rmSync(directory, { recursive: true })
+  }
 }
