@@ -257,6 +257,14 @@ describe('[sig-apps] Job', () => {
     await suite.kubectl.ok(['-n', namespace.name, 'delete', 'job', 'adopt', '--wait=false'])
   })
 
+  test('should delete a job', async () => {
+    await makeJob('foo', 'exec sleep 600', { parallelism: 2, completions: 4 })
+    await until('two active pods', async () => at(await jobOf('foo'), 'status.active') === 2, WAIT_MS)
+    await suite.kubectl.ok(['-n', namespace.name, 'delete', 'job', 'foo', '--timeout=60s'])
+    assert.equal(await suite.exists(`${jobsPath()}/foo`), false)
+    await until('its pods go', async () => (await podsOf('foo')).length === 0, WAIT_MS)
+  })
+
   test('should manage the lifecycle of a job', async () => {
     const { kubectl } = suite
     const flags = ['-n', namespace.name]

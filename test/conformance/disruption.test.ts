@@ -91,7 +91,7 @@ describe('[sig-apps] DisruptionController', () => {
     await kubectl.ok(['delete', 'pdb', 'observed'])
   })
 
-  test('Listing PodDisruptionBudgets for all namespaces should list and delete a collection of them', async () => {
+  test('Listing PodDisruptionBudgets for all namespaces should list and delete a collection of PodDisruptionBudgets', async () => {
     const label = ['-l', 'collection=of-budgets']
     await kubectl.ok(['create', 'namespace', 'budgets'])
     for (const namespace of ['default', 'budgets']) {

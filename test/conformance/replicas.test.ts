@@ -25,10 +25,42 @@ const podsIn = async (home: Namespace) => itemsOf(await suite.ok('GET', home.cor
 const ownersOf = (object: unknown) => (at(object, 'metadata.ownerReferences') ?? []) as { name: string }[]
 const numberAt = (object: unknown, path: string) => Number(at(object, path) ?? 0)
 
-/** Two kinds that do the same. */
+/** Answers with the name of its pod. */
+const SERVER = `
+const { createServer } = require('node:http')
+const { POD_IP, HOSTNAME_OF_POD } = process.env
+createServer((request, response) => {
+  response.setHeader('connection', 'close')
+  response.end(HOSTNAME_OF_POD)
+}).listen(9376, POD_IP)
+process.on('SIGTERM', () => process.exit(0))
+`
+
+const field = (name: string, fieldPath: string) => ({ name, valueFrom: { fieldRef: { fieldPath } } })
+
+const serving = (labels: Readonly<Record<string, string>>) => ({
+  metadata: { labels },
+  spec: {
+    terminationGracePeriodSeconds: 1,
+    containers: [
+      {
+        ...{ name: 'server', image: 'localhost/server', command: [process.execPath, '-e', SERVER] },
+        env: [field('POD_IP', 'status.podIP'), field('HOSTNAME_OF_POD', 'metadata.name')],
+        readinessProbe: { tcpSocket: { port: 9376 }, periodSeconds: 1 },
+      },
+    ],
+  },
+})
+
+/** Two kinds that do the same, under the names that conformance has for it. */
 const SETS = [
   {
     title: 'ReplicationController',
+    names: {
+      adoption: 'should adopt matching pods on creation, should release no longer matching pods',
+      scale: 'should get and update a ReplicationController scale',
+      lifecycle: 'should test the lifecycle of a ReplicationController',
+    },
     path: (home: Namespace) => home.core('replicationcontrollers'),
     make: (name: string, replicas: number) =>
       named('v1', 'ReplicationController', name, {
@@ -38,6 +70,12 @@ const SETS = [
   },
   {
     title: 'ReplicaSet',
+    names: {
+      adoption: 'should adopt matching pods on creation and release no longer matching pods',
+      scale: 'Replicaset should have a working scale subresource',
+      lifecycle:
+        'Replace and Patch tests, should list and delete a collection of ReplicaSets, should validate Replicaset Status endpoints',
+    },
     path: (home: Namespace) => home.of('apps/v1', 'replicasets'),
     make: (name: string, replicas: number) =>
       named('apps/v1', 'ReplicaSet', name, {
@@ -47,7 +85,7 @@ const SETS = [
   },
 ] as const
 
-for (const { title, path, make } of SETS) {
+for (const { title, names, path, make } of SETS) {
   describe(title, () => {
     const run = async (home: Namespace, name: string, replicas: number) => {
       await suite.ok('POST', path(home), make(name, replicas))
@@ -60,7 +98,19 @@ for (const { title, path, make } of SETS) {
         return isSeen && numberAt(set, 'status.readyReplicas') === count && set
       })
 
-    test('should adopt matching pods on creation and release no longer matching pods', async () => {
+    test('should serve a basic image on each replica with a public image', async () => {
+      const home = await suite.namespace('basic')
+      const set = make('basic', 2)
+      const spec = { ...(at(set, 'spec') as object), template: serving({ name: 'basic' }) }
+      await suite.ok('POST', path(home), { ...set, spec })
+      await untilReady(home, 'basic', 2)
+      for (const pod of await podsIn(home)) {
+        const answer = ['get', '--raw', `${home.core('pods')}/${nameOf(pod)}:9376/proxy/`]
+        assert.equal(await suite.kubectl.ok(answer), nameOf(pod))
+      }
+    })
+
+    test(names.adoption, async () => {
       const home = await suite.namespace('adoption')
       const orphan = { ...named('v1', 'Pod', 'pod-adoption'), ...waiting({ name: 'pod-adoption' }) }
       const metadata = { name: 'pod-adoption', labels: { name: 'pod-adoption' } }
@@ -78,7 +128,7 @@ for (const { title, path, make } of SETS) {
       })
     })
 
-    test('should have a working scale subresource', async () => {
+    test(names.scale, async () => {
       const home = await suite.namespace('scale')
       await run(home, 'test', 1)
       const scale = await suite.ok('GET', `${path(home)}/test/scale`)
@@ -112,7 +162,7 @@ for (const { title, path, make } of SETS) {
       await until('no failure', async () => (await failure()) === undefined)
     })
 
-    test('should be listed, replaced, patched, and deleted as a collection; its status is kept', async () => {
+    test(names.lifecycle, async () => {
       const home = await suite.namespace('lifecycle')
       const set = await run(home, 'test', 1)
       const patched = { metadata: { labels: { stage: 'patched' } }, spec: { replicas: 2 } }
@@ -256,7 +306,7 @@ describe('Deployment', () => {
     await until('all is gone', async () => (await podsIn(home)).length === 0)
   })
 
-  test('Deployment should have a working scale subresource, status endpoints and a lifecycle', async () => {
+  test('Deployment should have a working scale subresource, should validate Deployment Status endpoints, should run the lifecycle of a Deployment', async () => {
     const home = await suite.namespace('deployment')
     await create(home, 1)
     await untilDone(home)
