@@ -1,5 +1,5 @@
 /** What the main thread and the DNS thread tell each other: plain values, in batches. */
-import type { LogFields, LogLevel } from '../../base/log.ts'
+import type { LogLine } from '../../base/thread-log.ts'
 
 export interface DnsPort {
   /** Empty for an unnamed port, which has no SRV record. */
@@ -86,10 +86,5 @@ export type FromDns =
   /** Empty: all is well again. */
   | { readonly type: 'problem'; readonly about: 'listen' | 'upstream' | 'loop'; readonly text: string }
   | { readonly type: 'counters'; readonly counters: DnsCounters }
-  | {
-      readonly type: 'log'
-      readonly level: LogLevel
-      readonly message: string
-      readonly fields: LogFields
-    }
+  | LogLine
   | { readonly type: 'closed' }

@@ -1,5 +1,5 @@
 /** What the main thread and the registry's thread tell each other: plain values. */
-import type { LogFields, LogLevel } from '../../base/log.ts'
+import type { LogLine } from '../../base/thread-log.ts'
 import type { AccessRules, Asked } from './access.ts'
 import type { Collected } from './collector.ts'
 import type { MirrorConfig } from './mirror.ts'
@@ -50,5 +50,5 @@ export type FromRegistry =
       readonly problem: string
     }
   | { readonly type: 'review'; readonly id: number; readonly token: string; readonly asked: Asked }
-  | { readonly type: 'log'; readonly level: LogLevel; readonly message: string; readonly fields: LogFields }
+  | LogLine
   | { readonly type: 'closed' }

@@ -3,8 +3,8 @@ import { parentPort } from 'node:worker_threads'
 import { must } from '../../base/assert.ts'
 import { systemClock } from '../../base/clock.ts'
 import { messageOf, systemCodeOf } from '../../base/errors.ts'
-import type { Log, LogFields, LogLevel } from '../../base/log.ts'
 import { systemRandom } from '../../base/random.ts'
+import { threadLog, withErrorsInWords } from '../../base/thread-log.ts'
 import { IngressRouter } from './ingress.ts'
 import type { FromIngress, ToIngress } from './messages.ts'
 
@@ -12,6 +12,7 @@ const OPEN_AGAIN_MS = 2_000
 
 const port = must(parentPort, 'the port to the main thread')
 const post = (message: FromIngress) => port.postMessage(message)
+const log = threadLog(line => post(withErrorsInWords(line)))
 
 let router: IngressRouter | null = null
 let isClosed = false
@@ -63,22 +64,3 @@ async function close(): Promise<void> {
   post({ type: 'closed' })
   port.close()
 }
-
-const say =
-  (level: LogLevel) =>
-  (message: string, fields: LogFields = {}) =>
-    post({ type: 'log', level, message, fields: plain(fields) })
-
-const log: Log = {
-  debug: say('debug'),
-  info: say('info'),
-  warn: say('warn'),
-  error: say('error'),
-  child: () => log,
-}
-
-/** An Error says more in words than it does when it is copied. */
-const plain = (fields: LogFields): LogFields =>
-  Object.fromEntries(
-    Object.entries(fields).map(([key, value]) => [key, value instanceof Error ? (value.stack ?? '') : value]),
-  )

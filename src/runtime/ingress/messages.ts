@@ -1,5 +1,5 @@
 /** What the main thread and the routing's thread tell each other: plain values. */
-import type { LogFields, LogLevel } from '../../base/log.ts'
+import type { LogLine } from '../../base/thread-log.ts'
 import type { KubeObject } from '../../kube/object.ts'
 import type { Certificate, IngressSettings, WorldKind } from './world.ts'
 
@@ -28,5 +28,5 @@ export type ToIngress =
 export type FromIngress =
   | { readonly type: 'listening'; readonly http: number; readonly https: number }
   | { readonly type: 'problem'; readonly text: string }
-  | { readonly type: 'log'; readonly level: LogLevel; readonly message: string; readonly fields: LogFields }
+  | LogLine
   | { readonly type: 'closed' }

@@ -1,6 +1,5 @@
-/** Failures and log lines that cross a thread. */
+/** Failures that cross a thread. */
 import { Mk8sError, messageOf, systemCodeOf } from '../../base/errors.ts'
-import type { Log, LogFields, LogLevel } from '../../base/log.ts'
 import type { ThreadFailure } from './thread-messages.ts'
 
 const diskCodes = new Set([
@@ -57,22 +56,4 @@ export function directoryError(error: unknown): Mk8sError {
 export function errorOf(failure: ThreadFailure): Mk8sError {
   const { why, hint } = failure
   return new Mk8sError(failure.code, failure.message, { ...(why && { why }), ...(hint && { hint }) })
-}
-
-/** A logger whose lines are written by the main thread. */
-export function threadLog(
-  post: (line: { type: 'log'; level: LogLevel; message: string; fields: LogFields }) => void,
-): Log {
-  const at =
-    (level: LogLevel) =>
-    (message: string, fields: LogFields = {}) =>
-      post({ type: 'log', level, message, fields })
-  const log: Log = {
-    debug: at('debug'),
-    info: at('info'),
-    warn: at('warn'),
-    error: at('error'),
-    child: () => log,
-  }
-  return log
 }

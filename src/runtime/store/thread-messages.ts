@@ -1,7 +1,7 @@
 /** What the main thread, the raft thread and the store thread say to each other: batches of plain data. */
 import type { MessagePort } from 'node:worker_threads'
 import type { ErrorCode } from '../../base/errors.ts'
-import type { LogLevel } from '../../base/log.ts'
+import type { LogLine } from '../../base/thread-log.ts'
 import type { Membership } from '../raft/membership.ts'
 import type { MemberId, Snapshot } from '../raft/messages.ts'
 import type { Configuration } from '../raft/quorum.ts'
@@ -23,13 +23,6 @@ export interface ThreadFailure {
   readonly message: string
   readonly why: string
   readonly hint: string
-}
-
-interface LogLine {
-  readonly type: 'log'
-  readonly level: LogLevel
-  readonly message: string
-  readonly fields: Readonly<Record<string, unknown>>
 }
 
 interface Failed {
