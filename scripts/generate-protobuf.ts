@@ -67,8 +67,48 @@ const APISERVICE: Table = (() => {
   }
 })()
 
+/** Fields of 1.36 that both programs are too old for. Source: the field numbers that Kubernetes publishes. */
+const LATER: Table = (() => {
+  const core = 'io.k8s.api.core.v1'
+  const resource = 'io.k8s.api.resource.v1'
+  const meta = 'io.k8s.apimachinery.pkg.apis.meta.v1'
+  const quantity = 'io.k8s.apimachinery.pkg.api.resource.Quantity'
+  return {
+    [`${core}.PodSpec`]: { 43: ['schedulingGroup', `${core}.PodSchedulingGroup`, 'po'] },
+    [`${core}.PodSchedulingGroup`]: { 1: ['podGroupName', 'string', 'po'] },
+    [`${core}.PodStatus`]: {
+      21: ['nodeAllocatableResourceClaimStatuses', `[]${core}.NodeAllocatableResourceClaimStatus`, 'o'],
+    },
+    [`${core}.NodeAllocatableResourceClaimStatus`]: {
+      1: ['resourceClaimName', 'string', ''],
+      2: ['containers', '[]string', 'o'],
+      3: ['resources', `{}${quantity}`, ''],
+    },
+    [`${core}.ResourceHealth`]: { 6: ['message', 'string', 'po'] },
+    [`${core}.VolumeMountStatus`]: { 5: ['volumeStatus', `${core}.VolumeStatus`, 'po'] },
+    [`${core}.VolumeStatus`]: { 1: ['image', `${core}.ImageVolumeStatus`, 'po'] },
+    [`${core}.ImageVolumeStatus`]: { 1: ['imageRef', 'string', ''] },
+    [`${resource}.Device`]: {
+      13: ['nodeAllocatableResourceMappings', `{}${resource}.NodeAllocatableResourceMapping`, 'o'],
+    },
+    [`${resource}.NodeAllocatableResourceMapping`]: {
+      1: ['capacityKey', 'string', 'po'],
+      2: ['allocationMultiplier', quantity, 'po'],
+    },
+    [`${resource}.DeviceAttribute`]: {
+      6: ['ints', '[]int', 'o'],
+      7: ['bools', '[]bool', 'o'],
+      8: ['strings', '[]string', 'o'],
+      9: ['versions', '[]string', 'o'],
+    },
+    'io.k8s.api.storage.v1.CSIDriverSpec': { 11: ['preventPodSchedulingIfMissing', 'bool', 'po'] },
+    [`${meta}.ListMeta`]: { 5: ['shardInfo', `${meta}.ShardInfo`, 'po'] },
+    [`${meta}.ShardInfo`]: { 1: ['selector', 'string', ''] },
+  }
+})()
+
 const messages = new Map<string, GoType>()
-const table: Table = { ...APISERVICE }
+const table: Table = { ...APISERVICE, ...LATER }
 
 function scalarOf(kind: number): string {
   if (kind === goKinds.bool) return 'bool'
@@ -122,7 +162,7 @@ function addMessage(type: GoType): void {
     ]
     fields[number] = [name, fieldCodeOf(field, label === 'rep'), marks.join('')]
   }
-  table[typeNameOf(type)] = fields
+  table[typeNameOf(type)] = { ...LATER[typeNameOf(type)], ...fields }
 }
 
 for (const program of PROGRAMS) {

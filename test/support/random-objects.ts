@@ -7,6 +7,29 @@ type Fields = Record<string, unknown>
 const DEPTH_MAX = 7
 const QUANTITIES = ['1', '250m', '64Mi', '1500', '2Gi', '0']
 const TEXTS = ['a', 'web-1', 'Größe', '名前', 'x'.repeat(45), 'y'.repeat(200), '🙂 emoji']
+/** What one encoding or another could take for something else. */
+const ODD_TEXTS = [
+  ...['yes', 'n', 'null', '~', '0644', '1e3', '.inf', '1_000', '2026-01-01', '12:30:00', '<<', '=', '!x'],
+  ...[
+    ' spaced ',
+    'two\nlines\n',
+    '\n- a: b #c',
+    'a: b',
+    '#',
+    '- ',
+    '"',
+    "'",
+    '\\',
+    '\t',
+    '\r\n',
+    '%',
+    '@',
+    '`',
+  ],
+  ...['\u0000\u0007', '\u2028\u2029', '\ufeff', '\u00a0', '{}', '[]', '&a', '*a', '|', '>', '? x'],
+]
+/** Beginnings of keys. */
+const KEYS = ['k', 'yes: ', '', '0', 'a/b.c', '<<', '- two words', '1e', '~']
 
 /** A generator of numbers from 0 to 1 that always gives the same ones for a seed. */
 export function seededRandom(seed: number): Random {
@@ -24,7 +47,7 @@ export function randomObject(
   model: Model,
   typeName: string,
   random: Random,
-  skips: (typeName: string, field: string) => boolean,
+  skips: (typeName: string, field: string) => boolean = () => false,
 ): Fields {
   const integer = (max: number) => Math.floor(random() * max)
   const pick = <T>(list: readonly T[]): T => list[integer(list.length)] as T
@@ -43,6 +66,8 @@ export function randomObject(
   const fieldValue = (field: FieldInfo, owner: string, depth: number): unknown => {
     const isSchema = owner.endsWith('.JSONSchemaProps')
     if (isSchema && field.type.kind === 'any') return pick<unknown>([{ type: 'string' }, { nullable: true }])
+    if (isSchema && field.name === 'dependencies')
+      return { other: pick<unknown>([{ type: 'string' }, ['a']]) }
     // A type without fields is written as any object.
     if (owner.endsWith('.CustomResourceSubresources') && field.type.kind === 'any') return {}
     return value(field.type, depth)
@@ -51,7 +76,7 @@ export function randomObject(
   const value = (type: TypeRef, depth: number): unknown => {
     switch (type.kind) {
       case 'string':
-        return pick(TEXTS)
+        return random() < 0.3 ? pick(ODD_TEXTS) : pick(TEXTS)
       case 'bytes':
         return Buffer.from(pick(TEXTS)).toString('base64')
       case 'integer':
@@ -77,7 +102,7 @@ export function randomObject(
       case 'map':
         return Object.fromEntries(
           Array.from({ length: 1 + integer(3) }, (_, index) => [
-            `k${9 - index}`,
+            `${pick(KEYS)}${9 - index}`,
             value(type.values, depth + 1),
           ]),
         )
