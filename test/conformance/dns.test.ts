@@ -100,35 +100,49 @@ describe('DNS', { skip: whyNoContainers() ?? false }, () => {
     rmSync(parent, { recursive: true, force: true })
   })
 
-  test('should provide DNS for the cluster', async () => {
+  test('DNS should provide DNS for the cluster', async () => {
     const address = await kubectl(['get', 'service', 'kubernetes', '-o', 'jsonpath={.spec.clusterIP}'])
     await resolves('kubernetes.default.svc.cluster.local', [address])
     assert.match(await inside('asker', 'cat', '/etc/resolv.conf'), /^nameserver 10\.152\.183\.10$/m)
   })
 
-  test('should provide DNS for services, and resolve partial qualified names', async () => {
+  test('DNS should provide DNS for services', async () => {
     const address = await fieldOf('service/usual', '.spec.clusterIP')
-    const [first, second] = [
-      await fieldOf('pod/member', '.status.podIP'),
-      await fieldOf('pod/full', '.status.podIP'),
-    ]
+    const pods = await Promise.all(['member', 'full'].map(name => fieldOf(`pod/${name}`, '.status.podIP')))
     await resolves('usual.default.svc.cluster.local', [address])
-    await resolves('team.default.svc.cluster.local', [first, second])
+    await resolves('team.default.svc.cluster.local', pods)
+    const [record = ''] = await found('_http._tcp.usual.default.svc.cluster.local', 'srv')
+    assert.match(record, /^0 100 80 usual\.default\.svc\.cluster\.local$/)
+    const records = await found('_http._tcp.team.default.svc.cluster.local', 'srv')
+    assert.deepEqual(
+      records.toSorted(),
+      ['first', 'second'].map(name => `0 50 80 ${name}.team.default.svc.cluster.local`),
+    )
+    const reverse = await inside('asker', 'nslookup', address)
+    assert.match(reverse, /name = usual\.default\.svc\.cluster\.local/)
+  })
+
+  test('DNS should resolve DNS of partial qualified names for services', async () => {
+    const address = await fieldOf('service/usual', '.spec.clusterIP')
     for (const name of ['usual', 'usual.default', 'usual.default.svc']) {
       const ran = await inside('asker', 'ping', '-c', '1', '-W', '1', name).catch(
         (error: Error) => error.message,
       )
       assert.ok(ran.includes(`(${address})`), `${name}: ${ran}`)
     }
-    const [record = ''] = await found('_http._tcp.usual.default.svc.cluster.local', 'srv')
-    assert.match(record, /^0 100 80 usual\.default\.svc\.cluster\.local$/)
   })
 
-  test('should provide DNS for pods for Hostname and for Subdomain', async () => {
+  test('DNS should provide DNS for pods for Hostname', async () => {
     const address = await fieldOf('pod/member', '.status.podIP')
-    await resolves('first.team.default.svc.cluster.local', [address])
     assert.equal((await inside('member', 'hostname')).trim(), 'first')
+    await resolves('first.team.default.svc.cluster.local', [address])
+    assert.match(await inside('member', 'cat', '/etc/hosts'), new RegExp(`^${address}\t.*\tfirst$`, 'm'))
+  })
+
+  test('DNS should provide DNS for pods for Subdomain', async () => {
+    const address = await fieldOf('pod/member', '.status.podIP')
     assert.equal((await inside('member', 'hostname', '-f')).trim(), 'first.team.default.svc.cluster.local')
+    assert.ok((await found('team.default.svc.cluster.local')).includes(address))
     await resolves(`${address.replaceAll('.', '-')}.default.pod.cluster.local`, [address])
   })
 
@@ -136,13 +150,13 @@ describe('DNS', { skip: whyNoContainers() ?? false }, () => {
     assert.equal((await inside('full', 'hostname')).trim(), 'second.team.default.svc.cluster.local')
   })
 
-  test('should provide /etc/hosts entries for the cluster', async () => {
+  test('DNS should provide /etc/hosts entries for the cluster', async () => {
     const address = await fieldOf('pod/member', '.status.podIP')
     const hosts = await inside('member', 'cat', '/etc/hosts')
     assert.ok(hosts.includes(`${address}\tfirst.team.default.svc.cluster.local\tfirst\n`), hosts)
   })
 
-  test('should provide DNS for ExternalName services, also when they change', async () => {
+  test('DNS should provide DNS for ExternalName services', async () => {
     const address = await fieldOf('service/usual', '.spec.clusterIP')
     const name = 'outside.default.svc.cluster.local'
     assert.deepEqual(await found(name, 'cname'), ['usual.default.svc.cluster.local'])
@@ -154,7 +168,7 @@ describe('DNS', { skip: whyNoContainers() ?? false }, () => {
     await resolves(name, [await fieldOf('service/outside', '.spec.clusterIP')])
   })
 
-  test('should support configurable pod DNS nameservers', async () => {
+  test('DNS should support configurable pod DNS nameservers', async () => {
     const wanted = 'search resolv.conf.local\nnameserver 1.1.1.1\noptions ndots:2\n'
     assert.equal(await inside('own', 'cat', '/etc/resolv.conf'), wanted)
   })

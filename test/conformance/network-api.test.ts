@@ -1,6 +1,7 @@
 /** What Kubernetes' conformance asks of the objects of sig-network: EndpointSlice, Endpoints, Ingress, IPAddress, Service. */
 import assert from 'node:assert/strict'
 import test, { after, before, describe } from 'node:test'
+import { must } from '../../src/base/assert.ts'
 import { at, itemsOf, type Namespace, named, nameOf, type Suite, startSuite } from '../support/conformance.ts'
 import { labelled, type Operated, tryOperations } from '../support/operations.ts'
 import { until } from '../support/until.ts'
@@ -66,36 +67,84 @@ describe('the objects of the network', () => {
     metadata: { name, labels },
     spec: { ports: [{ name: 'http', port: 80, protocol: 'TCP' }], ...spec },
   })
+  const subsets = (ip: string, port: number) => [
+    { addresses: [{ ip }], ports: [{ name: 'http', port, protocol: 'TCP' }] },
+  ]
+  const slicesOf = (name: string) =>
+    `${home.of('discovery.k8s.io/v1', 'endpointslices')}?labelSelector=kubernetes.io/service-name=${name}`
   const names = async (path: string) => itemsOf(await suite.ok('GET', path)).map(nameOf)
 
-  for (const one of operated) {
-    test(`should support creating ${one.kind} API operations`, () => tryOperations(suite, home, one))
-  }
-
-  test('should have Endpoints and EndpointSlices pointing to API Server; provide secure master service', async () => {
-    const kubernetes = await suite.ok('GET', '/api/v1/namespaces/default/services/kubernetes')
-    const ports = itemsOf({ items: at(kubernetes, 'spec.ports') })
-    assert.ok(ports.some(port => port['name'] === 'https' && port['port'] === 443))
-    const endpoints = await suite.ok('GET', '/api/v1/namespaces/default/endpoints/kubernetes')
-    const slice = await suite.ok(
-      'GET',
-      '/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/kubernetes',
+  const tried = (kind: string) => () =>
+    tryOperations(
+      suite,
+      home,
+      must(
+        operated.find(each => each.kind === kind),
+        kind,
+      ),
     )
-    assert.equal(at(endpoints, 'subsets.0.addresses.0.ip'), at(slice, 'endpoints.0.addresses.0'))
-    assert.ok(at(slice, 'endpoints.0.addresses.0'))
+  test('EndpointSlice should support creating EndpointSlice API operations', tried('EndpointSlice'))
+  test('Ingress API should support creating Ingress API operations', tried('Ingress'))
+  test('IngressClass API should support creating IngressClass API operations', tried('IngressClass'))
+  test('ServiceCIDR and IPAddress API should support IPAddress API operations', tried('IPAddress'))
+  test('ServiceCIDR and IPAddress API should support ServiceCIDR API operations', tried('ServiceCIDR'))
+
+  test('API Server should provide secure master service', async () => {
+    const shown = await suite.kubectl.ok([
+      ...['get', 'service', 'kubernetes', '-n', 'default'],
+      ...['-o', 'jsonpath={.spec.clusterIP} {.spec.ports[*].name} {.spec.ports[*].port}'],
+    ])
+    assert.match(shown, /^10\.\d+\.\d+\.1 https 443$/)
   })
 
-  test('should test the lifecycle of an Endpoint; mirror a custom Endpoints through create update and delete', async () => {
+  test('API Server should have Endpoints and EndpointSlices pointing to API Server', async () => {
+    const endpoints = await suite.ok('GET', '/api/v1/namespaces/default/endpoints/kubernetes')
+    const listed = '/apis/discovery.k8s.io/v1/namespaces/default/endpointslices'
+    const slices = itemsOf(
+      await suite.ok('GET', `${listed}?labelSelector=kubernetes.io/service-name=kubernetes`),
+    )
+    const [slice] = slices
+    const address = at(slice, 'endpoints.0.addresses.0')
+    assert.ok(address)
+    assert.equal(at(endpoints, 'subsets.0.addresses.0.ip'), address)
+    assert.equal(at(endpoints, 'subsets.0.ports.0.port'), at(slice, 'ports.0.port'))
+    const server = new URL(
+      String(/server: (\S+)/.exec(await suite.kubectl.ok(['config', 'view', '--minify']))?.[1]),
+    )
+    assert.equal(`${address}:${at(slice, 'ports.0.port')}`, server.host)
+  })
+
+  test('Endpoints should test the lifecycle of an Endpoint', async () => {
+    const endpoints = { ...labelled(named('v1', 'Endpoints', 'living')), subsets: subsets('10.0.0.24', 80) }
+    const path = `${home.core('endpoints')}/living`
+    const watch = await suite.watch(`${home.core('endpoints')}?watch=true&labelSelector=special=label`)
+    await suite.ok('POST', home.core('endpoints'), endpoints)
+    const everywhere = itemsOf(await suite.ok('GET', '/api/v1/endpoints?labelSelector=special=label'))
+    assert.deepEqual(everywhere.map(nameOf), ['living'])
+    const read = await suite.ok('GET', path)
+    const labels = { special: 'label', updated: 'yes' }
+    await suite.ok('PUT', path, { ...read, metadata: { ...(read['metadata'] as object), labels } })
+    const patch = { subsets: subsets('10.0.0.25', 8080), metadata: { labels: { updated: 'twice' } } }
+    const patched = await suite.ok('PATCH', path, patch, 'merge')
+    assert.equal(at(patched, 'subsets.0.addresses.0.ip'), '10.0.0.25')
+    assert.equal(at(patched, 'subsets.0.ports.0.port'), 8080)
+    assert.equal(at(patched, 'metadata.labels.updated'), 'twice')
+    await suite.ok('DELETE', `${home.core('endpoints')}?labelSelector=special=label`)
+    assert.equal(await suite.exists(path), false)
+    for (const type of ['ADDED', 'MODIFIED', 'DELETED']) {
+      await watch.find(type, event => event.type === type && nameOf(event.object) === 'living')
+    }
+    watch.close()
+  })
+
+  test('EndpointSliceMirroring should mirror a custom Endpoints resource through create update and delete', async () => {
     const path = `${home.core('endpoints')}/custom`
-    const subsets = (ip: string, port: number) => [
-      { addresses: [{ ip }], ports: [{ name: 'http', port, protocol: 'TCP' }] },
-    ]
     await suite.ok('POST', home.core('services'), service('custom', {}))
     await suite.ok('POST', home.core('endpoints'), {
       ...labelled(named('v1', 'Endpoints', 'custom')),
       subsets: subsets('10.1.2.3', 80),
     })
-    const slices = `${home.of('discovery.k8s.io/v1', 'endpointslices')}?labelSelector=kubernetes.io/service-name=custom`
+    const slices = slicesOf('custom')
     const mirrored = async () => {
       const [slice] = itemsOf(await suite.ok('GET', slices))
       return slice === undefined ? '' : `${at(slice, 'endpoints.0.addresses.0')}:${at(slice, 'ports.0.port')}`
@@ -107,15 +156,23 @@ describe('the objects of the network', () => {
     await until('the mirror to be gone', async () => (await mirrored()) === '')
   })
 
-  test('should create and delete Endpoints and EndpointSlices for a Service with a selector that matches no pods', async () => {
+  test('EndpointsController should create and delete Endpoints for a Service with a selector that matches no pods', async () => {
+    const endpoints = `${home.core('endpoints')}/nobody`
     await suite.ok('POST', home.core('services'), service('nobody', { selector: { does: 'not-match' } }))
-    const slices = `${home.of('discovery.k8s.io/v1', 'endpointslices')}?labelSelector=kubernetes.io/service-name=nobody`
-    await until('an empty slice', async () => (await names(slices)).length === 1)
-    await until('empty endpoints', () => suite.exists(`${home.core('endpoints')}/nobody`))
+    await until('empty endpoints', () => suite.exists(endpoints))
+    assert.equal(at(await suite.ok('GET', endpoints), 'subsets.0'), undefined)
     await suite.ok('DELETE', `${home.core('services')}/nobody`)
-    await until('both to be gone', async () => {
-      return (await names(slices)).length === 0 && !(await suite.exists(`${home.core('endpoints')}/nobody`))
-    })
+    await until('them to be gone', async () => !(await suite.exists(endpoints)))
+  })
+
+  test('EndpointSlice should create and delete EndpointSlices for a Service with a selector that matches no pods', async () => {
+    await suite.ok('POST', home.core('services'), service('none', { selector: { does: 'not-match' } }))
+    await until('an empty slice', async () => (await names(slicesOf('none'))).length === 1)
+    const [slice] = itemsOf(await suite.ok('GET', slicesOf('none')))
+    assert.deepEqual(at(slice, 'endpoints') ?? [], [])
+    assert.equal(at(slice, 'metadata.ownerReferences.0.name'), 'none')
+    await suite.ok('DELETE', `${home.core('services')}/none`)
+    await until('it to be gone', async () => (await names(slicesOf('none'))).length === 0)
   })
 
   test('Services should complete a service status lifecycle', async () => {
