@@ -58,12 +58,11 @@ export abstract class LocalStore implements Store {
     this.log = parts.log
     this.#leaseKeeper = new LeaseKeeper({
       clock: parts.clock,
-      revoke: lease => this.#inBackground('revoke a lease', this.revokeLease(lease)),
+      revoke: lease => void this.#inBackground('revoke a lease', this.revokeLease(lease)),
     })
     this.#compactor = new Compactor({
       clock: parts.clock,
-      revision: () => this.state.revision,
-      compactedRevision: () => this.state.compactedRevision,
+      state: () => this.state,
       compact: revision => this.#inBackground('compact history', this.compact(revision)),
     })
   }
@@ -198,6 +197,7 @@ export abstract class LocalStore implements Store {
     if (this.#leadership.leader) {
       if (applied.granted !== null) this.#leaseKeeper.arm(applied.granted.lease, applied.granted.ttlMs)
       if (applied.revoked !== null) this.#leaseKeeper.disarm(applied.revoked)
+      this.#compactor.onApplied()
     }
     return applied
   }
@@ -218,8 +218,8 @@ export abstract class LocalStore implements Store {
     this.#hub.closeAll(error)
   }
 
-  #inBackground(what: string, work: Promise<void>): void {
-    work.catch((error: unknown) => {
+  #inBackground(what: string, work: Promise<void>): Promise<void> {
+    return work.catch((error: unknown) => {
       if (error instanceof Mk8sError) this.log.debug(`could not ${what}`, { code: error.code })
       else throw error
     })

@@ -121,7 +121,7 @@ async function ownOperation(
   if (object === null) return { type: 'delete', key }
   const stored = resource.custom === undefined ? object : await resource.custom.codec.toStored(object)
   const value = encodeValue(resource, stored)
-  const lease = context.eventLeases.leaseFor(resource)
+  const lease = context.eventLeases.leaseFor(resource, value.length)
   return lease === 0 ? { type: 'put', key, value } : { type: 'put', key, value, lease: await lease }
 }
 

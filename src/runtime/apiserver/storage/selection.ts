@@ -21,9 +21,13 @@ export interface Selection {
 
 /** What selectors look at, kept per entry. */
 interface Facts {
-  readonly labels: Readonly<Record<string, string>>
-  readonly fields: Readonly<Record<string, string>>
+  readonly labels: Texts
+  readonly fields: Texts
 }
+
+type Texts = Readonly<Record<string, string>>
+/** So many labels and fields are looked through for equal ones. */
+const SHARED_MAX = 4_096
 
 const NAME = 'metadata.name'
 const NAMESPACE = 'metadata.namespace'
@@ -31,6 +35,7 @@ const NAMESPACE = 'metadata.namespace'
 export function createSelection(): Selection {
   /** By what looks at the entry, because versions of custom resources may see different fields. */
   const seen = new WeakMap<Strategy, WeakMap<KeyValue, Facts>>()
+  const shared = new SharedTexts()
   const supported = new WeakMap<Strategy, ReadonlySet<string> | null>()
   const factsOf = (resource: ServedResource, kv: KeyValue): Facts => {
     let facts = seen.get(resource.strategy)
@@ -42,8 +47,8 @@ export function createSelection(): Selection {
     if (known !== undefined) return known
     const object = decodeStored(resource, kv)
     const made = {
-      labels: object.metadata.labels ?? {},
-      fields: resource.strategy.selectableFields?.(object) ?? {},
+      labels: shared.share(object.metadata.labels ?? {}),
+      fields: shared.share(resource.strategy.selectableFields?.(object) ?? {}),
     }
     facts.set(kv, made)
     return made
@@ -62,6 +67,20 @@ export function createSelection(): Selection {
       checkFields(resource, fields, supportedOf(resource))
       return matcherOf(resource, labels, fields, factsOf)
     },
+  }
+}
+
+/** Many entries have equal labels, or fields, which are kept once: history has several entries of each object. */
+class SharedTexts {
+  readonly #known = new Map<string, Texts>()
+
+  share(texts: Texts): Texts {
+    const id = JSON.stringify(texts)
+    const known = this.#known.get(id)
+    if (known !== undefined) return known
+    if (this.#known.size >= SHARED_MAX) this.#known.clear()
+    this.#known.set(id, texts)
+    return texts
   }
 }
 

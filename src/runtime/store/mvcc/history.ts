@@ -5,15 +5,40 @@
 import type { KeyValue, Revision } from '../store.ts'
 import type { AppliedEvent } from './command.ts'
 
+/** What an event takes beside values: itself, its key and its entry. */
+const EVENT_BYTES = 400
+
+/** An event is there for the value that it made old: the present ones would be kept without any history. */
+const bytesOf = ({ previous }: AppliedEvent): number => EVENT_BYTES + (previous?.value.length ?? 0)
+
 export class History {
   #events: AppliedEvent[] = []
+  #bytes = 0
 
   get length(): number {
     return this.#events.length
   }
 
+  /** About what all of it takes in memory. */
+  get bytes(): number {
+    return this.#bytes
+  }
+
   append(event: AppliedEvent): void {
     this.#events.push(event)
+    this.#bytes += bytesOf(event)
+  }
+
+  /** The last revision to forget so that not more than `bytes` are left; null when there are not more. */
+  revisionBefore(bytes: number): Revision | null {
+    let left = this.#bytes
+    let revision: Revision | null = null
+    for (const event of this.#events) {
+      if (left <= bytes) break
+      left -= bytesOf(event)
+      revision = revisionOf(event)
+    }
+    return revision
   }
 
   /** The events with a revision greater than `revision`, oldest first. */
@@ -40,6 +65,7 @@ export class History {
     const first = this.#firstAfter(revision)
     if (first === 0) return null
     const last = this.#events[first - 1] as AppliedEvent
+    for (let index = 0; index < first; index++) this.#bytes -= bytesOf(this.#events[index] as AppliedEvent)
     this.#events = this.#events.slice(first)
     return last.sequence
   }

@@ -84,6 +84,16 @@ export class StateMachine {
     return this.#history.length
   }
 
+  /** About what history takes in memory. */
+  get historyBytes(): number {
+    return this.#history.bytes
+  }
+
+  /** The revision to compact to so that history takes not more than `bytes`; null when it does not. */
+  revisionToKeep(bytes: number): Revision | null {
+    return this.#history.revisionBefore(bytes)
+  }
+
   get(key: string): KeyValue | null {
     return this.#live.get(key) ?? null
   }

@@ -1,7 +1,7 @@
 /** What the leader does as time passes: leases end, history is compacted. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { Compactor, HISTORY_KEPT_MS } from '../../../../src/runtime/store/compactor.ts'
+import { Compactor, HISTORY_BYTES_MAX, HISTORY_KEPT_MS } from '../../../../src/runtime/store/compactor.ts'
 import { LeaseKeeper } from '../../../../src/runtime/store/lease-keeper.ts'
 import { createMemoryStore } from '../../../../src/runtime/store/memory-store.ts'
 import { ManualClock } from '../../../support/manual-clock.ts'
@@ -57,9 +57,13 @@ test('history is kept for its time and then compacted, and an idle store compact
   let revision = 1
   const compactor = new Compactor({
     clock,
-    revision: () => revision,
-    compactedRevision: () => compacted.at(-1) ?? 0,
-    compact: at => compacted.push(at),
+    state: () => ({
+      revision,
+      compactedRevision: compacted.at(-1) ?? 0,
+      historyBytes: 0,
+      revisionToKeep: () => null,
+    }),
+    compact: async at => void compacted.push(at),
   })
   compactor.start()
   revision = 100
@@ -83,4 +87,18 @@ test('the memory store forgets old history by itself', async () => {
   assert.equal(store.compactedRevision, revision)
   await store.close()
   assert.ok(clock.idle)
+})
+
+test('of a store that is written much, history is bounded in bytes too, and its newest part stays', async () => {
+  const clock = new ManualClock()
+  const store = createMemoryStore({ clock })
+  const value = Buffer.alloc(1024 * 1024, 1)
+  const puts = (HISTORY_BYTES_MAX / value.length) * 3
+  for (let put = 0; put < puts; put++)
+    await store.transact({ compares: [], operations: [{ type: 'put', key: '/a', value }] })
+  const kept = (store.revision - store.compactedRevision) * value.length
+  assert.ok(kept <= HISTORY_BYTES_MAX * 1.02, `${kept} bytes are kept`)
+  assert.ok(kept >= HISTORY_BYTES_MAX * 0.7, `${kept} bytes are kept`)
+  assert.equal(store.range({ start: '/a', end: '/b', revision: store.compactedRevision }).entries.length, 1)
+  await store.close()
 })
