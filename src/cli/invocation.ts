@@ -9,13 +9,17 @@ export interface Invocation {
   /** What follows the command, with global flags that stood before it put in front (not for kubectl and helm). */
   readonly args: readonly string[]
   readonly dataDir: string | undefined
+  /** `--cluster NAME`, wherever it stands. */
+  readonly cluster: string | undefined
   readonly wantsHelp: boolean
   readonly wantsVersion: boolean
   readonly json: boolean
   readonly debug: boolean
 }
 
-const GLOBAL_WITH_VALUE = '--data-dir'
+const DATA_DIR = '--data-dir'
+const CLUSTER = '--cluster'
+const GLOBALS_WITH_VALUE = [DATA_DIR, CLUSTER]
 const GLOBAL_SWITCHES = ['--json', '--debug']
 const HELP = ['--help', '-h']
 const VERSION = ['--version', '-v']
@@ -27,7 +31,7 @@ const WORDS_MAX = 3
 const UNTOUCHED = ['kubectl', 'helm']
 
 export function readInvocation(argv: readonly string[], ids: readonly string[]): Invocation {
-  const { global, rest, dataDir } = takeGlobals(argv)
+  const { global, rest } = takeGlobals(argv)
   const asksHelp = rest[0] === 'help' || HELP.includes(rest[0] ?? '')
   const words = asksHelp ? rest.slice(1) : rest
   const [first = ''] = words
@@ -42,7 +46,8 @@ export function readInvocation(argv: readonly string[], ids: readonly string[]):
     known: ids.includes(id) || isTopic,
     typed: words.slice(0, taken).join(' '),
     args: untouched ? behind : [...global, ...behind],
-    dataDir,
+    dataDir: valueBehind(DATA_DIR, global),
+    cluster: valueBehind(CLUSTER, [...global, ...own]),
     wantsHelp: asksHelp || isTopic || own.some(word => HELP.includes(word)),
     wantsVersion: VERSION.includes(first) && !asksHelp,
     json: [...global, ...own].includes('--json') || isJsonFormat(own),
@@ -59,27 +64,27 @@ function wordsOfCommand(words: readonly string[], ids: readonly string[]): numbe
   return command ?? topic ?? Math.min(1, words.length)
 }
 
-function takeGlobals(argv: readonly string[]): {
-  global: string[]
-  rest: string[]
-  dataDir: string | undefined
-} {
+function takeGlobals(argv: readonly string[]): { global: string[]; rest: string[] } {
   const global: string[] = []
-  let dataDir: string | undefined
   let index = 0
   for (; index < argv.length; index++) {
     const word = argv[index] ?? ''
-    if (word === GLOBAL_WITH_VALUE) {
-      dataDir = argv[index + 1]
+    if (GLOBALS_WITH_VALUE.includes(word)) {
+      const value = argv[index + 1]
       index++
-      if (dataDir !== undefined) global.push(word, dataDir)
-    } else if (word.startsWith(`${GLOBAL_WITH_VALUE}=`)) {
-      dataDir = word.slice(GLOBAL_WITH_VALUE.length + 1)
-      global.push(word)
-    } else if (GLOBAL_SWITCHES.includes(word)) global.push(word)
+      if (value !== undefined) global.push(word, value)
+    } else if (GLOBALS_WITH_VALUE.some(flag => word.startsWith(`${flag}=`))) global.push(word)
+    else if (GLOBAL_SWITCHES.includes(word)) global.push(word)
     else break
   }
-  return { global, rest: argv.slice(index), dataDir }
+  return { global, rest: argv.slice(index) }
+}
+
+/** The last one counts. */
+function valueBehind(flag: string, words: readonly string[]): string | undefined {
+  const at = words.findLastIndex(word => word === flag || word.startsWith(`${flag}=`))
+  const word = words[at]
+  return word === flag ? words[at + 1] : word?.slice(flag.length + 1)
 }
 
 function beforeDashes(words: readonly string[]): readonly string[] {

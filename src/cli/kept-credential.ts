@@ -64,6 +64,12 @@ export async function readCredential(name: string, parts: KeptParts): Promise<Cl
   return JSON.parse(text) as ClientIdentity
 }
 
+/** Forgets it wherever it is; that there is no keychain is no failure. */
+export async function forgetCredential(name: string, parts: KeptParts): Promise<void> {
+  rmSync(pathOf(name, parts), { force: true })
+  await parts.keychain.deletePassword(CREDENTIAL_SERVICE, name).catch(() => false)
+}
+
 function fromFile(name: string, file: string, parts: KeptParts): string {
   const sealed = JSON.parse(file) as Sealed
   return unseal(sealed, { name, secret: secretFor(sealed.by, parts) })

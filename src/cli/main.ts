@@ -5,7 +5,7 @@
 import { EXIT_BUG, EXIT_INTERRUPTED, EXIT_OK, Mk8sError } from '../base/errors.ts'
 import { nearest } from '../base/nearest.ts'
 import { commands } from '../commands/index.ts'
-import { DATA_DIR_DEFAULT, DATA_DIR_ENV } from '../config/options.ts'
+import { CLUSTER_ENV, DATA_DIR_DEFAULT, DATA_DIR_ENV } from '../config/options.ts'
 import { versionLine } from '../config/version.ts'
 import { settleHome } from './home.ts'
 import { type Invocation, readInvocation } from './invocation.ts'
@@ -43,17 +43,24 @@ async function dispatch(invocation: Invocation): Promise<number> {
     return EXIT_OK
   }
   if (passedThrough.some(name => name === id)) {
-    return becomeProgram(id, args, invocation.dataDir ?? (process.env[DATA_DIR_ENV] || DATA_DIR_DEFAULT))
+    const { targetKubeconfig } = await import('./cluster-target.ts')
+    return becomeProgram(id, args, await targetKubeconfig(targetFlags(invocation)))
   }
   if (id !== '' && !invocation.known) throw unknownCommand(typed)
   return id === '' || invocation.wantsHelp ? showHelp(invocation) : runCommand(invocation)
 }
 
-async function runCommand({ id, args }: Invocation): Promise<number> {
+const targetFlags = ({ dataDir, cluster }: Invocation) => ({
+  'data-dir': dataDir ?? (process.env[DATA_DIR_ENV] || DATA_DIR_DEFAULT),
+  cluster: cluster ?? (process.env[CLUSTER_ENV] || undefined),
+})
+
+async function runCommand({ id, args, cluster }: Invocation): Promise<number> {
   const load = commands[id]
   if (load === undefined) throw unknownCommand(id)
   const [{ oclifConfig }, command] = await Promise.all([import('./oclif-config.ts'), load()])
   command.id = id
+  if (cluster !== undefined && command.baseFlags['cluster'] === undefined) throw onNodeOnly(id)
   const config = await oclifConfig(commands, { withHelp: false })
   const outcome: unknown = await command.run([...args], config)
   return typeof outcome === 'number' ? outcome : EXIT_OK
@@ -68,6 +75,12 @@ async function showHelp({ id }: Invocation): Promise<number> {
   await new Help(config, { stripAnsi: !process.stdout.isTTY }).showHelp(id === '' ? [] : [id])
   return EXIT_OK
 }
+
+const onNodeOnly = (id: string): Mk8sError =>
+  new Mk8sError('usage', `mk8s ${spoken(id)} does not work on a cluster elsewhere`, {
+    why: 'it is about the node on which it is run',
+    hint: `run mk8s ${spoken(id)} there, without --cluster`,
+  })
 
 function unknownCommand(typed: string): Mk8sError {
   const meant = nearest(typed, Object.keys(commands).map(spoken))

@@ -26,6 +26,7 @@ const pjson = {
     topics: {
       backup: { description: 'Look into backups, and have them made by schedule.' },
       'backup:schedule': { description: 'Backups that are made by themselves.' },
+      cluster: { description: 'Clusters elsewhere that are managed from here.' },
       images: { description: 'Images of containers on this node.' },
       registry: { description: 'Where the nodes get images: mirrors, certificates and credentials.' },
       options: { description: 'What can be configured.' },

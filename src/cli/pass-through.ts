@@ -6,13 +6,12 @@ import { Mk8sError, systemCodeOf } from '../base/errors.ts'
 import { isBundled } from '../host/assets.ts'
 import { findExecutable } from '../host/find-program.ts'
 import { nodePaths } from '../host/node-files.ts'
+import { replaceProcess } from '../host/replace-process.ts'
 
 export const passedThrough = ['kubectl', 'helm'] as const
 
-/** Does not return. */
-export function becomeProgram(name: string, args: readonly string[], dataDir: string): never {
-  const { kubeconfig } = nodePaths(dataDir)
-  checkReadable(kubeconfig, dataDir)
+/** Does not return where a process can be replaced; else it resolves to the program's exit code. */
+export function becomeProgram(name: string, args: readonly string[], kubeconfig: string): number {
   const program = locateProgram(name)
   if (program === undefined) {
     throw new Mk8sError('host/program-missing', `${name} is not installed`, {
@@ -21,13 +20,16 @@ export function becomeProgram(name: string, args: readonly string[], dataDir: st
     })
   }
   // The cache of compiled code is ours and nobody else's.
-  const { NODE_COMPILE_CACHE: _, ...env } = process.env
-  const execve = process.execve
-  if (execve === undefined) throw new Mk8sError('host/unsupported', 'this system cannot replace a process')
-  return execve.call(process, program, [name, ...args], {
-    ...definedOnly(env),
-    KUBECONFIG: kubeconfig,
-  }) as never
+  const { NODE_COMPILE_CACHE: _, ...rest } = process.env
+  const env = { ...definedOnly(rest), KUBECONFIG: kubeconfig }
+  return replaceProcess(program, args, env)
+}
+
+/** The kubeconfig of the node in that directory, which this user has to be able to read. */
+export function nodeKubeconfig(dataDir: string): string {
+  const { kubeconfig } = nodePaths(dataDir)
+  checkReadable(kubeconfig, dataDir)
+  return kubeconfig
 }
 
 function definedOnly(env: NodeJS.ProcessEnv): Record<string, string> {

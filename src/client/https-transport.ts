@@ -16,6 +16,8 @@ export interface HttpsTransportConfig {
   readonly token?: string | undefined
   /** The name to check in the server's certificate, when it is not the host of `server`. */
   readonly serverName?: string | undefined
+  /** What to do when it cannot be reached. */
+  readonly hint?: string | undefined
 }
 
 /** Connections to one server, watches included. */
@@ -100,7 +102,7 @@ export class HttpsTransport implements Transport {
   #unreachable(cause: Error): Mk8sError {
     return new Mk8sError('api/unreachable', `the API server at ${this.#base.host} cannot be reached`, {
       why: messageOf(cause),
-      hint: 'mk8s status',
+      hint: this.#config.hint ?? 'mk8s status',
       cause,
     })
   }

@@ -5,7 +5,7 @@ import { systemClock } from '../base/clock.ts'
 import { Mk8sError } from '../base/errors.ts'
 import { Flags } from '../cli/flags.ts'
 import type { LifecycleParts } from '../client/lifecycle.ts'
-import { DATA_DIR_DEFAULT, DATA_DIR_ENV } from '../config/options.ts'
+import { CLUSTER_ENV, DATA_DIR_DEFAULT, DATA_DIR_ENV } from '../config/options.ts'
 
 export const READY_TIMEOUT_S = 120
 
@@ -28,6 +28,19 @@ export abstract class NodeCommand extends Command {
 
   protected override async catch(error: Error): Promise<never> {
     throw error
+  }
+}
+
+/** Speaks of a cluster, which need not be that of the node here. */
+export abstract class ClusterCommand extends NodeCommand {
+  static override baseFlags = {
+    ...NodeCommand.baseFlags,
+    cluster: Flags.string({
+      description: 'A cluster elsewhere, as mk8s cluster add names it, and not that of the node here.',
+      env: CLUSTER_ENV,
+      helpValue: 'NAME',
+      helpGroup: 'GLOBAL',
+    }),
   }
 }
 

@@ -1,16 +1,19 @@
 /** `mk8s config`: prints the administrator's kubeconfig. */
 import { readFileSync } from 'node:fs'
 import { bracketed } from '../base/bracketed.ts'
-import { Mk8sError, messageOf, systemCodeOf } from '../base/errors.ts'
+import { Mk8sError, systemCodeOf } from '../base/errors.ts'
+import { type TargetFlags, targetOf } from '../cli/cluster-target.ts'
 import { Flags } from '../cli/flags.ts'
-import { print, printJson, remark } from '../cli/terminal.ts'
+import { keptParts, remarkPlace } from '../cli/kept-parts.ts'
+import { readGiven } from '../cli/read-given.ts'
+import { print, printJson } from '../cli/terminal.ts'
 import { loopbackAddress } from '../config/values.ts'
 import { nodePaths } from '../host/node-files.ts'
-import { NodeCommand } from './base-command.ts'
+import { ClusterCommand } from './base-command.ts'
 
 const SERVER = /^( +server: "?https:\/\/)(\[[^\]]*\]|[^:/"]+)/m
 
-export class Config extends NodeCommand {
+export class Config extends ClusterCommand {
   static override summary = "Print the administrator's kubeconfig."
   static override description =
     'The output holds a private key: whoever has it may do everything in the cluster. With --keychain it does not. ' +
@@ -40,7 +43,7 @@ export class Config extends NodeCommand {
 
   async run(): Promise<number> {
     const { flags } = await this.parse(Config)
-    const kubeconfig = flags.from === undefined ? readKubeconfig(flags['data-dir']) : readGiven(flags.from)
+    const kubeconfig = flags.from === undefined ? await this.#present(flags) : readGiven(flags.from)
     const file = flags['use-loopback']
       ? kubeconfig.replace(SERVER, (_all, head: string, host: string) => `${head}${onLoopback(host)}`)
       : kubeconfig
@@ -52,6 +55,13 @@ export class Config extends NodeCommand {
     return 0
   }
 
+  async #present(flags: TargetFlags & { embed: boolean }): Promise<string> {
+    const { dataDir, cluster } = await targetOf(flags)
+    if (cluster === undefined) return readKubeconfig(dataDir)
+    const { clusterKubeconfig } = await import('../cli/clusters.ts')
+    return clusterKubeconfig(cluster, { embed: flags.embed }, await keptParts())
+  }
+
   async #shaped(file: string, flags: { 'all-servers': boolean; keychain: boolean }): Promise<string> {
     if (flags.keychain) return keepKey(file)
     return flags['all-servers'] ? addServers(file) : file
@@ -60,17 +70,12 @@ export class Config extends NodeCommand {
 
 /** The kubeconfig without its key, which this user's keychain has then. */
 async function keepKey(file: string): Promise<string> {
-  const [{ keepCredential, takeIdentity }, { keptParts }, { ownProgram }] = await Promise.all([
+  const [{ keepCredential, takeIdentity }, { ownProgram }] = await Promise.all([
     import('../cli/kept-credential.ts'),
-    import('./kept-parts.ts'),
     import('../host/own-program.ts'),
   ])
   const { name, identity, kubeconfig } = takeIdentity(file, ownProgram())
-  const kept = await keepCredential(name, identity, await keptParts())
-  if (kept.place === 'keychain') return kubeconfig
-  const under = kept.place === 'passphrase' ? 'the passphrase in MK8S_PASSPHRASE' : "this machine's key"
-  remark(`There is no keychain here (${kept.why}).`)
-  remark(`The key is in ${kept.path}, encrypted under ${under}.`)
+  remarkPlace(await keepCredential(name, identity, await keptParts()))
   return kubeconfig
 }
 
@@ -81,18 +86,6 @@ async function addServers(kubeconfig: string): Promise<string> {
 
 function onLoopback(host: string): string {
   return bracketed(loopbackAddress(host.replace(/^\[(.*)\]$/, '$1')))
-}
-
-function readGiven(file: string): string {
-  try {
-    return readFileSync(file === '-' ? 0 : file, 'utf8')
-  } catch (cause) {
-    throw new Mk8sError('usage', `${file} cannot be read`, {
-      why: messageOf(cause),
-      hint: 'mk8s config --help',
-      cause,
-    })
-  }
 }
 
 function readKubeconfig(dataDir: string): string {

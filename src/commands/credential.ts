@@ -1,8 +1,8 @@
 /** `mk8s credential`: what kubectl calls for the certificate and key that `mk8s config --keychain` keeps. */
 import { Args } from '@oclif/core'
+import { keptParts } from '../cli/kept-parts.ts'
 import { printJson } from '../cli/terminal.ts'
 import { NodeCommand } from './base-command.ts'
-import { keptParts } from './kept-parts.ts'
 
 export class Credential extends NodeCommand {
   static override summary = 'Hand a kept certificate and key to kubectl, as its exec plugin.'

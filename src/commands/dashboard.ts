@@ -1,9 +1,9 @@
 /** `mk8s dashboard`: where the dashboard is, and a token with which to sign in there. */
 import { Flags } from '../cli/flags.ts'
 import { print, printJson, remark } from '../cli/terminal.ts'
-import { NodeCommand } from './base-command.ts'
+import { ClusterCommand } from './base-command.ts'
 
-export class Dashboard extends NodeCommand {
+export class Dashboard extends ClusterCommand {
   static override summary = 'Print the address of the dashboard, and a link that signs in.'
   static override description =
     'The link holds a token of an account in the cluster that ends after --expires; whoever has it may do what that ' +
@@ -32,7 +32,7 @@ export class Dashboard extends NodeCommand {
       import('../cli/duration.ts'),
       import('./addons/dashboard-link.ts'),
     ])
-    const link = await makeDashboardLink(flags['data-dir'], {
+    const link = await makeDashboardLink(flags, {
       role: flags.role === 'admin' ? 'admin' : 'view',
       seconds: secondsIn(flags.expires, '--expires'),
     })

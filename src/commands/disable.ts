@@ -1,9 +1,9 @@
 /** `mk8s disable`: takes add-ons away; their data stays unless it is to go. */
 import { Flags } from '../cli/flags.ts'
 import { print, printJson, remark } from '../cli/terminal.ts'
-import { NodeCommand, timeoutFlag } from './base-command.ts'
+import { ClusterCommand, timeoutFlag } from './base-command.ts'
 
-export class Disable extends NodeCommand {
+export class Disable extends ClusterCommand {
   static override summary = 'Disable add-ons; their data stays unless --purge is said.'
   static override description = 'Refused while another add-on that is enabled needs it.'
   static override examples = [
@@ -25,7 +25,7 @@ export class Disable extends NodeCommand {
       import('./addons/disabling.ts'),
     ])
     const { purge, wait, timeout } = flags
-    const outcomes = await withCluster(flags['data-dir'], 'disable', cluster =>
+    const outcomes = await withCluster(flags, 'disable', cluster =>
       disableAddons(cluster, argv as string[], {
         purge,
         wait,

@@ -1,9 +1,11 @@
 /** `mk8s enable`: adds capabilities to the cluster, and waits until they work. */
+
+import type { TargetFlags } from '../cli/cluster-target.ts'
 import { Flags } from '../cli/flags.ts'
 import { print, printJson, remark } from '../cli/terminal.ts'
-import { NodeCommand, timeoutFlag } from './base-command.ts'
+import { ClusterCommand, timeoutFlag } from './base-command.ts'
 
-export class Enable extends NodeCommand {
+export class Enable extends ClusterCommand {
   static override summary = 'Enable add-ons, and wait until they work.'
   static override description =
     'An add-on that needs others brings them along. What stands behind a colon is an argument, as in dns:8.8.8.8 or ' +
@@ -36,12 +38,12 @@ export class Enable extends NodeCommand {
   async run(): Promise<number> {
     const { argv, flags } = await this.parse(Enable)
     // As MicroK8s has it: enable NAME -- --help.
-    if (argv.includes('--help')) return this.#explain(argv as string[], flags['data-dir'])
+    if (argv.includes('--help')) return this.#explain(argv as string[], flags)
     const [{ withCluster }, { enableAddons }] = await Promise.all([
       import('./addons/cluster.ts'),
       import('./addons/enabling.ts'),
     ])
-    const outcomes = await withCluster(flags['data-dir'], 'enable', cluster =>
+    const outcomes = await withCluster(flags, 'enable', cluster =>
       enableAddons(cluster, argv as string[], {
         set: flags.set ?? [],
         valuesFile: flags.values ?? null,
@@ -60,13 +62,13 @@ export class Enable extends NodeCommand {
     return 0
   }
 
-  async #explain(words: readonly string[], dataDir: string): Promise<number> {
+  async #explain(words: readonly string[], flags: TargetFlags): Promise<number> {
     const [{ withCluster }, { findAddon, readAddonWord }, { renderInfo }] = await Promise.all([
       import('./addons/cluster.ts'),
       import('../runtime/addons/catalog.ts'),
       import('./addons/render-info.ts'),
     ])
-    await withCluster(dataDir, 'enable', async cluster => {
+    await withCluster(flags, 'enable', async cluster => {
       const catalog = await cluster.catalog()
       for (const word of words.filter(one => !one.startsWith('-'))) {
         const entry = findAddon(catalog, readAddonWord(word))

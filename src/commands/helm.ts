@@ -1,8 +1,10 @@
-/** `mk8s helm …`: the helm on PATH, with the node's kubeconfig. Everything behind the name is its own. */
-import { becomeProgram } from '../cli/pass-through.ts'
-import { NodeCommand } from './base-command.ts'
+/** `mk8s helm …`: the helm on PATH, with the cluster's kubeconfig. Everything behind the name is its own. */
 
-export class Helm extends NodeCommand {
+import { targetKubeconfig } from '../cli/cluster-target.ts'
+import { becomeProgram } from '../cli/pass-through.ts'
+import { ClusterCommand } from './base-command.ts'
+
+export class Helm extends ClusterCommand {
   static override summary = 'Run helm on this cluster.'
   static override description =
     'Everything behind the name goes to helm as it is; flags of mk8s stand before it: mk8s --data-dir DIR helm …'
@@ -10,6 +12,6 @@ export class Helm extends NodeCommand {
 
   async run(): Promise<number> {
     const { flags, argv } = await this.parse(Helm)
-    return becomeProgram('helm', argv as string[], flags['data-dir'])
+    return becomeProgram('helm', argv as string[], await targetKubeconfig(flags))
   }
 }

@@ -1,8 +1,10 @@
-/** `mk8s kubectl …`: the kubectl on PATH, with the node's kubeconfig. Everything behind the name is its own. */
-import { becomeProgram } from '../cli/pass-through.ts'
-import { NodeCommand } from './base-command.ts'
+/** `mk8s kubectl …`: the kubectl on PATH, with the cluster's kubeconfig. Everything behind the name is its own. */
 
-export class Kubectl extends NodeCommand {
+import { targetKubeconfig } from '../cli/cluster-target.ts'
+import { becomeProgram } from '../cli/pass-through.ts'
+import { ClusterCommand } from './base-command.ts'
+
+export class Kubectl extends ClusterCommand {
   static override summary = 'Run kubectl on this cluster.'
   static override description =
     'Everything behind the name goes to kubectl as it is; flags of mk8s stand before it: mk8s --data-dir DIR kubectl …'
@@ -10,6 +12,6 @@ export class Kubectl extends NodeCommand {
 
   async run(): Promise<number> {
     const { flags, argv } = await this.parse(Kubectl)
-    return becomeProgram('kubectl', argv as string[], flags['data-dir'])
+    return becomeProgram('kubectl', argv as string[], await targetKubeconfig(flags))
   }
 }

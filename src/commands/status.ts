@@ -1,17 +1,26 @@
 /** `mk8s status`: what runs, and what is wrong if something is. */
 import { systemClock } from '../base/clock.ts'
 import { EXIT_OK, errorCodes, Mk8sError } from '../base/errors.ts'
+import { targetOf } from '../cli/cluster-target.ts'
 import { Flags } from '../cli/flags.ts'
 import { renderNotRunning, renderStatus, type StatusFormat, statusFormats } from '../cli/status-view.ts'
 import { paintFor, print } from '../cli/terminal.ts'
+import type { WatchParts } from '../cli/watch-status.ts'
 import { createAdminClient } from '../client/admin-client.ts'
 import type { NodeStatus } from '../client/node-status.ts'
 import { findLostSocket, nodePaths, readFailure } from '../host/node-files.ts'
-import { NodeCommand, timeoutFlag } from './base-command.ts'
+import { ClusterCommand, timeoutFlag } from './base-command.ts'
 
 const EXIT_NOT_READY = 1
 
-export class Status extends NodeCommand {
+interface RemoteFlags {
+  readonly watch: boolean
+  readonly 'wait-ready': boolean
+  readonly timeout: number
+  readonly addon?: string | undefined
+}
+
+export class Status extends ClusterCommand {
   static override summary = 'Show whether the node runs and what is wrong if it does not.'
   static override description =
     'Exit codes: 0 ready · 1 running but not ready · 3 the datastore has no leader · 4 not running · ' +
@@ -39,8 +48,9 @@ export class Status extends NodeCommand {
 
   async run(): Promise<number> {
     const { flags } = await this.parse(Status)
-    const dataDir = flags['data-dir']
+    const { dataDir, cluster } = await targetOf(flags)
     const format = flags.json ? 'json' : flags.yaml ? 'yaml' : (flags.format as StatusFormat)
+    if (cluster !== undefined) return this.#showRemote(cluster, format, flags)
     if (flags['wait-ready']) {
       const { waitUntilReady } = await import('../client/lifecycle.ts')
       return this.#show(
@@ -52,7 +62,7 @@ export class Status extends NodeCommand {
         flags,
       )
     }
-    if (flags.watch) return watch(dataDir, format)
+    if (flags.watch) return watch(() => currentStatus(dataDir), format)
     const status = await currentStatus(dataDir)
     if (status !== undefined) return this.#show(status, format, flags)
     const failure = readFailure(dataDir)
@@ -60,6 +70,26 @@ export class Status extends NodeCommand {
     const next = failure?.code === 'node/removed' ? failure.hint : undefined
     print(renderNotRunning(format, reasonOf(failure), next))
     return errorCodes['node/not-running'].exit
+  }
+
+  async #showRemote(cluster: string, format: StatusFormat, flags: RemoteFlags): Promise<number> {
+    const [{ openTarget }, { readRemoteStatus, waitUntilRemoteReady }] = await Promise.all([
+      import('../cli/cluster-target.ts'),
+      import('../client/remote-status.ts'),
+    ])
+    const { transport } = await openTarget(cluster)
+    const read = () => readRemoteStatus(transport, cluster)
+    try {
+      if (flags.watch) return await watch(read, format)
+      const timeoutMs = flags['wait-ready'] ? flags.timeout * 1000 : 0
+      return await this.#show(
+        await waitUntilRemoteReady(read, { timeoutMs, clock: systemClock }),
+        format,
+        flags,
+      )
+    } finally {
+      transport.close()
+    }
   }
 
   async #show(
@@ -74,12 +104,12 @@ export class Status extends NodeCommand {
   }
 }
 
-async function watch(dataDir: string, format: StatusFormat): Promise<number> {
+async function watch(read: WatchParts['read'], format: StatusFormat): Promise<number> {
   const { watchStatus } = await import('../cli/watch-status.ts')
   const interrupted = new AbortController()
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => interrupted.abort())
   return watchStatus({
-    read: () => currentStatus(dataDir),
+    read,
     format,
     isTerminal: process.stdout.isTTY === true,
     paint: await paintFor(process.stdout),

@@ -47,6 +47,8 @@ export interface OptionInfo {
 
 export const DATA_DIR_DEFAULT = '/var/lib/mk8s'
 export const DATA_DIR_ENV = 'MK8S_DATA_DIR'
+/** A cluster of `mk8s cluster list`. */
+export const CLUSTER_ENV = 'MK8S_CLUSTER'
 
 export const choices = {
   runtime: ['auto', 'oci', 'containerd', 'process', 'simulated'],

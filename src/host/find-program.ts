@@ -2,11 +2,11 @@
 import { accessSync, constants, statSync } from 'node:fs'
 import { join } from 'node:path'
 
-/** The first file of that name that may be run; empty names of directories are left out. */
+/** The first file of that name (on Windows ending in .exe) that may be run; empty names of directories are left out. */
 export function findExecutable(name: string, directories: readonly string[]): string | undefined {
   return directories
     .filter(directory => directory !== '')
-    .map(directory => join(directory, name))
+    .map(directory => join(directory, process.platform === 'win32' ? `${name}.exe` : name))
     .find(isExecutable)
 }
 

@@ -57,6 +57,31 @@ describe('the life of a node', () => {
     await cluster.kubectl.ok(['delete', 'pod', 'steady', '--grace-period=1'])
   })
 
+  test('the cluster is managed from a machine that is no node', async () => {
+    const home = temporaryDirectory()
+    const env = { MK8S_DATA_DIR: join(home, 'none'), XDG_CONFIG_HOME: home }
+    const away = (args: string[], input?: string) => run(MK8S, args, { env, ...(input && { input }) })
+    const kubeconfig = (await cluster.mk8s(['config', '--all-servers'])).stdout
+    const elsewhere = kubeconfig.replace(cluster.address, '127.255.255.254')
+    const refused = await away(['cluster', 'add', 'shop', '--from', '-'], elsewhere)
+    assert.match(refused.stderr, /cannot be reached[\s\S]*--no-check/)
+    assert.deepEqual(existsSync(join(home, 'mk8s')), false)
+    const added = await away(['cluster', 'add', 'shop', '--from', '-'], kubeconfig)
+    assert.equal(added.code, 0, added.stderr)
+    assert.match((await away(['--cluster', 'shop', 'kubectl', 'get', 'nodes'])).stdout, /node-1 +Ready/)
+    const status = await away(['status', '--cluster', 'shop', '--wait-ready'])
+    assert.match(status.stdout, /^mk8s is running$/m, status.stderr)
+    assert.equal((await away(['status'])).code, 4)
+    assert.equal((await away(['cluster', 'use', 'shop'])).code, 0)
+    assert.match((await away(['addons', 'list'])).stdout, /^dns /m)
+    assert.match((await away(['registry', 'list'])).stdout, /nothing is configured/)
+    assert.doesNotMatch((await away(['config'])).stdout, /client-key/)
+    assert.match((await away(['config', '--embed'])).stdout, /client-key/)
+    assert.match((await away(['cluster', 'list'])).stdout, /\* +shop +https:/)
+    assert.equal((await away(['cluster', 'remove', 'shop'])).code, 0)
+    assert.equal((await away(['kubectl', 'get', 'nodes'])).code, 4)
+  })
+
   test('an install with other settings is refused', async () => {
     const other = await cluster.mk8s(['install', '--node-name', 'node-2'])
     assert.equal(other.code, 6)

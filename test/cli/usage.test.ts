@@ -10,7 +10,8 @@ import { run } from '../support/kubectl.ts'
 const directory = mkdtempSync(join(tmpdir(), 'mk8s-usage-'))
 after(() => rmSync(directory, { recursive: true }))
 const nowhere = join(directory, 'none')
-const mk8s = (...args: string[]) => run(MK8S, args, { env: { MK8S_DATA_DIR: nowhere } })
+const mk8s = (...args: string[]) =>
+  run(MK8S, args, { env: { MK8S_DATA_DIR: nowhere, XDG_CONFIG_HOME: directory } })
 
 test('help names the commands and hides the daemon', async () => {
   for (const args of [[], ['--help'], ['help']]) {
@@ -45,6 +46,17 @@ test('wrong usage exits 2 and says what was meant', async () => {
     assert.equal(code, 2, args.join(' '))
     assert.match(stderr, words)
     assert.equal(stdout, '')
+  }
+})
+
+test('a command about the node itself refuses a cluster elsewhere, and an unknown cluster is named', async () => {
+  const own = await mk8s('--cluster', 'shop', 'start')
+  assert.equal(own.code, 2)
+  assert.match(own.stderr, /does not work on a cluster elsewhere[\s\S]*without --cluster/)
+  for (const args of [['status'], ['kubectl', 'get', 'pods'], ['enable', 'dns'], ['config']]) {
+    const { code, stderr } = await mk8s('--cluster', 'shop', ...args)
+    assert.equal(code, 2, args.join(' '))
+    assert.match(stderr, /there is no cluster "shop"/)
   }
 })
 

@@ -1,18 +1,17 @@
 /** The way of the commands about add-ons into the cluster: what there is to enable, and what is enabled. */
 import { sleepAlive, systemClock } from '../../base/clock.ts'
 import { Mk8sError } from '../../base/errors.ts'
+import { type TargetFlags, targetOf } from '../../cli/cluster-target.ts'
 import { KubeClient } from '../../client/kube-client.ts'
 import { CONFIG_MAPS } from '../../client/resources.ts'
 import { isNotFound } from '../../client/status-errors.ts'
 import type { Transport } from '../../client/transport.ts'
-import { readNodeConfig } from '../../config/config-files.ts'
 import type { ConfigMap } from '../../kube/types.ts'
 import { ADDONS, type Addon, CORE_REPOSITORY } from '../../runtime/addons/addon-object.ts'
 import { builtInAddons } from '../../runtime/addons/built-in.ts'
 import { BUNDLE_NAMESPACE, readBundle } from '../../runtime/addons/bundle.ts'
 import type { Catalog } from '../../runtime/addons/catalog.ts'
-import { administratorOf } from '../administrator.ts'
-import { mustBeRoot } from '../base-command.ts'
+import { openAdministrator } from '../administrator.ts'
 import { repositoryEntries } from './repositories.ts'
 
 const KEPT_MS_MAX = 15_000
@@ -21,6 +20,8 @@ const KEPT_PAUSE_MS = 200
 export interface AddonCluster {
   readonly client: KubeClient
   readonly transport: Transport
+  /** Of the server that is asked, as in a URL. */
+  readonly host: string
   catalog(): Promise<Catalog>
   addons(): Promise<readonly Addon[]>
   addon(name: string): Promise<Addon | null>
@@ -28,19 +29,13 @@ export interface AddonCluster {
 
 /** `command` is for what is said to somebody who may not. */
 export async function withCluster<T>(
-  dataDir: string,
+  flags: TargetFlags,
   command: string,
   work: (cluster: AddonCluster) => Promise<T>,
 ): Promise<T> {
-  mustBeRoot(command)
-  const config = readNodeConfig(dataDir)
-  if (config.role !== 'server')
-    throw new Mk8sError('refused', 'a worker does not know the add-ons', {
-      hint: `run mk8s ${command} on a server of the cluster`,
-    })
-  const transport = await administratorOf(config)
+  const { transport, host } = await openAdministrator(await targetOf(flags), command)
   try {
-    const cluster = clusterOver(transport)
+    const cluster = clusterOver(transport, host)
     await untilKept(cluster)
     return await work(cluster)
   } finally {
@@ -48,11 +43,12 @@ export async function withCluster<T>(
   }
 }
 
-function clusterOver(transport: Transport): AddonCluster {
+function clusterOver(transport: Transport, host: string): AddonCluster {
   const client = new KubeClient(transport, { userAgent: 'mk8s/addons' })
   return {
     client,
     transport,
+    host,
     async catalog() {
       const [kept, addons] = await Promise.all([repositoryEntries(client), this.addons()])
       const builtIn = Array.from(builtInAddons().values(), source => ({

@@ -1,9 +1,8 @@
 /** Makes a token for the dashboard, and the link that signs in with it: behind the #, which no server gets to see. */
-import { bracketed } from '../../base/bracketed.ts'
 import { Mk8sError } from '../../base/errors.ts'
+import type { TargetFlags } from '../../cli/cluster-target.ts'
 import { isNotFound } from '../../client/kube-client.ts'
 import { SERVICE_ACCOUNTS } from '../../client/resources.ts'
-import { readNodeConfig } from '../../config/config-files.ts'
 import type { KubeObject } from '../../kube/object.ts'
 import { isEnabled } from '../../runtime/addons/addon-object.ts'
 import { type AddonCluster, withCluster } from './cluster.ts'
@@ -26,12 +25,12 @@ interface Wanted {
   readonly seconds: number
 }
 
-export async function makeDashboardLink(dataDir: string, wanted: Wanted): Promise<DashboardLink> {
+export async function makeDashboardLink(flags: TargetFlags, wanted: Wanted): Promise<DashboardLink> {
   if (wanted.seconds < SECONDS_MIN || wanted.seconds > SECONDS_MAX)
     throw new Mk8sError('usage', '--expires has to be from 10m to 24h')
-  return await withCluster(dataDir, 'dashboard', async cluster => {
+  return await withCluster(flags, 'dashboard', async cluster => {
     const port = await portOf(cluster)
-    const url = `https://${bracketed(readNodeConfig(dataDir).bindAddress)}:${port}/`
+    const url = `https://${cluster.host}:${port}/`
     const { token, expirationTimestamp } = await tokenFor(cluster, wanted)
     return { url, link: `${url}#token=${token}`, token, expiresAt: expirationTimestamp }
   })

@@ -1,9 +1,9 @@
 /** `mk8s addons info`: everything about one add-on. */
 import * as Args from '@oclif/core/args'
 import { print, printJson } from '../../cli/terminal.ts'
-import { NodeCommand } from '../base-command.ts'
+import { ClusterCommand } from '../base-command.ts'
 
-export class AddonsInfo extends NodeCommand {
+export class AddonsInfo extends ClusterCommand {
   static override summary = 'Show what an add-on is, its parameters, and how it does.'
   static override args = { name: Args.string({ description: 'Its name.', required: true }) }
 
@@ -14,7 +14,7 @@ export class AddonsInfo extends NodeCommand {
       import('../../runtime/addons/catalog.ts'),
       import('./render-info.ts'),
     ])
-    const { entry, addon } = await withCluster(flags['data-dir'], 'addons info', async cluster => {
+    const { entry, addon } = await withCluster(flags, 'addons info', async cluster => {
       const entry = findAddon(await cluster.catalog(), readAddonWord(args.name))
       return { entry, addon: await cluster.addon(entry.source.definition.name) }
     })

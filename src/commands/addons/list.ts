@@ -3,9 +3,9 @@ import { renderColumns } from '../../cli/columns.ts'
 import { Flags } from '../../cli/flags.ts'
 import { print, printJson } from '../../cli/terminal.ts'
 import { renderYaml } from '../../kube/yaml.ts'
-import { NodeCommand } from '../base-command.ts'
+import { ClusterCommand } from '../base-command.ts'
 
-export class AddonsList extends NodeCommand {
+export class AddonsList extends ClusterCommand {
   static override summary = 'List the add-ons, and how those that are enabled do.'
   static override flags = {
     format: Flags.string({
@@ -21,7 +21,7 @@ export class AddonsList extends NodeCommand {
       import('./cluster.ts'),
       import('./describe-addons.ts'),
     ])
-    const listed = await withCluster(flags['data-dir'], 'addons list', describeAddons)
+    const listed = await withCluster(flags, 'addons list', describeAddons)
     if (flags.json || flags.format === 'json') printJson(listed)
     else if (flags.format === 'yaml') print(renderYaml(listed))
     else {

@@ -1,9 +1,9 @@
 /** `mk8s addons outdated`: enabled add-ons of which there is another version. */
 import { renderColumns } from '../../cli/columns.ts'
 import { print, printJson } from '../../cli/terminal.ts'
-import { NodeCommand } from '../base-command.ts'
+import { ClusterCommand } from '../base-command.ts'
 
-export class AddonsOutdated extends NodeCommand {
+export class AddonsOutdated extends ClusterCommand {
   static override summary = 'List enabled add-ons of which there is a newer version.'
   static override description = 'In the executable, or in the repositories as they were last read.'
 
@@ -13,7 +13,7 @@ export class AddonsOutdated extends NodeCommand {
       import('./cluster.ts'),
       import('./describe-addons.ts'),
     ])
-    const all = await withCluster(flags['data-dir'], 'addons outdated', describeAddons)
+    const all = await withCluster(flags, 'addons outdated', describeAddons)
     const outdated = all.filter(addon => addon.outdated)
     if (flags.json) printJson(outdated)
     else if (outdated.length === 0) print('every enabled add-on is at its latest version')

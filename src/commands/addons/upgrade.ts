@@ -1,9 +1,9 @@
 /** `mk8s addons upgrade`: brings enabled add-ons to their latest version, with the parameters that they have. */
 import { Flags } from '../../cli/flags.ts'
 import { print, printJson } from '../../cli/terminal.ts'
-import { NodeCommand, timeoutFlag } from '../base-command.ts'
+import { ClusterCommand, timeoutFlag } from '../base-command.ts'
 
-export class AddonsUpgrade extends NodeCommand {
+export class AddonsUpgrade extends ClusterCommand {
   static override summary = 'Bring enabled add-ons to their latest version.'
   static override description = 'Those that are named, or all that are outdated. Parameters and data stay.'
   static override strict = false
@@ -20,7 +20,7 @@ export class AddonsUpgrade extends NodeCommand {
       import('./cluster.ts'),
       import('./enabling.ts'),
     ])
-    const outcomes = await withCluster(flags['data-dir'], 'addons upgrade', cluster =>
+    const outcomes = await withCluster(flags, 'addons upgrade', cluster =>
       upgradeAddons(cluster, argv as string[], {
         ...{ set: [], valuesFile: null, wait: flags.wait, timeoutMs: flags.timeout * 1_000 },
         ...{ checkImages: !flags['skip-image-check'], quiet: flags.json },

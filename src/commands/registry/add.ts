@@ -11,7 +11,7 @@ import {
   type RegistriesDocument,
   registriesProblems,
 } from '../../kube/registries/registries.ts'
-import { NodeCommand } from '../base-command.ts'
+import { ClusterCommand } from '../base-command.ts'
 
 interface AddFlags {
   readonly mirror?: string[] | undefined
@@ -24,7 +24,7 @@ interface AddFlags {
   readonly 'password-stdin': boolean
 }
 
-export class RegistryAdd extends NodeCommand {
+export class RegistryAdd extends ClusterCommand {
   static override summary =
     'Say where the nodes get images: mirrors, certificates and credentials of registries.'
   static override description =
@@ -99,7 +99,7 @@ export class RegistryAdd extends NodeCommand {
       import('./in-cluster.ts'),
       import('../../client/registries.ts'),
     ])
-    await inCluster(flags['data-dir'], client =>
+    await inCluster(flags, client =>
       whole === undefined
         ? changeRegistries(client, PEOPLE, before => merged(before, one))
         : setRegistries(client, PEOPLE, whole),

@@ -4,11 +4,11 @@ import { systemRandom } from '../../base/random.ts'
 import { secondsIn } from '../../cli/duration.ts'
 import { Flags } from '../../cli/flags.ts'
 import { print, printJson } from '../../cli/terminal.ts'
-import { NodeCommand, timeoutFlag } from '../base-command.ts'
+import { ClusterCommand, timeoutFlag } from '../base-command.ts'
 
 const MEBIBYTE = 1024 * 1024
 
-export class RegistryGc extends NodeCommand {
+export class RegistryGc extends ClusterCommand {
   static override summary = "Give back the room of what no image in the cluster's registry needs any more."
   static override description =
     'The registry collects by itself too, once a day. Pushes go on meanwhile; what is younger than an hour stays, ' +
@@ -30,7 +30,7 @@ export class RegistryGc extends NodeCommand {
       import('./in-cluster.ts'),
       import('../../client/collect-registry.ts'),
     ])
-    const { manifests, blobs, bytes, uploads } = await inCluster(flags['data-dir'], client => {
+    const { manifests, blobs, bytes, uploads } = await inCluster(flags, client => {
       const parts = { client, timeoutMs: flags.timeout * 1_000, clock: systemClock, random: systemRandom }
       return collectRegistry(parts, { graceMs, untagged: flags.untagged })
     })

@@ -2,7 +2,7 @@
 import { print, printJson, remark } from '../../cli/terminal.ts'
 import type { OwnedRegistries } from '../../client/registries.ts'
 import { PEOPLE } from '../../kube/registries/registries.ts'
-import { NodeCommand } from '../base-command.ts'
+import { ClusterCommand } from '../base-command.ts'
 
 interface Row {
   readonly registry: string
@@ -13,7 +13,7 @@ interface Row {
   readonly owner: string
 }
 
-export class RegistryList extends NodeCommand {
+export class RegistryList extends ClusterCommand {
   static override summary = 'List what the cluster knows of registries: mirrors, certificates, credentials.'
 
   async run(): Promise<number> {
@@ -23,7 +23,7 @@ export class RegistryList extends NodeCommand {
       import('../../client/registries.ts'),
       import('../../cli/columns.ts'),
     ])
-    const { owners, problems } = await inCluster(flags['data-dir'], listRegistries)
+    const { owners, problems } = await inCluster(flags, listRegistries)
     const rows = owners.flatMap(rowsOf)
     for (const problem of problems) remark(`Warning: ${problem}`)
     if (flags.json) printJson(rows)

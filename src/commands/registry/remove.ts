@@ -2,9 +2,9 @@
 import { Mk8sError } from '../../base/errors.ts'
 import { print, printJson } from '../../cli/terminal.ts'
 import { PEOPLE, type RegistriesDocument } from '../../kube/registries/registries.ts'
-import { NodeCommand } from '../base-command.ts'
+import { ClusterCommand } from '../base-command.ts'
 
-export class RegistryRemove extends NodeCommand {
+export class RegistryRemove extends ClusterCommand {
   static override summary = 'Forget what was said of registries with registry add.'
   static override strict = false
   static override usage = 'registry remove HOST...'
@@ -19,9 +19,7 @@ export class RegistryRemove extends NodeCommand {
       import('./in-cluster.ts'),
       import('../../client/registries.ts'),
     ])
-    await inCluster(flags['data-dir'], client =>
-      changeRegistries(client, PEOPLE, before => without(before, hosts)),
-    )
+    await inCluster(flags, client => changeRegistries(client, PEOPLE, before => without(before, hosts)))
     if (flags.json) printJson({ removed: hosts })
     else print(hosts.map(host => `registry ${host} removed`).join('\n'))
     return 0

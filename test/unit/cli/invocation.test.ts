@@ -35,3 +35,11 @@ test('errors are JSON when the output was asked for as JSON', () => {
   assert.equal(read('status json').json, false)
   assert.equal(read('instal').known, false)
 })
+
+test('a cluster can be named before and behind a command, but not behind kubectl', () => {
+  assert.equal(read('--cluster shop kubectl get pods').cluster, 'shop')
+  assert.equal(read('status --cluster=shop').cluster, 'shop')
+  assert.equal(read('--cluster a status --cluster b').cluster, 'b')
+  assert.equal(read('kubectl config --cluster x').cluster, undefined)
+  assert.equal(read('status').cluster, undefined)
+})

@@ -4,11 +4,11 @@ import * as Args from '@oclif/core/args'
 import { Mk8sError, messageOf } from '../../../base/errors.ts'
 import { Flags } from '../../../cli/flags.ts'
 import { print, printJson } from '../../../cli/terminal.ts'
-import { NodeCommand } from '../../base-command.ts'
+import { ClusterCommand } from '../../base-command.ts'
 
 const NAME = /^[a-z]([-a-z0-9]{0,38}[a-z0-9])?$/
 
-export class AddonsRepoAdd extends NodeCommand {
+export class AddonsRepoAdd extends ClusterCommand {
   static override summary = 'Make the add-ons of a repository known to the cluster.'
   static override description =
     'A repository is a directory, a .tar.gz (a file or a URL), or a git URL. Its index has to be signed with the ' +
@@ -55,7 +55,7 @@ export class AddonsRepoAdd extends NodeCommand {
     if (publicKey !== '') readKey(publicKey)
     const source = wholeSource(args.source)
     const repository = { name: args.name, source, reference: flags.reference, publicKey, commit: '' }
-    const entries = await withCluster(flags['data-dir'], 'addons repo add', ({ client }) =>
+    const entries = await withCluster(flags, 'addons repo add', ({ client }) =>
       keepRepository(client, repository, { isNew: true }),
     )
     if (flags.json) printJson(entries)

@@ -1,9 +1,9 @@
 /** `mk8s addons repo list`: the repositories that the cluster knows. */
 import { renderColumns } from '../../../cli/columns.ts'
 import { print, printJson } from '../../../cli/terminal.ts'
-import { NodeCommand } from '../../base-command.ts'
+import { ClusterCommand } from '../../base-command.ts'
 
-export class AddonsRepoList extends NodeCommand {
+export class AddonsRepoList extends ClusterCommand {
   static override summary = 'List the repositories of add-ons.'
 
   async run(): Promise<number> {
@@ -13,9 +13,7 @@ export class AddonsRepoList extends NodeCommand {
       import('../repositories.ts'),
       import('../../../runtime/addons/built-in.ts'),
     ])
-    const found = await withCluster(flags['data-dir'], 'addons repo list', ({ client }) =>
-      listRepositories(client),
-    )
+    const found = await withCluster(flags, 'addons repo list', ({ client }) => listRepositories(client))
     if (flags.json) {
       printJson(found)
       return 0

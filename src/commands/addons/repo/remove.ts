@@ -1,9 +1,9 @@
 /** `mk8s addons repo remove`: forgets a repository. */
 import * as Args from '@oclif/core/args'
 import { print } from '../../../cli/terminal.ts'
-import { NodeCommand } from '../../base-command.ts'
+import { ClusterCommand } from '../../base-command.ts'
 
-export class AddonsRepoRemove extends NodeCommand {
+export class AddonsRepoRemove extends ClusterCommand {
   static override summary = 'Forget a repository; what is enabled of it goes on.'
   static override args = { name: Args.string({ description: 'Which.', required: true }) }
 
@@ -13,9 +13,7 @@ export class AddonsRepoRemove extends NodeCommand {
       import('../cluster.ts'),
       import('../repositories.ts'),
     ])
-    await withCluster(flags['data-dir'], 'addons repo remove', ({ client }) =>
-      removeRepository(client, args.name),
-    )
+    await withCluster(flags, 'addons repo remove', ({ client }) => removeRepository(client, args.name))
     print(`repository ${args.name} removed`)
     return 0
   }

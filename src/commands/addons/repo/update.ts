@@ -1,9 +1,9 @@
 /** `mk8s addons repo update`: reads repositories again from where they came. */
 import * as Args from '@oclif/core/args'
 import { print, printJson } from '../../../cli/terminal.ts'
-import { NodeCommand } from '../../base-command.ts'
+import { ClusterCommand } from '../../base-command.ts'
 
-export class AddonsRepoUpdate extends NodeCommand {
+export class AddonsRepoUpdate extends ClusterCommand {
   static override summary = 'Read a repository again, or all of them.'
   static override description =
     'What is enabled stays as it is until mk8s addons upgrade. Where anything is wrong, nothing is changed.'
@@ -15,7 +15,7 @@ export class AddonsRepoUpdate extends NodeCommand {
       import('../cluster.ts'),
       import('../repositories.ts'),
     ])
-    const updated = await withCluster(flags['data-dir'], 'addons repo update', async ({ client }) => {
+    const updated = await withCluster(flags, 'addons repo update', async ({ client }) => {
       const wanted =
         args.name === undefined ? await listRepositories(client) : [await findRepository(client, args.name)]
       const names: string[] = []
