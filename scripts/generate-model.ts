@@ -77,6 +77,11 @@ const bytes = new Set(bytesFields)
 const longs = new Set(longListFields)
 const zeroFields = readFieldLists({ ...coreZeroValues, ...groupZeroValues })
 const merging = readMergingFacts({ ...coreMerging, ...groupMerging })
+/** How Go has the types: by field number JSON name, type and marks (`generate-protobuf.ts`). */
+const goForms = JSON.parse(readFileSync(join(out, 'protobuf.json'), 'utf8')) as Readonly<
+  Record<string, Readonly<Record<string, readonly [name: string, type: string, marks: string]>>>
+>
+const goScalars = new Set(['string', 'bytes', 'int', 'bool', 'double'])
 const typeNames = [...classes.values()].map(entry => entry.typeName).sort()
 const typeIndex = new Map(typeNames.map((name, index) => [name, index]))
 
@@ -139,6 +144,15 @@ function zeroOf(code: string): unknown {
   }
 }
 
+/** Whether Go leaves a zero out: the field is no pointer, and its tag says `omitempty`. */
+function omitsZero(typeName: string, field: string): boolean {
+  return Object.values(goForms[typeName] ?? {}).some(([name, type, marks]) =>
+    marks.includes('i')
+      ? omitsZero(type, field)
+      : name === field && goScalars.has(type) && marks.includes('o') && !marks.includes('p'),
+  )
+}
+
 function extrasOf(typeName: string, field: string, code: string): FieldJson[3] {
   const facts: MergingFacts = merging.get(typeName)?.get(field) ?? {}
   const published = publishedDefaults[typeName]?.[field]
@@ -146,11 +160,15 @@ function extrasOf(typeName: string, field: string, code: string): FieldJson[3] {
   const zero = zeroFields.get(typeName)?.has(field) ? zeroOf(code) : undefined
   const known = published ?? zero
   const value = unpublished ?? known
+  // Documents state this default, but Go leaves it out when it writes.
+  const isNeverSet = omitsZero(typeName, field) && (value === '' || value === 0)
   const values = enums[typeName]?.[field]
   const extras = {
-    ...(value === undefined ? {} : { d: value }),
+    ...(value === undefined || isNeverSet ? {} : { d: value }),
+    ...(isNeverSet ? { p: known } : {}),
     ...(unpublished === undefined ? {} : known === undefined ? { u: 1 as const } : { p: known }),
     ...(typeof unpublished === 'number' && zeroMeansOmitted.includes(typeName) ? { z: 1 as const } : {}),
+    ...(omitsZero(typeName, field) ? { o: 1 as const } : {}),
     ...(facts.patchMergeKey === undefined ? {} : { mk: facts.patchMergeKey }),
     ...(facts.patchStrategy === undefined ? {} : { ps: facts.patchStrategy }),
     ...(facts.listType === undefined ? {} : { lt: facts.listType }),

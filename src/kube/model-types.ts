@@ -32,6 +32,8 @@ export interface FieldInfo {
   readonly defaultUnpublished?: true
   /** An explicit 0 gets the default too. */
   readonly zeroMeansOmitted?: true
+  /** A zero ('', 0, false) is left out: upstream's Go type is no pointer and its tag says `omitempty`. */
+  readonly omitsZero?: true
   /** The default that OpenAPI documents state, where it is not `defaultValue`. */
   readonly publishedDefault?: unknown
   /** Strategic merge patch: the key that identifies an item of a list. */

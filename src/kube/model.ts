@@ -100,13 +100,14 @@ function makeType(json: TypeJson, refOf: (code: string) => TypeRef): TypeInfo {
 function makeField([name, code, required, extras]: FieldJson, refOf: (code: string) => TypeRef): FieldInfo {
   const field = { name, type: refOf(code), required: required === 1 }
   if (extras === undefined) return field
-  const { d, u, p, z, mk, ps, lt, lk, mt, e } = extras
+  const { d, u, p, z, o, mk, ps, lt, lk, mt, e } = extras
   return {
     ...field,
     ...(d === undefined ? {} : { defaultValue: d }),
     ...(u === undefined ? {} : { defaultUnpublished: true as const }),
     ...(p === undefined ? {} : { publishedDefault: p }),
     ...(z === undefined ? {} : { zeroMeansOmitted: true as const }),
+    ...(o === undefined ? {} : { omitsZero: true as const }),
     ...(mk === undefined ? {} : { patchMergeKey: mk }),
     ...(ps === undefined ? {} : { patchStrategy: ps }),
     ...(lt === undefined ? {} : { listType: lt }),

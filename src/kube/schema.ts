@@ -129,7 +129,7 @@ class Decoder {
       const found = from[key]
       const field = info.fields.get(key)
       if (field === undefined) this.#noteUnknown(key, place)
-      else if (typeof found === 'string' && field.type.kind === 'string') continue
+      else if (typeof found === 'string' && found !== '' && field.type.kind === 'string') continue
       const inside = { parent: place, key, owner: info.name }
       const decoded =
         field === undefined || found === null || found === undefined
@@ -245,9 +245,10 @@ class Decoder {
 /** Lists that are written even when they are empty, because empty is not the same as absent. */
 const KEPT_WHEN_EMPTY = new Set(['EndpointSlice.ports', 'Role.rules', 'ClusterRole.rules'])
 
-/** An empty list or map of an optional field is left out, as Go's `omitempty` does. */
+/** What is empty in an optional field is left out, as Go's `omitempty` does. */
 function withoutEmpty(info: TypeInfo, field: FieldInfo, value: unknown): unknown {
   const { kind } = field.type
+  if (value === '' || value === 0 || value === false) return field.omitsZero === true ? DROP : value
   if (field.required || (kind !== 'array' && kind !== 'map')) return value
   if (typeof value !== 'object' || value === null || Object.keys(value).length > 0) return value
   const name = `${info.name.slice(info.name.lastIndexOf('.') + 1)}.${field.name}`

@@ -11,18 +11,14 @@ import {
 import { createAuthenticator } from './apiserver/authn/authn.ts'
 import { createBootstrapTokens } from './apiserver/authn/bootstrap-tokens.ts'
 import { createJwtIssuers } from './apiserver/authn/jwt-issuers.ts'
+import { createTokenWebhook, fetchJson, reviewerAt } from './apiserver/authn/remote-review.ts'
 import {
-  createTokenWebhook,
-  fetchJson,
-  reviewerAt,
-  withAuthorizationWebhooks,
-} from './apiserver/authn/remote-review.ts'
-import {
-  type AuthorizationWebhook,
+  type ConfiguredAuthorizer,
   parseAuthorization,
   plainWebhook,
 } from './apiserver/authz/authorization-configuration.ts'
-import type { RbacAuthorizer } from './apiserver/authz/authz.ts'
+import type { LocalAuthorizer } from './apiserver/authz/authz.ts'
+import { orderedAuthorizer } from './apiserver/authz/ordered.ts'
 import type { ReviewAuthorizer } from './apiserver/authz/reviews.ts'
 import type { ObjectReader } from './apiserver/ports.ts'
 import { readConfigured } from './server-audit.ts'
@@ -57,19 +53,20 @@ export function buildAuthenticator({ config, issuer, publicKeys, objects, clock 
   })
 }
 
-/** What requests and reviews are judged by: with the webhook, where there is one. */
+/** What requests and reviews are judged by: in the order of the configuration, where there is one. */
 export function buildReviewAuthorizer(
   config: NodeConfig,
-  authorizer: RbacAuthorizer,
+  authorizer: LocalAuthorizer,
   clock: Clock,
 ): ReviewAuthorizer {
-  const webhooks = authorizationOf(config.apiServer ?? {})
-  if (webhooks.length === 0) return authorizer
-  const asked = webhooks.map(webhook => ({
-    webhook,
-    post: reviewerFor(webhook.kubeConfigFile, webhook.timeoutMs),
-  }))
-  return withAuthorizationWebhooks(authorizer, asked, clock)
+  const configured = authorizationOf(config.apiServer ?? {})
+  if (configured.join() === BUILT_IN.join()) return authorizer
+  const steps = configured.map(step =>
+    typeof step === 'string'
+      ? step
+      : { webhook: step, post: reviewerFor(step.kubeConfigFile, step.timeoutMs) },
+  )
+  return orderedAuthorizer(authorizer, steps, clock)
 }
 
 const reviewerFor = (path: string, timeoutMs?: number) =>
@@ -79,7 +76,9 @@ const reviewerFor = (path: string, timeoutMs?: number) =>
 const ttlOf = (options: Readonly<Record<string, string>>, name: string, fallback: string): number =>
   parseGoDuration(options[name] ?? fallback) ?? 0
 
-function authorizationOf(options: Readonly<Record<string, string>>): readonly AuthorizationWebhook[] {
+const BUILT_IN: readonly ConfiguredAuthorizer[] = ['Node', 'RBAC']
+
+function authorizationOf(options: Readonly<Record<string, string>>): readonly ConfiguredAuthorizer[] {
   const file = options['authorizationConfig']
   const kubeconfig = options['authorizationWebhookConfigFile']
   if (file !== undefined && kubeconfig !== undefined)
@@ -88,8 +87,9 @@ function authorizationOf(options: Readonly<Record<string, string>>): readonly Au
       '--authorization-config and --authorization-webhook-config-file cannot be used together',
     )
   if (file !== undefined) return parseAuthorization(readConfigured(file), file)
-  if (kubeconfig === undefined) return []
+  if (kubeconfig === undefined) return BUILT_IN
   return [
+    ...BUILT_IN,
     plainWebhook(kubeconfig, {
       authorizedTtlMs: ttlOf(options, 'authorizationWebhookCacheAuthorizedTtl', '5m'),
       unauthorizedTtlMs: ttlOf(options, 'authorizationWebhookCacheUnauthorizedTtl', '30s'),

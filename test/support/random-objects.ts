@@ -28,6 +28,9 @@ const ODD_TEXTS = [
   ],
   ...['\u0000\u0007', '\u2028\u2029', '\ufeff', '\u00a0', '{}', '[]', '&a', '*a', '|', '>', '? x'],
 ]
+const ZEROS: Partial<Record<TypeRef['kind'], unknown>> = {
+  ...{ string: '', bytes: '', integer: 0, number: 0, boolean: false, quantity: '0', 'int-or-string': 0 },
+}
 /** Beginnings of keys. */
 const KEYS = ['k', 'yes: ', '', '0', 'a/b.c', '<<', '- two words', '1e', '~']
 
@@ -42,12 +45,18 @@ export function seededRandom(seed: number): Random {
   }
 }
 
-/** `skips` names fields to leave out. */
+interface RandomOptions {
+  /** Names fields to leave out. */
+  readonly skips?: (typeName: string, field: string) => boolean
+  /** Empty texts, zeros and false among the values. */
+  readonly zeros?: boolean
+}
+
 export function randomObject(
   model: Model,
   typeName: string,
   random: Random,
-  skips: (typeName: string, field: string) => boolean = () => false,
+  { skips = () => false, zeros = false }: RandomOptions = {},
 ): Fields {
   const integer = (max: number) => Math.floor(random() * max)
   const pick = <T>(list: readonly T[]): T => list[integer(list.length)] as T
@@ -74,6 +83,8 @@ export function randomObject(
   }
 
   const value = (type: TypeRef, depth: number): unknown => {
+    const zero = ZEROS[type.kind]
+    if (zeros && zero !== undefined && random() < 0.2) return zero
     switch (type.kind) {
       case 'string':
         return random() < 0.3 ? pick(ODD_TEXTS) : pick(TEXTS)

@@ -43,6 +43,7 @@ const core: Defaults = {
   },
   Probe: { failureThreshold: 3, periodSeconds: 10, successThreshold: 1, timeoutSeconds: 1 },
   ProjectedVolumeSource: { defaultMode: 420 },
+  ResourceFieldSelector: { divisor: '0' },
   Secret: { type: 'Opaque' },
   SecretVolumeSource: { defaultMode: 420 },
   ServiceAccountTokenProjection: { expirationSeconds: 3600 },

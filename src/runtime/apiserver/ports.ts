@@ -48,6 +48,10 @@ export interface Decision {
   readonly allowed: boolean
   /** Why, for the 403 message and for SubjectAccessReview; may be empty. */
   readonly reason: string
+  /** Nobody else was asked; otherwise a refusal is that nobody had an opinion. */
+  readonly isDenied?: boolean
+  /** Somebody could not be asked: the request has to fail, because it is not known whether it is allowed. */
+  readonly error?: string
 }
 
 export interface Authorizer {

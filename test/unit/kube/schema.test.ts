@@ -165,3 +165,21 @@ test('empty lists and maps of optional fields are left out, as Go writes them', 
   const slice = decodeObject(model, 'io.k8s.api.discovery.v1.EndpointSlice', { ports: [] }, 'strict')
   assert.deepEqual(slice.object, { ports: [] })
 })
+
+test('zeros of fields that are no pointers are left out, as Go writes them, and others stay', () => {
+  const spec = {
+    containers: [
+      { name: 'a', image: 'b', stdin: false, workingDir: '', ports: [{ containerPort: 0, hostPort: 0 }] },
+    ],
+    hostNetwork: false,
+    nodeName: '',
+    priority: 0,
+    automountServiceAccountToken: false,
+  }
+  const { object } = decodeObject(model, 'io.k8s.api.core.v1.Pod', { spec }, 'strict')
+  assert.deepEqual(object['spec'], {
+    containers: [{ name: 'a', image: 'b', ports: [{ containerPort: 0 }] }],
+    priority: 0,
+    automountServiceAccountToken: false,
+  })
+})

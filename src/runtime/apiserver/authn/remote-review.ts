@@ -7,9 +7,6 @@ import { HttpsTransport, type HttpsTransportConfig } from '../../../client/https
 import type { KubeResponse } from '../../../client/transport.ts'
 import { isMap, type JsonMap } from '../../../kube/json-map.ts'
 import { parseYaml } from '../../../kube/yaml.ts'
-import type { AuthorizationWebhook } from '../authz/authorization-configuration.ts'
-import { selectorAttributes } from '../authz/selectors.ts'
-import type { Authorizer, Decision, RequestAttributes } from '../ports.ts'
 import type { UserInfo } from '../user.ts'
 import type { TokenReviewer } from './authn.ts'
 import type { FetchJson } from './jwt-issuers.ts'
@@ -99,7 +96,7 @@ function transportConfig(text: string, path: string, read: (path: string) => str
 }
 
 /** Answers by what was asked, each for its time; the oldest make room. */
-class Kept<T> {
+export class Kept<T> {
   readonly #values = new Map<string, { readonly value: T; readonly untilMs: number }>()
   readonly #clock: Pick<Clock, 'now'>
 
@@ -166,92 +163,5 @@ function tokenVerdict(
     valid: true,
     user: { username, ...(uid ? { uid } : {}), groups: [...new Set(all)], ...(extra ? { extra } : {}) },
     audiences: accepted,
-  }
-}
-
-export interface AskedWebhook {
-  readonly post: PostReview
-  readonly webhook: Omit<AuthorizationWebhook, 'kubeConfigFile' | 'timeoutMs'>
-}
-
-/** Asked in turn where nobody here allows it, until one has an opinion. */
-export function withAuthorizationWebhooks<T extends Authorizer>(
-  local: T,
-  webhooks: readonly AskedWebhook[],
-  clock: Pick<Clock, 'now'>,
-): Omit<T, 'authorize'> & Authorizer {
-  const asked = webhooks.map(one => createAsked(one, clock))
-  return {
-    ...local,
-    async authorize(attributes) {
-      const here = await local.authorize(attributes)
-      if (here.allowed) return here
-      const spec = specOf(attributes)
-      const reasons = [here.reason]
-      for (const ask of asked) {
-        const there = await ask(spec)
-        if (there?.allowed) return { allowed: true, reason: there.reason }
-        reasons.push(there?.reason ?? '')
-        if (there?.isDenied) break
-      }
-      return { allowed: false, reason: reasons.filter(one => one !== '').join('\n') }
-    },
-  }
-}
-
-interface Opinion extends Decision {
-  /** Nobody else is asked. */
-  readonly isDenied: boolean
-}
-
-/** Null: it has no opinion, or could not be asked, of which nothing is kept. */
-function createAsked({ post, webhook }: AskedWebhook, clock: Pick<Clock, 'now'>) {
-  const kept = new Kept<Opinion>(clock)
-  const { authorizedTtlMs, unauthorizedTtlMs, refusesOnFailure } = webhook
-  return async (spec: object): Promise<Opinion | null> => {
-    const key = JSON.stringify(spec)
-    const known = kept.get(key)
-    if (known !== undefined) return known
-    try {
-      if (!webhook.isAsked(spec)) return null
-      const answer = await post({ apiVersion: 'authorization.k8s.io/v1', kind: 'SubjectAccessReview', spec })
-      const { allowed, denied, reason } = isMap(answer['status']) ? answer['status'] : {}
-      const opinion = {
-        allowed: allowed === true && denied !== true,
-        reason: typeof reason === 'string' ? reason : '',
-        isDenied: denied === true,
-      }
-      const ttlMs = opinion.allowed ? authorizedTtlMs : unauthorizedTtlMs
-      if (ttlMs > 0) kept.set(key, opinion, ttlMs)
-      return opinion
-    } catch {
-      return refusesOnFailure ? { allowed: false, reason: '', isDenied: true } : null
-    }
-  }
-}
-
-function specOf(asked: RequestAttributes): object {
-  const { user, verb, namespace, group, version, resource, subresource, name, path } = asked
-  const given = (fields: object) =>
-    Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== ''))
-  return {
-    ...(asked.isResource
-      ? {
-          resourceAttributes: given({
-            namespace,
-            verb,
-            group,
-            version,
-            resource,
-            subresource,
-            name,
-            ...selectorAttributes(asked),
-          }),
-        }
-      : { nonResourceAttributes: given({ path, verb }) }),
-    user: user.username,
-    groups: user.groups,
-    ...(user.uid ? { uid: user.uid } : {}),
-    ...(user.extra ? { extra: user.extra } : {}),
   }
 }

@@ -6,6 +6,7 @@ import { fromJson } from '../../../kube/cel/json-value.ts'
 import { kubernetesFunctions } from '../../../kube/cel/library/library.ts'
 import { DYN } from '../../../kube/cel/types.ts'
 import { isMap, type JsonMap } from '../../../kube/json-map.ts'
+import { checkDns1123Subdomain } from '../../../kube/names.ts'
 import { parseGoDuration } from '../../../kube/time.ts'
 import { parseYaml } from '../../../kube/yaml.ts'
 
@@ -24,6 +25,9 @@ export interface AuthorizationWebhook extends WebhookTimes {
   readonly isAsked: (spec: object) => boolean
 }
 
+export type ConfiguredAuthorizer = 'Node' | 'RBAC' | AuthorizationWebhook
+
+const TYPES = ['Node', 'RBAC', 'Webhook']
 const VERSIONS = ['apiserver.config.k8s.io/v1', 'apiserver.config.k8s.io/v1beta1']
 const AUTHORIZED_TTL = '5m'
 const UNAUTHORIZED_TTL = '30s'
@@ -39,25 +43,24 @@ export const plainWebhook = (kubeConfigFile: string, times: WebhookTimes): Autho
   isAsked: () => true,
 })
 
-/** Throws `config/invalid` with everything that is wrong. */
-export function parseAuthorization(text: string, path: string): readonly AuthorizationWebhook[] {
+/** Throws `config/invalid` with everything that is wrong; those of here, and webhooks, in their order. */
+export function parseAuthorization(text: string, path: string): readonly ConfiguredAuthorizer[] {
   const problems: string[] = []
   const value = readYaml(text, path)
-  const { apiVersion, kind, authorizers } = isMap(value) ? value : {}
+  const { apiVersion, kind, authorizers: listed } = isMap(value) ? value : {}
   if (!VERSIONS.includes(String(apiVersion)) || kind !== 'AuthorizationConfiguration')
     problems.push('it is not an AuthorizationConfiguration of apiserver.config.k8s.io/v1')
-  const all = (Array.isArray(authorizers) ? authorizers : []).map(one => (isMap(one) ? one : {}))
+  const all = (Array.isArray(listed) ? listed : []).map(one => (isMap(one) ? one : {}))
   if (all.length === 0)
     problems.push('authorizers: Required value: at least one authorization mode must be defined')
-  problems.push(...orderProblems(all.map(one => String(one['type']))))
-  const webhooks = all.flatMap((one, at) =>
-    one['type'] === 'Webhook' ? [webhookOf(one, `authorizers[${at}]`, problems)] : [],
-  )
-  const names = all.map(one => one['name'])
-  if (new Set(names).size < names.length) problems.push('authorizers: two of them have the same name')
+  problems.push(...typeProblems(all.map(one => String(one['type'] ?? ''))), ...nameProblems(all))
+  const authorizers = all.map((one, at): ConfiguredAuthorizer => {
+    const { type } = one
+    return type === 'Node' || type === 'RBAC' ? type : webhookOf(one, `authorizers[${at}]`, problems)
+  })
   if (problems.length > 0)
     throw new Mk8sError('config/invalid', `${path} cannot be used`, { why: problems.join('\n') })
-  return webhooks
+  return authorizers
 }
 
 function readYaml(text: string, path: string): unknown {
@@ -68,23 +71,39 @@ function readYaml(text: string, path: string): unknown {
   }
 }
 
-/** Node and RBAC are always on here, so whatever else is asked comes behind them. */
-function orderProblems(types: readonly string[]): string[] {
-  const unknown = types.filter(type => !['Node', 'RBAC', 'Webhook'].includes(type))
-  const built = types.filter(type => type !== 'Webhook')
-  const isInOrder = types.slice(0, 2).sort().join() === 'Node,RBAC' && new Set(built).size === built.length
+/** Node and RBAC stay on here, wherever they stand. */
+function typeProblems(types: readonly string[]): string[] {
   return [
-    ...unknown.map(type => `authorizers: Unsupported value: ${JSON.stringify(type)}: Node, RBAC or Webhook`),
-    ...(isInOrder
-      ? []
-      : ['authorizers: must begin with Node and RBAC, which are always on; webhooks come after']),
+    ...types.flatMap((type, at) => {
+      const where = `authorizers[${at}].type`
+      if (!TYPES.includes(type))
+        return [
+          `${where}: Unsupported value: ${JSON.stringify(type)}: supported values: "Node", "RBAC", "Webhook"`,
+        ]
+      const isAgain = type !== 'Webhook' && types.indexOf(type) < at
+      return isAgain ? [`${where}: Duplicate value: ${JSON.stringify(type)}`] : []
+    }),
+    ...TYPES.slice(0, 2)
+      .filter(type => !types.includes(type))
+      .map(
+        type => `authorizers: Required value: ${type} has to be one of them; here it cannot be switched off`,
+      ),
   ]
+}
+
+function nameProblems(all: readonly JsonMap[]): string[] {
+  const names = all.map(one => String(one['name'] ?? ''))
+  return names.flatMap((name, at) => {
+    const where = `authorizers[${at}].name`
+    if (name === '') return [`${where}: Required value`]
+    if (names.indexOf(name) < at) return [`${where}: Duplicate value: ${JSON.stringify(name)}`]
+    return checkDns1123Subdomain(name).map(why => `${where}: Invalid value: ${JSON.stringify(name)}: ${why}`)
+  })
 }
 
 function webhookOf(authorizer: JsonMap, where: string, problems: string[]): AuthorizationWebhook {
   const at = `${where}.webhook`
   const fields = isMap(authorizer['webhook']) ? authorizer['webhook'] : {}
-  if (!authorizer['name']) problems.push(`${where}.name: Required value`)
   const duration = (name: string, fallback: string): number => {
     const text = String(fields[name] ?? fallback)
     const ms = parseGoDuration(text)
@@ -133,11 +152,12 @@ function conditionsOf(fields: JsonMap, at: string, problems: string[]): Authoriz
   })
   return spec => {
     const request = fromJson(spec, DYN)
-    return programs.every(program => {
-      const outcome = program.evaluate({ request }, COST_MAX)
-      if (!outcome.ok) throw new Error(outcome.error)
-      return outcome.value === true
-    })
+    const outcomes = programs.map(program => program.evaluate({ request }, COST_MAX))
+    // One that says no counts whatever became of the others.
+    if (outcomes.some(outcome => outcome.ok && outcome.value !== true)) return false
+    const failed = outcomes.find(outcome => !outcome.ok)
+    if (failed !== undefined && !failed.ok) throw new Error(failed.error)
+    return true
   }
 }
 

@@ -21,7 +21,12 @@ export interface RbacAuthorizer extends Authorizer {
   stop(): void
 }
 
-export function createAuthorizer(parts: AuthorizerParts): RbacAuthorizer {
+export interface LocalAuthorizer extends RbacAuthorizer {
+  /** What each authorizer says by itself. */
+  readonly parts: Readonly<Record<'Node' | 'RBAC', (attributes: RequestAttributes) => Decision>>
+}
+
+export function createAuthorizer(parts: AuthorizerParts): LocalAuthorizer {
   const rbac = createRbac(parts)
   const authorizeNode = createNodeAuthorizer(parts)
   return {
@@ -34,6 +39,7 @@ export function createAuthorizer(parts: AuthorizerParts): RbacAuthorizer {
       const reasons = [byNode.reason, byRbac.reason].filter(reason => reason !== '')
       return { allowed: false, reason: reasons.join('\n') }
     },
+    parts: { Node: authorizeNode, RBAC: rbac.authorize },
     rulesFor: rbac.rulesFor,
     rulesOf: rbac.rulesOf,
     stop: rbac.stop,

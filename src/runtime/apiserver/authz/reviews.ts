@@ -27,10 +27,11 @@ export function createAuthorizationHandlers(authorizer: ReviewAuthorizer): reado
       checkSpec(kind, spec)
       const { selectors, problems } = selectorsOf(spec.resourceAttributes ?? {})
       const attributes = { ...attributesOf(spec, subjectOf(spec, request)), ...selectors }
-      const { allowed, reason } = await authorizer.authorize(attributes)
-      const evaluationError = problems.join(', ')
+      const { allowed, reason, isDenied, error } = await authorizer.authorize(attributes)
+      const evaluationError = [...problems, ...(error === undefined ? [] : [error])].join(', ')
       const status = {
         allowed,
+        ...(isDenied ? { denied: true } : {}),
         ...(reason === '' ? {} : { reason }),
         ...(evaluationError === '' ? {} : { evaluationError }),
       }

@@ -8,6 +8,7 @@ import { parseFieldSelector, requiredField } from '../../../kube/field-selector.
 import {
   badRequest,
   forbiddenRequest,
+  internalError,
   type StatusError,
   serviceUnavailable,
   statusErrorFrom,
@@ -215,7 +216,9 @@ async function authorize(
   }
   const decision = await context.authorizer.authorize(attributes)
   audit?.decided(decision)
-  if (!decision.allowed) throw forbiddenRequest(attributes, decision.reason)
+  if (decision.allowed) return
+  if (decision.error !== undefined) throw internalError(new Error(decision.error))
+  throw forbiddenRequest(attributes, decision.reason)
 }
 
 const NARROWED: ReadonlySet<string> = new Set(['list', 'watch', 'deletecollection'])

@@ -349,7 +349,7 @@ class Fuzzer {
   }
 
   #object(resource: ResourceInfo): Record<string, unknown> {
-    const made = randomObject(realModel(), resource.typeName, this.#random, () => false)
+    const made = randomObject(realModel(), resource.typeName, this.#random)
     const metadata = {
       ...(this.chance(0.5) ? (made['metadata'] as object) : {}),
       name: this.pick(names),

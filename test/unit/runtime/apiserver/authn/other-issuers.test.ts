@@ -12,9 +12,9 @@ import {
   createTokenWebhook,
   fetchJson,
   reviewerAt,
-  withAuthorizationWebhooks,
 } from '../../../../../src/runtime/apiserver/authn/remote-review.ts'
 import { plainWebhook } from '../../../../../src/runtime/apiserver/authz/authorization-configuration.ts'
+import { orderedAuthorizer } from '../../../../../src/runtime/apiserver/authz/ordered.ts'
 import type { RequestAttributes } from '../../../../../src/runtime/apiserver/ports.ts'
 import type { LeafPlan } from '../../../../../src/runtime/pki/authorities.ts'
 import { generateKey, issueAuthority, issueLeaf } from '../../../../../src/runtime/pki/issue.ts'
@@ -187,13 +187,17 @@ test('a webhook may allow what nobody here does; one that cannot be reached has 
     const { user } = (JSON.parse(body) as { spec: { user: string } }).spec
     return { status: { allowed: user === 'bob', reason: `about ${user}` } }
   })
-  const local = { authorize: () => ({ allowed: false, reason: 'not here' }) }
+  const parts = {
+    Node: () => ({ allowed: false, reason: '' }),
+    RBAC: () => ({ allowed: false, reason: 'not here' }),
+  }
+  const local = { parts, rulesFor: () => ({ rules: [], problems: [] }) }
   const plain = plainWebhook('/kubeconfig', { authorizedTtlMs: 60_000, unauthorizedTtlMs: 60_000 })
   const attributes = (username: string): RequestAttributes => ({
     ...{ user: { username, groups: [] }, verb: 'get', isResource: true, path: '', group: '', version: 'v1' },
     ...{ resource: 'pods', subresource: '', namespace: 'default', name: 'a' },
   })
-  const webhook = withAuthorizationWebhooks(local, [{ post: reviewerOf(server), webhook: plain }], clock)
+  const webhook = orderedAuthorizer(local, ['RBAC', { post: reviewerOf(server), webhook: plain }], clock)
   assert.deepEqual(await webhook.authorize(attributes('bob')), { allowed: true, reason: 'about bob' })
   assert.deepEqual(await webhook.authorize(attributes('bob')), { allowed: true, reason: 'about bob' })
   assert.deepEqual(await webhook.authorize(attributes('eve')), {
@@ -202,6 +206,8 @@ test('a webhook may allow what nobody here does; one that cannot be reached has 
   })
   assert.equal(server.asked.length, 2)
   const post = reviewerOf({ ...server, url: 'https://127.0.0.1:1' })
-  const gone = withAuthorizationWebhooks(local, [{ post, webhook: plain }], clock)
-  assert.deepEqual(await gone.authorize(attributes('bob')), { allowed: false, reason: 'not here' })
+  const gone = orderedAuthorizer(local, ['RBAC', { post, webhook: plain }], clock)
+  const { error = '', ...refused } = await gone.authorize(attributes('bob'))
+  assert.deepEqual(refused, { allowed: false, reason: 'not here' })
+  assert.match(error, /127.0.0.1:1 cannot be reached/)
 })

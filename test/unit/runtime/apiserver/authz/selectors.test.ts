@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import type { StatusError } from '../../../../../src/kube/status.ts'
-import { withAuthorizationWebhooks } from '../../../../../src/runtime/apiserver/authn/remote-review.ts'
 import { plainWebhook } from '../../../../../src/runtime/apiserver/authz/authorization-configuration.ts'
+import { orderedAuthorizer } from '../../../../../src/runtime/apiserver/authz/ordered.ts'
 import { createAuthorizationHandlers } from '../../../../../src/runtime/apiserver/authz/reviews.ts'
 import { selectorAttributes, selectorsIn } from '../../../../../src/runtime/apiserver/authz/selectors.ts'
 import type { RequestAttributes, VirtualRequest } from '../../../../../src/runtime/apiserver/ports.ts'
@@ -87,8 +87,9 @@ test('a webhook is asked with requirements, without what has no word in them', a
     return { status: { allowed: true } }
   }
   const webhook = plainWebhook('/kubeconfig', { authorizedTtlMs: 0, unauthorizedTtlMs: 0 })
-  const local = { authorize: () => ({ allowed: false, reason: '' }) }
-  const authorizer = withAuthorizationWebhooks(local, [{ post, webhook }], { now: () => 0 })
+  const no = () => ({ allowed: false, reason: '' })
+  const local = { parts: { Node: no, RBAC: no }, rulesFor: () => ({ rules: [], problems: [] }) }
+  const authorizer = orderedAuthorizer(local, [{ post, webhook }], { now: () => 0 })
   const attributes = { user: JANE, verb: 'list', isResource: true, path: '', group: '', version: 'v1' }
   const about = { resource: 'pods', subresource: '', namespace: '', name: '' }
   await authorizer.authorize({
