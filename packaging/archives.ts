@@ -1,5 +1,5 @@
 /**
- * What people install instead of a bare executable: .tar.xz, .zip and Debian's packages. Times are
+ * What people install instead of a bare executable: .tar.xz, .zip, .deb and .rpm. Times are
  * those of the commit and names are sorted, so that one commit makes the same archives.
  */
 import { execFileSync } from 'node:child_process'
@@ -11,6 +11,7 @@ import { renderCompletion } from '../src/cli/completion.ts'
 import { renderManPage } from '../src/cli/man-page.ts'
 import { describeCommands } from '../src/commands/describe-commands.ts'
 import { unitText } from '../src/host/systemd-unit.ts'
+import { renderRpm } from './rpm.ts'
 import type { Target } from './targets.ts'
 
 interface PackedFile {
@@ -34,7 +35,10 @@ const DESCRIPTION =
   'Turns a machine into a Kubernetes cluster, and several machines into a highly available one.'
 /** What the executable needs of the system. */
 const DEB_DEPENDS = 'libc6 (>= 2.28), libstdc++6, libgcc-s1 | libgcc1'
-const DEB_ARCHITECTURES: Readonly<Record<string, string>> = { 'linux-x64': 'amd64', 'linux-arm64': 'arm64' }
+const [DEBIAN_ZSH, COMMON_ZSH] = ['zsh/vendor-completions/', 'zsh/site-functions/']
+const RPM_REQUIRES = ['libc.so.6(GLIBC_2.28)(64bit)', 'libstdc++.so.6()(64bit)', 'libgcc_s.so.1()(64bit)']
+const ARCHITECTURES: Readonly<Record<string, { readonly deb: string; readonly rpm: 'x86_64' | 'aarch64' }>> =
+  { 'linux-x64': { deb: 'amd64', rpm: 'x86_64' }, 'linux-arm64': { deb: 'arm64', rpm: 'aarch64' } }
 
 /** Paths of what was made. */
 export async function makeArchives(parts: ArchiveParts): Promise<readonly string[]> {
@@ -47,10 +51,16 @@ export async function makeArchives(parts: ArchiveParts): Promise<readonly string
   }
   if (target.name === 'win-x64') return [write(`${base}.zip`, renderZip(await plainFiles(parts), parts.time))]
   const made = [write(`${base}.tar.xz`, xz(tarOf(await plainFiles(parts), base, parts.time)))]
-  const architecture = DEB_ARCHITECTURES[target.name]
-  if (architecture === undefined) return made
-  const deb = renderDeb(await systemFiles(parts), { version, time: parts.time, architecture })
-  return [...made, write(`mk8s_${version}_${architecture}.deb`, deb)]
+  const architectures = ARCHITECTURES[target.name]
+  if (architectures === undefined) return made
+  const { deb, rpm } = architectures
+  const files = await systemFiles(parts)
+  const { time } = parts
+  return [
+    ...made,
+    write(`mk8s_${version}_${deb}.deb`, renderDeb(files, { version, time, architecture: deb })),
+    write(`mk8s-${version}.${rpm}.rpm`, rpmOf(files, { version, time, architecture: rpm })),
+  ]
 }
 
 /** For a directory of one's own. */
@@ -127,6 +137,27 @@ fi
 const AFTER_DEB = `#!/bin/sh\nset -e\n${RESTART}`
 const STOP = 'if [ -e /var/lib/mk8s/config.yaml ]; then /usr/bin/mk8s stop || true; fi\n'
 const BEFORE_DEB = `#!/bin/sh\nset -e\nif [ "$1" = remove ]; then\n${STOP}fi\n`
+
+/** Both scripts run for an upgrade too, after which one package is left. */
+const BEFORE_RPM = `if [ "$1" = 0 ]; then\n${STOP}fi\n`
+
+export function rpmOf(
+  files: readonly PackedFile[],
+  package_: { version: string; time: number; architecture: 'x86_64' | 'aarch64' },
+): Buffer {
+  const named = files.map(file => ({ ...file, path: file.path.replace(DEBIAN_ZSH, COMMON_ZSH) }))
+  return renderRpm(named, {
+    ...package_,
+    name: 'mk8s',
+    summary: SUMMARY,
+    description: DESCRIPTION,
+    license: 'Apache-2.0',
+    requires: RPM_REQUIRES,
+    afterInstall: RESTART,
+    beforeRemove: BEFORE_RPM,
+    compress: xz,
+  })
+}
 
 export function renderDeb(
   files: readonly PackedFile[],

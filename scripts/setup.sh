@@ -95,6 +95,16 @@ if [ "${1:-}" = --for-tests ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/
   fi
 fi
 
+if [ "${1:-}" = --for-tests ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+  if ! command -v rpm >/dev/null 2>&1; then
+    say 'installing what the test of the packages needs: rpm'
+    {
+      apt-get update -qq
+      DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends rpm
+    } >&2 || say 'it cannot be installed here; the test of the rpm package will be skipped'
+  fi
+fi
+
 PATH=$PWD/node_modules/.bin:$PATH
 export PATH
 node scripts/prepare.ts

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test from 'node:test'
 import { openPromise } from 'yauzl'
-import { renderDeb, renderZip } from '../../../packaging/archives.ts'
+import { renderDeb, renderZip, rpmOf } from '../../../packaging/archives.ts'
 
 const root = join(import.meta.dirname, '../../..')
 const PROGRAM = '#!/bin/sh\ncase $1 in --version) echo "mk8s v9.9.9" ;; completion) echo "# for $2" ;; esac\n'
@@ -39,6 +39,31 @@ test('dpkg-deb unpacks the package, which says what it needs', { skip }, () => {
     assert.match(field('Depends'), /libc6 \(>= 2\.28\)/)
     execFileSync('dpkg-deb', ['-x', deb, join(directory, 'root')])
     assert.equal(readFileSync(join(directory, 'root/usr/bin/mk8s'), 'utf8'), PROGRAM)
+  })
+})
+
+const skipRpm = existsSync('/usr/bin/rpm') ? false : 'rpm is not installed'
+
+test('rpm checks the package and unpacks it, and one byte that changed is found', { skip: skipRpm }, () => {
+  withDirectory(directory => {
+    const path = join(directory, 'mk8s.rpm')
+    const made = rpmOf(files, { version: '0.2.0-rc.1', time: 1_700_000_000, architecture: 'x86_64' })
+    writeFileSync(path, made)
+    const rpm = (...args: string[]) =>
+      spawnSync('rpm', ['--dbpath', join(directory, 'db'), ...args], { encoding: 'utf8' })
+    const query = rpm('-qp', '--qf', '%{NAME} %{VERSION}-%{RELEASE} %{ARCH} %{BUILDTIME}', path)
+    assert.equal(query.stdout, 'mk8s 0.2.0~rc.1-1 x86_64 1700000000', query.stderr)
+    assert.match(rpm('-qp', '--requires', path).stdout, /libc\.so\.6\(GLIBC_2\.28\)\(64bit\)/)
+    assert.match(rpm('-qp', '--scripts', path).stdout, /preuninstall[\s\S]*mk8s stop/)
+    const checked = rpm('-Kv', '--nosignature', path)
+    assert.equal(checked.status, 0, checked.stdout)
+    assert.match(checked.stdout, /Payload SHA256 digest: OK/)
+    const root = join(directory, 'root')
+    const put = rpm('-i', '--root', root, '--nodeps', '--noscripts', '--ignorearch', path)
+    assert.equal(put.status, 0, put.stderr)
+    assert.equal(readFileSync(join(root, 'usr/bin/mk8s'), 'utf8'), PROGRAM)
+    writeFileSync(path, made.fill(1, made.length - 20, made.length - 19))
+    assert.equal(rpm('-K', '--nosignature', path).status, 1)
   })
 })
 
