@@ -203,7 +203,14 @@ class Load {
       }
       if (object.metadata.deletionTimestamp !== undefined) this.#queue('end', object)
       else if (createdMs === undefined && object.status?.phase === 'Pending') this.#queue('run', object)
+      else if (isCalledUnready(object)) this.#mend(object)
     }
+  }
+
+  /** Its node was late: a kubelet says again that the pod is ready. */
+  #mend(pod: Pod): void {
+    this.#written.delete(`run ${pod.metadata.uid}`)
+    this.#queue('run', pod)
   }
 
   /** Once per pod. */
@@ -289,6 +296,10 @@ class Load {
     }
   }
 }
+
+const isCalledUnready = ({ status }: Pod): boolean =>
+  status?.phase === 'Running' &&
+  status.conditions?.some(({ type, status: state }) => type === 'Ready' && state === 'False') === true
 
 const resources = { requests: { cpu: '100m', memory: '100Mi' } }
 

@@ -37,6 +37,11 @@ interface SelectorTerm {
   readonly matchFields?: readonly Requirement[]
 }
 
+interface Preference {
+  readonly weight: number
+  readonly preference: SelectorTerm
+}
+
 export function matchesNodeSelection(pod: Pod, node: Node): boolean {
   if (!hasLabels(pod.spec?.nodeSelector, node.metadata.labels)) return false
   const required = pod.spec?.affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution
@@ -45,8 +50,7 @@ export function matchesNodeSelection(pod: Pod, node: Node): boolean {
 }
 
 /** The sum of the weights of the preferences that the node meets. */
-export function preferredAffinityScore(pod: Pod, node: Node): number {
-  const preferred = pod.spec?.affinity?.nodeAffinity?.preferredDuringSchedulingIgnoredDuringExecution ?? []
+export function preferredAffinityScore(preferred: readonly Preference[], node: Node): number {
   return preferred
     .filter(each => matchesTerm(each.preference, node))
     .reduce((sum, each) => sum + each.weight, 0)

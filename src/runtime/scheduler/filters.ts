@@ -1,6 +1,6 @@
 /** Why a pod cannot run on a node, in upstream's words; one filter after the other, the first that objects counts. */
 
-import { matchesNodeSelection } from '../../client/node-affinity.ts'
+import { matchesNodeSelection, matchesTerm } from '../../client/node-affinity.ts'
 import { tolerates } from '../../client/taints.ts'
 import type { Node, Pod, Taint } from '../../kube/types.ts'
 import { clash, type HostPort, hostPortsOf, type NodeInfo } from './node-info.ts'
@@ -12,6 +12,7 @@ import {
   findAffinityProblem,
   prepareAffinity,
 } from './pod-affinity.ts'
+import type { AddedAffinity, Profile } from './profile.ts'
 import { type Amounts, podRequests } from './resources.ts'
 import {
   changeSpread,
@@ -62,6 +63,8 @@ export interface FilterInput {
   readonly filters: readonly NamedFilter[]
   readonly requests: Amounts
   readonly hostPorts: readonly HostPort[]
+  /** What the profile asks of nodes for every pod. */
+  readonly enforced: AddedAffinity | null
   readonly affinity: AffinityState
   readonly spread: SpreadState
   /** Null without claims. */
@@ -75,8 +78,9 @@ const final = (reason: string): Objection => ({ reasons: [reason], resolvable: f
 export function prepareFilters(pod: Pod, nodes: readonly NodeInfo[], world: World): FilterInput {
   const facts = {
     pod,
-    requests: withoutIgnored(podRequests(pod), world.profile.ignoredResources),
+    requests: withoutIgnored(podRequests(pod), world.profile),
     hostPorts: hostPortsOf(pod),
+    enforced: world.profile.addedAffinity,
     affinity: prepareAffinity(pod, nodes, world.namespaces),
     spread: prepareSpread(pod, nodes, world),
     volumes: prepareVolumes(pod, nodes, world.volumes),
@@ -86,9 +90,11 @@ export function prepareFilters(pod: Pod, nodes: readonly NodeInfo[], world: Worl
   return { ...facts, chosen, filters: chosen.filter(({ concerns }) => concerns?.(facts) ?? true) }
 }
 
-function withoutIgnored(requests: Amounts, ignored: ReadonlySet<string>): Amounts {
-  if (ignored.size === 0) return requests
-  return new Map([...requests].filter(([name]) => !ignored.has(name)))
+function withoutIgnored(requests: Amounts, { ignoredResources, ignoredGroups }: Profile): Amounts {
+  if (ignoredResources.size === 0 && ignoredGroups.size === 0) return requests
+  const isIgnored = (name: string): boolean =>
+    ignoredResources.has(name) || (name.includes('/') && ignoredGroups.has(name.slice(0, name.indexOf('/'))))
+  return new Map([...requests].filter(([name]) => !isIgnored(name)))
 }
 
 /** A node, and what is known of all of them, that can be thought otherwise. */
@@ -168,6 +174,13 @@ const toleratesTaints: StaticFilter = ({ pod }, node) => {
 
 const isSelected: StaticFilter = ({ pod }, node) =>
   matchesNodeSelection(pod, node) ? null : final("node(s) didn't match Pod's node affinity/selector")
+
+const isSelectedByBoth: Filter = (input, { node }) => {
+  const required = input.enforced?.requiredDuringSchedulingIgnoredDuringExecution
+  if (required !== undefined && !required.nodeSelectorTerms.some(term => matchesTerm(term, node)))
+    return final("node(s) didn't match scheduler-enforced node affinity")
+  return isSelected(input, node)
+}
 
 const hasFreePorts: Filter = ({ hostPorts }, node) => {
   if (hostPorts.length === 0) return null
@@ -262,7 +275,11 @@ const FILTERS: readonly NamedFilter[] = [
   { plugin: 'NodeUnschedulable', filter: ofNode(isSchedulable) },
   { plugin: 'NodeName', filter: ofNode(hasName), concerns: ({ pod }) => Boolean(pod.spec?.nodeName) },
   { plugin: 'TaintToleration', filter: ofNode(toleratesTaints) },
-  { plugin: 'NodeAffinity', filter: ofNode(isSelected), concerns: ({ pod }) => isChoosy(pod) },
+  {
+    plugin: 'NodeAffinity',
+    filter: isSelectedByBoth,
+    concerns: ({ pod, enforced }) => enforced !== null || isChoosy(pod),
+  },
   { plugin: 'NodePorts', filter: hasFreePorts, concerns: ({ hostPorts }) => hostPorts.length > 0 },
   { plugin: 'NodeResourcesFit', filter: hasResources },
   { plugin: 'VolumeRestrictions', filter: mayShareClaims, concerns: hasVolumes },

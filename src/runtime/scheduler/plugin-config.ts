@@ -1,18 +1,11 @@
 /** Arguments of the default plugins in a KubeSchedulerConfiguration; what mk8s does not do is refused by name. */
 import { isMap, type JsonMap } from '../../kube/json-map.ts'
+import { readNodeAffinity } from './added-affinity.ts'
 import { type Constraint, type Profile, SYSTEM_CONSTRAINTS } from './profile.ts'
+import { refuseOthers } from './refuse-others.ts'
+import { readBalance, readFit } from './resource-arguments.ts'
 
-type Arguments = Partial<
-  Pick<
-    Profile,
-    | 'strategy'
-    | 'fitWeights'
-    | 'ignoredResources'
-    | 'defaultConstraints'
-    | 'hardPodAffinityWeight'
-    | 'ignoresPreferred'
-  >
->
+type Arguments = Partial<Omit<Profile, 'name' | 'weights' | 'filters' | 'preempts'>>
 type Reader = (args: JsonMap, path: string, problems: string[]) => Arguments
 
 export function readPluginConfig(value: unknown, path: string, problems: string[]): Arguments {
@@ -29,39 +22,6 @@ export function readPluginConfig(value: unknown, path: string, problems: string[
     else Object.assign(all, reader(isMap(args) ? args : {}, `${here}.args`, problems))
   }
   return all
-}
-
-const readFit: Reader = (args, path, problems) => {
-  refuseOthers(args, ['ignoredResources', 'scoringStrategy'], path, problems)
-  const { scoringStrategy, ignoredResources } = args
-  const found: { -readonly [Key in keyof Arguments]: Arguments[Key] } = {}
-  if (Array.isArray(ignoredResources)) found.ignoredResources = new Set(ignoredResources.map(String))
-  if (!isMap(scoringStrategy)) return found
-  const { type = 'LeastAllocated', resources } = scoringStrategy
-  refuseOthers(scoringStrategy, ['type', 'resources'], `${path}.scoringStrategy`, problems, false)
-  if (type === 'LeastAllocated' || type === 'MostAllocated') found.strategy = type
-  else
-    problems.push(
-      `${path}.scoringStrategy.type: Unsupported value: ${JSON.stringify(type)}: LeastAllocated or MostAllocated`,
-    )
-  if (Array.isArray(resources)) found.fitWeights = fitWeightsOf(resources, path, problems)
-  return found
-}
-
-function fitWeightsOf(resources: readonly unknown[], path: string, problems: string[]) {
-  const weights = { cpu: 0, memory: 0 }
-  for (const [at, one] of resources.entries()) {
-    const { name, weight = 1 } = isMap(one) ? one : {}
-    const here = `${path}.scoringStrategy.resources[${at}]`
-    if (name !== 'cpu' && name !== 'memory') {
-      problems.push(`${here}.name: Unsupported value: ${JSON.stringify(name)}: cpu or memory`)
-      continue
-    }
-    if (!Number.isInteger(weight) || Number(weight) < 1 || Number(weight) > 100)
-      problems.push(`${here}.weight: Invalid value: ${JSON.stringify(weight)}: not in valid range [1-100]`)
-    weights[name] = Number(weight)
-  }
-  return weights
 }
 
 const readAffinity: Reader = (args, path, problems) => {
@@ -118,22 +78,41 @@ function constraintOf(value: unknown, path: string, problems: string[]): Constra
   }
 }
 
-const READERS: Readonly<Record<string, Reader>> = {
-  NodeResourcesFit: readFit,
-  InterPodAffinity: readAffinity,
-  PodTopologySpread: readSpread,
+const readVolumeBinding: Reader = (args, path, problems) => {
+  refuseOthers(args, ['bindTimeoutSeconds'], path, problems)
+  const { bindTimeoutSeconds: seconds = 600 } = args
+  const given = `${path}.bindTimeoutSeconds: Invalid value: ${JSON.stringify(seconds)}`
+  if (!Number.isInteger(seconds)) problems.push(`${given}: must be an integer`)
+  else if (Number(seconds) < 0)
+    problems.push(`${given}: invalid BindTimeoutSeconds, should not be a negative value`)
+  return { bindTimeoutMs: Number(seconds) * 1_000 }
 }
 
-function refuseOthers(
-  args: JsonMap,
-  known: readonly string[],
-  path: string,
-  problems: string[],
-  isTyped = true,
-): void {
-  const typed = isTyped ? ['apiVersion', 'kind'] : []
-  for (const key of Object.keys(args)) {
-    if (![...known, ...typed].includes(key))
-      problems.push(`${path}.${key}: Forbidden: it cannot be chosen here`)
+const readPreemption: Reader = (args, path, problems) => {
+  const keys = ['minCandidateNodesPercentage', 'minCandidateNodesAbsolute'] as const
+  refuseOthers(args, keys, path, problems)
+  const [percentage = 0, absolute = 0] = keys.map((key, at) => {
+    const value = args[key] ?? [10, 100][at]
+    const max = at === 0 ? 100 : Number.POSITIVE_INFINITY
+    const isGood = Number.isInteger(value) && Number(value) >= 0 && Number(value) <= max
+    const range = at === 0 ? '[0, 100]' : '[0, inf)'
+    const given = `${path}.${key}: Invalid value: ${JSON.stringify(value)}`
+    if (!isGood) problems.push(`${given}: not in valid range ${range}`)
+    return Number(value)
+  })
+  if (percentage === 0 && absolute === 0) {
+    for (const [at, key] of keys.entries())
+      problems.push(`${path}.${key}: Invalid value: 0: cannot be zero at the same time as ${keys[1 - at]}`)
   }
+  return { candidates: { percentage, absolute } }
+}
+
+const READERS: Readonly<Record<string, Reader>> = {
+  NodeResourcesFit: readFit,
+  NodeResourcesBalancedAllocation: readBalance,
+  NodeAffinity: readNodeAffinity,
+  VolumeBinding: readVolumeBinding,
+  DefaultPreemption: readPreemption,
+  InterPodAffinity: readAffinity,
+  PodTopologySpread: readSpread,
 }

@@ -7,6 +7,7 @@ import { requirementsOf, selects } from '../../kube/labels.ts'
 import type { Pod, PodDisruptionBudget } from '../../kube/types.ts'
 import { type FilterInput, type Rejection, Thought } from './filters.ts'
 import type { NodeInfo } from './node-info.ts'
+import type { Profile } from './profile.ts'
 
 export type PreemptionResult =
   | { readonly kind: 'victims'; readonly node: string; readonly victims: readonly Pod[] }
@@ -14,9 +15,6 @@ export type PreemptionResult =
   | { readonly kind: 'none'; readonly reasons: readonly string[]; readonly waits: boolean }
   | { readonly kind: 'not-eligible'; readonly why: string; readonly waits: boolean }
 
-/** So many nodes that would do are enough to choose from; with more nodes, a tenth of them. */
-const CANDIDATES_MIN = 100
-const CANDIDATES_SHARE = 0.1
 export const NOT_HELPFUL = 'Preemption is not helpful for scheduling'
 const NO_VICTIMS = 'No preemption victims found for incoming pod'
 
@@ -38,6 +36,7 @@ export interface PreemptionFacts {
   /** Waiting pods that are to come to the node and are as important. */
   readonly guestsOf: (node: string) => readonly Pod[]
   readonly random: Random
+  readonly candidates: Profile['candidates']
 }
 
 export function findPreemption(
@@ -61,7 +60,8 @@ export function findPreemption(
 }
 
 function goThrough(pod: Pod, possible: readonly NodeInfo[], facts: PreemptionFacts) {
-  const enough = Math.max(CANDIDATES_MIN, Math.trunc(possible.length * CANDIDATES_SHARE))
+  const { percentage, absolute } = facts.candidates
+  const enough = Math.max(absolute, Math.trunc((possible.length * percentage) / 100))
   const first = Math.floor(facts.random.float() * possible.length)
   const candidates: Candidate[] = []
   const reasons: string[] = []

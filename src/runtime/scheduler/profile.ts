@@ -14,19 +14,36 @@ export interface Weights {
   readonly ImageLocality: number
 }
 
+export type AddedAffinity = NonNullable<NonNullable<NonNullable<Pod['spec']>['affinity']>['nodeAffinity']>
+
+export interface FitScoring {
+  /** The emptiest node, the fullest one, or what `shape` says of how far a node is used. */
+  readonly type: 'LeastAllocated' | 'MostAllocated' | 'RequestedToCapacityRatio'
+  readonly resources: readonly { readonly name: string; readonly weight: number }[]
+  /** Percent used, in order, to a score of 0 to 100. */
+  readonly shape: readonly { readonly utilization: number; readonly score: number }[]
+}
+
 export interface Profile {
   readonly name: string
   readonly weights: Weights
-  /** The emptiest node or the fullest one. */
-  readonly strategy: 'LeastAllocated' | 'MostAllocated'
-  /** What counts for how much when nodes are compared by what is free; 0: not at all. */
-  readonly fitWeights: { readonly cpu: number; readonly memory: number }
-  /** Resources that are never short. */
+  /** How NodeResourcesFit compares nodes. */
+  readonly fit: FitScoring
+  /** What is to be used to the same degree. */
+  readonly balanced: readonly string[]
+  /** Resources that are never short, and the groups of such (`example.com` of `example.com/a`). */
   readonly ignoredResources: ReadonlySet<string>
+  readonly ignoredGroups: ReadonlySet<string>
+  /** What every pod of the profile asks of nodes beside what it says itself. */
+  readonly addedAffinity: AddedAffinity | null
   /** Who may object; null: all of them. */
   readonly filters: ReadonlySet<Plugin> | null
   /** Whether less important pods have to leave. */
   readonly preempts: boolean
+  /** How many nodes where room can be made are enough to choose from. */
+  readonly candidates: { readonly percentage: number; readonly absolute: number }
+  /** How long volumes are waited for. */
+  readonly bindTimeoutMs: number
   /** What required affinity of pods that are there is worth to a pod that comes. */
   readonly hardPodAffinityWeight: number
   /** Preferences of pods that are there count only where the pod that comes has some, too. */
@@ -55,11 +72,22 @@ export const DEFAULT_PROFILE: Profile = {
     InterPodAffinity: 2,
     ImageLocality: 1,
   },
-  strategy: 'LeastAllocated',
-  fitWeights: { cpu: 1, memory: 1 },
+  fit: {
+    type: 'LeastAllocated',
+    resources: [
+      { name: 'cpu', weight: 1 },
+      { name: 'memory', weight: 1 },
+    ],
+    shape: [],
+  },
+  balanced: ['cpu', 'memory'],
   ignoredResources: new Set(),
+  ignoredGroups: new Set(),
+  addedAffinity: null,
   filters: null,
   preempts: true,
+  candidates: { percentage: 10, absolute: 100 },
+  bindTimeoutMs: 600_000,
   hardPodAffinityWeight: 1,
   ignoresPreferred: false,
   defaultConstraints: SYSTEM_CONSTRAINTS,

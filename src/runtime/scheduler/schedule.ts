@@ -53,7 +53,15 @@ export function schedule(
   const [only] = found.fitting
   const { examined } = found
   if (only === undefined) {
-    const facts = { input, rejections: found.rejections, budgets: world.budgets, guestsOf, random }
+    const { candidates } = world.profile
+    const facts = {
+      input,
+      rejections: found.rejections,
+      budgets: world.budgets,
+      guestsOf,
+      random,
+      candidates,
+    }
     const preemption = world.profile.preempts ? findPreemption(pod, nodes, facts) : null
     return unschedulable(nodes, preemption, found.rejections)
   }

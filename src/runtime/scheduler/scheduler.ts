@@ -250,7 +250,8 @@ class Scheduler {
     }
   }
 
-  #place(key: string, pod: Pod, { profile, events, writer }: Served): void {
+  #place(key: string, pod: Pod, served: Served): void {
+    const { profile, events, writer } = served
     const nominated = this.#nominated.size === 0 ? [] : [...this.#nominated.values()]
     const nodes = this.#state.nodes()
     const result = schedule(pod, nodes, this.#parts.random, nominated, {
@@ -272,7 +273,7 @@ class Scheduler {
     const node = this.#nodes.get(result.name)
     const reservation = node === undefined ? null : this.#volumes.reserve(pod, node)
     if (reservation === null) this.#track(this.#bind(key, pod, result.name))
-    else this.#wait(this.#bindVolumes(key, pod, reservation))
+    else this.#wait(this.#bindVolumes(key, pod, reservation, served))
   }
 
   #wait(work: Promise<void>): void {
@@ -282,16 +283,21 @@ class Scheduler {
     this.#waits.add(waiting)
   }
 
-  async #bindVolumes(key: string, pod: Pod, reservation: Reservation): Promise<void> {
+  async #bindVolumes(
+    key: string,
+    pod: Pod,
+    reservation: Reservation,
+    { profile, events }: Served,
+  ): Promise<void> {
     const { uid = '' } = pod.metadata
     try {
-      await this.#volumes.bind(reservation, this.#stopping.signal)
+      await this.#volumes.bind(reservation, profile.bindTimeoutMs, this.#stopping.signal)
     } catch (error) {
       this.#state.forget(uid)
       if (this.#stopping.signal.aborted || this.#pods.get(key)?.metadata.uid !== uid) return
       this.#queue.retry(key)
       const message = `running PreBind plugin "VolumeBinding": binding volumes: ${messageOf(error)}`
-      if (!isConflict(error)) this.#servedOf(pod)?.events.record(pod, 'Warning', 'FailedScheduling', message)
+      if (!isConflict(error)) events.record(pod, 'Warning', 'FailedScheduling', message)
       throw error
     } finally {
       this.#volumes.release(reservation)

@@ -7,7 +7,7 @@ import { imageScores } from './image-locality.ts'
 import type { NodeInfo } from './node-info.ts'
 import { affinityScores } from './pod-affinity.ts'
 import type { Profile, Weights } from './profile.ts'
-import { type Amounts, type CpuAndMemory, podRequests, scoredRequests } from './resources.ts'
+import { balanceScores, fitScores } from './resource-scores.ts'
 import { spreadScores } from './topology-spread.ts'
 import type { World } from './world.ts'
 
@@ -24,9 +24,9 @@ export function scoreNodes(
   const totals = new Array<number>(nodes.length).fill(0)
   for (const [plugin, scores] of [
     ['NodeResourcesFit', fitScores(pod, nodes, profile)],
-    ['NodeResourcesBalancedAllocation', balanceScores(podRequests(pod), nodes)],
+    ['NodeResourcesBalancedAllocation', balanceScores(pod, nodes, profile)],
     ['TaintToleration', lessIsBetter(nodes.map(node => avoidedTaints(pod, node)))],
-    ['NodeAffinity', nodeAffinityScores(pod, nodes)],
+    ['NodeAffinity', nodeAffinityScores(pod, nodes, profile)],
     ['PodTopologySpread', spread(spreadScores(pod, all, nodes, world))],
     ['InterPodAffinity', stretch(affinityScores(pod, all, nodes, world))],
     ['ImageLocality', imageScores(pod, all, nodes)],
@@ -36,49 +36,6 @@ export function scoreNodes(
     for (const [index, score] of scores.entries()) totals[index] = (totals[index] ?? 0) + score * weight
   }
   return totals
-}
-
-function fitScores(pod: Pod, nodes: readonly NodeInfo[], { strategy, fitWeights }: Profile): number[] {
-  const asked = scoredRequests(pod)
-  const score = strategy === 'LeastAllocated' ? freeShare : usedShare
-  return nodes.map(({ scoredCpu, scoredMemory, cpu, memory }) => {
-    const ofCpu = score(scoredCpu + asked.cpu, cpu)
-    const ofMemory = score(scoredMemory + asked.memory, memory)
-    const [cpuWeight, memoryWeight] = [
-      ofCpu === null ? 0 : fitWeights.cpu,
-      ofMemory === null ? 0 : fitWeights.memory,
-    ]
-    const sum = cpuWeight + memoryWeight
-    return sum === 0 ? 0 : Math.trunc(((ofCpu ?? 0) * cpuWeight + (ofMemory ?? 0) * memoryWeight) / sum)
-  })
-}
-
-function freeShare(used: number, total: number): number | null {
-  if (total === 0) return null
-  return used > total ? 0 : Math.trunc(((total - used) * SCORE_MAX) / total)
-}
-
-const usedShare = (used: number, total: number): number | null =>
-  total === 0 ? null : Math.trunc((Math.min(used, total) * SCORE_MAX) / total)
-
-/** What the pod does to the balance of CPU and memory; a pod that asks for nothing does nothing to it. */
-function balanceScores(requests: Amounts, nodes: readonly NodeInfo[]): number[] | null {
-  const asked = { cpu: requests.get('cpu') ?? 0, memory: requests.get('memory') ?? 0 }
-  if (asked.cpu === 0 && asked.memory === 0) return null
-  return nodes.map(node => {
-    const change = balance(node, asked) - balance(node, NOTHING)
-    return SCORE_MAX / 2 + Math.trunc((SCORE_MAX / 2 + change) / 2)
-  })
-}
-
-const NOTHING: CpuAndMemory = { cpu: 0, memory: 0 }
-
-/** CPU and memory used to the same degree is best. */
-function balance({ cpu, memory, requestedCpu, requestedMemory }: NodeInfo, asked: CpuAndMemory): number {
-  if (cpu === 0 || memory === 0) return SCORE_MAX
-  const ofCpu = Math.min(1, (requestedCpu + asked.cpu) / cpu)
-  const ofMemory = Math.min(1, (requestedMemory + asked.memory) / memory)
-  return Math.trunc((1 - Math.abs(ofCpu - ofMemory) / 2) * SCORE_MAX)
 }
 
 function avoidedTaints(pod: Pod, { node }: NodeInfo): number {
@@ -92,10 +49,16 @@ function avoidedTaints(pod: Pod, { node }: NodeInfo): number {
   ).length
 }
 
-function nodeAffinityScores(pod: Pod, nodes: readonly NodeInfo[]): number[] | null {
-  const preferred = pod.spec?.affinity?.nodeAffinity?.preferredDuringSchedulingIgnoredDuringExecution
-  if (!preferred || preferred.length === 0) return null
-  return moreIsBetter(nodes.map(({ node }) => preferredAffinityScore(pod, node)))
+function nodeAffinityScores(
+  pod: Pod,
+  nodes: readonly NodeInfo[],
+  { addedAffinity }: Profile,
+): number[] | null {
+  const preferred = [addedAffinity, pod.spec?.affinity?.nodeAffinity].flatMap(
+    each => each?.preferredDuringSchedulingIgnoredDuringExecution ?? [],
+  )
+  if (preferred.length === 0) return null
+  return moreIsBetter(nodes.map(({ node }) => preferredAffinityScore(preferred, node)))
 }
 
 const most = (values: readonly number[]): number => values.reduce((a, b) => Math.max(a, b), 0)

@@ -28,8 +28,6 @@ import { BOUND_BY_CONTROLLER, isBoundTo, isFullyBound, SELECTED_NODE } from '../
 import { chooseVolumes, isReachable, prepareVolumes, type VolumeChoice } from './volume-filters.ts'
 import type { VolumeView } from './volume-view.ts'
 
-/** As long as upstream waits; a driver may take minutes. */
-const BIND_MS_MAX = 600_000
 const CLASS_INDEX = 'class'
 
 export interface Reservation extends VolumeChoice {
@@ -134,11 +132,15 @@ export class VolumeBinder implements VolumeView {
   }
 
   /** Resolves once every claim has a volume that the node can reach. */
-  async bind({ bindings, provisions, node }: Reservation, signal: AbortSignal): Promise<void> {
+  async bind(
+    { bindings, provisions, node }: Reservation,
+    timeoutMs: number,
+    signal: AbortSignal,
+  ): Promise<void> {
     for (const { volume, claim } of bindings) await this.#setAside(volume, claim)
     for (const claim of provisions) await this.#select(claim, node.metadata.name ?? '')
     const claims = [...bindings.map(({ claim }) => claim), ...provisions]
-    await this.#until(() => claims.every(claim => this.#isBound(claim, node)), signal)
+    await this.#until(() => claims.every(claim => this.#isBound(claim, node)), timeoutMs, signal)
   }
 
   get #informers(): readonly { readonly synced: Promise<void> }[] {
@@ -192,7 +194,7 @@ export class VolumeBinder implements VolumeView {
     return [...this.#taken.values()].includes(metadata.uid ?? '')
   }
 
-  async #until(isDone: () => boolean, signal: AbortSignal): Promise<void> {
+  async #until(isDone: () => boolean, timeoutMs: number, signal: AbortSignal): Promise<void> {
     if (isDone()) return
     const { promise, resolve, reject } = Promise.withResolvers<void>()
     const unsubscribe = this.onChange(() => {
@@ -203,7 +205,7 @@ export class VolumeBinder implements VolumeView {
       }
     })
     const over = new AbortController()
-    const late = sleep(this.#clock, BIND_MS_MAX, AbortSignal.any([over.signal, signal])).then(() => {
+    const late = sleep(this.#clock, timeoutMs, AbortSignal.any([over.signal, signal])).then(() => {
       throw new Error('timed out waiting for the condition')
     })
     late.catch(() => {})

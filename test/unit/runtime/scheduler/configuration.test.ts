@@ -85,6 +85,30 @@ test('arguments of plugins decide', () => {
   assert.equal(place({ ...only, ...strategy('LeastAllocated') }, asking('500m'), ...nodes()), 'empty')
   assert.equal(place(args('NodeResourcesFit', { ignoredResources: ['cpu'] }), asking('9'), node('n')), 'n')
   assert.equal(profileOf(args('InterPodAffinity', { hardPodAffinityWeight: 0 })).hardPodAffinityWeight, 0)
+  const added = (values: string[], preferred: object[] = []) =>
+    args('NodeAffinity', {
+      addedAffinity: {
+        requiredDuringSchedulingIgnoredDuringExecution: {
+          nodeSelectorTerms: [{ matchFields: [{ key: 'metadata.name', operator: 'In', values }] }],
+        },
+        preferredDuringSchedulingIgnoredDuringExecution: preferred,
+      },
+    })
+  assert.equal(place(added(['used']), asking('500m'), ...nodes()), 'used')
+  assert.match(
+    place(added(['none']), asking('500m'), ...nodes()),
+    /^0\/2 nodes are available: 2 node\(s\) didn't match scheduler-enforced node affinity\./,
+  )
+  const { candidates, bindTimeoutMs, balanced } = profileOf({
+    pluginConfig: [
+      { name: 'DefaultPreemption', args: { minCandidateNodesPercentage: 0, minCandidateNodesAbsolute: 7 } },
+      { name: 'VolumeBinding', args: { bindTimeoutSeconds: 30 } },
+      { name: 'NodeResourcesBalancedAllocation', args: { resources: [{ name: 'pods' }, { name: 'cpu' }] } },
+    ],
+  })
+  assert.deepEqual(candidates, { percentage: 0, absolute: 7 })
+  assert.equal(bindTimeoutMs, 30_000)
+  assert.deepEqual(balanced, ['pods', 'cpu'])
   const defaultConstraints = [{ topologyKey: 'zone', whenUnsatisfiable: 'ScheduleAnyway', maxSkew: 2 }]
   const spread = args('PodTopologySpread', { defaultingType: 'List', defaultConstraints })
   assert.deepEqual(profileOf(spread).defaultConstraints, defaultConstraints)
@@ -103,7 +127,19 @@ test('all that is wrong is told at once, by its path', () => {
     {
       schedulerName: 'a',
       percentageOfNodesToScore: 101,
-      pluginConfig: [{ name: 'VolumeBinding', args: {} }],
+      pluginConfig: [
+        { name: 'VolumeBinding', args: { bindTimeoutSeconds: -1 } },
+        {
+          name: 'DefaultPreemption',
+          args: { minCandidateNodesPercentage: 101, minCandidateNodesAbsolute: 0 },
+        },
+        { name: 'NodeResourcesBalancedAllocation', args: { resources: [{ name: 'cpu', weight: 2 }] } },
+        {
+          name: 'NodeAffinity',
+          args: { addedAffinity: { requiredDuringSchedulingIgnoredDuringExecution: {} } },
+        },
+        { name: 'NodeName', args: {} },
+      ],
     },
     { plugins: { multiPoint: { disabled: [{ name: '*' }] } } },
   ]
@@ -119,7 +155,11 @@ test('all that is wrong is told at once, by its path', () => {
       'podMaxBackoffSeconds: Invalid value: must be greater than or equal to PodInitialBackoffSeconds',
       'profiles[0].plugins.reserve: Forbidden: plugins of this point cannot be chosen',
       'profiles[0].plugins.score.enabled[0].name: Invalid value: "Nothing": there is no such plugin',
-      'profiles[1].pluginConfig[0].name: Invalid value: "VolumeBinding": its arguments cannot be chosen',
+      'profiles[1].pluginConfig[0].args.bindTimeoutSeconds: Invalid value: -1: invalid BindTimeoutSeconds, should not be a negative value',
+      'profiles[1].pluginConfig[1].args.minCandidateNodesPercentage: Invalid value: 101: not in valid range [0, 100]',
+      'profiles[1].pluginConfig[2].args.resources[0].weight: Invalid value: 2: must be 1',
+      'profiles[1].pluginConfig[3].args.addedAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms: Required value: must have at least one node selector term',
+      'profiles[1].pluginConfig[4].name: Invalid value: "NodeName": its arguments cannot be chosen',
       'profiles[1].percentageOfNodesToScore: Invalid value: 101: not in valid range [0-100]',
       'profiles[1].schedulerName: Duplicate value: "a"',
       'profiles[2].schedulerName: Required value',

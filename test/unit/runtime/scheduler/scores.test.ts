@@ -4,7 +4,12 @@ import { test } from 'node:test'
 import { requirementsOf } from '../../../../src/kube/labels.ts'
 import type { Node, Pod } from '../../../../src/kube/types.ts'
 import { NodeInfo } from '../../../../src/runtime/scheduler/node-info.ts'
-import { DEFAULT_PROFILE, nodesToScore, type Weights } from '../../../../src/runtime/scheduler/profile.ts'
+import {
+  DEFAULT_PROFILE,
+  nodesToScore,
+  type Profile,
+  type Weights,
+} from '../../../../src/runtime/scheduler/profile.ts'
 import { scoreNodes } from '../../../../src/runtime/scheduler/scores.ts'
 import { EMPTY_WORLD, type World } from '../../../../src/runtime/scheduler/world.ts'
 
@@ -50,8 +55,22 @@ test('NodeResourcesFit: the share that stays free, with defaults for containers 
   const silent = pod({ containers: [{ name: 'c' }, { name: 'd' }] })
   // 200m of 4 and 400Mi of 8Gi.
   assert.deepEqual(scoresOf('NodeResourcesFit', silent, [info('n')]), [95])
-  const most = { profile: { ...DEFAULT_PROFILE, strategy: 'MostAllocated' as const } }
-  assert.deepEqual(scoresOf('NodeResourcesFit', asking('1', '2Gi'), [half, info('empty')], most), [75, 25])
+  const scored = (fit: Partial<Profile['fit']>, wanted = asking('1', '2Gi')) => {
+    const profile = { ...DEFAULT_PROFILE, fit: { ...DEFAULT_PROFILE.fit, ...fit } }
+    return scoresOf('NodeResourcesFit', wanted, [half, info('empty')], { profile })
+  }
+  assert.deepEqual(scored({ type: 'MostAllocated' }), [75, 25])
+  const shape = [
+    { utilization: 20, score: 0 },
+    { utilization: 70, score: 100 },
+  ]
+  assert.deepEqual(scored({ type: 'RequestedToCapacityRatio', shape }), [100, 10])
+  // What the pod does not ask for does not count.
+  const resources = [
+    { name: 'cpu', weight: 1 },
+    { name: 'example.com/gpu', weight: 9 },
+  ]
+  assert.deepEqual(scored({ resources }), [25, 75])
 })
 
 test('NodeResourcesBalancedAllocation: what the pod does to the balance, nothing for a pod without requests', () => {
@@ -61,6 +80,12 @@ test('NodeResourcesBalancedAllocation: what the pod does to the balance, nothing
     [87, 62],
   )
   assert.deepEqual(scoresOf('NodeResourcesBalancedAllocation', pod(), [tilted]), [0])
+  const gpu = { 'example.com/gpu': '1' }
+  const three = { profile: { ...DEFAULT_PROFILE, balanced: ['cpu', 'memory', 'example.com/gpu'] } }
+  const equipped = info('equipped', [], { status: { allocatable: { cpu: '4', memory: '8Gi', ...gpu } } })
+  const wanted = pod({ containers: [{ name: 'c', resources: { requests: { cpu: '1', ...gpu } } }] })
+  // A quarter, nothing and all of it.
+  assert.deepEqual(scoresOf('NodeResourcesBalancedAllocation', wanted, [equipped], three), [53])
 })
 
 test('TaintToleration and NodeAffinity are relative to the best or worst node', () => {
