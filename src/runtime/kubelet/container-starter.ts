@@ -159,22 +159,21 @@ async function configOf(
 }
 
 /** What would be left aside in silence otherwise. */
-function refuseUnsupported(pod: Pod, container: Container, { hasNewerFields, name }: Runtime): void {
+function refuseUnsupported(pod: Pod, container: Container, { obeys, name }: Runtime): void {
   if (container.resources?.claims?.length) {
     throw new ContainerConfigError(
       'this node has no drivers of devices, so that no resource claim can be met',
     )
   }
-  if (hasNewerFields) return
-  if (pod.spec?.securityContext?.supplementalGroupsPolicy === 'Strict') {
+  if (pod.spec?.securityContext?.supplementalGroupsPolicy === 'Strict' && !obeys?.has('strictGroups')) {
     throw new ContainerConfigError('SupplementalGroupsPolicy=Strict is not supported in this node')
   }
   const mount = container.volumeMounts?.find(each => each.recursiveReadOnly === 'Enabled')
-  if (mount !== undefined) {
+  if (mount !== undefined && !obeys?.has('recursiveReadOnly')) {
     const what = `volume ${JSON.stringify(mount.name)} requested recursive read-only mode`
     throw new ContainerConfigError(`${what}, but it is not supported by the runtime ${name}`)
   }
-  if (container.lifecycle?.stopSignal) {
+  if (container.lifecycle?.stopSignal && !obeys?.has('stopSignal')) {
     throw new ContainerConfigError(`lifecycle.stopSignal is not supported by the runtime ${name}`)
   }
 }
@@ -221,7 +220,7 @@ async function mountsOf(
   // Whoever it runs as may write there, whatever the daemon's own mask is.
   await chmod(hostPath, 0o666)
   const containerPath = container.terminationMessagePath ?? DEFAULT_TERMINATION_PATH
-  const mounts = await volumes.mountsOf(pod, container, env)
+  const mounts = await volumes.mountsOf(pod, container, env, runtime.obeys?.has('recursiveReadOnly'))
   const files = runtime.hasOwnFiles ? await hostFiles(pod, facts, { settings, directories, runtime }) : []
   return [
     ...mounts,

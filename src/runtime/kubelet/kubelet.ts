@@ -30,6 +30,7 @@ import { PullRecords } from './pull-records.ts'
 import { LEASE_SECONDS, type NodeFacts } from './render-node.ts'
 import type { Room } from './resources/allocation.ts'
 import { allocatableAmounts } from './resources/node-allocatable.ts'
+import { QosGroups } from './resources/qos-groups.ts'
 import type { RuntimeEvent, SandboxStatus } from './runtime/runtime.ts'
 import { RuntimeWatch } from './runtime-watch.ts'
 import { NodeShutdown } from './shutdown/node-shutdown.ts'
@@ -78,6 +79,7 @@ class NodeKubelet implements Kubelet {
   readonly #static: StaticPods | undefined
   readonly #hostpaths: HostpathUsage
   readonly #shutdown: NodeShutdown
+  readonly #qosGroups: QosGroups | undefined
   readonly #workers = new Map<string, PodWorker>()
   readonly #aborter = new AbortController()
   /** Of this node only. */
@@ -97,7 +99,10 @@ class NodeKubelet implements Kubelet {
     this.#devices = new DeviceManager({
       ...{ clock, log, directory: join(directories.pods, '..', 'device-plugins') },
       livePods: () => this.#livePods(),
-      onChange: () => void this.#node.setDevices(),
+      onChange: holders => {
+        void this.#node.setDevices()
+        for (const uid of holders) this.#workers.get(uid)?.wake()
+      },
     })
     this.#context = this.#createContext(client)
     this.#pods = new Informer<Pod>({ ...shared, resource: PODS, fieldSelector: `spec.nodeName=${nodeName}` })
@@ -124,6 +129,7 @@ class NodeKubelet implements Kubelet {
       places: () => [...this.#workers.values()].flatMap(({ places }) => [...places.values()]),
     })
     this.#shutdown = this.#createShutdown()
+    this.#qosGroups = this.#createQosGroups()
     this.#server = this.#createServer(client)
   }
 
@@ -163,7 +169,7 @@ class NodeKubelet implements Kubelet {
         this.#shutdown.refusal() ?? this.#housekeeping.refusalOf(pod) ?? this.#devices.admit(pod),
       devices: this.#devices,
       room: uid => this.#roomFor(uid),
-      onFreed: () => this.#wakeDeferred(),
+      onFreed: () => this.#onFreed(),
       clock,
       log,
       recorder,
@@ -233,8 +239,20 @@ class NodeKubelet implements Kubelet {
     }
   }
 
+  #createQosGroups(): QosGroups | undefined {
+    const { runtime, clock, log } = this.#parts
+    if (runtime.groups === undefined) return undefined
+    const workers = () => [...this.#workers.values()].filter(({ pod }) => hasNotEnded(pod))
+    return new QosGroups({
+      ...{ groups: runtime.groups, clock, log },
+      pods: () => workers().map(worker => worker.allocated),
+      allocatable: this.#roomFor('').allocatable,
+    })
+  }
+
   /** Whatever waits for room on the node looks again. */
-  #wakeDeferred(): void {
+  #onFreed(): void {
+    this.#qosGroups?.changed()
     for (const worker of this.#workers.values()) if (worker.awaitsRoom) worker.wake()
   }
 
@@ -282,6 +300,7 @@ class NodeKubelet implements Kubelet {
     signal.addEventListener('abort', stop, { once: true })
     await this.#parts.runtime.start(event => this.#onRuntimeEvent(event))
     await this.#context.networks.start()
+    await this.#qosGroups?.start()
     await this.#server.listen()
     // These need no API, which may be far or one of them.
     await this.#static?.start()
@@ -300,6 +319,7 @@ class NodeKubelet implements Kubelet {
     this.#aborter.signal.throwIfAborted()
     this.#static?.onSynced()
     await this.#endOrphans()
+    void this.#qosGroups?.run(this.#aborter.signal)
     signal.removeEventListener('abort', stop)
   }
 
@@ -400,11 +420,12 @@ class NodeKubelet implements Kubelet {
       pod,
       onGone: () => {
         this.#workers.delete(uid)
-        this.#wakeDeferred()
+        this.#onFreed()
         this.#static?.onGone(pod)
       },
     })
     this.#workers.set(uid, worker)
+    this.#qosGroups?.changed()
     worker.wake()
     return worker
   }

@@ -29,6 +29,8 @@ export interface ReportInput {
   readonly resize?: {
     readonly state: ResizeState
     readonly actuated: (container: ContainerStatus) => Requirements | undefined
+    /** Of the pod as a whole. */
+    readonly whole: Requirements | undefined
   }
   readonly isTerminated: boolean
 }
@@ -84,9 +86,12 @@ export class PodReporter {
       nowMs: this.#context.clock.now(),
       failure: this.#failure,
       resize: input.resize?.state,
+      whole: input.resize?.whole,
       facts: {
         runtimeName: this.#context.runtime.name,
         canResize: this.#context.runtime.updateContainer !== undefined,
+        canRecurse: this.#context.runtime.obeys?.has('recursiveReadOnly') === true,
+        devices: name => this.#context.devices.healthOf(identityOf(input.pod).uid, name),
         actuated: container => input.resize?.actuated(container),
         waiting: name => this.waiting.get(name),
         isReady: id => this.#probes.verdict('readiness', id) === 'success',

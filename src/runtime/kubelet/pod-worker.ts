@@ -61,6 +61,7 @@ export class PodWorker {
   #terminatingGraceMs = Number.POSITIVE_INFINITY
   #isTakenIn = false
   #finishGraceMs: number | undefined
+  #isFinished = false
 
   constructor(parts: PodWorkerParts) {
     this.#context = parts.context
@@ -361,6 +362,9 @@ export class PodWorker {
     // Whoever needs its last words has them by now.
     await this.#volumes.remove()
     this.#context.objects.forget(identityOf(this.#pod).uid)
+    if (this.#isFinished || (phase !== 'Succeeded' && phase !== 'Failed')) return
+    this.#isFinished = true
+    this.#context.onFreed()
   }
 
   async #end(): Promise<void> {
@@ -388,6 +392,7 @@ export class PodWorker {
     const resize = {
       state: this.#resizer.state,
       actuated: (container: ContainerStatus) => this.#resizer.actuated(container),
+      whole: this.#resizer.actuatedWhole,
     }
     await this.#reporter.report({ pod: this.allocated, sandboxes, containers, resize, isTerminated: false })
   }

@@ -5,6 +5,7 @@ import { afterExit } from './container-restart.ts'
 import { isSidecar, latestOf } from './plan-pod.ts'
 import type { Requirements } from './resources/allocation.ts'
 import type { ContainerStatus as RuntimeContainer } from './runtime/runtime.ts'
+import { mountStatuses } from './volumes/mount-status.ts'
 
 export interface Waiting {
   readonly reason: string
@@ -19,6 +20,10 @@ export interface ContainerFacts {
   readonly canResize?: boolean
   /** What a container has been given; undefined where nobody knows. */
   readonly actuated?: (container: RuntimeContainer) => Requirements | undefined
+  /** The runtime can mount what lies below a read-only mount read-only too. */
+  readonly canRecurse?: boolean
+  /** Health of the devices that a container was given. */
+  readonly devices?: (name: string) => NonNullable<ContainerStatus['allocatedResourcesStatus']>
   /** Why a container waits: CrashLoopBackOff, CreateContainerConfigError, … */
   readonly waiting: (name: string) => Waiting | undefined
   readonly isReady: (containerId: string) => boolean
@@ -56,6 +61,10 @@ export function renderContainerStatus(input: ContainerStatusInput): ContainerSta
     containerID: `${facts.runtimeName}://${latest.id}`,
     started,
     ...resourcesOf(input, latest),
+    ...devicesOf(input),
+    ...userOf(latest),
+    ...(latest.stopSignal === undefined ? {} : { stopSignal: latest.stopSignal }),
+    ...mountStatuses(container, facts.canRecurse === true),
   }
 }
 
@@ -126,7 +135,22 @@ function withoutRecord({ pod, container, isInit, facts }: ContainerStatusInput):
     image: container.image ?? '',
     imageID: '',
     started: false,
+    ...mountStatuses(container, facts.canRecurse === true),
   }
+}
+
+function userOf({ user }: RuntimeContainer): Pick<ContainerStatus, 'user'> {
+  if (user === undefined) return {}
+  const { uid, gid, groups } = user
+  return { user: { linux: { uid, gid, supplementalGroups: [...groups] } } }
+}
+
+function devicesOf({
+  container,
+  facts,
+}: ContainerStatusInput): Pick<ContainerStatus, 'allocatedResourcesStatus'> {
+  const devices = facts.devices?.(container.name) ?? []
+  return devices.length === 0 ? {} : { allocatedResourcesStatus: [...devices] }
 }
 
 /** Without `resources` a running container cannot be resized. */

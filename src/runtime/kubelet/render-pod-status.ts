@@ -1,6 +1,8 @@
 /** A pod's status (pure): phase, conditions and addresses from its containers' statuses, as upstream writes them. */
 
 import { qosClassOf } from '../../kube/qos.ts'
+import { formatQuantity, type Quantity } from '../../kube/quantity.ts'
+import { podTotal } from '../../kube/quota-usage.ts'
 import { formatTime } from '../../kube/time.ts'
 import type { Container, ContainerStatus, Pod, PodCondition, PodStatus } from '../../kube/types.ts'
 import { afterExit, initAfterExit } from './container-restart.ts'
@@ -8,6 +10,7 @@ import { isSidecar, latestSandbox } from './plan-pod.ts'
 import { ephemeralOf } from './pod-containers.ts'
 import type { PodFailure } from './pod-failure.ts'
 import { type ContainerFacts, renderContainerStatus } from './render-container-status.ts'
+import type { Requirements } from './resources/allocation.ts'
 import type { ResizeState } from './resources/pod-resizer.ts'
 import type { ContainerStatus as RuntimeContainer, SandboxStatus } from './runtime/runtime.ts'
 
@@ -23,6 +26,8 @@ export interface PodStatusInput {
   /** The kubelet ended the pod: DeadlineExceeded and the like. */
   readonly failure?: PodFailure | undefined
   readonly resize?: ResizeState | undefined
+  /** What the pod as a whole has been given. */
+  readonly whole?: Requirements | undefined
   /** Everything has been stopped for good. */
   readonly isTerminated: boolean
 }
@@ -50,6 +55,20 @@ export function renderPodStatus(input: PodStatusInput): PodStatus {
     containerStatuses: regulars,
     ...(ephemeral.length > 0 ? { ephemeralContainerStatuses: ephemeral } : {}),
     qosClass: pod.status?.qosClass ?? qosClassOf(pod),
+    ...wholeOf(input),
+  }
+}
+
+/** What the node keeps for the pod, and what its own control group has. */
+function wholeOf({
+  pod,
+  whole = pod.status?.resources,
+}: PodStatusInput): Pick<PodStatus, 'resources' | 'allocatedResources'> {
+  const requests = pod.spec === undefined ? new Map<string, Quantity>() : podTotal(pod.spec, 'requests')
+  const asked = [...requests].map(([name, amount]) => [name, formatQuantity(amount)] as const)
+  return {
+    ...(asked.length > 0 ? { allocatedResources: Object.fromEntries(asked) } : {}),
+    ...(whole && pod.spec?.resources ? { resources: whole } : {}),
   }
 }
 

@@ -21,7 +21,8 @@ export interface DeviceManagerParts {
   readonly directory: string
   /** Of pods that are not over; null while they are not known yet. */
   readonly livePods: () => ReadonlySet<string> | null
-  readonly onChange: () => void
+  /** `holders`: pods whose devices may be well or unwell now. */
+  readonly onChange: (holders: readonly string[]) => void
   readonly clock: Clock
   readonly log: Log
 }
@@ -31,6 +32,11 @@ export interface DeviceSettings {
   readonly mounts: readonly Mount[]
   readonly devices: readonly Device[]
   readonly annotations: Readonly<Record<string, string>>
+}
+
+export interface DeviceHealth {
+  readonly name: string
+  readonly resources: { readonly resourceID: string; readonly health: string }[]
 }
 
 interface Registering {
@@ -117,6 +123,25 @@ export class DeviceManager {
     return null
   }
 
+  /** As a container's status tells it. */
+  healthOf(podUid: string, container: string): DeviceHealth[] {
+    const own = this.#grants.filter(grant => grant.podUid === podUid && grant.container === container)
+    return own.map(({ resource, ids }) => ({
+      name: resource,
+      resources: ids.map(id => ({ resourceID: id, health: this.#healthOf(resource, id) })),
+    }))
+  }
+
+  #healthOf(resource: string, id: string): string {
+    const isHealthy = this.#devices.get(resource)?.get(id)
+    return isHealthy === undefined ? 'Unknown' : isHealthy ? 'Healthy' : 'Unhealthy'
+  }
+
+  /** Pods that have some of its devices. */
+  #holdersOf(resource: string): string[] {
+    return [...new Set(this.#grants.flatMap(grant => (grant.resource === resource ? [grant.podUid] : [])))]
+  }
+
   /** What a container needs for the devices that it was given; asks their plugins. */
   async settingsFor(podUid: string, container: string): Promise<DeviceSettings> {
     const own = this.#grants.filter(grant => grant.podUid === podUid && grant.container === container)
@@ -175,7 +200,7 @@ export class DeviceManager {
     const take = ({ devices }: Listed) => {
       if (signal.aborted) return
       this.#devices.set(resource, new Map(devices.map(({ id, health }) => [id, health === 'Healthy'])))
-      onChange()
+      onChange(this.#holdersOf(resource))
     }
     try {
       await plugin.channel.stream<Listed>(SERVICE, 'ListAndWatch', {}, take, { signal })
@@ -185,7 +210,7 @@ export class DeviceManager {
     if (signal.aborted) return
     this.#drop(resource)
     this.#devices.set(resource, new Map())
-    onChange()
+    onChange(this.#holdersOf(resource))
   }
 
   #drop(resource: string): void {

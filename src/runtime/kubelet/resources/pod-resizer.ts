@@ -39,6 +39,8 @@ interface Kept {
   readonly allocation: Allocation
   /** By container id: what was given to it after it had been made. */
   readonly actuated: Record<string, Requirements>
+  /** What the pod as a whole has had until its resize is done. */
+  readonly before?: Requirements | undefined
 }
 
 export interface PodResizerParts {
@@ -73,6 +75,12 @@ export class PodResizer {
     return this.#kept?.actuated[container.id] ?? madeWith(container)
   }
 
+  /** What the pod as a whole has now, where it says what it wants; undefined where it does not. */
+  get actuatedWhole(): Requirements | undefined {
+    const { before, allocation } = this.#kept ?? {}
+    return allocation?.pod && (before ?? allocation.pod)
+  }
+
   /** It was ended for new resources, and starts again whatever it said at its end. */
   isRestarted(containerId: string): boolean {
     return this.#restarted.has(containerId)
@@ -89,7 +97,8 @@ export class PodResizer {
     const refusal = this.#judge(pod)
     if (refusal !== null) return this.#refuse(pod, refusal)
     this.#pending = undefined
-    this.#kept = { ...this.#kept, allocation: wanted }
+    const { before = this.#kept.allocation.pod ?? {} } = this.#kept
+    this.#kept = { ...this.#kept, allocation: wanted, before }
     await this.#save(pod)
     this.#inProgress = { generation: pod.metadata.generation ?? 0 }
     this.#event(pod, 'Normal', 'ResizeStarted', `Pod resize started: ${this.#described(pod)}`)
@@ -211,6 +220,10 @@ export class PodResizer {
     const { context, onFreed } = this.#parts
     const exact = podResources(this.allocated(pod), context.settings)
     if (sandbox !== undefined) await context.runtime.updateSandbox?.(sandbox.id, exact)
+    if (this.#kept?.before !== undefined) {
+      this.#kept = { ...this.#kept, before: undefined }
+      await this.#save(pod)
+    }
     this.#inProgress = undefined
     this.#event(pod, 'Normal', 'ResizeCompleted', `Pod resize completed: ${this.#described(pod)}`)
     onFreed()

@@ -57,7 +57,7 @@ export function limitFiles(limits: PodResources, version: 1 | 2): ReadonlyMap<st
 const CONTROLLERS = /^(cpu|memory|pids|hugetlb)\b/
 
 /** Makes the group in every tree that limits something. */
-export async function makeGroup(path: string, trees = cgroupTrees()): Promise<void> {
+export async function makeGroup(path: string, trees: readonly string[] = cgroupTrees()): Promise<void> {
   for (const tree of trees) {
     if (isUnified(tree)) await delegate(tree, path)
     else if (CONTROLLERS.test(tree.split('/').at(-1) ?? ''))
@@ -81,7 +81,11 @@ async function delegate(tree: string, path: string): Promise<void> {
 }
 
 /** What the group has no file for is not limited on this machine. */
-export async function writeLimits(path: string, limits: PodResources, trees = cgroupTrees()): Promise<void> {
+export async function writeLimits(
+  path: string,
+  limits: PodResources,
+  trees: readonly string[] = cgroupTrees(),
+): Promise<void> {
   for (const tree of trees) {
     const directory = join(tree, path)
     for (const [name, value] of limitFiles(limits, isUnified(tree) ? 2 : 1)) {

@@ -6,6 +6,7 @@
 
 import type { Duplex } from 'node:stream'
 import type { QosClass } from '../../../kube/qos.ts'
+import type { PodGroups } from './pod-groups.ts'
 import type { ContainerStreams, StreamOptions } from './streams.ts'
 import type { ContainerUsage, StoredImage } from './usage.ts'
 
@@ -214,6 +215,17 @@ export interface ContainerStatus {
   readonly logPath: string
   readonly labels: Readonly<Record<string, string>>
   readonly annotations: Readonly<Record<string, string>>
+  /** Whom its first program was started as; absent where nobody knows. */
+  readonly user?: ProcessUser | undefined
+  /** What it is asked to end with; absent where nobody knows. */
+  readonly stopSignal?: string | undefined
+}
+
+/** Numbers of a user and of groups. */
+export interface ProcessUser {
+  readonly uid: number
+  readonly gid: number
+  readonly groups: readonly number[]
 }
 
 export interface ExecResult {
@@ -294,6 +306,8 @@ export interface ContainerExited {
 
 export type RuntimeEvent = ContainerExited
 
+export type NewerField = 'strictGroups' | 'recursiveReadOnly' | 'stopSignal'
+
 /** All methods but the reading ones may be repeated: what is done already is no error. */
 export interface Runtime {
   /** Scheme of container ids in pod status: `process`, `simulated`, `containerd`. */
@@ -314,8 +328,10 @@ export interface Runtime {
   readonly choosesNetwork?: boolean
   /** It can mount images. */
   readonly mountsImages?: boolean
-  /** Obeys `strictGroups`, `recursiveReadOnly` and `stopSignal`. */
-  readonly hasNewerFields?: boolean
+  /** Which of the fields it obeys that not every runtime does. */
+  readonly obeys?: ReadonlySet<NewerField>
+  /** Control groups that pods lie in; absent where there are none. */
+  readonly groups?: PodGroups
   /** Finds what still runs from before and delivers events from then on. */
   start(onEvent: (event: RuntimeEvent) => void): Promise<void>
   /** Stops watching; everything keeps running. */

@@ -12,6 +12,7 @@ import type { ClaimedPlace, ClaimedPlaces } from './claim-volumes.ts'
 import { giveToGroup } from './fs-group.ts'
 import { makeHostpathDirectory } from './hostpath-directories.ts'
 import { memorySize } from './memory-size.ts'
+import { isRecursive } from './mount-status.ts'
 import { renderVolume, type VolumeParts } from './render-volume.ts'
 import { EscapeError, openSubPath, readInside } from './sub-path.ts'
 import { VolumeError } from './volume-error.ts'
@@ -63,7 +64,12 @@ export class PodVolumes {
   }
 
   /** The mounts of a container; sub-paths are made when they are not there. */
-  async mountsOf(pod: Pod, container: Container, environment: Environment): Promise<Mount[]> {
+  async mountsOf(
+    pod: Pod,
+    container: Container,
+    environment: Environment,
+    canRecurse = false,
+  ): Promise<Mount[]> {
     const mounts: Mount[] = []
     for (const [index, mount] of (container.volumeMounts ?? []).entries()) {
       const volume = pod.spec?.volumes?.find(({ name }) => name === mount.name)
@@ -80,7 +86,7 @@ export class PodVolumes {
       const isFixed = isFromApi(volume) || this.#places.get(volume.name)?.readOnly === true
       const readOnly = mount.readOnly === true || isFixed
       const propagation = mount.mountPropagation as Mount['propagation']
-      const recursiveReadOnly = readOnly && ['Enabled', 'IfPossible'].includes(mount.recursiveReadOnly ?? '')
+      const recursiveReadOnly = isRecursive(mount, canRecurse)
       mounts.push({ hostPath, containerPath, readOnly, propagation, recursiveReadOnly })
     }
     return mounts

@@ -31,6 +31,11 @@ export interface RuntimeVersion {
   readonly runtimeVersion: string
 }
 
+export interface RuntimeFeatures {
+  readonly recursiveReadOnly: boolean
+  readonly strictGroups: boolean
+}
+
 export interface RuntimeCondition {
   readonly type: string
   readonly status: boolean
@@ -73,6 +78,20 @@ export class CriClient {
   async conditions(): Promise<readonly RuntimeCondition[]> {
     type Answer = { status: { conditions: RuntimeCondition[] } | null }
     return (await this.#ask<Answer>('Status', {})).status?.conditions ?? []
+  }
+
+  /** What it says that it can do; older ones say nothing. */
+  async features(): Promise<RuntimeFeatures> {
+    type Answer = {
+      runtimeHandlers: { name: string; features: { recursiveReadOnlyMounts: boolean } | null }[]
+      features: { supplementalGroupsPolicy: boolean } | null
+    }
+    const { runtimeHandlers, features } = await this.#ask<Answer>('Status', {})
+    const usual = runtimeHandlers.find(({ name }) => name === '')
+    return {
+      recursiveReadOnly: usual?.features?.recursiveReadOnlyMounts === true,
+      strictGroups: features?.supplementalGroupsPolicy === true,
+    }
   }
 
   async runSandbox(config: WireSandboxConfig, runtimeHandler = ''): Promise<string> {

@@ -41,6 +41,13 @@ export interface WireContainerStatus {
   readonly labels: Readonly<Record<string, string>>
   readonly annotations: Readonly<Record<string, string>>
   readonly logPath: string
+  readonly user: { readonly linux: WireUser | null } | null
+}
+
+interface WireUser {
+  readonly uid: number
+  readonly gid: number
+  readonly supplementalGroups: readonly number[]
 }
 
 export interface WireImage {
@@ -137,6 +144,9 @@ export interface WireContainerConfig {
     readonly hostPath: string
     readonly readonly: boolean
     readonly propagation: string
+    readonly recursiveReadOnly?: boolean
+    readonly image?: { readonly image: string }
+    readonly imageSubPath?: string
   }[]
   readonly devices: readonly {
     readonly containerPath: string
@@ -162,6 +172,7 @@ export interface WireContainerConfig {
       readonly runAsGroup?: Int64
       readonly readonlyRootfs: boolean
       readonly supplementalGroups: readonly number[]
+      readonly supplementalGroupsPolicy: 'Merge' | 'Strict'
       readonly noNewPrivs: boolean
       readonly maskedPaths: readonly string[]
       readonly readonlyPaths: readonly string[]

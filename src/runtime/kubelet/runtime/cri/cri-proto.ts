@@ -53,6 +53,7 @@ enum ContainerState {
   CONTAINER_UNKNOWN = 3;
 }
 enum ProfileType { RuntimeDefault = 0; Unconfined = 1; Localhost = 2; }
+enum SupplementalGroupsPolicy { Merge = 0; Strict = 1; }
 enum ContainerEventType {
   CONTAINER_CREATED_EVENT = 0;
   CONTAINER_STARTED_EVENT = 1;
@@ -71,7 +72,14 @@ message VersionResponse {
 message StatusRequest { bool verbose = 1; }
 message RuntimeCondition { string type = 1; bool status = 2; string reason = 3; string message = 4; }
 message RuntimeStatus { repeated RuntimeCondition conditions = 1; }
-message StatusResponse { RuntimeStatus status = 1; }
+message RuntimeHandlerFeatures { bool recursive_read_only_mounts = 1; }
+message RuntimeHandler { string name = 1; RuntimeHandlerFeatures features = 2; }
+message RuntimeFeatures { bool supplemental_groups_policy = 1; }
+message StatusResponse {
+  RuntimeStatus status = 1;
+  repeated RuntimeHandler runtime_handlers = 3;
+  RuntimeFeatures features = 4;
+}
 
 message Int64Value { int64 value = 1; }
 message KeyValue { string key = 1; string value = 2; }
@@ -88,6 +96,9 @@ message Mount {
   bool readonly = 3;
   bool selinux_relabel = 4;
   MountPropagation propagation = 5;
+  bool recursive_read_only = 8;
+  ImageSpec image = 9;
+  string image_sub_path = 10;
 }
 message NamespaceOption {
   NamespaceMode network = 1;
@@ -172,6 +183,7 @@ message LinuxContainerSecurityContext {
   repeated string masked_paths = 13;
   repeated string readonly_paths = 14;
   SecurityProfile seccomp = 15;
+  SupplementalGroupsPolicy supplemental_groups_policy = 17;
 }
 message LinuxContainerConfig {
   LinuxContainerResources resources = 1;
@@ -229,7 +241,10 @@ message ContainerStatus {
   map<string, string> labels = 12;
   map<string, string> annotations = 13;
   string log_path = 15;
+  ContainerUser user = 18;
 }
+message ContainerUser { LinuxContainerUser linux = 1; }
+message LinuxContainerUser { int64 uid = 1; int64 gid = 2; repeated int64 supplemental_groups = 3; }
 message ContainerStatusRequest { string container_id = 1; bool verbose = 2; }
 message ContainerStatusResponse { ContainerStatus status = 1; map<string, string> info = 2; }
 message ExecRequest {

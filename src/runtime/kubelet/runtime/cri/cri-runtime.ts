@@ -10,12 +10,14 @@ import type { Log } from '../../../../base/log.ts'
 import { NO_REGISTRIES, type Registries, settingsOf } from '../../../../kube/registries/registries.ts'
 import { registryOf } from '../../image-name.ts'
 import { makeGroup, writeLimits } from '../cgroup-limits.ts'
+import { PodGroups } from '../pod-groups.ts'
 import type {
   ContainerConfig,
   ContainerResources,
   ContainerStatus,
   ExecResult,
   ImageStatus,
+  NewerField,
   PodResources,
   RegistryCredentials,
   Runtime,
@@ -30,6 +32,7 @@ import { CriClient } from './cri-client.ts'
 import type { WireContainerStatus, WireSandbox } from './cri-messages.ts'
 import { ExitWatch } from './exit-watch.ts'
 import {
+  canMountImages,
   conditionProblem,
   parseAddresses,
   parseContainer,
@@ -44,7 +47,6 @@ import { removePodCgroup } from './pod-cgroups.ts'
 import {
   NODE_LABEL,
   POD_UID_LABEL,
-  podCgroup,
   renderContainerConfig,
   renderResources,
   renderSandboxConfig,
@@ -85,6 +87,7 @@ export class CriRuntime implements Runtime {
   readonly pullsImages = true
   readonly isolates = true
   readonly hasOwnFiles = true
+  readonly groups: PodGroups
   readonly #parts: CriRuntimeParts
   readonly #known = new Map<string, KnownSandbox>()
   /** Containers that have ended, which do not change any more. */
@@ -95,9 +98,11 @@ export class CriRuntime implements Runtime {
   #onEvent: (event: RuntimeEvent) => void = () => {}
   #name = 'containerd'
   #version = ''
+  #obeys: ReadonlySet<NewerField> = new Set()
 
   constructor(parts: CriRuntimeParts) {
     this.#parts = parts
+    this.groups = new PodGroups(parts.nodeId)
   }
 
   get name(): string {
@@ -108,6 +113,14 @@ export class CriRuntime implements Runtime {
     return this.#version
   }
 
+  get mountsImages(): boolean {
+    return canMountImages(this.#name, this.#version)
+  }
+
+  get obeys(): ReadonlySet<NewerField> {
+    return this.#obeys
+  }
+
   async start(onEvent: (event: RuntimeEvent) => void): Promise<void> {
     const { clock, log } = this.#parts
     this.#onEvent = onEvent
@@ -116,6 +129,9 @@ export class CriRuntime implements Runtime {
     const { runtimeName, runtimeVersion } = await this.#answer(client)
     this.#name = runtimeName
     this.#version = runtimeVersion.replace(/^v/, '').split(/[~+]/)[0] ?? ''
+    const features = await client.features()
+    const names = ['recursiveReadOnly', 'strictGroups'] as const
+    this.#obeys = new Set(names.filter(name => features[name]))
     this.#watch = new ExitWatch({
       channel: client.channel,
       isContainerd: runtimeName === 'containerd',
@@ -170,7 +186,7 @@ export class CriRuntime implements Runtime {
   }
 
   #cgroupOf({ metadata, isolation }: SandboxConfig): string {
-    return podCgroup(this.#parts.nodeId, metadata.uid, isolation?.qosClass ?? 'BestEffort')
+    return this.groups.pathOf(metadata.uid, isolation?.qosClass ?? 'BestEffort')
   }
 
   async sandboxStatus(id: string): Promise<SandboxStatus | null> {

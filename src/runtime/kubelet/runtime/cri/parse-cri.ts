@@ -88,6 +88,7 @@ export function parseSandboxNetwork(info: Readonly<Record<string, string>>): San
 }
 
 export function parseContainer(status: WireContainerStatus): ContainerStatus {
+  const user = status.user?.linux
   return {
     id: status.id,
     sandboxId: status.labels[SANDBOX_ID_LABEL] ?? '',
@@ -107,7 +108,20 @@ export function parseContainer(status: WireContainerStatus): ContainerStatus {
     logPath: status.logPath,
     labels: withoutOurs(status.labels),
     annotations: withoutOurs(status.annotations),
+    ...(user ? { user: { uid: user.uid, gid: user.gid, groups: user.supplementalGroups } } : {}),
   }
+}
+
+/** The first versions of runtimes that can mount images, which no answer of theirs tells. */
+const MOUNT_IMAGES_SINCE: Readonly<Record<string, readonly [number, number]>> = {
+  containerd: [2, 1],
+  'cri-o': [1, 31],
+}
+
+export function canMountImages(name: string, version: string): boolean {
+  const since = MOUNT_IMAGES_SINCE[name]
+  const [major = 0, minor = 0] = version.split('.').map(Number)
+  return since !== undefined && (major > since[0] || (major === since[0] && minor >= since[1]))
 }
 
 export function parseImage(image: string, found: WireImage): ImageStatus {

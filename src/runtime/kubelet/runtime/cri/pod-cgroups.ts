@@ -21,8 +21,8 @@ export function cgroupTrees(mounts = readOrEmpty('/proc/self/mounts')): string[]
 }
 
 /** Removes the group `path` (`/mk8s/besteffort/pod1`) with all below it from every tree. */
-export async function removePodCgroup(path: string): Promise<void> {
-  for (const tree of cgroupTrees()) {
+export async function removePodCgroup(path: string, trees: readonly string[] = cgroupTrees()): Promise<void> {
+  for (const tree of trees) {
     for (let tries = 1; !removeTree(join(tree, path), 0) && tries < TRIES; tries++) {
       await new Promise(resolve => setTimeout(resolve, PAUSE_MS))
     }
@@ -30,9 +30,9 @@ export async function removePodCgroup(path: string): Promise<void> {
 }
 
 /** Ids of the processes in the group `path` and below, in any tree. */
-export function processesIn(path: string): number[] {
+export function processesIn(path: string, trees: readonly string[] = cgroupTrees()): number[] {
   const found = new Set<number>()
-  for (const tree of cgroupTrees()) collect(join(tree, path), found, 0)
+  for (const tree of trees) collect(join(tree, path), found, 0)
   return [...found]
 }
 

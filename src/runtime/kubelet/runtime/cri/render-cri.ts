@@ -1,8 +1,8 @@
 /** The kubelet's sandboxes and containers as CRI messages (pure). */
 
-import { join } from 'node:path'
 import type { QosClass } from '../../../../kube/qos.ts'
 import { cpuQuota, cpuShares } from '../cgroup-limits.ts'
+import { podCgroup } from '../pod-groups.ts'
 import type {
   ContainerConfig,
   ContainerSecurity,
@@ -49,12 +49,6 @@ const NOTHING_SHARED: SandboxIsolation = {
   sharing: { hostPid: false, hostIpc: false, processes: false },
   privileged: false,
   sysctls: {},
-}
-
-/** Where the cgroups of a pod lie: `/<root>/besteffort/pod<uid>`, as the kubelet lays them out. */
-export function podCgroup(root: string, uid: string, qosClass: QosClass): string {
-  const level = qosClass === 'Guaranteed' ? '' : qosClass.toLowerCase()
-  return join('/', root, level, `pod${uid}`)
 }
 
 export function renderSandboxConfig(config: SandboxConfig, nodeId: string): WireSandboxConfig {
@@ -120,6 +114,8 @@ export function renderContainerConfig(config: ContainerConfig, place: ContainerP
       hostPath: mount.hostPath,
       readonly: mount.readOnly,
       propagation: PROPAGATIONS[mount.propagation ?? 'None'],
+      ...(mount.recursiveReadOnly === true ? { recursiveReadOnly: true } : {}),
+      ...(mount.image === undefined ? {} : imageOf(mount.image)),
     })),
     devices: (config.devices ?? []).map(({ containerPath, hostPath, readOnly }) => ({
       ...{ containerPath, hostPath },
@@ -142,6 +138,11 @@ export function renderContainerConfig(config: ContainerConfig, place: ContainerP
     },
   }
 }
+
+const imageOf = ({ reference, subPath }: { reference: string; subPath: string }) => ({
+  image: { image: reference },
+  imageSubPath: subPath,
+})
 
 const PROPAGATIONS = {
   None: 'PROPAGATION_PRIVATE',
@@ -167,6 +168,7 @@ function renderSecurity(
     ...(runAsGroup === undefined || runAsUser === undefined ? {} : { runAsGroup: { value: runAsGroup } }),
     readonlyRootfs: security.readOnlyRootFilesystem ?? false,
     supplementalGroups: security.supplementalGroups ?? [],
+    supplementalGroupsPolicy: security.strictGroups === true ? 'Strict' : 'Merge',
     noNewPrivs: security.noNewPrivileges ?? false,
     maskedPaths: isUnmasked ? [] : MASKED_PATHS,
     readonlyPaths: isUnmasked ? [] : READONLY_PATHS,

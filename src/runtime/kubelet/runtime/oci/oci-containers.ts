@@ -132,6 +132,7 @@ export class OciContainers {
       const places = { layersDirectory: this.#parts.layersDirectory, directory: this.directoryOf(id) }
       const config = await mountImages({ config: wanted.config, images: volumeImages, ...places })
       const user = userOf(config.security, image.config.User ?? '', await readUserLists(files.rootfs))
+      record.user = { uid: user.uid, gid: user.gid, groups: user.additionalGids }
       const spec = renderSpec({
         ...{ config, user, host: this.#parts.host, cgroup: record.cgroup, image: image.config },
         sandbox: sandbox.config,
@@ -397,7 +398,10 @@ async function makeMissing(path: string): Promise<void> {
   if (found === null) await mkdir(path, { recursive: true, mode: 0o755 })
 }
 
-export const renderStatus = (record: ContainerRecord): ContainerStatus => renderRecord(record, record)
+export function renderStatus(record: ContainerRecord): ContainerStatus {
+  const { user, stopSignal } = record
+  return { ...renderRecord(record, record), user, stopSignal }
+}
 
 const volumeDevicesOf = ({ devices = [] }: ContainerConfig) =>
   Promise.all(

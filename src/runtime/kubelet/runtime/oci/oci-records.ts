@@ -1,6 +1,6 @@
 /** What the oci runtime remembers on disk of each sandbox and each container. */
 import type { ProcessIdentity } from '../../../../host/processes.ts'
-import type { ContainerConfig, SandboxConfig } from '../runtime.ts'
+import type { ContainerConfig, ProcessUser, SandboxConfig } from '../runtime.ts'
 import type { CniAttachment } from './cni.ts'
 
 export interface SandboxRecord {
@@ -31,6 +31,7 @@ export interface ContainerRecord {
   readonly volumeLayers?: readonly string[]
   readonly cgroup: string
   readonly stopSignal: string
+  user?: ProcessUser
   readonly path: string
   readonly program: string
   readonly logPath: string

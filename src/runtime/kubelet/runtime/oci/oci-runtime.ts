@@ -18,6 +18,7 @@ import { writeLimits } from '../cgroup-limits.ts'
 import { readGroupUsage } from '../cgroup-usage.ts'
 import { shareMount } from '../cri/managed-containerd.ts'
 import { cgroupTrees } from '../cri/pod-cgroups.ts'
+import { PodGroups } from '../pod-groups.ts'
 import { POD_NETWORK_FILE, renderPodNetwork } from '../pod-network.ts'
 import type { RunningExec } from '../process/exec-streams.ts'
 import { currentBootId } from '../process/host-processes.ts'
@@ -28,6 +29,7 @@ import type {
   ExecResult,
   ImageContent,
   ImageStatus,
+  NewerField,
   Peers,
   PodResources,
   RegistryCredentials,
@@ -83,8 +85,9 @@ export class OciRuntime implements Runtime {
   readonly isolates = true
   readonly hasOwnFiles = true
   readonly mountsImages = true
-  readonly hasNewerFields = true
+  readonly obeys: ReadonlySet<NewerField> = new Set(['strictGroups', 'recursiveReadOnly', 'stopSignal'])
   readonly choosesNetwork = true
+  readonly groups: PodGroups
   readonly #parts: OciRuntimeParts
   readonly #paths: OciPaths
   readonly #images: ImageStore
@@ -101,6 +104,7 @@ export class OciRuntime implements Runtime {
   constructor(parts: OciRuntimeParts) {
     const { dataDir, nodeId, clock, log, registries, peers, enter = [] } = parts
     this.#parts = parts
+    this.groups = new PodGroups(nodeId)
     const paths = ociPaths(dataDir)
     this.#paths = paths
     this.#images = new ImageStore(paths.images)

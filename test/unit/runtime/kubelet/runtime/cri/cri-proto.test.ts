@@ -21,6 +21,9 @@ const ALIASES: Readonly<Record<string, string>> = {
   ContainerRequest: 'StartContainerRequest',
   UrlResponse: 'AttachResponse',
 }
+/** Messages and fields of later versions than the one that Debian has. */
+const NEWER =
+  /^(ContainerUser|LinuxContainerUser|RuntimeHandler|RuntimeHandlerFeatures|RuntimeFeatures)$|^(ContainerStatus\.user|StatusResponse\.(runtimeHandlers|features)|Mount\.(recursiveReadOnly|image|imageSubPath)|LinuxContainerSecurityContext\.supplementalGroupsPolicy)$/
 const OURS = ['Nothing', 'Empty', 'Any', 'AnyTaskExit', 'TaskExit']
 
 type Numbers = Map<string, ReadonlyMap<string, number>>
@@ -68,9 +71,11 @@ test('field numbers agree with the installed containerd', { skip }, () => {
     for (const [message, { fields }] of messagesOf(parseProto(proto))) {
       if (OURS.includes(message)) continue
       const known = theirs.get(ALIASES[message] ?? message)
+      if (known === undefined && NEWER.test(message)) continue
       assert.ok(known, `${name} has ${message}`)
       for (const [field, { id }] of Object.entries(fields)) {
-        assert.equal(id, known.get(field), `${message}.${field}`)
+        const isNewer: boolean = !known.has(field) && NEWER.test(`${message}.${field}`)
+        assert.ok(isNewer || id === known.get(field), `${message}.${field}`)
       }
     }
   }

@@ -2,7 +2,6 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { parseSandboxConfig } from '../../../../../../src/runtime/kubelet/runtime/cri/parse-cri.ts'
 import {
-  podCgroup,
   renderContainerConfig,
   renderResources,
   renderSandboxConfig,
@@ -23,11 +22,6 @@ const isolation: SandboxIsolation = {
   sysctls: { 'net.ipv4.tcp_syncookies': '1' },
 }
 const place = (sandbox: SandboxConfig) => ({ sandboxId: 's1', nodeId: 'mk8s', sandbox, hostMemoryBytes: GIB })
-
-test('pods of each class lie in a control group of their own', () => {
-  assert.equal(podCgroup('mk8s', 'u', 'Guaranteed'), '/mk8s/podu')
-  assert.equal(podCgroup('mk8s', 'u', 'BestEffort'), '/mk8s/besteffort/podu')
-})
 
 test('a sandbox on the host network has no name and no ports of its own', () => {
   const config = sandboxOf('/x', { isolation })
