@@ -69,7 +69,7 @@ describe('containers of the oci runtime', { skip: why ?? false }, () => {
       return existsSync(path)
         ? readdirSync(path, { recursive: true })
             .map(String)
-            .filter(each => /pod[^/]*$/.test(each))
+            .filter(each => /\/pod[^/]*$/.test(each))
         : []
     })
   const leases = () =>
@@ -243,7 +243,7 @@ describe('containers of the oci runtime', { skip: why ?? false }, () => {
   test('what clients of a killed daemon had started in a container is ended by the next one', async () => {
     const sandbox = await sandboxWith()
     const id = await startIn(sandbox)
-    const cgroup = join('/', bench.nodeId, 'besteffort')
+    const cgroup = join('/', bench.nodeId, 'kubepods/besteffort')
     const isThere = () =>
       processesIn(cgroup).some(pid => readOrEmpty(`/proc/${pid}/cmdline`).includes('sleep\x00688'))
     // Detached, as one is whose own client is gone without a word.
