@@ -3,7 +3,7 @@
  * Further arguments are test files to run instead.
  */
 import { globSync } from 'node:fs'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import { run } from 'node:test'
 import { spec } from 'node:test/reporters'
 
@@ -20,11 +20,14 @@ const TEST_TIMEOUT_MS = 300_000
 /** And a file of them, with all that its tests leave behind: what hangs ends with its name, and the rest is run. */
 const FILE_TIMEOUT_MS = 480_000
 
-/**
- * Files of these layers use processors and files of their own only, so they run in a lane beside the others.
- * The others run one at a time, the same on every machine: clusters share its loopback addresses and processors.
- */
+/** Files of these layers use processors and files of their own only; they run one at a time beside the others. */
 const processorLayers = ['tidy.test.ts', 'unit', 'golden', 'simulation']
+
+/**
+ * How many of the other files run at a time, the same on every machine. They wait more than they compute, and each has
+ * addresses, networks, directories and control groups of its own, made of its process id.
+ */
+const CLUSTER_FILES = 2
 
 function filesOf(layer: string): string[] {
   if (layer.endsWith('.ts')) return globSync(`test/${layer}`, { cwd: root })
@@ -36,9 +39,10 @@ function needsProcessorOnly(file: string): boolean {
 }
 
 const files = given.length > 0 ? given : layers.flatMap(filesOf)
-const lanes = [files.filter(file => !needsProcessorOnly(file)), files.filter(needsProcessorOnly)].filter(
-  lane => lane.length > 0,
-)
+const lanes = [
+  { files: files.filter(file => !needsProcessorOnly(file)), concurrency: CLUSTER_FILES },
+  { files: files.filter(needsProcessorOnly), concurrency: 1 },
+].filter(lane => lane.files.length > 0)
 
 process.env.NODE_COMPILE_CACHE = join(root, 'build/compile-cache')
 process.env.MK8S_TEST_FILE_TIMEOUT_MS = String(FILE_TIMEOUT_MS)
@@ -46,8 +50,8 @@ process.env.MK8S_TEST_FILE_TIMEOUT_MS = String(FILE_TIMEOUT_MS)
 const streams = lanes.map(lane =>
   run({
     cwd: root,
-    files: lane.map(file => join(root, file)),
-    concurrency: 1,
+    files: lane.files.map(file => join(root, file)),
+    concurrency: lane.concurrency,
     timeout: TEST_TIMEOUT_MS,
     execArgv: ['--import=./test/support/file-limit.ts'],
   }),
@@ -55,18 +59,31 @@ const streams = lanes.map(lane =>
 
 type TestEvent = {
   readonly type: string
-  readonly data: { readonly nesting?: number; readonly message?: string; readonly file?: string }
+  readonly data: {
+    readonly nesting?: number
+    readonly message?: string
+    readonly file?: string
+    readonly success?: boolean
+    readonly duration_ms?: number
+  }
 }
 
+/** So many files are named at the end as the slowest. */
+const SLOWEST = 10
+
 const totals = new Map<string, number>()
+const durations = new Map<string, number>()
 let end: TestEvent | undefined
 
 /** What a lane ends with is kept for the end of all; everything else is passed on as it comes. */
 function isEnd(event: TestEvent): boolean {
   if (event.type === 'test:fail') process.exitCode = 1
-  if (event.type === 'test:summary' && event.data.file === undefined) {
-    end = event
-    return true
+  if (event.type === 'test:summary') {
+    if (event.data.success === false) process.exitCode = 1
+    const { file, duration_ms: duration = 0 } = event.data
+    if (file !== undefined) durations.set(relative(root, file), duration)
+    else if (end?.data.success !== false) end = event
+    return file === undefined
   }
   if (event.type !== 'test:diagnostic' || event.data.nesting !== 0) return false
   const [, name, value] =
@@ -87,8 +104,9 @@ await Promise.all(
     for await (const event of stream as AsyncIterable<TestEvent>) if (!isEnd(event)) report.write(event)
   }),
 )
-for (const [name, value] of totals) {
-  report.write({ type: 'test:diagnostic', data: { nesting: 0, message: `${name} ${value}` } })
-}
+const say = (message: string) => report.write({ type: 'test:diagnostic', data: { nesting: 0, message } })
+const slowest = [...durations].toSorted(([, one], [, other]) => other - one).slice(0, SLOWEST)
+for (const [file, duration] of slowest) say(`${(duration / 1_000).toFixed(1)} s in ${file}`)
+for (const [name, value] of totals) say(`${name} ${value}`)
 if (end !== undefined) report.write(end)
 report.end()

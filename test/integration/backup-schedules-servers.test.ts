@@ -5,7 +5,6 @@ import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { must } from '../../src/base/assert.ts'
 import type { BackupRun, BackupScheduleStatus } from '../../src/client/backup-schedules.ts'
-import type { NodeStatus } from '../../src/client/node-status.ts'
 import { startServers, type TestNode, type TestServers, untilStatus } from '../support/servers.ts'
 import { until } from '../support/until.ts'
 
@@ -16,7 +15,7 @@ before(async () => {
   servers = await startServers({ count: 3 })
   parent = join(must(servers.nodes[0], 'a server').dataDir, '..')
   await until('three servers vote', async () => {
-    const { datastore } = await statusOf(must(servers.nodes[0], 'a server'))
+    const { datastore } = await must(servers.nodes[0], 'a server').status()
     return datastore?.members.filter(({ role }) => role === 'voter').length === 3
   })
 })
@@ -27,9 +26,6 @@ async function ok(node: TestNode, args: readonly string[]): Promise<string> {
   assert.equal(code, 0, `${args.join(' ')}: ${stdout}${stderr}`)
   return stdout
 }
-
-const statusOf = async (node: TestNode) =>
-  JSON.parse((await node.mk8s(['status', '--format', 'json'])).stdout) as NodeStatus
 
 async function scheduleOn(node: TestNode, name: string): Promise<BackupScheduleStatus> {
   const all = JSON.parse(await ok(node, ['backup', 'schedule', 'list', '--json'])) as BackupScheduleStatus[]
@@ -42,7 +38,7 @@ async function scheduleOn(node: TestNode, name: string): Promise<BackupScheduleS
 /** The leader, and the others. */
 async function roles(): Promise<{ leader: TestNode; others: TestNode[] }> {
   return await until('there is a leader', async () => {
-    const { datastore } = await statusOf(must(servers.nodes[0], 'a server'))
+    const { datastore } = await must(servers.nodes[0], 'a server').status()
     const name = datastore?.members.find(member => member.leader)?.name
     const leader = servers.nodes.find(node => node.name === name)
     return leader && { leader, others: servers.nodes.filter(node => node !== leader) }

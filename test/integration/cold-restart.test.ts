@@ -31,7 +31,7 @@ const known = (at: number): TestNode => {
 }
 
 async function datastoreOf(node: TestNode): Promise<NonNullable<NodeStatus['datastore']>> {
-  const { datastore } = JSON.parse((await node.mk8s(['status', '--format', 'json'])).stdout) as NodeStatus
+  const { datastore } = await node.status()
   assert.ok(datastore)
   return datastore
 }
@@ -136,8 +136,8 @@ test('a leader without its voters answers nothing stale and nothing for ever', a
   const others = cluster.nodes.filter(node => node !== leader)
   const client = apiClient(leader)
   await client.create(CONFIG_MAPS, configMap('before'))
-  for (const other of others) other.signalDaemon('SIGSTOP')
   try {
+    await Promise.all(others.map(other => other.freeze()))
     const begunMs = performance.now()
     const outcomes = await Promise.allSettled([
       client.get(CONFIG_MAPS, { namespace: 'default', name: 'before' }),
@@ -152,7 +152,7 @@ test('a leader without its voters answers nothing stale and nothing for ever', a
     const { code, stdout } = await leader.mk8s(['status'])
     assert.deepEqual([code, /1 voter answers of 3/.test(stdout)], [3, true], stdout)
   } finally {
-    for (const other of others) other.signalDaemon('SIGCONT')
+    for (const other of others) other.thaw()
   }
   await whenWhole()
   for (const node of cluster.nodes)

@@ -4,7 +4,6 @@ import { spawn } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import test, { after, before } from 'node:test'
-import type { NodeStatus } from '../../src/client/node-status.ts'
 import { MK8S } from '../support/cluster.ts'
 import { startServers, type TestNode, type TestServers } from '../support/servers.ts'
 import { until } from '../support/until.ts'
@@ -27,8 +26,7 @@ const settings = (node: TestNode) => [
 ]
 
 async function statusOf(node: TestNode) {
-  const { stdout } = await node.mk8s(['status', '--format', 'json'])
-  const status = JSON.parse(stdout) as NodeStatus
+  const status = await node.status()
   assert.ok(status.datastore)
   return { ...status, datastore: status.datastore }
 }

@@ -27,10 +27,7 @@ after(() => cluster?.remove())
 
 const first = (): TestNode => must(cluster.nodes[0], 'the first server')
 
-async function statusOf(node: TestNode): Promise<NodeStatus | null> {
-  const { stdout } = await node.mk8s(['status', '--format', 'json'])
-  return stdout.startsWith('{') ? (JSON.parse(stdout) as NodeStatus) : null
-}
+const statusOf = (node: TestNode): Promise<NodeStatus | null> => node.status().catch(() => null)
 
 /** Kills the leader's daemon, which its supervisor starts again, and hands over a server that lives. */
 async function killLeader(): Promise<TestNode> {

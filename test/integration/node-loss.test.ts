@@ -4,7 +4,6 @@
  */
 import assert from 'node:assert/strict'
 import test, { after, before } from 'node:test'
-import type { NodeStatus } from '../../src/client/node-status.ts'
 import {
   CONFIG_MAPS,
   DEPLOYMENTS,
@@ -36,8 +35,7 @@ const serversOf = () => cluster.nodes.filter(node => node !== worker)
 
 async function leader(via: TestNode): Promise<TestNode> {
   const name = await until(`a leader, as ${via.name} sees it`, async () => {
-    const { stdout } = await via.mk8s(['status', '--format', 'json'])
-    const { datastore } = JSON.parse(stdout) as NodeStatus
+    const { datastore } = await via.status()
     return datastore?.members.find(member => member.leader)?.name
   })
   return must(name)

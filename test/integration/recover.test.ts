@@ -43,7 +43,7 @@ async function everything(node: TestNode): Promise<Map<string, object>> {
 }
 
 async function datastoreOf(node: TestNode): Promise<NonNullable<NodeStatus['datastore']>> {
-  const { datastore } = JSON.parse((await node.mk8s(['status', '--format', 'json'])).stdout) as NodeStatus
+  const { datastore } = await node.status()
   assert.ok(datastore)
   return datastore
 }

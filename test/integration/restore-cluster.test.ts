@@ -41,10 +41,7 @@ async function mustRun(on: TestNode, args: readonly string[]): Promise<string> {
   return stdout
 }
 
-async function statusOf(node: TestNode): Promise<NodeStatus | null> {
-  const { stdout } = await node.mk8s(['status', '--format', 'json'])
-  return stdout.startsWith('{') ? (JSON.parse(stdout) as NodeStatus) : null
-}
+const statusOf = (node: TestNode): Promise<NodeStatus | null> => node.status().catch(() => null)
 
 /** What the configmaps of a server are, as that server serves them. */
 const configMaps = async (node: TestNode): Promise<string> =>

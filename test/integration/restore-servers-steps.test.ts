@@ -9,6 +9,8 @@ import { join } from 'node:path'
 import test, { after, before } from 'node:test'
 import { must } from '../../src/base/assert.ts'
 import type { NodeStatus } from '../../src/client/node-status.ts'
+import { CONFIG_MAPS } from '../../src/client/resources.ts'
+import { namesOf } from '../support/api-client.ts'
 import { temporaryDirectory } from '../support/cluster.ts'
 import { Faults } from '../support/faults.ts'
 import { startServers, type TestNode, type TestServers } from '../support/servers.ts'
@@ -36,13 +38,9 @@ after(async () => {
 
 const restore = () => nodeAt(0).mk8s(['restore-datastore', file(), '--yes'], { env: faults.env })
 
-async function statusOf(node: TestNode): Promise<NodeStatus | null> {
-  const { stdout } = await node.mk8s(['status', '--format', 'json'])
-  return stdout.startsWith('{') ? (JSON.parse(stdout) as NodeStatus) : null
-}
+const statusOf = (node: TestNode): Promise<NodeStatus | null> => node.status().catch(() => null)
 
-const configMaps = async (node: TestNode): Promise<string> =>
-  (await node.kubectl.try(['get', 'configmaps', '-o', 'jsonpath={.items[*].metadata.name}'])).stdout
+const configMaps = (node: TestNode) => namesOf(node, CONFIG_MAPS)
 
 /** All servers serve one generation of three voters whose configmaps are as they ought to be. */
 async function untilServed(what: string, isWanted: (names: string) => boolean): Promise<void> {

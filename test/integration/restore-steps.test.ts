@@ -3,7 +3,8 @@ import assert from 'node:assert/strict'
 import { existsSync, readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import test, { after, before } from 'node:test'
-import type { NodeStatus } from '../../src/client/node-status.ts'
+import { CONFIG_MAPS } from '../../src/client/resources.ts'
+import { namesOf } from '../support/api-client.ts'
 import { temporaryDirectory } from '../support/cluster.ts'
 import { Faults } from '../support/faults.ts'
 import type { Ran } from '../support/kubectl.ts'
@@ -31,15 +32,11 @@ after(async () => {
 })
 
 const restore = (): Promise<Ran> => node.mk8s(['restore-datastore', file(), '--yes'], { env: faults.env })
-const names = async (): Promise<string> =>
-  (await node.kubectl.try(['get', 'configmaps', '-o', 'jsonpath={.items[*].metadata.name}'])).stdout
+const names = () => namesOf(node, CONFIG_MAPS)
 const keptDirectories = () => readdirSync(node.dataDir).filter(name => name.startsWith('before-restore-'))
 const isClean = () => !existsSync(join(node.dataDir, 'recovery'))
 
-async function generation(): Promise<string> {
-  const { stdout } = await node.mk8s(['status', '--format', 'json'])
-  return stdout.startsWith('{') ? (JSON.parse(stdout) as NodeStatus).clusterId : ''
-}
+const generation = async (): Promise<string> => (await node.status()).clusterId
 
 /** Something that a restore takes away; what earlier ones have kept goes. */
 async function diverge(): Promise<void> {

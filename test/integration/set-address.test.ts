@@ -3,7 +3,6 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test, { after, before } from 'node:test'
-import type { NodeStatus } from '../../src/client/node-status.ts'
 import { freeAddress } from '../support/cluster.ts'
 import { startServers, type TestNode, type TestServers } from '../support/servers.ts'
 import { until } from '../support/until.ts'
@@ -16,8 +15,7 @@ before(async () => {
 after(() => servers?.remove())
 
 async function membersSeenBy(node: TestNode): Promise<string[]> {
-  const { stdout } = await node.mk8s(['status', '--format', 'json'])
-  const { datastore } = JSON.parse(stdout) as NodeStatus
+  const { datastore } = await node.status()
   return (datastore?.members ?? []).map(({ name, address, alive }) => `${name} ${address} ${alive}`)
 }
 

@@ -5,7 +5,6 @@
 import assert from 'node:assert/strict'
 import test, { after, before } from 'node:test'
 import type { KubeClient } from '../../src/client/kube-client.ts'
-import type { NodeStatus } from '../../src/client/node-status.ts'
 import { CRON_JOBS, DAEMON_SETS, JOBS, NODES, PODS, STATEFUL_SETS } from '../../src/client/resources.ts'
 import type { CronJob, DaemonSet, Job, Node, Pod, StatefulSet } from '../../src/kube/types.ts'
 import { apiClient, type Followed, follow } from '../support/api-client.ts'
@@ -79,9 +78,7 @@ const SECOND_VERSION = JSON.stringify({
 async function roles(): Promise<{ readonly leader: TestNode; readonly other: TestNode }> {
   return until('a leader, and every node ready', async () => {
     for (const asked of servers.nodes) {
-      const { stdout } = await asked.mk8s(['status', '--format', 'json'])
-      if (!stdout.startsWith('{')) return false
-      const { datastore } = JSON.parse(stdout) as NodeStatus
+      const { datastore } = await asked.status()
       const name = datastore?.members.find(member => member.leader)?.name
       const leader = servers.nodes.find(node => node.name === name)
       const other = servers.nodes.find(node => node.name !== name)

@@ -11,16 +11,29 @@ import type { TestNode } from './servers.ts'
 const API_PORT = 16_443
 const RETRY_MS = 50
 
-export function apiClient({ address, dataDir }: TestNode): KubeClient {
+export const apiClient = (node: TestNode): KubeClient => new KubeClient(transportTo(node))
+
+function transportTo({ address, dataDir }: TestNode): HttpsTransport {
   const read = (name: string) => readFileSync(join(dataDir, 'pki', name), 'utf8')
-  return new KubeClient(
-    new HttpsTransport({
-      server: `https://${address}:${API_PORT}`,
-      caPem: read('cluster-ca.crt'),
-      certificatePem: read('admin.crt'),
-      keyPem: read('admin.key'),
-    }),
-  )
+  return new HttpsTransport({
+    server: `https://${address}:${API_PORT}`,
+    caPem: read('cluster-ca.crt'),
+    certificatePem: read('admin.crt'),
+    keyPem: read('admin.key'),
+  })
+}
+
+/** What there is of it in the namespace `default`, between spaces; nothing where the server does not answer. */
+export async function namesOf(node: TestNode, resource: ResourceRef): Promise<string> {
+  const transport = transportTo(node)
+  try {
+    const { items } = await new KubeClient(transport).list(resource, { namespace: 'default' })
+    return items.map(({ metadata }) => metadata.name).join(' ')
+  } catch {
+    return ''
+  } finally {
+    transport.close()
+  }
 }
 
 export interface Followed<T> {

@@ -1,6 +1,9 @@
 /** Real clusters of several nodes for a test: `mk8s install`, then `mk8s join`, on loopback addresses of one machine. */
-import { readFileSync, rmSync } from 'node:fs'
+import { readdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { createAdminClient } from '../../src/client/admin-client.ts'
+import type { NodeStatus } from '../../src/client/node-status.ts'
+import { nodePaths } from '../../src/host/node-files.ts'
 import { freeAddress, MK8S, temporaryDirectory } from './cluster.ts'
 import { KUBECTL, type Kubectl, kubectlFor, type Ran, type RunOptions, run } from './kubectl.ts'
 import { until } from './until.ts'
@@ -13,8 +16,13 @@ export interface TestNode {
   readonly kubectl: Kubectl
   /** Runs an mk8s command on this node, whatever the outcome. */
   mk8s(args: readonly string[], options?: RunOptions): Promise<Ran>
+  /** What `mk8s status` shows, without a process for each look; throws while it does not run. */
+  status(): Promise<NodeStatus>
   /** Sends the signal to the daemon alone; its supervisor starts it again when that ended it. */
   signalDaemon(signal: NodeJS.Signals): void
+  /** The daemon stands still, as SIGSTOP makes it: returns once none of its threads runs any more, which takes a while. */
+  freeze(): Promise<void>
+  thaw(): void
   /** As a power cut: daemon and supervisor are gone at once. */
   powerOff(): void
   /** After `powerOff`: starts it, and does not wait until it is ready. */
@@ -127,8 +135,17 @@ function nodeIn(parent: string, name: string, program: string, options: NodeOpti
     dataDir,
     kubectl: kubectlFor(join(dataDir, 'admin.kubeconfig'), KUBECTL, enter),
     mk8s,
+    status: () => createAdminClient(nodePaths(dataDir).adminSocket).status(),
     signalDaemon: signal => {
       process.kill(pidIn('daemon.pid'), signal)
+    },
+    async freeze() {
+      const pid = pidIn('daemon.pid')
+      process.kill(pid, 'SIGSTOP')
+      await until(`${name} stands still`, () => threadStates(pid).every(state => state === 'T'))
+    },
+    thaw() {
+      process.kill(pidIn('daemon.pid'), 'SIGCONT')
     },
     powerOff() {
       for (const file of ['supervisor.pid', 'daemon.pid']) {
@@ -144,14 +161,20 @@ function nodeIn(parent: string, name: string, program: string, options: NodeOpti
   }
 }
 
-/** Until `mk8s status` of the node says so; shows the last answer when it never does. */
+/** The letter that the kernel has for each thread of the process; one that ends meanwhile has none. */
+function threadStates(pid: number): readonly string[] {
+  return readdirSync(`/proc/${pid}/task`).map(
+    id => /\) (\S)/.exec(readFileSync(`/proc/${pid}/task/${id}/stat`, 'utf8'))?.[1] ?? '',
+  )
+}
+
+/** Until the status of the node says so; shows the last answer when it never does. */
 export async function untilStatus(
   node: TestNode,
   what: string,
   holds: (status: Record<string, unknown>) => boolean,
 ): Promise<void> {
   await until(what, async () => {
-    const { stdout } = await node.mk8s(['status', '--format', 'json'])
-    return stdout.startsWith('{') && holds(JSON.parse(stdout) as Record<string, unknown>)
+    return holds((await node.status()) as unknown as Record<string, unknown>)
   })
 }

@@ -2,6 +2,8 @@
 
 const DEADLINE_MS = 120_000
 const INTERVAL_MS = 25
+/** A probe that takes long, such as a program, is asked again after as long a pause: the machine has other work. */
+const INTERVAL_MS_MAX = 1_000
 
 /** The first value of `probe` that is neither false, null nor undefined; throws with `what` at the deadline. */
 export async function until<T>(
@@ -12,6 +14,7 @@ export async function until<T>(
   const end = performance.now() + deadlineMs
   let last: unknown
   while (performance.now() < end) {
+    const begun = performance.now()
     try {
       const value = await probe()
       if (value !== false && value !== null && value !== undefined) return value
@@ -19,7 +22,8 @@ export async function until<T>(
     } catch (error) {
       last = error
     }
-    await new Promise(resolve => setTimeout(resolve, INTERVAL_MS))
+    const pauseMs = Math.min(INTERVAL_MS_MAX, Math.max(INTERVAL_MS, performance.now() - begun))
+    await new Promise(resolve => setTimeout(resolve, pauseMs))
   }
   throw new Error(`not within ${deadlineMs} ms: ${what}; last seen: ${String(last)}`)
 }

@@ -58,8 +58,10 @@ export function createKubelet(parts: KubeletParts): Kubelet {
   return new NodeKubelet(parts)
 }
 
-/** Containers get this long when the whole node stops. */
+/** Containers get this long when the whole node stops, or what their pod grants when that is less. */
 const STOP_GRACE_MS = 5_000
+/** Sandboxes that lose their network at a time: each takes programs of plugins. */
+const SANDBOXES_AT_ONCE = 4
 /** A runtime that has just ended is up again within this. */
 const RUNTIME_BACK_MS = 10_000
 const RUNTIME_POLL_MS = 200
@@ -360,10 +362,18 @@ class NodeKubelet implements Kubelet {
 
   async #endContainers(): Promise<void> {
     const { runtime } = this.#parts
+    const graceOf = (uid: string) => {
+      const seconds = this.#workers.get(uid)?.pod.spec?.terminationGracePeriodSeconds
+      return seconds === undefined ? STOP_GRACE_MS : Math.min(STOP_GRACE_MS, seconds * 1_000)
+    }
     const running = (await runtime.listContainers()).filter(({ state }) => state === 'running')
-    await Promise.all(running.map(({ id }) => runtime.stopContainer(id, STOP_GRACE_MS)))
+    await Promise.all(running.map(({ id, podUid }) => runtime.stopContainer(id, graceOf(podUid))))
     // A pod whose sandbox is gone starts afresh next time, as after a reboot, instead of backing off.
-    for (const { id } of await runtime.listSandboxes()) await stopSandbox(id, this.#context)
+    const sandboxes = (await runtime.listSandboxes()).values()
+    const worker = async () => {
+      for (const { id } of sandboxes) await stopSandbox(id, this.#context)
+    }
+    await Promise.all(Array.from({ length: SANDBOXES_AT_ONCE }, worker))
   }
 
   health(): Health {
