@@ -7,6 +7,7 @@ import { must } from '../base/assert.ts'
 import type { Clock } from '../base/clock.ts'
 import { Mk8sError } from '../base/errors.ts'
 import type { Random } from '../base/random.ts'
+import { networkProblem } from '../config/cluster-networks.ts'
 import {
   clusterInitPath,
   nodeConfigPath,
@@ -18,7 +19,7 @@ import {
 import type { ConfigDocuments } from '../config/documents.ts'
 import type { ClusterConfig, NodeConfig } from '../config/node-config.ts'
 import { options } from '../config/options.ts'
-import { invalidConfig, type OptionValue, resolveConfig } from '../config/resolve.ts'
+import { invalidConfig, type MachineValues, type OptionValue, resolveConfig } from '../config/resolve.ts'
 import { loopbackAddress } from '../config/values.ts'
 import { lookAtPresent } from '../host/carry-out.ts'
 import { CONTAINER_PACKAGES, isRealRuntime } from '../host/container-programs.ts'
@@ -37,6 +38,8 @@ export interface InstallationParts {
   readonly readyTimeoutMs: number
   /** It is to join a cluster that exists, which decides what a founder would. */
   readonly joinsAs?: NodeConfig['role']
+  /** The server that it asks: this node is found by addresses of the same family, unless something else is said. */
+  readonly joinsAt?: string
   /** Settings of a node that was here before, when it makes way for the one that joins. */
   readonly former?: ConfigDocuments
   readonly service: Service
@@ -71,7 +74,7 @@ export async function prepareInstallation(parts: InstallationParts): Promise<Ins
   const resolved = resolveConfig({
     flags: parts.flags,
     env: parts.env,
-    machine: machineDefaults(),
+    machine: machineFor(parts),
     ...(file !== undefined && { file }),
     ...(recorded !== undefined && { recorded }),
   })
@@ -82,6 +85,8 @@ export async function prepareInstallation(parts: InstallationParts): Promise<Ins
   const facts = await collectFacts({ dataDir, ports, mayInstall, clock })
   const node = completeNode({ dataDir, role, resolved: resolved.node, recorded, facts, random })
   const { cluster } = resolved
+  const problem = parts.joinsAs === undefined ? networkProblem(cluster, node.runtime) : undefined
+  if (problem !== undefined) throw invalidConfig([problem])
   const manifests = file?.manifests ?? []
   const installed = recorded !== undefined
   const { bindAddress, runtime, criSocket } = node
@@ -108,6 +113,12 @@ export function planJoin(
   const steps = planSteps(parts, wanted, [])
   // A worker has no credentials of an administrator.
   return node.role === 'worker' ? steps.filter(({ kind }) => kind !== 'kubeconfig') : steps
+}
+
+function machineFor({ joinsAt = '' }: InstallationParts): MachineValues {
+  const machine = machineDefaults()
+  const { bindAddress, bindAddress6 = bindAddress } = machine
+  return joinsAt.includes(':') ? { ...machine, bindAddress: bindAddress6 } : machine
 }
 
 function refuseClusterSettings(file: ConfigDocuments | undefined): void {

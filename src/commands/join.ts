@@ -114,7 +114,8 @@ export class Join extends NodeCommand {
     const present = await lookAtPresentNode({ dataDir, fingerprint: authority.fingerprint, timeoutMs })
     if (present.kind === 'member') return showMember(flags)
     const former = present.kind === 'replaceable' ? present.former : undefined
-    const parts = await installationParts(flags, texts, former)
+    const own = await installationParts(flags, texts, former)
+    const parts: InstallationParts = { ...own, joinsAt: url.server.host }
     const { prepareInstallation } = await import('../cli/installation.ts')
     const installation = await prepareInstallation(parts)
     const { preflightError } = await import('../host/preflight.ts')

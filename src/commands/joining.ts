@@ -14,6 +14,7 @@ import type { FoundToken } from '../cli/join-token.ts'
 import type { ProgressStep } from '../cli/progress.ts'
 import { remark } from '../cli/terminal.ts'
 import { startNode, stopNode, waitUntilReady } from '../client/lifecycle.ts'
+import { networkProblem } from '../config/cluster-networks.ts'
 import type { NodeConfig } from '../config/node-config.ts'
 import { GIT_VERSION, MK8S_VERSION } from '../config/version.ts'
 import { carryOutStep, type InstallActions } from '../host/carry-out.ts'
@@ -137,6 +138,9 @@ export class Joining {
       timeMs: systemClock.now(),
       node: { name, role, address, ports, failureDomain },
     })
+    const problem = networkProblem(this.#answer.cluster, installation.node.runtime)
+    if (problem !== undefined)
+      throw new Mk8sError('refused', problem, { hint: 'choose another runtime: --runtime oci' })
     client.alsoAsk(this.#answer.members.map(({ joinAddress }) => joinAddress))
   }
 

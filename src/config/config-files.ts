@@ -2,10 +2,12 @@
  * The configuration in a node's directory: `config.yaml` (NodeConfig) and `cluster-init.yaml`, what the
  * daemon puts into an empty store: the ClusterConfig and the manifests to apply.
  */
+
 import { readFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { Mk8sError, messageOf, systemCodeOf } from '../base/errors.ts'
 import type { KubeObject } from '../kube/object.ts'
+import { podNetworks, serviceNetworks } from './cluster-networks.ts'
 import {
   CONFIG_API_VERSION,
   type ConfigDocuments,
@@ -14,7 +16,7 @@ import {
   renderDocuments,
 } from './documents.ts'
 import type { ClusterConfig, NodeConfig } from './node-config.ts'
-import { type ResolvedConfig, resolveConfig } from './resolve.ts'
+import { type ConfigSources, type ResolvedConfig, resolveConfig } from './resolve.ts'
 
 export const nodeConfigPath = (dataDir: string): string => join(dataDir, 'config.yaml')
 export const clusterInitPath = (dataDir: string): string => join(dataDir, 'cluster-init.yaml')
@@ -109,11 +111,11 @@ export function renderNodeConfig(config: NodeConfig): string {
 }
 
 export function renderClusterInit({ cluster, manifests }: ClusterInit): string {
-  const { ipv6, clusterDomain, nodePortRange, failover, voters } = cluster
+  const { clusterDomain, nodePortRange, failover, voters } = cluster
   const range = `${nodePortRange.first}-${nodePortRange.last}`
   const fields = {
-    serviceCidr: pairOf(cluster.serviceCidr, ipv6?.serviceCidr),
-    podCidr: pairOf(cluster.podCidr, ipv6?.podCidr),
+    serviceCidr: serviceNetworks(cluster).join(','),
+    podCidr: podNetworks(cluster).join(','),
     clusterDomain,
     nodePortRange: range,
     failover,
@@ -121,10 +123,6 @@ export function renderClusterInit({ cluster, manifests }: ClusterInit): string {
   }
   return renderDocuments([{ apiVersion: CONFIG_API_VERSION, kind: 'ClusterConfig', ...fields }, ...manifests])
 }
-
-/** As it was typed in. */
-const pairOf = (ipv4: string, ipv6: string | undefined): string =>
-  ipv6 === undefined ? ipv4 : `${ipv4},${ipv6}`
 
 function resolveRecorded(recorded: ConfigDocuments, path: string): ResolvedConfig {
   try {
@@ -142,8 +140,10 @@ function resolveRecorded(recorded: ConfigDocuments, path: string): ResolvedConfi
 }
 
 /** A file of the cluster says nothing about the node, whose name and address then only have to be valid. */
-const partial = (path: string): Partial<{ machine: { nodeName: string; bindAddress: string } }> =>
-  path.endsWith('cluster-init.yaml') ? { machine: { nodeName: 'node', bindAddress: '127.0.0.1' } } : {}
+const partial = (path: string): Partial<Pick<ConfigSources, 'machine'>> =>
+  path.endsWith('cluster-init.yaml')
+    ? { machine: { nodeName: 'node', bindAddress: '127.0.0.1', bindAddress6: '::1' } }
+    : {}
 
 function readTextIfThere(path: string): string | undefined {
   try {

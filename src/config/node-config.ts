@@ -43,18 +43,20 @@ export interface NodeConfig {
   readonly scheduler?: Readonly<Record<string, string>>
 }
 
-export interface Ipv6Networks {
+export interface NetworkPair {
   readonly serviceCidr: string
   readonly podCidr: string
 }
 
 /** `kind: ClusterConfig`: the same for all nodes, in the store, immutable after install. */
 export interface ClusterConfig {
-  /** Of IPv4, as is `podCidr`. */
+  /** Of the cluster's first family, as is `podCidr`. */
   readonly serviceCidr: string
   readonly podCidr: string
-  /** The networks of IPv6, where the cluster has two families. */
-  readonly ipv6?: Ipv6Networks
+  /** The networks of IPv6, where the cluster has two families and that of IPv4 is first. */
+  readonly ipv6?: NetworkPair
+  /** Those of IPv4, where IPv6 is first. */
+  readonly ipv4?: NetworkPair
   readonly clusterDomain: string
   readonly nodePortRange: { readonly first: number; readonly last: number }
   /** How many servers vote once there are that many: 3 or 5. */

@@ -400,7 +400,7 @@ export const options: readonly OptionInfo[] = [
     env: 'MK8S_SERVICE_CIDR',
     type: 'cidr',
     default: '10.152.183.0/24',
-    help: 'The network that Services get their addresses from; for IPv6 too, one of IPv6 behind a comma. Cannot be changed later.',
+    help: 'The network that Services get their addresses from, of IPv4 or IPv6; for both, one of each with a comma between them, the first family first. Cannot be changed later.',
   },
   {
     key: 'podCidr',
@@ -409,7 +409,7 @@ export const options: readonly OptionInfo[] = [
     env: 'MK8S_POD_CIDR',
     type: 'cidr',
     default: '10.1.0.0/16',
-    help: 'The network of all Pods; every node gets a /24 of it, and a /64 of one of IPv6 behind a comma. Cannot be changed later.',
+    help: 'The network of all Pods, or one of each family as above; every node gets a /24 of IPv4 and a /64 of IPv6. Cannot be changed later.',
   },
   {
     key: 'clusterDomain',

@@ -26,7 +26,14 @@ export interface ConfigSources {
   /** What an earlier install wrote down. */
   readonly recorded?: ConfigDocuments
   /** Values of the options whose default is found out on the machine. */
-  readonly machine: { readonly nodeName: string; readonly bindAddress: string }
+  readonly machine: MachineValues
+}
+
+export interface MachineValues {
+  readonly nodeName: string
+  readonly bindAddress: string
+  /** For clusters whose first family is IPv6; as `bindAddress` unless given. */
+  readonly bindAddress6?: string | undefined
 }
 
 /** As typed in, complete: what the runtime `auto` means is decided by the host. */
@@ -68,7 +75,8 @@ export function invalidConfig(problems: readonly string[]): Mk8sError {
   })
 }
 
-function pick(key: string, { flags, env, file, recorded, machine }: ConfigSources): OptionValue {
+function pick(key: string, sources: ConfigSources): OptionValue {
+  const { flags, env, file, recorded, machine } = sources
   const option = must(
     options.find(each => each.key === key),
     `option ${key}`,
@@ -83,8 +91,14 @@ function pick(key: string, { flags, env, file, recorded, machine }: ConfigSource
   if (filed !== undefined) return { text: filed, origin: 'file', place: key }
   const noted = recorded?.values.get(key)
   if (noted !== undefined) return { text: noted, origin: 'recorded', place: key }
-  const found = key === 'nodeName' ? machine.nodeName : machine.bindAddress
-  return { text: option.default ?? found, origin: 'default', place: `--${option.flag}` }
+  const find = () => (key === 'nodeName' ? machine.nodeName : addressFor(sources))
+  return { text: option.default ?? find(), origin: 'default', place: `--${option.flag}` }
+}
+
+/** Of the cluster's first family, if the machine has one. */
+function addressFor(sources: ConfigSources): string {
+  const { bindAddress, bindAddress6 = bindAddress } = sources.machine
+  return pick('serviceCidr', sources).text.split(',')[0]?.includes(':') ? bindAddress6 : bindAddress
 }
 
 function unknownVariables(env: ConfigSources['env']): string[] {
@@ -119,19 +133,40 @@ function overriddenProblems(values: Values, file: ConfigDocuments | undefined): 
 
 const textOf = (values: Values, key: string): string => must(values.get(key), key).text
 
+/** Of both families, and of the address that the node is known by. */
 function networkProblems(values: Values): string[] {
-  const services = must(parseCidr(networksOf(values, 'serviceCidr').ipv4), 'service network')
-  const pods = must(parseCidr(networksOf(values, 'podCidr').ipv4), 'pod network')
-  const problems: string[] = [...ipv6Problems(values)]
+  const [services, pods] = [networksOf(values, 'serviceCidr'), networksOf(values, 'podCidr')]
+  const familiesOf = ({ ordered }: typeof services) => ordered.map(family).join()
+  if (familiesOf(services) !== familiesOf(pods))
+    return [
+      'serviceCidr and podCidr: both need a network of each family that the cluster has, in the same order',
+    ]
+  const address = must(values.get('bindAddress'), 'bindAddress')
+  const [first = ''] = services.ordered
+  return [
+    ...(services.ipv6 === undefined ? [] : ipv6Problems(services.ipv6, must(pods.ipv6, 'pods'))),
+    ...(services.ipv4 === undefined ? [] : ipv4Problems(services.ipv4, must(pods.ipv4, 'pods'))),
+    // An empty one is found out on the machine.
+    ...(first.includes(':') && address.text !== '' && !address.text.includes(':')
+      ? [`${address.place}: the first family of the cluster is IPv6, and ${address.text} is of IPv4`]
+      : []),
+  ]
+}
+
+const family = (text: string): string => (text.includes(':') ? 'IPv6' : 'IPv4')
+
+function ipv4Problems(serviceText: string, podText: string): string[] {
+  const [services, pods] = [must(parseCidr(serviceText), 'services'), must(parseCidr(podText), 'pods')]
+  const problems: string[] = []
   if (pods.prefix > 24)
     problems.push('podCidr: the pod network must be a /24 or larger: every node gets a /24 of it')
   const loopback = { base: 127 * 2 ** 24, prefix: 24 }
-  for (const [key, network] of [['serviceCidr', services] as const, ['podCidr', pods] as const]) {
-    if (overlap(mirrorCidr(network), loopback)) {
-      problems.push(
-        `${key}: ${networksOf(values, key).ipv4} would be mirrored onto 127.0.0.0/24, which the host itself uses`,
-      )
-    }
+  for (const [key, network, text] of [
+    ['serviceCidr', services, serviceText] as const,
+    ['podCidr', pods, podText] as const,
+  ]) {
+    if (overlap(mirrorCidr(network), loopback))
+      problems.push(`${key}: ${text} would be mirrored onto 127.0.0.0/24, which the host itself uses`)
   }
   if (overlap(mirrorCidr(services), mirrorCidr(pods))) {
     problems.push(
@@ -142,19 +177,16 @@ function networkProblems(values: Values): string[] {
 }
 
 const networksOf = (values: Values, key: 'serviceCidr' | 'podCidr') => {
-  const [ipv4 = '', ipv6] = textOf(values, key).split(',')
-  return { ipv4, ipv6 }
+  const ordered = textOf(values, key).split(',')
+  const of = (name: string) => ordered.find(network => family(network) === name)
+  return { ordered, ipv4: of('IPv4'), ipv6: of('IPv6') }
 }
 
 const IPV6_PODS = { largest: 48, smallest: 64 }
 /** As upstream: more addresses could not be kept track of; and enough for what clusters begin with. */
 const IPV6_SERVICES = { largest: 64, smallest: 124 }
 
-function ipv6Problems(values: Values): string[] {
-  const [services, pods] = [networksOf(values, 'serviceCidr').ipv6, networksOf(values, 'podCidr').ipv6]
-  if (services === undefined && pods === undefined) return []
-  if (services === undefined || pods === undefined)
-    return ['serviceCidr and podCidr: with two families both need a network of IPv6']
+function ipv6Problems(services: string, pods: string): string[] {
   const [service, pod] = [services, pods].map(text => must(parseAnyCidr(text), 'network of IPv6'))
   const problems: string[] = []
   const check = (key: string, length: number, { largest, smallest }: typeof IPV6_PODS) => {
@@ -222,13 +254,15 @@ function groupOf(
 }
 
 function toCluster(values: Values): ClusterConfig {
-  const [services, pods] = [networksOf(values, 'serviceCidr'), networksOf(values, 'podCidr')]
-  const { ipv6: serviceCidr } = services
-  const { ipv6: podCidr } = pods
+  const [serviceCidr = '', secondService] = networksOf(values, 'serviceCidr').ordered
+  const [podCidr = '', secondPods] = networksOf(values, 'podCidr').ordered
+  const second =
+    secondService !== undefined && secondPods !== undefined
+      ? { serviceCidr: secondService, podCidr: secondPods }
+      : undefined
   return Object.freeze({
-    serviceCidr: services.ipv4,
-    podCidr: pods.ipv4,
-    ...(serviceCidr !== undefined && podCidr !== undefined && { ipv6: { serviceCidr, podCidr } }),
+    ...{ serviceCidr, podCidr },
+    ...(second !== undefined && (serviceCidr.includes(':') ? { ipv4: second } : { ipv6: second })),
     clusterDomain: textOf(values, 'clusterDomain'),
     nodePortRange: Object.freeze(
       must(parsePortRange(textOf(values, 'nodePortRange')), 'range of node ports'),

@@ -194,12 +194,17 @@ export function parseCidr(text: string): Cidr | undefined {
   return base % 2 ** (32 - prefix) === 0 ? { base, prefix } : undefined
 }
 
-/** One network of IPv4, or that and one of IPv6 behind a comma. */
+/** One network of either family, or one of each with a comma between them: the first family first. */
 function cidrProblem(text: string): string | undefined {
-  const [first = '', second, ...more] = text.split(',')
-  if (first.includes(':')) return `${quote(text)}: the network of IPv4 stands first, one of IPv6 behind it`
-  if (more.length > 0) return `${quote(text)} is more than one network of IPv4 and one of IPv6`
-  return ipv4Problem(first) ?? (second === undefined ? undefined : ipv6Problem(second))
+  const networks = text.split(',')
+  const sixes = networks.filter(network => network.includes(':'))
+  if (networks.length - sixes.length > 1 || sixes.length > 1)
+    return `${quote(text)} is more than one network of IPv4 and one of IPv6`
+  for (const network of networks) {
+    const problem = network.includes(':') ? ipv6Problem(network) : ipv4Problem(network)
+    if (problem !== undefined) return problem
+  }
+  return undefined
 }
 
 function ipv6Problem(text: string): string | undefined {

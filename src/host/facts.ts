@@ -86,11 +86,15 @@ async function containerFacts(mayInstall: boolean): Promise<ContainerFacts> {
 }
 
 /** What the machine itself suggests for the options that have no fixed default. */
-export function machineDefaults(): { nodeName: string; bindAddress: string } {
+export function machineDefaults(): { nodeName: string; bindAddress: string; bindAddress6?: string } {
   const addresses = Object.values(networkInterfaces()).flatMap(each => each ?? [])
-  const usable = addresses.filter(each => !each.internal && each.family === 'IPv4')
-  const routed = usable.find(each => !each.address.startsWith('169.254.'))
-  return { nodeName: hostname(), bindAddress: routed?.address ?? '127.0.0.1' }
+  const usable = addresses.filter(each => !each.internal && !/^(169\.254\.|fe[89ab])/i.test(each.address))
+  const find = (family: string) => usable.find(each => each.family === family)?.address
+  const bindAddress6 = find('IPv6')
+  return {
+    ...{ nodeName: hostname(), bindAddress: find('IPv4') ?? '127.0.0.1' },
+    ...(bindAddress6 !== undefined && { bindAddress6 }),
+  }
 }
 
 /** The machine's memory, or the limit of the control group when that is lower. */

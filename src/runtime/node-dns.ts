@@ -7,7 +7,7 @@ import { Informer } from '../client/informer.ts'
 import { KubeClient } from '../client/kube-client.ts'
 import { CONFIG_MAPS } from '../client/resources.ts'
 import type { Transport } from '../client/transport.ts'
-import { podNetworks, serviceNetworks } from '../config/cluster-networks.ts'
+import { isIpv6First, type Networks, podNetworks, serviceNetworks } from '../config/cluster-networks.ts'
 import type { ClusterConfig, NodeConfig } from '../config/node-config.ts'
 import { cidrAddress, parseCidr } from '../kube/cidr.ts'
 import { mirrorOf } from '../kube/mirror-address.ts'
@@ -26,16 +26,29 @@ const METRICS_PORT = 9_153
 export const DNS_SERVICE = 'kube-dns'
 export const DNS_CONFIGURATION = 'mk8s-dns'
 
-type Facts = Pick<ClusterConfig, 'serviceCidr' | 'podCidr' | 'ipv6' | 'clusterDomain'>
+type Facts = Networks & Pick<ClusterConfig, 'clusterDomain'>
+
+type ServiceNetwork = Pick<ClusterConfig, 'serviceCidr'>
+
+const serviceAddressAt = ({ serviceCidr }: ServiceNetwork, index: number): string =>
+  must(cidrAddress(must(parseCidr(serviceCidr), 'a service network'), index), 'an address for DNS')
 
 /** The address of the service `kube-system/kube-dns`. */
-export function dnsServiceIp({ serviceCidr }: Pick<ClusterConfig, 'serviceCidr'>): string {
-  return must(cidrAddress(must(parseCidr(serviceCidr), 'a service network'), DNS_INDEX), 'DNS address')
-}
+export const dnsServiceIp = (cluster: ServiceNetwork): string => serviceAddressAt(cluster, DNS_INDEX)
 
-/** On loopback, so that nobody outside can ask. */
+/**
+ * On loopback, so that nobody outside can ask. IPv6 has one address there, which no rule leads pods to: the service
+ * network's own address, which no Service gets, is put beside it.
+ */
+const ownAddress = (cluster: ServiceNetwork): string =>
+  isIpv6First(cluster) ? serviceAddressAt(cluster, 0) : mirrorOf(dnsServiceIp(cluster))
+
+/** What has to be put on loopback before the DNS can listen; undefined where nothing has. */
+export const dnsLoopbackAddress = (cluster: ServiceNetwork): string | undefined =>
+  isIpv6First(cluster) ? ownAddress(cluster) : undefined
+
 function listenAddress(cluster: Facts, runtime: NodeConfig['runtime']) {
-  return { address: mirrorOf(dnsServiceIp(cluster)), port: runtime === 'process' ? DNS_PORT : OWN_PORT }
+  return { address: ownAddress(cluster), port: runtime === 'process' ? DNS_PORT : OWN_PORT }
 }
 
 /** What the node's rules lead the traffic of the service to. */
@@ -50,7 +63,7 @@ export function dnsBackends(cluster: Facts, runtime: NodeConfig['runtime']): Rea
 
 /** Where a node's DNS tells its figures. */
 export const dnsMetricsAddress = (cluster: Facts): Backend => ({
-  address: mirrorOf(dnsServiceIp(cluster)),
+  address: ownAddress(cluster),
   port: METRICS_PORT,
 })
 

@@ -12,6 +12,7 @@ import { endPods } from './kubelet/runtime/cri/end-pods.ts'
 import { removePodCgroup } from './kubelet/runtime/cri/pod-cgroups.ts'
 import { endOci } from './kubelet/runtime/oci/end-oci.ts'
 import { killAllContainers } from './kubelet/runtime/process/process-runtime.ts'
+import { removeLoopbackAddresses } from './network/loopback-address.ts'
 import { removeNftables } from './network/nft-table.ts'
 import { removeNodeRoutes } from './network/node-routes.ts'
 import { removePortmapChains } from './network/portmap-chains.ts'
@@ -37,6 +38,7 @@ export async function endNodeContainers(
   await removePodCgroup(`/${nodeId}`)
   await removeNftables(nodeId)
   await removeNodeRoutes()
+  await removeLoopbackAddresses()
   if (forgets) await removePortmapChains()
 }
 

@@ -173,12 +173,14 @@ const settingsOf = ({
   serviceCidr,
   podCidr,
   ipv6,
+  ipv4,
   nodePortRange: nodePorts,
 }: ClusterConfig) => ({
   clusterDomain,
   serviceCidr,
   podCidr,
   ...(ipv6 !== undefined && { ipv6 }),
+  ...(ipv4 !== undefined && { ipv4 }),
   nodePorts,
 })
 

@@ -9,7 +9,7 @@ import type { Random } from '../base/random.ts'
 import { KubeClient } from '../client/kube-client.ts'
 import type { Problem } from '../client/node-status.ts'
 import type { Transport } from '../client/transport.ts'
-import { podNetworks } from '../config/cluster-networks.ts'
+import { isDualStack, podNetworks } from '../config/cluster-networks.ts'
 import { failoverTimes } from '../config/failover.ts'
 import type { ClusterConfig, NodeConfig } from '../config/node-config.ts'
 import { GIT_VERSION, MK8S_VERSION } from '../config/version.ts'
@@ -44,6 +44,7 @@ import type { Peers, Runtime } from './kubelet/runtime/runtime.ts'
 import { SimulatedRuntime } from './kubelet/runtime/simulated/simulated-runtime.ts'
 import { parseShutdownSteps, type ShutdownStep, shutdownSteps } from './kubelet/shutdown/plan-shutdown.ts'
 import { renderMetrics } from './metrics/metrics.ts'
+import { createLoopbackAddress } from './network/loopback-address.ts'
 import { createServiceProxy } from './network/network.ts'
 import { createNftablesProxy } from './network/nftables-proxy.ts'
 import { createNodeRoutes } from './network/node-routes.ts'
@@ -51,7 +52,7 @@ import { createPolicyNotice } from './network/policy-notice.ts'
 import { ServiceFeed, USER_AGENT } from './network/service-feed.ts'
 import { createServiceHealth } from './network/service-health.ts'
 import { buildAddonParts } from './node-addons.ts'
-import { buildNodeDns, dnsBackends, dnsMetricsAddress, dnsServiceIp } from './node-dns.ts'
+import { buildNodeDns, dnsBackends, dnsLoopbackAddress, dnsMetricsAddress, dnsServiceIp } from './node-dns.ts'
 import { NodeImages } from './node-images.ts'
 import { nodeNetworks } from './node-networks.ts'
 import { createPeers } from './node-peers.ts'
@@ -153,7 +154,7 @@ export function buildNode(parts: NodeParts): Node {
     runtime: containers.runtime,
     nodeName: config.nodeName,
     nodeAddress: config.bindAddress,
-    ...(cluster.ipv6 !== undefined && { secondAddress: () => secondAddress(config.bindAddress) }),
+    ...(isDualStack(cluster) && { secondAddress: () => secondAddress(config.bindAddress) }),
     directories: directoriesOf(config),
     readPod: createPodReader(lazyModel()),
     pressure: parsePressureSettings(config.kubelet ?? {}),
@@ -305,7 +306,9 @@ function createNetwork(
     otherNetwork: () => otherNetwork(config),
     log: parts.log.child({ component: 'node-routes' }),
   })
-  return { components: [proxy, healthOf(proxy), routes, dns, figures], dns }
+  const loopback = dnsLoopbackAddress(cluster)
+  const address = loopback === undefined ? [] : [createLoopbackAddress(loopback)]
+  return { components: [...address, proxy, healthOf(proxy), routes, dns, figures], dns }
 }
 
 interface Containers {

@@ -27,8 +27,13 @@ export async function startContainerCluster(
   runtime: string,
   name: string,
   args: readonly string[] = [],
+  family: 'IPv4' | 'IPv6' = 'IPv4',
 ): Promise<ContainerCluster> {
   const namespace = new NetworkNamespace(name)
+  if (family === 'IPv6') {
+    namespace.addIpv6()
+    namespace.takeIpv4()
+  }
   const parent = mkdtempSync(join(tmpdir(), `mk8s-${name}-`))
   const dataDir = join(parent, 'data')
   const [enter, ...words] = namespace.enter
@@ -48,7 +53,8 @@ export async function startContainerCluster(
     rmSync(parent, { recursive: true, force: true })
   }
   try {
-    const where = ['--bind-address', namespace.address, '--node-name', 'n1']
+    const address = family === 'IPv6' ? namespace.address6 : namespace.address
+    const where = ['--bind-address', address, '--node-name', 'n1']
     await mk8s(['install', '--runtime', runtime, ...where, ...args])
     await mk8s(['images', 'import', '--busybox', IMAGE])
   } catch (error) {

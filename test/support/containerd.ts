@@ -69,6 +69,11 @@ export class NetworkNamespace {
     ip('-6', 'route', 'add', 'default', 'via', 'fd77::1', 'dev', 'eth0')
   }
 
+  /** A machine that knows no other family. */
+  takeIpv4(): void {
+    execFileSync('ip', ['-n', this.name, '-4', 'addr', 'flush', 'dev', 'eth0'])
+  }
+
   get address6(): string {
     return 'fd77::11'
   }

@@ -112,6 +112,12 @@ function checkAddress({ address, ports, role }: JoinerNode, { members, bindAddre
       `this server is at ${bindAddress}`,
       'choose an address that the other nodes can reach: --bind-address',
     )
+  if (address.includes(':') !== bindAddress.includes(':'))
+    throw refused(
+      `the new node says that it is found at ${address}`,
+      `this server is at ${bindAddress}, and the nodes of a cluster find each other by one family of addresses`,
+      `choose an address of the same family: --bind-address`,
+    )
   if (role === 'worker') return
   const twin = members.find(
     ({ peerAddresses, leaving }) =>

@@ -46,8 +46,12 @@ export function renderBase(podCidr: string): TablePart {
   return part.build()
 }
 
+/** What comes from ::1 leaves no machine, whatever its source is made; so nobody is left hanging there. */
+const NOT_LOOPBACK = { ip: '', ip6: 'ip6 daddr != ::1 ' } as const
+
 function addServices(part: PartBuilder, podCidr: string, ip: FamilyWords['ip']): void {
-  part.chain('dispatch', [`${toAddressPort(ip)} vmap @services`, `${TO_PORT} vmap @nodeports`])
+  const toNodePort = `${NOT_LOOPBACK[ip]}${TO_PORT} vmap @nodeports`
+  part.chain('dispatch', [`${toAddressPort(ip)} vmap @services`, toNodePort])
   part.chain('prerouting', [hook('nat', 'prerouting', -100), 'jump dispatch'])
   part.chain('output', [hook('nat', 'output', -100), 'jump dispatch'])
   part.chain('postrouting', [

@@ -5,10 +5,11 @@
 import { cidrContains, formatAddress, parseAddress, parseCidr } from '../../kube/cidr.ts'
 import { nodeAddress, nodeAddresses } from '../../kube/node-address.ts'
 import type { Node } from '../../kube/types.ts'
+import { familyOf } from './family.ts'
 
 export const TUNNEL_DEVICE = 'mk8s-vxlan'
-/** What a tunnel puts around a packet: Ethernet, IPv4, UDP and VXLAN. */
-const TUNNEL_BYTES = 50
+/** What a tunnel puts around a packet: Ethernet, IP, UDP and VXLAN. */
+const TUNNEL_BYTES = { IPv4: 50, IPv6: 70 } as const
 
 export interface NodeRoute {
   /** `10.1.3.0/24`. */
@@ -34,8 +35,8 @@ export interface RoutesInput {
 
 export interface TunnelPeer {
   readonly range: string
-  /** Of its end of the tunnel: the first address of its range. */
-  readonly inner: string
+  /** Of its end of the tunnel: the first address of its range of IPv4, where it has one. */
+  readonly inner?: string
   readonly mac: string
   /** Where the packets go, of both families. */
   readonly outer: string
@@ -44,7 +45,7 @@ export interface TunnelPeer {
 }
 
 export interface Tunnel {
-  readonly inner: string
+  readonly inner?: string
   readonly inner6?: string
   readonly mac: string
   readonly outer: string
@@ -61,13 +62,18 @@ export interface RoutesPlan {
   readonly podMtu: number | null
 }
 
-interface Other {
+/** Another node, by one family. */
+interface OtherRange {
   readonly range: string
-  readonly address: string
-  /** Where the cluster has two families. */
-  readonly range6?: string
-  /** Where the node is reached by IPv6. */
-  readonly address6?: string
+  /** Undefined where the node is not reached by this family. */
+  readonly address: string | undefined
+}
+
+interface Other {
+  /** One of each family that the cluster has, the first one first. */
+  readonly ranges: readonly OtherRange[]
+  /** Where its end of a tunnel would be. */
+  readonly outer: string
 }
 
 export function planRoutes({ nodes, nodeName, links }: RoutesInput): RoutesPlan {
@@ -75,39 +81,37 @@ export function planRoutes({ nodes, nodeName, links }: RoutesInput): RoutesPlan 
   const outer = own === undefined ? undefined : nodeAddress(own, 'InternalIP')
   const uplinks = links.filter(({ device }) => device !== TUNNEL_DEVICE)
   const others = nodes.flatMap(node => otherOf(node, nodeName, uplinks))
-  const isNear = (address: string | undefined) =>
-    address !== undefined && uplinks.some(link => isNeighbour(link, address))
-  const range = own?.spec?.podCIDR
-  const range6 = own === undefined ? undefined : rangeOfIpv6(own)
+  const ranges = own === undefined ? [] : rangesOf(own)
   // Loopback takes more than any pod's interface could.
   const mtu = uplinks.find(({ address, device }) => address === outer && device !== 'lo')?.mtu
   // Without addresses of its own there is no tunnel to speak of yet.
-  const canTunnel = range !== undefined && !range.includes(':') && outer !== undefined && mtu !== undefined
-  const isFar = ({ address }: Other) => canTunnel && !isNear(address)
+  const tunnelEnd = ranges.length > 0 && mtu !== undefined ? outer : undefined
+  const isNear = ({ address }: OtherRange) =>
+    address !== undefined && uplinks.some(link => isNeighbour(link, address))
   // Nodes may be neighbours by one family only.
-  const isFar6 = ({ range6: their, address6 }: Other) =>
-    canTunnel && range6 !== undefined && their !== undefined && !isNear(address6)
-  const routes = others.flatMap((other): NodeRoute[] => [
-    routeTo(other.range, isFar(other) ? null : other.address),
-    ...(other.range6 === undefined || range6 === undefined || (!isFar6(other) && !isNear(other.address6))
-      ? []
-      : [routeTo(other.range6, isFar6(other) ? null : (other.address6 ?? null))]),
-  ])
-  const peers = others
-    .filter(other => isFar(other) || isFar6(other))
-    .map(other => peerOf(other, isFar6(other)))
-  const isTunnelled = canTunnel && peers.length > 0
-  const inner6 = peers.some(peer => peer.inner6 !== undefined) ? firstOf(range6 ?? '') : undefined
+  const isFar = (other: Other) => (each: OtherRange) =>
+    tunnelEnd !== undefined && familyOf(tunnelEnd) === familyOf(other.outer) && !isNear(each)
+  const routes = others.flatMap(other =>
+    other.ranges.flatMap((each, index): NodeRoute[] => {
+      const isKnown = ranges.some(range => familyOf(range) === familyOf(each.range))
+      if (index > 0 && !isKnown) return []
+      if (isFar(other)(each)) return [routeTo(each.range, null)]
+      return each.address === undefined || (index > 0 && !isNear(each))
+        ? []
+        : [routeTo(each.range, each.address)]
+    }),
+  )
+  const peers = others.flatMap(other => {
+    const far = other.ranges.filter(isFar(other))
+    return far.length === 0 ? [] : [peerOf(other, far)]
+  })
+  const isTunnelled = peers.length > 0 && mtu !== undefined && outer !== undefined
+  const bytes = outer !== undefined && familyOf(outer) === 'IPv6' ? TUNNEL_BYTES.IPv6 : TUNNEL_BYTES.IPv4
+  const hasSix = peers.some(peer => peer.inner6 !== undefined)
   return {
     routes: routes.sort((a, b) => (a.range < b.range ? -1 : 1)),
-    tunnel: isTunnelled
-      ? {
-          ...endOf(range),
-          ...(inner6 !== undefined && { inner6 }),
-          ...{ outer, mtu: mtu - TUNNEL_BYTES, peers },
-        }
-      : null,
-    podMtu: mtu === undefined ? null : mtu - (isTunnelled ? TUNNEL_BYTES : 0),
+    tunnel: isTunnelled ? { ...endOf(ranges, hasSix), outer, mtu: mtu - bytes, peers } : null,
+    podMtu: mtu === undefined ? null : mtu - (isTunnelled ? bytes : 0),
   }
 }
 
@@ -116,19 +120,24 @@ const routeTo = (range: string, address: string | null): NodeRoute => ({
   ...{ range, via: address ?? firstOf(range), isTunnel: address === null },
 })
 
-const rangeOfIpv6 = ({ spec }: Node): string | undefined => spec?.podCIDRs?.find(range => range.includes(':'))
+/** Empty until the cluster has given some. */
+function rangesOf({ spec }: Node): readonly string[] {
+  const given = spec?.podCIDRs ?? []
+  if (given.length > 0) return given
+  return spec?.podCIDR ? [spec.podCIDR] : []
+}
 
-/** Every node but this one that has a range and an address, both of IPv4, elsewhere than on this machine. */
+/** Every node but this one that has a range and an address elsewhere than on this machine. */
 function otherOf(node: Node, nodeName: string, links: readonly LocalLink[]): Other[] {
-  const range = node.spec?.podCIDR
-  const address = nodeAddress(node, 'InternalIP')
-  if (node.metadata.name === nodeName || !range || address === undefined) return []
+  const addresses = nodeAddresses(node, 'InternalIP')
+  const [outer] = addresses
+  const ranges = rangesOf(node)
+  if (node.metadata.name === nodeName || ranges.length === 0 || outer === undefined) return []
   // Another node on this machine, such as one at 127.0.0.2, has its pods here too.
-  const isHere = address.startsWith('127.') || links.some(link => link.address === address)
-  if (isHere || range.includes(':') || address.includes(':')) return []
-  const range6 = rangeOfIpv6(node)
-  const address6 = nodeAddresses(node, 'InternalIP').find(each => each.includes(':'))
-  return [{ ...{ range, address }, ...(range6 && { range6 }), ...(address6 !== undefined && { address6 }) }]
+  const isHere = outer.startsWith('127.') || outer === '::1' || links.some(link => link.address === outer)
+  if (isHere) return []
+  const addressFor = (range: string) => addresses.find(each => familyOf(each) === familyOf(range))
+  return [{ outer, ranges: ranges.map(range => ({ range, address: addressFor(range) })) }]
 }
 
 function isNeighbour({ address, prefixLength }: LocalLink, other: string): boolean {
@@ -137,10 +146,11 @@ function isNeighbour({ address, prefixLength }: LocalLink, other: string): boole
   return network !== null && parsed !== null && cidrContains(network, parsed)
 }
 
-const peerOf = ({ range, address, range6 }: Other, isFar6: boolean): TunnelPeer => ({
-  ...{ range, ...endOf(range), outer: address },
-  ...(isFar6 && range6 !== undefined && { inner6: firstOf(range6) }),
-})
+function peerOf({ ranges, outer }: Other, far: readonly OtherRange[]): TunnelPeer {
+  const all = ranges.map(({ range }) => range)
+  const hasSix = far.some(({ range }) => familyOf(range) === 'IPv6')
+  return { range: all[0] ?? '', ...endOf(all, hasSix), outer }
+}
 
 /** The first address of a range. */
 function firstOf(range: string): string {
@@ -148,12 +158,23 @@ function firstOf(range: string): string {
   return cidr === null ? '' : formatAddress({ family: cidr.family, value: cidr.base })
 }
 
-/** Everybody finds address and MAC of a node's end of the tunnel from its range. */
-function endOf(range: string): { readonly inner: string; readonly mac: string } {
-  const inner = firstOf(range)
-  const bytes = inner.split('.').map(part => Number(part).toString(16).padStart(2, '0'))
+/** Everybody finds addresses and MAC of a node's end of the tunnel from its ranges. */
+function endOf(ranges: readonly string[], hasSix: boolean): Pick<TunnelPeer, 'inner' | 'inner6' | 'mac'> {
+  const four = ranges.find(range => familyOf(range) === 'IPv4')
+  const six = ranges.find(range => familyOf(range) === 'IPv6')
+  return {
+    ...(four !== undefined && { inner: firstOf(four) }),
+    ...(six !== undefined && hasSix && { inner6: firstOf(six) }),
+    mac: macOf(four ?? six ?? ''),
+  }
+}
+
+/** Out of what tells a range from others: an address of IPv4, or the second half of a /64. */
+function macOf(range: string): string {
+  const { family, base } = parseCidr(range) ?? { family: 4, base: 0n }
+  const hex = (family === 4 ? base : (base >> 64n) & 0xffffffffn).toString(16).padStart(8, '0')
   // Locally administered, and told apart from other tunnels' by its second byte.
-  return { inner, mac: `02:8e:${bytes.join(':')}` }
+  return `02:8e:${hex.match(/../g)?.join(':')}`
 }
 
 export interface RouteChanges {

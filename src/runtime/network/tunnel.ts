@@ -11,7 +11,9 @@ const PORT = 8472
 interface ListedLink {
   readonly address?: string
   readonly mtu?: number
-  readonly linkinfo?: { readonly info_data?: { readonly id?: number; readonly local?: string } }
+  readonly linkinfo?: {
+    readonly info_data?: { readonly id?: number; readonly local?: string; readonly local6?: string }
+  }
 }
 
 interface ListedEntry {
@@ -27,12 +29,14 @@ export async function setTunnel(run: Run, tunnel: Tunnel | null): Promise<void> 
     if (present !== null) await removeTunnel(run)
     return
   }
-  const { id, local } = present?.linkinfo?.info_data ?? {}
+  const { id, local6, local = local6 } = present?.linkinfo?.info_data ?? {}
   // Where it begins cannot be changed.
   if (present !== null && (id !== NETWORK_ID || local !== tunnel.outer)) await removeTunnel(run)
   if (present === null || id !== NETWORK_ID || local !== tunnel.outer) await addDevice(run, tunnel)
   await run('ip', ['link', 'set', TUNNEL_DEVICE, 'address', tunnel.mac, 'mtu', String(tunnel.mtu), 'up'])
-  await run('ip', ['addr', 'replace', `${tunnel.inner}/32`, 'dev', TUNNEL_DEVICE])
+  if (tunnel.inner !== undefined) {
+    await run('ip', ['addr', 'replace', `${tunnel.inner}/32`, 'dev', TUNNEL_DEVICE])
+  }
   if (tunnel.inner6 !== undefined) {
     await run('ip', ['addr', 'replace', `${tunnel.inner6}/128`, 'dev', TUNNEL_DEVICE, 'nodad'])
   }
@@ -57,7 +61,7 @@ async function setPeers(run: Run, peers: readonly TunnelPeer[]): Promise<void> {
     if (!ends.some(end => end.mac === mac && end.dst === outer)) {
       await run('bridge', ['fdb', 'replace', mac, ...device, 'dst', outer, 'self', 'permanent'])
     }
-    for (const address of inner6 === undefined ? [inner] : [inner, inner6]) {
+    for (const address of [inner, inner6].filter(each => each !== undefined)) {
       if (neighbours.some(each => each.dst === address && each.lladdr === mac)) continue
       await run('ip', ['neigh', 'replace', address, 'lladdr', mac, ...device, 'nud', 'permanent'])
     }

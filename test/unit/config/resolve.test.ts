@@ -75,7 +75,7 @@ test('networks that would meet in 127.0.0.0/8 are refused', () => {
   assert.match(problemsOf({ file: cluster('serviceCidr: 10.96.0.1/24') }).join(), /host bits/)
 })
 
-test('a network of IPv6 stands behind that of IPv4, in both or in neither', () => {
+test('networks are of one family or of both, in one order', () => {
   const [pods, services] = ['10.1.0.0/16,fd00:1::/48', '10.152.183.0/24,fd00:2::/112']
   const { cluster: both } = resolved({ file: cluster(`podCidr: ${pods}\nserviceCidr: ${services}`) })
   assert.deepEqual(both.ipv6, { serviceCidr: 'fd00:2::/112', podCidr: 'fd00:1::/48' })
@@ -83,11 +83,29 @@ test('a network of IPv6 stands behind that of IPv4, in both or in neither', () =
   assert.equal('ipv6' in resolved({}).cluster, false)
   const refused = (pod: string, service: string) =>
     problemsOf({ file: cluster(`podCidr: ${pod}\nserviceCidr: ${service}`) }).join()
-  assert.match(refused(pods, '10.152.183.0/24'), /both need a network of IPv6/)
-  assert.match(refused('fd00:1::/48,10.1.0.0/16', services), /the network of IPv4 stands first/)
+  assert.match(refused(pods, '10.152.183.0/24'), /both need a network of each family/)
+  assert.match(refused('fd00:1::/48,10.1.0.0/16', services), /in the same order/)
+  assert.match(refused(`${pods},fd00:9::/48`, services), /more than one network of IPv4 and one of IPv6/)
   assert.match(refused('10.1.0.0/16,fd00:1::/32', services), /podCidr: .* must be a \/48 to \/64/)
   assert.match(refused('10.1.0.0/16,fd00:1::5/48', services), /not an IPv6 network in its one spelling/)
   assert.match(refused('10.1.0.0/16,fd00:2::/64', services), /overlap/)
+})
+
+test("where IPv6 is first, its networks are the cluster's own and the node is known by an address of it", () => {
+  const six = { ...machine, bindAddress6: 'fd77::1' }
+  const [pods, services] = ['fd00:1::/48,10.1.0.0/16', 'fd00:2::/112,10.152.183.0/24']
+  const file = cluster(`podCidr: ${pods}\nserviceCidr: ${services}`)
+  const { cluster: both, node } = resolved({ file, machine: six })
+  assert.deepEqual(both.ipv4, { serviceCidr: '10.152.183.0/24', podCidr: '10.1.0.0/16' })
+  assert.deepEqual([both.podCidr, both.serviceCidr, both.ipv6], ['fd00:1::/48', 'fd00:2::/112', undefined])
+  assert.equal(node.bindAddress, 'fd77::1')
+  const alone = cluster('podCidr: fd00:1::/48\nserviceCidr: fd00:2::/112')
+  assert.equal('ipv4' in resolved({ file: alone, machine: six }).cluster, false)
+  const refused = problemsOf({ file: alone, flags: { 'bind-address': '192.0.2.1' } }).join()
+  assert.match(
+    refused,
+    /--bind-address: the first family of the cluster is IPv6, and 192\.0\.2\.1 is of IPv4/,
+  )
 })
 
 test('ports must differ from each other and from the node ports', () => {

@@ -24,8 +24,9 @@ export interface ClusterSettings {
   readonly clusterDomain: string
   readonly serviceCidr: string
   readonly podCidr: string
-  /** Where Services have addresses of two families. */
+  /** Where Services have addresses of two families: the networks of the one that is not first. */
   readonly ipv6?: { readonly serviceCidr: string; readonly podCidr: string }
+  readonly ipv4?: { readonly serviceCidr: string; readonly podCidr: string }
   readonly nodePorts: { readonly first: number; readonly last: number }
 }
 

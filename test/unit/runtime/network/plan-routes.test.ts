@@ -59,6 +59,24 @@ test('a node of another network is reached through a tunnel, whose ends follow f
   assert.equal(podMtu, 1_450)
 })
 
+test('nodes of IPv6 alone reach each other as those of IPv4 do, with a little less in a packet', () => {
+  const nodes = [
+    node('a', 'fd77::1', 'fd00:1::/64'),
+    node('b', 'fd77::2', 'fd00:1:0:1::/64'),
+    node('far', 'fd78::3', 'fd00:1:0:2::/64'),
+  ]
+  const links = [{ ...link('eth0', 'fd77::1'), prefixLength: 64 }]
+  const { routes, tunnel, podMtu } = planRoutes({ nodeName: 'a', links, nodes })
+  assert.deepEqual(routes, [
+    { range: 'fd00:1:0:1::/64', via: 'fd77::2', isTunnel: false },
+    { range: 'fd00:1:0:2::/64', via: 'fd00:1:0:2::', isTunnel: true },
+  ])
+  const far = { range: 'fd00:1:0:2::/64', inner6: 'fd00:1:0:2::', mac: '02:8e:00:00:00:02', outer: 'fd78::3' }
+  const own = { inner6: 'fd00:1::', mac: '02:8e:00:00:00:00', outer: 'fd77::1', mtu: 1_430 }
+  assert.deepEqual(tunnel, { ...own, peers: [far] })
+  assert.equal(podMtu, 1_430)
+})
+
 test('a node on loopback has neither a tunnel nor a limit of its own', () => {
   const links = [{ device: 'lo', address: '127.0.0.1', prefixLength: 8, mtu: 65_536 }]
   const plan = planRoutes({ nodeName: 'a', links, nodes: [node('a', '127.0.0.1', '10.1.0.0/24')] })

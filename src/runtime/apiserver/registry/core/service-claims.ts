@@ -7,6 +7,7 @@ import type { Claim, ClaimPool, StrategyContext } from '../strategy.ts'
 import { at } from '../support.ts'
 import { addressInNetwork, networkOf } from '../validation/addresses.ts'
 import { needsClusterIp, needsHealthPort, needsNodePorts } from './service-defaults.ts'
+import { familiesOf } from './service-families.ts'
 
 /** Tries at random before every value is looked at in turn. */
 const RANDOM_TRIES = 64
@@ -48,7 +49,7 @@ function claimAddresses(round: Round): void {
   const { service, previous, pool, context } = round
   const spec = service.spec
   if (!spec || spec.clusterIP === 'None') return
-  const families = spec.ipFamilies?.length ? spec.ipFamilies : ['IPv4']
+  const families = spec.ipFamilies?.length ? spec.ipFamilies : familiesOf(context.settings).slice(0, 1)
   const wanted = spec.clusterIPs?.length ? spec.clusterIPs : [spec.clusterIP ?? '']
   const held = previous?.spec?.clusterIPs ?? [previous?.spec?.clusterIP]
   const addresses: string[] = []
@@ -73,7 +74,8 @@ function claimAddresses(round: Round): void {
 }
 
 function networkFor(family: string, { settings }: StrategyContext): string {
-  return family === 'IPv6' && settings.ipv6 !== undefined ? settings.ipv6.serviceCidr : settings.serviceCidr
+  const networks = [settings.serviceCidr, settings.ipv6?.serviceCidr, settings.ipv4?.serviceCidr]
+  return networks.find(network => network?.includes(':') === (family === 'IPv6')) ?? settings.serviceCidr
 }
 
 function addressProblem(claim: Claim, network: string, pool: ClaimPool): string | null {

@@ -3,6 +3,7 @@ import { parseAddress } from '../../../../kube/cidr.ts'
 import type { Service } from '../../../../kube/types.ts'
 import { semanticallyEqual, setDefault } from '../support.ts'
 import { isExternal } from '../validation/service.ts'
+import type { IpFamily } from './service-families.ts'
 
 const AFFINITY_SECONDS = 10_800
 
@@ -31,7 +32,11 @@ export function defaultService(service: Service): void {
 }
 
 /** `clusterIP` and `clusterIPs` say one thing; families follow the addresses, then the cluster's networks. */
-export function defaultFamilies(service: Service, previous: Service | null, isDualStack: boolean): void {
+export function defaultFamilies(
+  service: Service,
+  previous: Service | null,
+  known: readonly IpFamily[],
+): void {
   const spec = service.spec
   if (!spec || spec.type === 'ExternalName') return
   mirrorClusterIp(service, previous)
@@ -39,7 +44,8 @@ export function defaultFamilies(service: Service, previous: Service | null, isDu
   const inferred = (spec.clusterIPs ?? []).flatMap(address => parseAddress(address)?.family ?? [])
   const given = spec.ipFamilies ?? []
   const families = [...given, ...inferred.slice(given.length).map(family => `IPv${family}`)]
-  if (families.length === 0) families.push('IPv4')
+  const isDualStack = known.length > 1
+  if (families.length === 0) families.push(known[0] ?? 'IPv4')
   if (isFree(service)) setDefault(spec, 'ipFamilyPolicy', 'RequireDualStack')
   const wantsTwo = spec.ipFamilyPolicy !== undefined && spec.ipFamilyPolicy !== 'SingleStack'
   if (families.length === 1 && wantsTwo && (isDualStack || isFree(service))) {

@@ -4,11 +4,12 @@ import { checkDns1123Label } from '../../../../kube/names.ts'
 import type { Service } from '../../../../kube/types.ts'
 import { ageColumn, column, labelsText, NONE, nameColumn, since, tableOf, UNKNOWN, wide } from '../columns.ts'
 import { defineKind } from '../kind.ts'
-import type { ClusterSettings, Strategy } from '../strategy.ts'
+import type { Strategy } from '../strategy.ts'
 import { asKind } from '../support.ts'
 import { checkService, checkServiceStatus, checkServiceUpdate } from '../validation/service.ts'
 import { claimForService } from './service-claims.ts'
 import { defaultFamilies, defaultService, keepAllocated } from './service-defaults.ts'
+import { familiesOf } from './service-families.ts'
 
 const table = tableOf<Service>(
   [
@@ -51,8 +52,6 @@ function portsText(service: Service): string {
     .join(',')
 }
 
-const isDualStack = (settings: ClusterSettings | undefined): boolean => settings?.ipv6 !== undefined
-
 export const services: Strategy = defineKind({
   group: '',
   resource: 'services',
@@ -62,16 +61,16 @@ export const services: Strategy = defineKind({
   applyDefaults: object => defaultService(asKind<Service>(object)),
   prepareForCreate(object, context) {
     object['status'] = { loadBalancer: {} }
-    defaultFamilies(asKind<Service>(object), null, isDualStack(context.settings))
+    defaultFamilies(asKind<Service>(object), null, familiesOf(context.settings))
   },
   prepareForUpdate(next, previous, context) {
     const service = asKind<Service>(next)
     keepAllocated(service, asKind<Service>(previous))
-    defaultFamilies(service, asKind<Service>(previous), isDualStack(context.settings))
+    defaultFamilies(service, asKind<Service>(previous), familiesOf(context.settings))
   },
   validate(object, settings) {
     const out: FieldError[] = []
-    checkService(out, asKind<Service>(object), isDualStack(settings))
+    checkService(out, asKind<Service>(object), familiesOf(settings))
     return out
   },
   validateUpdate(next, previous) {

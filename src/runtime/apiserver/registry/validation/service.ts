@@ -22,8 +22,8 @@ const POLICIES = ['PreferDualStack', 'RequireDualStack', 'SingleStack']
 const DISTRIBUTIONS = ['PreferClose', 'PreferSameZone', 'PreferSameNode']
 const SOURCE_RANGES = 'service.beta.kubernetes.io/load-balancer-source-ranges'
 
-/** `isDualStack`: the cluster has a network of IPv6 for Services. */
-export function checkService(out: Problems, service: Service, isDualStack = false): void {
+/** `known`: the families that the cluster has networks of for Services. */
+export function checkService(out: Problems, service: Service, known: readonly string[] = ['IPv4']): void {
   const spec = service.spec
   if (!spec) {
     out.push(required('spec'))
@@ -38,7 +38,7 @@ export function checkService(out: Problems, service: Service, isDualStack = fals
   checkAffinity(out, spec)
   if (spec.type !== 'ExternalName') {
     checkAddresses(out, spec)
-    checkFamilies(out, spec, isDualStack)
+    checkFamilies(out, spec, known)
   }
   for (const [index, address] of (spec.externalIPs ?? []).entries()) {
     const problems = ipProblems(address)
@@ -175,7 +175,7 @@ function checkFamilyNames(out: Problems, { ipFamilies = [], ipFamilyPolicy }: Se
 }
 
 /** What this cluster can give; headless without a selector nothing is given. */
-function checkFamilies(out: Problems, spec: ServiceSpec, isDualStack: boolean): void {
+function checkFamilies(out: Problems, spec: ServiceSpec, known: readonly string[]): void {
   const families = spec.ipFamilies ?? []
   const field = 'spec.ipFamilyPolicy'
   const policy = spec.ipFamilyPolicy
@@ -186,12 +186,12 @@ function checkFamilies(out: Problems, spec: ServiceSpec, isDualStack: boolean): 
       out.push(invalid(field, policy, detail))
     }
   }
-  if (isDualStack || (isHeadless(spec) && Object.keys(spec.selector ?? {}).length === 0)) return
+  if (known.length > 1 || (isHeadless(spec) && Object.keys(spec.selector ?? {}).length === 0)) return
   if (policy === 'RequireDualStack') {
     out.push(invalid(field, policy, 'this cluster is not configured for dual-stack services'))
   }
   for (const [index, family] of families.entries()) {
-    if (family === 'IPv6') {
+    if (FAMILIES.includes(family) && !known.includes(family)) {
       out.push(invalid(at('spec.ipFamilies', index), family, 'not configured on this cluster'))
     }
   }
