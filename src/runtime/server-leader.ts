@@ -49,7 +49,7 @@ export interface LeaderNeeds extends Shared {
 /** Read when the server starts, so that a mistake in it stops the start. */
 export function readSchedulerConfig({ scheduler }: NodeConfig): SchedulerConfig | undefined {
   const path = scheduler?.['config']
-  return path === undefined ? undefined : parseSchedulerConfig(readConfigured(path), path)
+  return path === undefined ? undefined : parseSchedulerConfig(readConfigured(path), path, readConfigured)
 }
 
 export function leaderDutiesOf(shared: LeaderNeeds, server: ApiServer, term: number): readonly Component[] {

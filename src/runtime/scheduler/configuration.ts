@@ -2,6 +2,7 @@
 import { Mk8sError, messageOf } from '../../base/errors.ts'
 import { isMap, type JsonMap } from '../../kube/json-map.ts'
 import { parseYaml } from '../../kube/yaml.ts'
+import { type ExtenderConfig, type ReadFile, readExtenders } from './extender-config.ts'
 import { readPluginConfig } from './plugin-config.ts'
 import { readPlugins } from './plugin-sets.ts'
 import { DEFAULT_PROFILE, DEFAULT_SCHEDULER, type Profile } from './profile.ts'
@@ -11,12 +12,14 @@ export interface SchedulerConfig {
   readonly profiles: ReadonlyMap<string, Profile>
   readonly initialBackoffMs: number
   readonly maxBackoffMs: number
+  readonly extenders: readonly ExtenderConfig[]
 }
 
 export const DEFAULT_CONFIG: SchedulerConfig = {
   profiles: new Map([[DEFAULT_SCHEDULER, DEFAULT_PROFILE]]),
   initialBackoffMs: 1_000,
   maxBackoffMs: 10_000,
+  extenders: [],
 }
 
 const VERSION = 'kubescheduler.config.k8s.io/v1'
@@ -38,16 +41,14 @@ const KEYS = [
 const PROFILE_KEYS = ['schedulerName', 'percentageOfNodesToScore', 'plugins', 'pluginConfig']
 
 /** Throws `config/invalid` with everything that is wrong. */
-export function parseSchedulerConfig(text: string, path: string): SchedulerConfig {
+export function parseSchedulerConfig(text: string, path: string, readFile: ReadFile): SchedulerConfig {
   const problems: string[] = []
   const read = readYaml(text, path)
   const value = isMap(read) ? read : {}
   if (value['apiVersion'] !== VERSION || value['kind'] !== KIND)
     problems.push(`it is not a ${KIND} of ${VERSION}`)
   findUnknown(value, KEYS, '', problems)
-  const { extenders } = value
-  if (Array.isArray(extenders) && extenders.length > 0)
-    problems.push('extenders: Forbidden: mk8s calls no extenders')
+  const extenders = readExtenders(value['extenders'], problems, readFile)
   const initialBackoffMs = secondsOf(value, 'podInitialBackoffSeconds', 1, problems)
   const maxBackoffMs = secondsOf(value, 'podMaxBackoffSeconds', 10, problems)
   if (initialBackoffMs <= 0) problems.push('podInitialBackoffSeconds: Invalid value: must be greater than 0')
@@ -56,10 +57,17 @@ export function parseSchedulerConfig(text: string, path: string): SchedulerConfi
       'podMaxBackoffSeconds: Invalid value: must be greater than or equal to PodInitialBackoffSeconds',
     )
   const percentage = percentageOf(value, '', problems) ?? 0
-  const profiles = readProfiles(value['profiles'], percentage, problems)
+  const ignored = extenders.flatMap(({ managedResources }) =>
+    managedResources.filter(({ isIgnored }) => isIgnored).map(({ name }) => name),
+  )
+  const profiles = new Map(
+    Array.from(readProfiles(value['profiles'], percentage, problems), ([name, profile]) => {
+      return [name, { ...profile, ignoredResources: new Set([...profile.ignoredResources, ...ignored]) }]
+    }),
+  )
   if (problems.length > 0)
     throw new Mk8sError('config/invalid', `${path} cannot be used`, { why: problems.join('\n') })
-  return { profiles, initialBackoffMs, maxBackoffMs }
+  return { profiles, initialBackoffMs, maxBackoffMs, extenders }
 }
 
 function readYaml(text: string, path: string): unknown {

@@ -53,7 +53,8 @@ interface Objection {
 }
 
 export interface Rejection extends Objection {
-  readonly plugin: Plugin
+  /** Null: an extender, of whom nobody knows what it cares for. */
+  readonly plugin: Plugin | null
 }
 
 export interface FilterInput {

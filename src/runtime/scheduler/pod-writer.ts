@@ -21,7 +21,8 @@ export class PodWriter {
     this.#clock = parts.clock
   }
 
-  async bind(pod: Pod, node: string): Promise<void> {
+  /** `bindElsewhere`: false when nobody else binds it. */
+  async bind(pod: Pod, node: string, bindElsewhere: () => Promise<boolean>): Promise<void> {
     const { namespace = '', name = '', uid = '' } = pod.metadata
     const binding = {
       apiVersion: 'v1',
@@ -29,7 +30,8 @@ export class PodWriter {
       metadata: { namespace, name, uid },
       target: { apiVersion: 'v1', kind: 'Node', name: node },
     }
-    await this.#client.create(PODS, binding, { namespace, name, subresource: 'binding' })
+    if (!(await bindElsewhere()))
+      await this.#client.create(PODS, binding, { namespace, name, subresource: 'binding' })
     const message = `Successfully assigned ${namespace}/${name} to ${node}`
     this.#events.record(pod, 'Normal', 'Scheduled', message)
   }

@@ -21,7 +21,8 @@ const NO_VICTIMS = 'No preemption victims found for incoming pod'
 export const priorityOf = (pod: Pod): number => pod.spec?.priority ?? 0
 const startOf = (pod: Pod): number => Date.parse(pod.status?.startTime ?? '') || Number.MAX_SAFE_INTEGER
 
-interface Candidate {
+/** A node where room can be made. */
+export interface Candidate {
   readonly node: string
   /** Those whose budget forbids it first, then the most important first. */
   readonly victims: readonly Pod[]
@@ -39,11 +40,33 @@ export interface PreemptionFacts {
   readonly candidates: Profile['candidates']
 }
 
+export interface Candidates {
+  readonly kind: 'candidates'
+  readonly candidates: readonly Candidate[]
+  /** Why no pod's leaving helps on the other nodes. */
+  readonly reasons: readonly string[]
+}
+
 export function findPreemption(
   pod: Pod,
   nodes: readonly NodeInfo[],
   facts: PreemptionFacts,
 ): PreemptionResult {
+  const found = findCandidates(pod, nodes, facts)
+  return found.kind === 'candidates' ? chooseVictims(found) : found
+}
+
+export function chooseVictims({ candidates, reasons }: Candidates): PreemptionResult {
+  const [best] = candidates.toSorted(compareCandidates)
+  if (best !== undefined) return { kind: 'victims', node: best.node, victims: best.victims }
+  return { kind: 'none', reasons, waits: false }
+}
+
+export function findCandidates(
+  pod: Pod,
+  nodes: readonly NodeInfo[],
+  facts: PreemptionFacts,
+): Candidates | PreemptionResult {
   if (pod.spec?.preemptionPolicy === 'Never') {
     return { kind: 'not-eligible', why: 'not eligible due to preemptionPolicy=Never.', waits: false }
   }
@@ -53,10 +76,8 @@ export function findPreemption(
   }
   const possible = nodes.filter(node => facts.rejections.get(node.name)?.resolvable === true)
   const { candidates, reasons } = goThrough(pod, possible, facts)
-  const [best] = candidates.sort(compareCandidates)
-  if (best !== undefined) return { kind: 'victims', node: best.node, victims: best.victims }
   const hopeless = new Array<string>(nodes.length - possible.length).fill(NOT_HELPFUL)
-  return { kind: 'none', reasons: [...hopeless, ...reasons], waits: false }
+  return { kind: 'candidates', candidates, reasons: [...hopeless, ...reasons] }
 }
 
 function goThrough(pod: Pod, possible: readonly NodeInfo[], facts: PreemptionFacts) {

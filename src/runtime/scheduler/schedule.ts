@@ -10,7 +10,13 @@ import {
   Thought,
 } from './filters.ts'
 import type { NodeInfo } from './node-info.ts'
-import { findPreemption, NOT_HELPFUL, type PreemptionResult, priorityOf } from './preemption.ts'
+import {
+  findPreemption,
+  NOT_HELPFUL,
+  type PreemptionFacts,
+  type PreemptionResult,
+  priorityOf,
+} from './preemption.ts'
 import { nodesToScore } from './profile.ts'
 import { scoreNodes } from './scores.ts'
 import { findClaimProblem } from './volume-filters.ts'
@@ -29,6 +35,16 @@ export interface Unschedulable {
   readonly plugins: ReadonlySet<Plugin>
 }
 
+/** What filters made of the nodes. */
+export interface Search {
+  readonly kind: 'search'
+  readonly fitting: readonly NodeInfo[]
+  readonly rejections: ReadonlyMap<string, Rejection>
+  readonly examined: number
+  readonly input: FilterInput
+  readonly guestsOf: (node: string) => readonly Pod[]
+}
+
 /** `nominated` are waiting pods for which room is being made; what is as important leaves it to them. */
 export function schedule(
   pod: Pod,
@@ -38,6 +54,26 @@ export function schedule(
   over: Partial<World> = {},
 ): ScheduleResult {
   const world = { ...EMPTY_WORLD, ...over }
+  const search = findNodes(pod, nodes, nominated, world)
+  if (search.kind !== 'search') return search
+  const [only] = search.fitting
+  if (only === undefined) {
+    const facts = preemptionFacts(search, world, random)
+    const preemption = world.profile.preempts ? findPreemption(pod, nodes, facts) : null
+    return unschedulable(nodes, preemption, search.rejections)
+  }
+  const { fitting, examined } = search
+  if (fitting.length === 1) return { kind: 'node', name: only.name, examined }
+  const scores = scoreNodes(pod, nodes, fitting, world)
+  return { kind: 'node', name: pickBest(fitting, scores, random), examined }
+}
+
+export function findNodes(
+  pod: Pod,
+  nodes: readonly NodeInfo[],
+  nominated: readonly Pod[],
+  world: World,
+): Search | Unschedulable {
   if (nodes.length === 0) {
     const message = 'no nodes available to schedule pods'
     return { kind: 'unschedulable', message, preemption: null, plugins: new Set() }
@@ -49,26 +85,19 @@ export function schedule(
   const filter = (node: NodeInfo) => filterWith(input, node, guestsOf(node.name))
   const named = namedNodes(pod)
   const asked = named === null ? nodes : nodes.filter(({ name }) => named.has(name))
-  const found = findFitting(pod, asked, filter, named === null ? world : null)
-  const [only] = found.fitting
-  const { examined } = found
-  if (only === undefined) {
-    const { candidates } = world.profile
-    const facts = {
-      input,
-      rejections: found.rejections,
-      budgets: world.budgets,
-      guestsOf,
-      random,
-      candidates,
-    }
-    const preemption = world.profile.preempts ? findPreemption(pod, nodes, facts) : null
-    return unschedulable(nodes, preemption, found.rejections)
+  return {
+    kind: 'search',
+    ...findFitting(pod, asked, filter, named === null ? world : null),
+    input,
+    guestsOf,
   }
-  if (found.fitting.length === 1) return { kind: 'node', name: only.name, examined }
-  const scores = scoreNodes(pod, nodes, found.fitting, world)
-  return { kind: 'node', name: pickBest(found.fitting, scores, random), examined }
 }
+
+export const preemptionFacts = (
+  { input, rejections, guestsOf }: Search,
+  { budgets, profile: { candidates } }: World,
+  random: Random,
+): PreemptionFacts => ({ input, rejections, budgets, guestsOf, random, candidates })
 
 interface Found {
   readonly fitting: readonly NodeInfo[]
@@ -150,7 +179,7 @@ function nowhere(problem: string, nodeCount: number): Unschedulable {
 
 const UNNAMED_REASON = "node(s) didn't satisfy plugin(s) [NodeAffinity]"
 
-function unschedulable(
+export function unschedulable(
   nodes: readonly NodeInfo[],
   preemption: PreemptionResult | null,
   rejections: ReadonlyMap<string, Rejection>,
@@ -158,15 +187,16 @@ function unschedulable(
   const unasked = nodes.length - rejections.size
   const reasons = [...rejections.values()].flatMap(rejection => rejection.reasons)
   const all = [...reasons, ...new Array<string>(unasked).fill(UNNAMED_REASON)]
-  const plugins = new Set(Array.from(rejections.values(), ({ plugin }) => plugin))
-  if (unasked > 0) plugins.add('NodeAffinity')
+  const objectors = new Set(Array.from(rejections.values(), ({ plugin }) => plugin))
+  if (unasked > 0) objectors.add('NodeAffinity')
+  const plugins = objectors.has(null) ? new Set<Plugin>() : (objectors as ReadonlySet<Plugin>)
   const tried = describePreemption(preemption, nodes.length)
   const message = `0/${nodes.length} nodes are available: ${countUp(all)}.${tried}`
   return { kind: 'unschedulable', message, preemption, plugins }
 }
 
 /** Among equally good ones, any. */
-function pickBest(nodes: readonly NodeInfo[], scores: readonly number[], random: Random): string {
+export function pickBest(nodes: readonly NodeInfo[], scores: readonly number[], random: Random): string {
   const best = scores.reduce((a, b) => Math.max(a, b))
   const winners = nodes.filter((_node, index) => scores[index] === best)
   return winners[Math.floor(random.float() * winners.length)]?.name ?? ''

@@ -15,6 +15,8 @@ import type { Node, Pod, PodDisruptionBudget } from '../../kube/types.ts'
 import { HOSTPATH_DIRECTORY } from '../../kube/volumes/claims.ts'
 import { ClusterState } from './cluster-state.ts'
 import { DEFAULT_CONFIG, parseSchedulerConfig, type SchedulerConfig } from './configuration.ts'
+import { scheduleWithExtenders } from './extended-schedule.ts'
+import { Extenders } from './extenders.ts'
 import type { Plugin } from './filters.ts'
 import {
   helpsAfterCome,
@@ -27,7 +29,7 @@ import {
 import { PodWriter } from './pod-writer.ts'
 import { priorityOf } from './preemption.ts'
 import { DEFAULT_SCHEDULER, type Profile } from './profile.ts'
-import { schedule, type Unschedulable } from './schedule.ts'
+import { type ScheduleResult, schedule, type Unschedulable } from './schedule.ts'
 import { SchedulingQueue } from './scheduling-queue.ts'
 import { Surroundings } from './surroundings.ts'
 import { type Reservation, VolumeBinder } from './volume-binder.ts'
@@ -85,6 +87,7 @@ class Scheduler {
   readonly #volumes: VolumeBinder
   readonly #surroundings: Surroundings
   readonly #state = new ClusterState()
+  readonly #extenders: Extenders
   readonly #queue: SchedulingQueue
   /** Waiting pods for which room is being made, by key. */
   readonly #nominated = new Map<string, Pod>()
@@ -94,6 +97,8 @@ class Scheduler {
   readonly #waits = new Set<Promise<void>>()
   #subscriptions: (() => void)[] = []
   #isTurnDue = false
+  /** An extender is being asked about a pod: the next one waits, as what is decided may depend on it. */
+  #isAsking = false
   /** Where among the nodes the next pod begins. */
   #firstNode = 0
 
@@ -102,6 +107,7 @@ class Scheduler {
     this.#parts = parts
     const client = new KubeClient(parts.transport, { term, userAgent: 'kube-scheduler/mk8s' })
     this.#config = parts.config ?? DEFAULT_CONFIG
+    this.#extenders = new Extenders(this.#config.extenders, log)
     const served = Array.from(this.#config.profiles, ([component, profile]) => {
       const events = new EventRecorder({ client, clock, random, log, component })
       return [component, { profile, events, writer: new PodWriter({ client, events, clock }) }] as const
@@ -140,6 +146,7 @@ class Scheduler {
     for (const unsubscribe of this.#subscriptions) unsubscribe()
     this.#subscriptions = []
     this.#queue.stop()
+    this.#extenders.close()
     await Promise.allSettled([...this.#work, ...this.#waits])
   }
 
@@ -235,7 +242,7 @@ class Scheduler {
     this.#isTurnDue = false
     const { clock } = this.#parts
     const endMs = clock.monotonic() + TURN_MS_MAX
-    while (this.isRunning && this.#work.size < BINDINGS_MAX) {
+    while (this.isRunning && !this.#isAsking && this.#work.size < BINDINGS_MAX) {
       if (clock.monotonic() > endMs) {
         this.#isTurnDue = true
         clock.after(0, () => this.#turn())
@@ -251,24 +258,51 @@ class Scheduler {
   }
 
   #place(key: string, pod: Pod, served: Served): void {
-    const { profile, events, writer } = served
     const nominated = this.#nominated.size === 0 ? [] : [...this.#nominated.values()]
     const nodes = this.#state.nodes()
-    const result = schedule(pod, nodes, this.#parts.random, nominated, {
+    const world = {
       volumes: this.#volumes,
       budgets: this.#budgets.list(),
       namespaces: this.#surroundings,
       selectorOf: this.#surroundings.selectorOf,
-      profile,
+      profile: served.profile,
       firstNode: this.#firstNode,
-    })
+    }
+    const { random } = this.#parts
+    if (this.#extenders.concern(pod)) {
+      const asked = scheduleWithExtenders(this.#extenders, pod, nodes, random, nominated, world)
+      this.#isAsking = true
+      this.#track(this.#settleLater(key, pod, served, asked))
+    } else this.#settle(key, pod, served, schedule(pod, nodes, random, nominated, world))
+  }
+
+  async #settleLater(key: string, pod: Pod, served: Served, asked: Promise<ScheduleResult>): Promise<void> {
+    const isStillThere = () => {
+      const now = this.#pods.get(key)
+      return this.isRunning && now?.metadata.uid === pod.metadata.uid && !now?.spec?.nodeName
+    }
+    try {
+      const result = await asked
+      if (isStillThere()) this.#settle(key, pod, served, result)
+    } catch (error) {
+      if (!isStillThere()) return
+      this.#queue.retry(key)
+      const message = messageOf(error)
+      served.events.record(pod, 'Warning', 'FailedScheduling', message)
+      this.#track(served.writer.markUnscheduled(pod, 'SchedulerError', message))
+    } finally {
+      this.#isAsking = false
+    }
+  }
+
+  #settle(key: string, pod: Pod, served: Served, result: ScheduleResult): void {
     if (result.kind === 'unschedulable') {
       this.#queue.parkUnschedulable(key, result.plugins)
-      events.record(pod, 'Warning', 'FailedScheduling', result.message)
-      this.#track(this.#giveUp(key, pod, result, writer))
+      served.events.record(pod, 'Warning', 'FailedScheduling', result.message)
+      this.#track(this.#giveUp(key, pod, result, served.writer))
       return
     }
-    this.#firstNode = (this.#firstNode + result.examined) % nodes.length
+    this.#firstNode = (this.#firstNode + result.examined) % Math.max(1, this.#state.nodes().length)
     this.#state.assume(pod, result.name)
     const node = this.#nodes.get(result.name)
     const reservation = node === undefined ? null : this.#volumes.reserve(pod, node)
@@ -320,7 +354,7 @@ class Scheduler {
 
   async #bind(key: string, pod: Pod, node: string): Promise<void> {
     try {
-      await this.#servedOf(pod)?.writer.bind(pod, node)
+      await this.#servedOf(pod)?.writer.bind(pod, node, () => this.#extenders.bind(pod, node))
     } catch (error) {
       this.#state.forget(pod.metadata.uid ?? '')
       if (isNotFound(error)) return

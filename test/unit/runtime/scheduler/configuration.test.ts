@@ -11,7 +11,10 @@ import { DEFAULT_PROFILE, nodesToScore } from '../../../../src/runtime/scheduler
 import { schedule } from '../../../../src/runtime/scheduler/schedule.ts'
 
 const HEAD = { apiVersion: 'kubescheduler.config.k8s.io/v1', kind: 'KubeSchedulerConfiguration' }
-const parse = (fields: object) => parseSchedulerConfig(JSON.stringify({ ...HEAD, ...fields }), 'file')
+const noFile = (path: string): string => {
+  throw new Error(`there is no ${path}`)
+}
+const parse = (fields: object) => parseSchedulerConfig(JSON.stringify({ ...HEAD, ...fields }), 'file', noFile)
 const profileOf = (fields: object) =>
   must(parse({ profiles: [{ schedulerName: 'own', ...fields }] }).profiles.get('own'), 'the profile')
 
@@ -151,7 +154,7 @@ test('all that is wrong is told at once, by its path', () => {
     const lines = (error.why ?? '').split('\n')
     assert.deepEqual(lines, [
       'profile: unknown field',
-      'extenders: Forbidden: mk8s calls no extenders',
+      'extenders[0].urlPrefix: Invalid value: "": must be an HTTP or HTTPS URL',
       'podMaxBackoffSeconds: Invalid value: must be greater than or equal to PodInitialBackoffSeconds',
       'profiles[0].plugins.reserve: Forbidden: plugins of this point cannot be chosen',
       'profiles[0].plugins.score.enabled[0].name: Invalid value: "Nothing": there is no such plugin',
@@ -168,5 +171,5 @@ test('all that is wrong is told at once, by its path', () => {
       'profiles[2].plugins: SchedulingGates is always on here',
     ])
   }
-  assert.throws(() => parseSchedulerConfig('kind: Pod', 'file'), /file cannot be used/)
+  assert.throws(() => parseSchedulerConfig('kind: Pod', 'file', noFile), /file cannot be used/)
 })
