@@ -70,6 +70,26 @@ interface Duplicates {
   readonly keys: DuplicateKey[]
 }
 
+/** Positions in the text by path: where a key stands first, and where it stands again. */
+export interface FieldPlaces {
+  readonly first: ReadonlyMap<string, number>
+  readonly again: ReadonlyMap<string, number>
+}
+
+/** Of text that is known to be valid JSON. */
+export function fieldPlaces(text: string): FieldPlaces {
+  const first = new Map<string, number>()
+  const again = new Map<string, number>()
+  const noteIn =
+    (places: Map<string, number>) =>
+    (frame: Frame, { at }: KeyPlace) => {
+      const path = childPath(frame)
+      if (!places.has(path)) places.set(path, at)
+    }
+  walkKeys(text, noteIn(again), noteIn(first))
+  return { first, again }
+}
+
 interface Frame {
   /** null for an array. */
   readonly keys: Set<string> | null
@@ -78,9 +98,27 @@ interface Frame {
   key: string
 }
 
-/** Walks over text that is known to be valid JSON. */
+interface KeyPlace {
+  readonly at: number
+  readonly line: number
+}
+
 function findDuplicates(text: string): Duplicates {
   const found: Duplicates = { fields: new Set(), keys: [] }
+  walkKeys(text, (frame, { line }) => {
+    if (found.keys.length >= DUPLICATES_MAX) return
+    found.fields.add(childPath(frame))
+    found.keys.push({ key: frame.key, line })
+  })
+  return found
+}
+
+/** Walks over text that is known to be valid JSON. */
+function walkKeys(
+  text: string,
+  onAgain: (frame: Frame, place: KeyPlace) => void,
+  onFirst?: (frame: Frame, place: KeyPlace) => void,
+): void {
   let line = 1
   const frames: Frame[] = []
   let expectKey = false
@@ -89,7 +127,12 @@ function findDuplicates(text: string): Duplicates {
     const char = text[i]
     if (char === '"') {
       const end = skipString(text, i)
-      if (expectKey && top?.keys) noteKey(top, { key: JSON.parse(text.slice(i, end + 1)), line }, found)
+      if (expectKey && top?.keys) {
+        top.key = JSON.parse(text.slice(i, end + 1))
+        if (top.keys.has(top.key)) onAgain(top, { at: i, line })
+        else onFirst?.(top, { at: i, line })
+        top.keys.add(top.key)
+      }
       expectKey = false
       i = end
     } else if (char === '{' || char === '[') {
@@ -103,16 +146,6 @@ function findDuplicates(text: string): Duplicates {
       expectKey = top.keys !== null
     } else if (char === '\n') line++
   }
-  return found
-}
-
-function noteKey(frame: Frame, { key, line }: DuplicateKey, found: Duplicates): void {
-  frame.key = key
-  if (frame.keys?.has(key) && found.keys.length < DUPLICATES_MAX) {
-    found.fields.add(frame.path === '' ? key : `${frame.path}.${key}`)
-    found.keys.push({ key, line })
-  }
-  frame.keys?.add(key)
 }
 
 function childPath(frame: Frame | undefined): string {

@@ -157,7 +157,7 @@ export function invalid(target: GroupKind, name: string, errors: readonly FieldE
   return failure(422, 'Invalid', message, {
     ...(name === '' ? {} : { name }),
     ...(target.group === '' ? {} : { group: target.group }),
-    kind: target.kind,
+    ...(target.kind === '' ? {} : { kind: target.kind }),
     ...(causes.length === 0 ? {} : { causes }),
   })
 }

@@ -2,7 +2,7 @@
 import { messageOf } from '../../../base/errors.ts'
 import { WireError } from '../../../base/wire-reader.ts'
 import { CborError, decodeCbor } from '../../../kube/cbor/cbor.ts'
-import { JsonError, parseJson } from '../../../kube/json.ts'
+import { type FieldPlaces, fieldPlaces, JsonError, parseJson } from '../../../kube/json.ts'
 import type { KubeObject } from '../../../kube/object.ts'
 import { badRequest, type StatusError, unsupportedMediaType } from '../../../kube/status.ts'
 import { readYaml } from '../../../kube/yaml.ts'
@@ -12,6 +12,8 @@ import { bodyFormatOf, type Format, SERVED_TYPES } from './media-types.ts'
 export interface RawBody {
   readonly value: KubeObject
   readonly duplicateFields: readonly string[]
+  /** Where the fields of JSON stand. */
+  readonly placesOf?: () => FieldPlaces
   /** What there is to say of keys that come twice in YAML. */
   readonly duplicateKeyText?: string
   /** Protobuf has no unknown fields to tell of: they have numbers, not names. */
@@ -54,7 +56,7 @@ function readText(
     const text = parts.bytes.toString('utf8')
     if (format === 'json') {
       const { value, duplicateFields } = parseJson(text, { findDuplicates: true })
-      return { value, duplicateFields }
+      return { value, duplicateFields, placesOf: () => fieldPlaces(text) }
     }
     const { value, duplicates } = readYaml(text)
     return { value, duplicateFields: [], ...(duplicates === null ? {} : { duplicateKeyText: duplicates }) }

@@ -2,14 +2,21 @@
  * From the bytes of a request to an object: kind, field types, unknown and duplicate fields, defaults. Everything wrong with it is 400 in upstream's words; nothing is stored before this is done.
  */
 import { must } from '../../../base/assert.ts'
+import { invalid as invalidField } from '../../../kube/field-error.ts'
 import type { GroupVersionKind } from '../../../kube/model-types.ts'
 import type { KubeObject } from '../../../kube/object.ts'
-import { applyModelDefaults, decodeObject as decodeAlongModel, decodeFailure } from '../../../kube/schema.ts'
-import { badRequest } from '../../../kube/status.ts'
+import {
+  applyModelDefaults,
+  type DecodeResult,
+  decodeObject as decodeAlongModel,
+  decodeFailure,
+} from '../../../kube/schema.ts'
+import { badRequest, invalid } from '../../../kube/status.ts'
 import { type RawBody, readBodyObject } from '../negotiation/body.ts'
 import { toStorage } from '../storage/conversion.ts'
 import { apiVersionOf, type ServedResource } from '../storage/served-resource.ts'
 import { typeNameOf } from '../storage/type-names.ts'
+import type { PatchFacts } from './patch-facts.ts'
 import type { RequestScope } from './scope.ts'
 import type { FieldValidation } from './write-options.ts'
 
@@ -18,6 +25,8 @@ const deleteOptionsKind = { group: '', version: 'v1', kind: 'DeleteOptions' }
 
 export interface DecodeOptions {
   readonly fieldValidation: FieldValidation
+  /** The patch that the object comes from. */
+  readonly patch?: PatchFacts
 }
 
 function readBody(scope: RequestScope, kind: GroupVersionKind, typeName: string): RawBody {
@@ -93,12 +102,34 @@ export function decodeKind(
 const modeOf = (validation: FieldValidation): 'strict' | 'warn' | 'ignore' =>
   validation === 'Strict' ? 'strict' : validation === 'Warn' ? 'warn' : 'ignore'
 
+const NO_KIND = { group: '', kind: '' }
+
+/** Duplicate and unknown fields: those of a built-in kind in the order of the text, where an unknown one counts once. */
+function problemsOf(raw: RawBody, { unknownFields }: DecodeResult, isCustom: boolean): string[] {
+  const before = raw.duplicateKeyText === undefined ? [] : [raw.duplicateKeyText]
+  const duplicates = raw.duplicateFields.map(path => `duplicate field "${path}"`)
+  if (isCustom || duplicates.length === 0 || unknownFields.length === 0)
+    return [...before, ...duplicates, ...unknownFields]
+  const unknown = unknownFields.map(text => ({ text, path: String(JSON.parse(text.slice(UNKNOWN.length))) }))
+  const twice = raw.duplicateFields
+    .filter(path => !unknown.some(one => one.path === path))
+    .map(path => ({ text: `duplicate field "${path}"`, path }))
+  const places = raw.placesOf?.() ?? { first: new Map(), again: new Map() }
+  const placed = [
+    ...unknown.map(({ text, path }) => ({ text, at: places.first.get(path) ?? 0 })),
+    ...twice.map(({ text, path }) => ({ text, at: places.again.get(path) ?? 0 })),
+  ]
+  return [...before, ...placed.sort((a, b) => a.at - b.at).map(({ text }) => text)]
+}
+
+const UNKNOWN = 'unknown field '
+
 function decodeAs(
   scope: RequestScope,
   raw: RawBody,
   kind: GroupVersionKind,
   typeName: string,
-  { fieldValidation }: DecodeOptions,
+  { fieldValidation, patch }: DecodeOptions,
 ): KubeObject {
   const { model } = scope.context
   const mode = raw.hasNames ? modeOf(fieldValidation) : 'ignore'
@@ -108,18 +139,14 @@ function decodeAs(
     ? custom.codec.decode(raw.value, mode)
     : decodeAlongModel(model, typeName, raw.value, mode)
   const [wrong] = decoded.typeErrors
-  if (wrong !== undefined) throw decodeFailure(kind.kind, kind.version, wrong)
+  const failure = (why: string) =>
+    patch === undefined
+      ? decodeFailure(kind.kind, kind.version, why)
+      : invalid(NO_KIND, '', [invalidField('patch', patch.shown, why)])
+  if (wrong !== undefined) throw failure(wrong)
   const problems =
-    mode === 'ignore'
-      ? []
-      : [
-          ...(raw.duplicateKeyText === undefined ? [] : [raw.duplicateKeyText]),
-          ...raw.duplicateFields.map(path => `duplicate field "${path}"`),
-          ...decoded.unknownFields,
-        ]
-  if (mode === 'strict' && problems.length > 0) {
-    throw decodeFailure(kind.kind, kind.version, `strict decoding error: ${problems.join(', ')}`)
-  }
+    mode === 'ignore' ? [] : [...(patch?.problems ?? []), ...problemsOf(raw, decoded, isCustom)]
+  if (mode === 'strict' && problems.length > 0) throw failure(`strict decoding error: ${problems.join(', ')}`)
   scope.warnings.push(...problems)
   const { apiVersion: _a, kind: _k, metadata, ...rest } = decoded.object as KubeObject
   const object: KubeObject = {

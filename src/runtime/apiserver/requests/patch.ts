@@ -1,6 +1,6 @@
 /** PATCH: JSON, merge and strategic merge patches over the object as the client sees it; again on a lost race. */
 import type { KubeResponse } from '../../../client/transport.ts'
-import { JsonError, parseJson } from '../../../kube/json.ts'
+import { JsonError, type ParsedJson, parseJson } from '../../../kube/json.ts'
 import type { KubeObject } from '../../../kube/object.ts'
 import { applyJsonPatch } from '../../../kube/patch/json-patch.ts'
 import { applyMergePatch } from '../../../kube/patch/merge-patch.ts'
@@ -12,9 +12,10 @@ import { APPLY_CBOR, APPLY_PATCH, APPLY_TYPES, applyPatch } from './apply-patch.
 import { callerOf } from './create.ts'
 import { decodeObject, internalResource } from './decode-body.ts'
 import { fieldTracker } from './field-tracking.ts'
+import { duplicateProblems, goText, jsonPatchProblems, type PatchFacts } from './patch-facts.ts'
 import { negotiated, type RequestScope } from './scope.ts'
 import { updateObject } from './update-object.ts'
-import { parseWriteOptions, type WriteOptions } from './write-options.ts'
+import { type FieldValidation, parseWriteOptions, type WriteOptions } from './write-options.ts'
 import { servedObject, writtenResponse } from './written-response.ts'
 
 const JSON_PATCH = 'application/json-patch+json'
@@ -24,14 +25,18 @@ const PATCH_TYPES = [JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH]
 const PATCH_BYTES_MAX = 3 * 1024 * 1024
 const JSON_PATCH_OPERATIONS_MAX = 10_000
 
-/** Turns an object as the client sees it into the patched one. */
-export type Patcher = (object: unknown) => unknown
+export interface Patcher {
+  /** Turns an object as the client sees it into the patched one. */
+  apply(object: unknown): unknown
+  /** Of what it made of an object. */
+  factsOf(result: unknown): PatchFacts
+}
 
 export async function patch(scope: RequestScope): Promise<KubeResponse> {
   if (APPLY_TYPES.includes(mediaTypeOf(scope.headers['content-type']))) return applyPatch(scope)
   negotiated(scope)
   const options = parseWriteOptions(scope.query, 'PatchOptions')
-  const apply = patcherOf(scope)
+  const patcher = patcherOf(scope, options.fieldValidation)
   const resource = internalResource(scope)
   const written = await updateObject(scope.context, {
     resource,
@@ -40,35 +45,51 @@ export async function patch(scope: RequestScope): Promise<KubeResponse> {
     subresource: scope.info.subresource,
     caller: callerOf(scope, options.dryRun),
     tracker: fieldTracker(scope, options.fieldManager),
-    change: current => patched(scope, current, apply, options),
+    change: current => patched(scope, current, patcher, options),
   })
   return writtenResponse(scope, 200, written)
 }
 
 /** The patch of the request; throws 415 for other kinds, 400 for what cannot be read. */
-export function patcherOf(scope: RequestScope, typeName = scope.resource.info.typeName): Patcher {
+export function patcherOf(
+  scope: RequestScope,
+  validation: FieldValidation,
+  typeName = scope.resource.info.typeName,
+): Patcher {
   const type = mediaTypeOf(scope.headers['content-type'])
   const isTyped = scope.resource.custom === undefined || typeName !== scope.resource.info.typeName
   const types = isTyped ? PATCH_TYPES : PATCH_TYPES.filter(one => one !== STRATEGIC_PATCH)
   if (!types.includes(type)) throw unsupportedMediaType([...types, APPLY_PATCH, APPLY_CBOR])
-  const value = readPatch(scope)
+  const { value, duplicateFields } = readPatch(scope, validation)
+  const problems = duplicateProblems(duplicateFields, validation)
   if (type === JSON_PATCH) {
     if (Array.isArray(value) && value.length > JSON_PATCH_OPERATIONS_MAX) {
       throw requestEntityTooLarge(
         `The allowed maximum operations in a JSON patch is ${JSON_PATCH_OPERATIONS_MAX}, got ${value.length}`,
       )
     }
-    return object => applyJsonPatch(object, value)
+    const found = jsonPatchProblems(value, duplicateFields, validation)
+    return { apply: object => applyJsonPatch(object, value), factsOf: shownAsJson(found) }
   }
-  if (type === MERGE_PATCH) return object => applyMergePatch(object, value)
-  return object => applyStrategicMerge(scope.context.model, typeName, object, value)
+  if (type === MERGE_PATCH)
+    return { apply: object => applyMergePatch(object, value), factsOf: shownAsJson(problems) }
+  return {
+    apply: object => applyStrategicMerge(scope.context.model, typeName, object, value),
+    factsOf: () => ({ shown: goText(value), problems }),
+  }
 }
 
-function readPatch(scope: RequestScope): unknown {
+const shownAsJson = (problems: readonly string[]) => (result: unknown) => ({
+  shown: JSON.stringify(result),
+  problems,
+})
+
+function readPatch(scope: RequestScope, validation: FieldValidation): ParsedJson {
   const body = scope.body ?? new Uint8Array()
   if (body.length > PATCH_BYTES_MAX) throw requestEntityTooLarge(`limit is ${PATCH_BYTES_MAX}`)
   try {
-    return parseJson(Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString('utf8')).value
+    const text = Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString('utf8')
+    return parseJson(text, { findDuplicates: validation !== 'Ignore' })
   } catch (error) {
     if (error instanceof JsonError) throw badRequest(`error decoding patch: ${error.message}`)
     throw error
@@ -79,13 +100,14 @@ function readPatch(scope: RequestScope): unknown {
 function patched(
   scope: RequestScope,
   current: KubeObject,
-  apply: Patcher,
+  patcher: Patcher,
   options: WriteOptions,
 ): KubeObject {
   const { resource } = scope
   const before = servedObject(scope, current)
-  const result = apply(before) as KubeObject
-  const decoded = decodeObject(scope, result, { fieldValidation: options.fieldValidation })
+  const result = patcher.apply(before) as KubeObject
+  const { fieldValidation } = options
+  const decoded = decodeObject(scope, result, { fieldValidation, patch: patcher.factsOf(result) })
   const { name = '' } = decoded.metadata
   if (name !== scope.info.name) {
     throw badRequest(

@@ -118,13 +118,14 @@ export async function updateScale(scope: RequestScope): Promise<KubeResponse> {
 export async function patchScale(scope: RequestScope): Promise<KubeResponse> {
   if (APPLY_TYPES.includes(mediaTypeOf(scope.headers['content-type']))) return applyScale(scope)
   const options = parseWriteOptions(scope.query, 'PatchOptions')
-  const apply = patcherOf(scope, SCALE_TYPE)
-  const decode = { fieldValidation: options.fieldValidation }
+  const { fieldValidation } = options
+  const patcher = patcherOf(scope, fieldValidation, SCALE_TYPE)
   return change(scope, {
     dryRun: options.dryRun,
     tracker: fieldTracker(scope, options.fieldManager),
     next(current) {
-      const patched = apply(scaleOf(scope.resource, current)) as KubeObject
+      const patched = patcher.apply(scaleOf(scope.resource, current)) as KubeObject
+      const decode = { fieldValidation, patch: patcher.factsOf(patched) }
       return decodeKind(scope, patched, SCALE_KIND, SCALE_TYPE, decode) as Scale
     },
   })

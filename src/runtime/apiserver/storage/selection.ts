@@ -138,9 +138,15 @@ function checkFields(
   for (const { field } of fields) {
     if (field === NAME || (field === NAMESPACE && resource.info.namespaced)) continue
     if (supported === null || supported.has(field)) continue
-    throw badRequest(
-      `Unable to find ${JSON.stringify(resource.qualifiedName)} that match label selector "", field selector ` +
-        `${JSON.stringify(field)}: field label not supported: ${field}`,
-    )
+    throw badRequest(unknownField(resource, field))
   }
+}
+
+/** Each kind that has fields of its own says it in its own words. */
+function unknownField({ info, strategy, custom }: ServedResource, field: string): string {
+  if (info.kind === 'Job' && info.group === 'batch')
+    return `field label ${JSON.stringify(field)} not supported for Job`
+  if (strategy.selectableFields !== undefined || custom !== undefined)
+    return `field label not supported: ${field}`
+  return `${JSON.stringify(field)} is not a known field selector: only "${NAME}", "${NAMESPACE}"`
 }

@@ -289,3 +289,14 @@ test('the old form of a watch of one object sees that object only', async () => 
   assert.equal((await reader.next())?.object.metadata.name, 'm1')
   assert.equal(await reader.next(), null)
 })
+
+test('a field that cannot be selected by is named as its kind names it', async () => {
+  const { call } = makeServer()
+  const messageOf = async (path: string) =>
+    (await call('GET', `${path}?fieldSelector=foo%3Dbar`)).body.message
+  assert.equal(await messageOf('/api/v1/pods'), 'field label not supported: foo')
+  assert.equal(
+    await messageOf('/api/v1/configmaps'),
+    '"foo" is not a known field selector: only "metadata.name", "metadata.namespace"',
+  )
+})
