@@ -4,12 +4,17 @@
  */
 import type { Applied, AppliedEvent } from './mvcc/command.ts'
 import type { StoredKeyValue } from './mvcc/state-machine.ts'
-import { RESULT_NUMBERS, type RowColumns, type StoreBatch } from './thread-messages.ts'
+import { NumberList, RowsBuilder } from './row-columns.ts'
+import { RESULT_NUMBERS, type StoreBatch } from './thread-messages.ts'
 
 /** What a deletion counts as, beside values. */
 const DELETION_BYTES = 64
+/** Results that there is room for from the beginning. */
+const RESULTS_MIN = 16
 
-type Encoded = Omit<StoreBatch, 'type' | 'applied' | 'revision' | 'compacted' | 'sequence'>
+type Encoded = Omit<StoreBatch, 'type' | 'applied' | 'revision' | 'compacted' | 'sequence'> & {
+  readonly results: Float64Array<ArrayBuffer>
+}
 
 export class PendingBatch {
   entries = 0
@@ -19,22 +24,13 @@ export class PendingBatch {
   revision: number | null = null
   compacted: number | null = null
   sequence: number | null = null
-  readonly #rows: RowColumns = {
-    sequences: [],
-    revisions: [],
-    previous: [],
-    keys: [],
-    createRevisions: [],
-    versions: [],
-    leases: [],
-    lengths: [],
-  }
+  readonly #rows = new RowsBuilder()
   readonly #values: Buffer[] = []
   #valueBytes = 0
   readonly #granted: number[] = []
   readonly #revoked: number[] = []
   #compactSequence = 0
-  readonly #results: number[] = []
+  readonly #results = new NumberList(RESULTS_MIN * RESULT_NUMBERS)
   readonly #forgottenAt = new Map<number, number>()
 
   /** Returns about how many bytes it adds. */
@@ -54,21 +50,26 @@ export class PendingBatch {
     for (const proposer of forgotten) this.#forgottenAt.set(proposer, index)
     if (remembered !== null) {
       const { proposer, request, succeeded } = remembered
-      this.#results.push(remembered.index, proposer, request, remembered.revision, succeeded ? 1 : 0)
+      this.#results.push(remembered.index)
+      this.#results.push(proposer)
+      this.#results.push(request)
+      this.#results.push(remembered.revision)
+      this.#results.push(succeeded ? 1 : 0)
     }
     return bytes
   }
 
   #addEvent(event: AppliedEvent): number {
     const kv = event.type === 'put' ? event.kv : null
-    this.#rows.sequences.push(event.sequence)
-    this.#rows.revisions.push(event.type === 'put' ? event.kv.modRevision : event.revision)
-    this.#rows.previous.push((event.previous as StoredKeyValue | null)?.sequence ?? 0)
-    this.#rows.keys.push(event.type === 'put' ? event.kv.key : event.key)
-    this.#rows.createRevisions.push(kv?.createRevision ?? 0)
-    this.#rows.versions.push(kv?.version ?? 0)
-    this.#rows.leases.push(kv?.lease ?? 0)
-    this.#rows.lengths.push(kv?.value.length ?? -1)
+    this.#rows.add(event.type === 'put' ? event.kv.key : event.key, {
+      sequence: event.sequence,
+      revision: event.type === 'put' ? event.kv.modRevision : event.revision,
+      previous: (event.previous as StoredKeyValue | null)?.sequence ?? 0,
+      createRevision: kv?.createRevision ?? 0,
+      version: kv?.version ?? 0,
+      lease: kv?.lease ?? 0,
+      length: kv?.value.length ?? -1,
+    })
     this.sequence = event.sequence
     if (kv === null) return DELETION_BYTES
     this.#values.push(kv.value)
@@ -84,7 +85,7 @@ export class PendingBatch {
       offset += value.length
     }
     return {
-      rows: this.#rows,
+      rows: this.#rows.build(),
       values: values.buffer,
       granted: this.#granted,
       revoked: this.#revoked,
@@ -95,14 +96,15 @@ export class PendingBatch {
   }
 
   /** Results of a proposer that was forgotten after them, in the same batch, need not be written. */
-  #resultsKept(): number[] {
-    if (this.#forgottenAt.size === 0) return this.#results
+  #resultsKept(): Float64Array<ArrayBuffer> {
+    const all = this.#results.toArray()
+    if (this.#forgottenAt.size === 0) return all
     const kept: number[] = []
-    for (let at = 0; at < this.#results.length; at += RESULT_NUMBERS) {
-      const result = this.#results.slice(at, at + RESULT_NUMBERS)
+    for (let at = 0; at < all.length; at += RESULT_NUMBERS) {
+      const result = all.subarray(at, at + RESULT_NUMBERS)
       const [index = 0, proposer = 0] = result
       if (index > (this.#forgottenAt.get(proposer) ?? 0)) kept.push(...result)
     }
-    return kept
+    return Float64Array.from(kept)
   }
 }

@@ -79,7 +79,7 @@ export class Persister {
     const batch = this.#encode(pending)
     this.#skippedTo = 0
     this.#sent = this.#added
-    this.#parts.post(batch, [batch.values])
+    this.#parts.post(batch, [batch.values, batch.rows.numbers.buffer, batch.results.buffer])
   }
 
   /** The store thread has written the batch. */
@@ -117,12 +117,12 @@ export class Persister {
     for (const { until, resolve } of waiting) if (until <= done) resolve()
   }
 
-  #encode(pending: PendingBatch): StoreBatch {
+  #encode(pending: PendingBatch) {
     this.#revision = pending.revision ?? this.#revision
     this.#compacted = pending.compacted ?? this.#compacted
     this.#sequence = pending.sequence ?? this.#sequence
     return {
-      type: 'batch',
+      type: 'batch' as const,
       applied: Math.max(this.#skippedTo, pending.index),
       revision: this.#revision,
       compacted: this.#compacted,

@@ -1,7 +1,8 @@
 /** Rebuilds the state machine from what the store thread reads out of SQLite. */
 import { must } from '../../base/assert.ts'
 import type { StateMachine } from './mvcc/state-machine.ts'
-import { type FromStore, type LoadedState, RESULT_NUMBERS, type RowColumns } from './thread-messages.ts'
+import { type Rows, rowAt } from './row-columns.ts'
+import { type FromStore, type LoadedState, RESULT_NUMBERS } from './thread-messages.ts'
 
 export class StateLoader {
   readonly state: StateMachine
@@ -20,24 +21,15 @@ export class StateLoader {
   }
 
   /** Values are cut out of the slab they came in, so that rows cost no copy. */
-  addRows(rows: RowColumns, values: ArrayBuffer): void {
+  addRows(rows: Rows, values: ArrayBuffer): void {
     const bytes = Buffer.from(values)
     const { compacted } = must(this.#loaded, 'the loaded state')
     let offset = 0
-    for (const [at, sequence] of rows.sequences.entries()) {
-      const length = rows.lengths[at] as number
-      this.state.restoreRow(
-        {
-          sequence,
-          revision: rows.revisions[at] as number,
-          key: rows.keys[at] as string,
-          value: length < 0 ? null : bytes.subarray(offset, offset + length),
-          createRevision: rows.createRevisions[at] as number,
-          version: rows.versions[at] as number,
-          lease: rows.leases[at] as number,
-        },
-        compacted,
-      )
+    for (const [at, key] of rows.keys.entries()) {
+      const { sequence, revision, createRevision, version, lease, length } = rowAt(rows, at)
+      const value = length < 0 ? null : bytes.subarray(offset, offset + length)
+      const row = { sequence, revision, key, value, createRevision, version, lease }
+      this.state.restoreRow(row, compacted)
       offset += Math.max(0, length)
     }
   }

@@ -137,7 +137,8 @@ function openDatabase({ path, bootId, identity }: Opening): StateDatabase {
 }
 
 function postRows(database: StateDatabase): void {
-  for (const slab of database.slabs()) post({ type: 'rows', ...slab }, [slab.values])
+  for (const slab of database.slabs())
+    post({ type: 'rows', ...slab }, [slab.values, slab.rows.numbers.buffer])
   post({ type: 'loaded', results: database.results() })
 }
 

@@ -10,6 +10,7 @@ import type { LogCheck } from './check.ts'
 import type { FlushHistogram } from './log/flush-times.ts'
 import type { PeerAddress, PeerCredentials } from './peers/links.ts'
 import type { MemberProgress, StoreTiming } from './raft-store.ts'
+import type { Rows } from './row-columns.ts'
 
 export interface MemberIdentity {
   readonly member: number
@@ -201,26 +202,14 @@ export type ToStore =
   | { readonly type: 'check'; readonly logDirectory: string }
   | { readonly type: 'close' }
 
-export interface RowColumns {
-  readonly sequences: number[]
-  readonly revisions: number[]
-  /** Sequence of the row that this one replaces; 0 for none. */
-  readonly previous: number[]
-  readonly keys: string[]
-  readonly createRevisions: number[]
-  readonly versions: number[]
-  readonly leases: number[]
-  /** Length of the value in `values`; -1 for a deletion. */
-  readonly lengths: number[]
-}
-
 export interface StoreBatch {
   readonly type: 'batch'
   readonly applied: number
   readonly revision: number
   readonly compacted: number
   readonly sequence: number
-  readonly rows: RowColumns
+  readonly rows: Rows
+  /** One behind the other, as long as the rows say. */
   readonly values: ArrayBuffer
   /** Pairs of lease and TTL. */
   readonly granted: readonly number[]
@@ -230,7 +219,7 @@ export interface StoreBatch {
   /** Proposers that are remembered no more; `results` may have later ones of theirs. */
   readonly forgotten: readonly number[]
   /** Fives of index, proposer, request, revision and 1 for succeeded. */
-  readonly results: readonly number[]
+  readonly results: ArrayLike<number>
 }
 
 /** How many numbers a remembered result is. */
@@ -252,7 +241,7 @@ export type FromStore =
   /** A snapshot is to be made of the state: answered with `persisted` once it has this index and all is sent. */
   | { readonly type: 'persist'; readonly index: number }
   | { readonly type: 'defragmented'; readonly before: number; readonly after: number }
-  | { readonly type: 'rows'; readonly rows: RowColumns; readonly values: ArrayBuffer }
+  | { readonly type: 'rows'; readonly rows: Rows; readonly values: ArrayBuffer }
   | { readonly type: 'loaded'; readonly results: readonly number[] }
   | { readonly type: 'written'; readonly applied: number }
   | { readonly type: 'checked'; readonly log: LogCheck; readonly databaseFindings: readonly string[] }

@@ -2,7 +2,7 @@
 import type { SQLInputValue, StatementSync } from 'node:sqlite'
 
 /** Rows of one statement: SQLite takes some thousands of parameters, and more rows gain little. */
-export const BULK_ROWS = 16
+export const BULK_ROWS = 64
 
 export class BulkInsert {
   readonly #one: StatementSync

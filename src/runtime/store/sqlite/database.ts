@@ -5,6 +5,7 @@
  */
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import { Mk8sError, messageOf } from '../../../base/errors.ts'
+import { rowAt } from '../row-columns.ts'
 import type { LoadedState, MemberIdentity, StoreBatch } from '../thread-messages.ts'
 import { BULK_ROWS, BulkInsert, insertOf } from './bulk-insert.ts'
 import { ResultTable } from './result-table.ts'
@@ -184,23 +185,12 @@ export class StateDatabase {
     const bytes = Buffer.from(values)
     const bulk = new BulkInsert(this.#statements.row, this.#statements.rows)
     let offset = 0
-    for (const [at, sequence] of rows.sequences.entries()) {
-      const key = rows.keys[at] as string
-      const length = rows.lengths[at] as number
+    for (const [at, key] of rows.keys.entries()) {
+      const { sequence, revision, previous, createRevision, version, lease, length } = rowAt(rows, at)
       const value = length < 0 ? null : bytes.subarray(offset, offset + length)
       offset += Math.max(0, length)
-      const row: SealedRow = [
-        sequence,
-        rows.revisions[at] as number,
-        rows.previous[at] as number,
-        key,
-        rows.createRevisions[at] as number,
-        rows.versions[at] as number,
-        rows.leases[at] as number,
-        value,
-      ]
-      const checksum = checksumOf(row)
-      bulk.add(...row, checksum)
+      const checksum = checksumOf([sequence, revision, previous, key, createRevision, version, lease, value])
+      bulk.add(sequence, revision, previous, key, createRevision, version, lease, value, checksum)
       this.#seals.rows.add(checksum)
     }
     bulk.end()

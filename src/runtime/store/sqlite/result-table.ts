@@ -11,9 +11,11 @@ import { checksumOfNumbers, type TableSeal } from './seal.ts'
 
 /** All results of one proposer that the table has, in the order in which they came. */
 interface Known {
-  requests: number[]
-  checksums: number[]
+  readonly requests: number[]
+  readonly checksums: number[]
 }
+
+type Three = [number, number, number]
 
 interface Span {
   oldest: number
@@ -46,7 +48,7 @@ export class ResultTable {
   }
 
   /** What is there already is replaced; that hardly ever happens. */
-  #prepare(proposer: number, { oldest, newest }: Span, results: readonly number[]): void {
+  #prepare(proposer: number, { oldest, newest }: Span, results: ArrayLike<number>): void {
     const { any, anyBetween } = this.#statements
     if (!this.#known.has(proposer)) {
       const known = any.get(proposer) === undefined ? { requests: [], checksums: [] } : null
@@ -60,13 +62,13 @@ export class ResultTable {
     }
   }
 
-  #insert(results: readonly number[]): void {
+  #insert(results: ArrayLike<number>): void {
     const bulk = new BulkInsert(this.#statements.one, this.#statements.many)
     for (let at = 0; at < results.length; at += RESULT_NUMBERS) {
-      const result = results.slice(at, at + RESULT_NUMBERS) as [number, number, number, number, number]
-      const [entry, proposer, request, revision, succeeded] = result
+      const [entry, proposer, request] = [results[at], results[at + 1], results[at + 2]] as Three
+      const [revision, succeeded] = [results[at + 3] as number, results[at + 4] as number]
       bulk.add(proposer, request, revision, succeeded, entry)
-      const checksum = checksumOfNumbers(result)
+      const checksum = checksumOfNumbers([entry, proposer, request, revision, succeeded])
       this.#seal.add(checksum)
       const known = this.#known.get(proposer)
       known?.requests.push(request)
@@ -81,18 +83,20 @@ export class ResultTable {
       this.#remove(this.#statements.old, proposer, newest)
       return
     }
-    const kept: Known = { requests: [], checksums: [] }
+    // In place: thousands are kept for each thousand that goes.
+    let kept = 0
     for (const [at, request] of known.requests.entries()) {
       const checksum = known.checksums[at] as number
       if (request <= newest) this.#seal.remove(checksum)
       else {
-        kept.requests.push(request)
-        kept.checksums.push(checksum)
+        known.requests[kept] = request
+        known.checksums[kept++] = checksum
       }
     }
-    const count = known.requests.length - kept.requests.length
+    const count = known.requests.length - kept
     if (count === 0) return
-    this.#known.set(proposer, kept)
+    known.requests.length = kept
+    known.checksums.length = kept
     const { changes } = this.#statements.oldUnread.run(proposer, newest)
     assert(changes === count, 'the results that are known are those that the table has')
   }
@@ -104,7 +108,7 @@ export class ResultTable {
 }
 
 /** The requests of each proposer, from the oldest to the newest. */
-function spansOf(results: readonly number[]): Map<number, Span> {
+function spansOf(results: ArrayLike<number>): Map<number, Span> {
   const spans = new Map<number, Span>()
   for (let at = 0; at < results.length; at += RESULT_NUMBERS) {
     const [proposer, request] = [results[at + 1] as number, results[at + 2] as number]

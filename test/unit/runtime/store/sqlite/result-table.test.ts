@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { seededRandom } from '../../../../../src/base/random.ts'
+import { RowsBuilder } from '../../../../../src/runtime/store/row-columns.ts'
 import { StateDatabase } from '../../../../../src/runtime/store/sqlite/database.ts'
 import type { StoreBatch } from '../../../../../src/runtime/store/thread-messages.ts'
 
@@ -12,8 +13,7 @@ const MAX = 40
 const BATCHES = 300
 
 function batchOf(entry: number, forgotten: readonly number[], results: readonly number[]): StoreBatch {
-  const none = { sequences: [], revisions: [], previous: [], keys: [] }
-  const rows = { ...none, createRevisions: [], versions: [], leases: [], lengths: [] }
+  const rows = new RowsBuilder().build()
   const at = { applied: entry, revision: entry, compacted: 0, sequence: 0, compactSequence: 0 }
   return {
     type: 'batch',

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { test } from 'node:test'
 import { Mk8sError } from '../../../../../src/base/errors.ts'
+import { RowsBuilder } from '../../../../../src/runtime/store/row-columns.ts'
 import { StateDatabase } from '../../../../../src/runtime/store/sqlite/database.ts'
 import { sealMeta } from '../../../../../src/runtime/store/sqlite/seal.ts'
 import type { StoreBatch } from '../../../../../src/runtime/store/thread-messages.ts'
@@ -15,35 +16,22 @@ const openAt = (path: string) => new StateDatabase({ path, bootId: 'boot', ident
 
 /** Three rows; the second replaces the first, and the third deletes another key. */
 function batch(over: Partial<StoreBatch> = {}): StoreBatch {
-  const rows = {
-    sequences: [1, 2, 3],
-    revisions: [2, 3, 4],
-    previous: [0, 1, 0],
-    keys: ['/a', '/a', '/b'],
-    createRevisions: [2, 2, 4],
-    versions: [1, 2, 0],
-    leases: [0, 0, 0],
-    lengths: [3, 3, -1],
-  }
+  const rows = new RowsBuilder()
+  const common = { createRevision: 2, lease: 0, length: 3 }
+  rows.add('/a', { ...common, sequence: 1, revision: 2, previous: 0, version: 1 })
+  rows.add('/a', { ...common, sequence: 2, revision: 3, previous: 1, version: 2 })
+  const deletion = { createRevision: 4, version: 0, lease: 0, length: -1 }
+  rows.add('/b', { ...deletion, sequence: 3, revision: 4, previous: 0 })
   const values = Uint8Array.from(Buffer.from('onetwo')).buffer
   const numbers = { applied: 5, revision: 4, compacted: 0, sequence: 3, compactSequence: 0 }
   const sides = { granted: [7, 5_000], revoked: [], forgotten: [], results: [4, 33, 1, 2, 1, 5, 33, 2, 3, 0] }
-  return { type: 'batch', rows, values, ...numbers, ...sides, ...over }
+  return { type: 'batch', rows: rows.build(), values, ...numbers, ...sides, ...over }
 }
 
 const noRows = {
   granted: [],
   results: [],
-  rows: {
-    sequences: [],
-    revisions: [],
-    previous: [],
-    keys: [],
-    createRevisions: [],
-    versions: [],
-    leases: [],
-    lengths: [],
-  },
+  rows: new RowsBuilder().build(),
   values: new ArrayBuffer(0),
 }
 
