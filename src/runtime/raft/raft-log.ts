@@ -7,7 +7,7 @@
  */
 import { assert, must } from '../../base/assert.ts'
 import { type Entry, entryTypes, payloadOf } from './entry.ts'
-import { EntryBlock } from './entry-block.ts'
+import { BlockMemory, EntryBlock } from './entry-block.ts'
 import { decodeConfiguration } from './membership.ts'
 import type { SnapshotPlace } from './messages.ts'
 import type { Configuration } from './quorum.ts'
@@ -43,6 +43,7 @@ export class RaftLog {
   #base: number
   /** Entries before `#base`. */
   #blocks: EntryBlock[] = []
+  readonly #blockMemory = new BlockMemory()
   #packedBytes = 0
   #previousTerm: number
   #entries: (Entry | null)[]
@@ -239,7 +240,8 @@ export class RaftLog {
     this.#previousTerm = must(this.termAt(index), 'the term of a dropped entry')
     for (let at = this.#first; at <= index; at++) this.#drop(at)
     this.#first = index + 1
-    while (this.#blocks[0] !== undefined && this.#blocks[0].last <= index) this.#blocks.shift()
+    while (this.#blocks[0] !== undefined && this.#blocks[0].last <= index)
+      this.#blocks.shift()?.retire(this.#blockMemory)
     const gap = this.#first - this.#base
     if (gap > GAP_MAX && gap > this.#entries.length / 2) {
       this.#entries = this.#entries.slice(gap)
@@ -260,7 +262,7 @@ export class RaftLog {
     assert(index <= this.#handedToApply, 'only entries handed out for applying are packed')
     const from = Math.max(this.#first, this.#base)
     if (index - from + 1 < entriesMin || this.#bytes - this.#packedBytes < keptBytes / KEPT_BLOCKS) return
-    const block = new EntryBlock(this.#slice(from, index))
+    const block = new EntryBlock(this.#slice(from, index), this.#blockMemory)
     for (let at = from; at <= index; at++) this.#packedBytes += block.sizeAt(at)
     this.#blocks.push(block)
     this.#entries = this.#entries.slice(index + 1 - this.#base)
