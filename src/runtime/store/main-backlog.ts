@@ -33,10 +33,15 @@ export class MainBacklog {
     return this.#parkedBytes
   }
 
+  /** Whether it would be too much with so many more. */
+  isFullWith(bytes: number): boolean {
+    return this.#full || this.#handed + bytes >= this.#max
+  }
+
   /** True when it has become too much with these. */
   handed(bytes: number): boolean {
     this.#handed += bytes
-    if (this.#full || this.#handed < this.#max) return false
+    if (this.#full || !this.isFullWith(0)) return false
     this.#full = true
     return true
   }

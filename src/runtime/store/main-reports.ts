@@ -1,8 +1,9 @@
 /**
  * What the raft thread has to tell the main thread: committed entries, answered and refused requests, and how
- * things stand. Gathered, and posted once per turn.
+ * things stand. Gathered, and posted once per turn; what another member leads and nobody here asked for comes with what
+ * follows it, so that a stream of writes does not wake the main threads of all members with each commit.
  */
-import type { Clock } from '../../base/clock.ts'
+import type { Clock, Timer } from '../../base/clock.ts'
 import type { Log } from '../../base/log.ts'
 import { ENTRY_HEADER_BYTES, type Entry, proposerAt, requestAt } from '../raft/entry.ts'
 import { PROMOTION_LAG_MAX } from '../raft/leader.ts'
@@ -19,6 +20,11 @@ import type { FromRaft, RaftThreadDetails, RaftThreadStatus, RefusedRequest } fr
 const STATUS_MS = 500
 /** How things stand with the others is looked at so often. */
 const STANDING_MS = 10
+/** Entries that nobody waits for are posted no more often than this, while there are not too many of them. */
+const POSTS_APART_MS = 5
+const POSTED_LATER_MAX = 512
+/** Whoever has asked for something waits for what is applied about so long. */
+const AWAITS_MS = 1_000
 /** More than there are members. */
 const STANDING_BASE = 1_000
 
@@ -55,6 +61,9 @@ export class MainReports {
   #toldAt = Number.NEGATIVE_INFINITY
   #standing = 0
   #standingAt = Number.NEGATIVE_INFINITY
+  #postedAt = Number.NEGATIVE_INFINITY
+  #askedAt = Number.NEGATIVE_INFINITY
+  #later: Timer | null = null
 
   constructor(parts: MainReportsParts) {
     this.#parts = parts
@@ -67,6 +76,15 @@ export class MainReports {
 
   isOwn(proposer: number): boolean {
     return this.#own.has(proposer)
+  }
+
+  /** The main thread wants something, which shows only once it is applied there. */
+  asked(): void {
+    this.#askedAt = this.#parts.clock.monotonic()
+  }
+
+  stop(): void {
+    this.#later?.cancel()
   }
 
   committed(entries: readonly Entry[]): void {
@@ -82,10 +100,15 @@ export class MainReports {
     this.#refused.push(refused)
   }
 
-  post(): void {
-    const nothing = this.#committed.length + this.#reads.length + this.#refused.length === 0
+  /** `all`: also what may wait. */
+  post(all = false): void {
+    const mayWait = this.#reads.length + this.#refused.length === 0
     const hasNews = this.#hasNews()
-    if (nothing && !hasNews) return
+    if (mayWait && this.#committed.length === 0 && !hasNews) return
+    if (mayWait && !hasNews && !all && this.#waits()) return
+    this.#later?.cancel()
+    this.#later = null
+    this.#postedAt = this.#parts.clock.monotonic()
     const [status, details] = hasNews ? [this.#status(), this.details()] : [null, null]
     const committed = this.#committed.length > 0 ? this.#gather(this.#committed) : null
     if (committed !== null && this.#parts.backlog.handed(committed.byteLength))
@@ -96,6 +119,26 @@ export class MainReports {
     this.#refused = []
     const message: FromRaft = { type: 'progress', committed, reads, refused, status, details }
     this.#parts.post(message, committed ? [committed] : [])
+  }
+
+  /** Whether there will be a better moment, which is seen to. */
+  #waits(): boolean {
+    const { raft, clock } = this.#parts
+    const now = clock.monotonic()
+    const left = this.#postedAt + POSTS_APART_MS - now
+    const isAwaited = raft.role === 'leader' || now < this.#askedAt + AWAITS_MS
+    if (isAwaited || left <= 0 || this.#isMuch) return false
+    this.#later ??= clock.after(Math.ceil(left), () => {
+      this.#later = null
+      this.post(true)
+    })
+    return true
+  }
+
+  get #isMuch(): boolean {
+    if (this.#committed.length > POSTED_LATER_MAX) return true
+    const bytes = this.#committed.reduce((total, entry) => total + entry.bytes.length, 0)
+    return this.#parts.backlog.isFullWith(bytes)
   }
 
   #hasNews(): boolean {

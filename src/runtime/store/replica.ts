@@ -141,10 +141,12 @@ export class Replica {
     this.#stopped = true
     this.#timer?.cancel()
     this.#notices.stop()
+    this.#reports.stop()
   }
 
   request({ entries, fences, reads }: RaftRequests): void {
     const { raft } = this.#parts
+    this.#reports.asked()
     const proposals = splitEntries(Buffer.from(entries)) ?? []
     const [first] = proposals
     if (first !== undefined) this.#reports.proposes(proposerAt(first, 0))
@@ -337,6 +339,7 @@ export class Replica {
 
   /** The state as of the snapshot takes the place of what was applied; nothing behind it was handed on yet. */
   #postRestored(index: number): void {
+    this.#reports.post(true)
     this.#parts.post({ type: 'restored', index }, [])
   }
 

@@ -207,3 +207,30 @@ test('while the main thread takes nothing, appends wait unanswered, and heartbea
   }
   assert.ok(kinds().includes('append-reply'))
 })
+
+test('entries that nobody here waits for come with what follows them soon, and at once to whoever has asked', async () => {
+  const { clock, hear, posted, replica } = await createMember()
+  const counts = () =>
+    posted
+      .splice(0)
+      .map(said => (said.type === 'progress' ? (said.committed?.byteLength ?? 0) / 140 : 0))
+      .filter(entries => entries > 0)
+  const commit = async (index: number) => {
+    hear(2, appendOf(index, 100), 1)
+    await new Promise(resolve => setImmediate(resolve))
+  }
+  await commit(1)
+  clock.advance(20)
+  posted.length = 0
+  await commit(2)
+  assert.deepEqual(counts(), [1], 'a lone one comes at once')
+  await commit(3)
+  await commit(4)
+  assert.deepEqual(counts(), [])
+  clock.advance(5)
+  assert.deepEqual(counts(), [2])
+  await commit(5)
+  replica.request({ type: 'requests', entries: proposal(), fences: [], reads: [] })
+  await commit(6)
+  assert.deepEqual(counts(), [1, 1])
+})
