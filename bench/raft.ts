@@ -3,12 +3,13 @@
  * members: puts of three members, memory and restart with many objects, and how long a lost leader is missed.
  * Rounds alternate; ratios are of medians. The load client is one of our own on node:http2, in a process of its own.
  *
- *   npm run bench -- raft [--only puts|objects|failover|elections] [--rounds 20] [--minutes 0] [--json]
+ *   npm run bench -- raft [--only puts|objects|failover|elections|budget] [--rounds 20] [--minutes 0] [--json]
  */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import type { Figure } from './figure.ts'
+import { measureBudget } from './raft-budget.ts'
 import { measureElections } from './raft-elections.ts'
 import { measureFailover } from './raft-failover.ts'
 import { measureObjects } from './raft-objects.ts'
@@ -43,6 +44,7 @@ export async function measure(): Promise<Figure[]> {
     failover: () =>
       measureFailover(directory, { rounds: { ours: rounds, etcd: etcdRounds }, etcd: hasEtcd() }),
     elections: async () => (minutes > 0 ? await measureElections(directory, minutes) : []),
+    budget: () => measureBudget(directory, PUT_ROUNDS),
   }
   const figures: Figure[] = []
   try {
