@@ -2,7 +2,7 @@
 import type { Log } from '../../base/log.ts'
 import { runProgram } from '../../host/programs.ts'
 import { PROBE_CHAIN } from './base-part.ts'
-import { changeTable, type TablePart } from './table-part.ts'
+import { changeTable, type PartChange, type TablePart } from './table-part.ts'
 
 export interface NftTableParts {
   /** Which nobody else on this machine uses, with its family: `ip mk8s`. */
@@ -29,7 +29,10 @@ export class NftTable {
     this.#log = log
   }
 
-  /** By name: parts that changed, null for those that are gone. All or nothing. */
+  /**
+   * By name: parts that changed, null for those that are gone. All or nothing. What nothing leads to since an earlier
+   * load goes in the same step.
+   */
   async load(changed: ReadonlyMap<string, TablePart | null>): Promise<void> {
     const isFresh = this.#isUnknown
     const next = new Map(this.#loaded)
@@ -42,14 +45,34 @@ export class NftTable {
       : [...changed].map(([name, after]) => ({ before: this.#loaded.get(name) ?? null, after }))
     const { text, cleaning } = changeTable(this.#name, changes)
     if (text === '') return
+    const stale = isFresh ? [] : unwanted(this.#cleaning, changes)
     // What an earlier daemon loaded is replaced in one step, by rules for the same connections.
     const table = this.#name
     const reset = isFresh ? `add table ${table}\ndelete table ${table}\nadd table ${table}\n` : ''
     this.#isUnknown = true
-    await this.#nft(`${reset}${text}`)
+    await this.#nft(`${reset}${linesOf(stale)}${text}`)
     this.#isUnknown = false
     this.#loaded = next
-    await this.#clean(isFresh ? [] : [...this.#cleaning, ...cleaning], next)
+    this.#cleaning = isFresh ? [] : cleaning
+  }
+
+  /** There are chains and sets that nothing leads to any more. */
+  get isUntidy(): boolean {
+    return this.#cleaning.length > 0
+  }
+
+  /** Takes them away, where no further change has done it meanwhile. */
+  async tidy(): Promise<void> {
+    const stale = this.#cleaning
+    if (stale.length === 0) return
+    this.#cleaning = []
+    try {
+      await this.#nft(linesOf(stale))
+    } catch (error) {
+      // They do no harm, and go with the next load, which begins afresh.
+      this.#isUnknown = true
+      this.#log.debug('old chains could not be removed', { error })
+    }
   }
 
   /** False when somebody took it out of the kernel; the next load brings everything back. */
@@ -60,26 +83,21 @@ export class NftTable {
     return exitCode === 0
   }
 
-  /** In a step of its own, since it was in use until now. What came back meanwhile stays. */
-  async #clean(stale: readonly string[], present: ReadonlyMap<string, TablePart>): Promise<void> {
-    this.#cleaning = []
-    if (stale.length === 0) return
-    const names = new Set(
-      [...present.values()].flatMap(({ chains, sets }) => [...chains.keys(), ...sets.keys()]),
-    )
-    const wanted = stale.filter(line => !names.has(line.split(' ').at(-1) ?? ''))
-    try {
-      await this.#nft(wanted.map(line => `${line}\n`).join(''))
-    } catch (error) {
-      this.#cleaning = wanted
-      this.#log.debug('old chains could not be removed yet', { error })
-    }
-  }
-
   async #nft(input: string): Promise<void> {
     await this.#run('nft', ['-f', '-'], { input, timeoutMs: LOAD_MS_MAX })
   }
 }
+
+/** What came back meanwhile stays. */
+function unwanted(stale: readonly string[], changes: readonly PartChange[]): readonly string[] {
+  if (stale.length === 0) return stale
+  const back = new Set(
+    changes.flatMap(({ after }) => (after === null ? [] : [...after.chains.keys(), ...after.sets.keys()])),
+  )
+  return stale.filter(line => !back.has(line.split(' ').at(-1) ?? ''))
+}
+
+const linesOf = (lines: readonly string[]): string => lines.map(line => `${line}\n`).join('')
 
 /** Takes all of its rules out of the kernel, of both families. Does nothing where there are none. */
 export async function removeNftables(table: string): Promise<void> {

@@ -47,7 +47,9 @@ export interface NftablesProxyParts {
 }
 
 /** Changes that come together are loaded together. */
-const SETTLE_MS = 10
+const SETTLE_MS = 5
+/** After the last change, what nothing leads to any more is taken away; until then a further change does it. */
+const TIDY_MS = 1_000
 /** Whoever flushes all rules of a machine takes ours away too. */
 const LOOK_MS = 30_000
 const RETRY: BackoffConfig = { baseMs: 500, maxMs: 30_000 }
@@ -122,7 +124,7 @@ class NftablesProxy implements Component {
     this.#allChanged()
     await this.#load()
     this.#isStarted = true
-    this.#arm(this.#dirty.size > 0 ? SETTLE_MS : LOOK_MS)
+    this.#armNext()
   }
 
   async stop(): Promise<void> {
@@ -150,6 +152,11 @@ class NftablesProxy implements Component {
     if (this.#isStarted && this.#failures === 0 && !isSettling) this.#arm(SETTLE_MS)
   }
 
+  #armNext(): void {
+    const isUntidy = this.#stacks.some(({ table }) => table.isUntidy)
+    this.#arm(this.#dirty.size > 0 ? SETTLE_MS : isUntidy ? TIDY_MS : LOOK_MS)
+  }
+
   #arm(delayMs: number): void {
     if (this.#aborter.signal.aborted) return
     this.#timer?.cancel()
@@ -158,13 +165,14 @@ class NftablesProxy implements Component {
       this.#timer = null
       this.#loading ??= this.#loadAll().finally(() => {
         this.#loading = null
-        if (this.#timer === null) this.#arm(this.#dirty.size > 0 ? SETTLE_MS : LOOK_MS)
+        if (this.#timer === null) this.#armNext()
       })
     })
   }
 
   async #loadAll(): Promise<void> {
     try {
+      if (this.#dirty.size === 0) for (const { table } of this.#stacks) await table.tidy()
       if (this.#dirty.size === 0 && !(await this.#areThere())) {
         this.#parts.log.warn('the rules of Services are gone from the kernel, and are loaded again')
         this.#dirty.add(BASE)
