@@ -9,6 +9,7 @@ import { containerNamed } from './pod-containers.ts'
 import { type PodContext, podText, recordPodEvent } from './pod-context.ts'
 import type { PodReporter } from './pod-reporter.ts'
 import { stopContainers } from './pod-termination.ts'
+import { probeOf } from './probes/plan-probe.ts'
 import { goDuration, type RestartBackoff, restoreBackoff } from './restart-backoff.ts'
 import type { ContainerStatus } from './runtime/runtime.ts'
 
@@ -92,7 +93,7 @@ export class ContainerAttempts {
     containers: readonly ContainerStatus[],
   ): Promise<void> {
     const container = containerNamed(pod, action.name)
-    const probe = container?.livenessProbe ?? container?.startupProbe
+    const probe = container && action.probe && probeOf(container, action.probe)
     const graceMs =
       (probe?.terminationGracePeriodSeconds ?? pod.spec?.terminationGracePeriodSeconds ?? 30) * 1_000
     this.#event(pod, 'Normal', 'Killing', action.message, action.name)

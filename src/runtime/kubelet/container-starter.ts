@@ -72,7 +72,8 @@ export async function startContainer(request: StartRequest, context: PodContext)
   try {
     await runHook(hook, target, context)
   } catch (error) {
-    const message = `PostStartHook failed: ${messageOf(error)}`
+    // What a hook says may be a secret, and events are read by many.
+    const message = 'PostStartHook failed'
     recordPodEvent(recorder, pod, { ...event, type: 'Warning', reason: 'FailedPostStartHook', message })
     await runtime.stopContainer(id, (pod.spec?.terminationGracePeriodSeconds ?? 30) * 1_000)
     throw new ContainerStartError('PostStartHookError', error, { containerId: id })

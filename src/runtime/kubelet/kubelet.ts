@@ -26,6 +26,7 @@ import { identityOf, type PodContext } from './pod-context.ts'
 import { stopSandbox } from './pod-sandbox.ts'
 import { PodWorker } from './pod-worker.ts'
 import { DEFAULT_PRESSURE } from './pressure/eviction-settings.ts'
+import { ProbeCounts } from './probes/probe-counts.ts'
 import { PullRecords } from './pull-records.ts'
 import { LEASE_SECONDS, type NodeFacts } from './render-node.ts'
 import type { Room } from './resources/allocation.ts'
@@ -147,6 +148,7 @@ class NodeKubelet implements Kubelet {
     return {
       client,
       runtime,
+      probeCounts: new ProbeCounts(),
       pullRecords: new PullRecords(join(directories.pods, '..', 'image_manager')),
       host,
       settings,
@@ -275,7 +277,10 @@ class NodeKubelet implements Kubelet {
       upgrade: this.#parts.upgrade,
       access: new KubeletAccess({ client, nodeName, clock }),
       diagnostics: new Diagnostics({
-        ...{ nodeName, startedAtMs, runtime, sampler, pods, directories, settings },
+        ...{ nodeName, startedAtMs, runtime, sampler, pods, directories, settings, clock },
+        version: this.#parts.version,
+        machine: this.#parts.host,
+        probes: this.#context.probeCounts,
         pressure: this.#parts.pressure ?? DEFAULT_PRESSURE,
         shutdownSteps: this.#parts.shutdownSteps ?? [],
         volumes: {
@@ -430,6 +435,7 @@ class NodeKubelet implements Kubelet {
       pod,
       onGone: () => {
         this.#workers.delete(uid)
+        this.#context.probeCounts.forget(uid)
         this.#onFreed()
         this.#static?.onGone(pod)
       },

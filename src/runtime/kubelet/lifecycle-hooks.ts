@@ -2,7 +2,7 @@
 import { sleep } from '../../base/clock.ts'
 import type { Container, LifecycleHandler } from '../../kube/types.ts'
 import type { PodContext } from './pod-context.ts'
-import { httpGet } from './probes/probe-runner.ts'
+import { httpGet } from './probes/http-get.ts'
 
 export interface HookTarget {
   readonly container: Container
@@ -26,10 +26,9 @@ export async function runHook(
     throw new Error(`command '${command.join(' ')}' exited with ${result.exitCode}: ${output}`)
   }
   if (handler.httpGet && !runtime.isVirtual) {
-    const answer = await httpGet(handler.httpGet, target, {
-      timeoutMs: target.timeoutMs,
-      agent: 'kube-lifecycle/1.36',
-    })
-    if (answer.status >= 400) throw new Error(`the HTTP hook was answered with ${answer.status}`)
+    // Whatever the answer is, it is one.
+    await httpGet(handler.httpGet, target, { timeoutMs: target.timeoutMs, agent: 'kube-lifecycle/1.36' })
+    return
   }
+  if (handler.tcpSocket) throw new Error('invalid handler: tcpSocket, which no kubelet runs as a hook')
 }

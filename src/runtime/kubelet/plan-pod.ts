@@ -2,7 +2,7 @@
 
 import type { Container, Pod } from '../../kube/types.ts'
 import { afterExit, initAfterExit, restartOfAll } from './container-restart.ts'
-import { ephemeralOf } from './pod-containers.ts'
+import { containerNamed, ephemeralOf } from './pod-containers.ts'
 import { decideRestart, type RestartBackoff } from './restart-backoff.ts'
 import type { ContainerStatus, SandboxStatus } from './runtime/runtime.ts'
 
@@ -29,6 +29,8 @@ export type PodAction =
       readonly id: string
       readonly name: string
       readonly message: string
+      /** Which probe failed; absent for another reason. */
+      readonly probe?: 'startup' | 'liveness'
       /** Whatever the policy, it is started again. */
       readonly isRedefined?: boolean
     }
@@ -224,8 +226,11 @@ function planRunning(latest: ContainerStatus, input: PodPlanInput): ContainerPla
   const failed =
     startup === 'failure' ? 'startup' : input.liveness(latest.id) === 'failure' ? 'liveness' : null
   if (failed === null) return { actions: [], hasEnded: false, isUp: startup === 'success' }
-  const message = `Container ${latest.name} failed ${failed} probe, will be restarted`
-  const kill: PodAction = { kind: 'kill-container', id: latest.id, name: latest.name, message }
+  const spec = containerNamed(input.pod, latest.name)
+  const isFinal = (spec?.restartPolicy ?? input.pod.spec?.restartPolicy) === 'Never'
+  const message = `Container ${latest.name} failed ${failed} probe${isFinal ? '' : ', will be restarted'}`
+  const { id, name } = latest
+  const kill: PodAction = { kind: 'kill-container', id, name, message, probe: failed }
   return { actions: [kill], hasEnded: false, isUp: false }
 }
 

@@ -14,6 +14,7 @@ import type { ExtraNetworks } from './networks/extra-networks.ts'
 import type { ObjectSource } from './object-source.ts'
 import { containerPath } from './pod-containers.ts'
 import type { PodFailure } from './pod-failure.ts'
+import type { ProbeCounts } from './probes/probe-counts.ts'
 import type { PullRecords } from './pull-records.ts'
 import type { Room } from './resources/allocation.ts'
 import type { Runtime } from './runtime/runtime.ts'
@@ -25,6 +26,7 @@ export interface PodContext {
   /** Who may use the images that are there. */
   readonly pullRecords: PullRecords
   readonly recorder: EventRecorder
+  readonly probeCounts: ProbeCounts
   readonly objects: ObjectSource
   readonly tokens: TokenSource
   readonly host: HostFacts

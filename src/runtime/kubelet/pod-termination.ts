@@ -1,14 +1,13 @@
 /** How a pod ends: preStop, SIGTERM, the grace period, SIGKILL, its last status, and its leaving the API. */
 
 import { rm } from 'node:fs/promises'
-import { messageOf } from '../../base/errors.ts'
 import { isConflict, isNotFound } from '../../client/kube-client.ts'
 import { PODS } from '../../client/resources.ts'
 import type { Container, Pod } from '../../kube/types.ts'
 import { runHook } from './lifecycle-hooks.ts'
 import { isSidecar, latestSandbox } from './plan-pod.ts'
 import { containerNamed } from './pod-containers.ts'
-import { identityOf, logDirectoryOf, type PodContext, recordPodEvent } from './pod-context.ts'
+import { identityOf, logDirectoryOf, type PodContext, podText, recordPodEvent } from './pod-context.ts'
 import type { PodReporter } from './pod-reporter.ts'
 import { stopSandbox } from './pod-sandbox.ts'
 import type { ContainerStatus } from './runtime/runtime.ts'
@@ -69,7 +68,10 @@ async function preStop(
   try {
     await runHook(hook, target, context)
   } catch (error) {
-    const message = `PreStopHook failed: ${messageOf(error)}`
+    const about = { pod: podText(pod), container: spec.name, error }
+    context.log.debug('a preStop hook failed', about)
+    // What a hook says may be a secret, and events are read by many.
+    const message = 'PreStopHook failed'
     const event = { type: 'Warning' as const, reason: 'FailedPreStopHook', message, container: spec.name }
     recordPodEvent(context.recorder, pod, event)
   }

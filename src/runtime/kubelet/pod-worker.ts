@@ -79,7 +79,8 @@ export class PodWorker {
       clock,
       runtime,
       onVerdict: () => this.wake(),
-      onUnhealthy: (container, message) => this.#event('Warning', 'Unhealthy', message, container.name),
+      onEvent: (container, reason, message) => this.#event('Warning', reason, message, container.name),
+      counts: parts.context.probeCounts,
     })
     this.#reporter = new PodReporter(parts.context, parts.pod, this.#probes)
     this.#loop = new WakeLoop({

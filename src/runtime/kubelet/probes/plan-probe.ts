@@ -49,3 +49,11 @@ export function resolvePort(port: number | string, container: Container): number
   if (/^\d+$/.test(port)) return Number(port)
   return container.ports?.find(({ name }) => name === port)?.containerPort ?? null
 }
+
+/** Throws where a name stands for no port. */
+export function mustPort(port: number | string, container: Container): number {
+  const found = resolvePort(port, container)
+  if (found === null) throw new Error(`port ${port} not found`)
+  if (found < 1 || found > 65_535) throw new Error(`invalid port number: ${found}`)
+  return found
+}

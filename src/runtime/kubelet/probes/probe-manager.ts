@@ -11,14 +11,16 @@ import {
   type ProbeState,
   probeOf,
 } from './plan-probe.ts'
-import { runProbe } from './probe-runner.ts'
+import type { ProbeCounts } from './probe-counts.ts'
+import { type ProbeOutcome, runProbe } from './probe-runner.ts'
 
 export interface ProbeManagerParts {
   readonly clock: Clock
   readonly runtime: Runtime
+  readonly counts: ProbeCounts
   /** A verdict changed: look at the pod again. */
   readonly onVerdict: () => void
-  readonly onUnhealthy: (container: Container, message: string) => void
+  readonly onEvent: (container: Container, reason: 'Unhealthy' | 'ProbeWarning', message: string) => void
 }
 
 export interface ProbedContainer {
@@ -114,7 +116,7 @@ export class ProbeManager {
     const outcome = await runProbe(worker.probe, { runtime, container, containerId, podAddress })
     if (worker.isOver) return
     const isFirstAnswer = worker.kind !== 'liveness' && worker.state.lastOk === null
-    if (!outcome.ok && isFirstAnswer) {
+    if (outcome.result === 'failure' && isFirstAnswer) {
       const delayMs = eagerDelayMs(worker.eager++, worker.probe)
       if (delayMs !== null) return this.#schedule(worker, delayMs)
     }
@@ -123,18 +125,26 @@ export class ProbeManager {
     if (!isDone) this.#schedule(worker, (worker.probe.periodSeconds ?? 10) * 1_000)
   }
 
-  #take(worker: Worker, outcome: { readonly ok: boolean; readonly message: string }): void {
+  #take(worker: Worker, outcome: ProbeOutcome): void {
     const before = worker.state.verdict
-    worker.state = applyOutcome(worker.state, outcome.ok, worker.probe)
-    if (!outcome.ok) {
-      const message = `${TITLES[worker.kind]} probe failed: ${outcome.message}`
-      this.#parts.onUnhealthy(worker.target.container, message)
-    }
+    this.#parts.counts.count(worker.target, worker.kind, outcome.result)
+    this.#tell(worker, outcome)
+    if (outcome.result === 'unknown') return
+    worker.state = applyOutcome(worker.state, outcome.result !== 'failure', worker.probe)
     if (worker.state.verdict === before) return
     if (worker.kind === 'startup' && worker.state.verdict === 'success') {
       const others = this.#workers.get(worker.target.containerId)?.values() ?? []
       for (const other of others) if (other !== worker) this.#begin(other)
     }
     this.#parts.onVerdict()
+  }
+
+  #tell({ kind, target }: Worker, { result, message }: ProbeOutcome): void {
+    const head = `${TITLES[kind]} probe`
+    const { onEvent } = this.#parts
+    if (result === 'failure') onEvent(target.container, 'Unhealthy', `${head} failed: ${message}`)
+    if (result === 'warning') onEvent(target.container, 'ProbeWarning', `${head} warning: ${message}`)
+    if (result !== 'unknown') return
+    onEvent(target.container, 'Unhealthy', `${head} errored and resulted in unknown state: ${message}`)
   }
 }

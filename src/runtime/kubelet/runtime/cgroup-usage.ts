@@ -8,7 +8,10 @@ import type { ContainerUsage } from './usage.ts'
 type GroupUsage = Omit<ContainerUsage, 'id' | 'timeMs' | 'writable'>
 
 /** Null when there is no such group. */
-export async function readGroupUsage(path: string, trees = cgroupTrees()): Promise<GroupUsage | null> {
+export async function readGroupUsage(
+  path: string,
+  trees: readonly string[] = cgroupTrees(),
+): Promise<GroupUsage | null> {
   const found = trees.map(tree => join(tree, path)).filter(each => existsSync(each))
   const read = async (name: string) => {
     for (const directory of found) {

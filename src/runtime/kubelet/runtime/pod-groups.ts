@@ -22,12 +22,12 @@ export const podCgroup = (root: string, uid: string, qosClass: QosClass): string
 
 export class PodGroups {
   readonly #root: string
-  readonly #trees: readonly string[]
+  readonly trees: readonly string[]
   readonly #written = new Map<QosClass, string>()
 
   constructor(root: string, trees: readonly string[] = cgroupTrees()) {
     this.#root = root
-    this.#trees = trees
+    this.trees = trees
   }
 
   pathOf(uid: string, qosClass: QosClass): string {
@@ -39,8 +39,8 @@ export class PodGroups {
     const text = JSON.stringify(limits)
     if (this.#written.get(qosClass) === text) return
     const path = levelCgroup(this.#root, qosClass)
-    await makeGroup(path, this.#trees)
-    await writeLimits(path, limits, this.#trees)
+    await makeGroup(path, this.trees)
+    await writeLimits(path, limits, this.trees)
     this.#written.set(qosClass, text)
   }
 
@@ -49,15 +49,15 @@ export class PodGroups {
     for (const qosClass of LEVELS) {
       for (const uid of await this.#uids(qosClass)) {
         const path = this.pathOf(uid, qosClass)
-        if (known.has(uid) || processesIn(path, this.#trees).length > 0) continue
-        await removePodCgroup(path, this.#trees)
+        if (known.has(uid) || processesIn(path, this.trees).length > 0) continue
+        await removePodCgroup(path, this.trees)
       }
     }
   }
 
   async #uids(qosClass: QosClass): Promise<ReadonlySet<string>> {
     const level = levelCgroup(this.#root, qosClass)
-    const lists = this.#trees.map(tree => readdir(join(tree, level)).catch(() => []))
+    const lists = this.trees.map(tree => readdir(join(tree, level)).catch(() => []))
     return new Set((await Promise.all(lists)).flat().flatMap(name => POD_GROUP.exec(name)?.[1] ?? []))
   }
 }

@@ -1,16 +1,22 @@
 /** What the kubelet's port tells of the node: pods, usage, metrics, configuration. */
+import type { Clock } from '../../../base/clock.ts'
 import type { Pod } from '../../../kube/types.ts'
 import { IMAGE_LIMITS } from '../collection/plan-images.ts'
 import { LOG_LIMITS } from '../collection/plan-rotation.ts'
 import type { KubeletDirectories, KubeletSettings } from '../kubelet-parts.ts'
 import type { PressureSettings } from '../pressure/eviction-settings.ts'
 import type { Threshold } from '../pressure/thresholds.ts'
+import type { ProbeCounts } from '../probes/probe-counts.ts'
 import { PODS_MAX } from '../resources/node-allocatable.ts'
 import { goDuration } from '../restart-backoff.ts'
 import type { ContainerStatus, Runtime } from '../runtime/runtime.ts'
 import type { ShutdownStep } from '../shutdown/plan-shutdown.ts'
 import { localUseOf, totalOf } from './local-storage.ts'
-import { renderContainerMetrics, renderResourceMetrics } from './render-metrics.ts'
+import type { InterfaceCounts } from './pod-network.ts'
+import { interfacesOf, readGroups } from './read-groups.ts'
+import { renderCadvisor } from './render-cadvisor.ts'
+import { renderKubeletMetrics, renderProbeMetrics } from './render-kubelet-metrics.ts'
+import { renderResourceMetrics } from './render-metrics.ts'
 import { renderSummary } from './render-summary.ts'
 import type { UsageSampler } from './usage-sampler.ts'
 import { type VolumeStats, type VolumeStatsParts, volumeStatsOf } from './volume-stats.ts'
@@ -18,6 +24,10 @@ import { type VolumeStats, type VolumeStatsParts, volumeStatsOf } from './volume
 export interface DiagnosticsParts {
   readonly nodeName: string
   readonly startedAtMs: number
+  readonly version: string
+  readonly machine: { readonly cpuCount: number; readonly memoryBytes: number }
+  readonly probes: Pick<ProbeCounts, 'all'>
+  readonly clock: Clock
   readonly runtime: Runtime
   readonly sampler: UsageSampler
   readonly pods: () => readonly Pod[]
@@ -33,8 +43,11 @@ export interface Answer {
   readonly body: string
 }
 
+/** Of claims alone nothing on the node's own disk is counted. */
+const NOTHING_LOCAL = { emptyDirs: new Map<string, number>(), logBytes: 0 }
 const JSON_TYPE = 'application/json'
 const METRICS_TYPE = 'text/plain; version=0.0.4; charset=utf-8'
+const metrics = (body: string): Answer => ({ type: METRICS_TYPE, body })
 const json = (value: unknown): Answer => ({ type: JSON_TYPE, body: JSON.stringify(value) })
 
 export class Diagnostics {
@@ -59,9 +72,17 @@ export class Diagnostics {
       case '/stats/summary/':
         return json(await this.#summary(query.get('only_cpu_and_memory') === 'true'))
       case '/metrics/resource':
-        return { type: METRICS_TYPE, body: renderResourceMetrics(await this.#metricsInput()) }
+        return metrics(renderResourceMetrics(await this.#metricsInput()))
       case '/metrics/cadvisor':
-        return { type: METRICS_TYPE, body: renderContainerMetrics(await this.#metricsInput()) }
+        return metrics(await this.#cadvisor())
+      case '/metrics/probes':
+        return metrics(renderProbeMetrics(this.#parts.probes.all()))
+      case '/metrics':
+        return metrics(await this.#own())
+      case '/healthz/ping':
+      case '/healthz/log':
+      case '/healthz/syncloop':
+        return { type: 'text/plain; charset=utf-8', body: 'ok' }
       default:
         return null
     }
@@ -73,20 +94,48 @@ export class Diagnostics {
     return { pods: pods(), containers: await runtime.listContainers(), sample }
   }
 
+  async #cadvisor(): Promise<string> {
+    const { runtime, machine, clock } = this.#parts
+    const input = await this.#metricsInput()
+    const read = await readGroups({ ...input, groups: runtime.groups, nowMs: clock.now() })
+    return renderCadvisor({ ...read, node: input.sample.node.usage, machine })
+  }
+
+  async #own(): Promise<string> {
+    const { runtime, nodeName, version, startedAtMs, directories, volumes: parts, pods } = this.#parts
+    const [sandboxes, containers] = await Promise.all([runtime.listSandboxes(), runtime.listContainers()])
+    const volumes: VolumeStats[] = []
+    for (const pod of pods()) {
+      volumes.push(...(await volumeStatsOf(pod, NOTHING_LOCAL, { ...parts, pods: directories.pods })))
+    }
+    const { userCPUTime, systemCPUTime } = process.resourceUsage()
+    return renderKubeletMetrics({
+      ...{ nodeName, version, volumes, containers },
+      sandboxes: sandboxes.filter(({ state }) => state === 'ready').length,
+      own: {
+        cpuSeconds: (userCPUTime + systemCPUTime) / 1e6,
+        residentBytes: process.memoryUsage.rss(),
+        startedAtSeconds: startedAtMs / 1_000,
+      },
+    })
+  }
+
   async #summary(onlyCpuAndMemory: boolean): Promise<object> {
-    const { nodeName, startedAtMs, directories, volumes: parts } = this.#parts
+    const { nodeName, startedAtMs, directories, volumes: parts, runtime } = this.#parts
     const input = await this.#metricsInput()
     const localBytes = new Map<string, number>()
     const volumes = new Map<string, readonly VolumeStats[]>()
+    const networks = new Map<string, readonly InterfaceCounts[]>()
     if (!onlyCpuAndMemory) {
       for (const pod of input.pods) {
         const { uid = '' } = pod.metadata
         const local = await localUseOf(pod, directories)
         localBytes.set(uid, totalOf(local))
         volumes.set(uid, await volumeStatsOf(pod, local, { ...parts, pods: directories.pods }))
+        networks.set(uid, await interfacesOf(pod, { groups: runtime.groups }))
       }
     }
-    return renderSummary({ ...input, nodeName, startedAtMs, onlyCpuAndMemory, localBytes, volumes })
+    return renderSummary({ ...input, nodeName, startedAtMs, onlyCpuAndMemory, localBytes, volumes, networks })
   }
 
   #configuration(): object {

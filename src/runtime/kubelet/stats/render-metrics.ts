@@ -1,7 +1,8 @@
-/** `/metrics/resource` and `/metrics/cadvisor` (pure): usage under the names that Prometheus' users know. */
+/** `/metrics/resource` (pure): usage under the names that Prometheus' users know. */
 import type { Pod } from '../../../kube/types.ts'
 import type { ContainerStatus } from '../runtime/runtime.ts'
 import type { ContainerUsage } from '../runtime/usage.ts'
+import { type Family, renderFamilies, type Sample } from './prometheus.ts'
 import { runningOf } from './render-summary.ts'
 import type { UsageSample } from './usage-sampler.ts'
 
@@ -9,19 +10,6 @@ export interface MetricsInput {
   readonly pods: readonly Pod[]
   readonly containers: readonly ContainerStatus[]
   readonly sample: UsageSample
-}
-
-interface Family {
-  readonly name: string
-  readonly help: string
-  readonly type: 'counter' | 'gauge'
-  readonly samples: readonly Sample[]
-}
-
-interface Sample {
-  readonly labels: Readonly<Record<string, string>>
-  readonly value: number
-  readonly timeMs?: number
 }
 
 const NANOS = 1e9
@@ -110,83 +98,6 @@ export function renderResourceMetrics(input: MetricsInput): string {
   ])
 }
 
-export function renderContainerMetrics(input: MetricsInput): string {
-  const lines = linesOf(input)
-  const all = (value: (line: Line) => number) =>
-    lines.map(line => ({
-      labels: { ...line.labels, id: line.status.id, image: line.status.image, name: line.status.id },
-      value: value(line),
-      timeMs: line.usage.timeMs,
-    }))
-  return renderFamilies([
-    family(
-      'container_cpu_usage_seconds_total',
-      'Cumulative cpu time consumed in seconds.',
-      'counter',
-      all(({ usage }) => usage.cpuNanos / NANOS),
-    ),
-    family(
-      'container_last_seen',
-      'Last time a container was seen by the exporter',
-      'gauge',
-      all(({ usage }) => Math.floor(usage.timeMs / MS)),
-    ),
-    family(
-      'container_memory_rss',
-      'Size of RSS in bytes.',
-      'gauge',
-      all(({ usage }) => usage.rssBytes),
-    ),
-    family(
-      'container_memory_usage_bytes',
-      'Current memory usage in bytes, including all memory regardless of when it was accessed',
-      'gauge',
-      all(({ usage }) => usage.usageBytes),
-    ),
-    family(
-      'container_memory_working_set_bytes',
-      'Current working set in bytes.',
-      'gauge',
-      all(({ usage }) => usage.workingSetBytes),
-    ),
-    family(
-      'container_processes',
-      'Number of processes running inside the container.',
-      'gauge',
-      all(({ usage }) => usage.processes),
-    ),
-    family(
-      'container_fs_usage_bytes',
-      'Number of bytes that are consumed by the container on this filesystem.',
-      'gauge',
-      all(({ usage }) => usage.writable?.bytes ?? 0),
-    ),
-    family(
-      'container_start_time_seconds',
-      'Start time of the container since unix epoch in seconds.',
-      'gauge',
-      all(({ status }) => Math.floor(status.startedAt / MS)),
-    ),
-  ])
-}
-
 const family = (name: string, help: string, type: Family['type'], samples: readonly Sample[]): Family => ({
   ...{ name, help, type, samples },
 })
-
-function renderFamilies(families: readonly Family[]): string {
-  return families
-    .filter(({ samples }) => samples.length > 0)
-    .map(({ name, help, type, samples }) => {
-      const lines = samples.map(({ labels, value, timeMs }) => {
-        const pairs = Object.entries(labels).map(([label, text]) => `${label}="${escaped(text)}"`)
-        const stamp = timeMs === undefined ? '' : ` ${timeMs}`
-        return `${name}${pairs.length === 0 ? '' : `{${pairs.join(',')}}`} ${value}${stamp}\n`
-      })
-      return `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n${lines.join('')}`
-    })
-    .join('')
-}
-
-const escaped = (text: string): string =>
-  text.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n')

@@ -5,6 +5,7 @@ import type { DiskFacts } from '../host-facts.ts'
 import type { ContainerStatus } from '../runtime/runtime.ts'
 import type { ContainerUsage } from '../runtime/usage.ts'
 import type { NodeUsage } from './node-usage.ts'
+import type { InterfaceCounts } from './pod-network.ts'
 import type { Rated, UsageSample } from './usage-sampler.ts'
 import type { VolumeStats } from './volume-stats.ts'
 
@@ -19,6 +20,8 @@ export interface SummaryInput {
   readonly localBytes: ReadonlyMap<string, number>
   /** What a pod's volumes have and use, by uid. */
   readonly volumes: ReadonlyMap<string, readonly VolumeStats[]>
+  /** Of a pod's own interfaces, by uid. */
+  readonly networks: ReadonlyMap<string, readonly InterfaceCounts[]>
 }
 
 export function renderSummary(input: SummaryInput): object {
@@ -107,12 +110,23 @@ function renderPod(pod: Pod, input: SummaryInput): object[] {
       ...(input.onlyCpuAndMemory
         ? {}
         : {
+            ...renderNetwork(input.networks.get(uid) ?? [], time),
             ...renderVolumes(input.volumes.get(uid) ?? [], time),
             'ephemeral-storage': { ...renderDisk(input.sample.node.usage.nodeDisk, time), usedBytes: local },
             process_stats: { process_count: sum(usage => usage.processes) },
           }),
     },
   ]
+}
+
+/** The first is the one of the pod network. */
+function renderNetwork(counts: readonly InterfaceCounts[], time: string): object {
+  const interfaces = counts.map(({ name, received, sent }) => ({
+    ...{ name, rxBytes: received.bytes, rxErrors: received.errors },
+    ...{ txBytes: sent.bytes, txErrors: sent.errors },
+  }))
+  const first = interfaces.find(({ name }) => name === 'eth0') ?? interfaces[0]
+  return first === undefined ? {} : { network: { time, ...first, interfaces } }
 }
 
 const renderVolumes = (volumes: readonly VolumeStats[], time: string): object =>
