@@ -9,7 +9,12 @@ const busy = 'while :; do i=0; while [ $i -lt 3000 ]; do i=$((i+1)); done; sleep
 const pod = named('v1', 'Pod', 'busy', {
   spec: {
     terminationGracePeriodSeconds: 1,
-    containers: [{ name: 'loop', image: 'localhost/sh', command: ['sh', '-c', busy] }],
+    containers: [
+      {
+        ...{ name: 'loop', image: 'localhost/sh', command: ['sh', '-c', busy] },
+        readinessProbe: { exec: { command: ['true'] }, periodSeconds: 1 },
+      },
+    ],
   },
 })
 
@@ -49,6 +54,12 @@ describe('the kubelet port', () => {
       String((await proxied('/metrics/cadvisor')).text),
       /container_memory_working_set_bytes\{container="loop"/,
     )
+    const own = String((await proxied('/metrics')).text)
+    assert.match(own, /^kubelet_running_containers\{container_state="running"\} 1$/m)
+    const probed = 'container="loop",namespace="default",pod="busy",pod_uid="[^"]+",probe_type="Readiness"'
+    const probes = String((await proxied('/metrics/probes')).text)
+    assert.match(probes, new RegExp(`^prober_probe_total\\{${probed},result="successful"\\} [1-9]`, 'm'))
+    assert.equal(String((await proxied('/healthz/syncloop')).text), 'ok')
     const path = `/api/v1/nodes/${await nodeName()}/proxy`
     assert.equal(at(await suite.ok('GET', `${path}/configz`), 'kubeletconfig.maxPods'), 110)
     const running = itemsOf(await suite.ok('GET', `${path}/runningpods/`))

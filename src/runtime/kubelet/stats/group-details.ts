@@ -39,16 +39,14 @@ const FILES = [
 ]
 
 export async function readGroupDetails(path: string, trees: readonly string[]): Promise<GroupDetails> {
-  const found = new Map<string, string>()
-  await Promise.all(
-    trees.flatMap(tree =>
-      FILES.map(async name => {
-        const text = await readFile(join(tree, path, name), 'utf8').catch(() => undefined)
-        if (text !== undefined) found.set(name, text)
-      }),
-    ),
-  )
-  return parseGroupDetails(found)
+  const read = async (name: string) => {
+    for (const tree of trees) {
+      const text = await readFile(join(tree, path, name), 'utf8').catch(() => undefined)
+      if (text !== undefined) return [[name, text] as const]
+    }
+    return []
+  }
+  return parseGroupDetails(new Map((await Promise.all(FILES.map(read))).flat()))
 }
 
 /** Pure; the files of either version. */

@@ -12,12 +12,14 @@ const TRIES = 20
 const PAUSE_MS = 25
 const DEPTH_MAX = 16
 
-/** The mount points of all trees of control groups. */
+/**
+ * The mount points of all trees of control groups. Where both versions are there, the second limits next to nothing
+ * and has files of the first one's names: it comes last.
+ */
 export function cgroupTrees(mounts = readOrEmpty('/proc/self/mounts')): string[] {
-  return mounts.split('\n').flatMap(line => {
-    const [, path = '', type] = line.split(' ')
-    return type === 'cgroup' || type === 'cgroup2' ? [path] : []
-  })
+  const lines = mounts.split('\n').map(line => line.split(' '))
+  const ofType = (wanted: string) => lines.flatMap(([, path = '', type]) => (type === wanted ? [path] : []))
+  return [...ofType('cgroup'), ...ofType('cgroup2')]
 }
 
 /** Removes the group `path` (`/mk8s/besteffort/pod1`) with all below it from every tree. */
