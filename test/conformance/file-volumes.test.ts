@@ -335,51 +335,70 @@ describe('volumes of files', { skip: isRoot ? false : 'mounting needs root on Li
     })
   }
 
-  test('ConfigMap, Secrets and Projected: updates, and optional updates, should be reflected in volume; Downward API volume should update labels and annotations on modification', async () => {
-    const each = (name: string) => [
-      { name: `${name}-map`, configMap: { name, optional: true } },
-      { name: `${name}-secret`, secret: { secretName: name, optional: true } },
-      { name: `${name}-pmap`, projected: { sources: [{ configMap: { name, optional: true } }] } },
-      { name: `${name}-psecret`, projected: { sources: [{ secret: { name, optional: true } }] } },
-    ]
-    const own = field('metadata.labels', { path: 'labels' })
-    const items = [...own.items, ...field('metadata.annotations', { path: 'annotations' }).items]
-    const volumes = [
-      ...['updated', 'deleted', 'created'].flatMap(each),
-      { name: 'down', downwardAPI: { items } },
-      { name: 'pdown', projected: { sources: [{ downwardAPI: { items } }] } },
-    ]
+  describe('a pod that watches its volumes', () => {
     const both = (name: string, value: string) => [
       { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name }, data: { key: value } },
       { apiVersion: 'v1', kind: 'Secret', metadata: { name }, stringData: { key: value } },
     ]
-    await apply(...both('updated', 'old'), ...both('deleted', 'old'))
-    const mounts = volumes.map(({ name }) => ({ name, mountPath: `/all/${name}` }))
-    await apply(podOf('watcher', { names: [], volumes, mounts, script: 'exec sleep 600', says: '' }))
-    const sees = async () =>
-      (await cluster.kubectl.try(['exec', 'watcher', '--', 'sh', '-c', LOOK])).stdout.split('\n')
-    const SORTS = ['map', 'secret', 'pmap', 'psecret']
-    await until('it sees what there is', async () => {
-      const lines = await sees()
-      return SORTS.every(sort => lines.includes(`deleted-${sort}/key:old`))
+    const sees = async (what: string, isSo: (lines: readonly string[]) => boolean) => {
+      const command = ['exec', 'watcher', '--', 'sh', '-c', LOOK]
+      await until(what, async () => isSo((await cluster.kubectl.try(command)).stdout.split('\n')))
+    }
+    before(async () => {
+      await apply(...both('updated', 'old'), ...both('deleted', 'old'))
+      const volumes = watchedVolumes()
+      const mounts = volumes.map(({ name }) => ({ name, mountPath: `/all/${name}` }))
+      await apply(podOf('watcher', { names: [], volumes, mounts, script: 'exec sleep 600', says: '' }))
+      await sees('what there is', lines => SORTS.every(sort => lines.includes(`deleted-${sort}/key:old`)))
+      await cluster.kubectl.ok(['delete', 'configmap/deleted', 'secret/deleted'])
+      await apply(...both('updated', 'new'), ...both('created', 'new'))
+      await cluster.kubectl.ok(['label', 'pod', 'watcher', 'colour=blue'])
+      await cluster.kubectl.ok(['annotate', 'pod', 'watcher', 'builder=foo'])
     })
-    await cluster.kubectl.ok(['delete', 'configmap/deleted', 'secret/deleted'])
-    await apply(...both('updated', 'new'), ...both('created', 'new'))
-    await cluster.kubectl.ok(['label', 'pod', 'watcher', 'colour=blue'])
-    await cluster.kubectl.ok(['annotate', 'pod', 'watcher', 'builder=foo'])
-    await until('it sees what there is now', async () => {
-      const lines = await sees()
-      return (
-        SORTS.every(sort =>
-          ['updated', 'created'].every(name => lines.includes(`${name}-${sort}/key:new`)),
-        ) &&
-        !lines.some(line => line.startsWith('deleted-')) &&
-        ['down', 'pdown'].every(
-          name =>
-            lines.includes(`${name}/labels:colour="blue"`) &&
-            lines.includes(`${name}/annotations:builder="foo"`),
-        )
-      )
-    })
+
+    for (const [label, sort] of [
+      ['ConfigMap', 'map'],
+      ['Secrets', 'secret'],
+      ['Projected configMap', 'pmap'],
+      ['Projected secret', 'psecret'],
+    ] as const) {
+      test(`${label} updates should be reflected in volume`, () =>
+        sees('the new value', lines => lines.includes(`updated-${sort}/key:new`)))
+
+      test(`${label} optional updates should be reflected in volume`, () =>
+        sees('one that came and none that went', lines => {
+          const isGone = !lines.some(line => line.startsWith(`deleted-${sort}/`))
+          return isGone && lines.includes(`created-${sort}/key:new`)
+        }))
+    }
+
+    for (const [label, volume] of [
+      ['Downward API volume', 'down'],
+      ['Projected downwardAPI', 'pdown'],
+    ] as const) {
+      test(`${label} should update labels on modification`, () =>
+        sees('the label', lines => lines.includes(`${volume}/labels:colour="blue"`)))
+
+      test(`${label} should update annotations on modification`, () =>
+        sees('the annotation', lines => lines.includes(`${volume}/annotations:builder="foo"`)))
+    }
   })
 })
+
+const SORTS = ['map', 'secret', 'pmap', 'psecret']
+
+function watchedVolumes() {
+  const each = (name: string) => [
+    { name: `${name}-map`, configMap: { name, optional: true } },
+    { name: `${name}-secret`, secret: { secretName: name, optional: true } },
+    { name: `${name}-pmap`, projected: { sources: [{ configMap: { name, optional: true } }] } },
+    { name: `${name}-psecret`, projected: { sources: [{ secret: { name, optional: true } }] } },
+  ]
+  const own = field('metadata.labels', { path: 'labels' })
+  const items = [...own.items, ...field('metadata.annotations', { path: 'annotations' }).items]
+  return [
+    ...['updated', 'deleted', 'created'].flatMap(each),
+    { name: 'down', downwardAPI: { items } },
+    { name: 'pdown', projected: { sources: [{ downwardAPI: { items } }] } },
+  ]
+}

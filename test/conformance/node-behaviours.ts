@@ -42,8 +42,9 @@ const amount = (name: string, resource: string, divisor: string) => ({
   ...{ name, valueFrom: { resourceFieldRef: { resource, divisor } } },
 })
 const init = (name: string, script: string) => ({ name, image: IMAGE, command: ['sh', '-c', script] })
-const WEB = 'mkdir /www; echo ok >/www/healthz; exec httpd -f -p 8080 -h /www'
-const often = { initialDelaySeconds: 1, periodSeconds: 1, failureThreshold: 1 }
+/** Serves /healthz of /www. */
+export const WEB = 'mkdir /www; echo ok >/www/healthz; exec httpd -f -p 8080 -h /www'
+export const often = { initialDelaySeconds: 1, periodSeconds: 1, failureThreshold: 1 }
 const scratch = { volumes: [{ name: 'scratch', emptyDir: {} }] }
 
 const sources: readonly Behaviour[] = [

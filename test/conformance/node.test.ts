@@ -1,25 +1,42 @@
 /** Behaviours that conformance asks of sig-node, seen with real kubectl: real containers of the runtime `oci`. */
 import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { isDeepStrictEqual } from 'node:util'
+import { must } from '../../src/base/assert.ts'
 import type { Pod } from '../../src/kube/types.ts'
-import { type ContainerCluster, startContainerCluster } from '../support/container-cluster.ts'
+import { MK8S } from '../support/cluster.ts'
+import { type ContainerCluster, IMAGE, startContainerCluster } from '../support/container-cluster.ts'
 import { whyNoOci } from '../support/oci.ts'
 import { hasEnded, isReady, type PodResults, phaseOf, podResults } from '../support/pod-results.ts'
-import { behaviours, once, staying } from './node-behaviours.ts'
+import { until } from '../support/until.ts'
+import { behaviours, often, once as shell, staying, WEB } from './node-behaviours.ts'
 import { containersOf, resizes } from './node-resizes.ts'
 
 const MEMORY = 'cat /sys/fs/cgroup/memory/memory.limit_in_bytes 2>/dev/null || cat /sys/fs/cgroup/memory.max'
-const SERVER = 'mkdir /www; cd /www; touch exec-post exec-pre http-post http-pre; exec httpd -f -vv -p 8080'
+const SERVER =
+  'mkdir /www; cd /www; for m in poststart prestop; do touch exec-$m http-$m; done; touch killed; exec httpd -f -vv -p 8080'
 
 const podOf = (name: string, spec: object, labels: object = {}) => ({
   ...{ apiVersion: 'v1', kind: 'Pod', metadata: { name, labels }, spec },
 })
 
+const restartsOf = (pod: Pod) => pod.status?.containerStatuses?.[0]?.restartCount ?? 0
+
 /** Pods of the tests that do more than look at one; they start with the others. */
 const besides = [
   ...resizes.map(({ before }, index) =>
     podOf(`r${index}`, staying({}, { containers: containersOf(before) })),
+  ),
+  podOf('debugged', staying({})),
+  podOf(
+    'restarts',
+    staying({
+      command: ['sh', '-c', `(sleep 1; rm /www/healthz) & ${WEB}`],
+      livenessProbe: { httpGet: { path: '/healthz', port: 8_080 }, ...often },
+    }),
   ),
   podOf('failing', staying({ command: ['false'] })),
   podOf(
@@ -34,10 +51,10 @@ const besides = [
   ),
   podOf('deadline', staying({})),
   podOf('witness', staying({ command: ['sh', '-c', SERVER] })),
-  podOf('whole', once(`${MEMORY}; sleep 2`, { resources: { limits: { cpu: '500m', memory: '48Mi' } } }), {
+  podOf('whole', shell(`${MEMORY}; sleep 2`, { resources: { limits: { cpu: '500m', memory: '48Mi' } } }), {
     says: '',
   }),
-  podOf('crowd', once('for i in $(seq 300); do sleep 5 & done; wait'), { says: '' }),
+  podOf('crowd', shell('for i in $(seq 300); do sleep 5 & done; wait'), { says: '' }),
 ]
 
 describe('[sig-node]', { skip: whyNoOci() ?? false }, () => {
@@ -76,22 +93,89 @@ describe('[sig-node]', { skip: whyNoOci() ?? false }, () => {
     })
   }
 
-  test('Container Lifecycle Hook when create a pod with lifecycle hook should execute poststart exec hook properly, poststart http hook, prestop exec hook, prestop http hook; PreStop should call prestop when killing a pod', async () => {
+  const HOOK = 'Container Lifecycle Hook when create a pod with lifecycle hook should execute'
+  for (const moment of ['poststart', 'prestop']) {
+    for (const kind of ['exec', 'http']) {
+      test(`${HOOK} ${moment} ${kind} hook properly`, async () => {
+        const host = (await pods.when('witness', 'readiness', isReady)).status?.podIP
+        const [name, path] = [`hook-${moment}-${kind}`, `/${kind}-${moment}`]
+        const command = ['wget', '-q', '-O-', `http://${host}:8080${path}`]
+        const action = kind === 'exec' ? { exec: { command } } : { httpGet: { host, port: 8_080, path } }
+        const lifecycle = { [moment === 'poststart' ? 'postStart' : 'preStop']: action }
+        const asked = async () => (await cluster.kubectl.ok(['logs', 'witness'])).includes(`url:${path}`)
+        await cluster.apply(podOf(name, staying({ lifecycle })))
+        await pods.when(name, 'readiness', isReady)
+        assert.equal(await asked(), moment === 'poststart')
+        await cluster.kubectl.ok(['delete', 'pod', name])
+        assert.equal(await asked(), true)
+      })
+    }
+  }
+
+  test('PreStop should call prestop when killing a pod', async () => {
     const host = (await pods.when('witness', 'readiness', isReady)).status?.podIP
-    const http = (word: string) => ({ httpGet: { host, port: 8_080, path: `/${word}` } })
-    const exec = (word: string) => ({
-      exec: { command: ['wget', '-q', '-O-', `http://${host}:8080/${word}`] },
+    const exec = { command: ['wget', '-q', '-O-', `http://${host}:8080/killed`] }
+    await cluster.apply(podOf('killed', staying({ lifecycle: { preStop: { exec } } })))
+    await pods.when('killed', 'readiness', isReady)
+    await cluster.kubectl.ok(['delete', 'pod', 'killed'])
+    assert.match(await cluster.kubectl.ok(['logs', 'witness']), /url:\/killed/)
+  })
+
+  test('Probing container should have monotonically increasing restart count', async () => {
+    const restarted = await pods.when('restarts', 'a restart', pod => restartsOf(pod) > 0)
+    const first = restartsOf(restarted)
+    const count = ['get', 'pod', 'restarts', '-o', 'jsonpath={.status.containerStatuses[0].restartCount}']
+    let last = first
+    await until('the next restart', async () => {
+      const now = Number(await cluster.kubectl.ok(count))
+      assert.ok(now >= last, 'it never goes back')
+      last = now
+      return now > first
     })
-    await cluster.apply(
-      podOf('hook-exec', staying({ lifecycle: { postStart: exec('exec-post'), preStop: exec('exec-pre') } })),
-      podOf('hook-http', staying({ lifecycle: { postStart: http('http-post'), preStop: http('http-pre') } })),
+  })
+
+  const debug = (name: string) => {
+    const words = ['debug', 'debugged', `--image=${IMAGE}`, '-c', name, '--profile=general', '--']
+    return cluster.kubectl.ok([...words, 'sh', '-c', `echo ${name} speaks; exec sleep 3600`])
+  }
+  const ephemeral = (pod: Pod) =>
+    (pod.status?.ephemeralContainerStatuses ?? []).filter(({ state }) => state?.running !== undefined)
+
+  test('Ephemeral Containers will start an ephemeral container in an existing pod', async () => {
+    await pods.when('debugged', 'readiness', isReady)
+    await debug('first')
+    await pods.when('debugged', 'the container', pod => ephemeral(pod).length === 1)
+    const log = ['logs', 'debugged', '-c', 'first']
+    await until('what it says', async () => (await cluster.kubectl.ok(log)) === 'first speaks\n')
+  })
+
+  test('Ephemeral Containers should update the ephemeral containers in an existing pod', async () => {
+    await debug('second')
+    const pod = await pods.when('debugged', 'both', now => ephemeral(now).length === 2)
+    assert.deepEqual(
+      pod.spec?.ephemeralContainers?.map(({ name }) => name),
+      ['first', 'second'],
     )
-    const both = ['hook-exec', 'hook-http']
-    for (const name of both) await pods.when(name, 'readiness', isReady)
-    await cluster.kubectl.ok(['delete', 'pod', ...both])
-    const log = await cluster.kubectl.ok(['logs', 'witness'])
-    for (const word of ['exec-post', 'exec-pre', 'http-post', 'http-pre']) {
-      assert.match(log, new RegExp(`url:/${word}`))
+    assert.equal(restartsOf(pod), 0)
+  })
+
+  test('ImageVolume should succeed with pod and pull policy of Always', async () => {
+    const { namespace, inside } = cluster
+    const program = join(import.meta.dirname, '../support/registry-program.ts')
+    const [enter, ...words] = namespace.enter
+    const registry = spawn(enter, [...words, process.execPath, program, namespace.address, 'hub/files'])
+    try {
+      const [host] = (await once(must(registry.stdout, 'output'), 'data')).toString().split('\n')
+      const add = ['registry', 'add', String(host), '--mirror', `http://${host}`]
+      assert.equal((await inside(MK8S, add)).code, 0)
+      const image = { reference: `${host}/hub/files:1`, pullPolicy: 'Always' }
+      const container = { volumeMounts: [{ name: 'v', mountPath: '/v' }] }
+      const volumes = [{ name: 'v', image }]
+      await cluster.apply(podOf('of-image', shell('cat /v/named', container, { volumes }), { late: '' }))
+      await pods.when('of-image', 'its end', hasEnded)
+      assert.equal(await cluster.kubectl.ok(['logs', 'of-image']), 'hub/files')
+    } finally {
+      registry.kill()
     }
   })
 

@@ -130,7 +130,7 @@ describe('persistent volumes', () => {
     await ends('early')
   })
 
-  test('PersistentVolumes Conformance: a PV and PVC go through their life cycle', async () => {
+  test('PersistentVolumes CSI Conformance should run through the lifecycle of a PV and a PVC', async () => {
     const path = join(cluster.dataDir, '..', 'by-hand')
     mkdirSync(path)
     const volume = {

@@ -56,6 +56,10 @@ const KINDS: readonly Kind[] = [
   },
 ]
 
+interface Listed {
+  readonly items: readonly object[]
+}
+
 const fieldOf = (object: unknown, path: string): unknown =>
   path.split('.').reduce((value, name) => (value as Record<string, unknown> | undefined)?.[name], object)
 
@@ -97,6 +101,34 @@ describe('the storage API', () => {
       await until('all are gone', async () => !(await exists(`${path}/two`)))
     })
   }
+
+  test('CSIInlineVolumes should support CSIVolumeSource in Pod API', async () => {
+    const path = '/api/v1/namespaces/default/pods'
+    const csi = { driver: 'e2e.example.com', volumeAttributes: { size: 'small' } }
+    const pod = (name: string) => ({
+      ...{ apiVersion: 'v1', kind: 'Pod', metadata: { name, labels: { of: 'this-test' } } },
+      spec: {
+        containers: [{ name: 'c', image: 'localhost/none', volumeMounts: [{ name: 'v', mountPath: '/v' }] }],
+        volumes: [{ name: 'v', csi }],
+      },
+    })
+    await suite.ok('POST', path, pod('inline'))
+    const found = await suite.ok('GET', `${path}/inline`)
+    assert.deepEqual(fieldOf(found, 'spec.volumes.0.csi'), csi)
+    const { items } = (await suite.ok('GET', `${path}?labelSelector=of=this-test`)) as unknown as Listed
+    assert.deepEqual(
+      items.map(item => fieldOf(item, 'spec.volumes.0.csi.driver')),
+      ['e2e.example.com'],
+    )
+    const labels = { metadata: { labels: { patched: 'yes' } } }
+    const patched = await suite.ok('PATCH', `${path}/inline`, labels, 'strategic')
+    assert.deepEqual(fieldOf(patched, 'spec.volumes.0.csi.volumeAttributes'), csi.volumeAttributes)
+    await suite.ok('DELETE', `${path}/inline?gracePeriodSeconds=0`)
+    await until('it is gone', async () => !(await suite.exists(`${path}/inline`)))
+    const other = { ...pod('bad'), spec: { ...pod('bad').spec, volumes: [{ name: 'v', csi: {} }] } }
+    const { text } = await suite.refused('POST', path, other)
+    assert.match(text, /spec\.volumes\[0\]\.csi\.driver: Required value/)
+  })
 
   test('VolumeAttachment Conformance should apply changes to a volumeattachment status', async () => {
     const path = `${STORAGE}/volumeattachments`

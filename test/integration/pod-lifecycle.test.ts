@@ -107,7 +107,7 @@ describe('the life of a pod', () => {
     await cluster.kubectl.ok(['delete', 'pod', 'http', '--wait=false'])
   })
 
-  test('liveness over gRPC restarts a container that calls itself unhealthy', async () => {
+  test('Probing container should be restarted with a GRPC liveness probe', async () => {
     const gone = join(directory, 'gone')
     const probe = { grpc: { port: 9090 }, periodSeconds: 1, failureThreshold: 2 }
     const container = {

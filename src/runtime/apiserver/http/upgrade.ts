@@ -3,9 +3,10 @@ import { type IncomingMessage, STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { Clock } from '../../../base/clock.ts'
 import type { KubeResponse } from '../../../client/transport.ts'
-import { statusErrorFrom, tooManyRequests } from '../../../kube/status.ts'
+import { badRequest, statusErrorFrom, tooManyRequests } from '../../../kube/status.ts'
 import type { ApiServer } from '../apiserver.ts'
 import { errorResponse } from '../requests/respond.ts'
+import { answerByMessages, wantsMessages } from '../streaming/websocket-answer.ts'
 import type { ConnectionIdentity } from './connection-identity.ts'
 import { flatHeaders, identifyRequest } from './incoming-request.ts'
 import { tunnel } from './tunnel.ts'
@@ -25,8 +26,10 @@ export interface UpgradeParts {
 }
 
 /** Other requests that ask for an upgrade are answered as if they had not asked. */
-export function wantsStream({ url = '' }: IncomingMessage, apiServer: Pick<ApiServer, 'isRemote'>): boolean {
-  return STREAMING_PATH.test(url) || PROXY_PATH.test(url) || apiServer.isRemote(url.split('?')[0] ?? '')
+export function wantsStream(request: IncomingMessage, apiServer: Pick<ApiServer, 'isRemote'>): boolean {
+  const { url = '' } = request
+  if (STREAMING_PATH.test(url) || PROXY_PATH.test(url) || wantsMessages(request)) return true
+  return apiServer.isRemote(url.split('?')[0] ?? '')
 }
 
 /** The listener of a server's `upgrade` events. */
@@ -56,7 +59,13 @@ export function createUpgrades({ apiServer, identity, clock }: UpgradeParts) {
       response.upgraded?.destroy()
       return
     }
-    if (response.upgraded === undefined) return refuse(socket, response)
+    if (response.upgraded === undefined) {
+      if (response.status !== 200 || !wantsMessages(request)) return refuse(socket, response)
+      const offered = withBearer(flatHeaders(request))['sec-websocket-protocol'] ?? ''
+      if (await answerByMessages({ request, socket, head, offered }, response)) return
+      gone.abort()
+      return refuse(socket, errorResponse(badRequest('no known protocol is offered')))
+    }
     if (head.length > 0) socket.unshift(head)
     socket.write(headOf(response.status, response.headers))
     tunnel(socket, response.upgraded, (delayMs, callback) => clock.after(delayMs, callback))
