@@ -68,6 +68,7 @@ export class EventRecorder {
   readonly #buckets = new Map<string, Bucket>()
   readonly #queue: Pending[] = []
   #draining: Promise<void> | null = null
+  #last = { atMs: 0, order: 0 }
 
   constructor(parts: EventRecorderParts) {
     this.#parts = parts
@@ -148,13 +149,18 @@ export class EventRecorder {
     }
   }
 
+  /** Events of the same moment are listed in their order, too. */
+  #orderAt(atMs: number): string {
+    const { atMs: before, order } = this.#last
+    this.#last = { atMs, order: atMs === before ? order + 1 : 0 }
+    return hexDigits(Math.min(this.#last.order, 0xff), 2)
+  }
+
   #render(pending: Pending): Event {
     const { about, type, reason, message, atMs } = pending
     const { component, host, random } = this.#parts
     const time = secondsOf(atMs)
-    const suffix = `${atMs.toString(16)}${Math.floor(random.float() * 0x100000)
-      .toString(16)
-      .padStart(5, '0')}`
+    const suffix = `${atMs.toString(16)}${this.#orderAt(atMs)}${hexDigits(random.float() * 0x1000, 3)}`
     return {
       apiVersion: 'v1',
       kind: 'Event',
@@ -172,6 +178,9 @@ export class EventRecorder {
     }
   }
 }
+
+const hexDigits = (value: number, digits: number): string =>
+  Math.floor(value).toString(16).padStart(digits, '0')
 
 const secondsOf = (ms: number): string => `${new Date(ms).toISOString().slice(0, 19)}Z`
 

@@ -87,13 +87,13 @@ function planCreation(job: Job, parts: ManageParts, missing: number): ManagePlan
   const backoff = isPerIndex ? 0 : backoffLeftMs(job, parts.pods, parts.nowMs)
   if (backoff > 0) return { ...NOTHING, againMs: backoff }
   if (!isIndexed(job)) return { ...NOTHING, create: Array.from({ length: missing }, () => ({})) }
-  const pending = pendingIndexes(job, parts)
-  if (!isPerIndex) return { ...NOTHING, create: pending.slice(0, missing).map(index => ({ index })) }
+  // One that waits for its back-off keeps its turn: no later index takes it.
+  const pending = pendingIndexes(job, parts).slice(0, missing)
+  if (!isPerIndex) return { ...NOTHING, create: pending.map(index => ({ index })) }
   const failed = lastFailures(job, parts)
   const create: NewPod[] = []
   const waits: number[] = []
   for (const index of pending) {
-    if (create.length === missing) break
     const replaces = failed.get(index)
     const waitMs = indexBackoffLeftMs(replaces, parts.nowMs)
     if (waitMs > 0) waits.push(waitMs)

@@ -150,6 +150,19 @@ test('a limit per index fails that index alone, and keeps its last pod until it 
   assert.equal(failed.status.conditions, undefined, 'index 1 goes on')
 })
 
+test('an index that waits for its back-off keeps its turn', () => {
+  const spec = { completionMode: 'Indexed', completions: 4, parallelism: 2, backoffLimitPerIndex: 1 } as const
+  const running = pod({ uid: 'b', phase: 'Running', annotations: index(1, 0) })
+  const just = pod({ uid: 'a', phase: 'Failed', endedAgo: 0, annotations: index(0, 0) })
+  const waits = plan(job(spec), [just, running])
+  assert.deepEqual(waits.pods.create, [])
+  const later = pod({ uid: 'a', phase: 'Failed', endedAgo: 30, annotations: index(0, 0) })
+  assert.deepEqual(
+    plan(job(spec), [later, running]).pods.create.map(each => each.index),
+    [0],
+  )
+})
+
 test('failures that the policy ignores are not counted', () => {
   const rules = [{ action: 'Ignore', onPodConditions: [{ type: 'DisruptionTarget', status: 'True' }] }]
   const evicted = pod({ uid: 'a', phase: 'Failed', endedAgo: 30 })
