@@ -7,21 +7,44 @@ export interface Violation {
   readonly detail: string
 }
 
-type AnyContainer = Pick<Container, 'name' | 'ports' | 'securityContext'>
-type Check = (spec: PodSpec, containers: readonly AnyContainer[]) => Violation | null
+type AnyContainer = Pick<
+  Container,
+  'name' | 'ports' | 'securityContext' | 'lifecycle' | 'livenessProbe' | 'readinessProbe' | 'startupProbe'
+>
+type Check = (spec: PodSpec, containers: readonly AnyContainer[], minor: number) => Violation | null
+
+/** With the minor versions from which on it holds. */
+interface Rule {
+  readonly check: Check
+  readonly since?: number
+  /** Pods of Windows need not meet it any more. */
+  readonly exceptWindows?: number
+  /** Pods with users of their own need not meet it any more. */
+  readonly withoutHostUsers?: number
+}
 
 export type PodSecurityLevel = 'privileged' | 'baseline' | 'restricted'
 
-/** What the level forbids in this pod; empty for `privileged`. */
-export function podViolations(level: PodSecurityLevel, spec: PodSpec): readonly Violation[] {
+/** What the level forbids in this pod by the rules of a minor version; empty for `privileged`. */
+export function podViolations(
+  level: PodSecurityLevel,
+  spec: PodSpec,
+  minor = Number.POSITIVE_INFINITY,
+): readonly Violation[] {
   if (level === 'privileged') return []
   const containers = [
     ...(spec.initContainers ?? []),
     ...spec.containers,
     ...((spec.ephemeralContainers ?? []) as readonly AnyContainer[]),
   ]
-  const checks = level === 'baseline' ? baseline : [...baseline.filter(isNotStricter), ...restricted]
-  return checks.flatMap(check => check(spec, containers) ?? [])
+  const rules = level === 'baseline' ? [...baseline, ...overridden] : [...baseline, ...restricted]
+  return rules.flatMap(({ check, since = 0, exceptWindows, withoutHostUsers }) => {
+    const holds = (from: number | undefined) => from !== undefined && minor >= from
+    if (!holds(since)) return []
+    if (spec.os?.name === 'windows' && holds(exceptWindows)) return []
+    if (spec.hostUsers === false && holds(withoutHostUsers)) return []
+    return check(spec, containers, minor) ?? []
+  })
 }
 
 const list = (items: readonly string[]): string =>
@@ -88,11 +111,14 @@ const hostPorts: Check = (_spec, containers) => {
   const portsOf = (container: AnyContainer) =>
     (container.ports ?? []).filter(port => (port.hostPort ?? 0) !== 0)
   const names = containers.filter(container => portsOf(container).length > 0).map(({ name }) => name)
-  const ports = containers.flatMap(portsOf).map(port => String(port.hostPort))
+  const ports = [...new Set(containers.flatMap(portsOf).map(port => String(port.hostPort)))]
   const head = ports.length === 1 ? 'hostPort' : 'hostPorts'
   return names.length === 0
     ? null
-    : { reason: 'hostPort', detail: `${plural(names)} uses ${head} ${ports.join(', ')}` }
+    : {
+        reason: 'hostPort',
+        detail: `${plural(names)} ${names.length === 1 ? 'uses' : 'use'} ${head} ${ports.join(', ')}`,
+      }
 }
 
 const procMount: Check = (_spec, containers) =>
@@ -106,17 +132,13 @@ const unconfined = (context: SecurityContext | PodSecurityContext | undefined): 
   context?.seccompProfile?.type === 'Unconfined'
 
 const seccompBaseline: Check = (spec, containers) => {
-  if (unconfined(spec.securityContext)) {
-    return {
-      reason: 'seccompProfile',
-      detail: 'pod must not set securityContext.seccompProfile.type to "Unconfined"',
-    }
-  }
-  return must(
-    'seccompProfile',
+  const setters = settersOf(
+    unconfined(spec.securityContext),
     namesOf(containers, context => unconfined(context)),
-    'not set securityContext.seccompProfile.type to "Unconfined"',
   )
+  if (setters.length === 0) return null
+  const rest = `must not set ${SECCOMP} to "Unconfined"`
+  return { reason: 'seccompProfile', detail: `${setters.join(' and ')} ${rest}` }
 }
 
 const appArmor: Check = (spec, containers) => {
@@ -151,25 +173,26 @@ const seLinux: Check = (spec, containers) => {
   return names.length === 0 ? null : { reason: 'seLinuxOptions', detail: `${plural(names)} ${detail}` }
 }
 
-const SAFE_SYSCTLS = new Set([
-  'kernel.shm_rmid_forced',
-  'net.ipv4.ip_local_port_range',
-  'net.ipv4.ip_local_reserved_ports',
-  'net.ipv4.ip_unprivileged_port_start',
-  'net.ipv4.ping_group_range',
-  'net.ipv4.tcp_fin_timeout',
-  'net.ipv4.tcp_keepalive_intvl',
-  'net.ipv4.tcp_keepalive_probes',
-  'net.ipv4.tcp_keepalive_time',
-  'net.ipv4.tcp_rmem',
-  'net.ipv4.tcp_syncookies',
-  'net.ipv4.tcp_wmem',
+/** With the minor version from which on it is safe. */
+const SAFE_SYSCTLS = new Map([
+  ['kernel.shm_rmid_forced', 0],
+  ['net.ipv4.ip_local_port_range', 0],
+  ['net.ipv4.ip_local_reserved_ports', 27],
+  ['net.ipv4.ip_unprivileged_port_start', 0],
+  ['net.ipv4.ping_group_range', 0],
+  ['net.ipv4.tcp_fin_timeout', 29],
+  ['net.ipv4.tcp_keepalive_intvl', 29],
+  ['net.ipv4.tcp_keepalive_probes', 29],
+  ['net.ipv4.tcp_keepalive_time', 29],
+  ['net.ipv4.tcp_rmem', 32],
+  ['net.ipv4.tcp_syncookies', 0],
+  ['net.ipv4.tcp_wmem', 32],
 ])
 
-const sysctls: Check = spec => {
+const sysctls: Check = (spec, _containers, minor) => {
   const bad = (spec.securityContext?.sysctls ?? [])
     .map(({ name }) => name)
-    .filter(name => !SAFE_SYSCTLS.has(name))
+    .filter(name => minor < (SAFE_SYSCTLS.get(name) ?? Number.POSITIVE_INFINITY) || !SAFE_SYSCTLS.has(name))
   return bad.length === 0 ? null : { reason: 'forbidden sysctls', detail: bad.join(', ') }
 }
 
@@ -187,23 +210,40 @@ const hostProcess: Check = (spec, containers) => {
   )
 }
 
-const baseline: readonly Check[] = [
-  hostNamespaces,
-  privileged,
-  capabilities,
-  hostPaths,
-  hostPorts,
-  hostProcess,
-  procMount,
-  seccompBaseline,
-  appArmor,
-  seLinux,
-  sysctls,
+/** The hosts that a probe or a hook would reach from the node. */
+const probeHosts: Check = (_spec, containers) => {
+  const hostsOf = ({ lifecycle, livenessProbe, readinessProbe, startupProbe }: AnyContainer) =>
+    [livenessProbe, readinessProbe, startupProbe, lifecycle?.postStart, lifecycle?.preStop]
+      .flatMap(handler => [handler?.httpGet?.host ?? '', handler?.tcpSocket?.host ?? ''])
+      .filter(host => host !== '')
+  const bad = containers.filter(container => hostsOf(container).length > 0)
+  if (bad.length === 0) return null
+  const names = [...new Set(bad.map(({ name }) => name))].sort()
+  const hosts = [...new Set(bad.flatMap(hostsOf))].sort()
+  const uses = names.length === 1 ? 'uses' : 'use'
+  const what = hosts.length === 1 ? 'probe or lifecycle host' : 'probe or lifecycle hosts'
+  return { reason: 'probe or lifecycle host', detail: `${plural(names)} ${uses} ${what} ${list(hosts)}` }
+}
+
+/** In the order in which upstream tells them. */
+const baseline: readonly Rule[] = [
+  { check: appArmor },
+  { check: hostNamespaces },
+  { check: hostPorts },
+  { check: probeHosts, since: 34 },
+  { check: privileged },
+  { check: procMount, withoutHostUsers: 35 },
+  { check: seLinux },
+  { check: sysctls },
+  { check: hostProcess },
 ]
 
-/** Replaced by a stricter rule of `restricted`. */
-const isNotStricter = (check: Check): boolean =>
-  check !== capabilities && check !== seccompBaseline && check !== hostPaths
+/** Those of `baseline` that a stricter one of `restricted` takes the place of. */
+const overridden: readonly Rule[] = [
+  { check: capabilities },
+  { check: hostPaths },
+  { check: seccompBaseline, since: 19 },
+]
 
 const escalation: Check = (_spec, containers) =>
   must(
@@ -244,53 +284,66 @@ const volumeTypes: Check = spec => {
   const typeOf = (volume: object) => Object.keys(volume).find(key => !VOLUME_TYPES.has(key))
   const bad = (spec.volumes ?? []).filter(volume => typeOf(volume) !== undefined)
   if (bad.length === 0) return null
-  const types = list(bad.map(volume => typeOf(volume) ?? ''))
-  const [head, uses, kind] =
-    bad.length === 1 ? ['volume', 'uses', 'volume type'] : ['volumes', 'use', 'volume types']
+  const kinds = [...new Set(bad.map(volume => typeOf(volume) ?? ''))].sort()
+  const types = list(kinds)
+  const [head, uses] = bad.length === 1 ? ['volume', 'uses'] : ['volumes', 'use']
+  const kind = kinds.length === 1 ? 'volume type' : 'volume types'
   const names = list(bad.map(({ name }) => name))
   return { reason: 'restricted volume types', detail: `${head} ${names} ${uses} restricted ${kind} ${types}` }
 }
 
+/** Who asks for it by name: the pod, and containers. */
+const settersOf = (byPod: boolean, names: readonly string[]): readonly string[] => [
+  ...(byPod ? ['pod'] : []),
+  ...(names.length === 0 ? [] : [plural(names)]),
+]
+
 const runAsNonRoot: Check = (spec, containers) => {
-  const byPod = spec.securityContext?.runAsNonRoot === true
-  const names = namesOf(containers, context => !(context?.runAsNonRoot ?? byPod))
+  const reason = 'runAsNonRoot != true'
+  const ofPod = spec.securityContext?.runAsNonRoot
+  const explicit = namesOf(containers, context => context?.runAsNonRoot === false)
+  const setters = settersOf(ofPod === false, explicit)
+  if (setters.length > 0)
+    return { reason, detail: `${setters.join(' and ')} must not set securityContext.runAsNonRoot=false` }
+  const names = namesOf(containers, context => context?.runAsNonRoot === undefined && ofPod !== true)
   if (names.length === 0) return null
-  const explicit = containers.some(container => container.securityContext?.runAsNonRoot === false)
-  const head = explicit ? plural(names) : `pod or ${plural(names)}`
-  const rest = explicit
-    ? 'not set securityContext.runAsNonRoot=false'
-    : 'set securityContext.runAsNonRoot=true'
-  return { reason: 'runAsNonRoot != true', detail: `${head} must ${rest}` }
+  return { reason, detail: `pod or ${plural(names)} must set securityContext.runAsNonRoot=true` }
 }
 
 const runAsUser: Check = (spec, containers) => {
-  if (spec.securityContext?.runAsUser === 0) {
-    return { reason: 'runAsUser=0', detail: 'pod must not set runAsUser=0' }
-  }
-  return must(
-    'runAsUser=0',
-    namesOf(containers, context => context?.runAsUser === 0),
-    'not set runAsUser=0',
-  )
+  const names = namesOf(containers, context => context?.runAsUser === 0)
+  const setters = settersOf(spec.securityContext?.runAsUser === 0, names)
+  if (setters.length === 0) return null
+  return { reason: 'runAsUser=0', detail: `${setters.join(' and ')} must not set runAsUser=0` }
 }
+
+const SECCOMP = 'securityContext.seccompProfile.type'
 
 const seccompRestricted: Check = (spec, containers) => {
-  const good = (context: SecurityContext | PodSecurityContext | undefined) =>
-    ['RuntimeDefault', 'Localhost'].includes(context?.seccompProfile?.type ?? '')
-  const byPod = good(spec.securityContext)
-  const names = namesOf(containers, context =>
-    context?.seccompProfile === undefined ? !byPod : !good(context),
+  const reason = 'seccompProfile'
+  const isGood = (type: string) => type === 'RuntimeDefault' || type === 'Localhost'
+  const typeOf = (context: SecurityContext | PodSecurityContext | undefined) => context?.seccompProfile?.type
+  const ofPod = typeOf(spec.securityContext)
+  const bad = containers.filter(({ securityContext }) => !isGood(typeOf(securityContext) ?? 'RuntimeDefault'))
+  const setters = settersOf(
+    ofPod !== undefined && !isGood(ofPod),
+    bad.map(({ name }) => name),
   )
+  if (setters.length > 0) {
+    const types = [ofPod ?? '', ...bad.map(({ securityContext }) => typeOf(securityContext) ?? '')]
+    const forbidden = list(types.filter(type => type !== '' && !isGood(type)))
+    return { reason, detail: `${setters.join(' and ')} must not set ${SECCOMP} to ${forbidden}` }
+  }
+  const names = namesOf(containers, context => typeOf(context) === undefined && ofPod === undefined)
   if (names.length === 0) return null
-  const rest = 'must set securityContext.seccompProfile.type to "RuntimeDefault" or "Localhost"'
-  return { reason: 'seccompProfile', detail: `pod or ${plural(names)} ${rest}` }
+  return { reason, detail: `pod or ${plural(names)} must set ${SECCOMP} to "RuntimeDefault" or "Localhost"` }
 }
 
-const restricted: readonly Check[] = [
-  escalation,
-  restrictedCapabilities,
-  volumeTypes,
-  runAsNonRoot,
-  runAsUser,
-  seccompRestricted,
+const restricted: readonly Rule[] = [
+  { check: escalation, since: 8, exceptWindows: 25 },
+  { check: restrictedCapabilities, since: 22, exceptWindows: 25 },
+  { check: volumeTypes },
+  { check: runAsNonRoot, withoutHostUsers: 35 },
+  { check: runAsUser, since: 23, withoutHostUsers: 35 },
+  { check: seccompRestricted, since: 19, exceptWindows: 25 },
 ]

@@ -1,40 +1,149 @@
-/** PodSecurity: a namespace's labels say which Pod Security Standard its pods must meet. */
-import type { PodSpec } from '../../../kube/types.ts'
+/** PodSecurity: a namespace's labels say which Pod Security Standard its pods must meet, and who is told of it. */
+import type { KubeObject } from '../../../kube/object.ts'
+import { invalid } from '../../../kube/status.ts'
+import type { Pod, PodSpec } from '../../../kube/types.ts'
 import type { AdmissionPlugin, AdmissionRequest, ObjectReader } from '../ports.ts'
-import { type PodSecurityLevel, podViolations } from './pod-security-checks.ts'
-import { refuse } from './refuse.ts'
+import { podViolations, type Violation } from './pod-security-checks.ts'
+import {
+  isStricter,
+  type LevelVersion,
+  minorOf,
+  type PodSecurityPolicy,
+  PREFIX,
+  policyOf,
+  textOf,
+} from './pod-security-policy.ts'
+import { nameOf, refuse } from './refuse.ts'
 
-const ENFORCE = 'pod-security.kubernetes.io/enforce'
-const levels: readonly string[] = ['privileged', 'baseline', 'restricted']
+/** Kinds with a template of pods, and where it lies. */
+const TEMPLATES: Readonly<Record<string, readonly string[]>> = {
+  'replicationcontrollers.': ['spec', 'template'],
+  'podtemplates.': ['template'],
+  'replicasets.apps': ['spec', 'template'],
+  'deployments.apps': ['spec', 'template'],
+  'statefulsets.apps': ['spec', 'template'],
+  'daemonsets.apps': ['spec', 'template'],
+  'jobs.batch': ['spec', 'template'],
+  'cronjobs.batch': ['spec', 'jobTemplate', 'spec', 'template'],
+}
+const POD_SUBRESOURCES: ReadonlySet<string> = new Set(['', 'ephemeralcontainers', 'resize'])
+/** How many pods of a namespace are looked at when its labels become stricter. */
+const CHECKED_PODS_MAX = 3_000
 
-/** Enforces; `audit` and `warn` need a way to answer with warnings and are not looked at. */
 export function podSecurity(objects: ObjectReader): AdmissionPlugin {
   return {
     name: 'PodSecurity',
     validate(request) {
-      const spec = specToCheck(request)
-      if (spec === null) return
-      const labels = objects.get('', 'namespaces', '', request.namespace)?.metadata.labels
-      const wanted = labels?.[ENFORCE] ?? 'privileged'
-      // As upstream: a level that nobody knows is the strictest.
-      const level = (levels.includes(wanted) ? wanted : 'restricted') as PodSecurityLevel
-      const violations = podViolations(level, spec)
-      if (violations.length === 0) return
-      const version = labels?.[`${ENFORCE}-version`] ?? 'latest'
-      const text = violations.map(({ reason, detail }) => `${reason} (${detail})`).join(', ')
-      throw refuse(request, `violates PodSecurity "${level}:${version}": ${text}`)
+      const { operation, object, resource, subresource } = request
+      if (object === null || (operation !== 'CREATE' && operation !== 'UPDATE')) return
+      const path = TEMPLATES[`${resource.resource}.${resource.group}`]
+      if (path !== undefined && subresource === '') checkTemplate(request, objects, path)
+      else if (resource.group !== '') return
+      else if (resource.resource === 'namespaces' && subresource === '') checkNamespace(request, objects)
+      else if (resource.resource === 'pods' && POD_SUBRESOURCES.has(subresource)) checkPod(request, objects)
     },
   }
 }
 
-function specToCheck(request: AdmissionRequest): PodSpec | null {
-  const { operation, object, resource, subresource, oldObject } = request
-  const isPod = resource.group === '' && resource.resource === 'pods'
-  const isWanted = subresource === '' || subresource === 'ephemeralcontainers'
-  if (!isPod || !isWanted || object === null) return null
-  if (operation !== 'CREATE' && operation !== 'UPDATE') return null
-  const spec = object['spec'] as PodSpec | undefined
-  const before = oldObject?.['spec']
-  const unchanged = before !== undefined && JSON.stringify(before) === JSON.stringify(spec)
-  return spec === undefined || unchanged ? null : spec
+const violationsOf = ({ level, version }: LevelVersion, spec: PodSpec) =>
+  podViolations(level, spec, minorOf(version))
+
+const detailsOf = (violations: readonly Violation[]): string =>
+  violations.map(({ reason, detail }) => `${reason} (${detail})`).join(', ')
+
+const namespacePolicy = (objects: ObjectReader, namespace: string): PodSecurityPolicy =>
+  policyOf(objects.get('', 'namespaces', '', namespace)?.metadata.labels)
+
+function checkPod(request: AdmissionRequest, objects: ObjectReader): void {
+  const spec = request.object?.['spec'] as PodSpec | undefined
+  const before = request.oldObject?.['spec'] as PodSpec | undefined
+  if (spec === undefined || (before !== undefined && !isSignificant(spec, before))) return
+  const policy = namespacePolicy(objects, request.namespace)
+  if ([policy.enforce, policy.audit, policy.warn].every(({ level }) => level === 'privileged')) return
+  request.annotate(`${PREFIX}enforce-policy`, textOf(policy.enforce))
+  const violations = violationsOf(policy.enforce, spec)
+  audit(request, policy, spec)
+  if (violations.length > 0)
+    throw refuse(
+      request,
+      `violates PodSecurity ${JSON.stringify(textOf(policy.enforce))}: ${detailsOf(violations)}`,
+    )
+  warn(request, policy, spec)
+}
+
+/** What makes pods is never refused: its pods are. */
+function checkTemplate(request: AdmissionRequest, objects: ObjectReader, path: readonly string[]): void {
+  const policy = namespacePolicy(objects, request.namespace)
+  if ([policy.audit, policy.warn].every(({ level }) => level === 'privileged')) return
+  let value: unknown = request.object
+  for (const key of path) value = (value as Record<string, unknown> | undefined)?.[key]
+  const spec = (value as { readonly spec?: PodSpec } | undefined)?.spec
+  if (spec?.containers === undefined) return
+  audit(request, policy, spec)
+  warn(request, policy, spec)
+}
+
+function audit(request: AdmissionRequest, policy: PodSecurityPolicy, spec: PodSpec): void {
+  const [problem] = policy.problems
+  if (problem !== undefined)
+    request.annotate(`${PREFIX}error`, `Failed to parse policy: ${problem.field}: ${problem.message}`)
+  const violations = violationsOf(policy.audit, spec)
+  if (violations.length > 0) request.annotate(`${PREFIX}audit-violations`, would(policy.audit, violations))
+}
+
+function warn(request: AdmissionRequest, policy: PodSecurityPolicy, spec: PodSpec): void {
+  const violations = violationsOf(policy.warn, spec)
+  if (violations.length > 0) request.warn(would(policy.warn, violations))
+}
+
+const would = (wanted: LevelVersion, violations: readonly Violation[]): string =>
+  `would violate PodSecurity ${JSON.stringify(textOf(wanted))}: ${detailsOf(violations)}`
+
+/** Of what may change in a pod only images and ephemeral containers matter. */
+function isSignificant(next: PodSpec, before: PodSpec): boolean {
+  const images = ({ containers, initContainers = [], ephemeralContainers = [] }: PodSpec) =>
+    JSON.stringify(
+      [containers, initContainers, ephemeralContainers].map(all => all.map(({ image }) => image)),
+    )
+  return images(next) !== images(before)
+}
+
+function checkNamespace(request: AdmissionRequest, objects: ObjectReader): void {
+  const policy = policyOf(request.object?.metadata.labels)
+  const before = request.oldObject === null ? null : policyOf(request.oldObject.metadata.labels)
+  const isOld = before !== null && JSON.stringify(before.problems) === JSON.stringify(policy.problems)
+  if (policy.problems.length > 0 && !isOld)
+    throw invalid({ group: '', kind: 'Namespace' }, nameOf(request), policy.problems)
+  if (before === null || !isStricter(policy.enforce, before.enforce)) return
+  const namespace = nameOf(request)
+  for (const text of podWarnings(objects.list('', 'pods', namespace), namespace, policy.enforce))
+    request.warn(text)
+}
+
+/** Pods that are there and would not be let in any more, told together where they lack the same. */
+function podWarnings(
+  pods: readonly KubeObject[],
+  namespace: string,
+  enforce: LevelVersion,
+): readonly string[] {
+  const named = new Map<string, string[]>()
+  for (const pod of pods.slice(0, CHECKED_PODS_MAX)) {
+    const violations = violationsOf(enforce, (pod as unknown as Pod).spec ?? { containers: [] })
+    if (violations.length === 0) continue
+    const reasons = violations.map(({ reason }) => reason).join(', ')
+    named.set(reasons, [...(named.get(reasons) ?? []), pod.metadata.name ?? ''])
+  }
+  const partly = `new PodSecurity enforce level only checked against the first ${CHECKED_PODS_MAX} of ${pods.length} existing pods`
+  const level = JSON.stringify(textOf(enforce))
+  const head = `existing pods in namespace ${JSON.stringify(namespace)} violate the new PodSecurity enforce level ${level}`
+  return [
+    ...(pods.length > CHECKED_PODS_MAX ? [partly] : []),
+    ...(named.size > 0 ? [head] : []),
+    ...[...named].map(([reasons, names]) => `${together(names.sort())}: ${reasons}`).sort(),
+  ]
+}
+
+function together([first = '', ...others]: readonly string[]): string {
+  if (others.length === 0) return first
+  return `${first} (and ${others.length} other ${others.length === 1 ? 'pod' : 'pods'})`
 }

@@ -114,7 +114,8 @@ function verbOf(scope: RequestScope): Verb {
   const lacksName = info.name === '' && (info.verb === 'update' || info.verb === 'patch')
   // What a proxy leads to may understand other methods.
   const isKnown = known.includes(info.verb) || (info.subresource === 'proxy' && info.verb === '')
-  if (lacksName || !isKnown) throw refusal(scope)
+  const hasName = info.name !== '' && info.verb === 'create' && subresource === null
+  if (lacksName || hasName || !isKnown) throw refusal(scope)
   if (virtual !== undefined) return one => runVirtual(one, virtual)
   if (info.group === '' && info.resource === 'bindings') return bindNamed
   if (info.group === '' && info.resource === 'componentstatuses') return componentStatus

@@ -44,6 +44,8 @@ function setUp(store: Store = {}, over: Partial<AdmissionParts> = {}) {
       name: (over['object'] as KubeObject | undefined)?.metadata.name ?? '',
       user: { username: 'jane', groups: [] },
       dryRun: false,
+      warn() {},
+      annotate() {},
       object: null,
       oldObject: null,
       ...rest,
