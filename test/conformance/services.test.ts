@@ -345,6 +345,16 @@ describe(`Services with ${runtime}`, { skip: why ?? false }, () => {
     await becomes('the third', /^host-three$/, () => byUdp(where, 54_323))
   })
 
+  test('a pod that names a node whose host port is taken is refused there', async () => {
+    const late = pod('host-late', {}, {}, hostPort('', 'TCP'))
+    await apply({ ...late, spec: { ...late.spec, nodeName: 'n1' } })
+    await kubectl(['wait', '--for=jsonpath={.status.phase}=Failed', 'pod/host-late', '--timeout=60s'])
+    assert.equal(await fieldOf('pod/host-late', '.status.reason'), 'NodePorts')
+    const message = /^Pod was rejected: Predicate NodePorts failed: node\(s\) didn't have free ports/
+    assert.match(await fieldOf('pod/host-late', '.status.message'), message)
+    await kubectl(['delete', 'pod', 'host-late', '--now'])
+  })
+
   test('annotations limit the bandwidth of a pod', async () => {
     const annotations = { 'kubernetes.io/ingress-bandwidth': '8M', 'kubernetes.io/egress-bandwidth': '4M' }
     await apply(pod('slow', {}, { annotations }))

@@ -17,6 +17,7 @@ import { CsiCredentials } from './csi/csi-credentials.ts'
 import { CsiMounts } from './csi/csi-mounts.ts'
 import { CsiPlugins } from './csi/csi-plugins.ts'
 import { DeviceManager } from './devices/device-manager.ts'
+import { hostPortRefusal } from './host-port-admission.ts'
 import { Housekeeping } from './housekeeping.ts'
 import type { KubeletParts } from './kubelet-parts.ts'
 import { createExtraNetworks } from './networks/create-networks.ts'
@@ -170,7 +171,10 @@ class NodeKubelet implements Kubelet {
       networks: createExtraNetworks(parts, { client, recorder, reportedAs }),
       reportedAs,
       refusalOf: pod =>
-        this.#shutdown.refusal() ?? this.#housekeeping.refusalOf(pod) ?? this.#devices.admit(pod),
+        this.#shutdown.refusal() ??
+        this.#housekeeping.refusalOf(pod) ??
+        hostPortRefusal(pod, this.#takenIn()) ??
+        this.#devices.admit(pod),
       devices: this.#devices,
       room: uid => this.#roomFor(uid),
       onFreed: () => this.#onFreed(),
@@ -217,6 +221,11 @@ class NodeKubelet implements Kubelet {
       end: pod => this.#workers.get(identityOf(pod).uid)?.vanish(),
       onProblem: message => this.#node.recordEvent('Warning', 'FailedStaticPod', message),
     })
+  }
+
+  #takenIn(): readonly Pod[] {
+    const workers = [...this.#workers.values()].filter(worker => worker.isTakenIn)
+    return workers.map(({ pod }) => pod).filter(hasNotEnded)
   }
 
   #knownPods(): readonly Pod[] {

@@ -117,6 +117,11 @@ export class PodWorker {
     return this.#resizer.allocated(this.#pod)
   }
 
+  /** The node has let it in, now or before this daemon. */
+  get isTakenIn(): boolean {
+    return this.#isTakenIn || this.#pod.status?.startTime !== undefined
+  }
+
   /** It is to be resized, and the node has too little for now. */
   get awaitsRoom(): boolean {
     return this.#resizer.state.pending?.reason === 'Deferred'

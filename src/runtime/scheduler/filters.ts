@@ -2,8 +2,9 @@
 
 import { matchesNodeSelection, matchesTerm } from '../../client/node-affinity.ts'
 import { tolerates } from '../../client/taints.ts'
+import { clash, type HostPort, hostPortsOf } from '../../kube/host-ports.ts'
 import type { Node, Pod, Taint } from '../../kube/types.ts'
-import { clash, type HostPort, hostPortsOf, type NodeInfo } from './node-info.ts'
+import type { NodeInfo } from './node-info.ts'
 import {
   type AffinityProblem,
   type AffinityState,

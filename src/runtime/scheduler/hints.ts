@@ -1,10 +1,10 @@
 /** Whether something that happened in the cluster may let a waiting pod run, judged by who objected to it (pure). */
 
 import { semanticEqual } from '../../kube/equality.ts'
+import { clash, hostPortsOf } from '../../kube/host-ports.ts'
 import type { Node, Pod } from '../../kube/types.ts'
 import { claimsOf } from '../../kube/volumes/claims.ts'
 import { type Plugin, suitsAlone } from './filters.ts'
-import { clash, hostPortsOf } from './node-info.ts'
 import { termsOf } from './pod-terms.ts'
 import { parseAmounts, podRequests } from './resources.ts'
 import { concernsSpread } from './topology-spread.ts'

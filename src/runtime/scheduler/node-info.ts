@@ -1,13 +1,8 @@
 /** A node with the pods on it, summed up so that filters and scores are cheap. */
+import { type HostPort, hostPortsOf } from '../../kube/host-ports.ts'
 import type { Node, Pod } from '../../kube/types.ts'
 import { type PodTerm, termsOf } from './pod-terms.ts'
 import { type Amounts, type CpuAndMemory, parseAmounts, podRequests, scoredRequests } from './resources.ts'
-
-export interface HostPort {
-  readonly ip: string
-  readonly protocol: string
-  readonly port: number
-}
 
 interface PodEntry {
   readonly pod: Pod
@@ -154,23 +149,3 @@ export class NodeInfo {
     this.hasTerms = this.#terms.size > 0
   }
 }
-
-const NO_PORTS: readonly HostPort[] = []
-
-export function hostPortsOf(pod: Pod): readonly HostPort[] {
-  const sidecars = (pod.spec?.initContainers ?? []).filter(each => each.restartPolicy === 'Always')
-  const ports = [...(pod.spec?.containers ?? []), ...sidecars]
-    .flatMap(container => container.ports ?? [])
-    .filter(port => (port.hostPort ?? 0) > 0)
-  if (ports.length === 0) return NO_PORTS
-  return ports.map(port => ({
-    ip: port.hostIP || '0.0.0.0',
-    protocol: port.protocol ?? 'TCP',
-    port: port.hostPort ?? 0,
-  }))
-}
-
-export const clash = (a: HostPort, b: HostPort): boolean =>
-  a.port === b.port &&
-  a.protocol === b.protocol &&
-  (a.ip === b.ip || a.ip === '0.0.0.0' || b.ip === '0.0.0.0')
