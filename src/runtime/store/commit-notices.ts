@@ -9,7 +9,7 @@ import type { MemberId, Message } from '../raft/messages.ts'
 type Heartbeat = Extract<Message, { readonly type: 'heartbeat' }>
 
 /** How long a heartbeat waits for an append. */
-const HOLD_MS = 5
+const HOLD_MS = 2
 /** At least so often a heartbeat leaves, whatever there is to be written. */
 const HEARTBEATS_APART_MS = 20
 /** Who has forwarded a proposal waits for its commit about so long. */

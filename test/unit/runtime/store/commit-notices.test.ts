@@ -6,7 +6,7 @@ import { CommitNotices } from '../../../../src/runtime/store/commit-notices.ts'
 import { ManualClock } from '../../../support/manual-clock.ts'
 
 const envelope = { from: 1, to: 2, term: 1 }
-const HOLD_MS = 5
+const HOLD_MS = 2
 
 function heartbeat(commit: number, read = 0): Message {
   return { ...envelope, type: 'heartbeat', commit, read, electionTicks: 30, sequence: commit }
