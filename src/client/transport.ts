@@ -31,8 +31,8 @@ export interface PushedBody extends AsyncIterable<Uint8Array> {
 }
 
 export interface BodySink {
-  /** False: nothing more, please, before `drained` resolves. */
-  write(piece: Uint8Array): boolean
+  /** False: nothing more, please, before `drained` resolves. `sent`: the piece's memory is free again. */
+  write(piece: Uint8Array, sent?: () => void): boolean
   drained(): Promise<void>
 }
 

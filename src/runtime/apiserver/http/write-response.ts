@@ -60,18 +60,43 @@ interface Http1Response {
 }
 
 const plainSink = (response: Http2ServerResponse, signal: AbortSignal): BodySink => ({
-  write: piece => signal.aborted || response.write(piece),
+  write: (piece, sent) => signal.aborted || response.write(piece, whenWritten(sent)),
   drained: () => drained(response as unknown as Drainable, signal),
 })
+
+/** Of a piece that could not be written nobody knows who still has it. */
+const whenWritten = (sent: (() => void) | undefined) => (error?: Error | null) => {
+  if (!error) sent?.()
+}
+
+/** A longer piece is not worth a copy in one chunk. */
+const COPIED_BYTES_MAX = 16 * 1024
 
 /**
  * Each piece is one chunk and one write: one TLS record and one system call. The response's own `write` would make
  * four writes of it, which cost an event that goes to a hundred watchers more than all the rest of its way.
  */
 const chunkSink = (socket: Socket, signal: AbortSignal): BodySink => ({
-  write: piece => signal.aborted || piece.length === 0 || socket.write(chunkOf(piece)),
+  write(piece, sent) {
+    if (signal.aborted || piece.length === 0) return true
+    if (piece.length > COPIED_BYTES_MAX) return writeChunk(socket, piece, sent)
+    const more = socket.write(chunkOf(piece))
+    sent?.()
+    return more
+  },
   drained: () => drained(socket, signal),
 })
+
+function writeChunk(socket: Socket, piece: Uint8Array, sent: (() => void) | undefined): boolean {
+  socket.cork()
+  socket.write(chunkHead(piece))
+  socket.write(piece, whenWritten(sent))
+  const more = socket.write(CHUNK_END)
+  socket.uncork()
+  return more
+}
+
+const chunkHead = (piece: Uint8Array) => Buffer.from(`${piece.length.toString(16)}\r\n`, 'latin1')
 
 const CHUNK_END = Buffer.from('\r\n')
 
@@ -80,7 +105,7 @@ let latest: { readonly piece: Uint8Array; readonly chunk: Buffer } | null = null
 
 function chunkOf(piece: Uint8Array): Buffer {
   if (latest?.piece === piece) return latest.chunk
-  const chunk = Buffer.concat([Buffer.from(`${piece.length.toString(16)}\r\n`, 'latin1'), piece, CHUNK_END])
+  const chunk = Buffer.concat([chunkHead(piece), piece, CHUNK_END])
   latest = { piece, chunk }
   return chunk
 }

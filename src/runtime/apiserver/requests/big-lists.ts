@@ -2,21 +2,23 @@
  * Long answers share the one thread that serves everybody: a turn of the event loop belongs to one slice of one of
  * them, so that short requests overtake all of them.
  */
+import type { BodySink, PushedBody } from '../../../client/transport.ts'
 import { tooManyRequests } from '../../../kube/status.ts'
-import { slices } from '../negotiation/slices.ts'
+import { pushSlices, SliceMemory, slices } from '../negotiation/slices.ts'
 
 /** Each holds on to what it has yet to send. */
 const LISTS_MAX = 200
 
 export interface BigLists {
   /** The body in slices. Throws StatusError 429 when too many are being sent. */
-  take(pieces: Iterable<Buffer>): AsyncIterable<Uint8Array>
+  take(pieces: Iterable<Buffer>, signal?: AbortSignal): PushedBody
   /** Resolves when it is the next slice's turn. */
   turn(): Promise<void>
 }
 
 export function createBigLists(): BigLists {
   let sending = 0
+  const memory = new SliceMemory()
   const waiting: (() => void)[] = []
   const next = () => {
     const first = waiting.shift()
@@ -36,10 +38,21 @@ export function createBigLists(): BigLists {
       sending -= 1
     }
   }
+  const pushTo = async (sink: BodySink, pieces: Iterable<Buffer>, signal: AbortSignal | undefined) => {
+    sending += 1
+    try {
+      await pushSlices(pieces, { memory, turn, sink, signal })
+    } finally {
+      sending -= 1
+    }
+  }
   return {
-    take(pieces) {
+    take(pieces, signal) {
       if (sending >= LISTS_MAX) throw tooManyRequests('Too many large lists, please try again later.')
-      return counted(pieces)
+      return {
+        [Symbol.asyncIterator]: () => counted(pieces),
+        pushTo: sink => pushTo(sink, pieces, signal),
+      }
     },
     turn,
   }

@@ -1,5 +1,5 @@
 /** Lets a request run when priority and fairness give it seats, and says in the answer whose flow it was. */
-import type { KubeResponse } from '../../../client/transport.ts'
+import type { KubeResponse, PushedBody } from '../../../client/transport.ts'
 import type { AuthenticatedRequest } from '../apiserver.ts'
 import type { ApiContext } from '../context.ts'
 import type { Leave } from '../fairness/fairness.ts'
@@ -64,10 +64,18 @@ function whileSent(
   return { ...response, body: untilSent(body, leave) }
 }
 
-async function* untilSent(body: AsyncIterable<Uint8Array>, leave: Leave): AsyncGenerator<Uint8Array> {
-  try {
-    yield* body
-  } finally {
-    leave()
+function untilSent(body: AsyncIterable<Uint8Array> | PushedBody, leave: Leave): AsyncIterable<Uint8Array> {
+  const iterate = async function* () {
+    try {
+      yield* body
+    } finally {
+      leave()
+    }
   }
+  if (!('pushTo' in body)) return iterate()
+  const pushed: PushedBody = {
+    [Symbol.asyncIterator]: iterate,
+    pushTo: sink => body.pushTo(sink).finally(leave),
+  }
+  return pushed
 }

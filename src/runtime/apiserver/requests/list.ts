@@ -146,7 +146,7 @@ export async function list(scope: RequestScope): Promise<KubeResponse> {
   const gzip = bytes >= GZIP_BYTES_MIN && acceptsGzip(scope.headers['accept-encoding'])
   const { encoding } = view
   if (bytes < BIG_LIST_BYTES && !gzip) return bytesResponse(200, Buffer.concat([...pieces]), {}, encoding)
-  const body = scope.context.bigLists.take(pieces)
+  const body = scope.context.bigLists.take(pieces, scope.signal)
   if (!gzip) return bytesResponse(200, body, {}, encoding)
   const headers = { 'content-encoding': 'gzip', vary: 'Accept-Encoding' }
   return bytesResponse(200, gzipped(body), headers, encoding)
