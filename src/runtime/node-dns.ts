@@ -26,7 +26,7 @@ const METRICS_PORT = 9_153
 export const DNS_SERVICE = 'kube-dns'
 export const DNS_CONFIGURATION = 'mk8s-dns'
 
-type Facts = Networks & Pick<ClusterConfig, 'clusterDomain'>
+export type DnsFacts = Networks & Pick<ClusterConfig, 'clusterDomain'>
 
 type ServiceNetwork = Pick<ClusterConfig, 'serviceCidr'>
 
@@ -47,12 +47,12 @@ const ownAddress = (cluster: ServiceNetwork): string =>
 export const dnsLoopbackAddress = (cluster: ServiceNetwork): string | undefined =>
   isIpv6First(cluster) ? ownAddress(cluster) : undefined
 
-function listenAddress(cluster: Facts, runtime: NodeConfig['runtime']) {
+function listenAddress(cluster: DnsFacts, runtime: NodeConfig['runtime']) {
   return { address: ownAddress(cluster), port: runtime === 'process' ? DNS_PORT : OWN_PORT }
 }
 
 /** What the node's rules lead the traffic of the service to. */
-export function dnsBackends(cluster: Facts, runtime: NodeConfig['runtime']): ReadonlyMap<string, Backend> {
+export function dnsBackends(cluster: DnsFacts, runtime: NodeConfig['runtime']): ReadonlyMap<string, Backend> {
   const own = listenAddress(cluster, runtime)
   const ports = { dns: own.port, 'dns-tcp': own.port, metrics: METRICS_PORT }
   const backends = Object.entries(ports).map(
@@ -62,14 +62,14 @@ export function dnsBackends(cluster: Facts, runtime: NodeConfig['runtime']): Rea
 }
 
 /** Where a node's DNS tells its figures. */
-export const dnsMetricsAddress = (cluster: Facts): Backend => ({
+export const dnsMetricsAddress = (cluster: DnsFacts): Backend => ({
   address: ownAddress(cluster),
   port: METRICS_PORT,
 })
 
 export interface NodeDnsParts {
   readonly config: Pick<NodeConfig, 'runtime'>
-  readonly cluster: Facts
+  readonly cluster: DnsFacts
   /** As `system:kube-proxy`. */
   readonly transport: Transport
   readonly feed: ServiceFeed

@@ -8,6 +8,7 @@ import { failoverTimes } from '../config/failover.ts'
 import type { NodeConfig } from '../config/node-config.ts'
 import type { Node } from '../kube/types.ts'
 import { addonBeginnings } from './addon-beginnings.ts'
+import { isAddonOn } from './addon-states.ts'
 import { createAddonKeeper } from './addons/addons.ts'
 import { createIngressKeeper } from './addons/ingress/ingress-keeper.ts'
 import { createAddressAllocator } from './addons/loadbalancer/allocator.ts'
@@ -15,6 +16,7 @@ import type { ApiServer } from './apiserver/apiserver.ts'
 import { createEndpointKeeper } from './apiserver/bootstrap/bootstrap.ts'
 import type { UserInfo } from './apiserver/user.ts'
 import { createControllers, DEFAULT_SETTINGS } from './controllers/controllers.ts'
+import { createDnsEndpoints } from './dns-endpoints.ts'
 import { createDnsService } from './dns-service.ts'
 import { createServerLabels } from './members/server-labels.ts'
 import { dnsServiceIp } from './node-dns.ts'
@@ -105,6 +107,12 @@ export function leaderDutiesOf(shared: LeaderNeeds, server: ApiServer, term: num
     transport: server.transportFor(MEMBERS),
     log: shared.log.child({ component: 'dns' }),
   })
+  const dnsEndpoints = createDnsEndpoints({
+    ...{ cluster, clock, term, isOn: () => isAddonOn(shared.store, 'dns') },
+    nodes: informers.informer<Node>(NODES),
+    transport: server.transportFor(MEMBERS),
+    log: shared.log.child({ component: 'dns' }),
+  })
   const addonTransport = server.transportFor(ADDONS)
   const { clusterDomain, serviceCidr, podCidr } = cluster
   const addons = createAddonKeeper({
@@ -120,7 +128,7 @@ export function leaderDutiesOf(shared: LeaderNeeds, server: ApiServer, term: num
     log: shared.log.child({ component: 'ingress' }),
   })
   const addresses = addressAllocatorOf(shared, server, term)
-  return [endpoints, scheduler, controllers, labels, dns, addons, ingress, addresses, upgrades]
+  return [endpoints, scheduler, controllers, labels, dns, dnsEndpoints, addons, ingress, addresses, upgrades]
 }
 
 function addressAllocatorOf({ clock, random, log }: LeaderNeeds, server: ApiServer, term: number): Component {

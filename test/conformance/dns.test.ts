@@ -106,6 +106,16 @@ describe('DNS', { skip: whyNoContainers() ?? false }, () => {
     assert.match(await inside('asker', 'cat', '/etc/resolv.conf'), /^nameserver 10\.152\.183\.10$/m)
   })
 
+  test('the Service of the DNS shows where each node has its own', async () => {
+    const slices = ['-n', 'kube-system', 'get', 'endpointslices', '-l', 'kubernetes.io/service-name=kube-dns']
+    const shown = '{.items[*].endpoints[*].nodeName} {.items[*].endpoints[*].conditions.ready}'
+    await until(
+      'its endpoint',
+      async () => (await kubectl([...slices, '-o', `jsonpath=${shown}`])) === 'n1 true',
+      WAIT_MS,
+    )
+  })
+
   test('DNS should provide DNS for services', async () => {
     const address = await fieldOf('service/usual', '.spec.clusterIP')
     const pods = await Promise.all(['member', 'full'].map(name => fieldOf(`pod/${name}`, '.status.podIP')))

@@ -45,12 +45,16 @@ export function planProxyRules(input: ProxyInput): ReadonlyMap<string, ProxyRule
     for (const plan of planPorts({ service, slices, node: input.node })) {
       for (const rule of rulesOf(plan, input)) {
         // Two services cannot own an address and port; the API sees to it, and the first one stays.
-        if (rule.backends.length > 0 && !rules.has(rule.key)) rules.set(rule.key, rule)
+        if (rule.backends.length > 0 && !rules.has(rule.key) && !servesItself(rule)) rules.set(rule.key, rule)
       }
     }
   }
   return rules
 }
+
+/** Somebody listens there already, such as the DNS of the node. */
+const servesItself = ({ address, port, backends }: ProxyRule): boolean =>
+  backends.some(backend => backend.address === address && backend.port === port)
 
 function rulesOf(plan: PortPlan, { serviceAddress, nodeAddresses }: ProxyInput): ProxyRule[] {
   const { protocol, service, serviceKey, affinityMs, nodePort } = plan

@@ -66,6 +66,19 @@ test('a service with no endpoint, no cluster IP or an external name listens nowh
   assert.deepEqual(rules([service({ type: 'ExternalName' })], [slice([endpoint('127.1.0.2')])]), [])
 })
 
+test('what serves itself at its address is not carried', () => {
+  const ports = [
+    { name: 'http', port: 8080 },
+    { name: 'other', port: 81, targetPort: 8080 },
+  ]
+  const other = { ...slice([endpoint('127.152.183.12')]), ports: [{ name: 'other', port: 8080 }] }
+  const slices = [
+    slice([endpoint('127.152.183.12')]),
+    { ...other, metadata: { ...other.metadata, name: 'o' } },
+  ]
+  assert.deepEqual(rules([service({ ports })], slices), ['TCP 127.152.183.12:81 → 127.152.183.12:8080'])
+})
+
 test('node ports listen on every node address, and the traffic policies keep traffic on the node', () => {
   const endpoints = [endpoint('127.1.0.2'), endpoint('127.1.1.2', { nodeName: 'b' })]
   const ports = [{ name: 'http', port: 80, nodePort: 30080 }]
