@@ -15,10 +15,10 @@ const given = process.argv.slice(2).filter(argument => !argument.startsWith('--'
 const layers = process.argv.includes('--fast') ? fastLayers : allLayers
 
 /** One test alone, or a group of them, may take this long: generous, because the machine may be busy. */
-const TEST_TIMEOUT_MS = 300_000
+const TEST_TIMEOUT_MS = 600_000
 
 /** And a file of them, with all that its tests leave behind: what hangs ends with its name, and the rest is run. */
-const FILE_TIMEOUT_MS = 480_000
+const FILE_TIMEOUT_MS = 900_000
 
 /** Files of these layers use processors and files of their own only; they run one at a time beside the others. */
 const processorLayers = ['tidy.test.ts', 'unit', 'golden', 'simulation']

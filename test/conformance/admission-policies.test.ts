@@ -271,7 +271,12 @@ describe('Admission policies', () => {
         ],
       },
     })
-    await kubectl.ok(['wait', '--for=condition=Established', 'crd/scales.rules.example.com', '--timeout=20s'])
+    await kubectl.ok([
+      'wait',
+      '--for=condition=Established',
+      'crd/scales.rules.example.com',
+      '--timeout=120s',
+    ])
     const scaler = (min: number, max: number) => ({
       apiVersion: 'rules.example.com/v1',
       kind: 'Scaler',

@@ -181,7 +181,7 @@ describe('AdmissionWebhook', () => {
 
   test('should be able to deny custom resource creation, update and deletion', async () => {
     await apply(definition())
-    await kubectl.ok(['wait', '--for=condition=Established', 'crd/things.webhooks.io', '--timeout=30s'])
+    await kubectl.ok(['wait', '--for=condition=Established', 'crd/things.webhooks.io', '--timeout=120s'])
     const thing = (data: object, name = 'one') => ({
       apiVersion: 'webhooks.io/v1',
       kind: 'Thing',

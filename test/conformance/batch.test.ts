@@ -4,7 +4,7 @@ import test, { after, before, describe } from 'node:test'
 import { at, itemsOf, type Namespace, named, nameOf, type Suite, startSuite } from '../support/conformance.ts'
 import { until } from '../support/until.ts'
 
-const WAIT_MS = 60_000
+const WAIT_MS = 120_000
 const INDEX = 'batch.kubernetes.io/job-completion-index'
 let suite: Suite
 let namespace: Namespace
@@ -303,7 +303,7 @@ describe('[sig-apps] Job', () => {
       'wait',
       '--for=condition=Tested',
       'job/status',
-      '--timeout=30s',
+      '--timeout=120s',
     ])
     await suite.kubectl.ok(['-n', namespace.name, 'delete', 'job', 'status', '--wait=false'])
   })

@@ -93,10 +93,10 @@ describe('custom resources', () => {
     await suite.kubectl.ok(['apply', '-f', '-'], {
       input: definitions.map(one => JSON.stringify(one)).join('\n'),
     })
-    await suite.kubectl.ok(['wait', '--for=condition=Established', ...names, '--timeout=20s'])
+    await suite.kubectl.ok(['wait', '--for=condition=Established', ...names, '--timeout=120s'])
     return names
   }
-  const remove = (names: readonly string[]) => suite.kubectl.ok(['delete', ...names, '--timeout=20s'])
+  const remove = (names: readonly string[]) => suite.kubectl.ok(['delete', ...names, '--timeout=120s'])
 
   describe('CustomResourcePublishOpenAPI', () => {
     const published = async (): Promise<readonly string[]> =>

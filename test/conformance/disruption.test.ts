@@ -7,7 +7,7 @@ import type { Kubectl } from '../support/kubectl.ts'
 import { startServers, type TestServers } from '../support/servers.ts'
 import { until } from '../support/until.ts'
 
-const WAIT_MS = 90_000
+const WAIT_MS = 120_000
 const DRAIN = ['--ignore-daemonsets', '--delete-emptydir-data', '--force']
 let servers: TestServers
 let kubectl: Kubectl

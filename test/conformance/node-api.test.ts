@@ -7,7 +7,7 @@ import { type Operated, tryOperations } from '../support/operations.ts'
 import { until } from '../support/until.ts'
 import { messagesOf, openWebsocket } from '../support/websocket.ts'
 
-const WAIT_MS = 60_000
+const WAIT_MS = 120_000
 const DEVICES = 'resource.k8s.io'
 const requests = { devices: { requests: [{ name: 'r', exactly: { deviceClassName: 'none' } }] } }
 const devices = (resource: string, kind: string, namespaced: boolean, spec: object): Operated => ({

@@ -32,7 +32,7 @@ describe('definitions of the shapes that projects use', () => {
     return ran.stdout
   }
   const established = (name: string) =>
-    suite.kubectl.ok(['wait', '--for=condition=Established', `crd/${name}`, '--timeout=20s'])
+    suite.kubectl.ok(['wait', '--for=condition=Established', `crd/${name}`, '--timeout=120s'])
 
   for (const [project, { definition, instance, filled, refused }] of Object.entries(PROJECT_DEFINITIONS)) {
     test(`${project}: applied from both sides, the instance is completed, and bad ones are refused`, async () => {
@@ -59,7 +59,7 @@ describe('definitions of the shapes that projects use', () => {
         assert.match(String(merged.body.message), why)
       }
       await suite.ok('PATCH', `${path}/sample`, { metadata: { finalizers: null } }, 'merge')
-      await suite.kubectl.ok(['delete', `crd/${name}`, '--timeout=30s'])
+      await suite.kubectl.ok(['delete', `crd/${name}`, '--timeout=120s'])
     })
   }
 
@@ -82,7 +82,7 @@ describe('definitions of the shapes that projects use', () => {
       metadata: { name: 'one' },
       spec,
     })
-    await suite.kubectl.ok(['delete', `crd/${name}`, '--timeout=30s'])
+    await suite.kubectl.ok(['delete', `crd/${name}`, '--timeout=120s'])
   })
 
   test('helm installs charts whose definitions are in crds/ and whose instances are templates', async () => {

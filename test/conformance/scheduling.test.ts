@@ -7,7 +7,7 @@ import type { Kubectl } from '../support/kubectl.ts'
 import { startServers, type TestServers } from '../support/servers.ts'
 import { until } from '../support/until.ts'
 
-const WAIT_MS = 60_000
+const WAIT_MS = 120_000
 /** Nobody but these tests knows of it, so that they know how much is free. */
 const RESOURCE = 'scheduling.k8s.io/foo'
 const PER_NODE = 5

@@ -6,7 +6,7 @@ import { type ContainerCluster, IMAGE, startContainerCluster } from '../support/
 import { realRuntimes } from '../support/oci.ts'
 import { until } from '../support/until.ts'
 
-const WAIT_MS = 30_000
+const WAIT_MS = 120_000
 /** Says who it is, on two ports by http and on one by datagrams. */
 const SERVER = `
   const name = require('os').hostname()

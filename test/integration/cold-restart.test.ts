@@ -15,7 +15,7 @@ const REPLICAS = 6
 /** Acknowledged writes per server before the lights go out. */
 const WRITES_MIN = 20
 /** A request that nobody can answer is given up after ten seconds; the rest is for a busy machine. */
-const REFUSED_MS = 20_000
+const REFUSED_MS = 60_000
 
 let cluster: TestServers
 

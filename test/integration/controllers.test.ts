@@ -141,7 +141,8 @@ test('a deployment becomes a replica set, pods, and bound pods; a service follow
     },
     WAIT_MS,
   )
-  assert.ok(performance.now() - startedMs < 2_000, 'everything happens at once')
+  // Whatever waits for a period of resynchronisation takes minutes.
+  assert.ok(performance.now() - startedMs < 20_000, 'everything happens at once')
   assert.match(bound[0]?.metadata.name ?? '', /^web-[a-z0-9]+-[a-z0-9]{5}$/)
   const deployment = await untilRolledOut('rollout', 2)
   assert.equal(deployment.metadata.annotations?.['deployment.kubernetes.io/revision'], '1')

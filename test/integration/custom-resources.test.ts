@@ -57,7 +57,7 @@ describe('CustomResourceDefinition', () => {
   async function define(names: Names, versions?: Version[]): Promise<string> {
     const made = definition(names, versions)
     await apply(made)
-    await kubectl.ok(['wait', '--for=condition=Established', `crd/${made.metadata.name}`, '--timeout=20s'])
+    await kubectl.ok(['wait', '--for=condition=Established', `crd/${made.metadata.name}`, '--timeout=120s'])
     return made.metadata.name
   }
 
@@ -72,7 +72,7 @@ describe('CustomResourceDefinition', () => {
       ['Established', 'True'],
     ])
     assert.deepEqual(made.status.storedVersions, ['v1'])
-    await kubectl.ok(['delete', 'crd', name, '--timeout=20s'])
+    await kubectl.ok(['delete', 'crd', name, '--timeout=120s'])
     assert.match((await kubectl.try(['get', 'crd', name])).stderr, /NotFound/)
   })
 
@@ -81,10 +81,10 @@ describe('CustomResourceDefinition', () => {
     await kubectl.ok(['create', 'namespace', 'gone'])
     const thing = { apiVersion: 'gone.example.com/v1', kind: 'Thing', metadata: { name: 'one' } }
     await apply(thing, { ...thing, metadata: { name: 'two', namespace: 'gone' } })
-    await kubectl.ok(['delete', 'crd', name, '--timeout=30s'])
+    await kubectl.ok(['delete', 'crd', name, '--timeout=120s'])
     await define({ group: 'gone.example.com', plural: 'things', kind: 'Thing' })
     assert.equal(await kubectl.ok(['get', 'things.gone.example.com', '-A', '-o', 'name']), '')
-    await kubectl.ok(['delete', 'crd', name, '--timeout=20s'])
+    await kubectl.ok(['delete', 'crd', name, '--timeout=120s'])
   })
 
   test('of clients that create the same definition at once one does, and all can use it', async () => {
@@ -100,9 +100,9 @@ describe('CustomResourceDefinition', () => {
       applied.map(({ code }) => code),
       [0, 0, 0],
     )
-    await kubectl.ok(['wait', '--for=condition=Established', 'crd/racers.race.example.com', '--timeout=20s'])
+    await kubectl.ok(['wait', '--for=condition=Established', 'crd/racers.race.example.com', '--timeout=120s'])
     await apply({ apiVersion: 'race.example.com/v1', kind: 'Racer', metadata: { name: 'one' } })
-    await kubectl.ok(['delete', 'crd', 'racers.race.example.com', '--timeout=20s'])
+    await kubectl.ok(['delete', 'crd', 'racers.race.example.com', '--timeout=120s'])
   })
 
   test('a definition that is deleted while others create instances leaves none of them', async () => {
@@ -121,14 +121,14 @@ describe('CustomResourceDefinition', () => {
     }
     const creators = [1, 2, 3].map(creator)
     await until('instances are there', () => seen.has(201))
-    await kubectl.ok(['delete', 'crd', name, '--timeout=30s'])
+    await kubectl.ok(['delete', 'crd', name, '--timeout=120s'])
     await until('the group is gone', async () => (await api('/apis/raced.example.com/v1')).status === 404)
     isOver = true
     await Promise.all(creators)
     for (const status of seen) assert.ok([201, 404, 405].includes(status), `an instance is ${status}`)
     await define(names)
     assert.equal(await kubectl.ok(['get', 'things.raced.example.com', '-A', '-o', 'name']), '')
-    await kubectl.ok(['delete', 'crd', name, '--timeout=20s'])
+    await kubectl.ok(['delete', 'crd', name, '--timeout=120s'])
   })
 
   test('a definition goes although none of its versions is served', async () => {
@@ -137,22 +137,27 @@ describe('CustomResourceDefinition', () => {
     await apply({ apiVersion: 'unserved.example.com/v1', kind: 'Thing', metadata: { name: 'one' } })
     await apply(definition(names, [version('v1', { served: false })]))
     assert.equal((await kubectl.try(['get', '--raw', '/apis/unserved.example.com/v1/things'])).code, 1)
-    await kubectl.ok(['delete', 'crd', name, '--timeout=30s'])
+    await kubectl.ok(['delete', 'crd', name, '--timeout=120s'])
   })
 
   test('names that another definition has are not accepted before it goes', async () => {
     const first = definition({ group: 'names.example.com', plural: 'firsts', kind: 'Same' })
     const second = definition({ group: 'names.example.com', plural: 'seconds', kind: 'Same' })
     await apply(first)
-    await kubectl.ok(['wait', '--for=condition=Established', 'crd/firsts.names.example.com', '--timeout=20s'])
+    await kubectl.ok([
+      'wait',
+      '--for=condition=Established',
+      'crd/firsts.names.example.com',
+      '--timeout=120s',
+    ])
     await apply(second)
     const crd = 'crd/seconds.names.example.com'
-    await kubectl.ok(['wait', '--for=condition=NamesAccepted=False', crd, '--timeout=20s'])
+    await kubectl.ok(['wait', '--for=condition=NamesAccepted=False', crd, '--timeout=120s'])
     const path = '{.status.conditions[?(@.type=="NamesAccepted")].reason}'
     assert.match(await kubectl.ok(['get', crd, '-o', `jsonpath=${path}`]), /KindConflict/)
-    await kubectl.ok(['delete', 'crd', 'firsts.names.example.com', '--timeout=20s'])
-    await kubectl.ok(['wait', '--for=condition=Established', crd, '--timeout=20s'])
-    await kubectl.ok(['delete', crd, '--timeout=20s'])
+    await kubectl.ok(['delete', 'crd', 'firsts.names.example.com', '--timeout=120s'])
+    await kubectl.ok(['wait', '--for=condition=Established', crd, '--timeout=120s'])
+    await kubectl.ok(['delete', crd, '--timeout=120s'])
   })
 
   test('Custom Resource Definition, list: only labeled ones are listed and deleted', async () => {
@@ -163,9 +168,9 @@ describe('CustomResourceDefinition', () => {
     await apply(...labeled, definition({ group: 'list.example.com', plural: 'others', kind: 'Other' }))
     const listed = await kubectl.ok(['get', 'crd', '-l', 'set=yes', '-o', 'name'])
     assert.equal(listed.trim().split('\n').length, 3)
-    await kubectl.ok(['delete', 'crd', '-l', 'set=yes', '--timeout=30s'])
+    await kubectl.ok(['delete', 'crd', '-l', 'set=yes', '--timeout=120s'])
     assert.match(await kubectl.ok(['get', 'crd', '-o', 'name']), /others\.list\.example\.com/)
-    await kubectl.ok(['delete', 'crd', 'others.list.example.com', '--timeout=20s'])
+    await kubectl.ok(['delete', 'crd', 'others.list.example.com', '--timeout=120s'])
   })
 
   test('Custom Resource Definition, status sub-resource', async () => {
@@ -183,7 +188,7 @@ describe('CustomResourceDefinition', () => {
     const after = await kubectl.ok(['get', 'crd', name, '-o', 'jsonpath={.status}'])
     assert.match(after, /StatusUpdate/)
     assert.match(after, /"observedGeneration":7/)
-    await kubectl.ok(['delete', 'crd', name, '--timeout=20s'])
+    await kubectl.ok(['delete', 'crd', name, '--timeout=120s'])
   })
 
   test('Custom Resource Definition, discovery', async () => {
@@ -209,7 +214,7 @@ describe('CustomResourceDefinition', () => {
       .split('\n')
       .map(line => (JSON.parse(line) as { type: string }).type)
     assert.deepEqual(types, ['ADDED', 'MODIFIED', 'DELETED'])
-    await kubectl.ok(['delete', 'crd', name, '--timeout=20s'])
+    await kubectl.ok(['delete', 'crd', name, '--timeout=120s'])
   })
 
   test('Custom Resource Definition, defaulting', async () => {
@@ -236,7 +241,7 @@ describe('CustomResourceDefinition', () => {
     await apply(definition(names, withDefaults({ ...plain, b: { type: 'string', default: 'B' } })))
     assert.deepEqual(await fieldsOf('new'), { a: 'A', b: 'B' })
     assert.deepEqual(await fieldsOf('old'), { b: 'B' })
-    await kubectl.ok(['delete', 'crd', name, '--timeout=20s'])
+    await kubectl.ok(['delete', 'crd', name, '--timeout=120s'])
   })
 
   test('CustomResourceFieldSelectors MUST list and watch custom resources matching the field selector', async () => {
@@ -264,7 +269,7 @@ describe('CustomResourceDefinition', () => {
     assert.match(refused.stderr, /field label not supported: other/)
     await kubectl.ok(['delete', 'ends', '--field-selector=port=80'])
     assert.equal(await select('host=one'), 'b')
-    await kubectl.ok(['delete', 'crd', name, '--timeout=20s'])
+    await kubectl.ok(['delete', 'crd', name, '--timeout=120s'])
   })
 
   test('columns, short names, categories, scale and quota as for built-in kinds', async () => {
@@ -295,7 +300,7 @@ describe('CustomResourceDefinition', () => {
       'wait',
       '--for=condition=Established',
       'crd/widgets.table.example.com',
-      '--timeout=20s',
+      '--timeout=120s',
     ])
     await kubectl.ok(['create', 'namespace', 'table'])
     await kubectl.ok(['create', 'quota', 'q', '-n', 'table', '--hard=count/widgets.table.example.com=1'])
@@ -318,9 +323,9 @@ describe('CustomResourceDefinition', () => {
       await kubectl.ok(['get', 'wg', 'one', '-n', 'table', '-o', 'jsonpath={.spec.replicas}']),
       '5',
     )
-    await kubectl.ok(['delete', 'namespace', 'table', '--timeout=30s'])
+    await kubectl.ok(['delete', 'namespace', 'table', '--timeout=120s'])
     assert.equal(await kubectl.ok(['get', 'wg', '-A', '-o', 'name']), '')
-    await kubectl.ok(['delete', 'crd', 'widgets.table.example.com', '--timeout=20s'])
+    await kubectl.ok(['delete', 'crd', 'widgets.table.example.com', '--timeout=120s'])
   })
 
   test('an instance owns others and is owned', async () => {
@@ -337,7 +342,7 @@ describe('CustomResourceDefinition', () => {
       const left = await kubectl.ok(['get', 'configmaps,owners', '-o', 'name'])
       return !left.includes('owned') && !left.includes('child')
     })
-    await kubectl.ok(['delete', 'crd', name, '--timeout=20s'])
+    await kubectl.ok(['delete', 'crd', name, '--timeout=120s'])
   })
 
   test('helm installs a chart with crds', async () => {

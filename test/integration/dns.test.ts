@@ -7,7 +7,7 @@ import { installCluster, type TestCluster } from '../support/cluster.ts'
 import { until } from '../support/until.ts'
 
 const isRoot = process.platform === 'linux' && process.geteuid?.() === 0
-const WAIT_MS = 60_000
+const WAIT_MS = 120_000
 
 describe('the DNS of a node', { skip: isRoot ? false : 'port 53 of loopback needs root on Linux' }, () => {
   let cluster: TestCluster

@@ -13,7 +13,7 @@ import { startServers, type TestNode, type TestServers } from '../support/server
 import { until } from '../support/until.ts'
 
 const REPLICAS = 12
-const WAIT_MS = 90_000
+const WAIT_MS = 120_000
 let cluster: TestServers
 
 before(async () => {

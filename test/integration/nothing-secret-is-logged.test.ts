@@ -131,7 +131,7 @@ test('a pod that uses a Secret, a join token, encryption, rotation and a sealed 
       spec: { containers: [container] },
     }),
   ])
-  await kubectl.ok(['wait', 'pod/user', '--for=condition=Ready', '--timeout=30s'])
+  await kubectl.ok(['wait', 'pod/user', '--for=condition=Ready', '--timeout=120s'])
   const mk8s = async (args: readonly string[]) => {
     const { code, stdout, stderr } = await cluster.mk8s(args)
     assert.equal(code, 0, `mk8s ${args.join(' ')}: ${stdout}${stderr}`)

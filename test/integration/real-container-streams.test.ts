@@ -188,8 +188,8 @@ for (const { runtime, why } of realRuntimes()) {
       const begun = performance.now()
       await kubectl.ok(['create', '-f', '-'], { input })
       await kubectl.ok(['wait', '--for=jsonpath={.status.phase}=Succeeded', 'pod/quick', '--timeout=60s'])
-      // One that is found by looking at the list takes up to ten seconds.
-      assert.ok(performance.now() - begun < 20_000)
+      // Each that is found by looking at the list takes up to ten seconds, and there are five.
+      assert.ok(performance.now() - begun < 40_000)
     })
   })
 }

@@ -9,7 +9,7 @@ import type { ResourceQuota } from '../../src/kube/types.ts'
 import { type InProcessCluster, startInProcessCluster } from '../support/in-process-cluster.ts'
 import { until } from '../support/until.ts'
 
-const WAIT_MS = 10_000
+const WAIT_MS = 120_000
 let cluster: InProcessCluster
 let client: KubeClient
 let spaces = 0

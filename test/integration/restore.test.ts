@@ -59,7 +59,7 @@ test('a dry run shows what would be added, changed and removed, and changes noth
   await node.kubectl.ok(['create', 'configmap', 'deleted', '--from-literal=a=1'])
   await node.kubectl.ok(['create', 'namespace', 'shop'])
   await node.kubectl.ok(['-n', 'shop', 'create', 'deployment', 'web', '--image', 'web:1'])
-  await node.kubectl.ok(['-n', 'shop', 'rollout', 'status', 'deployment/web', '--timeout=30s'])
+  await node.kubectl.ok(['-n', 'shop', 'rollout', 'status', 'deployment/web', '--timeout=120s'])
   await makeVolume()
   await mustRun(node, ['backup-datastore', '-o', file()])
   await node.kubectl.ok(['delete', 'configmap', 'deleted'])
@@ -102,7 +102,7 @@ test('a restore brings back what was deleted, and takes away what the backup lac
   assert.match(`${watch.stdout}${watch.stderr}`, /Expired|too old/)
   const kept = readdirSync(node.dataDir).find(name => name.startsWith('before-restore-')) ?? ''
   assert.ok(existsSync(join(node.dataDir, kept, 'datastore/state.sqlite')))
-  await node.kubectl.ok(['-n', 'shop', 'rollout', 'status', 'deployment/web', '--timeout=30s'])
+  await node.kubectl.ok(['-n', 'shop', 'rollout', 'status', 'deployment/web', '--timeout=120s'])
 })
 
 test('a part is written into the running cluster, with owners as they are now', async () => {
@@ -122,7 +122,7 @@ test('a part is written into the running cluster, with owners as they are now', 
     ['added', 'added', 'unchanged'],
   )
   assert.equal([...actions.values()].includes('failed'), false, JSON.stringify(done))
-  await node.kubectl.ok(['-n', 'shop', 'rollout', 'status', 'deployment/web', '--timeout=30s'])
+  await node.kubectl.ok(['-n', 'shop', 'rollout', 'status', 'deployment/web', '--timeout=120s'])
   const owner = [
     '-n',
     'shop',

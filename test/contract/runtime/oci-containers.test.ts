@@ -176,7 +176,7 @@ describe('containers of the oci runtime', { skip: why ?? false }, () => {
     const began = performance.now()
     const result = await runtime.exec(id, ['sh', '-c', 'echo a; sleep 300; true'], { timeoutMs: 500 })
     assert.equal(result.timedOut, true)
-    assert.ok(performance.now() - began < 20_000)
+    assert.ok(performance.now() - began < 120_000)
     await runtime.removeSandbox(sandbox)
   })
 
