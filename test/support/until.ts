@@ -3,7 +3,7 @@
 const DEADLINE_MS = 120_000
 const INTERVAL_MS = 25
 /** A probe that takes long, such as a program, is asked again after as long a pause: the machine has other work. */
-const INTERVAL_MS_MAX = 1_000
+const INTERVAL_MS_MAX = 250
 
 /** The first value of `probe` that is neither false, null nor undefined; throws with `what` at the deadline. */
 export async function until<T>(
