@@ -1,5 +1,6 @@
 /** Builds what the leader of one term runs: controllers and scheduler over one set of caches. */
 import type { Component } from '../base/component.ts'
+import type { Informer } from '../client/informer.ts'
 import { InformerSet } from '../client/informer-set.ts'
 import { KubeClient } from '../client/kube-client.ts'
 import { NODES } from '../client/resources.ts'
@@ -102,17 +103,7 @@ export function leaderDutiesOf(shared: LeaderNeeds, server: ApiServer, term: num
     clock,
     log: shared.log.child({ component: 'members' }),
   })
-  const dns = createDnsService({
-    ...{ cluster, clock, term },
-    transport: server.transportFor(MEMBERS),
-    log: shared.log.child({ component: 'dns' }),
-  })
-  const dnsEndpoints = createDnsEndpoints({
-    ...{ cluster, clock, term, isOn: () => isAddonOn(shared.store, 'dns') },
-    nodes: informers.informer<Node>(NODES),
-    transport: server.transportFor(MEMBERS),
-    log: shared.log.child({ component: 'dns' }),
-  })
+  const dns = dnsDutiesOf(shared, server, { term, nodes: informers.informer<Node>(NODES) })
   const addonTransport = server.transportFor(ADDONS)
   const { clusterDomain, serviceCidr, podCidr } = cluster
   const addons = createAddonKeeper({
@@ -128,7 +119,19 @@ export function leaderDutiesOf(shared: LeaderNeeds, server: ApiServer, term: num
     log: shared.log.child({ component: 'ingress' }),
   })
   const addresses = addressAllocatorOf(shared, server, term)
-  return [endpoints, scheduler, controllers, labels, dns, dnsEndpoints, addons, ingress, addresses, upgrades]
+  return [endpoints, scheduler, controllers, labels, ...dns, addons, ingress, addresses, upgrades]
+}
+
+/** The Service of the cluster's DNS, and where each node has its own. */
+function dnsDutiesOf(
+  { clock, cluster, log: parent, store }: LeaderNeeds,
+  server: ApiServer,
+  { term, nodes }: { readonly term: number; readonly nodes: Informer<Node> },
+): readonly Component[] {
+  const log = parent.child({ component: 'dns' })
+  const shared = { transport: server.transportFor(MEMBERS), cluster, clock, term, log }
+  const isOn = () => isAddonOn(store, 'dns')
+  return [createDnsService(shared), createDnsEndpoints({ ...shared, nodes, isOn })]
 }
 
 function addressAllocatorOf({ clock, random, log }: LeaderNeeds, server: ApiServer, term: number): Component {
