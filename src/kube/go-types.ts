@@ -1,4 +1,5 @@
 /** Type names and type errors in the words of Go's JSON decoder, which clients of kube-apiserver see. */
+import { isMap } from './json-map.ts'
 import type { TypeRef } from './model-types.ts'
 
 const SHOWN_CHARS_MAX = 64
@@ -56,4 +57,13 @@ export function goType(type: TypeRef): string {
     default:
       return type.kind === 'string' ? 'string' : 'runtime.RawExtension'
   }
+}
+
+/** A value as Go prints a map: `map[a:1 b:[x y]]`. */
+export function goText(value: unknown): string {
+  if (value === null || value === undefined) return '<nil>'
+  if (Array.isArray(value)) return `[${value.map(goText).join(' ')}]`
+  if (!isMap(value)) return String(value)
+  const keys = Object.keys(value).sort()
+  return `map[${keys.map(key => `${key}:${goText(value[key])}`).join(' ')}]`
 }

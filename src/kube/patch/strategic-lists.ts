@@ -1,4 +1,5 @@
 /** Lists in a strategic merge patch: merging by key or by value, and the order of the result. */
+import { goText } from '../go-types.ts'
 import { isMap } from '../json-map.ts'
 import type { Model, TypeRef } from '../model-types.ts'
 import { badRequest } from '../status.ts'
@@ -92,7 +93,7 @@ function mergeKeyed(
       case 'merge':
         throw badRequest('merging lists cannot yet be specified in the patch')
       default:
-        throw badRequest(`unknown patch type: ${String(item[DIRECTIVE])} in map: ${JSON.stringify(item)}`)
+        throw badRequest(`unknown patch type: ${String(item[DIRECTIVE])} in map: ${goText(item)}`)
     }
   }
   if (replace) return { merged: plain.map(withoutDirectives), rest: plain }
@@ -108,7 +109,7 @@ function mergeKeyed(
 function keyOf({ mergeKey }: ListRules, item: Fields): unknown {
   const key = mergeKey ?? ''
   if (item[key] === undefined || item[key] === null) {
-    throw badRequest(`map: ${JSON.stringify(item)} does not contain declared merge key: ${key}`)
+    throw badRequest(`map: ${goText(item)} does not contain declared merge key: ${key}`)
   }
   return item[key]
 }

@@ -2,7 +2,9 @@
  * Strategic merge patch: a merge that knows, from the model, which lists merge by which key. Follows upstream's
  * rules for directives ($patch, $retainKeys, $deleteFromPrimitiveList, $setElementOrder) and for order.
  */
+
 import { cloneJson, setKey } from '../clone.ts'
+import { goText } from '../go-types.ts'
 import { isMap, type JsonMap } from '../json-map.ts'
 import type { FieldInfo, Model, TypeRef } from '../model-types.ts'
 import { badRequest } from '../status.ts'
@@ -49,7 +51,7 @@ export function mergeObjects(
     if (directive === 'replace') return patch
     if (directive === 'delete') return {}
     if (directive !== 'merge')
-      throw badRequest(`unknown patch type: ${String(directive)} in map: ${JSON.stringify(patch)}`)
+      throw badRequest(`unknown patch type: ${String(directive)} in map: ${goText(patch)}`)
   }
   retainKeys(original, patch)
   mergeOrdered(model, type, original, patch)

@@ -25,6 +25,7 @@ import { negotiate } from '../negotiation/accept.ts'
 import type { RequestAttributes } from '../ports.ts'
 import type { UserInfo } from '../user.ts'
 import { whenItIsItsTurn } from './flow-control.ts'
+import { prettied, wantsPretty } from './pretty.ts'
 import { parseRequestInfo, type RequestInfo } from './request-info.ts'
 import { errorResponse, warningHeaders } from './respond.ts'
 import { createResourceRoutes } from './routes.ts'
@@ -72,7 +73,9 @@ export function createRequestHandler(context: ApiContext): Pick<ApiServer, 'hand
       return aggregation.merge(incoming, one => nonResources(one, info))
     }
     const warnings = deprecationsOf(info)
-    const response = await resources(incoming, info, warnings)
+    const answered = await resources(incoming, info, warnings)
+    const isPretty = wantsPretty(incoming) && !isLongRunning(info)
+    const response = isPretty ? await prettied(answered) : answered
     if (warnings.length === 0) return response
     return { ...response, headers: { ...response.headers, ...warningHeaders(warnings) } }
   }

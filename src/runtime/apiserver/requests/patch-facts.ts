@@ -31,12 +31,3 @@ export function jsonPatchProblems(
   const twice = duplicates.filter(field => OPERATION_FIELD.test(field))
   return [...unknown, ...duplicateProblems(twice, validation)].map(problem => `json patch ${problem}`)
 }
-
-/** A value as Go prints a map: `map[a:1 b:[x y]]`. */
-export function goText(value: unknown): string {
-  if (value === null || value === undefined) return '<nil>'
-  if (Array.isArray(value)) return `[${value.map(goText).join(' ')}]`
-  if (!isMap(value)) return String(value)
-  const keys = Object.keys(value).sort()
-  return `map[${keys.map(key => `${key}:${goText(value[key])}`).join(' ')}]`
-}

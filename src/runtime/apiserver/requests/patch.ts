@@ -1,5 +1,6 @@
 /** PATCH: JSON, merge and strategic merge patches over the object as the client sees it; again on a lost race. */
 import type { KubeResponse } from '../../../client/transport.ts'
+import { goText } from '../../../kube/go-types.ts'
 import { JsonError, type ParsedJson, parseJson } from '../../../kube/json.ts'
 import type { KubeObject } from '../../../kube/object.ts'
 import { applyJsonPatch } from '../../../kube/patch/json-patch.ts'
@@ -12,7 +13,7 @@ import { APPLY_CBOR, APPLY_PATCH, APPLY_TYPES, applyPatch } from './apply-patch.
 import { callerOf } from './create.ts'
 import { decodeObject, internalResource } from './decode-body.ts'
 import { fieldTracker } from './field-tracking.ts'
-import { duplicateProblems, goText, jsonPatchProblems, type PatchFacts } from './patch-facts.ts'
+import { duplicateProblems, jsonPatchProblems, type PatchFacts } from './patch-facts.ts'
 import { negotiated, type RequestScope } from './scope.ts'
 import { updateObject } from './update-object.ts'
 import { type FieldValidation, parseWriteOptions, type WriteOptions } from './write-options.ts'

@@ -63,3 +63,24 @@ test('a client in this process that never pauses leaves others their turn', asyn
   clearTimeout(timer)
   assert.ok(stopped, `${requests} requests and the timer had no turn`)
 })
+
+test('who asks for it, or reads with curl, gets JSON on many lines', async () => {
+  const { raw, call } = makeServer()
+  const map = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'a' }, data: { b: 'c' } }
+  await call('POST', '/api/v1/namespaces/default/configmaps', map)
+  const read = async (path: string, agent = 'client') => {
+    const { body } = await raw('GET', `/api/v1/namespaces/default/configmaps${path}`, {
+      headers: { 'user-agent': agent },
+    })
+    const pieces: Uint8Array[] = []
+    for await (const piece of body instanceof Uint8Array ? [body] : body) pieces.push(piece)
+    return Buffer.concat(pieces).toString('utf8')
+  }
+  assert.match(
+    await read('/a?pretty=true'),
+    /^\{\n {2}"apiVersion"[\s\S]*\n {2}"data": \{\n {4}"b": "c"\n {2}\}\n\}$/,
+  )
+  assert.match(await read('', 'curl/8.0'), /^\{\n {2}"kind": "ConfigMapList"/)
+  assert.doesNotMatch(await read('/a?pretty=false', 'curl/8.0'), /\n./)
+  assert.doesNotMatch(await read('/a'), /\n./)
+})
