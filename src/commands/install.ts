@@ -8,6 +8,7 @@ import { runSteps } from '../cli/progress.ts'
 import { print, printJson, remark } from '../cli/terminal.ts'
 import type { InstallActions } from '../host/carry-out.ts'
 import { nodePaths } from '../host/node-files.ts'
+import type { RegistriesDocument } from '../kube/registries/registries.ts'
 import { lifecycleOf, mustBeRoot, NodeCommand, timeoutFlag } from './base-command.ts'
 
 interface Outcome {
@@ -21,6 +22,7 @@ interface InstallFlags {
   readonly json: boolean
   readonly timeout: number
   readonly config?: string | undefined
+  readonly registries?: string | undefined
 }
 
 export class Install extends NodeCommand {
@@ -39,6 +41,10 @@ export class Install extends NodeCommand {
       description: 'A file with NodeConfig, ClusterConfig and manifests to apply at first start.',
       helpValue: 'FILE',
     }),
+    registries: Flags.string({
+      description: "A registries.yaml as K3s has it, for all nodes of the cluster; see 'mk8s registry add'.",
+      helpValue: 'FILE',
+    }),
     'dry-run': Flags.boolean({ description: 'Say what would be done, and do nothing.' }),
     'fast-failover': Flags.boolean({ description: 'The same as --failover fast.' }),
     timeout: timeoutFlag('How long to wait until the node is Ready.'),
@@ -49,17 +55,18 @@ export class Install extends NodeCommand {
     const { flags } = await this.parse(Install)
     if (!flags['dry-run']) mustBeRoot('install')
     const dataDir = flags['data-dir']
-    if (flags['dry-run']) return this.#install(flags)
+    const registries = await registriesIn(flags.registries)
+    if (flags['dry-run']) return this.#install(flags, registries)
     const { acquireInstallLock } = await import('../host/lock.ts')
     const lock = acquireInstallLock(dataDir)
     try {
-      return await this.#install(flags)
+      return await this.#install(flags, registries)
     } finally {
       lock.release()
     }
   }
 
-  async #install(flags: InstallFlags): Promise<number> {
+  async #install(flags: InstallFlags, registries?: RegistriesDocument): Promise<number> {
     const dataDir = flags['data-dir']
     const [{ prepareInstallation }, { preflightError }, lifecycle] = await Promise.all([
       import('../cli/installation.ts'),
@@ -81,12 +88,30 @@ export class Install extends NodeCommand {
     if (flags['dry-run']) return showPlan(installation, flags)
     if (!flags.json && !installation.installed) showWarnings(installation)
     const outcome = await carryOut(installation, flags)
+    if (registries !== undefined) await tellRegistries(flags, registries)
     return showOutcome(installation, outcome, flags)
   }
 }
 
+/** What a mistake in the file says is said before anything is made. */
+async function registriesIn(file: string | undefined): Promise<RegistriesDocument | undefined> {
+  if (file === undefined) return undefined
+  const { readRegistriesFile } = await import('./registry/read-file.ts')
+  return readRegistriesFile(file)
+}
+
+/** They are the cluster's, so that whoever joins later gets them too; and no file of this node has the passwords. */
+async function tellRegistries(flags: InstallFlags, document: RegistriesDocument): Promise<void> {
+  const [{ inCluster }, { PEOPLE }, { setRegistries }] = await Promise.all([
+    import('./registry/in-cluster.ts'),
+    import('../kube/registries/registries.ts'),
+    import('../client/registries.ts'),
+  ])
+  await inCluster({ 'data-dir': flags['data-dir'] }, client => setRegistries(client, PEOPLE, document))
+}
+
 /** The flags that hold text, which is all that options do. */
-function textsOf(flags: Readonly<Record<string, unknown>>): Record<string, string> {
+function textsOf({ registries: _file, ...flags }: Readonly<Record<string, unknown>>): Record<string, string> {
   const texts = Object.entries(flags).filter(
     (entry): entry is [string, string] => typeof entry[1] === 'string',
   )

@@ -285,6 +285,53 @@ describe('a CSI driver', { skip: isRoot ? false : 'mounting needs root on Linux'
     }
   })
 
+  test('a local volume on a bare block device is formatted once, mounted for each pod, and never formatted again', async () => {
+    const image = join(directory, 'bare.img')
+    writeFileSync(image, '')
+    truncateSync(image, 16 * 1024 * 1024)
+    const device = execFileSync('losetup', ['--find', '--show', image]).toString().trim()
+    const local = (fsType: string) => ({
+      ...{ accessModes: ['ReadWriteMany'], nodeAffinity: ON_NODE_1, mountOptions: ['noatime'] },
+      local: { path: device, fsType },
+    })
+    const { mountOptions: _options, ...other } = local('xfs')
+    const use = (name: string, claimName: string, script: string) => {
+      const pod = podWith(name, { persistentVolumeClaim: { claimName } }, script)
+      return apply({ ...pod, spec: { ...pod.spec, securityContext: { fsGroup: 1234 } } })
+    }
+    try {
+      await apply(...claimed('bare', local('ext4'), '16Mi'), ...claimed('other', other, '16Mi'))
+      const write =
+        'cat /v/*.txt || true; echo $HOSTNAME >/v/$HOSTNAME.txt; stat -c %g /v; grep " /v " /proc/mounts'
+      await use('bare-1', 'bare', write)
+      await use('bare-2', 'bare', `${write}; exec sleep 600`)
+      await ends('bare-1')
+      const log = await cluster.kubectl.ok(['logs', 'bare-1'])
+      assert.match(log, /^1234$/m)
+      assert.match(log, /^\/dev\/loop\d+ \/v ext4 rw,(\S+,)?noatime/m)
+      await until('the other one writes too', async () =>
+        (await cluster.kubectl.try(['logs', 'bare-2'])).stdout.includes(' /v ext4 '),
+      )
+      await use('never', 'other', 'exit 0')
+      await until('another type is refused in words', async () =>
+        /failed to mount the volume as "xfs", it already contains ext4\./.test(
+          await read('.items[*].message', 'events', '--field-selector=involvedObject.name=never'),
+        ),
+      )
+      cluster.signalDaemon('SIGKILL')
+      await cluster.ready()
+      await cluster.kubectl.ok(['delete', 'pod/bare-1', 'pod/bare-2', 'pod/never'])
+      await until('nothing is mounted any more', () => !mounts().includes(`${device} `))
+      await use('bare-3', 'bare', 'cat /v/bare-1.txt /v/bare-2.txt')
+      await ends('bare-3')
+      assert.equal(await cluster.kubectl.ok(['logs', 'bare-3']), 'bare-1\nbare-2\n')
+      await cluster.kubectl.ok(['delete', 'pod/bare-3', 'pvc/bare', 'pvc/other', 'pv/bare', 'pv/other'])
+      await until('it is let go', () => !mounts().includes(`${device} `))
+    } finally {
+      execFileSync('losetup', ['--detach', device])
+    }
+  })
+
   test('serves inline volumes only when it says that it can', async () => {
     const inline = { csi: { driver: NAME, volumeAttributes: { kind: 'scratch' } } }
     await apply(podWith('inline', inline, 'echo 1 > /v/f'))

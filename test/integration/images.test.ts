@@ -1,7 +1,7 @@
 /** `mk8s images` on a node of each runtime that has images, with archives that the test makes. */
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test, { after, before, describe } from 'node:test'
@@ -63,12 +63,28 @@ for (const { runtime, why } of realRuntimes()) {
       parent = mkdtempSync(join(tmpdir(), 'mk8s-images-'))
       dataDir = join(parent, 'data')
       const settings = ['--runtime', runtime, '--bind-address', namespace.address, '--node-name', 'n1']
-      await mk8s('install', ...settings)
+      const torn = file('torn.yaml', Buffer.from('mirrors: {first.invalid: {endpoint: nowhere}}'))
+      const { code, stderr } = await start(['install', ...settings, '--registries', torn])
+      assert.deepEqual([code, existsSync(dataDir)], [2, false])
+      assert.match(stderr, /torn\.yaml cannot be used/)
+      const auth = { username: 'ann', password: 'whisper' }
+      const mirrors = { 'first.invalid': { endpoint: ['http://127.0.0.1:9/v2'] } }
+      const document = JSON.stringify({ mirrors, configs: { 'first.invalid': { auth } } })
+      await mk8s('install', ...settings, '--registries', file('first.yaml', Buffer.from(document)))
     })
     after(async () => {
       await start(['uninstall', '--yes'])
       namespace.remove()
       rmSync(parent, { recursive: true, force: true })
+    })
+
+    test("registries that were given at install are the cluster's, and no file has their passwords", async () => {
+      assert.match(await mk8s('registry', 'list'), /first\.invalid +http:\S+ +credentials/)
+      const open = readdirSync(dataDir, { withFileTypes: true }).filter(entry => entry.isFile())
+      for (const { name } of open) {
+        assert.ok(!readFileSync(join(dataDir, name), 'utf8').includes('whisper'), name)
+      }
+      await mk8s('registry', 'remove', 'first.invalid')
     })
 
     test('archives of a directory come in, compressed or not, and go out and in again', async () => {

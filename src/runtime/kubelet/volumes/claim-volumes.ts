@@ -30,6 +30,7 @@ import {
   takesGroup,
 } from '../csi/csi-source.ts'
 import type { CsiVolume } from '../csi/csi-volume.ts'
+import { FS_TYPE_DEFAULT } from './block-device.ts'
 import { VolumeError } from './volume-error.ts'
 
 /** Where a claim's volume lies on this machine. */
@@ -48,6 +49,8 @@ export interface ClaimedPlace {
   readonly readOnly: boolean
   /** What lies in it is given to the pod's group. */
   readonly takesGroup: boolean
+  /** How a `local` one is mounted that turns out to be a block device. */
+  readonly mounting?: { readonly fsType: string; readonly options: readonly string[] }
   /** Mounted by a driver, below the pod's own directory; `path` is empty then. */
   readonly csi?: CsiVolume
 }
@@ -173,8 +176,11 @@ export function placeOf({ metadata, spec }: PersistentVolume, used: UsedClaim): 
     const { path, type = '' } = spec.hostPath
     return { volumeName, path, sort: isOurs ? 'directory' : 'host-path', type, readOnly, takesGroup: isOurs }
   }
-  if (spec?.local)
-    return { volumeName, path: spec.local.path, sort: 'local', type: '', readOnly, takesGroup: true }
+  if (spec?.local) {
+    const { path, fsType = FS_TYPE_DEFAULT } = spec.local
+    const mounting = { fsType: fsType || FS_TYPE_DEFAULT, options: spec.mountOptions ?? [] }
+    return { volumeName, path, sort: 'local', type: '', readOnly, takesGroup: true, mounting }
+  }
   throw new VolumeError(
     `no volume plugin matched: volume "${volumeName}" is of a kind that this node cannot mount`,
   )

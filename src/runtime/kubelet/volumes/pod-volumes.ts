@@ -8,6 +8,7 @@ import type { CsiVolume } from '../csi/csi-volume.ts'
 import { type Environment, expandVariables } from '../environment.ts'
 import type { Device, Mount } from '../runtime/runtime.ts'
 import { writeVolume } from './atomic-writer.ts'
+import { FS_TYPE_DEFAULT, mountBlock } from './block-device.ts'
 import type { ClaimedPlace, ClaimedPlaces } from './claim-volumes.ts'
 import { giveToGroup } from './fs-group.ts'
 import { makeHostpathDirectory } from './hostpath-directories.ts'
@@ -25,6 +26,8 @@ export class PodVolumes {
   readonly #given = new Set<string>()
   /** Volumes that a driver has mounted. */
   readonly #published = new Set<string>()
+  /** Where block devices are mounted as file systems, by the volumes' names. */
+  readonly #mounted = new Map<string, string>()
 
   /** `directory` is `<data-dir>/pods/<uid>`. */
   constructor(directory: string, csi?: CsiMounts) {
@@ -59,7 +62,7 @@ export class PodVolumes {
     if (volume.hostPath) return volume.hostPath.path
     const place = this.#places.get(volume.name)
     if (place?.csi !== undefined) return this.#csiPath(place.volumeName, place.csi)
-    if (place !== undefined) return place.path
+    if (place !== undefined) return this.#mounted.get(volume.name) ?? place.path
     return join(this.#directory, 'volumes', kindOf(volume), volume.name)
   }
 
@@ -131,13 +134,22 @@ export class PodVolumes {
   }
 
   async #setUpClaim(name: string, place: ClaimedPlace, pod: Pod): Promise<void> {
-    const path = place.csi === undefined ? place.path : await this.#publish(place, place.csi)
-    if (place.csi === undefined) await makeClaimed(place)
+    const path =
+      place.csi === undefined ? await this.#claimed(name, place) : await this.#publish(place, place.csi)
     if (place.csi !== undefined && (place.csi.isBlock || this.#csi?.mountsGroup(place.csi))) return
     const { fsGroup, fsGroupChangePolicy } = pod.spec?.securityContext ?? {}
     if (fsGroup === undefined || !place.takesGroup || place.readOnly || this.#given.has(name)) return
     await giveToGroup(path, { group: fsGroup, policy: fsGroupChangePolicy })
     this.#given.add(name)
+  }
+
+  async #claimed(name: string, place: ClaimedPlace): Promise<string> {
+    if (!(await makeClaimed(place))) return place.path
+    const target = join(this.#directory, 'volumes', 'kubernetes.io~local-volume', place.volumeName)
+    const { fsType = FS_TYPE_DEFAULT, options = [] } = place.mounting ?? {}
+    await mountBlock({ device: place.path, fsType, options, readOnly: place.readOnly }, target)
+    this.#mounted.set(name, target)
+    return target
   }
 
   async #setUpOne(volume: Volume, parts: VolumeParts): Promise<void> {
@@ -167,17 +179,20 @@ export class PodVolumes {
 const isFromApi = (volume: Volume): boolean =>
   Boolean(volume.configMap || volume.secret || volume.downwardAPI || volume.projected)
 
-async function makeClaimed({ sort, path, type }: ClaimedPlace): Promise<void> {
-  if (sort === 'directory') return makeHostpathDirectory(path)
-  if (sort === 'host-path') return checkHostPath(path, type)
+/** True for a block device that is to be mounted. */
+async function makeClaimed({ sort, path, type }: ClaimedPlace): Promise<boolean> {
+  if (sort === 'directory') await makeHostpathDirectory(path)
+  else if (sort === 'host-path') await checkHostPath(path, type)
+  else return isToBeMounted(sort, path)
+  return false
+}
+
+async function isToBeMounted(sort: 'local' | 'device' | 'csi', path: string): Promise<boolean> {
   const found = await stat(path).catch(() => null)
   if (found === null) throw new VolumeError(`path "${path}" does not exist`)
-  if (sort === 'device') {
-    if (found.isBlockDevice()) return
-    throw new VolumeError(`"${path}" is no block device, but its volume has volumeMode Block`)
-  }
-  if (found.isBlockDevice())
-    throw new VolumeError(`"${path}" is a block device, which this node cannot mount`)
+  if (sort !== 'device') return found.isBlockDevice()
+  if (found.isBlockDevice()) return false
+  throw new VolumeError(`"${path}" is no block device, but its volume has volumeMode Block`)
 }
 
 function kindOf(volume: Volume): string {
