@@ -6,6 +6,7 @@ import type { FieldRequirement } from '../../kube/field-selector.ts'
 import type { LabelRequirement } from '../../kube/labels.ts'
 import type { GroupVersionKind, ResourceInfo } from '../../kube/model-types.ts'
 import type { KubeObject } from '../../kube/object.ts'
+import type { Pod } from '../../kube/types.ts'
 import type { UserInfo } from './user.ts'
 
 export interface Credentials {
@@ -63,6 +64,11 @@ export interface ObjectReader {
   get(group: string, resource: string, namespace: string, name: string): KubeObject | null
   /** All objects of the resource, of one namespace when given. */
   list(group: string, resource: string, namespace?: string): readonly KubeObject[]
+}
+
+export interface NodePodsReader extends ObjectReader {
+  /** The pods that are bound to the node, of one namespace when given; all others stay unread. */
+  podsOn(node: string, namespace?: string): readonly Pod[]
 }
 
 /** One way to see the resource of a request: a group, a version, and the kind that its body has there. */

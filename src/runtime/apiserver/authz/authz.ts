@@ -1,14 +1,14 @@
 /** The door of authorization: system:masters first, then the Node authorizer, then RBAC. */
 import type { PolicyRule } from '../../../kube/types.ts'
 import type { Store } from '../../store/store.ts'
-import type { Authorizer, Decision, ObjectReader, RequestAttributes } from '../ports.ts'
+import type { Authorizer, Decision, NodePodsReader, RequestAttributes } from '../ports.ts'
 import type { UserInfo } from '../user.ts'
 import { createNodeAuthorizer } from './node-authorizer.ts'
 import { createRbac, type Rbac } from './rbac.ts'
 
 export interface AuthorizerParts {
   readonly store: Pick<Store, 'watch' | 'revision'>
-  readonly objects: ObjectReader
+  readonly objects: NodePodsReader
   /** The rules of the ClusterRole system:node (`bootstrap/node-rules.ts`). */
   readonly nodeRules: readonly PolicyRule[]
   readonly isRemoved?: (node: string) => boolean

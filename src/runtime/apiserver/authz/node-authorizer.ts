@@ -4,7 +4,7 @@
  */
 import { requiredField } from '../../../kube/field-selector.ts'
 import type { PersistentVolume, Pod, PodSpec, PolicyRule } from '../../../kube/types.ts'
-import type { Decision, ObjectReader, RequestAttributes } from '../ports.ts'
+import type { Decision, NodePodsReader, RequestAttributes } from '../ports.ts'
 import type { UserInfo } from '../user.ts'
 import { ruleAllows } from './rules.ts'
 
@@ -22,7 +22,7 @@ const READS = ['get', 'list', 'watch']
 
 /** `nodeRules` are those of the ClusterRole system:node, for what is not about one object of this node. */
 export function createNodeAuthorizer(parts: {
-  readonly objects: ObjectReader
+  readonly objects: NodePodsReader
   readonly nodeRules: readonly PolicyRule[]
   /** Whether a node of this name was taken out of the cluster, although its certificate is still valid. */
   readonly isRemoved?: (node: string) => boolean
@@ -40,7 +40,7 @@ export function createNodeAuthorizer(parts: {
 }
 
 /** Null: no rule of its own. */
-function decideSpecial(node: string, request: RequestAttributes, objects: ObjectReader): Decision | null {
+function decideSpecial(node: string, request: RequestAttributes, objects: NodePodsReader): Decision | null {
   switch (`${request.resource}.${request.group}`) {
     case 'secrets.':
     case 'configmaps.':
@@ -64,12 +64,12 @@ function decideSpecial(node: string, request: RequestAttributes, objects: Object
   }
 }
 
-function readReferenced(node: string, request: RequestAttributes, objects: ObjectReader): Decision {
+function readReferenced(node: string, request: RequestAttributes, objects: NodePodsReader): Decision {
   if (!READS.includes(request.verb)) return noOpinion(`can only read resources of this type`)
   return getReferenced(node, { ...request, verb: 'get' }, objects)
 }
 
-function getReferenced(node: string, request: RequestAttributes, objects: ObjectReader): Decision {
+function getReferenced(node: string, request: RequestAttributes, objects: NodePodsReader): Decision {
   if (request.verb !== 'get') return noOpinion('can only get individual resources of this type')
   if (request.subresource !== '') return noOpinion('cannot get subresource')
   if (request.name === '') return noOpinion('no object name found')
@@ -79,20 +79,22 @@ function getReferenced(node: string, request: RequestAttributes, objects: Object
 const noRelationship = (node: string): string =>
   `no relationship found between node ${JSON.stringify(node)} and this object`
 
-function isReferenced(node: string, request: RequestAttributes, objects: ObjectReader): boolean {
+function isReferenced(node: string, request: RequestAttributes, objects: NodePodsReader): boolean {
   if (request.resource === 'persistentvolumes') return usesVolume(node, request.name, objects)
   if (request.resource === 'secrets' && isOfVolume(node, request, objects)) return true
-  return podsOn(node, objects, request.namespace).some(pod =>
-    referencesOf(pod).some(ref => ref.resource === request.resource && ref.name === request.name),
-  )
+  return objects
+    .podsOn(node, request.namespace)
+    .some(pod =>
+      referencesOf(pod).some(ref => ref.resource === request.resource && ref.name === request.name),
+    )
 }
 
-function usesVolume(node: string, volume: string, objects: ObjectReader): boolean {
+function usesVolume(node: string, volume: string, objects: NodePodsReader): boolean {
   return volumesOn(node, objects).has(volume)
 }
 
-function volumesOn(node: string, objects: ObjectReader): ReadonlySet<string> {
-  const names = podsOn(node, objects).flatMap(pod =>
+function volumesOn(node: string, objects: NodePodsReader): ReadonlySet<string> {
+  const names = objects.podsOn(node).flatMap(pod =>
     referencesOf(pod)
       .filter(({ resource }) => resource === 'persistentvolumeclaims')
       .map(({ resource, name }) => {
@@ -104,7 +106,7 @@ function volumesOn(node: string, objects: ObjectReader): ReadonlySet<string> {
 }
 
 /** Secrets that the node's part of a CSI driver is given; those of its controller are none of a node's business. */
-function isOfVolume(node: string, { namespace, name }: RequestAttributes, objects: ObjectReader): boolean {
+function isOfVolume(node: string, { namespace, name }: RequestAttributes, objects: NodePodsReader): boolean {
   for (const volume of volumesOn(node, objects)) {
     const found = objects.get('', 'persistentvolumes', '', volume) as unknown as PersistentVolume | null
     // A claim may name any volume: what counts is whom the volume is for.
@@ -119,18 +121,15 @@ function isOfVolume(node: string, { namespace, name }: RequestAttributes, object
 function usesClaim(
   node: string,
   claim: { readonly namespace?: string; readonly name?: string },
-  objects: ObjectReader,
+  objects: NodePodsReader,
 ): boolean {
-  return podsOn(node, objects, claim.namespace).some(pod =>
-    referencesOf(pod).some(
-      ({ resource, name }) => resource === 'persistentvolumeclaims' && name === claim.name,
-    ),
-  )
-}
-
-function podsOn(node: string, objects: ObjectReader, namespace?: string): readonly Pod[] {
-  const pods = objects.list('', 'pods', namespace) as unknown as readonly Pod[]
-  return pods.filter(pod => pod.spec?.nodeName === node)
+  return objects
+    .podsOn(node, claim.namespace)
+    .some(pod =>
+      referencesOf(pod).some(
+        ({ resource, name }) => resource === 'persistentvolumeclaims' && name === claim.name,
+      ),
+    )
 }
 
 interface Reference {
@@ -182,7 +181,7 @@ function containersOf(spec: PodSpec) {
   return [...spec.containers, ...(spec.initContainers ?? []), ...(spec.ephemeralContainers ?? [])]
 }
 
-function decideServiceAccount(node: string, request: RequestAttributes, objects: ObjectReader): Decision {
+function decideServiceAccount(node: string, request: RequestAttributes, objects: NodePodsReader): Decision {
   const makesToken = request.verb === 'create' && request.subresource === 'token'
   const reads = request.verb === 'get' && request.subresource === ''
   if (!makesToken && !reads)
@@ -216,7 +215,7 @@ function decideNode(node: string, request: RequestAttributes): Decision | null {
   return noOpinion(`node ${JSON.stringify(node)} cannot read all nodes, only its own Node object`)
 }
 
-function decidePod(node: string, request: RequestAttributes, objects: ObjectReader): Decision | null {
+function decidePod(node: string, request: RequestAttributes, objects: NodePodsReader): Decision | null {
   if (request.verb === 'list' || request.verb === 'watch') {
     if (requiredField(request.fieldSelector ?? [], 'spec.nodeName') === node) return allowed
     return noOpinion('can only list/watch pods with spec.nodeName field selector')

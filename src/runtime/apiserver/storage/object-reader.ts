@@ -1,9 +1,11 @@
 /** Parsed objects from this node's memory, each parsed once while it is the latest. */
 import type { Model } from '../../../kube/model-types.ts'
 import type { KubeObject } from '../../../kube/object.ts'
+import type { Pod } from '../../../kube/types.ts'
 import { type KeyValue, prefixEnd, type Store } from '../../store/store.ts'
-import type { ObjectReader } from '../ports.ts'
+import type { NodePodsReader } from '../ports.ts'
 import { decodeValue } from './encoding.ts'
+import { PodsByNode } from './pods-by-node.ts'
 import { collectionPrefix, createResourceTable, objectKey, type ResourceTable } from './served-resource.ts'
 
 /** A reader over the store's memory; what comes back must not be changed. */
@@ -11,7 +13,7 @@ export function createObjectReader(
   store: Store,
   model: Model,
   table: ResourceTable = createResourceTable(model),
-): ObjectReader {
+): NodePodsReader {
   const parsed = new WeakMap<KeyValue, KubeObject>()
   const parse = (group: string, resource: string, kv: KeyValue): KubeObject => {
     const known = parsed.get(kv)
@@ -27,6 +29,8 @@ export function createObjectReader(
     parsed.set(kv, object)
     return object
   }
+  const pods = table.stored('', 'pods')
+  const byNode = pods === undefined ? null : new PodsByNode(store, collectionPrefix(pods, ''))
   return {
     get(group, resource, namespace, name) {
       const served = table.stored(group, resource)
@@ -38,6 +42,15 @@ export function createObjectReader(
       if (served === undefined) return []
       const start = collectionPrefix(served, namespace)
       return store.range({ start, end: prefixEnd(start) }).entries.map(kv => parse(group, resource, kv))
+    },
+    podsOn(node, namespace = '') {
+      const found: Pod[] = []
+      for (const kv of byNode?.candidates(node) ?? []) {
+        const pod = parse('', 'pods', kv) as Pod
+        if (pod.spec?.nodeName !== node) continue
+        if (namespace === '' || pod.metadata.namespace === namespace) found.push(pod)
+      }
+      return found
     },
   }
 }
