@@ -89,6 +89,26 @@ describe('the objects of the network', () => {
   test('ServiceCIDR and IPAddress API should support IPAddress API operations', tried('IPAddress'))
   test('ServiceCIDR and IPAddress API should support ServiceCIDR API operations', tried('ServiceCIDR'))
 
+  test('a Service has an address of another ServiceCIDR, which goes when nobody needs it any more', async () => {
+    const cidr = named(`${NETWORKING}/v1`, 'ServiceCIDR', 'more', { spec: { cidrs: ['10.19.200.0/29'] } })
+    await suite.kubectl.ok(['create', '-f', '-'], { input: JSON.stringify(cidr) })
+    await suite.kubectl.ok(['wait', '--for=condition=Ready', 'servicecidr/more', '--timeout=30s'])
+    await suite.ok('POST', home.core('services'), service('elsewhere', { clusterIP: '10.19.200.5' }))
+    assert.ok(await suite.exists('/apis/networking.k8s.io/v1/ipaddresses/10.19.200.5'))
+    const refused = await suite.refused(
+      'POST',
+      home.core('services'),
+      service('nowhere', { clusterIP: '10.19.201.5' }),
+    )
+    assert.match(refused.text, /10\.19\.201\.5\) is not in the valid range/)
+    await suite.kubectl.ok(['delete', 'servicecidr', 'more', '--wait=false'])
+    const reason = ['get', 'servicecidr', 'more', '-o', 'jsonpath={.status.conditions[0].reason}']
+    await until('it to wait', async () => (await suite.kubectl.ok(reason)) === 'Terminating')
+    await suite.refused('POST', home.core('services'), service('late', { clusterIP: '10.19.200.4' }))
+    await suite.ok('DELETE', `${home.core('services')}/elsewhere`)
+    await suite.kubectl.ok(['wait', '--for=delete', 'servicecidr/more', '--timeout=30s'])
+  })
+
   test('API Server should provide secure master service', async () => {
     const shown = await suite.kubectl.ok([
       ...['get', 'service', 'kubernetes', '-n', 'default'],

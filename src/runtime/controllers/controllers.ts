@@ -35,10 +35,8 @@ import { createReplicaSetController, createReplicationController } from './repli
 import { createResourceQuotaController } from './resource-quota/controller.ts'
 import { createRootCaPublisher } from './root-ca-publisher/controller.ts'
 import { createServiceAccountController } from './service-account/controller.ts'
-import {
-  createServiceAddressController,
-  createServiceCidrController,
-} from './service-addresses/controller.ts'
+import { createServiceAddressController } from './service-addresses/controller.ts'
+import { createServiceCidrController } from './service-addresses/service-cidrs.ts'
 import type { Controller, ControllerContext, ControllerSettings } from './shared/context.ts'
 import { CustomInformers } from './shared/custom-resources.ts'
 import { createStatefulSetController } from './stateful-set/controller.ts'

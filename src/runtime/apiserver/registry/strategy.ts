@@ -44,6 +44,8 @@ export interface Claim {
 export interface ClaimPool {
   /** True when nobody holds it. */
   isFree(claim: Claim): boolean
+  /** Networks of ServiceCIDRs that addresses are taken from beside the cluster's own. */
+  serviceNetworks(): readonly string[]
 }
 
 export interface TableColumn {

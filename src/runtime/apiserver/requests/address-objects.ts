@@ -5,7 +5,7 @@
 
 import type { KubeObject } from '../../../kube/object.ts'
 import { formatTime } from '../../../kube/time.ts'
-import type { IPAddress } from '../../../kube/types.ts'
+import type { IPAddress, ServiceCIDR } from '../../../kube/types.ts'
 import type { Compare, Operation } from '../../store/store.ts'
 import type { ApiContext } from '../context.ts'
 import type { Claim } from '../registry/strategy.ts'
@@ -55,6 +55,15 @@ export function isHeldBack(context: Context, holder: Holder, claim: Claim): bool
   if (resource === undefined) return false
   const held = holderOf(context, resource, claim.value)
   return held !== null && !isSame(held, holder)
+}
+
+/** Of ServiceCIDRs that are ready, in the order of their names. */
+export function serviceNetworksIn({ objects }: Pick<ApiContext, 'objects'>): readonly string[] {
+  const cidrs = objects.list(GROUP, 'servicecidrs').map(object => asKind<ServiceCIDR>(object))
+  const isReady = ({ metadata, status }: ServiceCIDR) =>
+    metadata.deletionTimestamp === undefined &&
+    status?.conditions?.some(each => each.type === 'Ready' && each.status === 'True') === true
+  return cidrs.filter(isReady).flatMap(({ spec }) => spec?.cidrs ?? [])
 }
 
 const isAddress = ({ space }: Claim): boolean => space === 'service-ip'

@@ -30,6 +30,7 @@ export interface ClaimRequest {
   readonly context: StrategyContext
   /** Something other than a claim keeps it from this object. */
   readonly isHeldBack?: (claim: Claim) => boolean
+  readonly serviceNetworks?: () => readonly string[]
 }
 
 /** What to add to the object's transaction. */
@@ -40,6 +41,7 @@ export function planClaims(store: Store, request: ClaimRequest): ClaimPlan {
   if (object === null) return { ...nothing, operations: held.map(one => release(one)), released: held }
   const pool: ClaimPool = {
     isFree: claim => isFreeFor(store, claim, key) && request.isHeldBack?.(claim) !== true,
+    serviceNetworks: () => request.serviceNetworks?.() ?? [],
   }
   const { claims, errors } = strategy.claim(object, previous, pool, request.context)
   const wanted = new Map(claims.map(claim => [claimKey(claim), claim]))
@@ -64,7 +66,7 @@ const release = (claim: Claim): Operation => ({ type: 'delete', key: claimKey(cl
 
 /** What an object that is stored already holds: everything is chosen, so the strategy only names it. */
 function heldClaims(request: ClaimRequest, previous: KubeObject): readonly Claim[] {
-  const pool: ClaimPool = { isFree: () => true }
+  const pool: ClaimPool = { isFree: () => true, serviceNetworks: () => [] }
   const copy = cloneJson(previous)
   return request.strategy.claim?.(copy, previous, pool, request.context).claims ?? []
 }

@@ -7,7 +7,7 @@ import type { ApiContext } from '../context.ts'
 import { decodeValue, encodeValue, prepareEntries } from '../storage/encoding.ts'
 import type { ServedResource } from '../storage/served-resource.ts'
 import type { UserInfo } from '../user.ts'
-import { isHeldBack, planAddressObjects } from './address-objects.ts'
+import { isHeldBack, planAddressObjects, serviceNetworksIn } from './address-objects.ts'
 import { planClaims } from './claims.ts'
 import { planQuotas, type QuotaPlan, quotaNamespace } from './quotas.ts'
 
@@ -81,6 +81,7 @@ async function commitCounted(
     previous: previous?.object ?? null,
     context: context.strategyContext(caller.user),
     isHeldBack: claim => isHeldBack(context, holder, claim),
+    serviceNetworks: () => serviceNetworksIn(context),
   })
   const addresses = planAddressObjects(context, holder, claims)
   const shown = object ?? must(previous, 'what is deleted exists').object

@@ -1,21 +1,18 @@
 /**
  * Makes the IPAddresses agree with the cluster IPs that Services have, where somebody deleted one, or a cluster is
- * older than they are; and says that the cluster's own ServiceCIDR is ready.
+ * older than they are.
  */
 import { isAlreadyExists, isNotFound, type KubeClient } from '../../../client/kube-client.ts'
-import { IP_ADDRESSES, SERVICE_CIDRS, SERVICES } from '../../../client/resources.ts'
+import { IP_ADDRESSES, SERVICES } from '../../../client/resources.ts'
 import { canonicalAddress } from '../../../kube/cidr.ts'
-import { formatTime } from '../../../kube/time.ts'
-import type { IPAddress, Service, ServiceCIDR } from '../../../kube/types.ts'
+import type { IPAddress, Service } from '../../../kube/types.ts'
 import type { Controller, ControllerContext } from '../shared/context.ts'
 import { keyedController, keysFrom } from '../shared/keyed-controller.ts'
 
 const FAMILY_LABEL = 'ipaddress.kubernetes.io/ip-family'
 const MANAGED_LABEL = 'ipaddress.kubernetes.io/managed-by'
 const ALLOCATOR = 'ipallocator.k8s.io'
-const SERVICE_ACCOUNT = 'service-cidrs-controller'
 const ADDRESS_INDEX = 'address'
-const OWN_CIDR = 'kubernetes'
 
 /** In the one way to write them. */
 const addressesOf = ({ spec }: Service): string[] =>
@@ -72,28 +69,4 @@ function addressOf({ metadata }: Service, address: string): IPAddress {
     metadata: { name: address, labels },
     spec: { parentRef: { group: '', resource: 'services', namespace, name } },
   }
-}
-
-export function createServiceCidrController(context: ControllerContext): Controller {
-  const cidrs = context.informers.informer<ServiceCIDR>(SERVICE_CIDRS)
-  const client = context.client(SERVICE_ACCOUNT)
-  return keyedController({
-    name: 'service-cidr-controller',
-    context,
-    sources: [keysFrom(cidrs, ({ metadata }) => (metadata.name === OWN_CIDR ? [OWN_CIDR] : []))],
-    async reconcile(name) {
-      const cidr = cidrs.get(name)
-      const isReady = cidr?.status?.conditions?.some(
-        ({ type, status }) => type === 'Ready' && status === 'True',
-      )
-      if (cidr === undefined || isReady) return undefined
-      const ready = {
-        ...{ type: 'Ready', status: 'True', reason: '', message: 'Kubernetes Service CIDR is ready' },
-        lastTransitionTime: formatTime(context.clock.now()),
-      }
-      const patch = { status: { conditions: [ready] } }
-      await client.patch(SERVICE_CIDRS, { name, subresource: 'status', type: 'merge', patch })
-      return undefined
-    },
-  })
 }

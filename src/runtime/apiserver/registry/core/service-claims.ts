@@ -54,14 +54,14 @@ function claimAddresses(round: Round): void {
   const held = previous?.spec?.clusterIPs ?? [previous?.spec?.clusterIP]
   const addresses: string[] = []
   for (const [index, family] of families.entries()) {
-    const network = networkFor(family, context)
-    const address = wanted[index] || chooseAddress(network, pool, context)
+    const networks = networksFor(family, round)
+    const address = wanted[index] || chooseAddress(networks, pool, context)
     if (!address) {
       round.errors.push(invalid('spec.clusterIPs', null, 'failed to allocate IP 0: range is full'))
       return
     }
     const claim: Claim = { space: 'service-ip', value: canonicalAddress(address) ?? address }
-    const problem = held.includes(address) ? null : addressProblem(claim, network, pool)
+    const problem = held.includes(address) ? null : addressProblem(claim, networks, pool)
     if (wanted[index] && problem !== null) {
       round.errors.push(invalid('spec.clusterIPs', wanted, problem))
       return
@@ -73,15 +73,19 @@ function claimAddresses(round: Round): void {
   spec.clusterIPs = addresses
 }
 
-function networkFor(family: string, { settings }: StrategyContext): string {
+/** The cluster's own first, which is there whatever becomes of its ServiceCIDR. */
+function networksFor(family: string, { context: { settings }, pool }: Round): readonly string[] {
   const networks = [settings.serviceCidr, settings.ipv6?.serviceCidr, settings.ipv4?.serviceCidr]
-  return networks.find(network => network?.includes(':') === (family === 'IPv6')) ?? settings.serviceCidr
+  const isOfFamily = (network: string | undefined) => network?.includes(':') === (family === 'IPv6')
+  const own = networks.find(isOfFamily) ?? settings.serviceCidr
+  return [...new Set([own, ...pool.serviceNetworks().filter(isOfFamily)])]
 }
 
-function addressProblem(claim: Claim, network: string, pool: ClaimPool): string | null {
+function addressProblem(claim: Claim, networks: readonly string[], pool: ClaimPool): string | null {
   const failed = `failed to allocate IP ${claim.value}:`
-  if (!addressInNetwork(claim.value, network)) {
-    return `${failed} the provided IP (${claim.value}) is not in the valid range. The range of valid IPs is ${network}`
+  if (!networks.some(network => addressInNetwork(claim.value, network))) {
+    const range = networks.join(', ')
+    return `${failed} the provided IP (${claim.value}) is not in the valid range. The range of valid IPs is ${range}`
   }
   return pool.isFree(claim) ? null : `${failed} provided IP is already allocated`
 }
@@ -89,7 +93,20 @@ function addressProblem(claim: Claim, network: string, pool: ClaimPool): string 
 /** Of a large network of IPv6 only as many as can be counted are ever given. */
 const COUNTED_MAX = 2 ** 48
 
-function chooseAddress(range: string, pool: ClaimPool, context: StrategyContext): string | null {
+/** In the first network that has one left. */
+function chooseAddress(
+  networks: readonly string[],
+  pool: ClaimPool,
+  context: StrategyContext,
+): string | null {
+  for (const network of networks) {
+    const address = chooseIn(network, pool, context)
+    if (address !== null) return address
+  }
+  return null
+}
+
+function chooseIn(range: string, pool: ClaimPool, context: StrategyContext): string | null {
   const network = networkOf(range)
   const hosts = Math.min(network.size - 2, COUNTED_MAX)
   const isUsable = (offset: number) =>

@@ -44,9 +44,17 @@ test('a service is a single-stack ClusterIP by default', () => {
 test('chosen addresses are never those of the API server and of DNS', () => {
   const free = new Set(['10.152.183.1', '10.152.183.10', '10.152.183.77'])
   const made = created(services, service({}))
-  const pool = { isFree: ({ value }: { value: string }) => free.has(value) }
-  services.claim?.(made, null, pool, testContext())
+  const isFree = ({ value }: { value: string }) => free.has(value)
+  services.claim?.(made, null, { isFree, serviceNetworks: () => [] }, testContext())
   assert.equal(specOf(made)['clusterIP'], '10.152.183.77')
+})
+
+test("when the cluster's own network is full, other ServiceCIDRs of the family give the address", () => {
+  const made = created(services, service({}))
+  const isFree = ({ value }: { value: string }) => value === '10.9.0.3' || value === 'fd00::3'
+  const serviceNetworks = () => ['fd00::/120', '10.8.0.0/30', '10.9.0.0/29']
+  services.claim?.(made, null, { isFree, serviceNetworks }, testContext())
+  assert.equal(specOf(made)['clusterIP'], '10.9.0.3')
 })
 
 test('an address or port asked for is refused when it is taken or out of range', () => {

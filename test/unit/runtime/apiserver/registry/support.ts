@@ -29,6 +29,7 @@ export function testContext(seed = 1): StrategyContext {
 /** Every value but those listed (`30080/TCP`) is free. */
 export const poolWithout = (...taken: string[]): ClaimPool => ({
   isFree: claim => !taken.includes(claim.value),
+  serviceNetworks: () => [],
 })
 
 export function object(kind: string, fields: object, metadata: object = {}): KubeObject {
