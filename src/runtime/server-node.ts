@@ -36,6 +36,7 @@ import { containerdPaths } from './kubelet/runtime/cri/containerd-config.ts'
 import { readContainerdFacts } from './kubelet/runtime/cri/containerd-programs.ts'
 import { CriRuntime } from './kubelet/runtime/cri/cri-runtime.ts'
 import { ManagedContainerd } from './kubelet/runtime/cri/managed-containerd.ts'
+import { PeerMirror } from './kubelet/runtime/cri/peer-mirror.ts'
 import { renderRegistryHosts, writeRegistryHosts } from './kubelet/runtime/cri/registry-hosts.ts'
 import type { ImageStore } from './kubelet/runtime/oci/images/image-store.ts'
 import { OciRuntime } from './kubelet/runtime/oci/oci-runtime.ts'
@@ -141,12 +142,15 @@ export function buildNode(parts: NodeParts): Node {
   const { config, cluster, certificates, clock, random } = parts
   const serviceAddress = config.runtime === 'process' ? mirrorOf : (address: string) => address
   const podRange = new PodRange(join(config.dataDir, 'pod-range'))
-  const registries = createRegistries(parts)
   let shown = certificates
   const peers = createPeers({
     ...{ nodeName: config.nodeName, transport: parts.transports.proxy, clock },
     identity: () => ({ ...shown.client, authority: shown.clientAuthority }),
   })
+  const isOwnContainerd = config.runtime === 'containerd' && config.criSocket === ''
+  const directory = join(containerdPaths(config.dataDir).directory, 'mirror')
+  const mirror = isOwnContainerd ? new PeerMirror({ peers, directory, clock, random }) : undefined
+  const registries = createRegistries(parts, mirror)
   const containers = createRuntime(parts, { podRange, registries, peers })
   const images = new NodeImages({ config, store: containers.store, runtime: containers.runtime })
   const kubelet = createKubelet({
@@ -182,6 +186,7 @@ export function buildNode(parts: NodeParts): Node {
     components: [
       ...containers.components,
       ...sideLoading,
+      ...(mirror === undefined ? [] : [mirror]),
       registries,
       kubelet,
       ...network.components,
@@ -320,11 +325,14 @@ interface Containers {
 }
 
 /** Follows where images come from; a containerd of our own is told too. */
-function createRegistries({ config, transports, clock, random, log }: NodeParts): NodeRegistries {
+function createRegistries(
+  { config, transports, clock, random, log }: NodeParts,
+  mirror: PeerMirror | undefined,
+): NodeRegistries {
   const { registries: directory } = containerdPaths(config.dataDir)
   const apply = async (registries: Registries) =>
-    writeRegistryHosts(directory, renderRegistryHosts(registries, directory))
-  const isOurs = config.runtime === 'containerd' && config.criSocket === ''
+    writeRegistryHosts(directory, renderRegistryHosts(registries, directory, mirror?.url))
+  const isOurs = mirror !== undefined
   return new NodeRegistries({
     ...{ transport: transports.kubelet, clock, random, log: log.child({ component: 'registries' }) },
     ...(isOurs && { apply }),
@@ -375,6 +383,7 @@ function createContainerd({ config, clock }: NodeParts, means: RuntimeMeans, log
   const runtime = new CriRuntime({
     ...{ socketPath, nodeId: instanceName(dataDir), clock, log },
     registries: () => registries.current(),
+    ...(criSocket === '' && { root: containerdPaths(dataDir).root }),
   })
   return { runtime, components: criSocket === '' ? [managed] : [] }
 }

@@ -16,6 +16,7 @@ import type {
   ContainerResources,
   ContainerStatus,
   ExecResult,
+  ImageContent,
   ImageStatus,
   NewerField,
   PodResources,
@@ -27,6 +28,7 @@ import type {
   SandboxStatus,
 } from '../runtime.ts'
 import type { ContainerStreams, StreamOptions } from '../streams.ts'
+import { containerdContent } from './containerd-content.ts'
 import { credentialsFor } from './credentials-for.ts'
 import { CriClient } from './cri-client.ts'
 import type { WireContainerStatus, WireSandbox } from './cri-messages.ts'
@@ -62,6 +64,8 @@ export interface CriRuntimeParts {
   readonly nodeId: string
   /** As the cluster has them configured now. */
   readonly registries?: () => Promise<Registries>
+  /** Where it keeps images, if that is known. */
+  readonly root?: string
   readonly clock: Clock
   readonly log: Log
 }
@@ -88,6 +92,7 @@ export class CriRuntime implements Runtime {
   readonly isolates = true
   readonly hasOwnFiles = true
   readonly groups: PodGroups
+  readonly content?: ImageContent
   readonly #parts: CriRuntimeParts
   readonly #known = new Map<string, KnownSandbox>()
   /** Containers that have ended, which do not change any more. */
@@ -103,6 +108,7 @@ export class CriRuntime implements Runtime {
   constructor(parts: CriRuntimeParts) {
     this.#parts = parts
     this.groups = new PodGroups(parts.nodeId)
+    if (parts.root !== undefined) this.content = containerdContent(parts.root)
   }
 
   get name(): string {

@@ -17,10 +17,15 @@ const LOOPBACK = /^(localhost|127(\.\d+){3}|\[::1\])(:\d+)?$/
 /** TOML's basic strings are JSON's. */
 const text = (value: string) => JSON.stringify(value)
 
-/** Pure. `directory` is where they will lie. Rewriting is not among what containerd can do. */
-export function renderRegistryHosts(registries: Registries, directory: string): HostFiles {
+/**
+ * Pure. `directory` is where they will lie; `peers` is asked before all others for what a digest names. Rewriting is
+ * not among what containerd can do.
+ */
+export function renderRegistryHosts(registries: Registries, directory: string, peers?: string): HostFiles {
   const files = new Map<string, string>()
+  const first = peers === undefined ? [] : [renderPeers(peers)]
   const hosts = new Set([...registries.mirrors.keys(), ...registries.hosts.keys()])
+  if (peers !== undefined) hosts.add('*')
   for (const host of hosts) {
     const folder = folderOf(host)
     const server = host === 'docker.io' ? DOCKER : `${LOOPBACK.test(host) ? 'http' : 'https'}://${host}`
@@ -36,10 +41,13 @@ export function renderRegistryHosts(registries: Registries, directory: string): 
       return renderHost(endpoint, { of, isOwn: endpoint.host === host })
     })
     const head = host === '*' ? [] : [`server = ${text(server)}`]
-    files.set(join(folder, 'hosts.toml'), `${[...head, ...sections].join('\n\n')}\n`)
+    files.set(join(folder, 'hosts.toml'), `${[...head, ...first, ...sections].join('\n\n')}\n`)
   }
   return files
 }
+
+const renderPeers = (url: string): string =>
+  [`[host.${text(url)}]`, '  capabilities = ["pull"]', '  override_path = true'].join('\n')
 
 interface Place {
   readonly of: (file: string) => string
