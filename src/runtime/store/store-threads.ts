@@ -11,7 +11,7 @@ import type { FromRaft, FromStore, ToRaft, ToStore } from './thread-messages.ts'
  * only: with a smaller one, entries that are kept for followers outlive it, and all of its memory is searched often.
  */
 const RAFT_LIMITS = { maxOldGenerationSizeMb: 256, maxYoungGenerationSizeMb: 16, stackSizeMb: 1 }
-const STORE_LIMITS = { maxOldGenerationSizeMb: 256, maxYoungGenerationSizeMb: 4, stackSizeMb: 1 }
+const STORE_LIMITS = { maxOldGenerationSizeMb: 256, maxYoungGenerationSizeMb: 8, stackSizeMb: 1 }
 
 /** How long a thread may take to close: the store thread may have a checkpoint or a snapshot under way. */
 const THREAD_CLOSE_MS_MAX = 15_000
