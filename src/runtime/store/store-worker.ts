@@ -3,7 +3,6 @@
  * of it for other members, and takes those that they send.
  */
 import { statSync } from 'node:fs'
-import { getPriority, setPriority } from 'node:os'
 import { dirname } from 'node:path'
 import { type MessagePort, parentPort } from 'node:worker_threads'
 import { must } from '../../base/assert.ts'
@@ -21,13 +20,13 @@ import { SnapshotSource } from './sqlite/snapshot-source.ts'
 import { withSqliteErrors } from './sqlite/sqlite-files.ts'
 import { reportFailure } from './thread-failure.ts'
 import type { FromStore, SnapshotAnswer, SnapshotQuestion, ToStore } from './thread-messages.ts'
+import { makeNicer } from './thread-priority.ts'
 
 /** A checkpoint copies SQLite's own log into the database file; these keep that log small. */
 const CHECKPOINT_BATCHES = 64
 const CHECKPOINT_VALUE_BYTES = 8 * 1024 * 1024
 /** How much less often than the others this thread runs when there is not enough time for all: about a third. */
 const NICER = 5
-const PRIORITY_MAX = 19
 /** A received snapshot that is damaged so often says that it is not by chance. */
 const SPOILT_MAX = 3
 
@@ -98,16 +97,6 @@ function handle(message: Exclude<ToStore, { type: 'open' }>, store: Opened): voi
   }
 }
 
-/** Once the state is loaded nobody waits for this thread, and many for the others. Only Linux has priorities of threads. */
-function lowerPriority(): void {
-  if (process.platform !== 'linux') return
-  try {
-    setPriority(Math.min(PRIORITY_MAX, getPriority() + NICER))
-  } catch {
-    // Then it competes with the others.
-  }
-}
-
 function open(opening: Opening): void {
   const database = openDatabase(opening)
   const directory = dirname(opening.path)
@@ -128,7 +117,7 @@ function open(opening: Opening): void {
   if (received <= applied) sink.discard()
   post({ type: 'opened', state: database.state, received: received > applied ? received : 0 })
   postRows(database)
-  lowerPriority()
+  makeNicer(NICER)
   listen(opening.snapshots, opened)
 }
 
