@@ -1,6 +1,6 @@
 /**
  * Where the processor time of a put goes: of each kind of thread of three members together, at 1, 16 and 128 writers in
- * the leader's process, beside what three of etcd's take as a whole. Without goals; for judging a change beside the
+ * the leader's process, beside what three of etcd's and the load client that they need take as a whole. Without goals; for judging a change beside the
  * version before it, because other load hardly moves these figures once the program has run for a while.
  */
 import { readdirSync, readFileSync } from 'node:fs'
@@ -41,9 +41,14 @@ export async function measureBudget(directory: string, rounds: number): Promise<
           note(`${kind}, ${writers} writers`, (time - (before.get(kind) ?? 0)) / puts)
         if (etcd === null) continue
         const { path } = await etcd.leader()
-        const began = cpuSecondsOf(etcd.alive)
+        const sides = { 'all of etcd': etcd.alive, "etcd's load client": [{ pid: client.pid, path }] }
+        const began = Object.values(sides).map(cpuSecondsOf)
         const theirs = await client.run(path, load)
-        note(`all of etcd, ${writers} writers`, ((cpuSecondsOf(etcd.alive) - began) * 1e6) / theirs.puts)
+        for (const [at, [side, processes]] of Object.entries(sides).entries())
+          note(
+            `${side}, ${writers} writers`,
+            ((cpuSecondsOf(processes) - (began[at] ?? 0)) * 1e6) / theirs.puts,
+          )
       }
     }
   } finally {

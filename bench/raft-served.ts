@@ -38,6 +38,10 @@ export function residentMb({ pid }: Served): number {
 export class LoadClient {
   readonly #child = fork(join(import.meta.dirname, 'load-client.ts'))
 
+  get pid(): number {
+    return this.#child.pid ?? 0
+  }
+
   run(path: string, load: Load): Promise<Outcome> {
     return new Promise((resolve, reject) => {
       this.#child.once('message', (answer: { outcome?: Outcome; error?: string }) => {

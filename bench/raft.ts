@@ -44,7 +44,7 @@ export async function measure(): Promise<Figure[]> {
     failover: () =>
       measureFailover(directory, { rounds: { ours: rounds, etcd: etcdRounds }, etcd: hasEtcd() }),
     elections: async () => (minutes > 0 ? await measureElections(directory, minutes) : []),
-    budget: () => measureBudget(directory, PUT_ROUNDS),
+    budget: async () => (values.only === 'budget' ? await measureBudget(directory, PUT_ROUNDS) : []),
   }
   const figures: Figure[] = []
   try {
