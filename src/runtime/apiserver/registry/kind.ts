@@ -2,6 +2,7 @@
  * Builds a complete Strategy from the few things that are special about a kind: the status is split off and the
  * generation is kept for it, and a table of NAME and AGE stands in when the kind has no columns of its own.
  */
+import { cloneJson } from '../../../kube/clone.ts'
 import type { KubeObject } from '../../../kube/object.ts'
 import { nameAndAgeTable } from './columns.ts'
 import type { Strategy } from './strategy.ts'
@@ -42,13 +43,13 @@ export function defineKind(definition: KindDefinition): Strategy {
 /** Makes `field` of `next` what it is in `previous`. */
 export function takeField(next: KubeObject, previous: KubeObject, field: string): void {
   if (previous[field] === undefined) delete next[field]
-  else next[field] = structuredClone(previous[field])
+  else next[field] = cloneJson(previous[field])
 }
 
 /** For what may not touch metadata at all: only the wished resourceVersion and the managers are the client's. */
 export function keepMetadata(next: KubeObject, previous: KubeObject): void {
   const { resourceVersion, managedFields } = next.metadata
-  next.metadata = structuredClone(previous.metadata)
+  next.metadata = cloneJson(previous.metadata)
   if (resourceVersion === undefined) delete next.metadata.resourceVersion
   else next.metadata.resourceVersion = resourceVersion
   if (managedFields !== undefined) next.metadata.managedFields = managedFields

@@ -1,5 +1,6 @@
 /** PUT of one object or of one of its subresources that has the object as its body. */
 import type { KubeResponse } from '../../../client/transport.ts'
+import { cloneJson } from '../../../kube/clone.ts'
 import { StatusError } from '../../../kube/status.ts'
 import { callerOf, placeInNamespace, placeUnderName } from './create.ts'
 import { createObject } from './create-object.ts'
@@ -25,7 +26,7 @@ export async function update(scope: RequestScope): Promise<KubeResponse> {
     subresource: scope.info.subresource,
     caller: callerOf(scope, options.dryRun),
     tracker,
-    change: () => structuredClone(object),
+    change: () => cloneJson(object),
   }
   try {
     return writtenResponse(scope, 200, await updateObject(scope.context, request))

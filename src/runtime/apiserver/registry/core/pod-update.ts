@@ -1,4 +1,5 @@
 /** What an update may change in a pod, and how the refusal reads. */
+import { cloneJson } from '../../../../kube/clone.ts'
 import type { FieldError } from '../../../../kube/field-error.ts'
 import { duplicate, forbidden, invalid, required } from '../../../../kube/field-error.ts'
 import { isMap } from '../../../../kube/json-map.ts'
@@ -35,7 +36,7 @@ export function podUpdateProblems(next: Pod, previous: Pod): readonly FieldError
 
 /** `next` with everything that may change taken from `previous`: what differs still may not. */
 function maskChangeable(next: PodSpec, previous: PodSpec): PodSpec {
-  const masked = structuredClone(next)
+  const masked = cloneJson(next)
   for (const key of ['containers', 'initContainers'] as const) {
     for (const [index, container] of (masked[key] ?? []).entries()) {
       const image = previous[key]?.[index]?.image

@@ -1,4 +1,5 @@
 /** Persistent volumes and claims on them. */
+import { cloneJson } from '../../../../kube/clone.ts'
 import type { FieldError } from '../../../../kube/field-error.ts'
 import { forbidden, notSupported, required } from '../../../../kube/field-error.ts'
 import { checkDns1123Subdomain } from '../../../../kube/names.ts'
@@ -46,8 +47,8 @@ function claimUpdateProblems(next: Claim, previous: Claim): readonly FieldError[
   const out: FieldError[] = []
   const before = previous.spec ?? {}
   const after = next.spec ?? {}
-  const masked = structuredClone(after)
-  const old = structuredClone(before)
+  const masked = cloneJson(after)
+  const old = cloneJson(before)
   if (!before.volumeName) old.volumeName = masked.volumeName = after.volumeName ?? ''
   if (before.storageClassName === undefined && !before.volumeName) delete masked.storageClassName
   const storage = before.resources?.requests?.['storage']
