@@ -4,7 +4,9 @@ import { X509Certificate } from 'node:crypto'
 import { test } from 'node:test'
 import { systemRandom } from '../../../../src/base/random.ts'
 import { placeOf } from '../../../../src/runtime/join/attempts.ts'
+import { checkJoiner } from '../../../../src/runtime/join/checks.ts'
 import { fingerprintOf, verifyServer } from '../../../../src/runtime/join/fingerprint.ts'
+import type { JoinToken } from '../../../../src/runtime/join/tokens.ts'
 import type { MemberRecord, MemberRole } from '../../../../src/runtime/members/member-record.ts'
 import { issueCross } from '../../../../src/runtime/pki/issue.ts'
 import { validityFrom } from '../../../../src/runtime/pki/validity.ts'
@@ -81,4 +83,18 @@ test('only a server’s certificate of the pinned authority, at its time, is tru
   assert.throws(() => verifyServer(shown, { ...pinned, nowMs: late }), /not valid any more/)
   const early = pinned.nowMs - 86_400_000
   assert.throws(() => verifyServer(shown, { ...pinned, nowMs: early }), /not valid yet/)
+})
+
+test('a node that is found by the other family of addresses cannot join', () => {
+  const ports = { api: 1, join: 2, raft: 3, kubelet: 4 }
+  const ask = (address: string, bindAddress: string) => () => {
+    const node = { name: 'n', role: 'server', address, ports, failureDomain: '' } as const
+    const versions = { mk8s: '0.1.0', kubernetes: 'v1.36.0', entry: 1 }
+    const request = { protocol: 1, token: '', tokenWasShown: false, versions, timeMs: 0, node }
+    const facts = { nowMs: 0, kubernetes: 'v1.36.0', entryVersion: 1, bindAddress, members: [] }
+    checkJoiner(request, { uses: 1, worker: false } as JoinToken, { ...facts, node: 'absent' })
+  }
+  assert.doesNotThrow(ask('fd77::2', 'fd77::1'))
+  assert.throws(ask('192.0.2.2', 'fd77::1'), /found at 192\.0\.2\.2/)
+  assert.throws(ask('fd77::2', '192.0.2.1'), /found at fd77::2/)
 })
