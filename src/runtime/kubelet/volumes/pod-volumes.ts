@@ -1,5 +1,5 @@
 /** A pod's volumes on this machine's disk: made before its containers start, refreshed while it runs, removed after. */
-import { chmod, chown, mkdir, open, rm, stat } from 'node:fs/promises'
+import { chmod, chown, lstat, mkdir, open, rm, stat } from 'node:fs/promises'
 import { isAbsolute, join, normalize } from 'node:path'
 import { mountMemory, mountsBelow, unmountBelow } from '../../../host/mounts.ts'
 import type { Container, Pod, Volume } from '../../../kube/types.ts'
@@ -203,10 +203,22 @@ function kindOf(volume: Volume): string {
   return 'kubernetes.io~projected'
 }
 
+/** As upstream calls them. */
+const HOST_PATH_TYPES: Readonly<Record<string, string>> = {
+  Directory: 'directory',
+  DirectoryOrCreate: 'directory',
+  File: 'file',
+  FileOrCreate: 'file',
+  Socket: 'socket file',
+  CharDevice: 'character device',
+  BlockDevice: 'block device',
+}
+
 async function checkHostPath(path: string, type: string): Promise<void> {
   if (type === '') return
-  if (type === 'DirectoryOrCreate') await mkdir(path, { recursive: true, mode: 0o755 })
-  if (type === 'FileOrCreate') await (await open(path, 'a', 0o644)).close()
+  const isThere = (await lstat(path).catch(() => null)) !== null
+  if (!isThere && type === 'DirectoryOrCreate') await mkdir(path, { recursive: true, mode: 0o755 })
+  if (!isThere && type === 'FileOrCreate') await (await open(path, 'a', 0o644)).close()
   const found = await stat(path).catch(() => null)
   const is = {
     Directory: found?.isDirectory(),
@@ -218,7 +230,5 @@ async function checkHostPath(path: string, type: string): Promise<void> {
     BlockDevice: found?.isBlockDevice(),
   }[type]
   if (!is)
-    throw new VolumeError(
-      `hostPath type check failed: ${path} is not a ${type.replace('OrCreate', '').toLowerCase()}`,
-    )
+    throw new VolumeError(`hostPath type check failed: ${path} is not a ${HOST_PATH_TYPES[type] ?? type}`)
 }

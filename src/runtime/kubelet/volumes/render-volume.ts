@@ -61,7 +61,7 @@ interface Source {
 function configMapFiles(source: Source, { objects }: VolumeParts): VolumeFiles {
   const found = objects.configMap(source.name)
   if (found === null && !source.optional) throw new VolumeError(`configmap "${source.name}" not found`)
-  return pickItems(source, configMapData(found), 'configmap')
+  return pickItems(source, configMapData(found), ['configmap ', 'config'])
 }
 
 function configMapData(object: ConfigMap | null): Map<string, Buffer> {
@@ -75,12 +75,17 @@ function secretFiles(source: Source, { objects }: VolumeParts): VolumeFiles {
   const found: Secret | null = objects.secret(source.name)
   if (found === null && !source.optional) throw new VolumeError(`secret "${source.name}" not found`)
   const data = new Map(Object.entries(found?.data ?? {}).map(([key, text]) => [key, fromBase64(text)]))
-  return pickItems(source, data, 'secret')
+  // Upstream does not say that it is about a Secret otherwise.
+  return pickItems(source, data, ['', 'secret'])
 }
 
 const fromBase64 = (text: string) => Buffer.from(text, 'base64')
 
-function pickItems(source: Source, data: ReadonlyMap<string, Buffer>, kind: string): VolumeFiles {
+function pickItems(
+  source: Source,
+  data: ReadonlyMap<string, Buffer>,
+  [kind, key]: readonly [kind: string, key: string],
+): VolumeFiles {
   if (!source.items || source.items.length === 0) {
     return new Map([...data].map(([key, bytes]) => [key, { data: bytes, mode: source.mode }]))
   }
@@ -89,7 +94,7 @@ function pickItems(source: Source, data: ReadonlyMap<string, Buffer>, kind: stri
     const bytes = data.get(item.key)
     if (bytes === undefined) {
       if (source.optional) continue
-      throw new VolumeError(`${kind} references non-existent ${kind} key: ${item.key}`)
+      throw new VolumeError(`${kind}references non-existent ${key} key: ${item.key}`)
     }
     files.set(item.path, { data: bytes, mode: item.mode ?? source.mode })
   }

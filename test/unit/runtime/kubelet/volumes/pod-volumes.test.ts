@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, readdir, rm, stat, symlink, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -50,4 +50,51 @@ test('a sub-path is made in its volume, and does not follow a link out of it', (
     await symlink(outside, join(volumes.pathOf(volume), 'd'))
     await assert.rejects(volumes.mountsOf(pod, container, {}), /subPath "d\/e" would leave volume "e"/)
     assert.deepEqual(await readdir(outside), [])
+  }))
+
+test('what a hostPath is not is said in the words of upstream, and what is there is not made anew', () =>
+  withVolumes(async (volumes, directory) => {
+    const file = join(directory, 'file')
+    await writeFile(file, 'kept')
+    const tries = [
+      ['Directory', file, `${file} is not a directory`],
+      ['DirectoryOrCreate', file, `${file} is not a directory`],
+      ['File', directory, `${directory} is not a file`],
+      ['FileOrCreate', directory, `${directory} is not a file`],
+      ['Socket', file, `${file} is not a socket file`],
+      ['CharDevice', file, `${file} is not a character device`],
+      ['BlockDevice', '/dev/null', '/dev/null is not a block device'],
+      ['File', join(directory, 'none'), `${join(directory, 'none')} is not a file`],
+    ] as const
+    for (const [type, path, why] of tries) {
+      const volumeOf = { name: 'h', hostPath: { path, type } }
+      const one = { ...parts, pod: { ...pod, spec: { containers: [], volumes: [volumeOf] } } }
+      const message = `MountVolume.SetUp failed for volume "h" : hostPath type check failed: ${why}`
+      await assert.rejects(volumes.setUp(one), { message })
+    }
+    assert.equal(await readFile(file, 'utf8'), 'kept')
+    for (const type of ['DirectoryOrCreate', 'FileOrCreate']) {
+      const path = join(directory, type)
+      const spec = { containers: [], volumes: [{ name: 'h', hostPath: { path, type } }] }
+      await volumes.setUp({ ...parts, pod: { ...pod, spec } })
+      const { mode } = await stat(path)
+      assert.equal((mode & 0o777).toString(8), type === 'FileOrCreate' ? '644' : '755')
+    }
+  }))
+
+test('a key that a volume names and its source does not have is named', () =>
+  withVolumes(async volumes => {
+    const items = [{ key: 'none', path: 'f' }]
+    const objects = { configMap: () => ({ data: {} }), secret: () => ({ data: {} }) }
+    const setUp = (source: object) => {
+      const spec = { containers: [], volumes: [{ name: 'v', ...source }] }
+      return volumes.setUp({ ...parts, objects, pod: { ...pod, spec } } as unknown as VolumeParts)
+    }
+    await assert.rejects(setUp({ configMap: { name: 'm', items } }), {
+      message: 'MountVolume.SetUp failed for volume "v" : configmap references non-existent config key: none',
+    })
+    await assert.rejects(setUp({ secret: { secretName: 's', items } }), {
+      message: 'MountVolume.SetUp failed for volume "v" : references non-existent secret key: none',
+    })
+    await setUp({ secret: { secretName: 's', items, optional: true } })
   }))
