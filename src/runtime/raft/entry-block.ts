@@ -9,6 +9,8 @@ import { type Entry, readNumber } from './entry.ts'
 const MEMORY_STEP_BYTES = 64 * 1024
 /** Retired memory that waits for its next use. */
 const SPARES_MAX = 2
+/** Of large entries there are few blocks, which are worth more given back. */
+const SPARE_BYTES_MAX = 1024 * 1024
 
 export class BlockMemory {
   #spares: Buffer[] = []
@@ -21,6 +23,7 @@ export class BlockMemory {
   }
 
   giveBack(memory: Buffer): void {
+    if (memory.length > SPARE_BYTES_MAX) return
     this.#spares.push(memory)
     if (this.#spares.length > SPARES_MAX) this.#spares.shift()
   }
