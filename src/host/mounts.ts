@@ -20,3 +20,10 @@ export async function mountMemory(path: string, sizeBytes: number): Promise<void
   if (mountsBelow([path]).includes(path)) return
   await runProgram('mount', ['-t', 'tmpfs', '-o', `size=${sizeBytes},mode=0777`, 'tmpfs', path])
 }
+
+/** Memory in pages of this size, such as `2Mi`; the kernel has to have some set aside. */
+export async function mountHugePages(path: string, pageSize: string): Promise<void> {
+  if (mountsBelow([path]).includes(path)) return
+  const size = pageSize.replace(/i$/, '')
+  await runProgram('mount', ['-t', 'hugetlbfs', '-o', `pagesize=${size},mode=0777`, 'nodev', path])
+}

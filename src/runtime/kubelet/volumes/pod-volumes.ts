@@ -1,7 +1,7 @@
 /** A pod's volumes on this machine's disk: made before its containers start, refreshed while it runs, removed after. */
 import { chmod, chown, lstat, mkdir, open, rm, stat } from 'node:fs/promises'
 import { isAbsolute, join, normalize } from 'node:path'
-import { mountMemory, mountsBelow, unmountBelow } from '../../../host/mounts.ts'
+import { mountHugePages, mountMemory, mountsBelow, unmountBelow } from '../../../host/mounts.ts'
 import type { Container, Pod, Volume } from '../../../kube/types.ts'
 import type { CsiMounts } from '../csi/csi-mounts.ts'
 import type { CsiVolume } from '../csi/csi-volume.ts'
@@ -12,6 +12,7 @@ import { FS_TYPE_DEFAULT, mountBlock } from './block-device.ts'
 import type { ClaimedPlace, ClaimedPlaces } from './claim-volumes.ts'
 import { giveToGroup } from './fs-group.ts'
 import { makeHostpathDirectory } from './hostpath-directories.ts'
+import { hugePageSize } from './huge-pages.ts'
 import { memorySize } from './memory-size.ts'
 import { isRecursive } from './mount-status.ts'
 import { renderVolume, type VolumeParts } from './render-volume.ts'
@@ -161,6 +162,8 @@ export class PodVolumes {
       if (volume.emptyDir.medium === 'Memory' && process.getuid?.() === 0) {
         await mountMemory(path, memorySize(volume, parts))
       }
+      const pageSize = hugePageSize(volume.emptyDir.medium ?? '', parts.pod)
+      if (pageSize !== null) await mountHugePages(path, pageSize)
       const group = parts.pod.spec?.securityContext?.fsGroup
       if (group !== undefined && process.getuid?.() === 0) await chown(path, 0, group)
       // What is made in a volume with a group belongs to the group.
