@@ -11,6 +11,7 @@ import { ContainerAttempts } from './container-attempts.ts'
 import type { ReferencedObjects } from './environment.ts'
 import { ImagePuller } from './image-puller.ts'
 import { latestSandbox, type PodAction, planPod } from './plan-pod.ts'
+import { inFamilyOrder } from './pod-addresses.ts'
 import { containerNamed } from './pod-containers.ts'
 import { identityOf, type PodContext, podText, recordPodEvent } from './pod-context.ts'
 import type { PodFailure } from './pod-failure.ts'
@@ -269,7 +270,7 @@ export class PodWorker {
     const { nodeAddress, secondAddress } = this.#context
     const second = secondAddress?.()
     const hostAddresses = second === undefined ? [nodeAddress] : [nodeAddress, second]
-    const addresses = latestSandbox(sandboxes)?.addresses ?? []
+    const addresses = inFamilyOrder(latestSandbox(sandboxes)?.addresses ?? [], nodeAddress)
     const podAddresses = this.#pod.spec?.hostNetwork ? hostAddresses : addresses
     return { podAddresses, hostAddress: nodeAddress, hostAddresses }
   }

@@ -7,6 +7,7 @@ import { formatTime } from '../../kube/time.ts'
 import type { Container, ContainerStatus, Pod, PodCondition, PodStatus } from '../../kube/types.ts'
 import { afterExit, initAfterExit } from './container-restart.ts'
 import { isSidecar, latestSandbox } from './plan-pod.ts'
+import { inFamilyOrder } from './pod-addresses.ts'
 import { ephemeralOf } from './pod-containers.ts'
 import type { PodFailure } from './pod-failure.ts'
 import { type ContainerFacts, renderContainerStatus } from './render-container-status.ts'
@@ -93,7 +94,7 @@ const hostAddresses = ({ hostAddress, secondAddress }: PodStatusInput): string[]
 function addressesOf(input: PodStatusInput): Pick<PodStatus, 'podIP' | 'podIPs'> {
   const { pod, sandboxes } = input
   const sandbox = latestSandbox(sandboxes)
-  const current = sandbox?.addresses ?? []
+  const current = inFamilyOrder(sandbox?.addresses ?? [], input.hostAddress)
   // A pod that has ended keeps the address that it had.
   const known = current.length > 0 ? current : (pod.status?.podIPs?.map(({ ip }) => ip) ?? [])
   const addresses = pod.spec?.hostNetwork && sandbox !== undefined ? hostAddresses(input) : known
