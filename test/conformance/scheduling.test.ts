@@ -78,7 +78,7 @@ describe('[sig-scheduling] SchedulerPredicates [Serial]', () => {
     await made(asking('additional', 2))
     assert.equal(
       await failure('additional'),
-      `0/2 nodes are available: 2 Insufficient ${RESOURCE}. preemption: 0/2 nodes are available: ` +
+      `0/2 nodes are available: 2 Insufficient ${RESOURCE}. no new claims to deallocate, preemption: 0/2 nodes are available: ` +
         '2 No preemption victims found for incoming pod.',
     )
     await kubectl.ok(['delete', 'pod', 'filler-1', '--timeout=60s'])
@@ -99,7 +99,7 @@ describe('[sig-scheduling] SchedulerPredicates [Serial]', () => {
     await made(podWith('restricted', { nodeSelector: { label: 'nonempty' } }))
     assert.equal(
       await failure('restricted'),
-      "0/2 nodes are available: 2 node(s) didn't match Pod's node affinity/selector. preemption: " +
+      "0/2 nodes are available: 2 node(s) didn't match Pod's node affinity/selector. no new claims to deallocate, preemption: " +
         '0/2 nodes are available: 2 Preemption is not helpful for scheduling.',
     )
     await kubectl.ok(['label', 'node', 'n1', 'label=nonempty'])

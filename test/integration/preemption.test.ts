@@ -61,9 +61,13 @@ test('the victim is told why it goes, and the important pod gets its place', asy
   const victim = await untilPod('the victim on its way', 'victim', pod => pod.metadata.deletionTimestamp)
   const condition = victim.status?.conditions?.find(each => each.type === 'DisruptionTarget')
   assert.equal(condition?.reason, 'PreemptionByScheduler')
+  assert.equal(condition?.observedGeneration, 1)
   const winner = await untilPod('the nomination', 'winner', pod => pod.status?.nominatedNodeName === 'node-1')
+  const refusal = winner.status?.conditions?.find(each => each.type === 'PodScheduled')
+  assert.deepEqual([refusal?.status, refusal?.observedGeneration], ['False', 1])
   await finishDeletion(client, victim)
-  await untilPod('the winner on the node', 'winner', pod => pod.spec?.nodeName === 'node-1')
+  const placed = await untilPod('the winner on the node', 'winner', pod => pod.spec?.nodeName === 'node-1')
+  assert.equal(placed.status?.nominatedNodeName, undefined)
   const event = await until('the event', async () => {
     const { items } = await client.list<Event>(EVENTS, { namespace: NAMESPACE })
     return items.find(each => each.reason === 'Preempted') ?? false

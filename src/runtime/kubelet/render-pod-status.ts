@@ -1,5 +1,6 @@
 /** A pod's status (pure): phase, conditions and addresses from its containers' statuses, as upstream writes them. */
 
+import { observedGeneration } from '../../kube/observed-generation.ts'
 import { qosClassOf } from '../../kube/qos.ts'
 import { formatQuantity, type Quantity } from '../../kube/quantity.ts'
 import { podTotal } from '../../kube/quota-usage.ts'
@@ -41,10 +42,8 @@ export function renderPodStatus(input: PodStatusInput): PodStatus {
   const regulars = (pod.spec?.containers ?? []).map(render(false))
   const ephemeral = ephemeralOf(pod).map(container => renderEphemeral(input, container))
   const phase = input.failure ? 'Failed' : phaseOf(input, inits, regulars)
-  const observed =
-    pod.metadata.generation === undefined ? {} : { observedGeneration: pod.metadata.generation }
   return {
-    ...observed,
+    ...observedGeneration(pod),
     phase,
     ...(input.failure ? { reason: input.failure.reason, message: input.failure.message } : {}),
     conditions: conditionsOf(input, { phase, inits, regulars }),
@@ -230,11 +229,10 @@ function conditionOf(type: string, verdict: Verdict, { pod, nowMs }: PodStatusIn
   const status = verdict.isTrue ? 'True' : 'False'
   const before = pod.status?.conditions?.find(condition => condition.type === type)
   const isSame = before?.status === status && before.lastTransitionTime !== undefined
-  const generation = pod.metadata.generation
   return {
     type,
     status,
-    ...(generation === undefined ? {} : { observedGeneration: generation }),
+    ...observedGeneration(pod),
     lastTransitionTime: isSame ? (before?.lastTransitionTime ?? '') : formatTime(nowMs),
     ...(verdict.reason === undefined ? {} : { reason: verdict.reason }),
     ...(verdict.message === undefined ? {} : { message: verdict.message }),

@@ -3,6 +3,7 @@ import type { Clock } from '../../base/clock.ts'
 import type { EventRecorder } from '../../client/event-recorder.ts'
 import { isConflict, isNotFound, type KubeClient } from '../../client/kube-client.ts'
 import { PODS } from '../../client/resources.ts'
+import { observedGeneration } from '../../kube/observed-generation.ts'
 import { formatTime } from '../../kube/time.ts'
 import type { Pod } from '../../kube/types.ts'
 
@@ -41,6 +42,7 @@ export class PodWriter {
     if (deletionTimestamp !== undefined) return
     const condition = {
       type: 'DisruptionTarget',
+      ...observedGeneration(victim),
       status: 'True',
       reason: 'PreemptionByScheduler',
       message: `${preemptor.spec?.schedulerName}: preempting to accommodate a higher priority pod`,
@@ -59,11 +61,16 @@ export class PodWriter {
   async markUnscheduled(pod: Pod, reason: string, message: string, nominee = ''): Promise<void> {
     const current = pod.status?.conditions?.find(condition => condition.type === 'PodScheduled')
     const isNominated = (pod.status?.nominatedNodeName ?? '') === nominee
-    const isTold = current?.status === 'False' && current.reason === reason && current.message === message
+    const seen = observedGeneration(pod)
+    const isTold =
+      current?.status === 'False' &&
+      current.reason === reason &&
+      current.message === message &&
+      current.observedGeneration === seen.observedGeneration
     if (isTold && isNominated) return
     const now = formatTime(this.#clock.now())
     const lastTransitionTime = current?.status === 'False' ? (current.lastTransitionTime ?? now) : now
-    const condition = { type: 'PodScheduled', status: 'False', reason, message, lastTransitionTime }
+    const condition = { type: 'PodScheduled', ...seen, status: 'False', reason, message, lastTransitionTime }
     const nomination = isNominated ? {} : { nominatedNodeName: nominee === '' ? null : nominee }
     await this.#patchStatus(pod, { conditions: [condition], ...nomination })
   }

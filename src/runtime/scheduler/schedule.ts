@@ -173,10 +173,12 @@ function namedNodes(pod: Pod): ReadonlySet<string> | null {
 /** No node would do, and no pod's leaving would help. */
 function nowhere(problem: string, nodeCount: number): Unschedulable {
   const all = `0/${nodeCount} nodes are available`
-  const message = `${all}: ${problem}. preemption: ${all}: ${nodeCount} ${NOT_HELPFUL}.`
+  const message = `${all}: ${problem}. ${NO_CLAIMS}preemption: ${all}: ${nodeCount} ${NOT_HELPFUL}.`
   return { kind: 'unschedulable', message, preemption: null, plugins: new Set(['VolumeBinding']) }
 }
 
+/** What upstream's plugin for claims of devices says before it, of a pod without such claims. */
+const NO_CLAIMS = 'no new claims to deallocate, '
 const UNNAMED_REASON = "node(s) didn't satisfy plugin(s) [NodeAffinity]"
 
 export function unschedulable(
@@ -208,9 +210,9 @@ function describePreemption(preemption: PreemptionResult | null, nodeCount: numb
     case 'victims':
       return ''
     case 'not-eligible':
-      return ` preemption: ${preemption.why}`
+      return ` ${NO_CLAIMS}preemption: ${preemption.why}`
     default:
-      return ` preemption: 0/${nodeCount} nodes are available: ${countUp(preemption.reasons)}.`
+      return ` ${NO_CLAIMS}preemption: 0/${nodeCount} nodes are available: ${countUp(preemption.reasons)}.`
   }
 }
 

@@ -16,6 +16,7 @@ import { namespaceLifecycle } from './namespace-lifecycle.ts'
 import { nodeRestriction, taintNodesByCondition } from './node-plugins.ts'
 import { defaultTolerationSeconds, priority, runtimeClass } from './pod-defaults.ts'
 import { podSecurity } from './pod-security.ts'
+import { podTopologyLabels } from './pod-topology-labels.ts'
 import { serviceAccount } from './service-account.ts'
 
 export interface AdmissionParts {
@@ -59,6 +60,7 @@ export function createAdmission(parts: AdmissionParts): readonly AdmissionPlugin
     certificateSigning(parts.authorizer),
     certificateSubjectRestriction(),
     defaultIngressClass(objects),
+    podTopologyLabels(objects),
     createEscalationCheck(parts.authorizer),
     ...configured.flatMap(pair => (pair === undefined ? [] : [pair.mutating])),
     ...configured.flatMap(pair => (pair === undefined ? [] : [pair.validating])),

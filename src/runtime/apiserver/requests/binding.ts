@@ -76,8 +76,10 @@ function boundPod(scope: RequestScope, pod: KubeObject, binding: Binding, nodeNa
     throw refuse(`pod ${name} has non-empty .spec.schedulingGates`)
   }
   const annotations = { ...pod.metadata.annotations, ...binding.metadata.annotations }
+  const labels = { ...pod.metadata.labels, ...binding.metadata.labels }
   const metadata = { ...pod.metadata, resourceVersion: '' }
   if (Object.keys(annotations).length > 0) metadata.annotations = annotations
+  if (Object.keys(labels).length > 0) metadata.labels = labels
   return {
     ...pod,
     metadata,
@@ -86,8 +88,12 @@ function boundPod(scope: RequestScope, pod: KubeObject, binding: Binding, nodeNa
   }
 }
 
+/** Where room was made for it says nothing more. */
 function scheduledStatus(pod: KubeObject, now: string): object {
-  const status = (pod['status'] ?? {}) as { conditions?: Condition[] }
+  const { nominatedNodeName: _nominee, ...status } = (pod['status'] ?? {}) as {
+    nominatedNodeName?: string
+    conditions?: Condition[]
+  }
   const others = (status.conditions ?? []).filter(one => one.type !== 'PodScheduled')
   const scheduled = { type: 'PodScheduled', status: 'True', lastProbeTime: null, lastTransitionTime: now }
   return { ...status, conditions: [...others, scheduled] }

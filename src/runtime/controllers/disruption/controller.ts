@@ -6,6 +6,7 @@ import { POD_DISRUPTION_BUDGETS, PODS } from '../../../client/resources.ts'
 import { semanticEqual } from '../../../kube/equality.ts'
 import { formatLabelSelector, requirementsOf, selects } from '../../../kube/labels.ts'
 import type { OwnerReference } from '../../../kube/object.ts'
+import { observedGeneration } from '../../../kube/observed-generation.ts'
 import { formatTime } from '../../../kube/time.ts'
 import type { Pod, PodDisruptionBudget, PodDisruptionBudgetStatus } from '../../../kube/types.ts'
 import type { Controller, ControllerContext } from '../shared/context.ts'
@@ -163,6 +164,7 @@ async function takeBack(parts: Parts, key: string): Promise<number | undefined> 
   const { namespace, name = '', uid } = pod.metadata
   const condition = {
     type: 'DisruptionTarget',
+    ...observedGeneration(pod),
     status: 'False',
     reason: '',
     message: '',

@@ -3,6 +3,7 @@ import { type EventRecorder, referenceTo } from '../../../client/event-recorder.
 import { type Informer, keyOf } from '../../../client/informer.ts'
 import { isNotFound, type KubeClient } from '../../../client/kube-client.ts'
 import { LEASES, NODES, PODS } from '../../../client/resources.ts'
+import { observedGeneration } from '../../../kube/observed-generation.ts'
 import { formatTime } from '../../../kube/time.ts'
 import type { Lease, Node, ObjectReference, Pod } from '../../../kube/types.ts'
 import type { Controller, ControllerContext } from '../shared/context.ts'
@@ -217,6 +218,7 @@ async function markPodsNotReady(parts: Parts, node: string): Promise<void> {
     const condition = {
       ...podCondition(pod, 'Ready'),
       type: 'Ready',
+      ...observedGeneration(pod),
       status: 'False',
       lastTransitionTime: time,
     }

@@ -77,7 +77,7 @@ async function reconcile(parts: Parts, key: string): Promise<number | undefined>
   if (leftMs > 0) return leftMs
   if (await nodeIsBack(parts, pod.spec?.nodeName ?? '')) return undefined
   const why = { reason: 'DeletionByPodGC', message: 'PodGC: node no longer exists' }
-  await failPod(parts, pod, disruptionPatch(why, parts.context.clock.now()))
+  await failPod(parts, pod, disruptionPatch(pod, why, parts.context.clock.now()))
   return deletePod(parts, pod)
 }
 

@@ -52,7 +52,7 @@ export function createTaintEvictionController(context: ControllerContext): Contr
       }
       const target = { namespace, name: name ?? '' }
       try {
-        const patch = disruptionPatch(why, nowMs)
+        const patch = disruptionPatch(pod, why, nowMs)
         await client.patch(PODS, { ...target, subresource: 'status', type: 'strategic', patch })
         await client.delete(PODS, { ...target, uid })
       } catch (error) {

@@ -125,6 +125,22 @@ test('a status update takes metadata from the client, but not labels of deployme
   assert.deepEqual([kept.body.metadata.annotations, kept.body.metadata.labels], [undefined, undefined])
 })
 
+test('a bound pod has the labels of its Binding and is nominated no more', async () => {
+  const server = makeServer()
+  await madePod(server)
+  await server.call('PATCH', `${pods}/web/status`, { status: { nominatedNodeName: 'node-2' } }, merge)
+  const binding = {
+    apiVersion: 'v1',
+    kind: 'Binding',
+    metadata: { name: 'web', labels: { 'topology.kubernetes.io/zone': 'z1' } },
+    target: { name: 'node-1' },
+  }
+  assert.equal((await server.call('POST', `${pods}/web/binding`, binding)).status, 201)
+  const { body } = await server.call('GET', `${pods}/web`)
+  assert.deepEqual(body.metadata.labels, { app: 'web', 'topology.kubernetes.io/zone': 'z1' })
+  assert.equal(body.status.nominatedNodeName, undefined)
+})
+
 test('a pod is bound once, through its subresource or through a Binding of its name', async () => {
   const server = makeServer()
   await madePod(server)

@@ -7,6 +7,7 @@ import {
   planFailure,
   staleTargetMs,
 } from '../../../../src/runtime/controllers/disruption/plan.ts'
+import { disruptionPatch } from '../../../../src/runtime/controllers/shared/disruption.ts'
 
 const NOW_MS = Date.parse('2026-01-01T01:00:00Z')
 const at = (secondsAgo: number) => new Date(NOW_MS - secondsAgo * 1_000).toISOString().replace('.000', '')
@@ -178,4 +179,23 @@ test('never more evictions are allowed than leave the wanted pods, in any order 
       }
     }
   }
+})
+
+test('the word why the control plane ends a pod says which generation of the pod it is about', () => {
+  const ended = pod('p')
+  ended.metadata.generation = 3
+  assert.deepEqual(disruptionPatch(ended, { reason: 'DeletionByPodGC', message: 'gone' }, NOW_MS), {
+    status: {
+      conditions: [
+        {
+          type: 'DisruptionTarget',
+          observedGeneration: 3,
+          status: 'True',
+          lastTransitionTime: '2026-01-01T01:00:00Z',
+          reason: 'DeletionByPodGC',
+          message: 'gone',
+        },
+      ],
+    },
+  })
 })

@@ -92,7 +92,7 @@ test('an extender filters nodes, by their names or as a whole, and its reasons a
   }
   assert.match(
     await place({ filterVerb: 'filter' }, pod('p', {}), ...three()),
-    /^0\/3 nodes are available: 1 too loud, 2 never\. preemption: 0\/3 nodes are available: 1 No preemption victims found for incoming pod, 2 Preemption is not helpful for scheduling\.$/,
+    /^0\/3 nodes are available: 1 too loud, 2 never\. no new claims to deallocate, preemption: 0\/3 nodes are available: 1 No preemption victims found for incoming pod, 2 Preemption is not helpful for scheduling\.$/,
   )
   answers = { '/x/filter': () => ({ NodeNames: ['z'] }) }
   await assert.rejects(

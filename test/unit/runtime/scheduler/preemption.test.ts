@@ -51,20 +51,20 @@ test('nobody leaves for a pod that is no more important, that may not preempt, o
   const head = '0/1 nodes are available: 1 Insufficient cpu.'
   assert.equal(
     decide(pod('new', 10, '1'), [full]),
-    `${head} preemption: 0/1 nodes are available: 1 No preemption victims found for incoming pod.`,
+    `${head} no new claims to deallocate, preemption: 0/1 nodes are available: 1 No preemption victims found for incoming pod.`,
   )
   assert.equal(
     decide(pod('new', 20, '1', { preemptionPolicy: 'Never' }), [full]),
-    `${head} preemption: not eligible due to preemptionPolicy=Never.`,
+    `${head} no new claims to deallocate, preemption: not eligible due to preemptionPolicy=Never.`,
   )
   assert.equal(
     decide(pod('new', 20, '3'), [full]),
-    `${head} preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling.`,
+    `${head} no new claims to deallocate, preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling.`,
   )
   const mixed = node('n1', pod('a', 30, '1500m'), pod('b', 1, '500m'))
   assert.equal(
     decide(pod('new', 20, '1'), [mixed]),
-    `${head} preemption: 0/1 nodes are available: 1 Insufficient cpu.`,
+    `${head} no new claims to deallocate, preemption: 0/1 nodes are available: 1 Insufficient cpu.`,
   )
 })
 

@@ -44,8 +44,10 @@ const place = (wanted: Pod, ...nodes: NodeInfo[]) => {
 const alone = (wanted: Pod, over: Parameters<typeof node>[1] = {}, pods: Pod[] = []) =>
   place(wanted, new NodeInfo(node('n1', over), pods))
 
-const NOT_HELPFUL = 'preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling.'
-const NO_VICTIMS = 'preemption: 0/1 nodes are available: 1 No preemption victims found for incoming pod.'
+const NOT_HELPFUL =
+  'no new claims to deallocate, preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling.'
+const NO_VICTIMS =
+  'no new claims to deallocate, preemption: 0/1 nodes are available: 1 No preemption victims found for incoming pod.'
 const hostPort = (port: number) =>
   pod({ containers: [{ name: 'c', ports: [{ containerPort: 80, hostPort: port }] }] })
 

@@ -100,7 +100,8 @@ const place = (pod: Pod, volumes: VolumeView, ...nodes: (Node | NodeInfo)[]) => 
   return result.kind === 'node' ? result.name : result.message
 }
 const alone = (pod: Pod, volumes: VolumeView) => place(pod, volumes, node('a'))
-const NOT_HELPFUL = 'preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling.'
+const NOT_HELPFUL =
+  'no new claims to deallocate, preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling.'
 const NONE = `0/1 nodes are available: `
 
 test('a pod whose claims are no good yet is told so, whichever nodes there are', () => {

@@ -320,6 +320,30 @@ test('claims and ingresses without a class get the newest default', async () => 
   assert.deepEqual(none['spec'], { storageClassName: '' })
 })
 
+test('a Binding and a pod that comes with its node get the zone and region of the node, and no other labels', async () => {
+  const labels = {
+    'topology.kubernetes.io/zone': 'z1',
+    'topology.kubernetes.io/region': 'r1',
+    'kubernetes.io/hostname': 'n1',
+  }
+  const node = named('Node', 'n1')
+  const run = setUp({ '/nodes': [{ ...node, metadata: { ...node.metadata, labels } }] })
+  const got = { 'topology.kubernetes.io/zone': 'z1', 'topology.kubernetes.io/region': 'r1' }
+  const binding = named('Binding', 'p', 'dev', { target: { kind: 'Node', name: 'n1' } })
+  await run({ resource: 'pods', subresource: 'binding', object: binding })
+  assert.deepEqual(binding.metadata.labels, got)
+  const placed = pod({ nodeName: 'n1' })
+  placed.metadata.labels = { app: 'web', 'topology.kubernetes.io/zone': 'elsewhere' }
+  await run({ resource: 'pods', object: placed })
+  assert.deepEqual(placed.metadata.labels, { app: 'web', ...got })
+  const waiting = pod()
+  await run({ resource: 'pods', object: waiting })
+  assert.equal(waiting.metadata.labels, undefined)
+  const unknown = named('Binding', 'p', 'dev', { target: { kind: 'Node', name: 'n2' } })
+  await run({ resource: 'pods', subresource: 'binding', object: unknown })
+  assert.equal(unknown.metadata.labels, undefined)
+})
+
 test('a runtime class that does not exist refuses the pod', async () => {
   const message = 'pods "p" is forbidden: pod rejected: RuntimeClass "gvisor" not found'
   const run = setUp()({ resource: 'pods', object: pod({ runtimeClassName: 'gvisor' }) })
