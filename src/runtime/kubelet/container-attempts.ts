@@ -78,8 +78,11 @@ export class ContainerAttempts {
   #noteFailure(pod: Pod, name: string, error: ContainerStartError): void {
     const { reporter, context, wakeIn, retry } = this.#parts
     reporter.waiting.set(name, { reason: error.reason, message: error.message })
-    if (error.containerId !== undefined) reporter.messages.set(error.containerId, error.message)
-    this.#event(pod, 'Warning', 'Failed', error.eventMessage, name)
+    // What a hook says may be a secret, and it is not what the container left.
+    if (error.reason !== 'PostStartHookError') {
+      if (error.containerId !== undefined) reporter.messages.set(error.containerId, error.message)
+      this.#event(pod, 'Warning', 'Failed', error.eventMessage, name)
+    }
     // One that exists is restarted with back-off by the plan; one that does not is tried again here.
     if (error.containerId !== undefined) wakeIn(0)
     else if (error.retryAtMs !== undefined) wakeIn(error.retryAtMs - context.clock.now())

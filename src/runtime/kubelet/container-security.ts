@@ -1,6 +1,7 @@
 /** Whom a container runs as, what it may do and what it may use (pure). */
 import { join } from 'node:path'
 import type { Container, Pod } from '../../kube/types.ts'
+import { appArmorOf } from './app-armor.ts'
 import { ContainerConfigError } from './environment.ts'
 import { podText } from './pod-context.ts'
 import { quantityValue } from './pod-fields.ts'
@@ -34,6 +35,7 @@ export function renderSecurity(input: SecurityInput): ContainerSecurity {
     addCapabilities: own?.capabilities?.add,
     dropCapabilities: own?.capabilities?.drop,
     seccomp: seccompOf(own?.seccompProfile ?? shared?.seccompProfile, input.seccompDirectory),
+    appArmor: appArmorOf(pod, container),
     unmaskedProc: own?.procMount === 'Unmasked',
   }
 }

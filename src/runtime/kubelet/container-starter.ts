@@ -75,6 +75,7 @@ export async function startContainer(request: StartRequest, context: PodContext)
     // What a hook says may be a secret, and events are read by many.
     const message = 'PostStartHook failed'
     recordPodEvent(recorder, pod, { ...event, type: 'Warning', reason: 'FailedPostStartHook', message })
+    recordPodEvent(recorder, pod, { ...event, reason: 'Killing', message: 'FailedPostStartHook' })
     await runtime.stopContainer(id, (pod.spec?.terminationGracePeriodSeconds ?? 30) * 1_000)
     throw new ContainerStartError('PostStartHookError', error, { containerId: id })
   }

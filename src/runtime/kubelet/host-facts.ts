@@ -1,7 +1,8 @@
 /** What a node says about its machine. Read once; kernel files are read with plain reads, no programs. */
-import { statfsSync } from 'node:fs'
+import { existsSync, readdirSync, statfsSync } from 'node:fs'
 import { statfs } from 'node:fs/promises'
 import os from 'node:os'
+import { join } from 'node:path'
 import { readOrEmpty } from '../../host/files.ts'
 
 export interface HostFacts {
@@ -17,6 +18,9 @@ export interface HostFacts {
   readonly osImage: string
   readonly machineId: string
   readonly bootId: string
+  /** Bytes kept for pages of a size, by Kubernetes' name of it: `2Mi`; absent where there are none. */
+  readonly hugepages?: Readonly<Record<string, number>>
+  readonly hasAppArmor?: boolean
 }
 
 const ARCHITECTURES: Readonly<Record<string, string>> = { x64: 'amd64', ia32: '386' }
@@ -38,7 +42,29 @@ export function readHostFacts(directory: string): HostFacts {
     osImage: pretty ?? `${os.type()} ${os.release()}`,
     machineId: readOrEmpty('/etc/machine-id').trim() || os.hostname(),
     bootId: readOrEmpty('/proc/sys/kernel/random/boot_id').trim(),
+    hugepages: readHugepages(),
+    hasAppArmor: readOrEmpty('/sys/module/apparmor/parameters/enabled').startsWith('Y'),
   }
+}
+
+const KIB = 1_024
+const SIZES: readonly [string, number][] = [
+  ['Gi', KIB * KIB],
+  ['Mi', KIB],
+  ['Ki', 1],
+]
+
+/** By size, also where none is kept; `directory` has one for each, `hugepages-2048kB`. */
+export function readHugepages(directory = '/sys/kernel/mm/hugepages'): Record<string, number> {
+  const names = existsSync(directory) ? readdirSync(directory) : []
+  const entries = names.flatMap(name => {
+    const kib = Number(/^hugepages-(\d+)kB$/.exec(name)?.[1] ?? 0)
+    const [unit, scale] = SIZES.find(([, each]) => kib % each === 0) ?? []
+    if (kib === 0 || unit === undefined || scale === undefined) return []
+    const count = Number(readOrEmpty(join(directory, name, 'nr_hugepages')))
+    return [[`${kib / scale}${unit}`, count * kib * KIB] as const]
+  })
+  return Object.fromEntries(entries)
 }
 
 export interface DiskFacts {

@@ -13,6 +13,7 @@ import { NODES, PODS } from '../../client/resources.ts'
 import type { Node, Pod } from '../../kube/types.ts'
 import { KubeletAccess } from './access.ts'
 import { KubeletServer } from './api.ts'
+import { appArmorRefusal } from './app-armor.ts'
 import { CsiCredentials } from './csi/csi-credentials.ts'
 import { CsiMounts } from './csi/csi-mounts.ts'
 import { CsiPlugins } from './csi/csi-plugins.ts'
@@ -172,6 +173,7 @@ class NodeKubelet implements Kubelet {
       reportedAs,
       refusalOf: pod =>
         this.#shutdown.refusal() ??
+        appArmorRefusal(pod, host.hasAppArmor !== false || !runtime.isolates) ??
         this.#housekeeping.refusalOf(pod) ??
         hostPortRefusal(pod, this.#takenIn()) ??
         this.#devices.admit(pod),

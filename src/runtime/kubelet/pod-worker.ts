@@ -378,16 +378,18 @@ export class PodWorker {
     this.#terminatingGraceMs = Math.min(this.#terminatingGraceMs, this.#graceMs)
     this.#probes.stop()
     const { uid } = identityOf(this.#pod)
-    await endPod(
-      {
-        pod: this.#pod,
-        graceMs: this.#terminatingGraceMs,
-        isVanished: () => this.#isVanished,
-        volumes: this.#volumes,
-        reporter: this.#reporter,
-      },
-      this.#context,
-    )
+    const request = {
+      pod: this.#pod,
+      graceMs: this.#terminatingGraceMs,
+      isVanished: () => this.#isVanished,
+      volumes: this.#volumes,
+      reporter: this.#reporter,
+    }
+    await endPod(request, this.#context).catch(error => {
+      if (!this.#loop.isStopped)
+        this.#event('Warning', 'FailedKillPod', `error killing pod: ${messageOf(error)}`)
+      throw error
+    })
     this.#context.objects.forget(uid)
     this.#context.tokens.forget(uid)
     await this.stop()

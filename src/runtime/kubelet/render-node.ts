@@ -4,7 +4,12 @@ import type { Lease, Node, NodeCondition, NodeStatus } from '../../kube/types.ts
 import { HOSTPATH_DIRECTORY } from '../../kube/volumes/claims.ts'
 import type { HostFacts } from './host-facts.ts'
 import type { PressureType } from './pressure/thresholds.ts'
-import { allocatableAmounts, type Reserved, renderAmounts } from './resources/node-allocatable.ts'
+import {
+  allocatableAmounts,
+  capacityAmounts,
+  type Reserved,
+  renderAmounts,
+} from './resources/node-allocatable.ts'
 
 export interface NodeFacts {
   readonly nodeName: string
@@ -70,7 +75,7 @@ export function renderNodeStatus(facts: NodeFacts, input: NodeStatusInput): Node
       ...(second === undefined ? [] : [{ type: 'InternalIP', address: second }]),
       { type: 'Hostname', address: facts.nodeName },
     ],
-    capacity: { ...renderAmounts(allocatableAmounts(host)), ...facts.devices?.().capacity },
+    capacity: { ...renderAmounts(capacityAmounts(host)), ...facts.devices?.().capacity },
     allocatable: {
       ...renderAmounts(allocatableAmounts(host, facts.reserved)),
       ...facts.devices?.().allocatable,

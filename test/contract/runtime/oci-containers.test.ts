@@ -240,6 +240,19 @@ describe('containers of the oci runtime', { skip: why ?? false }, () => {
     assert.deepEqual([mountsOf(), cgroupsOf(), leases()], [[], [], []])
   })
 
+  test('a sandbox whose making was cut off before it had namespaces goes without a trace', async () => {
+    const sandbox = await sandboxWith()
+    await runtime.stop()
+    for (const line of mountsOf().reverse()) execFileSync('umount', ['-l', line.split(' ')[1] ?? ''])
+    const path = join(bench.directory, 'oci/sandboxes', sandbox, 'state.json')
+    await writeFile(path, JSON.stringify({ ...JSON.parse(readFileSync(path, 'utf8')), state: 'making' }))
+    runtime = bench.open()
+    await runtime.start(event => ended.add(event.containerId))
+    assert.equal((await runtime.sandboxStatus(sandbox))?.state, 'not-ready')
+    await runtime.removeSandbox(sandbox)
+    assert.deepEqual([mountsOf(), cgroupsOf(), leases()], [[], [], []])
+  })
+
   test('what clients of a killed daemon had started in a container is ended by the next one', async () => {
     const sandbox = await sandboxWith()
     const id = await startIn(sandbox)

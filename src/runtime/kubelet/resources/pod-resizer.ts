@@ -23,7 +23,7 @@ import {
   type ResizeRefusal,
   sameAllocation,
 } from './allocation.ts'
-import { podResources } from './pod-resources.ts'
+import { podResources, withPodLimits } from './pod-resources.ts'
 
 /** With what a container was made. */
 export const RESOURCES_ANNOTATION = 'io.kubernetes.container.resources'
@@ -160,8 +160,18 @@ export class PodResizer {
       if (status.state !== 'running' || container === undefined || has === undefined) return []
       if (latestOf(status.name, containers)?.id !== status.id) return []
       const changed = changedResources(has, container.resources)
-      return changed.length === 0 ? [] : [{ status, container, changed, has }]
+      const isBehind = changed.length > 0 || this.#inheritsOthers(allocated, container, has)
+      return isBehind ? [{ status, container, changed, has }] : []
     })
+  }
+
+  /** What it has no limit of its own for is limited as the pod was, which is another limit by now. */
+  #inheritsOthers(allocated: Pod, container: Container, has: Requirements): boolean {
+    const before = this.#kept?.before
+    if (before === undefined || allocated.spec === undefined) return false
+    const earlier = { ...allocated, spec: { ...allocated.spec, resources: before } }
+    const [was, is] = [withPodLimits({ resources: has }, earlier), withPodLimits(container, allocated)]
+    return changedResources(was, is).length > 0
   }
 
   async #give(pod: Pod, { status, container, changed }: Behind): Promise<boolean> {
@@ -211,7 +221,9 @@ export class PodResizer {
       const has = status.state === 'running' ? this.actuated(status) : undefined
       if (has !== undefined) given[status.name] = has
     }
-    const before = podResources(allocatedPod(pod, { ...this.#kept.allocation, containers: given }))
+    const { allocation, before: whole = allocation.pod } = this.#kept
+    const had = { containers: given, ...(allocation.pod && whole ? { pod: whole } : {}) }
+    const before = podResources(allocatedPod(pod, had))
     const after = podResources(this.allocated(pod))
     await this.#parts.context.runtime.updateSandbox?.(sandbox.id, widest(before, after))
   }

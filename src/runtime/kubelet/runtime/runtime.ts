@@ -142,6 +142,10 @@ export interface ContainerSecurity {
   readonly addCapabilities?: readonly string[] | undefined
   readonly dropCapabilities?: readonly string[] | undefined
   readonly seccomp?: SeccompProfile | undefined
+  /** Absent: what the runtime does when nobody says. */
+  readonly appArmor?:
+    | { readonly type: SeccompProfile['type']; readonly name?: string | undefined }
+    | undefined
   /** `/proc` without its usual masks. */
   readonly unmaskedProc?: boolean | undefined
 }

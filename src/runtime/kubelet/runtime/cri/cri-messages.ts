@@ -177,6 +177,7 @@ export interface WireContainerConfig {
       readonly maskedPaths: readonly string[]
       readonly readonlyPaths: readonly string[]
       readonly seccomp: WireSeccomp
+      readonly apparmor?: WireSeccomp
     }
   }
 }

@@ -173,7 +173,14 @@ function renderSecurity(
     maskedPaths: isUnmasked ? [] : MASKED_PATHS,
     readonlyPaths: isUnmasked ? [] : READONLY_PATHS,
     seccomp: renderSeccomp(privileged ? undefined : security.seccomp),
+    ...appArmorOf(security),
   }
+}
+
+function appArmorOf({ appArmor }: ContainerSecurity): { apparmor?: WireSeccomp } {
+  if (appArmor === undefined) return {}
+  const { type: profileType, name } = appArmor
+  return { apparmor: { profileType, ...(name === undefined ? {} : { localhostRef: name }) } }
 }
 
 function renderSeccomp(profile: SeccompProfile | undefined): WireSeccomp {

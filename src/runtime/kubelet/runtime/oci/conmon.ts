@@ -83,10 +83,21 @@ function pidIn(said: string, program: string): number {
     // It ended without a word.
   }
   if (report.data !== undefined && report.data > 0) return report.data
-  const why = (report.message ?? '').trim() || 'no reason given'
+  const why = plainly((report.message ?? '').trim()) || 'no reason given'
   throw new Mk8sError('kubelet/runtime', `failed to create container: OCI runtime create failed: ${why}`, {
     fields: { program },
   })
+}
+
+/** runc's own log, `time="…" level=error msg="…"`, or what it or another program says in plain words. */
+function plainly(said: string): string {
+  const quoted = /\bmsg=("(?:[^"\\]|\\.)*")/.exec(said)?.[1]
+  if (quoted === undefined) return said
+  try {
+    return JSON.parse(quoted) as string
+  } catch {
+    return said
+  }
 }
 
 export async function callProgram(program: OciProgram, args: readonly string[]): Promise<void> {

@@ -113,8 +113,10 @@ export class OciSandboxes {
     const record = this.#records.get(id)
     if (record === undefined || (record.state === 'not-ready' && record.network === null)) return
     if (record.network !== null) {
-      // What lay in namespaces of an earlier boot went with them.
-      const netns = record.bootId === currentBootId() ? record.network.arguments.netns : ''
+      // What lay in namespaces of an earlier boot went with them, and one that was begun may have none yet.
+      const { netns: path } = record.network.arguments
+      const isThere = record.bootId === currentBootId() && mountsBelow([this.directoryOf(id)]).includes(path)
+      const netns = isThere ? path : ''
       const last = { ...record.network, arguments: { ...record.network.arguments, netns } }
       await detach(this.#parts.cni, last)
     }

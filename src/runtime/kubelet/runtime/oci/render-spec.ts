@@ -1,4 +1,5 @@
 /** A container's config.json, as the OCI runtime specification has it (pure). */
+import { Mk8sError } from '../../../../base/errors.ts'
 import type { WireResources } from '../cri/cri-messages.ts'
 import { MASKED_PATHS, READONLY_PATHS, renderResources } from '../cri/render-cri.ts'
 import type { ContainerConfig, Mount, SandboxConfig } from '../runtime.ts'
@@ -103,6 +104,7 @@ function renderProcess(
   { capabilities, oomScore }: { capabilities: readonly string[]; oomScore: number },
 ): object {
   const isRoot = user.uid === 0
+  const appArmor = appArmorOf(config)
   // Whoever is not root holds them only as the bound of what its programs may get.
   const held = isRoot ? capabilities : []
   return {
@@ -112,9 +114,19 @@ function renderProcess(
     env: environmentOf(config, image),
     cwd: config.workingDir || image.WorkingDir || '/',
     capabilities: { bounding: capabilities, effective: held, permitted: held },
+    ...(appArmor === undefined ? {} : { apparmorProfile: appArmor }),
     noNewPrivileges: config.security.noNewPrivileges === true,
     oomScoreAdj: Math.max(oomScore, host.oomScoreMin ?? oomScore),
   }
+}
+
+/** There is no profile here that would be anybody's default. */
+function appArmorOf({ security: { appArmor } }: ContainerConfig): string | undefined {
+  if (appArmor?.type !== 'RuntimeDefault') return appArmor?.name
+  throw new Mk8sError(
+    'kubelet/runtime',
+    'the runtime oci has no default AppArmor profile: name one that is loaded, as Localhost',
+  )
 }
 
 /** A command of the pod stands for the image's arguments too. */
