@@ -7,4 +7,6 @@ export interface PodFailure {
   readonly isDisruption?: boolean
   /** Instead of the pod's own grace period. */
   readonly graceMs?: number
+  /** It was never taken in, so there is nothing to say of its containers. */
+  readonly isRejection?: boolean
 }

@@ -350,7 +350,7 @@ export class PodWorker {
     this.#isTakenIn = refusal === null
     if (refusal === null) return false
     this.#event('Warning', refusal.reason, refusal.message.replace(/^Pod was rejected: /, ''))
-    this.#reporter.fail(refusal)
+    this.#reporter.fail({ ...refusal, isRejection: true })
     return true
   }
 

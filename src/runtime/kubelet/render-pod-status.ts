@@ -36,6 +36,7 @@ export interface PodStatusInput {
 
 export function renderPodStatus(input: PodStatusInput): PodStatus {
   const { pod, facts, containers, nowMs } = input
+  if (input.failure?.isRejection) return rejectedStatus(input, input.failure)
   const render = (isInit: boolean) => (container: Container) =>
     renderContainerStatus({ pod, container, isInit, containers, facts })
   const inits = (pod.spec?.initContainers ?? []).map(render(true))
@@ -69,6 +70,17 @@ function wholeOf({
   return {
     ...(asked.length > 0 ? { allocatedResources: Object.fromEntries(asked) } : {}),
     ...(whole && pod.spec?.resources ? { resources: whole } : {}),
+  }
+}
+
+/** As upstream's: kubectl shows the reason then, and not what containers would wait for. */
+function rejectedStatus({ pod, nowMs }: PodStatusInput, { reason, message }: PodFailure): PodStatus {
+  const { generation } = pod.metadata
+  return {
+    ...(generation === undefined ? {} : { observedGeneration: generation }),
+    ...{ phase: 'Failed', reason, message },
+    startTime: pod.status?.startTime ?? formatTime(nowMs),
+    qosClass: pod.status?.qosClass ?? qosClassOf(pod),
   }
 }
 
