@@ -4,263 +4,23 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import type { Pod } from '../../src/kube/types.ts'
+import { readHostFacts } from '../../src/runtime/kubelet/kubelet.ts'
 import { type ContainerCluster, IMAGE, startContainerCluster } from '../support/container-cluster.ts'
 import { type RunOptions, run } from '../support/kubectl.ts'
 import { realRuntimes } from '../support/oci.ts'
 import { hasEnded, isReady, type PodResults, phaseOf, podResults } from '../support/pod-results.ts'
 import { until } from '../support/until.ts'
+import { fields, NO_DIRECTORIES, PROFILE, type Shown } from './pod-field-rows.ts'
 
-const NOBODY = 65_534
-
-interface Shown {
-  readonly field: string
-  readonly script: string
-  /** Of the pod. */
-  readonly spec?: object
-  readonly metadata?: { readonly labels?: object; readonly annotations?: object }
-  /** Of its container. */
-  readonly container?: object
-  readonly says: RegExp
-}
-
-const env = (name: string, fieldPath: string) => ({ name, valueFrom: { fieldRef: { fieldPath } } })
-
-const mounted = { name: 'scratch', mountPath: '/scratch' }
-const SCRATCH = { volumes: [{ name: 'scratch', emptyDir: {} }] }
-const AT_SCRATCH = { volumeMounts: [mounted] }
-/** In the node's directory of seccomp profiles. */
-const PROFILE = 'no-directories.json'
-const NO_DIRECTORIES = {
-  defaultAction: 'SCMP_ACT_ALLOW',
-  syscalls: [{ names: ['mkdir', 'mkdirat'], action: 'SCMP_ACT_ERRNO' }],
-}
-
-const fields: readonly Shown[] = [
-  {
-    field: 'command and args with variables',
-    script: 'echo "$0 $1"',
-    container: { args: ['$(WORD)', '$$(WORD)'], env: [{ name: 'WORD', value: 'expanded' }] },
-    says: /^expanded \$\(WORD\)$/m,
-  },
-  { field: 'workingDir', script: 'pwd', container: { workingDir: '/tmp/made' }, says: /^\/tmp\/made$/m },
-  {
-    field: 'downward API of names, addresses and labels',
-    script: 'echo "$NAME/$LABEL/$HOST"',
-    metadata: { labels: { tier: 'front' } },
-    container: {
-      env: [
-        env('NAME', 'metadata.name'),
-        env('LABEL', "metadata.labels['tier']"),
-        env('HOST', 'status.hostIP'),
-      ],
-    },
-    says: /^f\d+\/front\/10\.77\.0\.11$/m,
-  },
-  {
-    field: 'downward API of resources',
-    script: 'echo "$LIMIT"',
-    container: {
-      env: [
-        { name: 'LIMIT', valueFrom: { resourceFieldRef: { resource: 'limits.memory', divisor: '1Mi' } } },
-      ],
-      resources: { limits: { memory: '64Mi' } },
-    },
-    says: /^64$/m,
-  },
-  {
-    field: 'runAsUser, runAsGroup and supplementalGroups',
-    script: 'id -u; id -g; id -G',
-    spec: { securityContext: { runAsUser: NOBODY, runAsGroup: 3_000, supplementalGroups: [4_000] } },
-    says: /^65534\n3000\n3000 4000$/m,
-  },
-  {
-    field: 'fsGroup',
-    script: 'stat -c %g /scratch',
-    spec: { securityContext: { fsGroup: 5_000 }, volumes: [{ name: 'scratch', emptyDir: {} }] },
-    container: { volumeMounts: [{ name: 'scratch', mountPath: '/scratch' }] },
-    says: /^5000$/m,
-  },
-  {
-    field: 'readOnlyRootFilesystem',
-    script: 'touch /file 2>&1 || true',
-    container: { securityContext: { readOnlyRootFilesystem: true } },
-    says: /Read-only file system/,
-  },
-  {
-    field: 'capabilities',
-    script: 'grep CapEff /proc/self/status',
-    container: { securityContext: { capabilities: { drop: ['ALL'], add: ['NET_BIND_SERVICE'] } } },
-    says: /CapEff:\s+0000000000000400/,
-  },
-  {
-    field: 'allowPrivilegeEscalation',
-    script: 'grep NoNewPrivs /proc/self/status',
-    container: { securityContext: { allowPrivilegeEscalation: false } },
-    says: /NoNewPrivs:\s+1/,
-  },
-  {
-    field: 'seccompProfile',
-    script: 'grep Seccomp: /proc/self/status',
-    spec: { securityContext: { seccompProfile: { type: 'RuntimeDefault' } } },
-    says: /Seccomp:\s+2/,
-  },
-  {
-    field: 'safe sysctls',
-    script: 'cat /proc/sys/net/ipv4/ip_unprivileged_port_start',
-    spec: { securityContext: { sysctls: [{ name: 'net.ipv4.ip_unprivileged_port_start', value: '444' }] } },
-    says: /^444$/m,
-  },
-  { field: 'hostname and subdomain', script: 'hostname', spec: { hostname: 'chosen' }, says: /^chosen$/m },
-  {
-    field: 'hostAliases',
-    script: 'grep alias /etc/hosts',
-    spec: { hostAliases: [{ ip: '192.0.2.7', hostnames: ['alias.example'] }] },
-    says: /^192\.0\.2\.7\s+alias\.example/m,
-  },
-  {
-    field: 'dnsPolicy None with dnsConfig',
-    script: 'cat /etc/resolv.conf',
-    spec: { dnsPolicy: 'None', dnsConfig: { nameservers: ['192.0.2.53'], searches: ['example.test'] } },
-    says: /nameserver 192\.0\.2\.53/,
-  },
-  {
-    field: 'shareProcessNamespace',
-    script: 'sleep 0.2; ps | grep -c "[s]leep 77"',
-    spec: { shareProcessNamespace: true, initContainers: [sidecar('sleep 77')] },
-    says: /^[12]$/m,
-  },
-  {
-    field: 'initContainers run before, in order',
-    script: 'cat /scratch/order',
-    spec: {
-      volumes: [{ name: 'scratch', emptyDir: {} }],
-      initContainers: ['first', 'second'].map(name => ({
-        ...{ name, image: IMAGE, command: ['sh', '-c', `echo ${name} >>/scratch/order`] },
-        volumeMounts: [{ name: 'scratch', mountPath: '/scratch' }],
-      })),
-    },
-    container: { volumeMounts: [{ name: 'scratch', mountPath: '/scratch' }] },
-    says: /^first\nsecond$/m,
-  },
-  {
-    field: 'enableServiceLinks',
-    script: 'env | grep -c KUBERNETES_SERVICE_HOST',
-    spec: { enableServiceLinks: false },
-    says: /^1$/m,
-  },
-  {
-    field: 'terminationMessagePath',
-    script: 'echo last words >/dev/words; cat /dev/words',
-    container: { terminationMessagePath: '/dev/words' },
-    says: /^last words$/m,
-  },
-  {
-    field: 'a variable from a file of a volume',
-    script: 'echo "$FROM_FILE"',
-    spec: {
-      ...SCRATCH,
-      initContainers: [
-        {
-          ...{ name: 'writer', image: IMAGE, ...AT_SCRATCH },
-          command: ['sh', '-c', `printf "A='first'\\nB='second'\\n" >/scratch/vars.env`],
-        },
-      ],
-    },
-    container: {
-      env: [
-        {
-          name: 'FROM_FILE',
-          valueFrom: { fileKeyRef: { volumeName: 'scratch', path: 'vars.env', key: 'B' } },
-        },
-      ],
-    },
-    says: /^second$/m,
-  },
-  {
-    field: 'downward API of all that is left',
-    script: 'echo "$NOTE/$NODE/$ACCOUNT/$IPS/$SPACE/$ID"',
-    metadata: { annotations: { note: 'seen' } },
-    container: {
-      env: [
-        ...[env('NOTE', "metadata.annotations['note']"), env('NODE', 'spec.nodeName')],
-        ...[env('ACCOUNT', 'spec.serviceAccountName'), env('IPS', 'status.podIPs')],
-        ...[env('SPACE', 'metadata.namespace'), env('ID', 'metadata.uid')],
-      ],
-    },
-    says: /^seen\/n1\/default\/10\.1\.\d+\.\d+\/default\/[0-9a-f-]{36}$/m,
-  },
-  {
-    field: 'seccompProfile Unconfined',
-    script: 'grep Seccomp: /proc/self/status',
-    container: { securityContext: { seccompProfile: { type: 'Unconfined' } } },
-    says: /Seccomp:\s+0/,
-  },
-  {
-    field: 'seccompProfile Localhost',
-    script: 'mkdir /made 2>/dev/null || echo refused',
-    container: { securityContext: { seccompProfile: { type: 'Localhost', localhostProfile: PROFILE } } },
-    says: /^refused$/m,
-  },
-  {
-    field: 'procMount Default hides parts of /proc',
-    script: 'wc -c </proc/timer_list; (echo x >/proc/sys/kernel/hostname) 2>&1 || true',
-    container: { securityContext: { procMount: 'Default' } },
-    says: /^0\n.*Read-only file system/m,
-  },
-  {
-    field: 'mountPropagation HostToContainer',
-    script: 'grep " /scratch " /proc/self/mountinfo',
-    spec: SCRATCH,
-    container: { volumeMounts: [{ ...mounted, mountPropagation: 'HostToContainer' }] },
-    says: / master:\d+/,
-  },
-  {
-    field: 'recursiveReadOnly where it can be',
-    script: 'touch /scratch/file 2>&1 || true',
-    spec: SCRATCH,
-    container: { volumeMounts: [{ ...mounted, readOnly: true, recursiveReadOnly: 'IfPossible' }] },
-    says: /Read-only file system/,
-  },
-  {
-    field: 'setHostnameAsFQDN',
-    script: 'hostname',
-    spec: { hostname: 'chosen', subdomain: 'sub', setHostnameAsFQDN: true },
-    says: /^chosen\.sub\.default\.svc\.cluster\.local$/m,
-  },
-  {
-    field: 'hostnameOverride',
-    script: 'hostname',
-    spec: { hostnameOverride: 'another.example' },
-    says: /^another\.example$/m,
-  },
-  {
-    field: 'hostPID',
-    script: 'ps -o args | grep -c "[s]upervise\\|[d]aemon"',
-    spec: { hostPID: true },
-    says: /^[1-9]/m,
-  },
-  {
-    field: 'restartPolicyRules',
-    script: '[ -e /scratch/seen ] && echo again && exit 0; touch /scratch/seen; exit 42',
-    spec: SCRATCH,
-    container: {
-      ...AT_SCRATCH,
-      restartPolicy: 'Never',
-      restartPolicyRules: [{ action: 'Restart', exitCodes: { operator: 'In', values: [42] } }],
-    },
-    says: /^again$/m,
-  },
-  { field: 'hostNetwork', script: 'ip -o addr', spec: { hostNetwork: true }, says: /10\.77\.0\.11/ },
-]
-
-function sidecar(command: string) {
-  return { name: 'beside', image: IMAGE, restartPolicy: 'Always', command: ['sh', '-c', command] }
-}
-
-const podOf = ({ script, spec, metadata, container }: Shown, index: number) => ({
+/** What is refused has no log that another test would wait for. */
+const podOf = ({ script, spec, metadata, container, refused }: Shown, index: number, runtime: string) => ({
   apiVersion: 'v1',
   kind: 'Pod',
-  metadata: { name: `f${index}`, ...metadata, labels: { says: '', ...metadata?.labels } },
+  metadata: {
+    name: `f${index}`,
+    ...metadata,
+    labels: { ...(refused && runtime === 'containerd' ? {} : { says: '' }), ...metadata?.labels },
+  },
   spec: {
     restartPolicy: 'Never',
     terminationGracePeriodSeconds: 1,
@@ -268,6 +28,14 @@ const podOf = ({ script, spec, metadata, container }: Shown, index: number) => (
     containers: [{ name: 'main', image: IMAGE, command: ['sh', '-c', script], ...container }],
   },
 })
+
+const QUOTA = 'cat /sys/fs/cgroup/cpu/cpu.cfs_quota_us 2>/dev/null || cut -d" " -f1 /sys/fs/cgroup/cpu.max'
+
+/** Why its first container that waits does so. */
+function waitingIn({ status }: Pod): string {
+  const all = [...(status?.initContainerStatuses ?? []), ...(status?.containerStatuses ?? [])]
+  return all.map(({ state }) => state?.waiting?.message ?? '').find(message => message !== '') ?? ''
+}
 
 const idle = { image: IMAGE, command: ['sh', '-c', 'exec sleep 3600'] }
 const resources = { requests: { cpu: '100m', memory: '32Mi' }, limits: { cpu: '200m', memory: '64Mi' } }
@@ -280,6 +48,31 @@ const staying = (name: string, ...containers: object[]) => ({
 
 /** Pods of the tests that do more than look at one; they start with the others. */
 const besides = [
+  {
+    ...staying('whole', { name: 'main', ...idle }),
+    spec: {
+      terminationGracePeriodSeconds: 1,
+      resources: { requests: { cpu: '100m' }, limits: { cpu: '200m', memory: '64Mi' } },
+      containers: [{ name: 'main', ...idle }],
+    },
+  },
+  {
+    ...staying('mapped', { name: 'main', ...idle }),
+    spec: { hostUsers: false, containers: [{ name: 'main', ...idle }] },
+  },
+  staying('armed', {
+    ...{ name: 'main', ...idle },
+    securityContext: { appArmorProfile: { type: 'Localhost', localhostProfile: 'none' } },
+  }),
+  {
+    ...staying('asked'),
+    spec: {
+      restartPolicy: 'Never',
+      containers: [
+        { ...idle, name: 'main', stdin: true, stdinOnce: true, command: ['sh', '-c', 'cat; echo over'] },
+      ],
+    },
+  },
   staying('target', { name: 'main', image: IMAGE, command: ['sh', '-c', 'exec sleep 4321'] }),
   staying(
     'resized',
@@ -312,12 +105,17 @@ for (const { runtime, why } of realRuntimes()) {
       const profiles = join(cluster.dataDir, 'seccomp')
       mkdirSync(profiles, { recursive: true })
       writeFileSync(join(profiles, PROFILE), JSON.stringify(NO_DIRECTORIES))
-      await cluster.apply(...besides, ...fields.map(podOf))
+      const shown = fields.flatMap((field, index) => (field.skip ? [] : [podOf(field, index, runtime)]))
+      await cluster.apply(...besides, ...shown)
     })
     after(() => cluster?.remove())
 
-    for (const [index, { field, says }] of fields.entries()) {
-      test(field, async () => {
+    for (const [index, { field, says, refused, skip = false }] of fields.entries()) {
+      test(field, { skip }, async () => {
+        if (refused !== undefined && runtime === 'containerd') {
+          await pods.when(`f${index}`, 'its refusal', pod => refused.test(waitingIn(pod)))
+          return
+        }
         const pod = await pods.when(`f${index}`, 'its end', hasEnded)
         const log = await pods.logOf(`f${index}`)
         assert.match(log, says)
@@ -368,9 +166,7 @@ for (const { runtime, why } of realRuntimes()) {
       await until('the new limit', async () => (await resized(limit)) === '400m')
       assert.equal(await resized(statusPath('main', 'allocatedResources.cpu')), '300m')
       assert.equal(await resized(statusPath('main', 'restartCount')), '0')
-      const quota =
-        'cat /sys/fs/cgroup/cpu/cpu.cfs_quota_us 2>/dev/null || cut -d" " -f1 /sys/fs/cgroup/cpu.max'
-      assert.equal((await inside('main', quota)).trim(), '40000')
+      assert.equal((await inside('main', QUOTA)).trim(), '40000')
       const uid = await resized('{.metadata.uid}')
       const { stdout } = await run('find', ['/sys/fs/cgroup', '-maxdepth', '5', '-name', `pod${uid}`])
       const read = (...names: string[]) =>
@@ -410,6 +206,44 @@ for (const { runtime, why } of realRuntimes()) {
         async () => (await resized(statusPath('main', 'resources.limits.cpu'))) === '250m',
       )
       assert.equal(await resized(`${PENDING}.type}`), '')
+    })
+
+    test('a container without limits of its own has what its pod is resized to', async () => {
+      await pods.when('whole', 'readiness', isReady)
+      const patch = JSON.stringify({ spec: { resources: { limits: { cpu: '300m' } } } })
+      await kubectl(['patch', 'pod', 'whole', '--subresource', 'resize', '--patch', patch])
+      const told = ['get', 'pod', 'whole', '-o', 'jsonpath={.status.resources.limits.cpu}']
+      await until('the new limit', async () => (await kubectl(told)) === '300m')
+      assert.equal((await kubectl(['exec', 'whole', '--', 'sh', '-c', QUOTA])).trim(), '30000')
+    })
+
+    test('a status tells whom a container runs as, its mounts and what the node keeps for it', async () => {
+      const { status } = await pods.when('target', 'readiness', isReady)
+      const [main] = status?.containerStatuses ?? []
+      const account = main?.volumeMounts?.find(({ name }) => name.startsWith('kube-api-access'))
+      assert.deepEqual([account?.readOnly, account?.recursiveReadOnly], [true, 'Disabled'])
+      const expected = runtime === 'oci' ? { linux: { uid: 0, gid: 0, supplementalGroups: [0] } } : undefined
+      assert.deepEqual(main?.user, expected)
+      const resized = await pods.when('resized', 'readiness', isReady)
+      assert.match(String(resized.status?.allocatedResources?.['memory']), /^(64|32)Mi|^1/)
+    })
+
+    test('what no runtime here can do is told and not left aside', async () => {
+      await until('the event', async () => {
+        const told = await kubectl(['events', '--for=pod/mapped'])
+        return /FailedCreatePodSandBox.*spec\.hostUsers=false.*does not support user namespaces/.test(told)
+      })
+      if (readHostFacts('/').hasAppArmor) return
+      const { status } = await pods.when('armed', 'its end', hasEnded)
+      const why = 'Pod was rejected: Cannot enforce AppArmor: AppArmor is not enabled on the host'
+      assert.deepEqual([status?.phase, status?.reason, status?.message], ['Failed', 'AppArmor', why])
+    })
+
+    test('input that is there once ends with its first client', async () => {
+      await pods.when('asked', 'readiness', isReady)
+      await kubectl(['attach', '-i', 'asked'], { input: 'a word\n' })
+      await pods.when('asked', 'its end', pod => phaseOf(pod) === 'Succeeded')
+      assert.equal(await kubectl(['logs', 'asked']), 'a word\nover\n')
     })
 
     test('usage of its containers is measured', async () => {

@@ -257,10 +257,9 @@ class NodeKubelet implements Kubelet {
   #createQosGroups(): QosGroups | undefined {
     const { runtime, clock, log } = this.#parts
     if (runtime.groups === undefined) return undefined
-    const workers = () => [...this.#workers.values()].filter(({ pod }) => hasNotEnded(pod))
     return new QosGroups({
       ...{ groups: runtime.groups, clock, log },
-      pods: () => workers().map(worker => worker.allocated),
+      pods: () => [...this.#workers.values()].map(({ allocated }) => allocated).filter(hasNotEnded),
       allocatable: this.#roomFor('').allocatable,
     })
   }
