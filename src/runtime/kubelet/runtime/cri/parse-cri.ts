@@ -152,8 +152,14 @@ export function parseUsage({ attributes, cpu, memory, writableLayer }: WireConta
   }
 }
 
+/** Of our own containerd; no registry has it. */
+const SANDBOX_IMAGE = /^localhost\/mk8s\/pause[:@]/
+
+/** What every sandbox is made of stays, although containerd before 1.7 does not say that it is pinned. */
 export function parseStoredImage({ id, repoTags, repoDigests, size, pinned }: WireImage): StoredImage {
-  return { id, names: [...repoTags, ...repoDigests], sizeBytes: size, isPinned: pinned }
+  const names = [...repoTags, ...repoDigests]
+  const isPinned = pinned || names.some(name => SANDBOX_IMAGE.test(name))
+  return { id, names, sizeBytes: size, isPinned }
 }
 
 function withoutOurs(values: Readonly<Record<string, string>>): Record<string, string> {
