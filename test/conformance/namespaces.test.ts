@@ -124,7 +124,7 @@ describe('Namespaces', () => {
       const conditions = at(await suite.ok('GET', path(home)), 'status.conditions') as Condition[] | undefined
       return conditions?.find(one => one.type === 'NamespaceContentRemaining' && one.status === 'True')
     })
-    assert.match(condition.message, /pods\. has 1 resource instances/)
+    assert.equal(condition.message, 'Some resources are remaining: pods. has 1 resource instances')
     const waitingPod = await until('the pod is deleted but for its finalizer', async () => {
       const found = await suite.ok('GET', `${home.core('pods')}/testpod`)
       return at(found, 'metadata.deletionTimestamp') !== undefined && found

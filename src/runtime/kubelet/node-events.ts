@@ -1,5 +1,5 @@
 /** What a kubelet tells of its node as events: that it starts, and what has become of the conditions (pure). */
-import type { NodeStatus } from '../../kube/types.ts'
+import type { Node, NodeStatus } from '../../kube/types.ts'
 
 export interface NodeEvent {
   readonly type: 'Normal' | 'Warning'
@@ -43,4 +43,12 @@ export function nodeEvents(
     events.push({ type: 'Normal', reason, message: `Node ${name} status is now: ${reason}` })
   }
   return events
+}
+
+/** Somebody cordoned the node or took that back since the kubelet last looked; undefined: neither. */
+export function cordonEvent(name: string, wasCordoned: boolean, { spec }: Node): NodeEvent | undefined {
+  const isCordoned = spec?.unschedulable === true
+  if (isCordoned === wasCordoned) return undefined
+  const reason = isCordoned ? 'NodeNotSchedulable' : 'NodeSchedulable'
+  return { type: 'Normal', reason, message: `Node ${name} status is now: ${reason}` }
 }

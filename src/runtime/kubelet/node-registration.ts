@@ -6,7 +6,7 @@ import type { EventRecorder } from '../../client/event-recorder.ts'
 import { isAlreadyExists, isNotFound, type KubeClient } from '../../client/kube-client.ts'
 import { LEASES, NODES } from '../../client/resources.ts'
 import type { Lease, Node } from '../../kube/types.ts'
-import { nodeEvents } from './node-events.ts'
+import { cordonEvent, nodeEvents } from './node-events.ts'
 import type { PressureType } from './pressure/thresholds.ts'
 import {
   LEASE_NAMESPACE,
@@ -41,6 +41,8 @@ export class NodeRegistration {
   #renewedMs = 0
   #statusMs = 0
   #isStart = true
+  /** As it last was; whoever starts on a cordoned node tells it. */
+  #isCordoned = false
   #problem: string
   #pressures: readonly PressureType[] = []
   #why = 'the node is not registered yet'
@@ -118,6 +120,13 @@ export class NodeRegistration {
     if (this.#node !== null) this.#parts.events.record(this.#node, type, reason, message)
   }
 
+  #tellCordon(node: Node): void {
+    const event = cordonEvent(this.#parts.facts.nodeName, this.#isCordoned, node)
+    if (event === undefined) return
+    this.#isCordoned = node.spec?.unschedulable === true
+    this.#parts.events.record(node, event.type, event.reason, event.message)
+  }
+
   async #register(): Promise<void> {
     const { client, clock, facts } = this.#parts
     let isNew = true
@@ -190,6 +199,7 @@ export class NodeRegistration {
       try {
         // Somebody may have deleted the node: it comes back as a new one, before its pods are collected.
         this.#node = await client.get<Node>(NODES, { name: facts.nodeName })
+        this.#tellCordon(this.#node)
         await this.#renew(this.#node)
         const isDue = clock.monotonic() - this.#statusMs >= STATUS_MS
         if (isDue || !saysReady(this.#node, this.#problem === '')) this.#node = await this.#writeStatus()

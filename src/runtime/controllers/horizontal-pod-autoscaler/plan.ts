@@ -90,7 +90,7 @@ export function planAutoscaler(autoscaler: HorizontalPodAutoscaler, facts: Autos
   const least = spec?.minReplicas ?? 1
   if (specReplicas === 0) {
     const off = withCondition(conditions, DISABLED, nowMs)
-    return { status: statusOf(status, facts, { conditions: off }), events: [], history }
+    return { status: statusOf(status, facts, { conditions: off, desired: 0 }), events: [], history }
   }
   const [replicas, reason] =
     specReplicas < least

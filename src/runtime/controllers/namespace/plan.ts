@@ -52,7 +52,8 @@ export function planConditions(
     readonly nowMs: number
   },
 ): NamespaceCondition[] {
-  const left = parts.remaining.filter(each => each.count > 0)
+  // What waits for the pods to go is not spoken of before its turn.
+  const left = nextToDelete(parts.remaining)
   const finalizers = new Map<string, number>()
   for (const each of left) {
     for (const [name, count] of each.finalizers) finalizers.set(name, (finalizers.get(name) ?? 0) + count)

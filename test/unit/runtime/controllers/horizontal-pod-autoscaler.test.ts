@@ -209,6 +209,9 @@ test('bounds decide alone, and a target at zero is left alone', () => {
   const off = plan(autoscaler(), [], [])
   assert.equal(off.rescale, undefined)
   assert.ok(off.conditions.includes('ScalingActive=False ScalingDisabled'))
+  const before = { ...autoscaler(), status: { desiredReplicas: 3, currentReplicas: 3 } }
+  const { status } = plan(before, [], [])
+  assert.deepEqual([status.currentReplicas, status.desiredReplicas], [0, 0])
   const most = plan(autoscaler({ maxReplicas: 3 }), pods(2), uses(2_000, 2_000))
   assert.equal(most.replicas, 3)
   assert.ok(most.conditions.includes('ScalingLimited=True TooManyReplicas'))

@@ -5,6 +5,7 @@ import type { Endpoint, EndpointSlice, Node, Pod, ReplicaSet, Service } from '..
 import { planSlices } from '../../../../src/runtime/controllers/endpoint-slice/plan.ts'
 import { planEndpoints } from '../../../../src/runtime/controllers/endpoints/plan.ts'
 import { planGarbage } from '../../../../src/runtime/controllers/garbage-collector/plan.ts'
+import { planConditions } from '../../../../src/runtime/controllers/namespace/plan.ts'
 import { planPodCidr } from '../../../../src/runtime/controllers/node-ipam/plan.ts'
 import { ZoneTally } from '../../../../src/runtime/controllers/node-lifecycle/disruption.ts'
 import {
@@ -338,4 +339,29 @@ test('endpoints hold a thousand addresses at most, ready ones first', () => {
   assert.deepEqual([subset?.addresses?.length, subset?.notReadyAddresses?.length], [900, 100])
   assert.equal(plan.endpoints.metadata.annotations?.['endpoints.kubernetes.io/over-capacity'], 'truncated')
   assert.equal(plan.endpoints.metadata.labels?.['service.kubernetes.io/headless'], '')
+})
+
+test('a namespace that goes speaks of its pods first, and of the rest when they are gone', () => {
+  const namespace = { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'going' } }
+  const left = (resource: string, count: number, finalizer?: string) => ({
+    resource: { group: '', version: 'v1', resource, namespaced: true },
+    count,
+    finalizers: new Map(finalizer === undefined ? [] : [[finalizer, count]]),
+  })
+  const messages = (pods: number) =>
+    planConditions(namespace, {
+      remaining: [left('pods', pods, 'a/b'), left('configmaps', 2, 'c/d')],
+      failure: null,
+      nowMs: NOW_MS,
+    })
+      .slice(3)
+      .map(each => each.message)
+  assert.deepEqual(messages(1), [
+    'Some resources are remaining: pods. has 1 resource instances',
+    'Some content in the namespace has finalizers remaining: a/b in 1 resource instances',
+  ])
+  assert.deepEqual(messages(0), [
+    'Some resources are remaining: configmaps. has 2 resource instances',
+    'Some content in the namespace has finalizers remaining: c/d in 2 resource instances',
+  ])
 })

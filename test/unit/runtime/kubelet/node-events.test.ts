@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { NodeStatus } from '../../../../src/kube/types.ts'
-import { nodeEvents } from '../../../../src/runtime/kubelet/node-events.ts'
+import type { Node, NodeStatus } from '../../../../src/kube/types.ts'
+import { cordonEvent, nodeEvents } from '../../../../src/runtime/kubelet/node-events.ts'
 
 const status = (ready: string, bootID = 'b1'): NodeStatus => ({
   conditions: [
@@ -30,4 +30,22 @@ test('a change of readiness and a reboot are told', () => {
     { type: 'Warning', reason: 'Rebooted', message: 'Node n has been rebooted, boot id: b2' },
     { type: 'Normal', reason: 'NodeReady', message: 'Node n status is now: NodeReady' },
   ])
+})
+
+test('a node that is cordoned, and one that is no more, is told once', () => {
+  const node = (unschedulable?: boolean): Node => ({
+    apiVersion: 'v1',
+    kind: 'Node',
+    metadata: { name: 'n' },
+    spec: unschedulable === undefined ? {} : { unschedulable },
+  })
+  const told = (reason: string) => ({
+    type: 'Normal',
+    reason,
+    message: `Node n status is now: ${reason}`,
+  })
+  assert.deepEqual(cordonEvent('n', false, node(true)), told('NodeNotSchedulable'))
+  assert.equal(cordonEvent('n', true, node(true)), undefined)
+  assert.deepEqual(cordonEvent('n', true, node()), told('NodeSchedulable'))
+  assert.equal(cordonEvent('n', false, node()), undefined)
 })
