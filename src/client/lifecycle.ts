@@ -87,13 +87,22 @@ export async function stopNode(
   if (status !== undefined) {
     const daemon = identifyProcess(status.processId)
     const timeoutMs = WORKLOADS_STOP_MS + (isShutdown ? SHUTDOWN_MS_MAX : 0)
-    await client.stop({ workloads, isShutdown, timeoutMs })
+    await unlessGone(client.stop({ workloads, isShutdown, timeoutMs }))
     if (daemon !== undefined) await waitUntilGone(daemon, { clock, timeoutMs: DAEMON_STOP_MS })
   }
   await service.stop()
   clearFailure(dataDir)
   if (workloads) await parts.endContainers()
   return status !== undefined || active
+}
+
+/** A daemon that ended by itself, or was killed, since it told its status has stopped as well. */
+async function unlessGone(stopping: Promise<void>): Promise<void> {
+  try {
+    await stopping
+  } catch (error) {
+    if (!(error instanceof Mk8sError) || error.code !== 'node/not-running') throw error
+  }
 }
 
 async function statusIfRunning(

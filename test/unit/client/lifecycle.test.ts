@@ -63,6 +63,20 @@ test('a node starts, comes back when it is killed, and stays down when it is sto
   assert.equal(await stopNode(parts, { workloads: true }), false)
 })
 
+test('a daemon that ends by itself while it is asked to stop has stopped', async context => {
+  const dying = fakeDaemon().replace('daemon.mjs', 'dying.mjs')
+  writeFileSync(
+    join(parent, 'dying.mjs'),
+    daemonSource.replace(/const stop = .*/, 'const stop = async () => process.exit(0)'),
+  )
+  const parts = partsFor('dying', dying)
+  context.after(() => parts.service.stop())
+  await startNode(parts)
+  await waitForStart(parts, { started: true, timeoutMs: 120_000 })
+  assert.equal(await stopNode(parts, { workloads: false }), true)
+  assert.equal(parts.service.isActive(), false)
+})
+
 test('a daemon that cannot start is reported at once and not left trying', async () => {
   const parts = partsFor('bad', 'echo "Error: no such thing" >&2; exit 70')
   await startNode(parts)
