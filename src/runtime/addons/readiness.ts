@@ -33,7 +33,8 @@ export function judge(object: KubeObject): Verdict {
         ? notYet('its controller has not seen it yet')
         : counted(
             workload.spec?.replicas ?? 1,
-            status['updatedReplicas'] ?? status['replicas'],
+            // None that is updated is left out of a status.
+            object.kind === 'ReplicaSet' ? status['replicas'] : status['updatedReplicas'],
             status['readyReplicas'],
           )
     case 'DaemonSet': {

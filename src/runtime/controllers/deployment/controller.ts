@@ -16,7 +16,7 @@ import { controllerOf } from '../shared/owners.ts'
 import { REVISION, replicasOf, sizeAnnotations } from './annotations.ts'
 import { type DeploymentAction, type DeploymentPlan, planDeployment } from './plan.ts'
 import { equalTemplates } from './replica-sets.ts'
-import { deadlineMs, setCondition } from './status.ts'
+import { deadlineMs, setCondition, withoutZeros } from './status.ts'
 
 const SERVICE_ACCOUNT = 'deployment-controller'
 const NAMESPACE_INDEX = 'namespace'
@@ -213,7 +213,8 @@ async function writeStatus(
   plan: DeploymentPlan,
   signal: AbortSignal,
 ): Promise<void> {
-  const { revision, status } = plan
+  const { revision } = plan
+  const status = withoutZeros(plan.status)
   const isSame = semanticEqual(status, deployment.status)
   if (isSame && revision === null) return
   const annotations = {

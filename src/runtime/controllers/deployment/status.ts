@@ -94,6 +94,20 @@ function renewCondition(
   return [...others, { ...next, lastUpdateTime: time, lastTransitionTime }]
 }
 
+const OMITTED_WHEN_ZERO = [
+  'replicas',
+  'updatedReplicas',
+  'readyReplicas',
+  'availableReplicas',
+  'unavailableReplicas',
+]
+
+/** As the status is written: only pods that end are counted when there are none. */
+export function withoutZeros(status: DeploymentStatus): DeploymentStatus {
+  const counts = Object.entries(status)
+  return Object.fromEntries(counts.filter(([key, value]) => value !== 0 || !OMITTED_WHEN_ZERO.includes(key)))
+}
+
 /** Every pod is of the newest template, and available. */
 export function isComplete(deployment: Deployment, status: DeploymentStatus): boolean {
   const wanted = replicasOf(deployment)

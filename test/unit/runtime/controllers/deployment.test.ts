@@ -5,7 +5,7 @@ import { unreachable } from '../../../../src/base/assert.ts'
 import type { Deployment, Pod, ReplicaSet } from '../../../../src/kube/types.ts'
 import { HASH_LABEL, REVISION } from '../../../../src/runtime/controllers/deployment/annotations.ts'
 import { type DeploymentPlan, planDeployment } from '../../../../src/runtime/controllers/deployment/plan.ts'
-import { findCondition } from '../../../../src/runtime/controllers/deployment/status.ts'
+import { findCondition, withoutZeros } from '../../../../src/runtime/controllers/deployment/status.ts'
 
 const START_MS = Date.parse('2026-01-01T00:00:00Z')
 
@@ -338,4 +338,11 @@ test('in any order of events a rollout adds and takes no more than it may, and e
     ),
     { numRuns: 300 },
   )
+})
+
+test('counts of nothing are left out of the status that is written, but for the pods that end', () => {
+  const status = { observedGeneration: 2, replicas: 3, readyReplicas: 0, availableReplicas: 0 }
+  const rest = { updatedReplicas: 3, unavailableReplicas: 3, terminatingReplicas: 0, conditions: [] }
+  const kept = { observedGeneration: 2, replicas: 3, ...rest }
+  assert.deepEqual(withoutZeros({ ...status, ...rest }), kept)
 })
