@@ -1,5 +1,6 @@
 /** Which extenders a KubeSchedulerConfiguration names, and how they are reached. */
 import { isMap, type JsonMap } from '../../kube/json-map.ts'
+import { parseGoDuration } from '../../kube/time.ts'
 
 export interface ExtenderTls {
   /** The server's certificate is not looked at. */
@@ -39,10 +40,6 @@ const TLS_KEYS = [
   ...['insecure', 'serverName', 'certFile', 'keyFile', 'caFile', 'certData', 'keyData', 'caData'],
 ]
 const TIMEOUT_MS_DEFAULT = 5_000
-const UNIT_MS: Readonly<Record<string, number>> = {
-  ...{ ns: 1e-6, us: 1e-3, µs: 1e-3, ms: 1 },
-  ...{ s: 1_000, m: 60_000, h: 3_600_000 },
-}
 const EXTENDED_NAME =
   /^(?!.*kubernetes\.io\/)(?!requests\.)[a-z0-9]([a-z0-9.-]*[a-z0-9])?\/[A-Za-z0-9]([\w.-]*[A-Za-z0-9])?$/
 
@@ -99,16 +96,11 @@ const textOf = (map: JsonMap, key: string): string => (typeof map[key] === 'stri
 
 /** A duration in Go's form; nothing said, or zero, is five seconds. */
 function timeoutOf(value: unknown, path: string, problems: string[]): number {
-  if (value === undefined || value === null || value === '0' || value === '0s') return TIMEOUT_MS_DEFAULT
-  const text = String(value)
-  if (!/^(\d+(\.\d+)?(ns|us|µs|ms|s|m|h))+$/.test(text)) {
+  if (value === undefined || value === null) return TIMEOUT_MS_DEFAULT
+  const timeoutMs = parseGoDuration(String(value))
+  if (timeoutMs === null)
     problems.push(`${path}: Invalid value: ${JSON.stringify(value)}: must be a duration`)
-    return TIMEOUT_MS_DEFAULT
-  }
-  const parts = text.matchAll(/(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)/g)
-  return Array.from(parts, ([, number, unit]) => Number(number) * (UNIT_MS[unit ?? ''] ?? 0)).reduce(
-    (a, b) => a + b,
-  )
+  return timeoutMs || TIMEOUT_MS_DEFAULT
 }
 
 function readManaged(value: unknown, path: string, problems: string[]): ExtenderConfig['managedResources'] {
