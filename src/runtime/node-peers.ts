@@ -1,4 +1,5 @@
 /** The other nodes of the cluster, for whoever looks for an image: asked for when one is pulled, and kept for a moment. */
+import { bracketed } from '../base/bracketed.ts'
 import type { Clock } from '../base/clock.ts'
 import { KubeClient } from '../client/kube-client.ts'
 import { NODES } from '../client/resources.ts'
@@ -46,7 +47,7 @@ function peerOf({ metadata, status }: Node): PeerNode[] {
   const address = status?.addresses?.find(({ type }) => type === 'InternalIP')?.address
   if (isReady !== true || address === undefined) return []
   const port = status?.daemonEndpoints?.kubeletEndpoint?.Port ?? KUBELET_PORT
-  const host = address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`
+  const host = `${bracketed(address)}:${port}`
   const images = (status?.images ?? []).flatMap(({ names = [] }) => names)
   return [{ nodeName: metadata.name ?? '', host, images }]
 }

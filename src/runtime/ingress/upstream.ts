@@ -4,6 +4,7 @@ import { type ClientHttp2Session, connect, constants, type IncomingHttpHeaders }
 import { Agent as SecureAgent, request as secureRequest } from 'node:https'
 import type { Socket } from 'node:net'
 import type { Duplex, Readable } from 'node:stream'
+import { bracketed } from '../../base/bracketed.ts'
 import type { Clock } from '../../base/clock.ts'
 import { grouped, type HeaderList, pairsOf } from './headers.ts'
 import type { Endpoint } from './pools.ts'
@@ -151,8 +152,7 @@ export class Upstreams {
   }
 
   #session({ endpoint, protocol, connectMs }: UpstreamRequest): Promise<ClientHttp2Session> {
-    const host = endpoint.address.includes(':') ? `[${endpoint.address}]` : endpoint.address
-    const origin = `${protocol === 'h2' ? 'https' : 'http'}://${host}:${endpoint.port}`
+    const origin = `${protocol === 'h2' ? 'https' : 'http'}://${bracketed(endpoint.address)}:${endpoint.port}`
     const known = this.#sessions.get(origin)
     if (known !== undefined && !known.closed && !known.destroyed) return Promise.resolve(known)
     if (this.#sessions.size >= SESSIONS_MAX) this.#sessions.values().next().value?.close()

@@ -1,6 +1,7 @@
 /** The HTTP of probes and hooks: a GET that follows redirects as long as they stay on the host. */
 import { request as httpRequest, type IncomingMessage } from 'node:http'
 import { request as httpsRequest } from 'node:https'
+import { bracketed } from '../../../base/bracketed.ts'
 import { systemCodeOf } from '../../../base/errors.ts'
 import type { Container, HTTPGetAction } from '../../../kube/types.ts'
 import { mustPort } from './plan-probe.ts'
@@ -33,9 +34,8 @@ export async function httpGet(
 ): Promise<HttpAnswer> {
   const host = action.host || podAddress
   const path = action.path?.startsWith('/') ? action.path : `/${action.path ?? ''}`
-  const name = host.includes(':') ? `[${host}]` : host
   const first = new URL(
-    `${action.scheme === 'HTTPS' ? 'https' : 'http'}://${name}:${mustPort(action.port, container)}`,
+    `${action.scheme === 'HTTPS' ? 'https' : 'http'}://${bracketed(host)}:${mustPort(action.port, container)}`,
   )
   const headers = headersOf(action, agent)
   const signal = AbortSignal.timeout(timeoutMs)

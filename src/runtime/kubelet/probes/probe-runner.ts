@@ -1,5 +1,6 @@
 /** Makes one probe: HTTP, TCP, gRPC or a program in the container. */
 import { createConnection } from 'node:net'
+import { bracketed } from '../../../base/bracketed.ts'
 import { messageOf, systemCodeOf } from '../../../base/errors.ts'
 import type { Container, HTTPGetAction, Probe } from '../../../kube/types.ts'
 import type { Runtime } from '../runtime/runtime.ts'
@@ -76,8 +77,6 @@ async function httpProbe(
     return failure(messageOf(error))
   }
 }
-
-const bracketed = (host: string): string => (host.includes(':') ? `[${host}]` : host)
 
 function tcpProbe(host: string, port: number, timeoutMs: number): Promise<ProbeOutcome> {
   return new Promise(resolve => {

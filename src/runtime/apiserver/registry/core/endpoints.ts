@@ -1,5 +1,6 @@
 /** Endpoints and EndpointSlices: what controllers keep writing. */
 import { isIP } from 'node:net'
+import { bracketed } from '../../../../base/bracketed.ts'
 import type { FieldError } from '../../../../kube/field-error.ts'
 import { invalid, required } from '../../../../kube/field-error.ts'
 import {
@@ -30,8 +31,7 @@ function shorten(items: readonly string[], none: string): string {
   return items.length > SHOWN_MAX ? `${shown} + ${items.length - SHOWN_MAX} more...` : shown
 }
 
-const hostPort = (ip: string | undefined, port: number): string =>
-  (ip ?? '').includes(':') ? `[${ip}]:${port}` : `${ip}:${port}`
+const hostPort = (ip: string | undefined, port: number): string => `${bracketed(ip ?? '')}:${port}`
 
 function checkSubset(out: FieldError[], field: string, subset: Subset): void {
   const { addresses = [], notReadyAddresses = [], ports = [] } = subset

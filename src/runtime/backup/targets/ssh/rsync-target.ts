@@ -6,6 +6,7 @@
 import { createReadStream } from 'node:fs'
 import { mkdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { bracketed } from '../../../../base/bracketed.ts'
 import { Mk8sError } from '../../../../base/errors.ts'
 import { type ProgramResult, runProgram } from '../../../../host/programs.ts'
 import { writeFileWhole } from '../../output.ts'
@@ -124,7 +125,7 @@ class RsyncTarget implements BackupTarget {
 
   #remote(name: string): string {
     const { user, host, path } = this.#place
-    return `${user}@${host.includes(':') ? `[${host}]` : host}:${path}/${name}`
+    return `${user}@${bracketed(host)}:${path}/${name}`
   }
 
   async #run(
