@@ -3,6 +3,7 @@ import { must } from '../base/assert.ts'
 import { Mk8sError } from '../base/errors.ts'
 import { nearest } from '../base/nearest.ts'
 import { cidrsOverlap, parseCidr as parseAnyCidr } from '../kube/cidr.ts'
+import { familyOf } from '../kube/ip-family.ts'
 import type { ConfigDocuments } from './documents.ts'
 import type { Failover } from './failover.ts'
 import type { ClusterConfig, NodeConfig } from './node-config.ts'
@@ -136,7 +137,7 @@ const textOf = (values: Values, key: string): string => must(values.get(key), ke
 /** Of both families, and of the address that the node is known by. */
 function networkProblems(values: Values): string[] {
   const [services, pods] = [networksOf(values, 'serviceCidr'), networksOf(values, 'podCidr')]
-  const familiesOf = ({ ordered }: typeof services) => ordered.map(family).join()
+  const familiesOf = ({ ordered }: typeof services) => ordered.map(familyOf).join()
   if (familiesOf(services) !== familiesOf(pods))
     return [
       'serviceCidr and podCidr: both need a network of each family that the cluster has, in the same order',
@@ -152,8 +153,6 @@ function networkProblems(values: Values): string[] {
       : []),
   ]
 }
-
-const family = (text: string): string => (text.includes(':') ? 'IPv6' : 'IPv4')
 
 function ipv4Problems(serviceText: string, podText: string): string[] {
   const [services, pods] = [must(parseCidr(serviceText), 'services'), must(parseCidr(podText), 'pods')]
@@ -178,7 +177,7 @@ function ipv4Problems(serviceText: string, podText: string): string[] {
 
 const networksOf = (values: Values, key: 'serviceCidr' | 'podCidr') => {
   const ordered = textOf(values, key).split(',')
-  const of = (name: string) => ordered.find(network => family(network) === name)
+  const of = (name: string) => ordered.find(network => familyOf(network) === name)
   return { ordered, ipv4: of('IPv4'), ipv6: of('IPv6') }
 }
 

@@ -11,6 +11,8 @@ import type { Informer } from '../client/informer.ts'
 import { isNotFound, KubeClient } from '../client/kube-client.ts'
 import { ENDPOINT_SLICES, SERVICES } from '../client/resources.ts'
 import type { Transport } from '../client/transport.ts'
+import { MANAGED_BY_LABEL, SERVICE_NAME_LABEL } from '../kube/endpoint-slice-labels.ts'
+import { familyOf } from '../kube/ip-family.ts'
 import type { Endpoint, EndpointSlice, Node, Service } from '../kube/types.ts'
 import { DNS_SERVICE, type DnsFacts, dnsBackends } from './node-dns.ts'
 
@@ -27,8 +29,6 @@ export interface DnsEndpointsParts {
 
 const NAMESPACE = 'kube-system'
 const MANAGER = 'dns.mk8s.io'
-const MANAGED_BY = 'endpointslice.kubernetes.io/managed-by'
-const SERVICE_LABEL = 'kubernetes.io/service-name'
 /** As many as a slice may have. */
 const ENDPOINTS_MAX = 1_000
 const SETTLE_MS = 500
@@ -74,10 +74,10 @@ function renderSlice(
     metadata: {
       name: `${DNS_SERVICE}-${suffix}`,
       namespace: NAMESPACE,
-      labels: { [SERVICE_LABEL]: DNS_SERVICE, [MANAGED_BY]: MANAGER },
+      labels: { [SERVICE_NAME_LABEL]: DNS_SERVICE, [MANAGED_BY_LABEL]: MANAGER },
       ownerReferences: [{ ...owner, controller: true, blockOwnerDeletion: true }],
     },
-    addressType: address.includes(':') ? 'IPv6' : 'IPv4',
+    addressType: familyOf(address),
     endpoints: nodes.map(node => endpointOf(node, address)),
     ports: Object.entries(ROLES).map(([name, protocol]) => ({ name, protocol, port: at(name)?.port ?? 0 })),
   }
@@ -159,7 +159,7 @@ class DnsEndpoints implements Component {
     const { nodes, cluster, isOn } = this.#parts
     const service = await this.#client.get<Service>(SERVICES, { namespace: NAMESPACE, name: DNS_SERVICE })
     const wanted = planDnsSlices(service, nodes.list(), { cluster, isOn: isOn() })
-    const labelSelector = `${SERVICE_LABEL}=${DNS_SERVICE},${MANAGED_BY}=${MANAGER}`
+    const labelSelector = `${SERVICE_NAME_LABEL}=${DNS_SERVICE},${MANAGED_BY_LABEL}=${MANAGER}`
     const { items } = await this.#client.list<EndpointSlice>(ENDPOINT_SLICES, {
       namespace: NAMESPACE,
       labelSelector,

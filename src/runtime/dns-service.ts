@@ -11,6 +11,7 @@ import { isAlreadyExists, KubeClient } from '../client/kube-client.ts'
 import { SERVICES } from '../client/resources.ts'
 import type { Transport } from '../client/transport.ts'
 import type { ClusterConfig } from '../config/node-config.ts'
+import { familyOf } from '../kube/ip-family.ts'
 import type { Service } from '../kube/types.ts'
 import { DNS_SERVICE, dnsServiceIp } from './node-dns.ts'
 
@@ -58,7 +59,7 @@ export function createDnsService({ transport, cluster, clock, term, log }: DnsSe
 }
 
 function dnsService(address: string): Service {
-  const family = address.includes(':') ? 'IPv6' : 'IPv4'
+  const family = familyOf(address)
   return {
     apiVersion: 'v1',
     kind: 'Service',

@@ -1,9 +1,8 @@
 /** What the DNS thread is told of Services and endpoint slices. Pure. */
 import { canonicalAddress } from '../../kube/cidr.ts'
+import { SERVICE_NAME_LABEL } from '../../kube/endpoint-slice-labels.ts'
 import type { EndpointSlice, Service } from '../../kube/types.ts'
 import type { DnsPort, DnsService, DnsSlice } from './messages.ts'
-
-const SERVICE_LABEL = 'kubernetes.io/service-name'
 
 /** `serviceAddress`: where pods of this node reach a cluster IP. */
 export function dnsServiceOf(
@@ -24,7 +23,7 @@ export function dnsServiceOf(
 
 /** Whoever publishes addresses that are not ready has had them marked as ready. */
 export function dnsSliceOf({ metadata, addressType, endpoints, ports }: EndpointSlice): DnsSlice | null {
-  const service = metadata.labels?.[SERVICE_LABEL]
+  const service = metadata.labels?.[SERVICE_NAME_LABEL]
   if (service === undefined || addressType === 'FQDN') return null
   const ready = (endpoints ?? []).filter(({ conditions }) => conditions?.ready !== false)
   return {

@@ -1,5 +1,6 @@
 /** Which endpoints a Service's port has, out of its EndpointSlices. Pure. */
 import { type Cidr, cidrContains, parseAddress } from '../../kube/cidr.ts'
+import { SERVICE_NAME_LABEL } from '../../kube/endpoint-slice-labels.ts'
 import type { EndpointSlice, Service } from '../../kube/types.ts'
 import type { Protocol } from './route.ts'
 
@@ -15,7 +16,6 @@ export interface ServicePort {
   readonly protocol: Protocol | null
 }
 
-const SERVICE_NAME = 'kubernetes.io/service-name'
 const APP_PROTOCOLS: Readonly<Record<string, Protocol>> = {
   'kubernetes.io/h2c': 'h2c',
   ...{ http: 'http', https: 'https', grpc: 'h2c', http2: 'h2c' },
@@ -36,7 +36,7 @@ export class ServicePools {
     this.#loopbackPods = loopbackPods
     this.#services = new Map(services.map(service => [keyOf(service.metadata), service]))
     for (const slice of slices) {
-      const name = slice.metadata.labels?.[SERVICE_NAME]
+      const name = slice.metadata.labels?.[SERVICE_NAME_LABEL]
       if (name === undefined || slice.addressType === 'FQDN') continue
       const key = `${slice.metadata.namespace}/${name}`
       const known = this.#slices.get(key)

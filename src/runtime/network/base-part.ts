@@ -1,5 +1,6 @@
 /** What is in the table of a node whatever its Services and policies are: hooks, maps, and the marks (pure). */
-import { type FamilyWords, familyOf, wordsOf } from './family.ts'
+import { familyOf } from '../../kube/ip-family.ts'
+import { type FamilyWords, wordsOf } from './family.ts'
 import { PartBuilder, type TablePart } from './table-part.ts'
 
 /** The mark of connections whose source address has to become the node's. */

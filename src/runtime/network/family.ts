@@ -1,6 +1,7 @@
 /** How nftables and the API call the families of addresses (pure). */
+import type { IPFamily } from '../../kube/ip-family.ts'
 
-export type Family = 'IPv4' | 'IPv6'
+export type Family = IPFamily
 
 export interface FamilyWords {
   readonly family: Family
@@ -16,8 +17,5 @@ const WORDS: Readonly<Record<Family, FamilyWords>> = {
   IPv4: { family: 'IPv4', ip: 'ip', address: 'ipv4_addr', bits: 32 },
   IPv6: { family: 'IPv6', ip: 'ip6', address: 'ipv6_addr', bits: 128 },
 }
-
-/** Of an address or a network. */
-export const familyOf = (text: string): Family => (text.includes(':') ? 'IPv6' : 'IPv4')
 
 export const wordsOf = (family: Family): FamilyWords => WORDS[family]

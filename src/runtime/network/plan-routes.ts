@@ -3,9 +3,9 @@
  * VXLAN tunnel; and what is to be done about what is there.
  */
 import { cidrContains, formatAddress, parseAddress, parseCidr } from '../../kube/cidr.ts'
+import { familyOf } from '../../kube/ip-family.ts'
 import { nodeAddress, nodeAddresses } from '../../kube/node-address.ts'
 import type { Node } from '../../kube/types.ts'
-import { familyOf } from './family.ts'
 
 export const TUNNEL_DEVICE = 'mk8s-vxlan'
 /** What a tunnel puts around a packet: Ethernet, IP, UDP and VXLAN. */

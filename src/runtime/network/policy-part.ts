@@ -3,6 +3,7 @@
  * chain that tries each of its policies, which accept, and drops what none of them accepts. Peers are sets of
  * addresses, one per selector, so that a pod that comes or goes is an element.
  */
+import { familyOf } from '../../kube/ip-family.ts'
 import { type LabelRequirement, matchesLabels, requirementsOf } from '../../kube/labels.ts'
 import type {
   LabelSelector,
@@ -11,7 +12,7 @@ import type {
   NetworkPolicyPeer,
   NetworkPolicyPort,
 } from '../../kube/types.ts'
-import { type Family, type FamilyWords, familyOf, wordsOf } from './family.ts'
+import { type Family, type FamilyWords, wordsOf } from './family.ts'
 import { addressOf, type PolicyPod, portsOf } from './policy-pods.ts'
 import { ruleName } from './rule-names.ts'
 import { PartBuilder, type TablePart } from './table-part.ts'

@@ -1,6 +1,7 @@
 /** What network policies need to know of a pod (pure). */
+import { familyOf } from '../../kube/ip-family.ts'
 import type { ContainerPort, Pod } from '../../kube/types.ts'
-import { type Family, familyOf } from './family.ts'
+import type { Family } from './family.ts'
 
 export type PolicyPod = Pod
 

@@ -1,6 +1,7 @@
 /** What each port of a Service leads to, for whoever carries it out: addresses, policies and endpoints (pure). */
+import { familyOf } from '../../kube/ip-family.ts'
 import type { EndpointSlice, Service, ServicePort } from '../../kube/types.ts'
-import { type Family, familyOf } from './family.ts'
+import type { Family } from './family.ts'
 import { type NodeView, usableBackends } from './usable-backends.ts'
 
 export interface Backend {
@@ -44,7 +45,6 @@ export interface PortPlanInput {
   readonly family?: Family
 }
 
-export const SERVICE_LABEL = 'kubernetes.io/service-name'
 const DEFAULT_AFFINITY_SECONDS = 10_800
 const PROTOCOLS: readonly string[] = ['TCP', 'UDP', 'SCTP']
 

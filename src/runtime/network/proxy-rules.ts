@@ -1,6 +1,7 @@
 /** Ports of Services become listeners with backends, for the proxy that carries connections itself (pure). */
+import { SERVICE_NAME_LABEL } from '../../kube/endpoint-slice-labels.ts'
 import type { EndpointSlice, Service } from '../../kube/types.ts'
-import { type Backend, type PortPlan, planPorts, SERVICE_LABEL, serviceKeyOf } from './port-plan.ts'
+import { type Backend, type PortPlan, planPorts, serviceKeyOf } from './port-plan.ts'
 import type { NodeView } from './usable-backends.ts'
 
 export interface ProxyRule {
@@ -37,7 +38,7 @@ export const endsWithBackend = ({
 /** A port without backends is left out, so that connections to it are refused. */
 export function planProxyRules(input: ProxyInput): ReadonlyMap<string, ProxyRule> {
   const slicesOf = Map.groupBy(input.slices, slice =>
-    serviceKeyOf(slice, slice.metadata.labels?.[SERVICE_LABEL]),
+    serviceKeyOf(slice, slice.metadata.labels?.[SERVICE_NAME_LABEL]),
   )
   const rules = new Map<string, ProxyRule>()
   for (const service of input.services) {

@@ -2,15 +2,16 @@
 import { abortable } from '../../base/abortable.ts'
 import { Informer, type InformerParts } from '../../client/informer.ts'
 import { ENDPOINT_SLICES, SERVICES } from '../../client/resources.ts'
+import { SERVICE_NAME_LABEL } from '../../kube/endpoint-slice-labels.ts'
 import type { EndpointSlice, Service } from '../../kube/types.ts'
-import { SERVICE_LABEL, serviceKeyOf } from './port-plan.ts'
+import { serviceKeyOf } from './port-plan.ts'
 
 export type ServiceFeedParts = Pick<InformerParts<Service>, 'client' | 'clock' | 'random' | 'log'>
 
 /** As the client of the proxies calls itself. */
 export const USER_AGENT = 'mk8s-service-proxy'
 
-const serviceOf = (slice: EndpointSlice) => serviceKeyOf(slice, slice.metadata.labels?.[SERVICE_LABEL])
+const serviceOf = (slice: EndpointSlice) => serviceKeyOf(slice, slice.metadata.labels?.[SERVICE_NAME_LABEL])
 const BY_SERVICE = 'proxied-service'
 
 export class ServiceFeed {

@@ -3,10 +3,10 @@
  * an endpoint's chain, and that one rewrites the destination. Chains and affinity sets are named after what they are
  * for, so that clients remain remembered when other endpoints change.
  */
-
 import { bracketed } from '../../base/bracketed.ts'
+import { familyOf } from '../../kube/ip-family.ts'
 import { type BaseMap, SET_MARK } from './base-part.ts'
-import { familyOf, wordsOf } from './family.ts'
+import { wordsOf } from './family.ts'
 import type { Backend, PortPlan } from './port-plan.ts'
 import { ruleName } from './rule-names.ts'
 import { PartBuilder, type TablePart } from './table-part.ts'

@@ -11,6 +11,7 @@ import { EventRecorder } from '../../../client/event-recorder.ts'
 import { Informer } from '../../../client/informer.ts'
 import { ENDPOINT_SLICES, NODES, SERVICES } from '../../../client/resources.ts'
 import { runProgram } from '../../../host/programs.ts'
+import { SERVICE_NAME_LABEL } from '../../../kube/endpoint-slice-labels.ts'
 import type { EndpointSlice, Node, Service } from '../../../kube/types.ts'
 import type { ParameterValues } from '../addon-object.ts'
 import type { Part, PartContext, RunningPart } from '../part.ts'
@@ -35,7 +36,6 @@ const REFRESH_ALONE_MS = 10_000
 /** Neighbours may miss a frame. */
 const TELL_TIMES = 3
 const PROGRAM_MS_MAX = 5_000
-const SERVICE_LABEL = 'kubernetes.io/service-name'
 const BY_SERVICE = 'service'
 
 type Run = typeof runProgram
@@ -82,7 +82,7 @@ class Announcer {
     this.#services = new Informer({ ...common, resource: SERVICES })
     this.#slices = new Informer({ ...common, resource: ENDPOINT_SLICES })
     this.#slices.addIndex(BY_SERVICE, ({ metadata }) => [
-      `${metadata.namespace}/${metadata.labels?.[SERVICE_LABEL] ?? ''}`,
+      `${metadata.namespace}/${metadata.labels?.[SERVICE_NAME_LABEL] ?? ''}`,
     ])
     this.#nodes = new Informer({ ...common, resource: NODES })
     this.#heartbeats = new Heartbeats({ ...common, nodeName, onChange: () => this.#look(0) })

@@ -1,4 +1,6 @@
 /** What the registry is told, out of the add-on's parameters and the Secrets that they name (pure). */
+import { MANAGED_BY_LABEL, SERVICE_NAME_LABEL } from '../../../kube/endpoint-slice-labels.ts'
+import { familyOf } from '../../../kube/ip-family.ts'
 import { COLLECTED } from '../../../kube/registries/collect-garbage.ts'
 import type { EndpointSlice, Secret, Service } from '../../../kube/types.ts'
 import type { Anonymous } from '../../image-registry/access.ts'
@@ -124,15 +126,15 @@ export function renderSlice({
       name: SLICE,
       namespace: NAMESPACE,
       labels: {
-        'kubernetes.io/service-name': name,
-        'endpointslice.kubernetes.io/managed-by': 'mk8s-registry',
+        [SERVICE_NAME_LABEL]: name,
+        [MANAGED_BY_LABEL]: 'mk8s-registry',
         'app.kubernetes.io/managed-by': 'mk8s',
         'addons.mk8s.io/name': 'registry',
       },
       ...(collected === '' ? {} : { annotations: { [COLLECTED]: collected } }),
       ownerReferences: [{ apiVersion: 'v1', kind: 'Service', name, uid }],
     },
-    addressType: address.includes(':') ? 'IPv6' : 'IPv4',
+    addressType: familyOf(address),
     endpoints: [{ addresses: [address], conditions: { ready: isReady }, nodeName }],
     ports: [{ name: 'registry', port, protocol: 'TCP' }],
   }

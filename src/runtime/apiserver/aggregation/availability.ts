@@ -1,5 +1,6 @@
 /** Whether the server behind an APIService answers, as a condition in kube-apiserver's words. */
 import { messageOf } from '../../../base/errors.ts'
+import { SERVICE_NAME_LABEL } from '../../../kube/endpoint-slice-labels.ts'
 import type { KubeObject } from '../../../kube/object.ts'
 import type { ObjectReader } from '../ports.ts'
 import { serviceEndpoints } from '../webhooks/service-endpoint.ts'
@@ -33,7 +34,7 @@ export function knownProblem(service: RemoteService, objects: ObjectReader): Ava
   }
   const slices = objects
     .list('discovery.k8s.io', 'endpointslices', namespace)
-    .filter(slice => slice.metadata.labels?.['kubernetes.io/service-name'] === name)
+    .filter(slice => slice.metadata.labels?.[SERVICE_NAME_LABEL] === name)
   if (slices.length === 0) return no('EndpointsNotFound', `cannot find endpointslices for ${where}`)
   if (serviceEndpoints(objects, service).length > 0) return null
   const portName = JSON.stringify(found.name ?? '')

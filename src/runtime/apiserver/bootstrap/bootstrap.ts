@@ -2,6 +2,7 @@
  * The door of bootstrap: the objects that the API server itself makes, and the start-up step that sees to it
  * that they are there.
  */
+import { familyOf } from '../../../kube/ip-family.ts'
 import type { KubeObject } from '../../../kube/object.ts'
 import { componentBindings, componentRoles } from './component-roles.ts'
 import { controllerBindings, controllerRoles } from './controller-roles.ts'
@@ -84,7 +85,7 @@ function priorityClasses(): readonly KubeObject[] {
 function kubernetesService(facts: BootstrapFacts): readonly KubeObject[] {
   const { serviceIp, apiPort } = facts
   const labels = { component: 'apiserver', provider: 'kubernetes' }
-  const family = serviceIp.includes(':') ? 'IPv6' : 'IPv4'
+  const family = familyOf(serviceIp)
   return [
     {
       apiVersion: 'networking.k8s.io/v1',

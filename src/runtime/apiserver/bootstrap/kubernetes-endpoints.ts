@@ -1,12 +1,12 @@
 /** The endpoints of the service `kubernetes`: the API servers that are there (pure). */
+import { MANAGED_BY_LABEL, SERVICE_NAME_LABEL } from '../../../kube/endpoint-slice-labels.ts'
+import { familyOf } from '../../../kube/ip-family.ts'
 import type { KubeObject } from '../../../kube/object.ts'
 
 export interface ServerAddress {
   readonly address: string
   readonly port: number
 }
-
-const SERVICE_LABEL = 'kubernetes.io/service-name'
 
 /** The Endpoints object, and a slice for each family and port that the servers have. */
 export function kubernetesEndpoints(servers: readonly ServerAddress[]): readonly KubeObject[] {
@@ -29,7 +29,7 @@ export function kubernetesEndpoints(servers: readonly ServerAddress[]): readonly
 /** Slices of the service that are not wanted any more. */
 export function surplusSlices(present: readonly KubeObject[], wanted: readonly KubeObject[]): KubeObject[] {
   const isOurs = ({ metadata: { labels = {} } }: KubeObject) =>
-    labels[SERVICE_LABEL] === 'kubernetes' && labels['endpointslice.kubernetes.io/managed-by'] === undefined
+    labels[SERVICE_NAME_LABEL] === 'kubernetes' && labels[MANAGED_BY_LABEL] === undefined
   const isWanted = (slice: KubeObject) =>
     wanted.some(({ kind, metadata }) => kind === 'EndpointSlice' && metadata.name === slice.metadata.name)
   return present.filter(slice => isOurs(slice) && !isWanted(slice))
@@ -41,7 +41,7 @@ function sliceOf(key: string, group: readonly ServerAddress[], isFirst: boolean)
   return {
     apiVersion: 'discovery.k8s.io/v1',
     kind: 'EndpointSlice',
-    metadata: metadataOf(name, { [SERVICE_LABEL]: 'kubernetes' }),
+    metadata: metadataOf(name, { [SERVICE_NAME_LABEL]: 'kubernetes' }),
     addressType: familyOf(group[0]?.address ?? ''),
     endpoints: group.map(({ address }) => ({ addresses: [address], conditions: { ready: true } })),
     ports: portsOf(group),
@@ -50,7 +50,6 @@ function sliceOf(key: string, group: readonly ServerAddress[], isFirst: boolean)
 
 const metadataOf = (name: string, labels: Record<string, string>) => ({ name, namespace: 'default', labels })
 const portsOf = ([first]: readonly ServerAddress[]) => [{ name: 'https', port: first?.port, protocol: 'TCP' }]
-const familyOf = (address: string): string => (address.includes(':') ? 'IPv6' : 'IPv4')
 const byAddress = (a: ServerAddress, b: ServerAddress): number =>
   a.port - b.port || (a.address < b.address ? -1 : 1)
 

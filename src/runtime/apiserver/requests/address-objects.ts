@@ -2,7 +2,7 @@
  * The IPAddress of each cluster IP: written and deleted together with the claim, in the transaction of its Service.
  * The claim decides who has an address; the object shows it, and one that somebody else made keeps its address back.
  */
-
+import { clusterIpObject } from '../../../kube/ip-address.ts'
 import type { KubeObject } from '../../../kube/object.ts'
 import { formatTime } from '../../../kube/time.ts'
 import type { IPAddress, ServiceCIDR } from '../../../kube/types.ts'
@@ -14,9 +14,6 @@ import { decodeValue, encodeValue } from '../storage/encoding.ts'
 import { objectKey, type ServedResource } from '../storage/served-resource.ts'
 
 const GROUP = 'networking.k8s.io'
-const FAMILY_LABEL = 'ipaddress.kubernetes.io/ip-family'
-const MANAGED_LABEL = 'ipaddress.kubernetes.io/managed-by'
-const ALLOCATOR = 'ipallocator.k8s.io'
 
 type Context = Pick<ApiContext, 'resources' | 'store' | 'random' | 'clock'>
 type Holder = Pick<KubeObject['metadata'], 'namespace' | 'name'>
@@ -80,17 +77,11 @@ function holderOf(context: Context, resource: ServedResource, address: string): 
 }
 
 function addressObject({ random, clock }: Context, holder: Holder, address: string): KubeObject {
-  const family = address.includes(':') ? 'IPv6' : 'IPv4'
-  const { namespace = '', name = '' } = holder
-  return {
-    apiVersion: `${GROUP}/v1`,
-    kind: 'IPAddress',
-    metadata: {
-      name: address,
-      uid: random.uuid(),
-      creationTimestamp: formatTime(clock.now()),
-      labels: { [FAMILY_LABEL]: family, [MANAGED_LABEL]: ALLOCATOR },
-    },
-    spec: { parentRef: { group: '', resource: 'services', namespace, name } },
+  const object = clusterIpObject(holder, address)
+  const metadata = {
+    ...object.metadata,
+    uid: random.uuid(),
+    creationTimestamp: formatTime(clock.now()),
   }
+  return { ...object, metadata } as KubeObject
 }

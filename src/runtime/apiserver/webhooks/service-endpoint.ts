@@ -1,4 +1,5 @@
 /** Where a Service is reached from this process: a ready address of its EndpointSlices. Pure over an ObjectReader. */
+import { SERVICE_NAME_LABEL } from '../../../kube/endpoint-slice-labels.ts'
 import type { KubeObject } from '../../../kube/object.ts'
 import { notFound, serviceUnavailable } from '../../../kube/status.ts'
 import type { ObjectReader } from '../ports.ts'
@@ -28,7 +29,6 @@ interface SlicePart {
   readonly ports?: readonly { readonly name?: string; readonly port?: number }[]
 }
 
-const SERVICE_LABEL = 'kubernetes.io/service-name'
 const HTTPS = 443
 
 /** Throws 404 when there is no such Service, 503 when it has no such port or nobody behind it. */
@@ -60,7 +60,7 @@ export function endpointsOfPort(
 ): ServiceEndpoint[] {
   return objects
     .list('discovery.k8s.io', 'endpointslices', namespace)
-    .filter(slice => slice.metadata.labels?.[SERVICE_LABEL] === name)
+    .filter(slice => slice.metadata.labels?.[SERVICE_NAME_LABEL] === name)
     .flatMap(slice => endpointsOf(slice, portName))
 }
 

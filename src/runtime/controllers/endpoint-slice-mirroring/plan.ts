@@ -1,11 +1,11 @@
 /** The endpoint slices that say what Endpoints say which somebody keeps by hand. Pure. */
+import { MANAGED_BY_LABEL, SERVICE_NAME_LABEL } from '../../../kube/endpoint-slice-labels.ts'
 import { semanticEqual } from '../../../kube/equality.ts'
+import { familyOf } from '../../../kube/ip-family.ts'
 import type { Endpoint, EndpointSlice, Endpoints, Service } from '../../../kube/types.ts'
 import { controllerReference } from '../shared/owners.ts'
 
 export const MIRROR_MANAGER = 'endpointslicemirroring-controller.k8s.io'
-export const MANAGED_BY_LABEL = 'endpointslice.kubernetes.io/managed-by'
-export const SERVICE_NAME_LABEL = 'kubernetes.io/service-name'
 const SKIP_LABEL = 'endpointslice.kubernetes.io/skip-mirror'
 const HEADLESS_LABEL = 'service.kubernetes.io/headless'
 const LEADER_ANNOTATION = 'control-plane.alpha.kubernetes.io/leader'
@@ -70,7 +70,7 @@ function wantedSlices(endpoints: Endpoints): EndpointSlice[] {
   for (const subset of endpoints.subsets ?? []) {
     const ports = portsOf(subset)
     for (const { address, ready } of addressesOf(subset)) {
-      const type = address.ip.includes(':') ? 'IPv6' : 'IPv4'
+      const type = familyOf(address.ip)
       const key = JSON.stringify([type, ports])
       const group = groups.get(key) ?? { type, ports, found: [] }
       groups.set(key, group)

@@ -1,16 +1,16 @@
 /** Keeps each service's endpoint slices in step with its pods. */
-
 import { type Informer, keyOf } from '../../../client/informer.ts'
 import type { KubeClient } from '../../../client/kube-client.ts'
 import { ENDPOINT_SLICES, NODES } from '../../../client/resources.ts'
 import { isNamespaceTerminating } from '../../../client/status-errors.ts'
+import { MANAGED_BY_LABEL, SERVICE_NAME_LABEL } from '../../../kube/endpoint-slice-labels.ts'
 import type { EndpointSlice, Node } from '../../../kube/types.ts'
 import type { Controller, ControllerContext } from '../shared/context.ts'
 import { deleteAndSee } from '../shared/deletion.ts'
 import { keyedController, keysFrom, type Source } from '../shared/keyed-controller.ts'
 import { followServicePods, podsOf, type ServicePods, servicesOf } from '../shared/service-pods.ts'
 import { hasEndpoints } from '../shared/service-ports.ts'
-import { MANAGED_BY, MANAGED_BY_LABEL, planSlices, SERVICE_NAME_LABEL } from './plan.ts'
+import { MANAGED_BY, planSlices } from './plan.ts'
 
 const SERVICE_ACCOUNT = 'endpointslice-controller'
 const SERVICE_INDEX = 'service'

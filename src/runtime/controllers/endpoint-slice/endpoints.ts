@@ -1,4 +1,5 @@
 /** From a service and its pods to endpoints and their ports. */
+import { familyOf } from '../../../kube/ip-family.ts'
 import type { Endpoint, EndpointSlicePort, Pod, Service } from '../../../kube/types.ts'
 import { isFinished, isReady } from '../shared/pods.ts'
 import { resolvePorts } from '../shared/service-ports.ts'
@@ -10,8 +11,6 @@ export interface PortGroup {
   readonly ports: readonly EndpointSlicePort[]
   readonly endpoints: Endpoint[]
 }
-
-const familyOf = (ip: string): AddressType => (ip.includes(':') ? 'IPv6' : 'IPv4')
 
 /** The address types that a service's endpoints come in. */
 export function addressTypesOf(service: Service): AddressType[] {

@@ -1,5 +1,5 @@
 /** Which endpoint slices a service needs, with as few changes to those that exist as possible. */
-
+import { MANAGED_BY_LABEL, SERVICE_NAME_LABEL } from '../../../kube/endpoint-slice-labels.ts'
 import { semanticEqual } from '../../../kube/equality.ts'
 import type { Endpoint, EndpointSlice, Pod, Service } from '../../../kube/types.ts'
 import { controllerReference } from '../shared/owners.ts'
@@ -12,8 +12,6 @@ import {
   type ZoneOf,
 } from './endpoints.ts'
 
-export const SERVICE_NAME_LABEL = 'kubernetes.io/service-name'
-export const MANAGED_BY_LABEL = 'endpointslice.kubernetes.io/managed-by'
 export const MANAGED_BY = 'endpointslice-controller.k8s.io'
 const HEADLESS_LABEL = 'service.kubernetes.io/headless'
 export const SLICE_ENDPOINTS_MAX = 100

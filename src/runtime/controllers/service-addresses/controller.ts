@@ -5,13 +5,11 @@
 import { isAlreadyExists, isNotFound, type KubeClient } from '../../../client/kube-client.ts'
 import { IP_ADDRESSES, SERVICES } from '../../../client/resources.ts'
 import { canonicalAddress } from '../../../kube/cidr.ts'
+import { clusterIpObject, isOfCluster } from '../../../kube/ip-address.ts'
 import type { IPAddress, Service } from '../../../kube/types.ts'
 import type { Controller, ControllerContext } from '../shared/context.ts'
 import { keyedController, keysFrom } from '../shared/keyed-controller.ts'
 
-const FAMILY_LABEL = 'ipaddress.kubernetes.io/ip-family'
-const MANAGED_LABEL = 'ipaddress.kubernetes.io/managed-by'
-const ALLOCATOR = 'ipallocator.k8s.io'
 const ADDRESS_INDEX = 'address'
 
 /** In the one way to write them. */
@@ -31,13 +29,14 @@ export function createServiceAddressController(context: ControllerContext): Cont
     async reconcile(address) {
       const service = services.byIndex(ADDRESS_INDEX, address)[0]
       const present = addresses.get(address)
-      const isOurs = present?.metadata.labels?.[MANAGED_LABEL] === ALLOCATOR
+      const isOurs = present !== undefined && isOfCluster(present)
       if ((service === undefined) === (present === undefined)) return undefined
       const { namespace = '', name = '' } = service?.metadata ?? present?.spec?.parentRef ?? {}
       // The two caches are not of one moment, and the object was written together with the Service.
       const isHeld = await holds(client, { namespace, name }, address)
       try {
-        if (service !== undefined && isHeld) await client.create(IP_ADDRESSES, addressOf(service, address))
+        if (service !== undefined && isHeld)
+          await client.create(IP_ADDRESSES, clusterIpObject(service.metadata, address))
         else if (isOurs && !isHeld) await client.delete(IP_ADDRESSES, { name: address })
       } catch (error) {
         if (!isAlreadyExists(error) && !isNotFound(error)) throw error
@@ -57,16 +56,5 @@ async function holds(
   } catch (error) {
     if (isNotFound(error)) return false
     throw error
-  }
-}
-
-function addressOf({ metadata }: Service, address: string): IPAddress {
-  const { namespace = '', name = '' } = metadata
-  const labels = { [FAMILY_LABEL]: address.includes(':') ? 'IPv6' : 'IPv4', [MANAGED_LABEL]: ALLOCATOR }
-  return {
-    apiVersion: 'networking.k8s.io/v1',
-    kind: 'IPAddress',
-    metadata: { name: address, labels },
-    spec: { parentRef: { group: '', resource: 'services', namespace, name } },
   }
 }

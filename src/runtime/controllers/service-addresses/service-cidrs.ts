@@ -4,14 +4,13 @@
  */
 import { IP_ADDRESSES, SERVICE_CIDRS } from '../../../client/resources.ts'
 import { cidrContains, parseAddress, parseCidr } from '../../../kube/cidr.ts'
+import { isOfCluster } from '../../../kube/ip-address.ts'
 import { formatTime } from '../../../kube/time.ts'
 import type { IPAddress, ServiceCIDR } from '../../../kube/types.ts'
 import type { Controller, ControllerContext } from '../shared/context.ts'
 import { keyedController, keysFrom } from '../shared/keyed-controller.ts'
 
 const SERVICE_ACCOUNT = 'service-cidrs-controller'
-const MANAGED_LABEL = 'ipaddress.kubernetes.io/managed-by'
-const ALLOCATOR = 'ipallocator.k8s.io'
 const FINALIZER = 'networking.k8s.io/service-cidr-finalizer'
 /** Other servers may hear a little later that nothing is to be taken from it any more. */
 const GRACE_MS = 1_000
@@ -87,7 +86,7 @@ export function createServiceCidrController(context: ControllerContext): Control
         return undefined
       }
       if (!finalizers.includes(FINALIZER)) return undefined
-      const ours = addresses.list().filter(({ metadata }) => metadata.labels?.[MANAGED_LABEL] === ALLOCATOR)
+      const ours = addresses.list().filter(isOfCluster)
       const held = ours.map(({ metadata }) => metadata.name ?? '')
       if (isInUse(cidr, cidrs.list(), held)) {
         await setCondition(cidr, TERMINATING)
