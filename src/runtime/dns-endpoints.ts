@@ -18,7 +18,7 @@ import { DNS_SERVICE, type DnsFacts, dnsBackends } from './node-dns.ts'
 
 export interface DnsEndpointsParts {
   readonly transport: Transport
-  readonly nodes: Informer<Node>
+  readonly nodes: Pick<Informer<Node>, 'list' | 'onChange'>
   readonly cluster: DnsFacts
   /** The add-on is enabled. */
   readonly isOn: () => boolean
@@ -34,7 +34,8 @@ const ENDPOINTS_MAX = 1_000
 const SETTLE_MS = 500
 /** Whether the add-on was switched, or somebody else changed the slices. */
 const LOOK_MS = 30_000
-const RETRY: BackoffConfig = { baseMs: 1_000, maxMs: 60_000 }
+const RETRY: BackoffConfig = { baseMs: 1_000, maxMs: LOOK_MS }
+const CANNOT_WRITE = 'the endpoints of the DNS cannot be written'
 const ROLES = { dns: 'UDP', 'dns-tcp': 'TCP', metrics: 'TCP' } as const
 
 /** Nothing for a service that selects pods, or that nobody answers for (pure). */
@@ -107,6 +108,7 @@ class DnsEndpoints implements Component {
   #working: Promise<void> = Promise.resolve()
   #written = ''
   #failures = 0
+  #problem = ''
   #isStopped = false
 
   constructor(parts: DnsEndpointsParts) {
@@ -131,7 +133,7 @@ class DnsEndpoints implements Component {
   }
 
   health(): Health {
-    return { ok: true, reason: '' }
+    return { ok: true, reason: this.#problem && `${CANNOT_WRITE}: ${this.#problem}` }
   }
 
   #arm(delayMs: number): void {
@@ -147,12 +149,20 @@ class DnsEndpoints implements Component {
     try {
       await this.#write()
       this.#failures = 0
+      this.#tell('')
       this.#arm(LOOK_MS)
     } catch (error) {
       this.#failures += 1
-      this.#parts.log.warn('the endpoints of the DNS cannot be written', { error: messageOf(error) })
-      this.#arm(isNotFound(error) ? SETTLE_MS : backoffMs(RETRY, this.#failures))
+      // A Service that somebody took away, or that is just being made, needs no endpoints.
+      this.#tell(isNotFound(error) ? '' : messageOf(error))
+      this.#arm(backoffMs(RETRY, this.#failures))
     }
+  }
+
+  /** Once, however often it is tried again. */
+  #tell(problem: string): void {
+    if (problem !== '' && problem !== this.#problem) this.#parts.log.warn(CANNOT_WRITE, { error: problem })
+    this.#problem = problem
   }
 
   async #write(): Promise<void> {
