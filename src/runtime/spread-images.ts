@@ -1,7 +1,9 @@
 /** An archive of images into every node of the cluster: this server sends it to the kubelets of the others. */
+
 import { createReadStream } from 'node:fs'
 import type { ClientRequest } from 'node:http'
 import { request as httpsRequest } from 'node:https'
+import { eachAtOnce } from '../base/each-at-once.ts'
 import { Mk8sError, messageOf } from '../base/errors.ts'
 import { readBounded } from '../base/read-bounded.ts'
 import type { ImageHandlers, ImportOptions, NodeImport, RemoveOptions } from '../client/node-images.ts'
@@ -56,20 +58,16 @@ function importEverywhere(
 type Work = (node: Node, name: string) => Promise<readonly string[]>
 
 async function onEveryNode(parts: SpreadParts, work: Work): Promise<readonly NodeImport[]> {
-  const left = parts.nodes().map(node => ({ node, name: node.metadata.name ?? '' }))
   const done: NodeImport[] = []
-  const worker = async () => {
-    for (let next = left.shift(); next !== undefined; next = left.shift()) {
-      const { node, name } = next
-      done.push(
-        await work(node, name).then(
-          images => ({ node: name, images, problem: '' }),
-          error => ({ node: name, images: [], problem: describe(error) }),
-        ),
-      )
-    }
-  }
-  await Promise.all(Array.from({ length: NODES_AT_ONCE }, worker))
+  await eachAtOnce(parts.nodes(), NODES_AT_ONCE, async node => {
+    const name = node.metadata.name ?? ''
+    done.push(
+      await work(node, name).then(
+        images => ({ node: name, images, problem: '' }),
+        error => ({ node: name, images: [], problem: describe(error) }),
+      ),
+    )
+  })
   return done.sort((one, other) => (one.node < other.node ? -1 : 1))
 }
 

@@ -2,10 +2,12 @@
  * The door of the kubelet: registers the node, runs the pods that are bound to it, and serves their logs.
  * Each pod has a worker; what wakes it is the API, the runtime, its probes and its objects, never a poll.
  */
+
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { sleep } from '../../base/clock.ts'
 import type { Component, Health } from '../../base/component.ts'
+import { eachAtOnce } from '../../base/each-at-once.ts'
 import { EventRecorder } from '../../client/event-recorder.ts'
 import { Informer } from '../../client/informer.ts'
 import { KubeClient } from '../../client/kube-client.ts'
@@ -384,11 +386,8 @@ class NodeKubelet implements Kubelet {
     const running = (await runtime.listContainers()).filter(({ state }) => state === 'running')
     await Promise.all(running.map(({ id, podUid }) => runtime.stopContainer(id, graceOf(podUid))))
     // A pod whose sandbox is gone starts afresh next time, as after a reboot, instead of backing off.
-    const sandboxes = (await runtime.listSandboxes()).values()
-    const worker = async () => {
-      for (const { id } of sandboxes) await stopSandbox(id, this.#context)
-    }
-    await Promise.all(Array.from({ length: SANDBOXES_AT_ONCE }, worker))
+    const sandboxes = await runtime.listSandboxes()
+    await eachAtOnce(sandboxes, SANDBOXES_AT_ONCE, ({ id }) => stopSandbox(id, this.#context))
   }
 
   health(): Health {

@@ -2,7 +2,9 @@
  * The door of the resource metrics API: `metrics.k8s.io/v1beta1` out of the kubelets' summaries, for `kubectl top` and
  * autoscalers. Kubelets are asked when somebody asks, at most every 15 s; nothing is kept while nobody does.
  */
+
 import type { Clock } from '../../base/clock.ts'
+import { eachAtOnce } from '../../base/each-at-once.ts'
 import type { KubeRequest, KubeResponse, Transport } from '../../client/transport.ts'
 import type { KubeObject } from '../../kube/object.ts'
 import { methodNotAllowed, noSuchPath, notFound } from '../../kube/status.ts'
@@ -111,14 +113,10 @@ class KubeletMetrics implements MetricsApi {
   async #scrape(): Promise<ReadonlyMap<string, Summary>> {
     const names = this.#parts.list('nodes').map(({ metadata }) => metadata.name ?? '')
     const byNode = new Map<string, Summary>()
-    const waiting = names.values()
-    const worker = async () => {
-      for (const name of waiting) {
-        const summary = await this.#ask(name).catch(() => null)
-        if (summary !== null) byNode.set(name, summary)
-      }
-    }
-    await Promise.all(Array.from({ length: NODES_AT_ONCE }, worker))
+    await eachAtOnce(names, NODES_AT_ONCE, async name => {
+      const summary = await this.#ask(name).catch(() => null)
+      if (summary !== null) byNode.set(name, summary)
+    })
     this.#scraped = { atMs: this.#parts.clock.monotonic(), byNode }
     return byNode
   }

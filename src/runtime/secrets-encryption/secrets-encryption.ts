@@ -2,7 +2,9 @@
  * The door of the encryption of Secrets at rest: turning it on and off, changing the data key, and rewriting every
  * Secret afterwards. What is stored says itself how far that is, so an interrupted rewriting just goes on.
  */
+
 import type { Clock } from '../../base/clock.ts'
+import { eachAtOnce } from '../../base/each-at-once.ts'
 import { Mk8sError } from '../../base/errors.ts'
 import type { Random } from '../../base/random.ts'
 import type { SecretsEncryptionHandlers, SecretsEncryptionStatus } from '../../client/secrets-encryption.ts'
@@ -164,10 +166,7 @@ async function rewriteAll(store: Store, plain: Store): Promise<void> {
   for (let pass = 0; pass < PASSES_MAX; pass += 1) {
     const stale = [...staleIn(store)]
     if (stale.length === 0) return
-    const work = async () => {
-      for (let one = stale.pop(); one !== undefined; one = stale.pop()) await rewrite(one, plain)
-    }
-    await Promise.all(Array.from({ length: REWRITES_AT_ONCE }, work))
+    await eachAtOnce(stale, REWRITES_AT_ONCE, one => rewrite(one, plain))
   }
   throw new Mk8sError('timeout', 'the Secrets change faster than they can be rewritten', {
     hint: 'run the command again: it goes on',

@@ -1,6 +1,8 @@
 /** Gets images from registries into the store; who asks for one that is coming waits for it. */
+
 import { createHash } from 'node:crypto'
 import type { Clock } from '../../../../../base/clock.ts'
+import { eachAtOnce } from '../../../../../base/each-at-once.ts'
 import { Mk8sError, messageOf } from '../../../../../base/errors.ts'
 import { NO_REGISTRIES, type Registries } from '../../../../../kube/registries/registries.ts'
 import { longImageName, registryOf } from '../../../image-name.ts'
@@ -155,13 +157,8 @@ export class ImagePuller {
     checkIsImage(document)
     const { config, layers } = asManifest(document)
     const wanted = [config, ...layers].filter(({ digest }) => !this.#store.blobs.has(digest))
-    const left = [...new Map(wanted.map(blob => [blob.digest, blob])).values()]
-    const worker = async () => {
-      for (let blob = left.shift(); blob !== undefined; blob = left.shift()) {
-        await this.#fetchOnce(sources, blob)
-      }
-    }
-    await Promise.all(Array.from({ length: LAYERS_AT_ONCE }, worker))
+    const blobs = new Map(wanted.map(blob => [blob.digest, blob])).values()
+    await eachAtOnce(blobs, LAYERS_AT_ONCE, blob => this.#fetchOnce(sources, blob))
   }
 
   /** Images that are pulled at once may share layers; one that fails leaves it to the other. */
