@@ -3,6 +3,8 @@
 import type { Node, Pod } from '../kube/types.ts'
 import { hasLabels, type Labels } from './has-labels.ts'
 
+export const NOT_SELECTED = "node(s) didn't match Pod's node affinity/selector"
+
 interface Requirement {
   readonly key: string
   readonly operator: string

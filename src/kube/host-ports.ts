@@ -7,6 +7,7 @@ export interface HostPort {
   readonly port: number
 }
 
+export const NO_FREE_PORTS = "node(s) didn't have free ports for the requested pod ports"
 const NO_PORTS: readonly HostPort[] = []
 
 /** Of its containers and sidecars. */
@@ -23,7 +24,10 @@ export function hostPortsOf(pod: Pod): readonly HostPort[] {
   }))
 }
 
-export const clash = (a: HostPort, b: HostPort): boolean =>
+const clash = (a: HostPort, b: HostPort): boolean =>
   a.port === b.port &&
   a.protocol === b.protocol &&
   (a.ip === b.ip || a.ip === '0.0.0.0' || b.ip === '0.0.0.0')
+
+export const portsClash = (wanted: readonly HostPort[], used: readonly HostPort[]): boolean =>
+  wanted.some(port => used.some(other => clash(port, other)))

@@ -312,6 +312,20 @@ describe('kubelet', () => {
     await gone('probed')
   })
 
+  test('a pod that asks for more than the node has is refused, whoever chose the node for it', async () => {
+    const main = { name: 'main', image: 'none', command: ['true'], resources: { requests: { cpu: '1k' } } }
+    await create('greedy', { nodeName: NODE, containers: [main] })
+    const refused = await until('greedy is refused', async () => {
+      const pod = await get('greedy')
+      return pod.status?.phase === 'Failed' && pod
+    })
+    assert.equal(refused.status?.reason, 'OutOfcpu')
+    assert.match(
+      refused.status?.message ?? '',
+      /^Pod was rejected: Node didn't have enough resource: cpu, requested: 1000000, used: \d+, capacity: \d+$/,
+    )
+  })
+
   test('a container without a command gets a clear error', async () => {
     await create('bare', { containers: [{ name: 'main', image: 'nginx' }] })
     const pod = await until('error', async () => {

@@ -14,13 +14,13 @@ import { KubeClient } from '../../client/kube-client.ts'
 import { NODES, PODS } from '../../client/resources.ts'
 import type { Node, Pod } from '../../kube/types.ts'
 import { KubeletAccess } from './access.ts'
+import { judgePod, type NodeView } from './admission/judge-pod.ts'
 import { KubeletServer } from './api.ts'
 import { appArmorRefusal } from './app-armor.ts'
 import { CsiCredentials } from './csi/csi-credentials.ts'
 import { CsiMounts } from './csi/csi-mounts.ts'
 import { CsiPlugins } from './csi/csi-plugins.ts'
 import { DeviceManager } from './devices/device-manager.ts'
-import { hostPortRefusal } from './host-port-admission.ts'
 import { Housekeeping } from './housekeeping.ts'
 import type { KubeletParts } from './kubelet-parts.ts'
 import { createExtraNetworks } from './networks/create-networks.ts'
@@ -28,6 +28,7 @@ import { NodeRegistration } from './node-registration.ts'
 import { ObjectSource } from './object-source.ts'
 import { identityOf, type PodContext } from './pod-context.ts'
 import { stopSandbox } from './pod-sandbox.ts'
+import { hasNotEnded, isAlive, orphanOf } from './pod-states.ts'
 import { PodWorker } from './pod-worker.ts'
 import { DEFAULT_PRESSURE } from './pressure/eviction-settings.ts'
 import { ProbeCounts } from './probes/probe-counts.ts'
@@ -36,7 +37,7 @@ import { LEASE_SECONDS, type NodeFacts } from './render-node.ts'
 import type { Room } from './resources/allocation.ts'
 import { allocatableAmounts } from './resources/node-allocatable.ts'
 import { QosGroups } from './resources/qos-groups.ts'
-import type { RuntimeEvent, SandboxStatus } from './runtime/runtime.ts'
+import type { RuntimeEvent } from './runtime/runtime.ts'
 import { RuntimeWatch } from './runtime-watch.ts'
 import { NodeShutdown } from './shutdown/node-shutdown.ts'
 import { SHUTTING_DOWN } from './shutdown/plan-shutdown.ts'
@@ -177,8 +178,9 @@ class NodeKubelet implements Kubelet {
         this.#shutdown.refusal() ??
         appArmorRefusal(pod, host.hasAppArmor !== false || !runtime.isolates) ??
         this.#housekeeping.refusalOf(pod) ??
-        hostPortRefusal(pod, this.#takenIn()) ??
-        this.#devices.admit(pod),
+        this.#devices.admit(pod) ??
+        judgePod(pod, this.#nodeView()),
+      refreshNode: () => this.#node.refresh(),
       devices: this.#devices,
       room: uid => this.#roomFor(uid),
       onFreed: () => this.#onFreed(),
@@ -227,9 +229,13 @@ class NodeKubelet implements Kubelet {
     })
   }
 
-  #takenIn(): readonly Pod[] {
+  #nodeView(): NodeView {
+    const { operatingSystem } = this.#parts.host
     const workers = [...this.#workers.values()].filter(worker => worker.isTakenIn)
-    return workers.map(({ pod }) => pod).filter(hasNotEnded)
+    return {
+      ...{ node: this.#node.known, operatingSystem, given: this.#devices.amounts().capacity },
+      others: workers.map(({ allocated }) => allocated),
+    }
   }
 
   #knownPods(): readonly Pod[] {
@@ -472,22 +478,6 @@ function factsOf({ directories, ports, settings, ...parts }: KubeletParts): Node
     kubeletPort: ports.kubelet,
     volumesDirectory: directories.volumes,
     reserved: settings.reserved,
-  }
-}
-
-const isAlive = ({ metadata, status }: Pod): boolean =>
-  metadata.deletionTimestamp === undefined && !['Succeeded', 'Failed'].includes(status?.phase ?? '')
-
-/** One that is being deleted has its devices until it is gone. */
-const hasNotEnded = ({ status }: Pod): boolean => !['Succeeded', 'Failed'].includes(status?.phase ?? '')
-
-/** As much of a pod as its sandbox remembers: enough to end it. */
-function orphanOf({ metadata: { name, namespace, uid } }: SandboxStatus): Pod {
-  return {
-    apiVersion: 'v1',
-    kind: 'Pod',
-    metadata: { name, namespace, uid, deletionGracePeriodSeconds: 5 },
-    spec: { containers: [] },
   }
 }
 

@@ -57,6 +57,25 @@ export class NodeRegistration {
     return this.#node
   }
 
+  /** As it will be made, until the API has it. */
+  get known(): Node {
+    const { facts, clock } = this.#parts
+    return this.#node ?? renderNode(facts, clock.now(), this.#problem)
+  }
+
+  /** Reads it again; false when the API does not answer. */
+  async refresh(): Promise<boolean> {
+    if (this.#node === null) return false
+    const { client, facts, log } = this.#parts
+    try {
+      this.#node = await client.get<Node>(NODES, { name: facts.nodeName })
+      return true
+    } catch (error) {
+      log.debug('the node could not be read again', { error })
+      return false
+    }
+  }
+
   /** Empty when the node's lease is fresh. */
   get problem(): string {
     if (this.#node === null) return this.#why

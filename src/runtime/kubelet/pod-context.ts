@@ -42,6 +42,8 @@ export interface PodContext {
   readonly reportedAs: (pod: Pod) => ReturnType<typeof identityOf> | null
   /** Why a new pod is not taken in; null when it is. */
   readonly refusalOf: (pod: Pod) => PodFailure | null
+  /** What is known of the node's labels, taints and resources is as the API has it; false when it does not answer. */
+  readonly refreshNode: () => Promise<boolean>
   /** What the node has for pods, and the others that have some of it. */
   readonly room: (uid: string) => Room
   /** A pod needs less than before, so that another may get what it waits for. */

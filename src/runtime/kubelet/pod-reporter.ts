@@ -8,6 +8,7 @@ import { tailOfLog } from './log-reader.ts'
 import { containerNamed } from './pod-containers.ts'
 import { identityOf, type PodContext } from './pod-context.ts'
 import type { PodFailure } from './pod-failure.ts'
+import { isOver } from './pod-states.ts'
 import type { ProbeManager } from './probes/probe-manager.ts'
 import type { Waiting } from './render-container-status.ts'
 import { OWN_CONDITIONS, renderPodStatus } from './render-pod-status.ts'
@@ -65,6 +66,11 @@ export class PodReporter {
 
   get hasFailed(): boolean {
     return this.#failure !== undefined
+  }
+
+  /** As it was last told. */
+  get hasEnded(): boolean {
+    return isOver(this.#status)
   }
 
   wasReady(containerId: string): boolean {

@@ -17,6 +17,7 @@ import { identityOf, type PodContext, podText, recordPodEvent } from './pod-cont
 import type { PodFailure } from './pod-failure.ts'
 import { PodReporter } from './pod-reporter.ts'
 import { createSandbox, stopSandbox } from './pod-sandbox.ts'
+import { isOver } from './pod-states.ts'
 import { endPod, stopContainers } from './pod-termination.ts'
 import { ProbeManager } from './probes/probe-manager.ts'
 import { PodResizer } from './resources/pod-resizer.ts'
@@ -118,8 +119,10 @@ export class PodWorker {
     return this.#resizer.allocated(this.#pod)
   }
 
-  /** The node has let it in, now or before this daemon. */
+  /** The node has let it in, now or before this daemon, and it may still use what it was given. */
   get isTakenIn(): boolean {
+    // What the API has let go is room for others, whose binding may come before its last container has ended.
+    if (this.#isVanished || this.#reporter.hasEnded || isOver(this.#pod.status)) return false
     return this.#isTakenIn || this.#pod.status?.startTime !== undefined
   }
 
@@ -196,8 +199,7 @@ export class PodWorker {
 
   async #sync(): Promise<void> {
     if (this.#isEnding) return this.#end()
-    const { phase } = this.#pod.status ?? {}
-    if (this.#reporter.hasFailed || phase === 'Succeeded' || phase === 'Failed') return this.#finish()
+    if (this.#reporter.hasFailed || isOver(this.#pod.status)) return this.#finish()
     if (this.#isOverdue()) {
       const message = 'Pod was active on the node longer than the specified deadline'
       this.#event('Normal', 'DeadlineExceeded', message)
@@ -205,7 +207,7 @@ export class PodWorker {
       return this.#finish()
     }
     const present = await this.#present()
-    if (this.#isRefused(present)) return this.#finish()
+    if (await this.#isRefused(present)) return this.#finish()
     this.#attempts.restore(present.containers)
     await this.#resizer.settle(this.#pod, present.containers)
     await this.#report(present)
@@ -343,10 +345,12 @@ export class PodWorker {
     return leftMs <= 0
   }
 
-  /** Asked once, for a pod that nothing is there of. */
-  #isRefused({ sandboxes }: Present): boolean {
+  /** Asked once, for a pod that nothing is there of; no other may be judged before it counts as taken in. */
+  async #isRefused({ sandboxes }: Present): Promise<boolean> {
     const isNew = !this.#isTakenIn && sandboxes.length === 0 && this.#pod.status?.startTime === undefined
-    const refusal = isNew ? this.#context.refusalOf(this.#pod) : null
+    let refusal = isNew ? this.#context.refusalOf(this.#pod) : null
+    // The node may have changed since it was last read.
+    if (refusal !== null && (await this.#context.refreshNode())) refusal = this.#context.refusalOf(this.#pod)
     this.#isTakenIn = refusal === null
     if (refusal === null) return false
     this.#event('Warning', refusal.reason, refusal.message.replace(/^Pod was rejected: /, ''))
@@ -364,12 +368,12 @@ export class PodWorker {
     for (const { id, state } of present.sandboxes) {
       if (state === 'ready') await stopSandbox(id, this.#context)
     }
-    const { phase } = this.#pod.status ?? {}
-    if (phase !== 'Succeeded' && phase !== 'Failed') await this.#report(await this.#present())
+    const wasOver = isOver(this.#pod.status)
+    if (!wasOver) await this.#report(await this.#present())
     // Whoever needs its last words has them by now.
     await this.#volumes.remove()
     this.#context.objects.forget(identityOf(this.#pod).uid)
-    if (this.#isFinished || (phase !== 'Succeeded' && phase !== 'Failed')) return
+    if (this.#isFinished || !wasOver) return
     this.#isFinished = true
     this.#context.onFreed()
   }

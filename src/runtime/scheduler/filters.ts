@@ -1,8 +1,10 @@
 /** Why a pod cannot run on a node, in upstream's words; one filter after the other, the first that objects counts. */
 
-import { matchesNodeSelection, matchesTerm } from '../../client/node-affinity.ts'
+import { matchesNodeSelection, matchesTerm, NOT_SELECTED } from '../../client/node-affinity.ts'
 import { tolerates } from '../../client/taints.ts'
-import { clash, type HostPort, hostPortsOf } from '../../kube/host-ports.ts'
+import { type HostPort, hostPortsOf, NO_FREE_PORTS, portsClash } from '../../kube/host-ports.ts'
+import { shortagesOf } from '../../kube/node-room.ts'
+import { type Amounts, podRequests } from '../../kube/pod-requests.ts'
 import type { Node, Pod, Taint } from '../../kube/types.ts'
 import type { NodeInfo } from './node-info.ts'
 import {
@@ -14,7 +16,6 @@ import {
   prepareAffinity,
 } from './pod-affinity.ts'
 import type { AddedAffinity, Profile } from './profile.ts'
-import { type Amounts, podRequests } from './resources.ts'
 import {
   changeSpread,
   copySpread,
@@ -175,7 +176,7 @@ const toleratesTaints: StaticFilter = ({ pod }, node) => {
 }
 
 const isSelected: StaticFilter = ({ pod }, node) =>
-  matchesNodeSelection(pod, node) ? null : final("node(s) didn't match Pod's node affinity/selector")
+  matchesNodeSelection(pod, node) ? null : final(NOT_SELECTED)
 
 const isSelectedByBoth: Filter = (input, { node }) => {
   const required = input.enforced?.requiredDuringSchedulingIgnoredDuringExecution
@@ -186,11 +187,7 @@ const isSelectedByBoth: Filter = (input, { node }) => {
 
 const hasFreePorts: Filter = ({ hostPorts }, node) => {
   if (hostPorts.length === 0) return null
-  const used = node.hostPorts()
-  const isTaken = hostPorts.some(port => used.some(other => clash(port, other)))
-  return isTaken
-    ? { reasons: ["node(s) didn't have free ports for the requested pod ports"], resolvable: true }
-    : null
+  return portsClash(hostPorts, node.hostPorts()) ? { reasons: [NO_FREE_PORTS], resolvable: true } : null
 }
 
 const hasResources: Filter = ({ requests }, node) => {
@@ -203,20 +200,12 @@ const hasResources: Filter = ({ requests }, node) => {
 }
 
 function findMissing(requests: Amounts, node: NodeInfo): Objection | null {
-  const reasons: string[] = []
-  let resolvable = true
-  const { podsMax } = node
-  if (node.podCount + 1 > podsMax) {
-    reasons.push('Too many pods')
-    if (podsMax < 1) resolvable = false
-  }
-  for (const [name, amount] of requests) {
-    const has = node.allocatable.get(name) ?? 0
-    if (amount === 0 || amount <= has - node.requested(name)) continue
-    reasons.push(`Insufficient ${name}`)
-    if (amount > has) resolvable = false
-  }
-  return reasons.length === 0 ? null : { reasons, resolvable }
+  const shortages = shortagesOf(requests, node)
+  if (shortages.length === 0) return null
+  const reasons = shortages.map(({ resource }) =>
+    resource === 'pods' ? 'Too many pods' : `Insufficient ${resource}`,
+  )
+  return { reasons, resolvable: shortages.every(({ requested, capacity }) => requested <= capacity) }
 }
 
 const isSpread: Filter = ({ spread }, { node }) => {

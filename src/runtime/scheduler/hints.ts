@@ -1,12 +1,12 @@
 /** Whether something that happened in the cluster may let a waiting pod run, judged by who objected to it (pure). */
 
 import { semanticEqual } from '../../kube/equality.ts'
-import { clash, hostPortsOf } from '../../kube/host-ports.ts'
+import { hostPortsOf, portsClash } from '../../kube/host-ports.ts'
+import { parseAmounts, podRequests } from '../../kube/pod-requests.ts'
 import type { Node, Pod } from '../../kube/types.ts'
 import { claimsOf } from '../../kube/volumes/claims.ts'
 import { type Plugin, suitsAlone } from './filters.ts'
 import { termsOf } from './pod-terms.ts'
-import { parseAmounts, podRequests } from './resources.ts'
 import { concernsSpread } from './topology-spread.ts'
 import type { NamespaceView } from './world.ts'
 
@@ -68,7 +68,7 @@ function hasGrown(pod: Pod, next: Node, previous: Node): boolean {
 /** A pod is no longer on its node. */
 export function helpsAfterGone({ pod, plugins }: Waiting, gone: Pod, namespaces: NamespaceView): boolean {
   if (plugins.size === 0 || plugins.has('NodeResourcesFit')) return true
-  if (plugins.has('NodePorts') && portsClash(pod, gone)) return true
+  if (plugins.has('NodePorts') && portsClash(hostPortsOf(pod), hostPortsOf(gone))) return true
   if (hasAny(plugins, ['VolumeRestrictions', 'NodeVolumeLimits']) && claimsOf(gone).length > 0) return true
   if (plugins.has('PodTopologySpread') && concernsSpread(pod, gone)) return true
   return plugins.has('InterPodAffinity') && repels(pod, gone, namespaces)
@@ -86,11 +86,6 @@ export const helpsAfterVolumes = ({ pod, plugins }: Waiting): boolean =>
 
 const hasAny = (plugins: ReadonlySet<Plugin>, some: readonly Plugin[]): boolean =>
   some.some(each => plugins.has(each))
-
-function portsClash(pod: Pod, other: Pod): boolean {
-  const theirs = hostPortsOf(other)
-  return hostPortsOf(pod).some(port => theirs.some(each => clash(port, each)))
-}
 
 /** Whether one of the two keeps the other away. */
 const repels = (pod: Pod, other: Pod, namespaces: NamespaceView): boolean =>

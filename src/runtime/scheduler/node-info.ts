@@ -1,8 +1,14 @@
 /** A node with the pods on it, summed up so that filters and scores are cheap. */
 import { type HostPort, hostPortsOf } from '../../kube/host-ports.ts'
+import {
+  type Amounts,
+  type CpuAndMemory,
+  parseAmounts,
+  podRequests,
+  scoredRequests,
+} from '../../kube/pod-requests.ts'
 import type { Node, Pod } from '../../kube/types.ts'
 import { type PodTerm, termsOf } from './pod-terms.ts'
-import { type Amounts, type CpuAndMemory, parseAmounts, podRequests, scoredRequests } from './resources.ts'
 
 interface PodEntry {
   readonly pod: Pod

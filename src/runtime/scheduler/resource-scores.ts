@@ -1,8 +1,9 @@
 /** Scores of what nodes have and what is used of it (pure): how much is free, and whether it is used evenly. */
+
+import { podRequests, scoredRequests } from '../../kube/pod-requests.ts'
 import type { Pod } from '../../kube/types.ts'
 import type { NodeInfo } from './node-info.ts'
 import type { FitScoring, Profile } from './profile.ts'
-import { podRequests, scoredRequests } from './resources.ts'
 
 const SCORE_MAX = 100
 /** They count for something where a pod asks for nothing; of others it is as if nodes had none. */

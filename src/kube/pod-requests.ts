@@ -1,7 +1,7 @@
 /** What a pod asks for and what a node has, in plain numbers: CPU in millicores, all else in whole units. */
 
-import { integerValue, milliValue, parseQuantity } from '../../kube/quantity.ts'
-import type { Container, Pod } from '../../kube/types.ts'
+import { integerValue, milliValue, parseQuantity } from './quantity.ts'
+import type { Container, Pod } from './types.ts'
 
 export type Amounts = ReadonlyMap<string, number>
 type Quantities = Readonly<Record<string, string>> | undefined
