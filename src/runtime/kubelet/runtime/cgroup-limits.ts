@@ -26,6 +26,12 @@ export function cpuQuota(millis: number | undefined): { period: number; quota: n
 const cpuWeight = (shares: number): number =>
   1 + Math.floor(((shares - CPU_SHARES_MIN) * CPU_WEIGHT_MAX) / (CPU_SHARES_MAX - CPU_SHARES_MIN))
 
+/** The shares that a weight was made of, as nearly as it tells; 0 for no weight. */
+export const sharesOfWeight = (weight: number): number =>
+  weight === 0
+    ? 0
+    : Math.round(CPU_SHARES_MIN + ((weight - 1) * (CPU_SHARES_MAX - CPU_SHARES_MIN)) / CPU_WEIGHT_MAX)
+
 /** Contents by file name; a file that a version does not have is not there. */
 export function limitFiles(limits: PodResources, version: 1 | 2): ReadonlyMap<string, string> {
   const { memoryLimitBytes: memory, pidsMax, hugepages = {} } = limits

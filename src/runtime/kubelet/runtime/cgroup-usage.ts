@@ -13,13 +13,7 @@ export async function readGroupUsage(
   trees: readonly string[] = cgroupTrees(),
 ): Promise<GroupUsage | null> {
   const found = trees.map(tree => join(tree, path)).filter(each => existsSync(each))
-  const read = async (name: string) => {
-    for (const directory of found) {
-      const text = await readFile(join(directory, name), 'utf8').catch(() => undefined)
-      if (text !== undefined) return text
-    }
-    return undefined
-  }
+  const read = (name: string) => readGroupFile(found, name)
   if (found.length === 0) return null
   const flat = parseFlat((await read('memory.stat')) ?? '')
   const isSecond = (await read('memory.current')) !== undefined
@@ -36,6 +30,18 @@ export async function readGroupUsage(
     majorPageFaults: flat.get(isSecond ? 'pgmajfault' : 'total_pgmajfault') ?? 0,
     processes: Number((await read('pids.current')) ?? 0),
   }
+}
+
+/** A group has a directory in each tree; the first one that has the file counts. */
+export async function readGroupFile(
+  directories: readonly string[],
+  name: string,
+): Promise<string | undefined> {
+  for (const directory of directories) {
+    const text = await readFile(join(directory, name), 'utf8').catch(() => undefined)
+    if (text !== undefined) return text
+  }
+  return undefined
 }
 
 /** Lines of a name and a number. */

@@ -1,7 +1,7 @@
 /** What a control group's files tell beyond its usage: throttling, limits, caches and what went to disks. */
-import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { parseFlat } from '../runtime/cgroup-usage.ts'
+import { sharesOfWeight } from '../runtime/cgroup-limits.ts'
+import { parseFlat, readGroupFile } from '../runtime/cgroup-usage.ts'
 
 export interface GroupDetails {
   readonly cpuUserSeconds: number
@@ -39,12 +39,10 @@ const FILES = [
 ]
 
 export async function readGroupDetails(path: string, trees: readonly string[]): Promise<GroupDetails> {
+  const directories = trees.map(tree => join(tree, path))
   const read = async (name: string) => {
-    for (const tree of trees) {
-      const text = await readFile(join(tree, path, name), 'utf8').catch(() => undefined)
-      if (text !== undefined) return [[name, text] as const]
-    }
-    return []
+    const text = await readGroupFile(directories, name)
+    return text === undefined ? [] : [[name, text] as const]
   }
   return parseGroupDetails(new Map((await Promise.all(FILES.map(read))).flat()))
 }
@@ -75,15 +73,11 @@ export function parseGroupDetails(files: ReadonlyMap<string, string>): GroupDeta
     threads: number('pids.current'),
     disk: isSecond ? diskOfSecond(files.get('io.stat') ?? '') : diskOfFirst(files),
     memoryLimitBytes: limit >= UNLIMITED ? 0 : limit,
-    cpuShares: isSecond ? sharesOf(number('cpu.weight')) : number('cpu.shares'),
+    cpuShares: isSecond ? sharesOfWeight(number('cpu.weight')) : number('cpu.shares'),
     cpuPeriod: Number(period) || number('cpu.cfs_period_us'),
     cpuQuota: Math.max(0, Number(quota) || number('cpu.cfs_quota_us')),
   }
 }
-
-/** The shares that a weight was made of, as nearly as it tells. */
-const sharesOf = (weight: number): number =>
-  weight === 0 ? 0 : Math.round(2 + ((weight - 1) * 262_142) / 9_999)
 
 /** Lines of a device, an operation and a number. */
 function diskOfFirst(files: ReadonlyMap<string, string>): GroupDetails['disk'] {
