@@ -1,7 +1,7 @@
 /** Arguments of the default plugins in a KubeSchedulerConfiguration; what mk8s does not do is refused by name. */
 import { isMap, type JsonMap } from '../../kube/json-map.ts'
 import { readNodeAffinity } from './added-affinity.ts'
-import { type Constraint, type Profile, SYSTEM_CONSTRAINTS } from './profile.ts'
+import { type Constraint, DEFAULT_PROFILE, type Profile, SYSTEM_CONSTRAINTS } from './profile.ts'
 import { refuseOthers } from './refuse-others.ts'
 import { readBalance, readFit } from './resource-arguments.ts'
 
@@ -80,7 +80,7 @@ function constraintOf(value: unknown, path: string, problems: string[]): Constra
 
 const readVolumeBinding: Reader = (args, path, problems) => {
   refuseOthers(args, ['bindTimeoutSeconds'], path, problems)
-  const { bindTimeoutSeconds: seconds = 600 } = args
+  const { bindTimeoutSeconds: seconds = DEFAULT_PROFILE.bindTimeoutMs / 1_000 } = args
   const given = `${path}.bindTimeoutSeconds: Invalid value: ${JSON.stringify(seconds)}`
   if (!Number.isInteger(seconds)) problems.push(`${given}: must be an integer`)
   else if (Number(seconds) < 0)
@@ -88,21 +88,25 @@ const readVolumeBinding: Reader = (args, path, problems) => {
   return { bindTimeoutMs: Number(seconds) * 1_000 }
 }
 
+const PERCENTAGE = 'minCandidateNodesPercentage'
+const ABSOLUTE = 'minCandidateNodesAbsolute'
+
 const readPreemption: Reader = (args, path, problems) => {
-  const keys = ['minCandidateNodesPercentage', 'minCandidateNodesAbsolute'] as const
-  refuseOthers(args, keys, path, problems)
-  const [percentage = 0, absolute = 0] = keys.map((key, at) => {
-    const value = args[key] ?? [10, 100][at]
-    const max = at === 0 ? 100 : Number.POSITIVE_INFINITY
+  refuseOthers(args, [PERCENTAGE, ABSOLUTE], path, problems)
+  const read = (key: string, usual: number, { max, range }: { max: number; range: string }): number => {
+    const value = args[key] ?? usual
     const isGood = Number.isInteger(value) && Number(value) >= 0 && Number(value) <= max
-    const range = at === 0 ? '[0, 100]' : '[0, inf)'
     const given = `${path}.${key}: Invalid value: ${JSON.stringify(value)}`
     if (!isGood) problems.push(`${given}: not in valid range ${range}`)
     return Number(value)
-  })
+  }
+  const usual = DEFAULT_PROFILE.candidates
+  const percentage = read(PERCENTAGE, usual.percentage, { max: 100, range: '[0, 100]' })
+  const absolute = read(ABSOLUTE, usual.absolute, { max: Number.POSITIVE_INFINITY, range: '[0, inf)' })
   if (percentage === 0 && absolute === 0) {
-    for (const [at, key] of keys.entries())
-      problems.push(`${path}.${key}: Invalid value: 0: cannot be zero at the same time as ${keys[1 - at]}`)
+    const zero = (key: string, other: string) =>
+      `${path}.${key}: Invalid value: 0: cannot be zero at the same time as ${other}`
+    problems.push(zero(PERCENTAGE, ABSOLUTE), zero(ABSOLUTE, PERCENTAGE))
   }
   return { candidates: { percentage, absolute } }
 }
