@@ -4,6 +4,7 @@ import { hostname, networkInterfaces, release, totalmem } from 'node:os'
 import { dirname } from 'node:path'
 import type { Clock } from '../base/clock.ts'
 import { systemCodeOf } from '../base/errors.ts'
+import { isLinkLocal } from '../base/link-local.ts'
 import {
   CONTAINER_PACKAGES,
   type ContainerFacts,
@@ -88,7 +89,7 @@ async function containerFacts(mayInstall: boolean): Promise<ContainerFacts> {
 /** What the machine itself suggests for the options that have no fixed default. */
 export function machineDefaults(): { nodeName: string; bindAddress: string; bindAddress6?: string } {
   const addresses = Object.values(networkInterfaces()).flatMap(each => each ?? [])
-  const usable = addresses.filter(each => !each.internal && !/^(169\.254\.|fe[89ab])/i.test(each.address))
+  const usable = addresses.filter(each => !each.internal && !isLinkLocal(each.address))
   const find = (family: string) => usable.find(each => each.family === family)?.address
   const bindAddress6 = find('IPv6')
   return {

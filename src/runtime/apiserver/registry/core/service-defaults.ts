@@ -1,9 +1,9 @@
 /** Defaults of services: the constant ones, and the IP families that the cluster has. */
 import { parseAddress } from '../../../../kube/cidr.ts'
+import type { IPFamily } from '../../../../kube/ip-family.ts'
 import type { Service } from '../../../../kube/types.ts'
 import { semanticallyEqual, setDefault } from '../support.ts'
 import { isExternal } from '../validation/service.ts'
-import type { IpFamily } from './service-families.ts'
 
 const AFFINITY_SECONDS = 10_800
 
@@ -35,7 +35,7 @@ export function defaultService(service: Service): void {
 export function defaultFamilies(
   service: Service,
   previous: Service | null,
-  known: readonly IpFamily[],
+  known: readonly IPFamily[],
 ): void {
   const spec = service.spec
   if (!spec || spec.type === 'ExternalName') return

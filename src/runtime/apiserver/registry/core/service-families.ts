@@ -1,12 +1,11 @@
 /** The families that Services of a cluster have addresses of (pure). */
+import { familyOf, type IPFamily } from '../../../../kube/ip-family.ts'
 import type { ClusterSettings } from '../strategy.ts'
 
-export type IpFamily = 'IPv4' | 'IPv6'
-
 /** The first one is what a Service gets that says nothing. */
-export function familiesOf(settings: ClusterSettings | undefined): readonly IpFamily[] {
-  const isSix = settings?.serviceCidr.includes(':') === true
+export function familiesOf(settings: ClusterSettings | undefined): readonly IPFamily[] {
+  const isSix = familyOf(settings?.serviceCidr ?? '') === 'IPv6'
   const hasBoth = settings?.ipv6 !== undefined || settings?.ipv4 !== undefined
-  const families: readonly IpFamily[] = isSix ? ['IPv6', 'IPv4'] : ['IPv4', 'IPv6']
+  const families: readonly IPFamily[] = isSix ? ['IPv6', 'IPv4'] : ['IPv4', 'IPv6']
   return hasBoth ? families : families.slice(0, 1)
 }

@@ -1,5 +1,6 @@
 /** Addresses and networks as the validators need them. */
 import { must } from '../../../../base/assert.ts'
+import { isLinkLocal } from '../../../../base/link-local.ts'
 import {
   type Cidr,
   cidrAddress,
@@ -51,7 +52,7 @@ export function specialIpProblems(address: string): string[] {
   const starts = (prefix: string) => address.toLowerCase().startsWith(prefix)
   if (address === '0.0.0.0' || address === '::') return [`may not be unspecified (${address})`]
   if (address === '::1') return ['may not be in the loopback range (127.0.0.0/8, ::1/128)']
-  if (isOld ? starts('169.254.') : /^fe[89ab]/i.test(address)) {
+  if (isLinkLocal(address)) {
     return ['may not be in the link-local range (169.254.0.0/16, fe80::/10)']
   }
   if (isOld ? starts('224.0.0.') : starts('ff02:')) {
