@@ -9,6 +9,8 @@ const PATH = '/mk8s/status'
 const ANSWER_MS_MAX = 10_000
 const ANSWER_BYTES_MAX = 4 * 1024 * 1024
 const POLL_MS = 500
+/** Of an answer that is no status. */
+const SHOWN_CHARS_MAX = 200
 
 /** Rejects with `api/unreachable`, or `api/refused` when this user may not. `cluster`: as its user calls it. */
 export async function readRemoteStatus(transport: Transport, cluster: string): Promise<NodeStatus> {
@@ -18,7 +20,7 @@ export async function readRemoteStatus(transport: Transport, cluster: string): P
   const text = (await readBounded(body, ANSWER_BYTES_MAX, tooLarge)).toString('utf8')
   if (status === 200) return JSON.parse(text) as NodeStatus
   throw new Mk8sError('api/refused', `${cluster} does not tell its status`, {
-    why: `it answered ${status}: ${text.slice(0, 200)}`,
+    why: `it answered ${status}: ${text.slice(0, SHOWN_CHARS_MAX)}`,
     hint: 'a new kubeconfig: mk8s cluster add --replace',
   })
 }

@@ -32,13 +32,15 @@ const VERSIONS = ['apiserver.config.k8s.io/v1', 'apiserver.config.k8s.io/v1beta1
 const AUTHORIZED_TTL = '5m'
 const UNAUTHORIZED_TTL = '30s'
 const TIMEOUT_MS_MAX = 30_000
+/** Where no configuration says another. */
+const PLAIN_TIMEOUT_MS = 10_000
 const COST_MAX = 1_000_000
 
 /** Of the flag that names a kubeconfig only. */
 export const plainWebhook = (kubeConfigFile: string, times: WebhookTimes): AuthorizationWebhook => ({
   ...times,
   kubeConfigFile,
-  timeoutMs: 10_000,
+  timeoutMs: PLAIN_TIMEOUT_MS,
   refusesOnFailure: false,
   isAsked: () => true,
 })
