@@ -312,6 +312,34 @@ describe('kubelet', () => {
     await gone('probed')
   })
 
+  test('readiness is told while a pod is being ended', async () => {
+    const main = {
+      ...{ name: 'main', image: 'x', command: ['sh', '-c', 'trap "" TERM; sleep 600 & wait; wait'] },
+      readinessProbe: {
+        ...{ periodSeconds: 1, failureThreshold: 1 },
+        exec: { command: ['test', '-e', '/mk8s-flags/serving'] },
+      },
+    }
+    await writeFile(join(directory, 'data', 'serving'), '')
+    await create('leaving', {
+      ...{ nodeName: NODE, terminationGracePeriodSeconds: 600 },
+      containers: [{ ...main, volumeMounts: [{ name: 'flags', mountPath: '/mk8s-flags' }] }],
+      volumes: [{ name: 'flags', hostPath: { path: join(directory, 'data') } }],
+    })
+    await until('leaving is ready', async () => isReady(await get('leaving')))
+    await cluster.client.delete(PODS, { namespace: 'default', name: 'leaving' })
+    assert.ok(isReady(await get('leaving')))
+    await rm(join(directory, 'data', 'serving'))
+    const unready = await until('leaving is unready', async () => {
+      const pod = await get('leaving')
+      return !isReady(pod) && pod
+    })
+    assert.equal(unready.status?.phase, 'Running')
+    assert.equal(statusOf(unready)?.ready, false)
+    await cluster.client.delete(PODS, { namespace: 'default', name: 'leaving', gracePeriodSeconds: 0 })
+    await gone('leaving')
+  })
+
   test('a pod that asks for more than the node has is refused, whoever chose the node for it', async () => {
     const main = { name: 'main', image: 'none', command: ['true'], resources: { requests: { cpu: '1k' } } }
     await create('greedy', { nodeName: NODE, containers: [main] })

@@ -33,6 +33,8 @@ export interface ReportInput {
     /** Of the pod as a whole. */
     readonly whole: Requirements | undefined
   }
+  /** Containers are being ended, and some still run. */
+  readonly isEnding?: boolean
   readonly isTerminated: boolean
 }
 

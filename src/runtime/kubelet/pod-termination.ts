@@ -83,6 +83,8 @@ export interface EndRequest {
   readonly isVanished: () => boolean
   readonly volumes: PodVolumes
   readonly reporter: PodReporter
+  /** Nothing runs any more: what is told from now on is told here. */
+  readonly onStopped: () => Promise<void>
 }
 
 /** Works again from wherever it was interrupted. */
@@ -93,6 +95,7 @@ export async function endPod(request: EndRequest, context: PodContext): Promise<
   await stopContainers({ pod, containers: await runtime.listContainers(uid), graceMs }, context)
   const sandboxes = (await runtime.listSandboxes()).filter(({ metadata }) => metadata.uid === uid)
   for (const { id } of sandboxes) await stopSandbox(id, context)
+  await request.onStopped()
   if (!request.isVanished()) {
     await reporter.report({
       pod,

@@ -64,6 +64,8 @@ export class PodWorker {
   #isTakenIn = false
   #finishGraceMs: number | undefined
   #isFinished = false
+  /** While its containers end. */
+  #endingReports: WakeLoop | undefined
 
   constructor(parts: PodWorkerParts) {
     this.#context = parts.context
@@ -161,11 +163,13 @@ export class PodWorker {
 
   wake(): void {
     this.#loop.wake()
+    this.#endingReports?.wake()
   }
 
   /** The kubelet stops; the pod's containers go on. */
   async stop(): Promise<void> {
     this.#loop.stop()
+    this.#endingReports?.stop()
     this.#stopper.abort()
     this.#probes.stop()
     this.#reporter.stop()
@@ -380,7 +384,8 @@ export class PodWorker {
 
   async #end(): Promise<void> {
     this.#terminatingGraceMs = Math.min(this.#terminatingGraceMs, this.#graceMs)
-    this.#probes.stop()
+    this.#probes.keepReadiness()
+    const reports = this.#reportsOfEnding()
     const { uid } = identityOf(this.#pod)
     const request = {
       pod: this.#pod,
@@ -388,8 +393,14 @@ export class PodWorker {
       isVanished: () => this.#isVanished,
       volumes: this.#volumes,
       reporter: this.#reporter,
+      onStopped: () => {
+        reports.stop()
+        this.#probes.stop()
+        return reports.settled()
+      },
     }
     await endPod(request, this.#context).catch(error => {
+      reports.stop()
       if (!this.#loop.isStopped)
         this.#event('Warning', 'FailedKillPod', `error killing pod: ${messageOf(error)}`)
       throw error
@@ -400,14 +411,46 @@ export class PodWorker {
     this.#onGone()
   }
 
-  async #report({ sandboxes, containers }: Present): Promise<void> {
-    this.#watchRunning({ sandboxes, containers })
+  /** The worker's own step is taken by the end. */
+  #reportsOfEnding(): WakeLoop {
+    const { clock, log } = this.#context
+    this.#endingReports?.stop()
+    this.#endingReports = new WakeLoop({
+      ...{ clock, retry: RETRY },
+      step: () => this.#reportEnding(),
+      onFailure: error =>
+        log.debug('a pod that ends could not be told of', { pod: podText(this.#pod), error }),
+    })
+    return this.#endingReports
+  }
+
+  async #reportEnding(): Promise<void> {
+    const present = await this.#present()
+    const running = present.containers.filter(({ state }) => state === 'running')
+    this.#probes.retain(new Set(running.map(({ id }) => id)))
+    // The end of the last one is told with the pod's.
+    if (running.length > 0 && !this.#isVanished) await this.#tell(present, true)
+  }
+
+  async #report(present: Present): Promise<void> {
+    this.#watchRunning(present)
+    await this.#tell(present)
+  }
+
+  async #tell({ sandboxes, containers }: Present, isEnding = false): Promise<void> {
     const resize = {
       state: this.#resizer.state,
       actuated: (container: ContainerStatus) => this.#resizer.actuated(container),
       whole: this.#resizer.actuatedWhole,
     }
-    await this.#reporter.report({ pod: this.allocated, sandboxes, containers, resize, isTerminated: false })
+    await this.#reporter.report({
+      pod: this.allocated,
+      sandboxes,
+      containers,
+      resize,
+      isEnding,
+      isTerminated: false,
+    })
   }
 
   #event(type: 'Normal' | 'Warning', reason: string, message: string, container?: string): void {

@@ -11,6 +11,7 @@ import { isSidecar, latestSandbox } from './plan-pod.ts'
 import { inFamilyOrder } from './pod-addresses.ts'
 import { ephemeralOf } from './pod-containers.ts'
 import type { PodFailure } from './pod-failure.ts'
+import { isOver } from './pod-states.ts'
 import { type ContainerFacts, renderContainerStatus } from './render-container-status.ts'
 import type { Requirements } from './resources/allocation.ts'
 import type { ResizeState } from './resources/pod-resizer.ts'
@@ -30,6 +31,8 @@ export interface PodStatusInput {
   readonly resize?: ResizeState | undefined
   /** What the pod as a whole has been given. */
   readonly whole?: Requirements | undefined
+  /** Containers are being ended, and some still run: it is not over yet. */
+  readonly isEnding?: boolean
   /** Everything has been stopped for good. */
   readonly isTerminated: boolean
 }
@@ -42,7 +45,8 @@ export function renderPodStatus(input: PodStatusInput): PodStatus {
   const inits = (pod.spec?.initContainers ?? []).map(render(true))
   const regulars = (pod.spec?.containers ?? []).map(render(false))
   const ephemeral = ephemeralOf(pod).map(container => renderEphemeral(input, container))
-  const phase = input.failure ? 'Failed' : phaseOf(input, inits, regulars)
+  const reached = input.failure ? 'Failed' : phaseOf(input, inits, regulars)
+  const phase = input.isEnding && isOver({ phase: reached }) ? (pod.status?.phase ?? 'Running') : reached
   return {
     ...observedGeneration(pod),
     phase,

@@ -91,6 +91,15 @@ export class ProbeManager {
     }
   }
 
+  /** Containers that end are neither judged nor restarted any more, but may become ready or unready. */
+  keepReadiness(): void {
+    for (const worker of [...this.#workers.values()].flatMap(workers => [...workers.values()])) {
+      if (worker.kind === 'readiness') continue
+      worker.isOver = true
+      worker.timer?.cancel()
+    }
+  }
+
   stop(): void {
     this.retain(new Set())
   }
