@@ -32,10 +32,11 @@ interface Case {
   readonly policy: string
   readonly inits?: readonly Container[]
   readonly outcomes: Readonly<Record<string, Outcome>>
+  readonly isEnding?: boolean
   readonly isTerminated?: boolean
 }
 
-function phaseOf({ policy, inits = [], outcomes, isTerminated = false }: Case): string | undefined {
+function phaseOf({ policy, inits = [], outcomes, isEnding, isTerminated = false }: Case): string | undefined {
   const pod: Pod = {
     apiVersion: 'v1',
     kind: 'Pod',
@@ -59,6 +60,7 @@ function phaseOf({ policy, inits = [], outcomes, isTerminated = false }: Case): 
     },
     hostAddress: '192.0.2.1',
     nowMs: 3_000,
+    ...(isEnding === undefined ? {} : { isEnding }),
     isTerminated,
   }).phase
 }
@@ -88,6 +90,11 @@ test('how a sidecar ends does not decide how its pod ends', () => {
   const inits = [{ name: 'side', image: 'i', restartPolicy: 'Always' }]
   const policy = 'Never'
   assert.equal(phaseOf({ policy, inits, outcomes: { side: 7, a: 'running', b: 'running' } }), 'Running')
+  assert.equal(
+    phaseOf({ policy, inits, outcomes: { side: 'running', a: 0, b: 0 }, isEnding: true }),
+    'Running',
+    'it has not ended while its sidecar still runs',
+  )
   assert.equal(
     phaseOf({ policy, inits, outcomes: { side: 143, a: 0, b: 0 }, isTerminated: true }),
     'Succeeded',
