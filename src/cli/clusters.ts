@@ -80,7 +80,8 @@ export async function addCluster(
   parts: KeptParts & { readonly program: string; readonly replace: boolean },
 ): Promise<Kept> {
   const path = kubeconfigOf(name, parts.directory)
-  if (!parts.replace && readIfThere(path) !== undefined)
+  const before = listClusters(parts.directory).find(each => each.name === name)
+  if (!parts.replace && before !== undefined)
     throw new Mk8sError('refused', `there is a cluster ${name} already`, {
       hint: `mk8s cluster remove ${name}, or add it with --replace`,
     })
@@ -88,6 +89,7 @@ export async function addCluster(
   const kept = await keepCredential(credential, identity, parts)
   makeDirectory(directoryOf(parts.directory), 0o700)
   writeFileDurably(path, kubeconfig, 0o600)
+  if (before !== undefined && before.credential !== credential) await forgetUnlessShared(before, parts)
   return kept
 }
 
@@ -105,10 +107,15 @@ export async function removeCluster(name: string, parts: KeptParts): Promise<voi
   const known = listClusters(parts.directory)
   const cluster = known.find(each => each.name === name)
   if (cluster === undefined) throw unknownCluster(name, known)
-  const isShared = known.some(each => each.name !== name && each.credential === cluster.credential)
-  if (!isShared) await forgetCredential(cluster.credential, parts)
+  await forgetUnlessShared(cluster, parts)
   rmSync(kubeconfigOf(name, parts.directory))
   if (cluster.isUsed) rmSync(usedPath(parts.directory), { force: true })
+}
+
+/** Another cluster's kubeconfig may have the same key. */
+async function forgetUnlessShared({ name, credential }: KnownCluster, parts: KeptParts): Promise<void> {
+  const others = listClusters(parts.directory).filter(each => each.name !== name)
+  if (!others.some(each => each.credential === credential)) await forgetCredential(credential, parts)
 }
 
 /** Null: none. */

@@ -83,6 +83,18 @@ test('what is removed is forgotten with its key, which stays while another clust
   assert.throws(() => useCluster('b', parts.directory), /there is no cluster/)
 })
 
+test('a key that was replaced is forgotten, unless another cluster has it', async () => {
+  const parts = partsIn('replaced')
+  secrets.clear()
+  await addCluster('a', kubeconfig('https://127.0.0.1:1', 'old'), parts)
+  await addCluster('b', kubeconfig('https://127.0.0.1:1', 'old'), parts)
+  await addCluster('a', kubeconfig('https://127.0.0.1:1', 'new'), { ...parts, replace: true })
+  assert.equal(secrets.size, 2)
+  await addCluster('b', kubeconfig('https://127.0.0.1:1', 'new'), { ...parts, replace: true })
+  const [kept] = listClusters(parts.directory)
+  assert.deepEqual([...secrets.keys()], [kept?.credential])
+})
+
 test('kubectl is sent to a server that listens', async () => {
   const parts = partsIn('reached')
   const listening = createServer().listen(0, '127.0.0.1')
