@@ -16,13 +16,23 @@ const SHOWN_CHARS_MAX = 200
 export async function readRemoteStatus(transport: Transport, cluster: string): Promise<NodeStatus> {
   const signal = AbortSignal.timeout(ANSWER_MS_MAX)
   const { status, body } = await transport.request({ method: 'GET', path: PATH, signal })
-  const tooLarge = () => new Mk8sError('api/refused', `the status of ${cluster} is too large`)
+  const hint = `mk8s --cluster ${cluster} kubectl get --raw ${PATH}`
+  const tooLarge = () => new Mk8sError('api/refused', `the status of ${cluster} is too large`, { hint })
   const text = (await readBounded(body, ANSWER_BYTES_MAX, tooLarge)).toString('utf8')
-  if (status === 200) return JSON.parse(text) as NodeStatus
+  if (status === 200) return parseStatus(text, cluster, hint)
   throw new Mk8sError('api/refused', `${cluster} does not tell its status`, {
     why: `it answered ${status}: ${text.slice(0, SHOWN_CHARS_MAX)}`,
     hint: 'a new kubeconfig: mk8s cluster add --replace',
   })
+}
+
+function parseStatus(text: string, cluster: string, hint: string): NodeStatus {
+  try {
+    return JSON.parse(text) as NodeStatus
+  } catch (cause) {
+    const why = `it answered with something else: ${text.slice(0, 200)}`
+    throw new Mk8sError('api/refused', `${cluster} does not tell its status`, { why, hint, cause })
+  }
 }
 
 export interface WaitParts {
