@@ -89,7 +89,8 @@ test('the survivor becomes a cluster of one with every object as it was', async 
   const silent = await one.mk8s(['recover', '--yes'])
   assert.deepEqual([silent.code, /others-are-off/.test(silent.stderr)], [6, true], silent.stderr)
 
-  const impostor = createServer().listen(25_000, two.address)
+  // What comes is taken and dropped: a connection that nobody reads would keep it from closing.
+  const impostor = createServer(socket => socket.destroy()).listen(25_000, two.address)
   const warned = await one.mk8s(['recover', '--yes', '--others-are-off'])
   assert.deepEqual([warned.code, /n2 at .* answers/.test(warned.stderr)], [6, true], warned.stderr)
   await new Promise(resolve => impostor.close(resolve))
