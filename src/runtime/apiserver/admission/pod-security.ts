@@ -48,6 +48,14 @@ export function podSecurity(objects: ObjectReader): AdmissionPlugin {
 const violationsOf = ({ level, version }: LevelVersion, spec: PodSpec) =>
   podViolations(level, spec, minorOf(version))
 
+type Judge = (wanted: LevelVersion) => readonly Violation[]
+
+/** Modes mostly ask for the same level, which is then judged once. */
+function judgeOf(spec: PodSpec): Judge {
+  const known = new Map<string, readonly Violation[]>()
+  return wanted => known.getOrInsertComputed(textOf(wanted), () => violationsOf(wanted, spec))
+}
+
 const detailsOf = (violations: readonly Violation[]): string =>
   violations.map(({ reason, detail }) => `${reason} (${detail})`).join(', ')
 
@@ -61,14 +69,15 @@ function checkPod(request: AdmissionRequest, objects: ObjectReader): void {
   const policy = namespacePolicy(objects, request.namespace)
   if ([policy.enforce, policy.audit, policy.warn].every(({ level }) => level === 'privileged')) return
   request.annotate(`${PREFIX}enforce-policy`, textOf(policy.enforce))
-  const violations = violationsOf(policy.enforce, spec)
-  audit(request, policy, spec)
+  const judge = judgeOf(spec)
+  const violations = judge(policy.enforce)
+  audit(request, policy, judge)
   if (violations.length > 0)
     throw refuse(
       request,
       `violates PodSecurity ${JSON.stringify(textOf(policy.enforce))}: ${detailsOf(violations)}`,
     )
-  warn(request, policy, spec)
+  warn(request, policy, judge)
 }
 
 /** What makes pods is never refused: its pods are. */
@@ -79,20 +88,21 @@ function checkTemplate(request: AdmissionRequest, objects: ObjectReader, path: r
   for (const key of path) value = (value as Record<string, unknown> | undefined)?.[key]
   const spec = (value as { readonly spec?: PodSpec } | undefined)?.spec
   if (spec?.containers === undefined) return
-  audit(request, policy, spec)
-  warn(request, policy, spec)
+  const judge = judgeOf(spec)
+  audit(request, policy, judge)
+  warn(request, policy, judge)
 }
 
-function audit(request: AdmissionRequest, policy: PodSecurityPolicy, spec: PodSpec): void {
+function audit(request: AdmissionRequest, policy: PodSecurityPolicy, judge: Judge): void {
   const [problem] = policy.problems
   if (problem !== undefined)
     request.annotate(`${PREFIX}error`, `Failed to parse policy: ${problem.field}: ${problem.message}`)
-  const violations = violationsOf(policy.audit, spec)
+  const violations = judge(policy.audit)
   if (violations.length > 0) request.annotate(`${PREFIX}audit-violations`, would(policy.audit, violations))
 }
 
-function warn(request: AdmissionRequest, policy: PodSecurityPolicy, spec: PodSpec): void {
-  const violations = violationsOf(policy.warn, spec)
+function warn(request: AdmissionRequest, policy: PodSecurityPolicy, judge: Judge): void {
+  const violations = judge(policy.warn)
   if (violations.length > 0) request.warn(would(policy.warn, violations))
 }
 

@@ -142,7 +142,7 @@ function decodeAs(
   const failure = (why: string) =>
     patch === undefined
       ? decodeFailure(kind.kind, kind.version, why)
-      : invalid(NO_KIND, '', [invalidField('patch', patch.shown, why)])
+      : invalid(NO_KIND, '', [invalidField('patch', patch.shown(), why)])
   if (wrong !== undefined) throw failure(wrong)
   const problems =
     mode === 'ignore' ? [] : [...(patch?.problems ?? []), ...problemsOf(raw, decoded, isCustom)]

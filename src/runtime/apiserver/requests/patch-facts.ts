@@ -3,8 +3,8 @@ import { isMap } from '../../../kube/json-map.ts'
 import type { FieldValidation } from './write-options.ts'
 
 export interface PatchFacts {
-  /** What stands behind `Invalid value`. */
-  readonly shown: string
+  /** What stands behind `Invalid value`; made only for somebody who is told. */
+  shown(): string
   readonly problems: readonly string[]
 }
 

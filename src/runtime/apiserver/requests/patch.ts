@@ -76,12 +76,12 @@ export function patcherOf(
     return { apply: object => applyMergePatch(object, value), factsOf: shownAsJson(problems) }
   return {
     apply: object => applyStrategicMerge(scope.context.model, typeName, object, value),
-    factsOf: () => ({ shown: goText(value), problems }),
+    factsOf: () => ({ shown: () => goText(value), problems }),
   }
 }
 
 const shownAsJson = (problems: readonly string[]) => (result: unknown) => ({
-  shown: JSON.stringify(result),
+  shown: () => JSON.stringify(result),
   problems,
 })
 
