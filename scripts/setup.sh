@@ -36,73 +36,35 @@ if ! "$node" --version >/dev/null 2>&1; then
   }
 fi
 
-container_programs='containerd ctr runc crun conmon nft iptables conntrack ip busybox skopeo'
-if [ "${1:-}" = --for-tests ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
-  missing=
-  for program in $container_programs; do
+# need WHAT PROGRAMS FLAWS PACKAGE...: installs the packages where one of the programs is missing, or a flaw is named.
+need() {
+  what=$1 missing=$3
+  for program in $2; do
     command -v "$program" >/dev/null 2>&1 || missing="$missing $program"
   done
-  [ -d /usr/lib/cni ] || missing="$missing cni"
-  if [ -n "$missing" ]; then
-    say "installing what the tests of containers need:$missing"
-    {
-      apt-get update -qq
-      DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-        containerd runc crun conmon perl-base containernetworking-plugins nftables iptables conntrack iproute2 busybox-static skopeo
-    } >&2 || say 'they cannot be installed here; the tests of containers will be skipped'
-  fi
-fi
+  shift 3
+  [ -n "$missing" ] || return 0
+  say "installing for $what:$missing"
+  {
+    apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@"
+  } >&2 || say "it cannot be installed here; $what will be skipped"
+}
 
 if [ "${1:-}" = --for-tests ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
-  missing=
-  for program in sshd ssh ssh-keygen rsync; do
-    command -v "$program" >/dev/null 2>&1 || missing="$missing $program"
-  done
+  flaw=
+  [ -d /usr/lib/cni ] || flaw=' cni'
+  need 'the tests of containers' 'containerd ctr runc crun conmon nft iptables conntrack ip busybox skopeo' "$flaw" \
+    containerd runc crun conmon perl-base containernetworking-plugins nftables iptables conntrack iproute2 busybox-static skopeo
   # A real S3 server. Debian's own Python sees Debian's packages.
-  /usr/bin/python3 -c 'import swift.common.middleware.s3api.s3api' >/dev/null 2>&1 || missing="$missing swift"
-  if [ -n "$missing" ]; then
-    say "installing what the tests of backup targets need:$missing"
-    {
-      apt-get update -qq
-      DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-        openssh-server openssh-client rsync python3-swift
-    } >&2 || say 'they cannot be installed here; the tests of backup targets will be skipped'
-  fi
-fi
-
-if [ "${1:-}" = --for-tests ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
-  if ! command -v chromium >/dev/null 2>&1; then
-    say 'installing what the tests of the dashboard need: chromium'
-    {
-      apt-get update -qq
-      DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium
-    } >&2 || say 'it cannot be installed here; the tests of the dashboard will be skipped'
-  fi
-fi
-
-if [ "${1:-}" = --for-tests ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
-  missing=
-  for program in gnome-keyring-daemon dbus-run-session secret-tool; do
-    command -v "$program" >/dev/null 2>&1 || missing="$missing $program"
-  done
-  if [ -n "$missing" ]; then
-    say "installing what the test of the keychain needs:$missing"
-    {
-      apt-get update -qq
-      DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-        gnome-keyring dbus-x11 dbus libsecret-tools
-    } >&2 || say 'they cannot be installed here; the test of the keychain will be skipped'
-  fi
-fi
-
-if [ "${1:-}" = --for-tests ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
-  if ! command -v rpm >/dev/null 2>&1; then
-    say 'installing what the test of the packages needs: rpm'
-    {
-      apt-get update -qq
-      DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends rpm
-    } >&2 || say 'it cannot be installed here; the test of the rpm package will be skipped'
-  fi
+  flaw=
+  /usr/bin/python3 -c 'import swift.common.middleware.s3api.s3api' >/dev/null 2>&1 || flaw=' swift'
+  need 'the tests of backup targets' 'sshd ssh ssh-keygen rsync' "$flaw" \
+    openssh-server openssh-client rsync python3-swift
+  need 'the tests of the dashboard' chromium '' chromium
+  need 'the test of the keychain' 'gnome-keyring-daemon dbus-run-session secret-tool' '' \
+    gnome-keyring dbus-x11 dbus libsecret-tools
+  need 'the test of the rpm package' rpm '' rpm
 fi
 
 PATH=$PWD/node_modules/.bin:$PATH
