@@ -3,21 +3,11 @@
  * server is a cluster and a context of its own, for the same user. `kubectl --context` chooses.
  */
 import { Mk8sError } from '../base/errors.ts'
-import { HttpsTransport } from '../client/https-transport.ts'
 import { KubeClient } from '../client/kube-client.ts'
 import { ENDPOINT_SLICES } from '../client/resources.ts'
 import type { EndpointSlice } from '../kube/types.ts'
 import { parseYamlDocuments, renderYaml } from '../kube/yaml.ts'
-
-interface ClusterEntry {
-  readonly name: string
-  readonly cluster: { readonly server: string; readonly 'certificate-authority-data': string }
-}
-
-interface ContextEntry {
-  readonly name: string
-  readonly context: { readonly cluster: string; readonly user: string }
-}
+import { type ClusterEntry, type ContextEntry, decodePem, transportTo } from './kubeconfig.ts'
 
 interface UserEntry {
   readonly name: string
@@ -71,11 +61,9 @@ function currentOf(config: Kubeconfig): { context: ContextEntry; cluster: Cluste
 
 async function readServers(config: Kubeconfig): Promise<string[]> {
   const { cluster, user } = currentOf(config)
-  const transport = new HttpsTransport({
-    server: cluster.cluster.server,
-    caPem: decode(cluster.cluster['certificate-authority-data']),
-    certificatePem: decode(user.user['client-certificate-data']),
-    keyPem: decode(user.user['client-key-data']),
+  const transport = transportTo(cluster, {
+    certificate: decodePem(user.user['client-certificate-data']),
+    key: decodePem(user.user['client-key-data']),
   })
   try {
     const { items } = await new KubeClient(transport).list<EndpointSlice>(ENDPOINT_SLICES, {
@@ -95,5 +83,3 @@ const serversOf = ({ endpoints, ports, addressType }: EndpointSlice): string[] =
       address => `https://${addressType === 'IPv6' ? `[${address}]` : address}:${ports?.[0]?.port}`,
     ),
   )
-
-const decode = (base64: string): string => Buffer.from(base64, 'base64').toString('utf8')

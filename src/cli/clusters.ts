@@ -4,14 +4,14 @@
  */
 import { existsSync, readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { unbracketed } from '../base/bracketed.ts'
 import { Mk8sError } from '../base/errors.ts'
 import { nearest } from '../base/nearest.ts'
-import { HttpsTransport } from '../client/https-transport.ts'
+import type { HttpsTransport } from '../client/https-transport.ts'
 import { isReachable } from '../client/reachable.ts'
 import { makeDirectory, readIfThere, writeFileDurably } from '../host/files.ts'
 import { parseYaml, renderYaml } from '../kube/yaml.ts'
 import {
-  type ClientIdentity,
   forgetCredential,
   type Kept,
   type KeptParts,
@@ -19,6 +19,13 @@ import {
   readCredential,
   takeIdentity,
 } from './kept-credential.ts'
+import {
+  type ClientIdentity,
+  type ClusterEntry,
+  type ContextEntry,
+  encodePem,
+  transportTo,
+} from './kubeconfig.ts'
 
 export interface KnownCluster {
   readonly name: string
@@ -29,17 +36,9 @@ export interface KnownCluster {
   readonly isUsed: boolean
 }
 
-interface ClusterEntry {
-  readonly name: string
-  readonly cluster: { readonly server: string; readonly 'certificate-authority-data': string }
-}
-
 interface Kubeconfig {
   readonly clusters: readonly ClusterEntry[]
-  readonly contexts: readonly {
-    readonly name: string
-    readonly context: { readonly cluster: string }
-  }[]
+  readonly contexts: readonly ContextEntry[]
   readonly users: readonly { readonly user: { readonly exec: { readonly args: readonly string[] } } }[]
   readonly 'current-context': string
 }
@@ -144,20 +143,9 @@ export async function openCluster(name: string, parts: KeptParts): Promise<OpenC
   return connectTo(config, identity, `mk8s cluster list shows where ${name} is`)
 }
 
-async function connectTo(
-  config: Kubeconfig,
-  { certificate, key }: ClientIdentity,
-  hint: string,
-): Promise<OpenCluster> {
-  const { cluster } = await firstReachable(config)
-  const transport = new HttpsTransport({
-    server: cluster.server,
-    caPem: Buffer.from(cluster['certificate-authority-data'], 'base64').toString('utf8'),
-    certificatePem: certificate,
-    keyPem: key,
-    hint,
-  })
-  return { transport, server: new URL(cluster.server) }
+async function connectTo(config: Kubeconfig, identity: ClientIdentity, hint: string): Promise<OpenCluster> {
+  const entry = await firstReachable(config)
+  return { transport: transportTo(entry, identity, hint), server: new URL(entry.cluster.server) }
 }
 
 /** As it is kept, which calls mk8s for the key; with `embed` the key is in it. */
@@ -171,12 +159,11 @@ export async function clusterKubeconfig(
   const { certificate, key } = await readCredential(credentialOf(config), parts)
   const users = config.users.map(user => ({
     ...user,
-    user: { 'client-certificate-data': encoded(certificate), 'client-key-data': encoded(key) },
+    user: { 'client-certificate-data': encodePem(certificate), 'client-key-data': encodePem(key) },
   }))
   return renderYaml({ ...config, users })
 }
 
-const encoded = (pem: string): string => Buffer.from(pem, 'utf8').toString('base64')
 const credentialOf = ({ users }: Kubeconfig): string => users[0]?.user.exec.args.at(-1) ?? ''
 
 /** The kubeconfig for kubectl and helm, which speak to one server: its current context is that of one that listens. */
@@ -197,7 +184,7 @@ async function firstReachable(config: Kubeconfig): Promise<ClusterEntry> {
   if (ordered.length === 1) return first
   for (const each of ordered) {
     const { hostname, port } = new URL(each.cluster.server)
-    const host = hostname.replace(/^\[(.*)\]$/, '$1')
+    const host = unbracketed(hostname)
     if (await isReachable({ host, port: port === '' ? 443 : Number(port) }, CONNECT_MS_MAX)) return each
   }
   return first

@@ -11,12 +11,7 @@ import { type Sealed, type SealParts, seal, unseal } from '../host/encrypted-fil
 import { makeDirectory, readIfThere, writeFileDurably } from '../host/files.ts'
 import type { Keychain } from '../host/keychain.ts'
 import { parseYaml, renderYaml } from '../kube/yaml.ts'
-
-export interface ClientIdentity {
-  /** PEM. */
-  readonly certificate: string
-  readonly key: string
-}
+import { type ClientIdentity, decodePem } from './kubeconfig.ts'
 
 export interface KeptParts {
   /** The user's configuration. */
@@ -143,8 +138,8 @@ export interface Taken {
 export function takeIdentity(text: string, program: string): Taken {
   const config = parseYaml(text) as Kubeconfig
   const [user, ...others] = config.users ?? []
-  const certificate = decoded(user?.user['client-certificate-data'])
-  const key = decoded(user?.user['client-key-data'])
+  const certificate = decodePem(user?.user['client-certificate-data'])
+  const key = decodePem(user?.user['client-key-data'])
   if (user === undefined || others.length > 0 || certificate === '' || key === '') {
     const message = 'the kubeconfig does not hold one user with a certificate and a private key'
     throw new Mk8sError('config/invalid', message, { hint: 'sudo mk8s config prints one' })
@@ -162,5 +157,3 @@ export function takeIdentity(text: string, program: string): Taken {
   const kubeconfig = renderYaml({ ...config, users: [{ name: user.name, user: { exec } }] })
   return { name, identity: { certificate, key }, kubeconfig }
 }
-
-const decoded = (data: unknown): string => Buffer.from(String(data ?? ''), 'base64').toString('utf8')

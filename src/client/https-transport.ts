@@ -2,6 +2,7 @@
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import { Agent, request as httpsRequest } from 'node:https'
 import type { Duplex } from 'node:stream'
+import { unbracketed } from '../base/bracketed.ts'
 import { Mk8sError, messageOf } from '../base/errors.ts'
 import type { KubeRequest, KubeResponse, Transport } from './transport.ts'
 
@@ -66,7 +67,7 @@ export class HttpsTransport implements Transport {
     const outgoing = httpsRequest({
       agent: this.#agent,
       // An address of IPv6 stands in brackets in a URL, and nowhere else.
-      host: this.#base.hostname.replace(/^\[(.*)\]$/, '$1'),
+      host: unbracketed(this.#base.hostname),
       port: this.#base.port === '' ? 443 : Number(this.#base.port),
       method: request.method,
       path: `${this.#base.pathname.replace(/\/$/, '')}${request.path}${query ? `?${query}` : ''}`,

@@ -1,6 +1,6 @@
 /** `mk8s config`: prints the administrator's kubeconfig. */
 import { readFileSync } from 'node:fs'
-import { bracketed } from '../base/bracketed.ts'
+import { bracketed, unbracketed } from '../base/bracketed.ts'
 import { Mk8sError, systemCodeOf } from '../base/errors.ts'
 import { type TargetFlags, targetOf } from '../cli/cluster-target.ts'
 import { Flags } from '../cli/flags.ts'
@@ -85,7 +85,7 @@ async function addServers(kubeconfig: string): Promise<string> {
 }
 
 function onLoopback(host: string): string {
-  return bracketed(loopbackAddress(host.replace(/^\[(.*)\]$/, '$1')))
+  return bracketed(loopbackAddress(unbracketed(host)))
 }
 
 function readKubeconfig(dataDir: string): string {

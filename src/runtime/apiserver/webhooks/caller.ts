@@ -6,7 +6,7 @@ import type { IncomingMessage } from 'node:http'
 import { Agent, request as httpsRequest } from 'node:https'
 import { isIP } from 'node:net'
 import { getCACertificates, rootCertificates } from 'node:tls'
-import { bracketed } from '../../../base/bracketed.ts'
+import { bracketed, unbracketed } from '../../../base/bracketed.ts'
 import type { Clock } from '../../../base/clock.ts'
 import { messageOf } from '../../../base/errors.ts'
 import type { Random } from '../../../base/random.ts'
@@ -143,7 +143,7 @@ const pathOf = (path = '/'): string => (path.startsWith('/') ? path : `/${path}`
 
 function addressOf(objects: ObjectReader, config: WebhookClientConfig, url: URL, chance: number): Address {
   const ca = config.caBundle ? Buffer.from(config.caBundle, 'base64').toString('utf8') : systemRoots()
-  const host = url.hostname.replace(/^\[(.*)\]$/, '$1')
+  const host = unbracketed(url.hostname)
   const own = { host, port: url.port === '' ? HTTPS : Number(url.port) }
   const place = config.service === undefined ? own : chooseEndpoint(objects, config.service, chance)
   return { url, ca, ...place, serverName: host }
