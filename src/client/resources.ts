@@ -72,6 +72,8 @@ export const CSI_DRIVERS = ref('storage.k8s.io', 'v1', 'csidrivers', false)
 export const VOLUME_ATTACHMENTS = ref('storage.k8s.io', 'v1', 'volumeattachments', false)
 export const CSI_STORAGE_CAPACITIES = ref('storage.k8s.io', 'v1', 'csistoragecapacities')
 export const CSI_NODES = ref('storage.k8s.io', 'v1', 'csinodes', false)
+export const RESOURCE_CLAIMS = ref('resource.k8s.io', 'v1', 'resourceclaims')
+export const RESOURCE_CLAIM_TEMPLATES = ref('resource.k8s.io', 'v1', 'resourceclaimtemplates')
 
 export interface ResourcePath {
   /** Ignored for cluster-wide resources; empty or absent means all namespaces. */

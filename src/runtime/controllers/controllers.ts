@@ -32,6 +32,7 @@ import { createNodeLifecycleController } from './node-lifecycle/controller.ts'
 import { createPersistentVolumeBinder } from './persistent-volume/controller.ts'
 import { createPodGarbageCollector } from './pod-gc/controller.ts'
 import { createReplicaSetController, createReplicationController } from './replica-set/controller.ts'
+import { createResourceClaimController } from './resource-claim/controller.ts'
 import { createResourceQuotaController } from './resource-quota/controller.ts'
 import { createRootCaPublisher } from './root-ca-publisher/controller.ts'
 import { createServiceAccountController } from './service-account/controller.ts'
@@ -97,6 +98,7 @@ const CONTROLLERS: readonly ((context: ControllerContext) => Controller)[] = [
   createPersistentVolumeBinder,
   createHostpathProvisioner,
   createEphemeralVolumeController,
+  createResourceClaimController,
   createVolumeExpandController,
   createAttachDetachController,
   createClaimProtection,
