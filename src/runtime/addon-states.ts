@@ -4,6 +4,7 @@ import { parseTime } from '../kube/time.ts'
 import type { ConfigMap } from '../kube/types.ts'
 import { type Addon, CORE_REPOSITORY } from './addons/addon-object.ts'
 import { builtInAddons } from './addons/built-in.ts'
+import { isContested } from './addons/drift.ts'
 import { keptEntry } from './addons/repository.ts'
 import { type KeyValue, prefixEnd, type Store } from './store/store.ts'
 
@@ -50,16 +51,31 @@ export function addonStates(store: Reader, maps: readonly ConfigMap[]): AddonSta
 /** A moment of not being ready is no problem yet. */
 const PATIENCE_MS = 15_000
 
-/** Enabled ones that do not work. */
+/** Enabled ones that do not work, or that somebody keeps changing. */
 export function addonProblems(store: Reader, nowMs: number): Problem[] {
-  return readAddons(store).flatMap(({ metadata, status }) => {
-    const { phase = '', failing = '', message = '', conditions = [] } = status ?? {}
-    const since = conditions.find(({ type }) => type === 'Ready')?.lastTransitionTime ?? ''
-    if (nowMs - (parseTime(since) ?? nowMs) < PATIENCE_MS) return []
-    if (phase !== 'Failed' && (phase !== 'Progressing' || failing === '')) return []
-    const object = `addon/${metadata.name}`
-    const text = [failing, message].filter(part => part !== '').join(': ')
-    const reason = phase === 'Failed' ? 'Failed' : 'NotReady'
-    return [{ object, reason, message: text, next: `mk8s kubectl get addon ${metadata.name} -o yaml` }]
+  return readAddons(store).flatMap(addon => {
+    const problem = brokenness(addon, nowMs) ?? contest(addon, nowMs)
+    return problem === null ? [] : [{ object: `addon/${addon.metadata.name}`, ...problem }]
   })
+}
+
+type Trouble = Omit<Problem, 'object'>
+
+function brokenness({ metadata, status }: Addon, nowMs: number): Trouble | null {
+  const { phase = '', failing = '', message = '', conditions = [] } = status ?? {}
+  const since = conditions.find(({ type }) => type === 'Ready')?.lastTransitionTime ?? ''
+  if (nowMs - (parseTime(since) ?? nowMs) < PATIENCE_MS) return null
+  if (phase !== 'Failed' && (phase !== 'Progressing' || failing === '')) return null
+  const text = [failing, message].filter(part => part !== '').join(': ')
+  const reason = phase === 'Failed' ? 'Failed' : 'NotReady'
+  return { reason, message: text, next: `mk8s kubectl get addon ${metadata.name} -o yaml` }
+}
+
+function contest({ metadata, spec, status }: Addon, nowMs: number): Trouble | null {
+  const { corrections = [] } = status ?? {}
+  const contested = corrections.find(one => isContested(one, nowMs - (parseTime(one.time) ?? nowMs)))
+  if (contested === undefined || spec?.enabled === false) return null
+  const { object, by, count } = contested
+  const message = `${object}: ${by || 'somebody'} changes it again and again; it was put back ${count} times`
+  return { reason: 'Contested', message, next: `mk8s addons info ${metadata.name}` }
 }

@@ -178,6 +178,54 @@ test('an add-on brings what it needs, which cannot be disabled before it', async
   assert.match(refused.text, /web is enabled and needs it/)
 })
 
+test('what somebody changes by hand is put back and told of; fields of others and an autoscaler’s number stay', async () => {
+  const greeting = ['get', 'configmap', '-n', 'web', 'old', '-o', 'jsonpath={.data.greeting}']
+  const said = async () => (await node.kubectl.try(greeting)).stdout
+  const patch = ['patch', 'configmap', '-n', 'web', 'old', '--type=merge', '--field-manager=mallory', '-p']
+  assert.equal(await said(), 'hello')
+  await node.kubectl.ok([...patch, '{"data":{"greeting":"bye","extra":"mine"}}'])
+  await until('it is as it was', async () => (await said()) === 'hello')
+  assert.equal((await json('get', 'configmap', '-n', 'web', 'old')).data.extra, 'mine')
+  await node.kubectl.ok(['scale', 'deployment', '-n', 'web', 'web', '--replicas=1'])
+  const replicas = async () => (await json('get', 'deployment', '-n', 'web', 'web')).spec.replicas
+  await until('as many as the parameter says', async () => (await replicas()) === 2)
+  assert.match(
+    await mustRun('addons', 'info', 'web'),
+    /put back: ConfigMap web\/old at .*, mallory had changed it/,
+  )
+  // Four in a row are a quarrel.
+  for (const word of ['a', 'b', 'c']) {
+    await node.kubectl.ok([...patch, JSON.stringify({ data: { greeting: word } })])
+    await until(`${word} is put back`, async () => (await said()) === 'hello')
+  }
+  assert.match(
+    await mustRun('status'),
+    /addon\/web: Contested: ConfigMap web\/old: mallory changes it again and again/,
+  )
+  await node.kubectl.ok([
+    'autoscale',
+    'deployment',
+    '-n',
+    'web',
+    'web',
+    '--min=3',
+    '--max=3',
+    '--cpu-percent=50',
+  ])
+  await until('as many as the autoscaler says', async () => (await replicas()) === 3)
+  // The next change of a parameter leaves that, too.
+  await mustRun('enable', 'web', '--set', 'replicas=1')
+  assert.equal(await replicas(), 3)
+  await node.kubectl.ok(['delete', 'hpa', '-n', 'web', 'web'])
+  await mustRun('enable', 'web', '--set', 'replicas=2')
+  const { items } = await json('get', 'addons')
+  const others = items.filter((one: { metadata: { name: string } }) => one.metadata.name !== 'web')
+  assert.deepEqual(
+    others.flatMap((one: { status: { corrections?: unknown } }) => one.status.corrections ?? []),
+    [],
+  )
+})
+
 test('an upgrade keeps parameters and data, and prunes what the new version has not', async () => {
   const { uid } = (await json('get', 'persistentvolumeclaim', '-n', 'web', 'data')).metadata
   await publish(webAddon('1.1.0'))

@@ -1,6 +1,6 @@
 /** What people are shown of one add-on. Pure. */
 import { renderColumns } from '../../cli/columns.ts'
-import type { Addon, ParameterValue } from '../../runtime/addons/addon-object.ts'
+import type { Addon, Correction, ParameterValue } from '../../runtime/addons/addon-object.ts'
 import type { CatalogEntry } from '../../runtime/addons/catalog.ts'
 import type { Parameter } from '../../runtime/addons/definition.ts'
 
@@ -25,7 +25,13 @@ export function renderInfo({ repository, source }: CatalogEntry, addon: Addon | 
     ...(status?.nodes ?? []).map(
       ({ name, part, ready, message }) => `part ${part} on ${name}: ${ready ? 'ready' : message}`,
     ),
+    ...(status?.corrections ?? []).map(correctionLine),
   ].join('\n')
+}
+
+function correctionLine({ object, by, count, time }: Correction): string {
+  const who = by === '' ? 'it had been changed' : `${by} had changed it`
+  return `put back: ${object} at ${time}, ${who}${count > 1 ? ` (${count} times in a row)` : ''}`
 }
 
 function parameterLines(

@@ -60,6 +60,16 @@ export interface NodeReport {
   readonly parameters?: string
 }
 
+/** An object that somebody had changed, and that was put back. */
+export interface Correction {
+  readonly object: string
+  /** The field manager that wrote last. */
+  readonly by: string
+  /** How often in a row. */
+  readonly count: number
+  readonly time: string
+}
+
 export type AddonPhase = 'Pending' | 'Progressing' | 'Ready' | 'Failed' | 'Disabling' | 'Disabled'
 
 export interface AddonStatus {
@@ -77,6 +87,8 @@ export interface AddonStatus {
   readonly parts?: readonly string[]
   readonly parameters?: ParameterValues
   readonly nodes?: readonly NodeReport[]
+  /** The newest ones, newest first. */
+  readonly corrections?: readonly Correction[]
 }
 
 export interface Addon extends KubeObject {
@@ -122,6 +134,11 @@ const NODE = record({ name: text, part: text, ready: { type: 'boolean' }, messag
   'part',
 ])
 
+const CORRECTION = record(
+  { object: text, by: text, count: { type: 'integer' }, time: { type: 'string', format: 'date-time' } },
+  ['object'],
+)
+
 const mapOf = (items: object, keys: readonly string[]) => ({
   type: 'array',
   items,
@@ -145,6 +162,7 @@ const STATUS = record({
   parts: texts,
   parameters: { ...free, 'x-kubernetes-map-type': 'atomic' },
   nodes: mapOf(NODE, ['name', 'part']),
+  corrections: { type: 'array', items: CORRECTION, 'x-kubernetes-list-type': 'atomic' },
 })
 
 const column = (name: string, jsonPath: string, type = 'string') => ({ name, type, jsonPath })

@@ -59,22 +59,20 @@ export class ObjectStore {
     return { group, version, resource: found.name, namespaced: found.namespaced }
   }
 
-  /** As it is now, with its name as it is kept: a namespaced object without a namespace lies in `default`. */
-  async apply(object: KubeObject): Promise<ObjectName> {
+  /** Returns it as it is kept: a namespaced object without a namespace lies in `default`. */
+  async apply(object: KubeObject): Promise<KubeObject> {
     const { client } = this.#parts
     const resource = await this.resourceOf(object)
     if (resource === null) throw new Error(`the cluster has no kind ${object.kind} of ${object.apiVersion}`)
     const placed = resource.namespaced ? inNamespace(object) : object
     const options = { fieldManager: FIELD_MANAGER, force: true }
-    try {
-      await client.apply(resource, placed, options)
-    } catch (error) {
+    const applied = await client.apply(resource, placed, options).catch(async error => {
       if (!isInvalid(error) || !REPLACED.includes(object.kind)) throw error
       await this.remove(nameOf(placed))
-      await client.apply(resource, placed, options)
-    }
+      return client.apply(resource, placed, options)
+    })
     if (object.kind === 'CustomResourceDefinition') await this.#established(placed)
-    return nameOf(placed)
+    return applied
   }
 
   async #established(object: KubeObject): Promise<void> {

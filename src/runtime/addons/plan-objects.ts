@@ -46,7 +46,7 @@ export const describe = ({ kind, namespace, name }: ObjectName): string =>
   `${kind} ${namespace === undefined ? '' : `${namespace}/`}${name}`
 
 /** The version of a kind may change from one release of an add-on to the next. */
-const identity = ({ apiVersion, kind, namespace = '', name }: ObjectName): string =>
+export const identity = ({ apiVersion, kind, namespace = '', name }: ObjectName): string =>
   [apiVersion.split('/').at(-2) ?? '', kind, namespace, name].join('\0')
 
 /** What `earlier` has and `next` has not, last made first. */

@@ -9,7 +9,7 @@ import { isAlreadyExists, isNotFound, type KubeClient } from '../../client/kube-
 import type { ReconcileResult } from '../../client/reconcile-loop.ts'
 import { CONFIG_MAPS, NODES, PODS } from '../../client/resources.ts'
 import type { KubeObject } from '../../kube/object.ts'
-import { parseTime } from '../../kube/time.ts'
+import { formatTime, parseTime } from '../../kube/time.ts'
 import type { ConfigMap, Node, Pod } from '../../kube/types.ts'
 import {
   ADDONS,
@@ -17,12 +17,14 @@ import {
   type AddonStatus,
   BUNDLE_LABEL,
   CORE_REPOSITORY,
+  type Correction,
   FINALIZER,
   type ObjectName,
   type ParameterValues,
 } from './addon-object.ts'
 import { writeStatus } from './addon-status.ts'
 import { type AddonSource, BUNDLE_NAMESPACE, bundleMap, readBundle } from './bundle.ts'
+import { withCorrections } from './drift.ts'
 import {
   type Failing,
   failingPart,
@@ -31,6 +33,7 @@ import {
   missingDependencies,
   runningPart,
 } from './judge-addon.ts'
+import { ObjectKeeper } from './object-keeper.ts'
 import type { ObjectStore } from './object-store.ts'
 import { completeParameters } from './parameters.ts'
 import { describe, fingerprintOf, inOrder, nameOf, planPrune, planRemoval, unionOf } from './plan-objects.ts'
@@ -74,8 +77,11 @@ export class Reconciler {
   /** What each add-on waits for, and since when. */
   readonly #waiting = new Map<string, { readonly object: string; readonly sinceMs: number }>()
 
+  readonly #keeper: ObjectKeeper
+
   constructor(parts: ReconcilerParts) {
     this.#parts = parts
+    this.#keeper = new ObjectKeeper(parts)
   }
 
   async reconcile(name: string): Promise<ReconcileResult> {
@@ -181,6 +187,7 @@ export class Reconciler {
 
   async #applyAll(addon: Addon, wanted: Wanted): Promise<ReconcileResult> {
     const { objects, onKinds } = this.#parts
+    this.#keeper.forget(addon.status?.objects ?? [])
     const earlier = addon.status?.objects ?? []
     const intended = wanted.objects.map(nameOf)
     const { definition } = wanted.source
@@ -192,13 +199,7 @@ export class Reconciler {
     })
     const names: ObjectName[] = []
     for (const object of wanted.objects) {
-      try {
-        names.push(await objects.apply(object))
-      } catch (error) {
-        const failing = { object: describe(nameOf(object)), reason: messageOf(error) }
-        await this.#waits(under, wanted, failing)
-        throw error
-      }
+      names.push(await this.#telling(under, wanted, object, () => this.#keeper.apply(object)))
     }
     for (const name of planPrune(unionOf(earlier, intended), names)) await objects.remove(name)
     await onKinds(names)
@@ -210,18 +211,32 @@ export class Reconciler {
   async #repair(addon: Addon, wanted: Wanted): Promise<ReconcileResult> {
     const names = addon.status?.objects ?? []
     await this.#parts.onKinds(names)
+    const corrections: Correction[] = []
+    let againMs = Number.POSITIVE_INFINITY
     for (const object of wanted.objects) {
-      const { kind, name } = nameOf(object)
-      const placed = names.find(
-        one =>
-          one.kind === kind &&
-          one.name === name &&
-          one.namespace === (object.metadata.namespace ?? one.namespace),
-      )
-      const found = placed === undefined ? null : await this.#parts.objects.get(placed)
-      if (found === null) await this.#parts.objects.apply(object)
+      const placed = placedName(object, names)
+      const outcome = await this.#telling(addon, wanted, object, () => this.#keeper.keep(object, placed))
+      if (outcome.kind === 'waits') againMs = Math.min(againMs, outcome.forMs)
+      if (outcome.kind !== 'put-back') continue
+      const { kind: _, ...correction } = outcome
+      corrections.push({ ...correction, time: formatTime(this.#parts.clock.now()) })
     }
-    return this.#look(addon, wanted)
+    const told =
+      corrections.length === 0
+        ? addon
+        : await this.#say(addon, { corrections: withCorrections(addon.status?.corrections, corrections) })
+    const result = await this.#look(told, wanted)
+    return Math.min(result ?? READY_MS, againMs)
+  }
+
+  /** An object that cannot be applied is told of, and comes again later. */
+  async #telling<T>(addon: Addon, wanted: Wanted, object: KubeObject, work: () => Promise<T>): Promise<T> {
+    try {
+      return await work()
+    } catch (error) {
+      await this.#waits(addon, wanted, { object: describe(nameOf(object)), reason: messageOf(error) })
+      throw error
+    }
   }
 
   /** Whether it works by now. */
@@ -369,6 +384,14 @@ export class Reconciler {
   #say(addon: Addon, status: Partial<AddonStatus>): Promise<Addon> {
     return writeStatus(this.#parts, addon, status)
   }
+}
+
+/** Its name as it was kept, if it was applied. */
+function placedName(object: KubeObject, names: readonly ObjectName[]): ObjectName | undefined {
+  const { kind, name, namespace } = nameOf(object)
+  return names.find(
+    one => one.kind === kind && one.name === name && one.namespace === (namespace ?? one.namespace),
+  )
 }
 
 /** Puts the bundle where the leader finds it; returns its name. */
