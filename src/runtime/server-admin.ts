@@ -160,6 +160,7 @@ async function problemsOf(
     ...(await certificates.problems()),
     ...rotation.problems(),
     ...keys.problems(),
+    ...api.problems(),
     ...problems(),
     ...upgradeProblems(objects),
     ...scheduleProblems(backups.status(), clock.now()),

@@ -7,6 +7,7 @@ import { Mk8sError } from '../base/errors.ts'
 import type { Log } from '../base/log.ts'
 import type { Random } from '../base/random.ts'
 import { HttpsTransport } from '../client/https-transport.ts'
+import type { Problem } from '../client/node-status.ts'
 import type { Transport } from '../client/transport.ts'
 import { serviceNetworks } from '../config/cluster-networks.ts'
 import { failoverTimes } from '../config/failover.ts'
@@ -50,7 +51,7 @@ import type { LiveCertificates } from './pki/live-pki.ts'
 import type { Pki } from './pki/pki.ts'
 import { keysIn } from './pki/service-account-keys.ts'
 import { createEncryptedStore } from './secrets-encryption/encrypted-store.ts'
-import { buildAuthenticator, buildReviewAuthorizer } from './server-access.ts'
+import { type Access, buildAccess } from './server-access.ts'
 import { buildAudit } from './server-audit.ts'
 import type { RaftStore } from './store/raft-store.ts'
 
@@ -71,6 +72,8 @@ export interface Api {
   readonly server: ApiServer
   /** The listener, then the bootstrap of the objects that a cluster begins with. */
   readonly components: readonly Component[]
+  /** What is wrong with its configuration. */
+  problems(): readonly Problem[]
   /** New connections, of clients and to kubelets, use these from now on. */
   useCertificates(pki: Pki): void
 }
@@ -96,17 +99,19 @@ export function buildApi(shared: Shared, onFatal: (error: Error) => void, { metr
   const objects = createObjectReader(store, model)
   const issuer = `https://kubernetes.default.svc.${cluster.clusterDomain}`
   const publicKeys = tokenKeys(live)
-  const authenticator = buildAuthenticator({ config, issuer, publicKeys, objects, clock })
   const isRemoved = removedNodes(store)
   const authorizer = createAuthorizer({ store, objects, nodeRules: nodeRules(), isRemoved })
-  const reviews = buildReviewAuthorizer(config, authorizer, clock)
+  const access = buildAccess({ config, issuer, publicKeys, objects, authorizer, clock, log })
+  const { authenticator, reviews, files } = access
+  const { rulesFor, rulesOf } = authorizer
   const privateKey = () => live.current.serviceAccount.privateKey
   const tokenIssuer = createTokenIssuer({ issuer, privateKey, clock, random })
   const kubelets = createKubeletConnections(objects, pki)
-  const others = otherServers(shared, { objects, authorizer, kubelets })
+  const others = otherServers(shared, { objects, authorizer: reviews, kubelets })
   const { webhookCaller, webhooks, webhookMetrics, aggregation } = others
   const bootstrapped = { done: false }
   const { audit, components: audited } = buildAudit({ config, clock, random, log })
+  const own = () => [...server.flowMetrics(), ...files.flatMap(file => file.metrics())]
   const server: ApiServer = createApiServer({
     ...(audit === undefined ? {} : { audit }),
     store,
@@ -116,10 +121,10 @@ export function buildApi(shared: Shared, onFatal: (error: Error) => void, { metr
     strategies,
     authorizer: reviews,
     admission: createAdmission({
-      ...{ objects, authorizer, clock, random },
+      ...{ objects, authorizer: { ...reviews, rulesFor, rulesOf }, clock, random },
       tolerationSeconds: failoverTimes(cluster.failover).tolerationSeconds,
       protectStorageInUse: true,
-      policies: createPolicyPlugins({ store, objects, authorizer }),
+      policies: createPolicyPlugins({ store, objects, authorizer: reviews }),
       webhooks,
     }),
     virtualHandlers: [
@@ -132,19 +137,13 @@ export function buildApi(shared: Shared, onFatal: (error: Error) => void, { metr
     aggregation,
     webhookCaller,
     status,
-    metrics: () => metrics() + renderMetrics([...webhookMetrics.metrics(), ...server.flowMetrics()]),
+    metrics: () => metrics() + renderMetrics([...webhookMetrics.metrics(), ...own()]),
     oidc: createOidcDocuments({
       issuer,
       jwksUri: `https://${bracketed(config.bindAddress)}:${config.ports.api}/openid/v1/jwks`,
       publicKeys,
     }),
-    version: {
-      major: KUBERNETES_MAJOR,
-      minor: KUBERNETES_MINOR,
-      gitVersion: GIT_VERSION,
-      ...buildInfo,
-      platform: `${process.platform}/${process.arch === 'x64' ? 'amd64' : process.arch}`,
-    },
+    version: VERSION,
     clock,
     random,
     log,
@@ -155,7 +154,20 @@ export function buildApi(shared: Shared, onFatal: (error: Error) => void, { metr
     onFatal,
   })
   const opened = openTo({ ...shared, log }, { server, authenticator, kubelets, bootstrapped, others })
-  return { server, ...opened, components: [...audited, ...opened.components] }
+  return {
+    server,
+    ...opened,
+    components: [...audited, ...opened.components, ...files],
+    problems: () => files.flatMap(file => file.problems()),
+  }
+}
+
+const VERSION = {
+  major: KUBERNETES_MAJOR,
+  minor: KUBERNETES_MINOR,
+  gitVersion: GIT_VERSION,
+  ...buildInfo,
+  platform: `${process.platform}/${process.arch === 'x64' ? 'amd64' : process.arch}`,
 }
 
 /** The public keys that are believed, each in PEM; the same array while they are the same. */
@@ -220,14 +232,14 @@ function otherServers(shared: Shared, { objects, authorizer, kubelets }: OtherSe
 
 interface ApiParts {
   readonly server: ApiServer
-  readonly authenticator: ReturnType<typeof buildAuthenticator>
+  readonly authenticator: Access['authenticator']
   readonly kubelets: KubeletConnections
   readonly bootstrapped: { done: boolean }
   readonly others: ReturnType<typeof otherServers>
 }
 
 /** What makes the API server reachable, and what has to be there before it is. */
-function openTo(shared: Shared, parts: ApiParts): Omit<Api, 'server'> {
+function openTo(shared: Shared, parts: ApiParts): Omit<Api, 'server' | 'problems'> {
   const { config, store, model, pki, clock, log } = shared
   const { server, authenticator, kubelets, bootstrapped, others } = parts
   const { aggregation } = others

@@ -10,19 +10,22 @@ import { until } from '../support/until.ts'
 let cluster: TestCluster
 const directory = temporaryDirectory()
 
+const write = (name: string, value: object) => {
+  writeFileSync(join(directory, name), JSON.stringify(value))
+  return join(directory, name)
+}
+
+const authenticationFor = (path: string) => ({
+  apiVersion: 'apiserver.config.k8s.io/v1',
+  kind: 'AuthenticationConfiguration',
+  anonymous: { enabled: true, conditions: [{ path }] },
+})
+
 before(async () => {
-  const write = (name: string, value: object) => {
-    writeFileSync(join(directory, name), JSON.stringify(value))
-    return join(directory, name)
-  }
   const resources = [{ group: '', resources: ['configmaps'] }]
   const rules = [{ level: 'RequestResponse', resources, verbs: ['create'] }]
   const policy = write('policy.yaml', { apiVersion: 'audit.k8s.io/v1', kind: 'Policy', rules })
-  const authentication = write('authentication.yaml', {
-    apiVersion: 'apiserver.config.k8s.io/v1',
-    kind: 'AuthenticationConfiguration',
-    anonymous: { enabled: true, conditions: [{ path: '/livez' }] },
-  })
+  const authentication = write('authentication.yaml', authenticationFor('/livez'))
   const args = ['--audit-policy-file', policy, '--authentication-config', authentication]
   cluster = await installCluster({ args })
 })
@@ -54,5 +57,20 @@ test('nobody without credentials gets to more than is open', async () => {
   assert.deepEqual(
     answers.map(({ status }) => status),
     [200, 401],
+  )
+  const statusOf = async (path: string) => (await api(path, { anonymous })).status
+  write('authentication.yaml', { kind: 'Nothing' })
+  const problem = await until('the problem', async () =>
+    (await cluster.mk8s(['status', '--format', 'json'])).stdout.includes('ReloadFailed'),
+  )
+  assert.equal(problem, true)
+  assert.equal(await statusOf('/livez'), 200)
+  write('authentication.yaml', authenticationFor('/version'))
+  await until('that the other path is open', async () => (await statusOf('/version')) === 200)
+  assert.equal(await statusOf('/livez'), 401)
+  const metrics = await cluster.kubectl.ok(['get', '--raw', '/metrics'])
+  assert.match(
+    metrics,
+    /apiserver_authentication_config_controller_automatic_reloads_total\{[^}]*status="success"\} 1/,
   )
 })

@@ -1,8 +1,7 @@
 /** The door of admission: the plugins, in the order in which kube-apiserver runs them. */
 import type { Clock } from '../../../base/clock.ts'
 import type { Random } from '../../../base/random.ts'
-import type { RbacAuthorizer } from '../authz/authz.ts'
-import { createEscalationCheck } from '../authz/escalation.ts'
+import { createEscalationCheck, type EscalationAuthorizer } from '../authz/escalation.ts'
 import type { AdmissionPlugin, ObjectReader } from '../ports.ts'
 import { certificateApproval, certificateSigning, certificateSubjectRestriction } from './certificates.ts'
 import {
@@ -21,7 +20,7 @@ import { serviceAccount } from './service-account.ts'
 
 export interface AdmissionParts {
   readonly objects: ObjectReader
-  readonly authorizer: RbacAuthorizer
+  readonly authorizer: EscalationAuthorizer
   readonly clock: Clock
   readonly random: Random
   /** How long pods that say nothing else stay on a node that is gone; 300 s unless given. */

@@ -4,7 +4,8 @@ import { fromJson } from '../../../kube/cel/json-value.ts'
 import { type Authorize, authorizerValue, resourceCheckValue } from '../../../kube/cel/library/authorizer.ts'
 import type { CelValue } from '../../../kube/cel/values.ts'
 import { selectorsIn } from '../authz/selectors.ts'
-import type { AdmissionRequest, Authorizer, Decision, RequestAttributes, ResourceForm } from '../ports.ts'
+import type { AdmissionRequest, RequestAttributes, ResourceForm } from '../ports.ts'
+import type { Answers } from './answers.ts'
 import { requestDocument } from './request-document.ts'
 import { ruleSubject } from './rule-match.ts'
 
@@ -15,10 +16,10 @@ export type RequestBindings = Readonly<
 export function requestBindings(
   request: AdmissionRequest,
   form: ResourceForm,
-  authorizer: Authorizer,
+  answers: Answers,
 ): RequestBindings {
   const document = { ...requestDocument(request, form), dryRun: request.dryRun, options: request.options() }
-  const authorize = authorizeWith(request, authorizer)
+  const authorize = authorizeWith(request, answers)
   const { namespace, name } = ruleSubject(request)
   const { group, resource } = request.forms.requested
   const question = { group, resource, subresource: request.subresource, namespace, name }
@@ -29,7 +30,7 @@ export function requestBindings(
   }
 }
 
-function authorizeWith({ user }: AdmissionRequest, authorizer: Authorizer): Authorize {
+function authorizeWith({ user }: AdmissionRequest, answers: Answers): Authorize {
   return (question, verb) => {
     const { serviceAccount, path } = question
     const attributes: RequestAttributes = {
@@ -45,9 +46,7 @@ function authorizeWith({ user }: AdmissionRequest, authorizer: Authorizer): Auth
       name: question.name,
       ...selectorsIn(question.fieldSelector ?? '', question.labelSelector ?? ''),
     }
-    const decision: Decision | Promise<Decision> = authorizer.authorize(attributes)
-    if (!(decision instanceof Promise)) return decision
-    return { allowed: false, reason: '', error: 'the authorizer does not answer at once' }
+    return answers.authorize(attributes)
   }
 }
 

@@ -7,6 +7,7 @@ import { kubernetesFunctions } from '../../../kube/cel/library/library.ts'
 import { DYN } from '../../../kube/cel/types.ts'
 import type { KubeObject } from '../../../kube/object.ts'
 import type { AdmissionRequest, Authorizer, ResourceForm } from '../ports.ts'
+import { type Answers, rememberAnswers, untilAnswered } from './answers.ts'
 import { requestBindings } from './expression-request.ts'
 
 export interface MatchCondition {
@@ -22,8 +23,8 @@ export interface ConditionSubject {
 }
 
 export interface MatchConditions {
-  /** False: some condition is false. Throws when one fails and none is false. */
-  match(conditions: readonly MatchCondition[], subject: ConditionSubject): boolean
+  /** False: some condition is false. Rejects when one fails and none is false. */
+  match(conditions: readonly MatchCondition[], subject: ConditionSubject): Promise<boolean>
 }
 
 /** Of kube-apiserver: for one expression, and for all conditions of a request. */
@@ -55,25 +56,32 @@ export function createMatchConditions(authorizer: Authorizer): MatchConditions {
     programs.set(condition, compiled.program)
     return compiled.program
   }
+  const matchNow = (
+    conditions: readonly MatchCondition[],
+    { object, oldObject, request, form }: ConditionSubject,
+    answers: Answers,
+  ): boolean => {
+    const bindings = {
+      object: fromJson(object, DYN),
+      oldObject: fromJson(oldObject, DYN),
+      ...requestBindings(request, form, answers),
+    }
+    const failures: string[] = []
+    let budget = COST_MAX
+    for (const condition of conditions) {
+      const outcome = programOf(condition).evaluate(bindings, Math.min(CALL_COST_MAX, budget))
+      budget -= outcome.cost
+      if (outcome.ok && outcome.value === false) return false
+      if (!outcome.ok)
+        failures.push(`expression '${condition.expression}' resulted in error: ${outcome.error}`)
+    }
+    if (failures.length === 0) return true
+    throw new Error(failures.length === 1 ? failures[0] : `[${failures.join(', ')}]`)
+  }
   return {
-    match(conditions, { object, oldObject, request, form }) {
-      const bindings = {
-        object: fromJson(object, DYN),
-        oldObject: fromJson(oldObject, DYN),
-        ...requestBindings(request, form, authorizer),
-      }
-      const failures: string[] = []
-      let budget = COST_MAX
-      for (const condition of conditions) {
-        const outcome = programOf(condition).evaluate(bindings, Math.min(CALL_COST_MAX, budget))
-        budget -= outcome.cost
-        if (outcome.ok && outcome.value === false) return false
-        if (!outcome.ok) {
-          failures.push(`expression '${condition.expression}' resulted in error: ${outcome.error}`)
-        }
-      }
-      if (failures.length === 0) return true
-      throw new Error(failures.length === 1 ? failures[0] : `[${failures.join(', ')}]`)
+    async match(conditions, subject) {
+      const answers = rememberAnswers(authorizer)
+      return await untilAnswered(() => matchNow(conditions, subject, answers))
     },
   }
 }

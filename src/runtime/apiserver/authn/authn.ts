@@ -16,12 +16,17 @@ export interface AuthenticatorParts {
     /** Audiences that a token for this API server may name; the issuer when left out. */
     readonly audiences?: readonly string[]
   }
-  /** Asked in turn, after service accounts. */
-  readonly others?: readonly TokenReviewer[]
-  /** Absent: everybody may come without credentials; otherwise, if enabled, to these paths, or to all if there are none. */
-  readonly anonymous?: { readonly enabled: boolean; readonly paths: readonly string[] }
+  /** What is configured, as it is now; absent: nothing. */
+  readonly present?: () => Configured
   readonly objects: ObjectReader
   readonly clock: Pick<Clock, 'now'>
+}
+
+interface Configured {
+  /** Asked in turn, after service accounts. */
+  readonly others: readonly TokenReviewer[]
+  /** Null: everybody may come without credentials; otherwise, if enabled, to these paths, or to all if there are none. */
+  readonly anonymous: { readonly enabled: boolean; readonly paths: readonly string[] } | null
 }
 
 /** Judges a bearer token; what TokenReview answers. */
@@ -87,7 +92,7 @@ export function createAuthenticator(parts: AuthenticatorParts): TokenAuthenticat
     const verdict = reviewToken(token, audiences)
     if (verdict.valid || token.length > TOKEN_LENGTH_MAX) return verdict
     const reasons = [verdict.reason]
-    for (const other of parts.others ?? []) {
+    for (const other of parts.present?.().others ?? []) {
       const found = await other.review(token, audiences)
       if (found?.valid) return found
       reasons.push(found?.reason ?? '')
@@ -110,8 +115,9 @@ export function createAuthenticator(parts: AuthenticatorParts): TokenAuthenticat
   }
 }
 
-function mayBeAnonymous({ anonymous }: AuthenticatorParts, path = ''): boolean {
-  if (anonymous === undefined) return true
+function mayBeAnonymous({ present }: AuthenticatorParts, path = ''): boolean {
+  const anonymous = present?.().anonymous ?? null
+  if (anonymous === null) return true
   return anonymous.enabled && (anonymous.paths.length === 0 || anonymous.paths.includes(path))
 }
 

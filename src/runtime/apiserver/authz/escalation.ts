@@ -5,34 +5,37 @@
 import type { KubeObject } from '../../../kube/object.ts'
 import { forbidden, notFound } from '../../../kube/status.ts'
 import type { ClusterRole, PolicyRule, RoleBinding, RoleRef } from '../../../kube/types.ts'
-import type { AdmissionPlugin, AdmissionRequest } from '../ports.ts'
+import type { AdmissionPlugin, AdmissionRequest, Authorizer } from '../ports.ts'
 import { isSuperuser, type RbacAuthorizer } from './authz.ts'
 import { showRule, uncoveredRules } from './rules.ts'
 
 const GROUP = 'rbac.authorization.k8s.io'
 
-export function createEscalationCheck(authorizer: RbacAuthorizer): AdmissionPlugin {
+/** Who may is asked of all authorizers, what somebody has of RBAC only. */
+export type EscalationAuthorizer = Authorizer & Pick<RbacAuthorizer, 'rulesFor' | 'rulesOf'>
+
+export function createEscalationCheck(authorizer: EscalationAuthorizer): AdmissionPlugin {
   return {
     name: 'RBACEscalationCheck',
-    validate(request) {
+    async validate(request) {
       const { resource, operation, object, user } = request
       if (resource.group !== GROUP || object === null || isSuperuser(user)) return
       if (operation !== 'CREATE' && operation !== 'UPDATE') return
       if (resource.resource === 'roles' || resource.resource === 'clusterroles')
-        checkRole(request, authorizer)
-      else checkBinding(request, authorizer)
+        await checkRole(request, authorizer)
+      else await checkBinding(request, authorizer)
     },
   }
 }
 
-function checkRole(request: AdmissionRequest, authorizer: RbacAuthorizer): void {
+async function checkRole(request: AdmissionRequest, authorizer: EscalationAuthorizer): Promise<void> {
   const role = request.object as unknown as ClusterRole
   const before = request.oldObject as unknown as ClusterRole | null
   const sameRules = before !== null && JSON.stringify(before.rules) === JSON.stringify(role.rules)
   const sameAggregation =
     before !== null && JSON.stringify(before.aggregationRule) === JSON.stringify(role.aggregationRule)
   if (sameRules && sameAggregation) return
-  if (mayDo(request, authorizer, { verb: 'escalate', name: request.name })) return
+  if (await mayDo(request, authorizer, { verb: 'escalate', name: request.name })) return
   const aggregates = (role.aggregationRule?.clusterRoleSelectors?.length ?? 0) > 0
   const wanted: readonly PolicyRule[] = aggregates && !sameAggregation ? FULL : (role.rules ?? [])
   refuseUncovered(request, authorizer, { wanted, namespace: request.namespace })
@@ -44,13 +47,13 @@ const FULL: readonly PolicyRule[] = [
   { verbs: ['*'], nonResourceURLs: ['*'] },
 ]
 
-function checkBinding(request: AdmissionRequest, authorizer: RbacAuthorizer): void {
+async function checkBinding(request: AdmissionRequest, authorizer: EscalationAuthorizer): Promise<void> {
   const binding = request.object as unknown as RoleBinding
   const before = request.oldObject as unknown as RoleBinding | null
   const subjects = (item: RoleBinding) => JSON.stringify([item.subjects ?? [], item.roleRef])
   if (before !== null && subjects(before) === subjects(binding)) return
   const resource = binding.roleRef.kind === 'ClusterRole' ? 'clusterroles' : 'roles'
-  if (mayDo(request, authorizer, { verb: 'bind', name: binding.roleRef.name, resource })) return
+  if (await mayDo(request, authorizer, { verb: 'bind', name: binding.roleRef.name, resource })) return
   const role = authorizer.rulesOf(binding.roleRef, request.namespace)
   if (role.problem !== undefined) throw missingRole(binding.roleRef)
   refuseUncovered(request, authorizer, { wanted: role.rules, namespace: request.namespace })
@@ -61,11 +64,11 @@ function missingRole(ref: RoleRef) {
   return notFound({ group: GROUP, resource }, ref.name)
 }
 
-function mayDo(
+async function mayDo(
   request: AdmissionRequest,
-  authorizer: RbacAuthorizer,
+  authorizer: Authorizer,
   wanted: { verb: string; name: string; resource?: string },
-): boolean {
+): Promise<boolean> {
   const { user, namespace, resource } = request
   const attributes = {
     user,
@@ -78,12 +81,12 @@ function mayDo(
     namespace,
     ...wanted,
   }
-  return authorizer.authorize(attributes).allowed
+  return (await authorizer.authorize(attributes)).allowed
 }
 
 function refuseUncovered(
   request: AdmissionRequest,
-  authorizer: RbacAuthorizer,
+  authorizer: EscalationAuthorizer,
   what: { readonly wanted: readonly PolicyRule[]; readonly namespace: string },
 ): void {
   const owned = authorizer.rulesFor(request.user, what.namespace)

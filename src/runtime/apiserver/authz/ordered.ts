@@ -30,18 +30,9 @@ export function orderedAuthorizer(
     (step): Ask => (typeof step === 'string' ? local.parts[step] : createAsked(step, clock)),
   )
   return {
-    async authorize(attributes) {
+    authorize(attributes) {
       if (isSuperuser(attributes.user)) return { allowed: true, reason: '' }
-      const reasons: string[] = []
-      const errors: string[] = []
-      for (const ask of asked) {
-        const decision = await ask(attributes)
-        if (decision.allowed || decision.isDenied) return decision
-        if (decision.reason !== '') reasons.push(decision.reason)
-        if (decision.error !== undefined) errors.push(decision.error)
-      }
-      const reason = reasons.join('\n')
-      return { allowed: false, reason, ...(errors.length === 0 ? {} : { error: errors.join(', ') }) }
+      return decide(asked, attributes)
     },
     rulesFor(user, namespace) {
       const { rules, problems } = local.rulesFor(user, namespace)
@@ -50,14 +41,31 @@ export function orderedAuthorizer(
   }
 }
 
+/** At once for as long as no answer has to be waited for. */
+function decide(
+  asked: readonly Ask[],
+  attributes: RequestAttributes,
+  before: readonly Decision[] = [],
+): Decision | Promise<Decision> {
+  const heard = [...before]
+  for (const ask of asked.slice(before.length)) {
+    const decision = ask(attributes)
+    if (decision instanceof Promise)
+      return decision.then(one => (isFinal(one) ? one : decide(asked, attributes, [...heard, one])))
+    if (isFinal(decision)) return decision
+    heard.push(decision)
+  }
+  const reason = heard.flatMap(one => (one.reason === '' ? [] : [one.reason])).join('\n')
+  const errors = heard.flatMap(one => (one.error === undefined ? [] : [one.error]))
+  return { allowed: false, reason, ...(errors.length === 0 ? {} : { error: errors.join(', ') }) }
+}
+
+const isFinal = ({ allowed, isDenied }: Decision): boolean => allowed || isDenied === true
+
 /** Of a failure nothing is kept. */
 function createAsked({ post, webhook }: AskedWebhook, clock: Pick<Clock, 'now'>): Ask {
   const kept = new Kept<Decision>(clock)
-  return async attributes => {
-    const spec = specOf(attributes)
-    const key = JSON.stringify(spec)
-    const known = kept.get(key)
-    if (known !== undefined) return known
+  const askNow = async (spec: object, key: string): Promise<Decision> => {
     try {
       if (!webhook.isAsked(spec)) return { allowed: false, reason: '' }
       const answer = await post({ apiVersion: 'authorization.k8s.io/v1', kind: 'SubjectAccessReview', spec })
@@ -69,6 +77,11 @@ function createAsked({ post, webhook }: AskedWebhook, clock: Pick<Clock, 'now'>)
       const failed = { allowed: false, reason: '', error: messageOf(error) }
       return webhook.refusesOnFailure ? { ...failed, isDenied: true } : failed
     }
+  }
+  return attributes => {
+    const spec = specOf(attributes)
+    const key = JSON.stringify(spec)
+    return kept.get(key) ?? askNow(spec, key)
   }
 }
 

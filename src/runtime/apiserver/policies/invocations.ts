@@ -2,6 +2,7 @@
 
 import type { MatchResources } from '../../../kube/admission-policy/policy-kinds.ts'
 import type { KubeObject } from '../../../kube/object.ts'
+import type { Answers } from '../admission/answers.ts'
 import { requestBindings } from '../admission/expression-request.ts'
 import {
   matchesNamespace,
@@ -11,7 +12,7 @@ import {
   ruleMatches,
   ruleSubject,
 } from '../admission/rule-match.ts'
-import type { AdmissionRequest, Authorizer, ResourceForm } from '../ports.ts'
+import type { AdmissionRequest, ResourceForm } from '../ports.ts'
 import { isExempt } from '../webhooks/configurations.ts'
 import type { CompiledPolicy, PolicyBinding } from './compiled-policies.ts'
 import { Evaluation } from './evaluation.ts'
@@ -102,7 +103,7 @@ export function evaluationOf(
   request: AdmissionRequest,
   shown: Shown,
   params: KubeObject | null,
-  authorizer: Authorizer,
+  answers: Answers,
 ): Evaluation {
   const { namespace } = ruleSubject(request)
   return new Evaluation(
@@ -110,7 +111,7 @@ export function evaluationOf(
       ...shown,
       params,
       namespace: namespace === '' ? null : request.cluster.objects.get('', 'namespaces', '', namespace),
-      request: requestBindings(request, form, authorizer),
+      request: requestBindings(request, form, answers),
     },
     policy.env.variables,
   )

@@ -7,6 +7,7 @@ import { equalJson } from '../../../kube/equality.ts'
 import type { KubeObject } from '../../../kube/object.ts'
 import { applyJsonPatch } from '../../../kube/patch/json-patch.ts'
 import { StatusError } from '../../../kube/status.ts'
+import { type Answers, rememberAnswers, untilAnswered } from '../admission/answers.ts'
 import type { AdmissionRequest, Authorizer } from '../ports.ts'
 import type { CompiledPolicy } from './compiled-policies.ts'
 import { evaluationOf, type Invocation, invocationsOf, shownAs } from './invocations.ts'
@@ -28,6 +29,7 @@ export async function mutateByPolicies(
   const { reinvocation } = request
   const rounds: Rounds = (reinvocation.kept.get(NAME) as Rounds | undefined) ?? new Map()
   reinvocation.kept.set(NAME, rounds)
+  const answers = rememberAnswers(authorizer)
   for (const invocation of invocationsOf(policies, request)) {
     const { policy, binding, problem } = invocation
     try {
@@ -35,7 +37,7 @@ export async function mutateByPolicies(
       for (const [index, params] of invocation.params.entries()) {
         const id = `${policy.name}/${binding.name}/${index}`
         if (reinvocation.isSecond && !isDue(policy, rounds.get(id), request)) continue
-        if (await mutate(invocation, request, params, authorizer)) reinvocation.wanted = true
+        if (await mutate(invocation, request, params, answers)) reinvocation.wanted = true
         rounds.set(id, JSON.stringify(request.object))
       }
     } catch (error) {
@@ -55,18 +57,22 @@ async function mutate(
   invocation: Invocation,
   request: AdmissionRequest,
   params: KubeObject | null,
-  authorizer: Authorizer,
+  answers: Answers,
 ): Promise<boolean> {
   const { policy, form } = invocation
   const shown = await shownAs(request, form)
   if (shown.object === null) return false
-  const undecided = evaluationOf(invocation, request, shown, params, authorizer).conditions(policy.conditions)
+  const undecided = await untilAnswered(() =>
+    evaluationOf(invocation, request, shown, params, answers).conditions(policy.conditions),
+  )
   if (undecided === false) return false
   if (undecided.length > 0) throw new MutationProblem(undecided.join('; '))
   let object: KubeObject = shown.object
   for (const { mutation, compiled, expression } of policy.mutations) {
-    const evaluation = evaluationOf(invocation, request, { ...shown, object }, params, authorizer)
-    const result = evaluation.evaluate(compiled, expression)
+    const seen = { ...shown, object }
+    const result = await untilAnswered(() =>
+      evaluationOf(invocation, request, seen, params, answers).evaluate(compiled, expression),
+    )
     if (!result.ok) throw new MutationProblem(result.error)
     object = changed(mutation.patchType, result.value, { object, invocation, request })
   }

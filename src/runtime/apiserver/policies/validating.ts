@@ -1,5 +1,6 @@
 /** Runs ValidatingAdmissionPolicies: each decision is carried out as its binding says. */
 import { forbidden, StatusError } from '../../../kube/status.ts'
+import { type Answers, rememberAnswers, untilAnswered } from '../admission/answers.ts'
 import { nameOf } from '../admission/refuse.ts'
 import type { AdmissionRequest, Authorizer } from '../ports.ts'
 import type { CompiledPolicy, CompiledValidation } from './compiled-policies.ts'
@@ -31,10 +32,14 @@ export async function validateByPolicies(
 ): Promise<void> {
   const audited: unknown[] = []
   const annotations = new Map<string, string[]>()
+  const answers = rememberAnswers(authorizer)
   let refusal: StatusError | null = null
   for (const invocation of invocationsOf(policies, request)) {
     const shown = await shownAs(request, invocation.form)
-    for (const violation of violationsOf(invocation, request, shown, { authorizer, annotations })) {
+    const judged = await untilAnswered(() => judge(invocation, request, shown, answers))
+    for (const [key, text] of judged.annotations)
+      annotations.set(key, [...(annotations.get(key) ?? []), text])
+    for (const violation of judged.violations) {
       const { validationActions = ['Deny'] } = invocation.binding.spec
       // What is wrong with the policy itself is nobody's to audit away.
       const actions = violation.index === CONFIGURATION ? ['Deny'] : validationActions
@@ -59,29 +64,30 @@ function auditOf({ policy, binding }: Invocation, { message, index }: Violation)
   return { message, policy: policy.name, binding: binding.name, expressionIndex: index, validationActions }
 }
 
-interface Tools {
-  readonly authorizer: Authorizer
-  readonly annotations: Map<string, string[]>
+interface Judgement {
+  readonly violations: readonly Violation[]
+  readonly annotations: readonly (readonly [key: string, text: string])[]
 }
 
-function violationsOf(
-  invocation: Invocation,
-  request: AdmissionRequest,
-  shown: Shown,
-  tools: Tools,
-): readonly Violation[] {
+function judge(invocation: Invocation, request: AdmissionRequest, shown: Shown, answers: Answers): Judgement {
   const { policy, params, problem } = invocation
   const fails = policy.spec.failurePolicy !== 'Ignore'
-  if (problem !== null) return fails ? [{ message: problem, reason: 'Invalid', index: CONFIGURATION }] : []
-  return params.flatMap(param => {
-    const evaluation = evaluationOf(invocation, request, shown, param, tools.authorizer)
+  const broken = (message: string): readonly Violation[] =>
+    fails ? [{ message, reason: 'Invalid', index: CONFIGURATION }] : []
+  if (problem !== null) return { violations: broken(problem), annotations: [] }
+  const judged = params.map((param): Judgement => {
+    const evaluation = evaluationOf(invocation, request, shown, param, answers)
     const undecided = evaluation.conditions(policy.conditions)
-    if (undecided === false) return []
-    if (undecided.length > 0) {
-      return fails ? [{ message: undecided.join('; '), reason: 'Invalid', index: CONFIGURATION }] : []
-    }
-    return [...validate(policy, evaluation), ...annotate(policy, evaluation, tools.annotations)]
+    if (undecided === false) return { violations: [], annotations: [] }
+    if (undecided.length > 0) return { violations: broken(undecided.join('; ')), annotations: [] }
+    const violations = validate(policy, evaluation)
+    const annotated = annotate(policy, evaluation)
+    return { violations: [...violations, ...annotated.violations], annotations: annotated.annotations }
   })
+  return {
+    violations: judged.flatMap(one => one.violations),
+    annotations: judged.flatMap(one => one.annotations),
+  }
 }
 
 function validate(policy: CompiledPolicy, evaluation: Evaluation): readonly Violation[] {
@@ -107,22 +113,18 @@ function messageOf({ validation, message }: CompiledValidation, evaluation: Eval
 }
 
 /** Values that are null are left out; what cannot be evaluated counts like a validation. */
-function annotate(
-  policy: CompiledPolicy,
-  evaluation: Evaluation,
-  annotations: Map<string, string[]>,
-): readonly Violation[] {
+function annotate(policy: CompiledPolicy, evaluation: Evaluation): Judgement {
   const fails = policy.spec.failurePolicy !== 'Ignore'
-  return policy.annotations.flatMap(({ key, expression, compiled }) => {
+  const violations: Violation[] = []
+  const annotations: [key: string, text: string][] = []
+  for (const { key, expression, compiled } of policy.annotations) {
     const result = evaluation.evaluate(compiled, expression)
-    if (!result.ok) return fails ? [{ message: result.error, reason: 'Invalid', index: CONFIGURATION }] : []
-    if (typeof result.value === 'string') {
-      const name = `${policy.name}/${key}`
-      const text = result.value.slice(0, ANNOTATION_MAX)
-      annotations.set(name, [...(annotations.get(name) ?? []), text])
-    }
-    return []
-  })
+    if (!result.ok) {
+      if (fails) violations.push({ message: result.error, reason: 'Invalid', index: CONFIGURATION })
+    } else if (typeof result.value === 'string')
+      annotations.push([`${policy.name}/${key}`, result.value.slice(0, ANNOTATION_MAX)])
+  }
+  return { violations, annotations }
 }
 
 function refusalOf(

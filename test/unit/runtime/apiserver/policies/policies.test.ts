@@ -8,15 +8,20 @@ import { makeServer, type Reply, realModel, type Server } from '../harness.ts'
 
 const API = '/apis/admissionregistration.k8s.io/v1'
 
-async function serve(): Promise<Server> {
+/** The authorizer answers at once, or later as a webhook does. */
+async function serve({ isSlow = false, asked = [] as string[] } = {}): Promise<Server> {
   const admission: ApiServerParts['admission'][number][] = []
   const server = makeServer({ admission })
   const objects = createObjectReader(server.store, realModel())
+  const judge = ({ verb, fieldSelector: [field] = [], labelSelector: [label] = [] }: RequestAttributes) => ({
+    allowed: verb === 'use' || (field?.value === 'n1' && label?.key === 'app'),
+    reason: 'for the test',
+  })
   const authorizer = {
-    authorize: ({ verb, fieldSelector: [field] = [], labelSelector: [label] = [] }: RequestAttributes) => ({
-      allowed: verb === 'use' || (field?.value === 'n1' && label?.key === 'app'),
-      reason: 'for the test',
-    }),
+    authorize(attributes: RequestAttributes) {
+      asked.push(attributes.verb)
+      return isSlow ? Promise.resolve(judge(attributes)) : judge(attributes)
+    },
   }
   const plugins = createPolicyPlugins({ store: server.store, objects, authorizer })
   admission.push(plugins.mutating, plugins.validating)
@@ -186,6 +191,34 @@ for (const [name, spec, binding] of passing) {
     assert.equal(reply.status, 201, JSON.stringify(reply.body))
   })
 }
+
+test('an authorizer that takes its time is waited for, and asked each question once', async () => {
+  const asked: string[] = []
+  const server = await serve({ isSlow: true, asked })
+  const check = (verb: string) => `authorizer.group('').resource('pods').check('${verb}').allowed()`
+  await validating(server, {
+    matchConditions: [{ name: 'c', expression: check('use') }],
+    variables: [{ name: 'may', expression: check('use') }],
+    validations: [
+      { expression: `variables.may && (${check('other')} || !${check('third')})` },
+      { expression: 'has(object.data.a)', messageExpression: `string(${check('other')}) + ' it is'` },
+    ],
+    auditAnnotations: [{ key: 'k', valueExpression: `string(${check('fourth')})` }],
+  })
+  await mutating(server, {
+    mutations: [
+      {
+        patchType: 'ApplyConfiguration',
+        applyConfiguration: { expression: `Object{data: {"may": string(${check('use')})}}` },
+      },
+    ],
+  })
+  assert.match(refused(await create(server, configMap('a'))), /false it is$/)
+  assert.deepEqual(asked, ['use', 'use', 'other', 'third', 'fourth'])
+  const reply = await create(server, configMap('b', { a: '1' }))
+  assert.equal(reply.status, 201, JSON.stringify(reply.body))
+  assert.equal(reply.body['data'].may, 'true')
+})
 
 test('a violation is a warning where the binding says so', async () => {
   const server = await serve()

@@ -50,7 +50,10 @@ function serve(): Server {
     store: server.store,
     objects,
     caller,
-    conditions: createMatchConditions({ authorize: () => ({ allowed: true, reason: '' }) }),
+    // As one that is a webhook itself.
+    conditions: createMatchConditions({
+      authorize: async ({ verb }) => ({ allowed: verb === 'use', reason: '' }),
+    }),
     metrics,
     clock: systemClock,
     random: systemRandom,
@@ -437,6 +440,8 @@ test('match conditions keep a webhook from requests, and are checked when they a
     { matchConditions: [condition("object.metadata.name != 'skip-me' && request.operation == 'CREATE'")] },
     { matchConditions: [condition("!('system:masters' in request.userInfo.groups)")] },
     { matchConditions: [condition('object.spec.nothing == 1')], failurePolicy: 'Ignore' },
+    { matchConditions: [condition("!authorizer.requestResource.check('use').allowed()")] },
+    { matchConditions: [condition("authorizer.requestResource.check('other').allowed()")] },
   ])
   await server.call('POST', MAPS, map('skip-me'))
   assert.equal(hook.calls.length, 0)
