@@ -55,6 +55,7 @@ export function ociBench(): OciBench {
         podRange: { cidrs: ['10.1.0.0/24'], onChange: () => {} },
         pause: pauseProgram(architecture()),
         sharedDirectories: [],
+        cdiDirectories: [join(directory, 'cdi/etc'), join(directory, 'cdi/run')],
         enter: namespace.enter,
         ...{ clock: systemClock, random: systemRandom, log },
       }),

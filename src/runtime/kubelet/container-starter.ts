@@ -124,6 +124,7 @@ async function configOf(
   const files = await environmentFiles(request)
   const env = renderEnvironment({ pod, container, objects, facts, host, services, serviceAddress, files })
   const given = await context.devices.settingsFor(pod.metadata.uid ?? '', container.name)
+  refuseCdi(given.cdiDevices, context.runtime)
   const hostname = podHostname(pod)
   const seccompDirectory = join(dirname(context.directories.pods), 'seccomp')
   const { namespace, name, uid } = identityOf(pod)
@@ -138,6 +139,7 @@ async function configOf(
     env: { HOSTNAME: hostname, ...given.env, ...env },
     mounts: [...(await mountsOf(request, env, context)), ...given.mounts],
     devices: [...request.volumes.devicesOf(pod, container), ...given.devices],
+    cdiDevices: given.cdiDevices,
     logPath: join(container.name, `${attempt}.log`),
     labels: {
       'io.kubernetes.pod.name': name,
@@ -178,6 +180,13 @@ function refuseUnsupported(pod: Pod, container: Container, { obeys, name }: Runt
   if (container.lifecycle?.stopSignal && !obeys?.has('stopSignal')) {
     throw new ContainerConfigError(`lifecycle.stopSignal is not supported by the runtime ${name}`)
   }
+}
+
+function refuseCdi(devices: readonly string[], { obeys, name, version }: Runtime): void {
+  if (devices.length === 0 || obeys?.has('cdi')) return
+  throw new ContainerConfigError(
+    `CDI devices are not supported by the runtime ${name} ${version}: ${devices.join(', ')}`,
+  )
 }
 
 /** Files that variables of the container come from. */

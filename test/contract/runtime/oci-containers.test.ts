@@ -142,6 +142,33 @@ describe('containers of the oci runtime', { skip: why ?? false }, () => {
     assert.match(text, /Read-only file system\n[\s\S]*65536 [\s\S]*\n80\n$/)
   })
 
+  test('CDI devices bring variables, nodes, mounts, groups and hooks, whoever names them', async () => {
+    const kind = 'example.com/thing'
+    const edits = {
+      env: ['THING=one'],
+      deviceNodes: [{ path: '/dev/thing', hostPath: '/dev/null', permissions: 'rw' }],
+      mounts: [{ hostPath: '/etc/hostname', containerPath: '/thing/name', options: ['ro', 'bind'] }],
+      hooks: [
+        { hookName: 'createRuntime', path: '/bin/sh', args: ['sh', '-c', `: >${bench.directory}/hooked`] },
+      ],
+      additionalGids: [4_321],
+    }
+    const spec = { cdiVersion: '0.7.0', kind, devices: [{ name: 'a', containerEdits: edits }] }
+    await mkdir(join(bench.directory, 'cdi/run'), { recursive: true })
+    await writeFile(join(bench.directory, 'cdi/run/thing.json'), JSON.stringify(spec))
+    const script =
+      'echo $THING; cat /thing/name >/dev/thing && test -c /dev/thing && echo node; id -G; touch /thing/name'
+    for (const over of [{ cdiDevices: [`${kind}=a`] }, { annotations: { 'cdi.k8s.io/x': `${kind}=a` } }]) {
+      const { text } = await outputOf(script, over)
+      assert.match(text, /^one\nnode\n[\d ]*4321\ntouch: .*Read-only/)
+    }
+    assert.ok(existsSync(join(bench.directory, 'hooked')))
+    await assert.rejects(
+      outputOf('true', { cdiDevices: [`${kind}=b`] }),
+      /unresolvable CDI devices .*thing=b/,
+    )
+  })
+
   test('what takes more memory than its limit is ended, and says why', async () => {
     const resources = { memoryLimitBytes: 16 * 1024 * 1024 }
     const { status } = await outputOf('x=$(head -c 100000000 /dev/zero | tr "\\0" x); echo $x', { resources })

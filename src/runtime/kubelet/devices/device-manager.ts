@@ -31,6 +31,8 @@ export interface DeviceSettings {
   readonly env: Readonly<Record<string, string>>
   readonly mounts: readonly Mount[]
   readonly devices: readonly Device[]
+  /** Full names. */
+  readonly cdiDevices: readonly string[]
   readonly annotations: Readonly<Record<string, string>>
 }
 
@@ -150,6 +152,7 @@ export class DeviceManager {
       env: Object.assign({}, ...all.map(({ envs }) => envs)),
       annotations: Object.assign({}, ...all.map(({ annotations }) => annotations)),
       mounts: all.flatMap(({ mounts }) => mounts),
+      cdiDevices: [...new Set(all.flatMap(({ cdiDevices }) => cdiDevices.map(({ name }) => name)))],
       devices: all.flatMap(({ devices }) =>
         devices.map(({ containerPath, hostPath, permissions }) => ({
           ...{ containerPath, hostPath, readOnly: !permissions.includes('w') },
@@ -168,11 +171,6 @@ export class DeviceManager {
     const response = answer.containerResponses[0]
     if (response === undefined)
       throw new Mk8sError('kubelet/runtime', `the device plugin of ${resource} gave no answer`)
-    if (response.cdiDevices.length > 0)
-      throw new Mk8sError('kubelet/runtime', `the device plugin of ${resource} names CDI devices`, {
-        why: 'this kubelet cannot use them yet',
-        hint: 'have the plugin give devices and mounts instead',
-      })
     if (plugin.preStart) await plugin.channel.call(SERVICE, 'PreStartContainer', { deviceIds: ids }, options)
     return response
   }

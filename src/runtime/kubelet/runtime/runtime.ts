@@ -182,6 +182,8 @@ export interface ContainerConfig {
   readonly env: Readonly<Record<string, string>>
   readonly mounts: readonly Mount[]
   readonly devices?: readonly Device[] | undefined
+  /** Full names, `vendor/class=name`. Only where `obeys` has `cdi`. */
+  readonly cdiDevices?: readonly string[] | undefined
   /** Relative to the sandbox's log directory. */
   readonly logPath: string
   readonly labels: Readonly<Record<string, string>>
@@ -310,7 +312,7 @@ export interface ContainerExited {
 
 export type RuntimeEvent = ContainerExited
 
-export type NewerField = 'strictGroups' | 'recursiveReadOnly' | 'stopSignal'
+export type NewerField = 'strictGroups' | 'recursiveReadOnly' | 'stopSignal' | 'cdi'
 
 /** All methods but the reading ones may be repeated: what is done already is no error. */
 export interface Runtime {

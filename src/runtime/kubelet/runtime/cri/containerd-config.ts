@@ -72,6 +72,7 @@ state = ${text(paths.state)}
   stream_server_port = "0"
   stats_collect_period = 1
   max_container_log_line_size = 16384
+  enable_cdi = true
 
 [${cri}.cni]
   bin_dir = ${text(facts.cniPlugins)}

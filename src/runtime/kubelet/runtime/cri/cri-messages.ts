@@ -153,6 +153,7 @@ export interface WireContainerConfig {
     readonly hostPath: string
     readonly permissions: string
   }[]
+  readonly CDIDevices: readonly { readonly name: string }[]
   readonly labels: Readonly<Record<string, string>>
   readonly annotations: Readonly<Record<string, string>>
   readonly logPath: string

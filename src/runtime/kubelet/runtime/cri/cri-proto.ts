@@ -192,6 +192,7 @@ message LinuxContainerConfig {
 }
 message ContainerMetadata { string name = 1; uint32 attempt = 2; }
 message Device { string container_path = 1; string host_path = 2; string permissions = 3; }
+message CDIDevice { string name = 1; }
 message ContainerConfig {
   ContainerMetadata metadata = 1;
   ImageSpec image = 2;
@@ -208,6 +209,7 @@ message ContainerConfig {
   bool stdin_once = 13;
   bool tty = 14;
   LinuxContainerConfig linux = 15;
+  repeated CDIDevice CDI_devices = 17;
 }
 message CreateContainerRequest {
   string pod_sandbox_id = 1;

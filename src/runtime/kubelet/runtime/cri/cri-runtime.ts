@@ -35,6 +35,7 @@ import type { WireContainerStatus, WireSandbox } from './cri-messages.ts'
 import { ExitWatch } from './exit-watch.ts'
 import {
   canMountImages,
+  cdiSupportOf,
   conditionProblem,
   parseAddresses,
   parseContainer,
@@ -137,7 +138,8 @@ export class CriRuntime implements Runtime {
     this.#version = runtimeVersion.replace(/^v/, '').split(/[~+]/)[0] ?? ''
     const features = await client.features()
     const names = ['recursiveReadOnly', 'strictGroups'] as const
-    this.#obeys = new Set(names.filter(name => features[name]))
+    const hasCdi = cdiSupportOf(this.#name, this.#version) !== 'none'
+    this.#obeys = new Set([...names.filter(name => features[name]), ...(hasCdi ? (['cdi'] as const) : [])])
     this.#watch = new ExitWatch({
       channel: client.channel,
       isContainerd: runtimeName === 'containerd',
@@ -216,7 +218,8 @@ export class CriRuntime implements Runtime {
     const { config: sandbox } = known
     await mkdir(dirname(join(sandbox.logDirectory, config.logPath)), { recursive: true, mode: 0o755 })
     const { nodeId } = this.#parts
-    const place = { sandboxId, sandbox, nodeId, hostMemoryBytes: totalmem() }
+    const cdi = cdiSupportOf(this.#name, this.#version)
+    const place = { sandboxId, sandbox, nodeId, hostMemoryBytes: totalmem(), cdi }
     return this.#cri.createContainer(
       sandboxId,
       renderContainerConfig(config, place),

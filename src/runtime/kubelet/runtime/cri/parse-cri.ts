@@ -16,6 +16,7 @@ import type {
   WireSandbox,
   WireSandboxStatus,
 } from './cri-messages.ts'
+import type { CdiSupport } from './render-cri.ts'
 import { CONFIG_ANNOTATION, OWN_PREFIX, POD_UID_LABEL, SANDBOX_ID_LABEL } from './render-cri.ts'
 
 const STATES: Readonly<Record<WireContainerStatus['state'], ContainerState>> = {
@@ -113,13 +114,30 @@ export function parseContainer(status: WireContainerStatus): ContainerStatus {
 }
 
 /** The first versions of runtimes that can mount images, which no answer of theirs tells. */
-const MOUNT_IMAGES_SINCE: Readonly<Record<string, readonly [number, number]>> = {
+const MOUNT_IMAGES_SINCE: Readonly<Record<string, Version>> = {
   containerd: [2, 1],
   'cri-o': [1, 31],
 }
 
-export function canMountImages(name: string, version: string): boolean {
-  const since = MOUNT_IMAGES_SINCE[name]
+export const canMountImages = (name: string, version: string): boolean =>
+  isSince(version, MOUNT_IMAGES_SINCE[name])
+
+/** Likewise: whether they read annotations, or the field of their own that came later. */
+const CDI_SINCE: Readonly<Record<string, { readonly annotations: Version; readonly field: Version }>> = {
+  containerd: { annotations: [1, 7], field: [2, 0] },
+  'cri-o': { annotations: [1, 23], field: [1, 27] },
+}
+
+/** A runtime that nobody knows is taken to know the protocol. */
+export function cdiSupportOf(name: string, version: string): CdiSupport {
+  const since = CDI_SINCE[name]
+  if (since === undefined || isSince(version, since.field)) return 'field'
+  return isSince(version, since.annotations) ? 'annotations' : 'none'
+}
+
+type Version = readonly [major: number, minor: number]
+
+function isSince(version: string, since: Version | undefined): boolean {
   const [major = 0, minor = 0] = version.split('.').map(Number)
   return since !== undefined && (major > since[0] || (major === since[0] && minor >= since[1]))
 }

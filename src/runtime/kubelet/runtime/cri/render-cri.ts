@@ -1,6 +1,7 @@
 /** The kubelet's sandboxes and containers as CRI messages (pure). */
 
 import type { QosClass } from '../../../../kube/qos.ts'
+import { annotateDevices } from '../cdi/cdi-names.ts'
 import { cpuQuota, cpuShares } from '../cgroup-limits.ts'
 import { podCgroup } from '../pod-groups.ts'
 import type {
@@ -97,10 +98,12 @@ export interface ContainerPlace {
   readonly nodeId: string
   readonly sandbox: SandboxConfig
   readonly hostMemoryBytes: number
+  readonly cdi: CdiSupport
 }
 
 export function renderContainerConfig(config: ContainerConfig, place: ContainerPlace): WireContainerConfig {
-  const { sandbox, sandboxId, nodeId, hostMemoryBytes } = place
+  const { sandbox, sandboxId, nodeId, hostMemoryBytes, cdi } = place
+  const { cdiDevices = [] } = config
   const isolation = sandbox.isolation ?? NOTHING_SHARED
   return {
     metadata: { name: config.name, attempt: config.attempt },
@@ -121,13 +124,14 @@ export function renderContainerConfig(config: ContainerConfig, place: ContainerP
       ...{ containerPath, hostPath },
       permissions: readOnly ? 'r' : 'mrw',
     })),
+    CDIDevices: cdi === 'field' ? cdiDevices.map(name => ({ name })) : [],
     labels: {
       ...config.labels,
       [POD_UID_LABEL]: sandbox.metadata.uid,
       [NODE_LABEL]: nodeId,
       [SANDBOX_ID_LABEL]: sandboxId,
     },
-    annotations: config.annotations,
+    annotations: { ...config.annotations, ...(cdi === 'annotations' ? annotateDevices(cdiDevices) : {}) },
     logPath: config.logPath,
     stdin: config.stdin ?? false,
     stdinOnce: config.stdinOnce ?? false,
@@ -138,6 +142,9 @@ export function renderContainerConfig(config: ContainerConfig, place: ContainerP
     },
   }
 }
+
+/** How a runtime is told of CDI devices. */
+export type CdiSupport = 'none' | 'annotations' | 'field'
 
 const imageOf = ({ reference, subPath }: { reference: string; subPath: string }) => ({
   image: { image: reference },

@@ -15,6 +15,9 @@ import {
   signalProcess,
 } from '../../../../host/processes.ts'
 import { runProgram } from '../../../../host/programs.ts'
+import { applyEdits } from '../cdi/apply-edits.ts'
+import { annotatedDevices } from '../cdi/cdi-names.ts'
+import { readEdits } from '../cdi/read-cdi.ts'
 import { processesIn } from '../cri/pod-cgroups.ts'
 import { RecordStore } from '../process/records.ts'
 import { renderRecord } from '../render-record.ts'
@@ -43,6 +46,7 @@ export interface ContainersParts {
   readonly layersDirectory: string
   readonly conmon: string
   readonly host: SpecHost
+  readonly cdiDirectories: readonly string[]
   readonly clock: Clock
   readonly log: Log
   readonly onExit: (record: ContainerRecord) => void
@@ -133,7 +137,7 @@ export class OciContainers {
       const config = await mountImages({ config: wanted.config, images: volumeImages, ...places })
       const user = userOf(config.security, image.config.User ?? '', await readUserLists(files.rootfs))
       record.user = { uid: user.uid, gid: user.gid, groups: user.additionalGids }
-      const spec = renderSpec({
+      const plain = renderSpec({
         ...{ config, user, host: this.#parts.host, cgroup: record.cgroup, image: image.config },
         sandbox: sandbox.config,
         sandboxDirectory: wanted.sandboxDirectory,
@@ -143,6 +147,7 @@ export class OciContainers {
         pidNamespace: wanted.pidNamespace,
         localSeccomp: await readSeccomp(config),
       })
+      const spec = applyEdits(plain, await readEdits(cdiDevicesOf(config), this.#parts.cdiDirectories))
       for (const { hostPath } of config.mounts) await makeMissing(hostPath)
       await writeFile(files.spec, JSON.stringify(spec), { mode: 0o600 })
       return id
@@ -402,6 +407,11 @@ export function renderStatus(record: ContainerRecord): ContainerStatus {
   const { user, stopSignal } = record
   return { ...renderRecord(record, record), user, stopSignal }
 }
+
+/** Device plugins may name them in annotations too. */
+const cdiDevicesOf = ({ cdiDevices = [], annotations }: ContainerConfig): readonly string[] => [
+  ...new Set([...cdiDevices, ...annotatedDevices(annotations)]),
+]
 
 const volumeDevicesOf = ({ devices = [] }: ContainerConfig) =>
   Promise.all(

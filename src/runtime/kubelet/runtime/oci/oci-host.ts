@@ -6,6 +6,7 @@ import { Mk8sError, messageOf } from '../../../../base/errors.ts'
 import { findProgram, hasCapability } from '../../../../host/container-programs.ts'
 import { readOrEmpty } from '../../../../host/files.ts'
 import { runProgram } from '../../../../host/programs.ts'
+import { deviceNumbers } from '../cdi/apply-edits.ts'
 import { capabilityNames } from './capabilities.ts'
 import { createDirectly, deleteContainer, type OciProgram } from './conmon.ts'
 import type { HostDevice, SpecHost } from './render-spec.ts'
@@ -103,9 +104,7 @@ const NOT_DEVICES = ['pts', 'shm', 'mqueue', 'fd', 'console', '.lxc', '.udev']
 export async function deviceAt(hostPath: string, path = hostPath): Promise<HostDevice> {
   const found = await stat(hostPath)
   const { rdev, mode, uid, gid } = found
-  const major = (rdev >> 8) & 0xfff
-  const minor = (rdev & 0xff) | ((rdev >> 12) & ~0xff)
-  return { path, type: found.isBlockDevice() ? 'b' : 'c', major, minor, mode, uid, gid }
+  return { path, type: found.isBlockDevice() ? 'b' : 'c', ...deviceNumbers(rdev), mode, uid, gid }
 }
 
 /** What a privileged container finds below /dev. */

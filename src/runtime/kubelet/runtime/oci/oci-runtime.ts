@@ -14,6 +14,7 @@ import { cniDirectory, findProgram } from '../../../../host/container-programs.t
 import { readOrEmpty, writeFileDurably } from '../../../../host/files.ts'
 import { isRunning } from '../../../../host/processes.ts'
 import type { Registries } from '../../../../kube/registries/registries.ts'
+import { CDI_DIRECTORIES } from '../cdi/read-cdi.ts'
 import { writeLimits } from '../cgroup-limits.ts'
 import { readGroupUsage } from '../cgroup-usage.ts'
 import { shareMount } from '../cri/managed-containerd.ts'
@@ -71,6 +72,8 @@ export interface OciRuntimeParts {
   readonly pause: Uint8Array
   /** Words in front of network plugins, where the pods' network is not the daemon's own. */
   readonly enter?: readonly string[]
+  /** Where specifications of devices lie, if elsewhere than usual. */
+  readonly cdiDirectories?: readonly string[]
   /** As the cluster has them configured now. */
   readonly registries?: () => Promise<Registries>
   readonly peers?: Peers
@@ -85,7 +88,9 @@ export class OciRuntime implements Runtime {
   readonly isolates = true
   readonly hasOwnFiles = true
   readonly mountsImages = true
-  readonly obeys: ReadonlySet<NewerField> = new Set(['strictGroups', 'recursiveReadOnly', 'stopSignal'])
+  readonly obeys: ReadonlySet<NewerField> = new Set([
+    ...['strictGroups', 'recursiveReadOnly', 'stopSignal', 'cdi'],
+  ] as NewerField[])
   readonly choosesNetwork = true
   readonly groups: PodGroups
   readonly #parts: OciRuntimeParts
@@ -122,6 +127,7 @@ export class OciRuntime implements Runtime {
       layersDirectory: this.#images.layersDirectory,
       conmon: findProgram('conmon') ?? 'conmon',
       host: readSpecHost(),
+      cdiDirectories: parts.cdiDirectories ?? CDI_DIRECTORIES,
       onExit: record => this.#tellExit(record),
     })
   }

@@ -66,7 +66,7 @@ interface SpecMount {
   readonly options: readonly string[]
 }
 
-export function renderSpec(parts: SpecParts): object {
+export function renderSpec(parts: SpecParts) {
   const { config, rootfs, host, cgroup, volumeDevices } = parts
   const { security } = config
   const privileged = security.privileged === true
@@ -102,7 +102,7 @@ export function renderSpec(parts: SpecParts): object {
 function renderProcess(
   { config, image, user, host }: SpecParts,
   { capabilities, oomScore }: { capabilities: readonly string[]; oomScore: number },
-): object {
+) {
   const isRoot = user.uid === 0
   const appArmor = appArmorOf(config)
   // Whoever is not root holds them only as the bound of what its programs may get.
@@ -220,7 +220,7 @@ function rootPropagation(mounts: readonly Mount[]): string {
 function renderLimits(
   resources: WireResources,
   { privileged, volumeDevices }: { privileged: boolean; volumeDevices: SpecParts['volumeDevices'] },
-): object {
+) {
   const { cpuShares, cpuPeriod, cpuQuota, memoryLimitInBytes: limit, hugepageLimits } = resources
   return {
     devices: [
@@ -239,7 +239,7 @@ function renderLimits(
   }
 }
 
-function renderDevice({ path, type, major, minor, mode, uid, gid }: HostDevice): object {
+function renderDevice({ path, type, major, minor, mode, uid, gid }: HostDevice) {
   return { path, type, major, minor, fileMode: mode & 0o777, uid, gid }
 }
 

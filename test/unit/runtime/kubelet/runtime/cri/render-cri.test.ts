@@ -1,7 +1,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { parseSandboxConfig } from '../../../../../../src/runtime/kubelet/runtime/cri/parse-cri.ts'
 import {
+  cdiSupportOf,
+  parseSandboxConfig,
+} from '../../../../../../src/runtime/kubelet/runtime/cri/parse-cri.ts'
+import {
+  type CdiSupport,
   renderContainerConfig,
   renderResources,
   renderSandboxConfig,
@@ -21,7 +25,13 @@ const isolation: SandboxIsolation = {
   privileged: false,
   sysctls: { 'net.ipv4.tcp_syncookies': '1' },
 }
-const place = (sandbox: SandboxConfig) => ({ sandboxId: 's1', nodeId: 'mk8s', sandbox, hostMemoryBytes: GIB })
+const place = (sandbox: SandboxConfig) => ({
+  sandboxId: 's1',
+  nodeId: 'mk8s',
+  sandbox,
+  hostMemoryBytes: GIB,
+  cdi: 'field' as CdiSupport,
+})
 
 test('a sandbox on the host network has no name and no ports of its own', () => {
   const config = sandboxOf('/x', { isolation })
@@ -81,4 +91,22 @@ test('what a container may do is what its security context says', () => {
   assert.deepEqual(strict.capabilities, { addCapabilities: [], dropCapabilities: ['ALL'] })
   const root = renderContainerConfig(containerOf({ security: { privileged: true } }), place(sandbox))
   assert.deepEqual(root.linux.securityContext.maskedPaths, [])
+})
+
+test('CDI devices are told as the runtime knows them', () => {
+  const config = containerOf({ cdiDevices: ['example.com/gpu=a'], annotations: { a: 'b' } })
+  const told = (version: string) => {
+    const cdi = cdiSupportOf('containerd', version)
+    const { CDIDevices, annotations } = renderContainerConfig(config, {
+      ...place(sandboxOf('/x', { isolation })),
+      cdi,
+    })
+    return { cdi, CDIDevices, annotations }
+  }
+  const a = 'example.com/gpu=a'
+  const annotations = { a: 'b' }
+  const said = { ...annotations, 'cdi.k8s.io/mk8s_devices': a }
+  assert.deepEqual(told('1.6.20'), { cdi: 'none', CDIDevices: [], annotations })
+  assert.deepEqual(told('1.7.1'), { cdi: 'annotations', CDIDevices: [], annotations: said })
+  assert.deepEqual(told('2.1.0'), { cdi: 'field', CDIDevices: [{ name: a }], annotations })
 })

@@ -67,8 +67,8 @@ test('volumes stand in for what every container has, outer ones first, and score
     ...{ cgroup: '/c', devices: [], volumeDevices: [], pidNamespace: undefined, localSeccomp: undefined },
   }) as {
     mounts: { destination: string; source: string }[]
-    process: { env: string[]; oomScoreAdj: number; capabilities: Record<string, string[]> }
-    linux: { namespaces: { type: string; path?: string }[] }
+    process: { env: string[]; oomScoreAdj: number; capabilities: Record<string, readonly string[]> }
+    linux: { namespaces: { type?: string; path?: string }[] }
   }
   const own = spec.mounts.filter(({ source }) => source === '/v').map(({ destination }) => destination)
   assert.deepEqual(own, ['/a', '/a/b', '/etc/resolv.conf'])
