@@ -65,6 +65,10 @@ if [ "${1:-}" = --for-tests ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/
   need 'the test of the keychain' 'gnome-keyring-daemon dbus-run-session secret-tool' '' \
     gnome-keyring dbus-x11 dbus libsecret-tools
   need 'the test of the rpm package' rpm '' rpm
+  flaw=
+  [ -e /usr/aarch64-linux-gnu/lib/libstdc++.so.6 ] || flaw=' libraries'
+  need 'the test of the executable for arm64' qemu-aarch64-static "$flaw" \
+    qemu-user-static libc6-arm64-cross libstdc++6-arm64-cross libgcc-s1-arm64-cross
 fi
 
 PATH=$PWD/node_modules/.bin:$PATH

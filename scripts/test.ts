@@ -1,6 +1,7 @@
 /**
  * Runs the tests, all of them or with `--fast` those that need no cluster, and ends with node:test's summary.
- * Further arguments are test files to run instead.
+ * Further arguments are test files to run instead. `--executable` runs the tests of the command line, or those files,
+ * with the packaged executable for linux-x64, which it makes when the sources are newer.
  */
 import { globSync } from 'node:fs'
 import { join, relative } from 'node:path'
@@ -12,7 +13,8 @@ const fastLayers = ['tidy.test.ts', 'unit', 'golden', 'contract']
 const allLayers = [...fastLayers, 'simulation', 'integration', 'conformance', 'cli', 'packaged']
 
 const given = process.argv.slice(2).filter(argument => !argument.startsWith('--'))
-const layers = process.argv.includes('--fast') ? fastLayers : allLayers
+const withExecutable = process.argv.includes('--executable')
+const layers = process.argv.includes('--fast') ? fastLayers : withExecutable ? ['cli'] : allLayers
 
 /** One test alone, or a group of them, may take this long: generous, because the machine may be busy. */
 const TEST_TIMEOUT_MS = 600_000
@@ -46,6 +48,10 @@ const lanes = [
 
 process.env.NODE_COMPILE_CACHE = join(root, 'build/compile-cache')
 process.env.MK8S_TEST_FILE_TIMEOUT_MS = String(FILE_TIMEOUT_MS)
+if (withExecutable) {
+  const { madeExecutable } = await import('../test/support/executable.ts')
+  process.env.MK8S_TEST_PROGRAM = await madeExecutable('linux-x64')
+}
 
 const streams = lanes.map(lane =>
   run({

@@ -5,26 +5,21 @@ import { join } from 'node:path'
 import test, { after, before, describe } from 'node:test'
 import { findExecutable } from '../../src/host/find-program.ts'
 import { installCluster, type TestCluster, temporaryDirectory } from '../support/cluster.ts'
+import { madeExecutable, whyNoExecutable } from '../support/executable.ts'
 import { KUBECTL, run } from '../support/kubectl.ts'
-
-const root = join(import.meta.dirname, '../..')
-const skip =
-  process.platform === 'linux' && process.arch === 'x64' ? false : 'the executable is made on linux-x64'
 
 /** A keychain of Linux, of our own; the file takes its place without. */
 const hasKeyring = ['gnome-keyring-daemon', 'dbus-run-session', 'secret-tool'].every(
   name => findExecutable(name, (process.env['PATH'] ?? '').split(':')) !== undefined,
 )
 
-describe('the executable', { skip }, () => {
+describe('the executable', { skip: whyNoExecutable }, () => {
   const directory = temporaryDirectory()
   const program = join(directory, 'bin/mk8s')
   let cluster: TestCluster
   before(async () => {
-    const made = await run(process.execPath, ['packaging/package.ts', 'linux-x64'])
-    assert.equal(made.code, 0, made.stderr)
     mkdirSync(join(directory, 'bin'))
-    copyFileSync(join(root, 'dist/mk8s-linux-x64'), program)
+    copyFileSync(await madeExecutable('linux-x64'), program)
     cluster = await installCluster({ program })
   })
   after(async () => {

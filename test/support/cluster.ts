@@ -6,7 +6,8 @@ import { KUBECTL, type Kubectl, kubectlFor, type Ran, type RunOptions, run } fro
 import { until } from './until.ts'
 
 const root = join(import.meta.dirname, '../..')
-export const MK8S = join(root, 'bin/mk8s')
+/** The program under test: the sources, or what `node scripts/test.ts --executable` has made of them. */
+export const MK8S = process.env['MK8S_TEST_PROGRAM'] ?? join(root, 'bin/mk8s')
 
 export interface TestCluster {
   readonly dataDir: string
