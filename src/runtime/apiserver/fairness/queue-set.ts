@@ -12,6 +12,8 @@ import { deal } from './shuffle-sharding.ts'
 
 /** What a request is expected to take, until it has. */
 const EXPECTED_SECONDS = 0.003
+/** Of its seats a level keeps so many for requests of one seat: long lists would let a GET wait until one ends. */
+const NARROW_SHARE = 0.1
 
 export interface FairRequest {
   readonly hash: number
@@ -51,6 +53,8 @@ export class QueueSet {
   readonly #started = new Map<FairRequest, Started>()
   readonly #places = new Map<FairRequest, FairQueue>()
   #seats = 0
+  /** Those of requests of one seat. */
+  #narrow = 0
   #seatsWaiting = 0
   /** Queues in which something waits or executes. */
   #active = 0
@@ -97,18 +101,18 @@ export class QueueSet {
     this.#advance(seconds)
     const config = this.#config
     if (config === null) {
-      if (!this.#fits(request.seats)) return 'concurrency-limit'
+      if (!this.#fits(request)) return 'concurrency-limit'
       this.#start(request, null)
       return 'started'
     }
     const queue = this.#choose(request, config)
     const isFull = queue.waiting.length >= config.lengthLimit
-    if (isFull && !this.#fits(request.seats)) return 'queue-full'
+    if (isFull && !this.#fits(request)) return 'queue-full'
     if (!isActive(queue)) {
       queue.nextR = this.#virtual
       this.#active += 1
     }
-    if (this.#places.size === 0 && this.#fits(request.seats)) {
+    if (this.#places.size === 0 && this.#fits(request)) {
       this.#start(request, queue)
       return 'started'
     }
@@ -126,6 +130,7 @@ export class QueueSet {
     assert(started !== undefined, 'a request that ends was started')
     this.#started.delete(request)
     this.#seats -= request.seats
+    if (isNarrow(request)) this.#narrow -= 1
     const { queue } = started
     if (queue !== null) {
       queue.executing -= 1
@@ -155,8 +160,13 @@ export class QueueSet {
   }
 
   /** A request wider than everything runs alone. */
-  #fits(seats: number): boolean {
-    return this.#seats === 0 || this.#seats + seats <= this.#limit
+  #fits(request: FairRequest): boolean {
+    const kept = isNarrow(request) ? 0 : Math.max(0, this.#keptForNarrow - this.#narrow)
+    return this.#seats === 0 || this.#seats + request.seats + kept <= this.#limit
+  }
+
+  get #keptForNarrow(): number {
+    return Math.floor(this.#limit * NARROW_SHARE)
   }
 
   #choose({ hash }: FairRequest, { count, handSize }: QueuesConfig): FairQueue {
@@ -181,17 +191,34 @@ export class QueueSet {
 
   #startWhatFits(): void {
     while (this.#places.size > 0) {
-      const queue = this.#next()
-      const request = queue?.waiting[0]
-      if (!queue || !request || !this.#fits(request.seats)) return
+      const first = this.#next(() => true)
+      const queue = this.#startable(first) ?? this.#startable(this.#overtaking(first))
+      if (queue === null) return
+      const request = must(queue.waiting[0], 'a request that waits')
       this.#leave(request, queue)
       this.#start(request, queue)
     }
   }
 
+  #startable(queue: FairQueue | null): FairQueue | null {
+    const request = queue?.waiting[0]
+    return request !== undefined && this.#fits(request) ? queue : null
+  }
+
+  /**
+   * While a wide request waits for seats, those of one seat go on in what is kept for them; not before one that
+   * needs these seats as well, which would wait for ever.
+   */
+  #overtaking(first: FairQueue | null): FairQueue | null {
+    const kept = this.#keptForNarrow
+    const wide = first?.waiting[0]?.seats ?? 0
+    return this.#narrow < kept && wide <= this.#limit - kept ? this.#next(isNarrow) : null
+  }
+
   #start(request: FairRequest, queue: FairQueue | null): void {
     this.#started.set(request, { queue, seconds: this.#seconds })
     this.#seats += request.seats
+    if (isNarrow(request)) this.#narrow += 1
     if (queue !== null) {
       queue.executing += 1
       queue.seats += request.seats
@@ -200,8 +227,8 @@ export class QueueSet {
     request.start()
   }
 
-  /** The queue whose first request would end first; among equals they take turns. */
-  #next(): FairQueue | null {
+  /** The queue whose first request would end first, of those asked for; among equals they take turns. */
+  #next(isAskedFor: (request: FairRequest) => boolean): FairQueue | null {
     const queues = this.queues
     let best: FairQueue | null = null
     let earliest = Number.POSITIVE_INFINITY
@@ -210,7 +237,7 @@ export class QueueSet {
       const at = (this.#turn + step) % queues.length
       const queue = must(queues[at], 'a queue')
       const first = queue.waiting[0]
-      if (first === undefined) continue
+      if (first === undefined || !isAskedFor(first)) continue
       const end = queue.nextR + EXPECTED_SECONDS * first.seats
       if (end >= earliest) continue
       earliest = end
@@ -221,5 +248,7 @@ export class QueueSet {
     return best
   }
 }
+
+const isNarrow = ({ seats }: FairRequest): boolean => seats <= 1
 
 const isActive = (queue: FairQueue): boolean => queue.waiting.length > 0 || queue.executing > 0

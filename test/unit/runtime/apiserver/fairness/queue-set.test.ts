@@ -120,6 +120,29 @@ test('seats are never exceeded, and everything that waits runs in the end', () =
   )
 })
 
+test('a request of one seat does not wait until a long list ends, nor do lists wait for ever behind such ones', () => {
+  const queues = new QueueSet({ count: 64, handSize: 6, lengthLimit: 50 }, 40)
+  const started: string[] = []
+  const lists = Array.from({ length: 12 }, () => request('lists', started, 8))
+  for (const list of lists) queues.arrive(list, 0)
+  assert.equal(queues.seatsInUse, 32)
+  const gets = Array.from({ length: 60 }, (_, n) => request(`gets-${n}`, started))
+  assert.deepEqual(
+    gets.slice(0, 9).map(get => queues.arrive(get, 0.001)),
+    ['started', 'started', 'started', 'started', 'started', 'started', 'started', 'started', 'waiting'],
+  )
+  for (const get of gets.slice(9)) queues.arrive(get, 0.002)
+  for (const list of lists.slice(0, 4)) queues.finish(list, 0.05)
+  for (let at = 0; started.filter(name => name === 'lists').length < 8; at++) {
+    const get = gets[at]
+    assert(
+      get !== undefined && started.includes(`gets-${at}`),
+      'lists go on while there are requests of one seat',
+    )
+    queues.finish(get, 0.1 + at / 1000)
+  }
+})
+
 test('requests that wait go on when the number of queues changes', () => {
   const started: string[] = []
   const queues = new QueueSet({ count: 8, handSize: 2, lengthLimit: 10 }, 1)
