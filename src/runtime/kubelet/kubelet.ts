@@ -106,6 +106,7 @@ class NodeKubelet implements Kubelet {
     })
     this.#devices = new DeviceManager({
       ...{ clock, log, directory: join(directories.pods, '..', 'device-plugins') },
+      podResources: join(directories.pods, '..', 'pod-resources'),
       livePods: () => this.#livePods(),
       onChange: holders => {
         void this.#node.setDevices()
@@ -243,13 +244,8 @@ class NodeKubelet implements Kubelet {
   }
 
   /** Null until the API has said which there are: what a pod has must not be given away before. */
-  #livePods(): ReadonlySet<string> | null {
-    if (!this.#pods.isSynced) return null
-    return new Set(
-      this.#knownPods()
-        .filter(hasNotEnded)
-        .map(pod => identityOf(pod).uid),
-    )
+  #livePods(): readonly Pod[] | null {
+    return this.#pods.isSynced ? this.#knownPods().filter(hasNotEnded) : null
   }
 
   #roomFor(uid: string): Room {

@@ -352,6 +352,7 @@ export class PodWorker {
   /** Asked once, for a pod that nothing is there of; no other may be judged before it counts as taken in. */
   async #isRefused({ sandboxes }: Present): Promise<boolean> {
     const isNew = !this.#isTakenIn && sandboxes.length === 0 && this.#pod.status?.startTime === undefined
+    if (isNew) await this.#context.devices.askPreferences(this.#pod)
     let refusal = isNew ? this.#context.refusalOf(this.#pod) : null
     // The node may have changed since it was last read.
     if (refusal !== null && (await this.#context.refreshNode())) refusal = this.#context.refusalOf(this.#pod)

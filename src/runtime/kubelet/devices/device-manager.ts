@@ -10,17 +10,26 @@ import { Mk8sError } from '../../../base/errors.ts'
 import type { Log } from '../../../base/log.ts'
 import type { Pod } from '../../../kube/types.ts'
 import type { PodFailure } from '../pod-failure.ts'
-import { RpcChannel } from '../runtime/cri/rpc.ts'
+import { hasRpcCode, RpcChannel } from '../runtime/cri/rpc.ts'
 import { serveRpc } from '../runtime/cri/rpc-server.ts'
 import type { Device, Mount } from '../runtime/runtime.ts'
 import { DEVICE_PLUGIN_PROTO } from './device-proto.ts'
-import { type DeviceGrant, deviceAmounts, grantDevices } from './plan-devices.ts'
+import {
+  type DeviceGrant,
+  deviceAmounts,
+  grantDevices,
+  type PreferenceQuestion,
+  planGrants,
+} from './plan-devices.ts'
+import { servePodResources } from './pod-resources.ts'
 
 export interface DeviceManagerParts {
   /** `<data-dir>/device-plugins`. */
   readonly directory: string
-  /** Of pods that are not over; null while they are not known yet. */
-  readonly livePods: () => ReadonlySet<string> | null
+  /** `<data-dir>/pod-resources`. */
+  readonly podResources: string
+  /** Those that are not over; null while they are not known yet. */
+  readonly livePods: () => readonly Pod[] | null
   /** `holders`: pods whose devices may be well or unwell now. */
   readonly onChange: (holders: readonly string[]) => void
   readonly clock: Clock
@@ -45,11 +54,20 @@ interface Registering {
   readonly version: string
   readonly endpoint: string
   readonly resourceName: string
-  readonly options: { readonly preStartRequired: boolean } | null
+  readonly options: PluginOptions | null
+}
+
+interface PluginOptions {
+  readonly preStartRequired: boolean
+  readonly getPreferredAllocationAvailable: boolean
 }
 
 interface Listed {
-  readonly devices: readonly { readonly id: string; readonly health: string }[]
+  readonly devices: readonly {
+    readonly id: string
+    readonly health: string
+    readonly topology: { readonly nodes: readonly { readonly id: number }[] } | null
+  }[]
 }
 
 interface Allocated {
@@ -65,11 +83,22 @@ interface Allocated {
 interface Plugin {
   readonly channel: RpcChannel
   readonly ending: AbortController
-  readonly preStart: boolean
+  readonly options: PluginOptions
+}
+
+interface Preferred {
+  readonly containerResponses: readonly { readonly deviceIds: readonly string[] }[]
+}
+
+interface Preference {
+  readonly container: string
+  readonly resource: string
+  readonly ids: readonly string[]
 }
 
 const SERVICE = 'v1beta1.DevicePlugin'
 const CALL_MS_MAX = 30_000
+const PREFERENCE_MS_MAX = 5_000
 const RESOURCE_NAME =
   /^(?!kubernetes\.io\/)[a-z0-9]([-a-z0-9.]*[a-z0-9])?\/[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$/
 const ENDPOINT = /^[^/\0]+$/
@@ -78,8 +107,11 @@ export class DeviceManager {
   readonly #parts: DeviceManagerParts
   readonly #plugins = new Map<string, Plugin>()
   readonly #devices = new Map<string, ReadonlyMap<string, boolean>>()
+  readonly #numaNodes = new Map<string, ReadonlyMap<string, readonly number[]>>()
+  /** Of pods that are about to be judged, by their uids. */
+  readonly #preferences = new Map<string, readonly Preference[]>()
   #grants: readonly DeviceGrant[] = []
-  #server: { close(): void } | null = null
+  #servers: readonly { close(): void }[] = []
 
   constructor(parts: DeviceManagerParts) {
     this.#parts = parts
@@ -92,15 +124,25 @@ export class DeviceManager {
     this.#load()
     const socket = join(directory, 'kubelet.sock')
     await rm(socket, { force: true })
-    this.#server = await serveRpc(socket, {
+    const registration = await serveRpc(socket, {
       proto: DEVICE_PLUGIN_PROTO,
       service: 'v1beta1.Registration',
       methods: { Register: request => this.#register(request as Registering) },
     })
+    this.#servers = [registration, await this.#servePodResources()]
+  }
+
+  #servePodResources(): Promise<{ close(): void }> {
+    return servePodResources(this.#parts.podResources, () => ({
+      pods: this.#parts.livePods() ?? [],
+      grants: this.#grants,
+      devices: this.#devices,
+      numaNodes: (resource, id) => this.#numaNodes.get(resource)?.get(id) ?? [],
+    }))
   }
 
   stop(): void {
-    this.#server?.close()
+    for (const server of this.#servers) server.close()
     for (const { ending, channel } of this.#plugins.values()) {
       ending.abort()
       channel.close()
@@ -112,12 +154,60 @@ export class DeviceManager {
     return deviceAmounts(this.#devices)
   }
 
+  #heldBeside(uid: string): DeviceGrant[] {
+    const pods = this.#parts.livePods()
+    const live = pods && new Set(pods.map(({ metadata }) => metadata.uid))
+    return this.#grants.filter(({ podUid }) => podUid !== uid && (live === null || live.has(podUid)))
+  }
+
+  /** Which devices plugins would rather give to a new pod; asked before it is judged, since that may not wait. */
+  async askPreferences(pod: Pod): Promise<void> {
+    const { uid = '' } = pod.metadata
+    const steps = planGrants(pod, { known: this.#devices, held: this.#heldBeside(uid) })
+    const found: Preference[] = []
+    for (let step = steps.next(); !step.done; ) {
+      const { container, resource } = step.value
+      const ids = await this.#preferred(step.value)
+      found.push({ container, resource, ids })
+      step = steps.next(ids)
+    }
+    this.#preferences.delete(uid)
+    if (found.length > 0) this.#preferences.set(uid, found)
+  }
+
+  /** A plugin that does not say is no reason to refuse a pod. */
+  async #preferred(question: PreferenceQuestion): Promise<readonly string[]> {
+    const { resource, available, mustInclude, count } = question
+    const plugin = this.#plugins.get(resource)
+    if (plugin?.options.getPreferredAllocationAvailable !== true) return []
+    const request = {
+      availableDeviceIds: available,
+      mustIncludeDeviceIds: mustInclude,
+      allocationSize: count,
+    }
+    try {
+      const { channel } = plugin
+      const options = { deadlineMs: PREFERENCE_MS_MAX }
+      const all = { containerRequests: [request] }
+      const answer = await channel.call<Preferred>(SERVICE, 'GetPreferredAllocation', all, options)
+      return answer.containerResponses[0]?.deviceIds ?? []
+    } catch (error) {
+      this.#parts.log.warn('a device plugin names no devices that it prefers', { resource, error })
+      return []
+    }
+  }
+
   /** Null: the pod has its devices, or needs none. */
   admit(pod: Pod): PodFailure | null {
-    const live = this.#parts.livePods()
     const { uid = '' } = pod.metadata
-    const held = this.#grants.filter(({ podUid }) => podUid !== uid && (live === null || live.has(podUid)))
-    const granted = grantDevices(pod, this.#devices, held)
+    const held = this.#heldBeside(uid)
+    const preferences = this.#preferences.get(uid) ?? []
+    this.#preferences.delete(uid)
+    const granted = grantDevices(pod, { known: this.#devices, held }, asked => {
+      const isIt = (each: Preference) =>
+        each.container === asked.container && each.resource === asked.resource
+      return preferences.find(isIt)?.ids ?? []
+    })
     if ('failure' in granted) return granted.failure
     if (granted.grants.length === 0) return null
     this.#grants = [...held, ...granted.grants]
@@ -171,7 +261,8 @@ export class DeviceManager {
     const response = answer.containerResponses[0]
     if (response === undefined)
       throw new Mk8sError('kubelet/runtime', `the device plugin of ${resource} gave no answer`)
-    if (plugin.preStart) await plugin.channel.call(SERVICE, 'PreStartContainer', { deviceIds: ids }, options)
+    if (plugin.options.preStartRequired)
+      await plugin.channel.call(SERVICE, 'PreStartContainer', { deviceIds: ids }, options)
     return response
   }
 
@@ -182,9 +273,9 @@ export class DeviceManager {
     if (!ENDPOINT.test(endpoint)) throw new Error(`the endpoint ${JSON.stringify(endpoint)} is no file name`)
     const { directory, clock } = this.#parts
     const channel = await RpcChannel.open(join(directory, endpoint), [DEVICE_PLUGIN_PROTO], clock)
-    this.#drop(resourceName)
     const ending = new AbortController()
-    const plugin = { channel, ending, preStart: options?.preStartRequired === true }
+    const plugin = { channel, ending, options: await optionsOf(channel, options) }
+    this.#drop(resourceName)
     this.#plugins.set(resourceName, plugin)
     void this.#follow(resourceName, plugin)
     return {}
@@ -198,6 +289,10 @@ export class DeviceManager {
     const take = ({ devices }: Listed) => {
       if (signal.aborted) return
       this.#devices.set(resource, new Map(devices.map(({ id, health }) => [id, health === 'Healthy'])))
+      const nodes = devices.map(
+        ({ id, topology }) => [id, topology?.nodes.map(node => node.id) ?? []] as const,
+      )
+      this.#numaNodes.set(resource, new Map(nodes))
       onChange(this.#holdersOf(resource))
     }
     try {
@@ -236,5 +331,18 @@ export class DeviceManager {
   #save(): void {
     writeFileSync(`${this.#path}.new`, JSON.stringify({ grants: this.#grants }))
     renameSync(`${this.#path}.new`, this.#path)
+  }
+}
+
+/** What it says when it is asked, and otherwise what it said when it came. */
+async function optionsOf(channel: RpcChannel, said: PluginOptions | null): Promise<PluginOptions> {
+  const none = { preStartRequired: false, getPreferredAllocationAvailable: false }
+  try {
+    const options = { deadlineMs: CALL_MS_MAX }
+    return await channel.call<PluginOptions>(SERVICE, 'GetDevicePluginOptions', {}, options)
+  } catch (error) {
+    if (hasRpcCode(error, 'Unimplemented')) return said ?? none
+    channel.close()
+    throw error
   }
 }

@@ -9,6 +9,7 @@ service Registration {
 service DevicePlugin {
   rpc GetDevicePluginOptions(Empty) returns (DevicePluginOptions);
   rpc ListAndWatch(Empty) returns (stream ListAndWatchResponse);
+  rpc GetPreferredAllocation(PreferredAllocationRequest) returns (PreferredAllocationResponse);
   rpc Allocate(AllocateRequest) returns (AllocateResponse);
   rpc PreStartContainer(PreStartContainerRequest) returns (PreStartContainerResponse);
 }
@@ -20,8 +21,18 @@ message RegisterRequest {
   string resource_name = 3;
   DevicePluginOptions options = 4;
 }
-message Device { string id = 1; string health = 2; }
+message NUMANode { int64 id = 1; }
+message TopologyInfo { repeated NUMANode nodes = 1; }
+message Device { string id = 1; string health = 2; TopologyInfo topology = 3; }
 message ListAndWatchResponse { repeated Device devices = 1; }
+message ContainerPreferredAllocationRequest {
+  repeated string available_device_ids = 1;
+  repeated string must_include_device_ids = 2;
+  int32 allocation_size = 3;
+}
+message PreferredAllocationRequest { repeated ContainerPreferredAllocationRequest container_requests = 1; }
+message ContainerPreferredAllocationResponse { repeated string device_ids = 1; }
+message PreferredAllocationResponse { repeated ContainerPreferredAllocationResponse container_responses = 1; }
 message ContainerAllocateRequest { repeated string device_ids = 1; }
 message AllocateRequest { repeated ContainerAllocateRequest container_requests = 1; }
 message Mount { string container_path = 1; string host_path = 2; bool read_only = 3; }

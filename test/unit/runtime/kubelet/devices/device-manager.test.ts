@@ -11,33 +11,59 @@ import { silentLog } from '../../../../../src/base/log.ts'
 import type { Pod } from '../../../../../src/kube/types.ts'
 import { DeviceManager } from '../../../../../src/runtime/kubelet/devices/device-manager.ts'
 import { DEVICE_PLUGIN_PROTO } from '../../../../../src/runtime/kubelet/devices/device-proto.ts'
+import { POD_RESOURCES_PROTO } from '../../../../../src/runtime/kubelet/devices/pod-resources-proto.ts'
 import { parseProto } from '../../../../../src/runtime/kubelet/runtime/cri/proto-text.ts'
 import { RpcChannel } from '../../../../../src/runtime/kubelet/runtime/cri/rpc.ts'
 import { until } from '../../../../support/until.ts'
 
 const RESOURCE = 'example.com/thing'
 type Answer = (error: null, value: object) => void
-type Call = { request: { containerRequests: { deviceIds: string[] }[] }; write(value: object): void }
+type Call = {
+  request: { containerRequests: ContainerRequest[]; deviceIds?: string[] }
+  write(value: object): void
+}
+interface ContainerRequest {
+  readonly deviceIds: string[]
+  readonly availableDeviceIds: string[]
+  readonly allocationSize: number
+}
 
 /** As a vendor's plugin, with devices that the test says. */
-async function startPlugin(directory: string) {
+async function startPlugin(directory: string, options: object = {}) {
   const loaded = fromJSON(parseProto(DEVICE_PLUGIN_PROTO) as Parameters<typeof fromJSON>[0], {
     defaults: true,
   })
   const server = new grpc.Server()
+  const begun: string[] = []
   let tell: (healths: Record<string, string>) => void = () => {}
   const methods = {
-    GetDevicePluginOptions: (_: Call, answer: Answer) => answer(null, {}),
-    PreStartContainer: (_: Call, answer: Answer) => answer(null, {}),
+    GetDevicePluginOptions: (_: Call, answer: Answer) => answer(null, options),
+    PreStartContainer({ request }: Call, answer: Answer) {
+      begun.push(...(request.deviceIds ?? []))
+      answer(null, {})
+    },
+    // The last ones first, and one that nobody has.
+    GetPreferredAllocation({ request }: Call, answer: Answer) {
+      const containerResponses = request.containerRequests.map(({ availableDeviceIds, allocationSize }) => ({
+        deviceIds: ['nobodys', ...[...availableDeviceIds].reverse().slice(0, allocationSize)],
+      }))
+      answer(null, { containerResponses })
+    },
     ListAndWatch(call: Call) {
       tell = healths =>
-        call.write({ devices: Object.entries(healths).map(([id, health]) => ({ id, health })) })
+        call.write({
+          devices: Object.entries(healths).map(([id, health]) => ({
+            ...{ id, health },
+            topology: { nodes: [{ id: 1 }] },
+          })),
+        })
       tell({ a: 'Healthy', b: 'Healthy' })
     },
     Allocate({ request }: Call, answer: Answer) {
       const containerResponses = request.containerRequests.map(({ deviceIds }) => ({
         envs: { THINGS: deviceIds.join() },
         devices: [{ containerPath: '/dev/thing', hostPath: '/dev/null', permissions: 'rw' }],
+        cdiDevices: deviceIds.map(id => ({ name: `${RESOURCE}=${id}` })),
       }))
       answer(null, { containerResponses })
     },
@@ -52,6 +78,7 @@ async function startPlugin(directory: string) {
     ),
   )
   return {
+    begun,
     tell: (healths: Record<string, string>) => tell(healths),
     async register(resourceName = RESOURCE) {
       const channel = await RpcChannel.open(
@@ -75,10 +102,17 @@ const podOf = (uid: string, count: number): Pod =>
 
 test('devices of a plugin are told, given to one pod each, kept over a restart and freed', async () => {
   const directory = mkdtempSync(join(tmpdir(), 'mk8s-devices-'))
-  const live = new Set<string>()
+  const live = new Map<string, Pod>()
   const open = () =>
     new DeviceManager({
-      ...{ directory, livePods: () => live, onChange: () => {}, clock: systemClock, log: silentLog },
+      ...{
+        directory,
+        podResources: join(directory, 'pods'),
+        livePods: () => [...live.values()],
+        onChange: () => {},
+        clock: systemClock,
+        log: silentLog,
+      },
     })
   let manager = open()
   await manager.start()
@@ -89,12 +123,13 @@ test('devices of a plugin are told, given to one pod each, kept over a restart a
     await assert.rejects(plugin.register('no-domain'), /invalid/)
     await plugin.register()
     await untilHealthy('2')
-    live.add('p1')
+    live.set('p1', podOf('p1', 1))
     assert.equal(manager.admit(podOf('p1', 1)), null)
     const settings = await manager.settingsFor('p1', 'c')
     assert.deepEqual(settings.env, { THINGS: 'a' })
     const device = { containerPath: '/dev/thing', hostPath: '/dev/null', readOnly: false }
     assert.deepEqual(settings.devices, [device])
+    assert.deepEqual(settings.cdiDevices, [`${RESOURCE}=a`])
     assert.deepEqual(manager.admit(podOf('p2', 2)), {
       reason: 'UnexpectedAdmissionError',
       message: `Pod was rejected: Allocate failed due to requested number of devices unavailable for ${RESOURCE}. Requested: 2, Available: 1, which is unexpected`,
@@ -115,6 +150,55 @@ test('devices of a plugin are told, given to one pod each, kept over a restart a
     plugin.stop()
     await until('nothing is left', () => manager.amounts().capacity[RESOURCE] === '0')
   } finally {
+    plugin.stop()
+    manager.stop()
+    rmSync(directory, { recursive: true, force: true })
+  }
+})
+
+test('a plugin may choose devices and prepare them, and agents of the node see who has what', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'mk8s-devices-'))
+  const live = new Map<string, Pod>()
+  const podResources = join(directory, 'pods')
+  const manager = new DeviceManager({
+    ...{ directory, podResources, livePods: () => [...live.values()], onChange: () => {} },
+    ...{ clock: systemClock, log: silentLog },
+  })
+  await manager.start()
+  const plugin = await startPlugin(directory, {
+    ...{ preStartRequired: true, getPreferredAllocationAvailable: true },
+  })
+  const agent = await RpcChannel.open(join(podResources, 'kubelet.sock'), [POD_RESOURCES_PROTO], systemClock)
+  const ask = (method: string, request: object = {}) =>
+    agent.call<object>('v1.PodResourcesLister', method, request, { deadlineMs: 20_000 })
+  try {
+    await plugin.register()
+    await until('both are known', () => manager.amounts().capacity[RESOURCE] === '2')
+    const pod = podOf('p1', 1)
+    live.set('p1', pod)
+    await manager.askPreferences(pod)
+    assert.equal(manager.admit(pod), null)
+    assert.deepEqual((await manager.settingsFor('p1', 'c')).env, { THINGS: 'b' })
+    assert.deepEqual(plugin.begun, ['b'])
+    const late = podOf('p2', 1)
+    await manager.askPreferences(late)
+    assert.equal(manager.admit(podOf('p3', 1)), null, 'what was only asked for is not held')
+    const device = (id: string) => ({
+      ...{ resourceName: RESOURCE, deviceIds: [id], topology: { nodes: [{ id: 1 }] } },
+    })
+    const own = { cpuIds: [], memory: [], dynamicResources: [] }
+    const told = {
+      ...{ name: 'p1', namespace: 'd' },
+      containers: [{ name: 'c', devices: [device('b')], ...own }],
+    }
+    assert.deepEqual(await ask('List'), { podResources: [told] })
+    assert.deepEqual(await ask('Get', { podName: 'p1', podNamespace: 'd' }), { podResources: told })
+    await assert.rejects(ask('Get', { podName: 'p9', podNamespace: 'd' }), /pod p9 in namespace d not found/)
+    assert.deepEqual(await ask('GetAllocatableResources'), {
+      ...{ devices: [device('a'), device('b')], cpuIds: [], memory: [] },
+    })
+  } finally {
+    agent.close()
     plugin.stop()
     manager.stop()
     rmSync(directory, { recursive: true, force: true })
