@@ -29,6 +29,8 @@ import { nodePaths } from '../host/node-files.ts'
 import { type InstallStep, planInstall, type WantedFile } from '../host/plan.ts'
 import { decideRuntime, type Finding, preflight } from '../host/preflight.ts'
 import type { Service } from '../host/service.ts'
+import { MANAGER_WORDS } from '../host/service-manager.ts'
+import { socketPathMax, system } from '../host/system.ts'
 
 export interface InstallationParts {
   readonly dataDir: string
@@ -58,8 +60,6 @@ export interface Installation {
   readonly service: Service
 }
 
-/** The longest path that the kernel takes for a unix socket. */
-const SOCKET_PATH_BYTES_MAX = 107
 /** A worker listens on none of these. */
 const SERVER_PORTS = ['join', 'raft']
 
@@ -142,7 +142,7 @@ function portsOf(
 
 function checkDataDir(dataDir: string): void {
   const { adminSocket } = nodePaths(dataDir)
-  if (Buffer.byteLength(adminSocket) <= SOCKET_PATH_BYTES_MAX) return
+  if (Buffer.byteLength(adminSocket) <= socketPathMax(system)) return
   throw invalidConfig([
     `--data-dir: the path of ${adminSocket} is too long for a unix socket; use a shorter one`,
   ])
@@ -232,7 +232,7 @@ function wantedFiles({
 }
 
 function serviceFiles({ files, manager }: Service): WantedFile[] {
-  const purpose = manager === 'systemd' ? 'the unit' : 'the script that keeps the daemon running'
+  const purpose = MANAGER_WORDS[manager].file
   return files.map(file => ({ ...file, keep: false, purpose }))
 }
 
@@ -264,6 +264,7 @@ function planSteps(
   return planInstall(
     {
       dataDir,
+      runDirectory: paths.run,
       pkiDirectory: paths.pki,
       kubeconfig: paths.kubeconfig,
       files,

@@ -6,6 +6,7 @@ import { Mk8sError } from '../base/errors.ts'
 import { Flags } from '../cli/flags.ts'
 import type { LifecycleParts } from '../client/lifecycle.ts'
 import { CLUSTER_ENV, DATA_DIR_DEFAULT, DATA_DIR_ENV } from '../config/options.ts'
+import { asAdministrator, isAdministrator, system } from '../host/system.ts'
 
 export const READY_TIMEOUT_S = 120
 
@@ -57,8 +58,11 @@ export const timeoutFlag = (meaning: string) =>
 export const yesFlag = Flags.boolean({ char: 'y', description: 'Do not ask.' })
 
 export function mustBeRoot(command: string): void {
-  if (process.geteuid?.() === 0) return
-  throw new Mk8sError('host/not-root', `${command} needs root`, { hint: `sudo mk8s ${command}` })
+  if (isAdministrator()) return
+  const rights = system === 'windows' ? 'an administrator' : 'root'
+  throw new Mk8sError('host/not-root', `${command} needs ${rights}`, {
+    hint: asAdministrator(system, `mk8s ${command}`),
+  })
 }
 
 export interface NodeLifecycle extends LifecycleParts {
@@ -68,19 +72,15 @@ export interface NodeLifecycle extends LifecycleParts {
 
 /** The node's lifecycle, for a directory in which it is installed. */
 export async function lifecycleOf(dataDir: string): Promise<NodeLifecycle> {
-  const [{ existsSync }, { createService }] = await Promise.all([
-    import('node:fs'),
-    import('../host/service.ts'),
-  ])
+  const { createService } = await import('../host/service.ts')
   const end = async (forgets: boolean) => {
     const { endNodeContainers } = await import('../runtime/node-leftovers.ts')
     await endNodeContainers(dataDir, { clock: systemClock, forgets })
   }
-  const hasSystemd = existsSync('/run/systemd/system')
   return {
     dataDir,
     clock: systemClock,
-    service: createService({ dataDir, clock: systemClock, hasSystemd }),
+    service: createService({ dataDir, clock: systemClock }),
     endContainers: () => end(false),
     forgetContainers: () => end(true),
   }

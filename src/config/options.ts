@@ -3,6 +3,8 @@
  * configuration files, the help and docs/configuration.md.
  */
 
+import { defaultDataDir, system } from '../host/system.ts'
+
 export type OptionType =
   | 'address'
   | 'cidr'
@@ -45,7 +47,7 @@ export interface OptionInfo {
   readonly help: string
 }
 
-export const DATA_DIR_DEFAULT = '/var/lib/mk8s'
+export const DATA_DIR_DEFAULT = defaultDataDir(system, process.env)
 export const DATA_DIR_ENV = 'MK8S_DATA_DIR'
 /** A cluster of `mk8s cluster list`. */
 export const CLUSTER_ENV = 'MK8S_CLUSTER'

@@ -1,9 +1,9 @@
 /** Carries out the steps of an install plan; what belongs to higher layers comes in as actions. */
-import { chmodSync, chownSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { diskFailure, makeDirectory, readIfThere, writeFileDurably } from './files.ts'
 import { installPackages } from './packages.ts'
 import type { InstallPresent, InstallStep } from './plan.ts'
+import { makePrivate, modeOfDirectory } from './private-directory.ts'
 
 export interface InstallActions {
   /** Makes missing keys and certificates; true when there were any. */
@@ -22,7 +22,7 @@ export async function carryOutStep(step: InstallStep, actions: InstallActions): 
       await installPackages(step.names)
       return true
     case 'directory':
-      setDirectory(step)
+      await setDirectory(step)
       return true
     case 'file':
       makeDirectory(dirname(step.path), 0o755)
@@ -47,11 +47,12 @@ export async function carryOutStep(step: InstallStep, actions: InstallActions): 
   }
 }
 
-function setDirectory({ path, mode, groupId }: Extract<InstallStep, { kind: 'directory' }>): void {
+type DirectoryStep = Extract<InstallStep, { kind: 'directory' }>
+
+async function setDirectory({ path, mode, groupId }: DirectoryStep): Promise<void> {
   makeDirectory(path, mode)
   try {
-    if (groupId !== undefined) chownSync(path, 0, groupId)
-    chmodSync(path, mode)
+    await makePrivate(path, mode, groupId)
   } catch (error) {
     throw diskFailure(path, error)
   }
@@ -62,10 +63,10 @@ export function lookAtPresent(
   paths: { readonly directories: readonly string[]; readonly files: readonly string[] },
   serviceActive: boolean,
 ): InstallPresent {
-  const directoryModes = new Map<string, number>()
+  const directoryModes = new Map<string, number | 'as-made'>()
   for (const path of paths.directories) {
-    const stat = statSync(path, { throwIfNoEntry: false })
-    if (stat?.isDirectory()) directoryModes.set(path, stat.mode & 0o777)
+    const mode = modeOfDirectory(path)
+    if (mode !== undefined) directoryModes.set(path, mode)
   }
   const files = new Map<string, string>()
   for (const path of paths.files) {

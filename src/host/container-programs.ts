@@ -3,6 +3,7 @@ import { accessSync, constants, existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { readOrEmpty } from './files.ts'
 import { findExecutable } from './find-program.ts'
+import { SYSTEM_NAMES, system } from './system.ts'
 
 export interface ContainerFacts {
   /** By runtime: names of what is not installed; empty when it can run containers. */
@@ -66,7 +67,7 @@ export function hasCapability(name: Capability): boolean {
 }
 
 export function containerObstacle(): string {
-  if (process.platform !== 'linux') return `containers need Linux; this is ${process.platform}`
+  if (system !== 'linux') return `containers need Linux; this is ${SYSTEM_NAMES[system]}`
   for (const name of ['CAP_SYS_ADMIN', 'CAP_NET_ADMIN'] as const) {
     if (!hasCapability(name)) return `this machine does not let root have ${name}`
   }

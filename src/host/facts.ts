@@ -15,9 +15,10 @@ import {
 import { readOrEmpty } from './files.ts'
 import { canInstall } from './packages.ts'
 import { type PortFact, probePort } from './port-holder.ts'
+import { isAdministrator, type System, system } from './system.ts'
 
 export interface HostFacts {
-  readonly platform: string
+  readonly system: System
   readonly kernel: string
   readonly isRoot: boolean
   readonly memoryBytes: number
@@ -34,7 +35,6 @@ export interface HostFacts {
   readonly monotonicAdvances: boolean
   readonly ports: readonly PortFact[]
   readonly kernelFeatures: Readonly<Record<'overlay' | 'namespaces' | 'cgroups', boolean>>
-  readonly hasSystemd: boolean
   readonly containers: ContainerFacts
 }
 
@@ -53,9 +53,9 @@ export async function collectFacts(wanted: FactsWanted): Promise<HostFacts> {
     wanted.ports.map(({ name, address, port }) => probePort(name, address, port)),
   )
   return {
-    platform: process.platform,
+    system,
     kernel: release(),
-    isRoot: process.geteuid?.() === 0,
+    isRoot: isAdministrator(),
     memoryBytes: memoryLimit(),
     disk: diskFacts(nearestExisting(wanted.dataDir)),
     dataDirEntries: entries(wanted.dataDir),
@@ -67,7 +67,6 @@ export async function collectFacts(wanted: FactsWanted): Promise<HostFacts> {
       namespaces: ['pid', 'net', 'mnt', 'uts', 'ipc'].every(name => existsSync(`/proc/self/ns/${name}`)),
       cgroups: existsSync('/sys/fs/cgroup/cgroup.controllers') || existsSync('/sys/fs/cgroup/memory'),
     },
-    hasSystemd: existsSync('/run/systemd/system'),
     containers: await containerFacts(wanted.mayInstall ?? false),
   }
 }

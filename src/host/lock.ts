@@ -3,10 +3,12 @@
  * taken atomically, holds across containers, and goes with the process however it ends.
  */
 import { rmSync } from 'node:fs'
+import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { Mk8sError } from '../base/errors.ts'
 import { diskFailure } from './files.ts'
 import { instanceName } from './node-files.ts'
+import { runtimeDirectory, system } from './system.ts'
 
 const SQLITE_BUSY = 5
 
@@ -16,10 +18,12 @@ export interface Lock {
 
 /** One install at a time: the directory itself may not be there yet, so this one lies outside, and goes again. */
 export function acquireInstallLock(dataDir: string): Lock {
-  const path = `/run/${instanceName(dataDir)}.install-lock`
+  const path = join(runtimeDirectory(system, process.env), `${instanceName(dataDir)}.install-lock`)
   const lock = acquireLock(path, dataDir)
   return {
     release() {
+      // An open file can be removed, but not on Windows; and what is closed may be another's already.
+      if (system === 'windows') lock.release()
       rmSync(path, { force: true })
       lock.release()
     },

@@ -2,7 +2,7 @@
  * Keeps daemon.log bounded while the daemon writes to it: when it has grown too large it is copied to
  * daemon.log.1 and cut, which is safe because everybody appends.
  */
-import { copyFileSync, fstatSync, ftruncateSync } from 'node:fs'
+import { copyFileSync, fstatSync, ftruncateSync, truncateSync } from 'node:fs'
 import type { Clock, Timer } from '../base/clock.ts'
 
 const LOG_BYTES_MAX = 16 * 1024 * 1024
@@ -29,7 +29,16 @@ export function cutLog(path: string, descriptor: number, bytesMax: number): bool
   try {
     copyFileSync(path, `${path}.1`)
   } finally {
-    ftruncateSync(descriptor, 0)
+    cut(path, descriptor)
   }
   return true
+}
+
+function cut(path: string, descriptor: number): void {
+  try {
+    ftruncateSync(descriptor, 0)
+  } catch {
+    // On Windows, what was opened to append to may not be cut.
+    truncateSync(path, 0)
+  }
 }

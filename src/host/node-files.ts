@@ -5,6 +5,7 @@ import { basename, join } from 'node:path'
 import { type ErrorCode, errorCodes, Mk8sError, messageOf } from '../base/errors.ts'
 import { writeFileDurably } from './files.ts'
 import { readPidFile } from './processes.ts'
+import { defaultDataDir, endpointPath, system } from './system.ts'
 
 const LOG_LINES_LOOKED_AT = 20
 const LOG_LINES_SHOWN = 2
@@ -13,6 +14,10 @@ export interface NodePaths {
   readonly run: string
   readonly adminSocket: string
   readonly etcdSocket: string
+  /** Where a daemon on Windows is told to stop or to start again. */
+  readonly daemonPipe: string
+  /** The scheduled task that Windows reads. */
+  readonly taskFile: string
   /** Written by the daemon, with `writePidFile`. */
   readonly daemonPid: string
   readonly supervisorPid: string
@@ -30,10 +35,14 @@ export interface NodePaths {
 
 export function nodePaths(dataDir: string): NodePaths {
   const run = join(dataDir, 'run')
+  const instance = system === 'windows' ? instanceName(dataDir) : ''
+  const endpoint = (name: string) => endpointPath(system, { run, instance, name })
   return {
     run,
-    adminSocket: join(run, 'mk8s.sock'),
-    etcdSocket: join(run, 'etcd.sock'),
+    adminSocket: endpoint('mk8s'),
+    etcdSocket: endpoint('etcd'),
+    daemonPipe: endpoint('daemon'),
+    taskFile: join(run, 'task.xml'),
     daemonPid: join(run, 'daemon.pid'),
     supervisorPid: join(run, 'supervisor.pid'),
     lock: join(run, 'lock'),
@@ -49,7 +58,7 @@ export function nodePaths(dataDir: string): NodePaths {
 
 /** A name for what belongs to this node outside its directory, so that several nodes fit on one machine. */
 export function instanceName(dataDir: string): string {
-  if (dataDir === '/var/lib/mk8s') return 'mk8s'
+  if (dataDir === defaultDataDir(system, process.env)) return 'mk8s'
   const hash = createHash('sha256').update(dataDir).digest('hex').slice(0, 8)
   return `mk8s-${basename(dataDir).replaceAll(/[^A-Za-z0-9-]/g, '-') || 'node'}-${hash}`
 }
@@ -86,12 +95,15 @@ export function findLostSocket(dataDir: string): Mk8sError | undefined {
   const daemon = readPidFile(daemonPid)
   // A daemon that is still starting has no socket yet; the marker of an earlier one is older than its pid file.
   const [served, begun] = [modifiedMs(ready), modifiedMs(daemonPid)]
-  if (daemon === undefined || served === 0 || served < begun || existsSync(adminSocket)) return undefined
+  if (daemon === undefined || served === 0 || served < begun || isThere(adminSocket)) return undefined
   return new Mk8sError('node/not-ready', `the daemon runs (process ${daemon.pid}) but cannot be asked`, {
     why: `its admin socket ${adminSocket} was deleted`,
     hint: 'mk8s stop, then mk8s start',
   })
 }
+
+/** A pipe of Windows is there as long as somebody serves it: nobody can delete it. */
+const isThere = (endpoint: string): boolean => system === 'windows' || existsSync(endpoint)
 
 const modifiedMs = (path: string): number => statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0
 

@@ -1,4 +1,5 @@
 /** Decides what `install` has to do, as data: `--dry-run` prints it, `carry-out.ts` does it. Pure. */
+import { MANAGER_WORDS, type Manager } from './service-manager.ts'
 
 export type InstallStep =
   | { readonly kind: 'packages'; readonly names: readonly string[] }
@@ -12,7 +13,7 @@ export type InstallStep =
     }
   | { readonly kind: 'keys'; readonly directory: string }
   | { readonly kind: 'kubeconfig'; readonly path: string }
-  | { readonly kind: 'start'; readonly manager: 'systemd' | 'background' }
+  | { readonly kind: 'start'; readonly manager: Manager }
   | { readonly kind: 'restart' }
   | { readonly kind: 'ready'; readonly timeoutMs: number }
 
@@ -27,11 +28,12 @@ export interface WantedFile {
 
 export interface InstallWanted {
   readonly dataDir: string
+  readonly runDirectory: string
   readonly pkiDirectory: string
   readonly kubeconfig: string
   /** In the order of writing. The node's configuration comes last: with it, the node counts as installed. */
   readonly files: readonly WantedFile[]
-  readonly manager: 'systemd' | 'background'
+  readonly manager: Manager
   readonly readyTimeoutMs: number
   readonly adminGroupId?: number
   /** Packages of the system to install first. */
@@ -39,8 +41,8 @@ export interface InstallWanted {
 }
 
 export interface InstallPresent {
-  /** Mode bits by path, of directories that are there. */
-  readonly directoryModes: ReadonlyMap<string, number>
+  /** Mode bits by path, of directories that are there; where there are none, `as-made`. */
+  readonly directoryModes: ReadonlyMap<string, number | 'as-made'>
   /** Content by path, of files that are there. */
   readonly files: ReadonlyMap<string, string>
   readonly serviceActive: boolean
@@ -54,8 +56,8 @@ export function planInstall(wanted: InstallWanted, present: InstallPresent): rea
   const { adminGroupId } = wanted
   const mode = adminGroupId === undefined ? PRIVATE : PASSABLE
   const owner = adminGroupId === undefined ? {} : { groupId: adminGroupId }
-  const directories = [wanted.dataDir, `${wanted.dataDir}/run`]
-    .filter(path => present.directoryModes.get(path) !== mode)
+  const directories = [wanted.dataDir, wanted.runDirectory]
+    .filter(path => ![mode, 'as-made'].includes(present.directoryModes.get(path) ?? 'missing'))
     .map(path => ({ kind: 'directory' as const, path, mode, ...owner }))
   const files = wanted.files
     .filter(({ path, content, keep }) => {
@@ -89,9 +91,7 @@ export function describeStep(step: InstallStep): string {
     case 'kubeconfig':
       return `write the administrator's kubeconfig to ${step.path}`
     case 'start':
-      return step.manager === 'systemd'
-        ? 'start the daemon as a unit of systemd'
-        : 'start the daemon in the background'
+      return MANAGER_WORDS[step.manager].start
     case 'restart':
       return 'start the running daemon again, if it uses anything that was made anew; the pods go on running'
     case 'ready':

@@ -3,6 +3,7 @@ import { type ErrorCode, Mk8sError } from '../base/errors.ts'
 import { isRealRuntime, type RealRuntime } from './container-programs.ts'
 import type { HostFacts } from './facts.ts'
 import type { PortFact } from './port-holder.ts'
+import { asAdministrator, SYSTEM_NAMES } from './system.ts'
 
 export interface Finding {
   readonly check: string
@@ -43,7 +44,7 @@ export function preflight(facts: HostFacts, wanted: PreflightWanted): readonly F
     diskFinding(facts),
     directoryFinding(facts, wanted),
     timeFinding(facts),
-    ...facts.ports.map(portFinding),
+    ...facts.ports.map(port => portFinding(port, facts)),
     ...featureFindings(facts),
     ...(isRealRuntime(wanted.runtime)
       ? [containerFinding(facts, { ...wanted, runtime: wanted.runtime })]
@@ -76,12 +77,13 @@ type Bad = Omit<Finding, 'level' | 'check'>
 const error = (check: string, bad: Bad): Finding => ({ check, level: 'error', ...bad })
 const warning = (check: string, bad: Bad): Finding => ({ check, level: 'warning', ...bad })
 
-function systemFinding({ platform, kernel }: HostFacts): Finding {
+function systemFinding({ system, kernel }: HostFacts): Finding {
   const code = 'host/unsupported'
-  if (platform !== 'linux') {
-    const message = `a node needs Linux; this is ${platform}`
+  if (system === 'other') {
+    const message = 'a node needs Linux, macOS or Windows'
     return error('operating system', { code, message, hint: 'install on a Linux machine' })
   }
+  if (system !== 'linux') return warning('operating system', { code, ...cannotDo(SYSTEM_NAMES[system]) })
   const [major = 0, minor = 0] = kernel.split('.').map(part => Number.parseInt(part, 10))
   const old = major < KERNEL_MIN[0] || (major === KERNEL_MIN[0] && minor < KERNEL_MIN[1])
   if (!old) return ok('operating system')
@@ -89,10 +91,18 @@ function systemFinding({ platform, kernel }: HostFacts): Finding {
   return error('operating system', { code, message, hint: 'upgrade the kernel' })
 }
 
-function rootFinding({ isRoot }: HostFacts): Finding {
+/** What a node can do there and what not, in words for who installs one. */
+const cannotDo = (name: string) => ({
+  message:
+    `on ${name}, pods are programs of this machine: no containers, images or limits, and their addresses ` +
+    'and those of Services are reached on this machine only',
+  hint: 'for containers, use a Linux machine; this one may join its cluster as a worker',
+})
+
+function rootFinding({ isRoot, system }: HostFacts): Finding {
   if (isRoot) return ok('root')
-  const message = 'installing a node needs root'
-  return error('root', { code: 'host/not-root', message, hint: 'sudo mk8s install' })
+  const message = `installing a node needs ${system === 'windows' ? 'an administrator' : 'root'}`
+  return error('root', { code: 'host/not-root', message, hint: asAdministrator(system, 'mk8s install') })
 }
 
 function memoryFinding({ memoryBytes }: HostFacts): Finding {
@@ -143,7 +153,7 @@ function timeFinding({ wallTimeMs, monotonicAdvances }: HostFacts): Finding {
   return error('time', { code: 'host/unsupported', message, hint: 'set the clock' })
 }
 
-function portFinding({ name, address, port, state, holder }: PortFact): Finding {
+function portFinding({ name, address, port, state, holder }: PortFact, { system }: HostFacts): Finding {
   const check = `port ${port} (${name})`
   const choose = `end that program, or choose another port with --${name}-port`
   switch (state) {
@@ -155,7 +165,7 @@ function portFinding({ name, address, port, state, holder }: PortFact): Finding 
     }
     case 'not-permitted': {
       const message = `port ${port} (${name}) may not be opened by this user`
-      return error(check, { code: 'host/not-root', message, hint: 'sudo mk8s install' })
+      return error(check, { code: 'host/not-root', message, hint: asAdministrator(system, 'mk8s install') })
     }
     default: {
       const message = `${address} is not an address of this machine`
@@ -165,7 +175,8 @@ function portFinding({ name, address, port, state, holder }: PortFact): Finding 
 }
 
 /** The runtimes of today do without these, so that their absence is only worth a word. */
-function featureFindings({ kernelFeatures }: HostFacts): Finding[] {
+function featureFindings({ kernelFeatures, system }: HostFacts): Finding[] {
+  if (system !== 'linux') return []
   return Object.entries(kernelFeatures).map(([name, there]) => {
     if (there) return ok(name)
     const message = `the kernel offers no ${name}; the runtimes process and simulated do without`
@@ -200,11 +211,12 @@ const BY_PREFERENCE = ['oci', 'containerd'] as const
 /** Which runtime `auto` means on this machine, and why. */
 export function decideRuntime(
   choice: 'auto' | RuntimeName,
-  { platform, isRoot, containers }: Pick<HostFacts, 'platform' | 'isRoot' | 'containers'>,
+  { system, isRoot, containers }: Pick<HostFacts, 'system' | 'isRoot' | 'containers'>,
   hasCriSocket = false,
 ): { name: RuntimeName; reason: string } {
   if (choice !== 'auto') return { name: choice, reason: 'chosen with --runtime' }
-  if (platform !== 'linux') return { name: 'simulated', reason: `containers need Linux; this is ${platform}` }
+  if (system !== 'linux')
+    return { name: 'process', reason: `containers need Linux; this is ${SYSTEM_NAMES[system]}` }
   const { obstacle, missing, installable } = containers
   if (!isRoot) return { name: 'process', reason: 'containers need root' }
   if (obstacle !== '') return { name: 'process', reason: obstacle }

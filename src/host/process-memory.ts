@@ -1,6 +1,7 @@
 /** What this process holds, and giving back what it no longer needs. */
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
+import { loadLibrary } from './native.ts'
 
 type Collect = (options: { readonly type: 'minor' }) => void
 
@@ -42,21 +43,8 @@ let trim: Trim | 'none' | null = null
 function loadTrim(): Trim | 'none' {
   if (process.platform !== 'linux') return 'none'
   try {
-    const { DynamicLibrary } = quietly(() => process.getBuiltinModule('node:ffi'))
-    const own = new DynamicLibrary(null)
-    return own.getFunction('malloc_trim', { arguments: ['u64'], return: 'i32' })
+    return loadLibrary(null).getFunction('malloc_trim', { arguments: ['u64'], return: 'i32' })
   } catch {
     return 'none'
-  }
-}
-
-/** Node says on standard error that the module is new; that is no news for whoever reads the daemon's log. */
-function quietly<T>(load: () => T): T {
-  const { emitWarning } = process
-  process.emitWarning = () => {}
-  try {
-    return load()
-  } finally {
-    process.emitWarning = emitWarning
   }
 }

@@ -5,11 +5,14 @@
 import { readFileSync, rmSync } from 'node:fs'
 import { type Clock, sleepAlive } from '../base/clock.ts'
 import { systemCodeOf } from '../base/errors.ts'
-import { readIfThere, writeFileDurably } from './files.ts'
+import { readIfThere, readOrEmpty, writeFileDurably } from './files.ts'
+import { bootSession, startOf } from './macos/ps.ts'
+import { system } from './system.ts'
+import { processTimes } from './windows/process-times.ts'
 
 export interface ProcessIdentity {
   readonly pid: number
-  /** Clock ticks between the boot and the start of the process. */
+  /** On Linux the clock ticks between the boot and the start of the process. */
   readonly startTime: string
   readonly bootId: string
 }
@@ -18,14 +21,34 @@ const GONE_POLL_MS = 10
 
 /** Undefined when no such process runs (a zombie does not run). */
 export function identifyProcess(pid: number): ProcessIdentity | undefined {
+  const startTime = startTimeOf(pid)
+  const bootId = currentBootId()
+  return startTime === undefined || bootId === '' ? undefined : { pid, startTime, bootId }
+}
+
+function startTimeOf(pid: number): string | undefined {
+  if (!Number.isInteger(pid) || pid <= 0) return undefined
+  if (system === 'windows') return processTimes(pid)?.begun.toString()
+  return system === 'macos' ? startOf(pid) : startTicksOf(pid)
+}
+
+let bootId: string | undefined
+
+/** Changes with every boot; empty where the system does not say. */
+export function currentBootId(): string {
+  bootId ??= readBootId()
+  return bootId
+}
+
+function readBootId(): string {
+  // There the time at which a process began is told since 1601, and not since the boot.
+  if (system === 'windows') return 'any'
+  return system === 'macos' ? bootSession() : readOrEmpty('/proc/sys/kernel/random/boot_id').trim()
+}
+
+function startTicksOf(pid: number): string | undefined {
   const fields = statOf(pid)
-  const startTime = fields?.[19]
-  if (startTime === undefined || fields?.[0] === 'Z' || fields?.[0] === 'X') return undefined
-  try {
-    return { pid, startTime, bootId: readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim() }
-  } catch {
-    return undefined
-  }
+  return fields?.[0] === 'Z' || fields?.[0] === 'X' ? undefined : fields?.[19]
 }
 
 /** Fields of /proc/<pid>/stat from the third (state) on; the second, a name in parentheses, may hold anything. */
@@ -59,7 +82,7 @@ export function readPidFile(path: string): ProcessIdentity | undefined {
 
 export const removePidFile = (path: string): void => rmSync(path, { force: true })
 
-/** Sends the signal to exactly this process; false when it has gone. */
+/** Sends the signal to exactly this process; false when it has gone. Windows knows only how to end one at once. */
 export function signalProcess(identity: ProcessIdentity, signal: NodeJS.Signals): boolean {
   if (!isRunning(identity)) return false
   try {

@@ -1,20 +1,26 @@
 /**
- * How the daemon is kept running: as a unit of systemd, or in the background by a script, and where there is no shell
- * by mk8s itself.
+ * How the daemon is kept running: as a unit of systemd, a daemon of launchd, a task of Windows; or in the background by
+ * a script, and where there is no shell by mk8s itself.
  */
 import { closeSync, existsSync, openSync, rmSync } from 'node:fs'
+import { parse } from 'node:path'
 import type { Clock } from '../base/clock.ts'
-import { Mk8sError } from '../base/errors.ts'
+import { daemonEnvironment } from './daemon-environment.ts'
+import { endDaemon, endSupervised, restartDaemon, STOP_MS_MAX, wake } from './end-daemon.ts'
 import { diskFailure, makeDirectory, readIfThere, writeFileDurably } from './files.ts'
+import { launchdService } from './macos/launchd-service.ts'
 import { instanceName, nodePaths } from './node-files.ts'
 import { ownProgram } from './own-program.ts'
-import { readPidFile, signalProcess, waitUntilGone, writePidFile } from './processes.ts'
+import { readPidFile, writePidFile } from './processes.ts'
 import { runProgram, spawnDetached } from './programs.ts'
+import { decideManager, type Manager, managerFacts } from './service-manager.ts'
 import { supervisorScript } from './supervisor-script.ts'
+import { system } from './system.ts'
 import { unitText } from './systemd-unit.ts'
+import { taskService } from './windows/task-service.ts'
 
 export interface Service {
-  readonly manager: 'systemd' | 'background'
+  readonly manager: Manager
   /** Files that must be there with this content before the daemon is started. */
   readonly files: readonly { readonly path: string; readonly content: string; readonly mode: number }[]
   /** Starts the daemon and keeps it running, over reboots where systemd does it. */
@@ -32,7 +38,8 @@ export interface Service {
 export interface ServiceParts {
   readonly dataDir: string
   readonly clock: Clock
-  readonly hasSystemd: boolean
+  /** Who does it; decided by what is on the machine unless given. */
+  readonly manager?: Manager
   /** Whether /bin/sh can supervise; whether it is there unless given. */
   readonly hasShell?: boolean
   /** What is run as `PROGRAM daemon --data-dir DIR`; this program itself unless given. */
@@ -40,14 +47,19 @@ export interface ServiceParts {
 }
 
 const UNIT_DIRECTORY = '/etc/systemd/system'
-/** A daemon that gets it stops in order and asks its supervisor to start it again. */
-export const RESTART_SIGNAL = 'SIGUSR2'
 const SHELL = '/bin/sh'
-const TERM_MS = 20_000
-const KILL_MS = 5_000
 
 export function createService(parts: ServiceParts): Service {
-  return parts.hasSystemd ? systemdService(parts) : backgroundService(parts)
+  switch (parts.manager ?? decideManager(managerFacts(system))) {
+    case 'systemd':
+      return systemdService(parts)
+    case 'launchd':
+      return launchdService(parts)
+    case 'task':
+      return taskService(parts)
+    case 'background':
+      return backgroundService(parts)
+  }
 }
 
 function systemdService({ dataDir, clock, program = ownProgram() }: ServiceParts): Service {
@@ -66,13 +78,13 @@ function systemdService({ dataDir, clock, program = ownProgram() }: ServiceParts
     async restart() {
       wake(nodePaths(dataDir).daemonPid)
       await runProgram('systemctl', ['reset-failed', name], { accept: 'any' })
-      await runProgram('systemctl', ['restart', name], { timeoutMs: TERM_MS + KILL_MS })
+      await runProgram('systemctl', ['restart', name], { timeoutMs: STOP_MS_MAX })
     },
     async stop() {
       wake(nodePaths(dataDir).daemonPid)
       if (existsSync(path))
-        await runProgram('systemctl', ['disable', '--now', name], { timeoutMs: TERM_MS + KILL_MS })
-      await endByPidFile(nodePaths(dataDir).daemonPid, clock)
+        await runProgram('systemctl', ['disable', '--now', name], { timeoutMs: STOP_MS_MAX })
+      await endDaemon(dataDir, clock)
     },
     async remove() {
       if (!existsSync(path)) return
@@ -85,7 +97,7 @@ function systemdService({ dataDir, clock, program = ownProgram() }: ServiceParts
 function backgroundService({
   dataDir,
   clock,
-  hasShell = existsSync(SHELL),
+  hasShell = system !== 'windows' && existsSync(SHELL),
   program = ownProgram(),
 }: ServiceParts): Service {
   const paths = nodePaths(dataDir)
@@ -105,8 +117,8 @@ function backgroundService({
           ? [SHELL, script.path, dataDir, program, 'daemon', '--data-dir', dataDir]
           : [program, 'daemon', '--supervise', '--data-dir', dataDir]
         const supervisor = await spawnDetached(name, args, {
-          cwd: '/',
-          env: daemonEnvironment(),
+          cwd: parse(dataDir).root,
+          env: daemonEnvironment(system, process.env),
           stdio: ['ignore', log, log],
         })
         writePidFile(paths.supervisorPid, supervisor.pid)
@@ -116,33 +128,17 @@ function backgroundService({
     },
     isActive: () => (readPidFile(paths.supervisorPid) ?? readPidFile(paths.daemonPid)) !== undefined,
     async restart() {
-      const daemon = readPidFile(paths.daemonPid)
-      if (daemon !== undefined && readPidFile(paths.supervisorPid) !== undefined) {
-        // The supervisor starts it again, also when whoever asks for this is gone by then.
-        wake(paths.daemonPid)
-        signalProcess(daemon, RESTART_SIGNAL)
-        if (await waitUntilGone(daemon, { clock, timeoutMs: TERM_MS })) return
-        signalProcess(daemon, 'SIGKILL')
-        if (await waitUntilGone(daemon, { clock, timeoutMs: KILL_MS })) return
-      }
+      // The supervisor starts it again, also when whoever asks for this is gone by then.
+      if (readPidFile(paths.supervisorPid) !== undefined && (await restartDaemon(dataDir, clock))) return
       await service.stop()
       await service.start()
     },
     async stop() {
-      wake(paths.daemonPid)
-      await endByPidFile(paths.supervisorPid, clock)
-      await endByPidFile(paths.daemonPid, clock)
+      await endSupervised(dataDir, clock)
     },
     async remove() {},
   }
   return service
-}
-
-/** The daemon sees nothing of the shell that happened to start it. */
-function daemonEnvironment(): Record<string, string> {
-  const path = process.env['PATH'] ?? '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
-  const zone = process.env['TZ']
-  return { PATH: path, HOME: '/root', LANG: 'C.UTF-8', ...(zone !== undefined && { TZ: zone }) }
 }
 
 function openLog(path: string): number {
@@ -151,26 +147,4 @@ function openLog(path: string): number {
   } catch (error) {
     throw diskFailure(path, error)
   }
-}
-
-/** A process that was suspended hears nothing until it goes on. */
-function wake(path: string): void {
-  const identity = readPidFile(path)
-  if (identity !== undefined) signalProcess(identity, 'SIGCONT')
-}
-
-/** Asks the process to end, then makes it. */
-async function endByPidFile(path: string, clock: Clock): Promise<void> {
-  const identity = readPidFile(path)
-  if (identity !== undefined) {
-    signalProcess(identity, 'SIGTERM')
-    signalProcess(identity, 'SIGCONT')
-    if (!(await waitUntilGone(identity, { clock, timeoutMs: TERM_MS }))) signalProcess(identity, 'SIGKILL')
-    if (!(await waitUntilGone(identity, { clock, timeoutMs: KILL_MS }))) {
-      throw new Mk8sError('timeout', `process ${identity.pid} does not end`, {
-        hint: `look at it with: ps -o pid,stat,wchan,args -p ${identity.pid}`,
-      })
-    }
-  }
-  rmSync(path, { force: true })
 }

@@ -1,11 +1,12 @@
 /** Keeps one daemon running, as `mk8s daemon --supervise`: where there is neither systemd nor a shell. */
 import { spawn } from 'node:child_process'
-import { existsSync, rmSync, writeFileSync } from 'node:fs'
+import { closeSync, existsSync, openSync, rmSync, writeFileSync } from 'node:fs'
 import { constants } from 'node:os'
 import { type Clock, sleepAlive, systemClock } from '../base/clock.ts'
 import { Mk8sError } from '../base/errors.ts'
 import { nodePaths } from './node-files.ts'
 import { ownProgram } from './own-program.ts'
+import { writePidFile } from './processes.ts'
 import { afterDaemonEnd } from './supervising.ts'
 
 export interface SuperviseParts {
@@ -44,11 +45,23 @@ export async function supervise(parts: SuperviseParts): Promise<void> {
   }
 }
 
+/** A disk that is full does not keep the daemon from running. */
+function openLog(path: string): number | 'inherit' {
+  try {
+    return openSync(path, 'a', 0o600)
+  } catch {
+    return 'inherit'
+  }
+}
+
 function runDaemonOnce({ dataDir, program, signal }: SuperviseParts): Promise<number> {
   return new Promise(resolve => {
+    const log = openLog(nodePaths(dataDir).log)
     const child = spawn(program, ['daemon', '--data-dir', dataDir], {
-      stdio: ['ignore', 'inherit', 'inherit'],
+      stdio: ['ignore', log, log],
+      windowsHide: true,
     })
+    if (typeof log === 'number') closeSync(log)
     const end = () => void child.kill('SIGTERM')
     const settle = (code: number) => {
       signal.removeEventListener('abort', end)
@@ -81,6 +94,8 @@ export async function runSupervisor(argv: readonly string[]): Promise<number> {
     })
   }
   const stopping = new AbortController()
+  // A scheduler's task does not tell whoever started it which process it became.
+  writePidFile(nodePaths(dataDir).supervisorPid, process.pid)
   process.on('SIGHUP', () => {})
   for (const name of ['SIGTERM', 'SIGINT'] as const) process.on(name, () => stopping.abort())
   await supervise({ dataDir, clock: systemClock, program: ownProgram(), signal: stopping.signal })

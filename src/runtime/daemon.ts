@@ -10,12 +10,12 @@ import { systemRandom } from '../base/random.ts'
 import { readClusterInit, readNodeConfig } from '../config/config-files.ts'
 import type { NodeConfig } from '../config/node-config.ts'
 import { GIT_VERSION, MK8S_VERSION } from '../config/version.ts'
+import { onWish } from '../host/daemon-wishes.ts'
 import { acquireLock } from '../host/lock.ts'
 import { boundLog } from '../host/log-bound.ts'
 import { nodePaths, recordFailure, recordReady } from '../host/node-files.ts'
 import { collectYoung, reduceMemorySooner, releaseFreed } from '../host/process-memory.ts'
 import { removePidFile, writePidFile } from '../host/processes.ts'
-import { RESTART_SIGNAL } from '../host/service.ts'
 import { giveBackWhenIdle } from './idle-memory.ts'
 import { waitForOwnAddress } from './own-address.ts'
 import { refuseInterruptedRecovery } from './recovery/switch-over.ts'
@@ -119,17 +119,9 @@ async function runServer(config: NodeConfig, log: Log, onServing: () => void): P
     // A start that still waits, for a leader or for the network, waits in vain.
     interrupted.abort(error)
   }
-  const onSignal = (signal: NodeJS.Signals) => {
-    log.info('asked to stop', { signal })
+  onWish(config.dataDir, log, wish => {
     interrupted.abort()
-    ended.resolve(EXIT_OK)
-  }
-  process.on('SIGTERM', onSignal)
-  process.on('SIGINT', onSignal)
-  process.on(RESTART_SIGNAL, () => {
-    log.info('asked to start again')
-    interrupted.abort()
-    ended.resolve(EXIT_RESTART)
+    ended.resolve(wish === 'stop' ? EXIT_OK : EXIT_RESTART)
   })
   process.on('uncaughtException', fail)
   process.on('unhandledRejection', fail)

@@ -24,6 +24,7 @@ import type { ImageHandlers } from '../../client/node-images.ts'
 import type { RemovalOutcome, RemovalRequest } from '../../client/node-removal.ts'
 import type { NodeStatus } from '../../client/node-status.ts'
 import { ENCRYPTION_ACTIONS, type SecretsEncryptionHandlers } from '../../client/secrets-encryption.ts'
+import { system } from '../../host/system.ts'
 import { isMap } from '../../kube/json-map.ts'
 import { isBackupPath, routeBackups } from './backup-routes.ts'
 import { isImagePath, routeImages } from './image-routes.ts'
@@ -118,11 +119,14 @@ export function createAdminServer(parts: AdminParts): Component {
 }
 
 async function listen(server: Server, { socketPath, groupId }: AdminParts): Promise<void> {
-  rmSync(socketPath, { force: true })
+  const isFile = system !== 'windows'
+  if (isFile) rmSync(socketPath, { force: true })
   await new Promise<void>((resolve, reject) => {
     server.once('error', error => reject(listenFailure(socketPath, error)))
     server.listen(socketPath, resolve)
   })
+  // A pipe of Windows may be written to by the system, administrators and who made it, unless it is told otherwise.
+  if (!isFile) return
   if (groupId !== undefined) chownSync(socketPath, 0, groupId)
   chmodSync(socketPath, groupId === undefined ? 0o600 : 0o660)
 }

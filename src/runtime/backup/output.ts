@@ -4,6 +4,7 @@ import { type FileHandle, link, open, rename, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { Writable } from 'node:stream'
 import { Mk8sError, messageOf, systemCodeOf } from '../../base/errors.ts'
+import { flushDirectory } from '../../host/flush.ts'
 
 export interface OutputOptions {
   /** An existing file is replaced. */
@@ -83,8 +84,7 @@ async function giveName(part: string, path: string, force: boolean): Promise<voi
       refuseExisting(path, force)
       await rename(part, path)
     }
-  const directory = await open(dirname(path), 'r')
-  await directory.sync().finally(() => directory.close())
+  await flushDirectory(dirname(path))
 }
 
 export function writeFailure(path: string, error: unknown): Mk8sError {

@@ -5,6 +5,7 @@ import type { Clock } from '../../base/clock.ts'
 import type { Component, Health } from '../../base/component.ts'
 import { Mk8sError, messageOf, systemCodeOf } from '../../base/errors.ts'
 import type { Log } from '../../base/log.ts'
+import { system } from '../../host/system.ts'
 import { TRANSACTION_BYTES_MAX } from '../store/local-store.ts'
 import { type EtcdContext, type EtcdStore, identityOf, type Member, type MemberStatus } from './context.ts'
 import { toGrpcError } from './errors.ts'
@@ -111,10 +112,10 @@ async function open(server: GrpcServer, listen: EtcdListen): Promise<void> {
       await server.listen({ host: listen.host, port: listen.port })
       return
     }
-    rmSync(listen.path, { force: true })
+    if (system !== 'windows') rmSync(listen.path, { force: true })
     // The directory is closed to others, so nobody gets in between these two.
     await server.listen({ path: listen.path })
-    chmodSync(listen.path, 0o600)
+    if (system !== 'windows') chmodSync(listen.path, 0o600)
   } catch (error) {
     throw listenError(error, listen)
   }

@@ -4,19 +4,10 @@ import { type FileHandle, mkdir, open, readdir, readFile, rename, rm, stat } fro
 import { dirname, join } from 'node:path'
 import { systemCodeOf } from '../../base/errors.ts'
 import type { Random } from '../../base/random.ts'
+import { flushDirectory } from '../../host/flush.ts'
 
 const DIRECTORY_MODE = 0o700
 const FILE_MODE = 0o600
-
-/** What a directory says about its entries is on the disk. */
-export async function flushDirectory(path: string): Promise<void> {
-  const handle = await open(path, constants.O_RDONLY)
-  try {
-    await handle.sync()
-  } finally {
-    await handle.close()
-  }
-}
 
 /** Makes it and its parents; each new one is noted durably in the one above. */
 export async function makeDirectoryDurably(path: string): Promise<void> {

@@ -1,7 +1,8 @@
 /** Reading and writing the files of a pki directory: a file is whole and on disk before it has its name. */
-import { mkdir, open, readFile, rename } from 'node:fs/promises'
+import { chmod, mkdir, open, readFile, rename } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { Mk8sError, messageOf, systemCodeOf } from '../../base/errors.ts'
+import { flushDirectory } from '../../host/flush.ts'
 
 export interface FileToWrite {
   readonly path: string
@@ -23,8 +24,7 @@ export async function readIfThere(path: string): Promise<string | null> {
 export async function makePrivateDirectory(path: string): Promise<void> {
   try {
     await mkdir(path, { recursive: true, mode: 0o700 })
-    const handle = await open(path, 'r')
-    await handle.chmod(0o700).finally(() => handle.close())
+    await chmod(path, 0o700)
   } catch (error) {
     throw new Mk8sError('host/disk', `cannot make the directory ${path}`, {
       why: messageOf(error),
@@ -60,11 +60,6 @@ async function writeTemporary(file: FileToWrite): Promise<void> {
   } finally {
     await handle.close()
   }
-}
-
-export async function flushDirectory(path: string): Promise<void> {
-  const handle = await open(path, 'r')
-  await handle.sync().finally(() => handle.close())
 }
 
 /** The paths of a certificate and its key. */

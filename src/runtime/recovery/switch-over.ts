@@ -2,20 +2,11 @@
  * Puts what a recovery prepared in the place of what was there. From the moment that the journal is on disk it is
  * finished, whatever happens; every step finds out by itself whether it has been done.
  */
-import {
-  closeSync,
-  existsSync,
-  fsyncSync,
-  linkSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-} from 'node:fs'
+import { existsSync, linkSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { Mk8sError, messageOf } from '../../base/errors.ts'
 import { diskFailure, writeFileDurably } from '../../host/files.ts'
+import { flushDirectorySync } from '../../host/flush.ts'
 
 export const recoveryDirectory = (dataDir: string): string => join(dataDir, 'recovery')
 const journalPath = (dataDir: string): string => join(recoveryDirectory(dataDir), 'journal.json')
@@ -82,11 +73,11 @@ export function refuseInterruptedRecovery(dataDir: string): void {
 
 /** The point of no return. */
 export function writeJournal(dataDir: string, journal: RecoveryJournal): void {
-  syncDirectory(recoveryDirectory(dataDir))
-  syncDirectory(join(recoveryDirectory(dataDir), 'pki'))
-  syncDirectory(join(recoveryDirectory(dataDir), 'datastore'))
+  flushDirectorySync(recoveryDirectory(dataDir))
+  flushDirectorySync(join(recoveryDirectory(dataDir), 'pki'))
+  flushDirectorySync(join(recoveryDirectory(dataDir), 'datastore'))
   writeFileDurably(journalPath(dataDir), `${JSON.stringify(journal)}\n`, 0o600)
-  syncDirectory(recoveryDirectory(dataDir))
+  flushDirectorySync(recoveryDirectory(dataDir))
 }
 
 /** `onStep` is called before each step, with its name. */
@@ -100,8 +91,8 @@ export function switchOver(
   try {
     onStep('directory')
     for (const root of [kept, dataDir]) mkdirSync(join(root, 'pki'), { recursive: true, mode: 0o700 })
-    syncDirectory(kept)
-    syncDirectory(dataDir)
+    flushDirectorySync(kept)
+    flushDirectorySync(dataDir)
     switchDatastore(dataDir, kept, onStep)
     for (const name of files) {
       onStep(name)
@@ -111,10 +102,11 @@ export function switchOver(
       onStep(name)
       if (existsSync(join(dataDir, name))) renameSync(join(dataDir, name), join(kept, name))
     }
-    for (const directory of [kept, join(kept, 'pki'), join(dataDir, 'pki'), dataDir]) syncDirectory(directory)
+    for (const directory of [kept, join(kept, 'pki'), join(dataDir, 'pki'), dataDir])
+      flushDirectorySync(directory)
     onStep('journal')
     rmSync(journalPath(dataDir))
-    syncDirectory(recoveryDirectory(dataDir))
+    flushDirectorySync(recoveryDirectory(dataDir))
     onStep('rest')
     discardPrepared(dataDir)
   } catch (error) {
@@ -132,13 +124,13 @@ function switchDatastore(dataDir: string, kept: string, onStep: (name: string) =
   onStep('datastore away')
   if (existsSync(prepared) && existsSync(present)) {
     renameSync(present, join(kept, 'datastore'))
-    syncDirectory(kept)
-    syncDirectory(dataDir)
+    flushDirectorySync(kept)
+    flushDirectorySync(dataDir)
   }
   onStep('datastore in place')
   if (existsSync(prepared)) {
     renameSync(prepared, present)
-    syncDirectory(dataDir)
+    flushDirectorySync(dataDir)
   }
 }
 
@@ -148,14 +140,5 @@ function switchFile(dataDir: string, kept: string, name: string): void {
   if (!existsSync(prepared)) return
   if (existsSync(present) && !existsSync(join(kept, name))) linkSync(present, join(kept, name))
   renameSync(prepared, present)
-  syncDirectory(dirname(present))
-}
-
-function syncDirectory(path: string): void {
-  const descriptor = openSync(path, 'r')
-  try {
-    fsyncSync(descriptor)
-  } finally {
-    closeSync(descriptor)
-  }
+  flushDirectorySync(dirname(present))
 }

@@ -3,9 +3,10 @@ import { join } from 'node:path'
 import type { Clock } from '../../base/clock.ts'
 import type { Log } from '../../base/log.ts'
 import type { Random } from '../../base/random.ts'
+import { flushFileSync } from '../../host/flush.ts'
 import { change, openState, writeLog } from './new-store.ts'
 import { beginFromBackup } from './sqlite/generation.ts'
-import { flush } from './sqlite/snapshot-file.ts'
+
 import type { Operation } from './store.ts'
 
 export interface RestoreStoreParts {
@@ -36,6 +37,6 @@ export async function restoreStore(parts: RestoreStoreParts): Promise<RestoredSt
   const state = openState(path)
   const lastIndex = await change(state, operations, clock)
   await writeLog({ ...parts, lastIndex, lastTerm: 1, term: 1 })
-  flush(path)
+  flushFileSync(path)
   return { revision: state.state.revision, keys: state.state.size }
 }

@@ -17,6 +17,7 @@ import { dirname } from 'node:path'
 import type { Readable } from 'node:stream'
 import { Mk8sError } from '../../base/errors.ts'
 import { diskFailure } from '../../host/files.ts'
+import { flushDirectorySync } from '../../host/flush.ts'
 
 export const stagedPath = (program: string): string => `${program}.next`
 export const previousPath = (program: string): string => `${program}.previous`
@@ -80,7 +81,7 @@ export const keepPrevious = (program: string): void => placeLink(program, previo
 
 export function switchExecutable(program: string): void {
   renameSync(stagedPath(program), program)
-  flushDirectory(dirname(program))
+  flushDirectorySync(dirname(program))
 }
 
 export const switchBack = (program: string): void => placeLink(previousPath(program), program)
@@ -104,17 +105,8 @@ function placeLink(from: string, to: string): void {
     renameSync(temporary, to)
     // A rename onto another link of the same file leaves both.
     rmSync(temporary, { force: true })
-    flushDirectory(dirname(to))
+    flushDirectorySync(dirname(to))
   } catch (error) {
     throw diskFailure(to, error)
-  }
-}
-
-function flushDirectory(path: string): void {
-  const descriptor = openSync(path, 'r')
-  try {
-    fsyncSync(descriptor)
-  } finally {
-    closeSync(descriptor)
   }
 }

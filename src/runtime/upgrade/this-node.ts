@@ -1,5 +1,5 @@
 /** The upgrade of the node that this process runs on: its executable, its daemon, and how that is known to be healthy. */
-import { existsSync, readlinkSync } from 'node:fs'
+import { readlinkSync } from 'node:fs'
 import { must } from '../../base/assert.ts'
 import { type Clock, sleepAlive } from '../../base/clock.ts'
 import { Mk8sError } from '../../base/errors.ts'
@@ -33,7 +33,7 @@ const PAUSE_MS = 50
 const LAG_MAX = 1_000
 
 export function thisNode({ dataDir, clock, timeoutMs, progress }: ThisNodeParts): NodeUpgradeParts {
-  const service = createService({ dataDir, clock, hasSystemd: existsSync('/run/systemd/system') })
+  const service = createService({ dataDir, clock })
   return {
     dataDir,
     program: replaceableProgram(dataDir),

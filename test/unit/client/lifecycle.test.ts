@@ -36,7 +36,7 @@ function partsFor(name: string, script: string) {
   const program = join(parent, `${name}.sh`)
   writeFileSync(program, `#!/bin/sh\n${script}\n`)
   chmodSync(program, 0o755)
-  const service = createService({ dataDir, clock: systemClock, hasSystemd: false, program })
+  const service = createService({ dataDir, clock: systemClock, manager: 'background', program })
   return { dataDir, service, clock: systemClock, endContainers: async () => {} }
 }
 

@@ -4,6 +4,7 @@ import { describeStep, type InstallPresent, type InstallWanted, planInstall } fr
 
 const wanted: InstallWanted = {
   dataDir: '/d',
+  runDirectory: '/d/run',
   pkiDirectory: '/d/pki',
   kubeconfig: '/d/admin.kubeconfig',
   files: [

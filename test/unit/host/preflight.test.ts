@@ -7,7 +7,7 @@ const GIB = 1024 ** 3
 const both = <T>(value: T) => ({ oci: value, containerd: value })
 
 const good: HostFacts = {
-  platform: 'linux',
+  system: 'linux',
   kernel: '6.1.0-18-amd64',
   isRoot: true,
   memoryBytes: 2 * GIB,
@@ -17,7 +17,6 @@ const good: HostFacts = {
   monotonicAdvances: true,
   ports: [{ name: 'api', address: '10.0.0.5', port: 16443, state: 'free' }],
   kernelFeatures: { overlay: true, namespaces: true, cgroups: true },
-  hasSystemd: false,
   containers: { missing: both<readonly string[]>([]), installable: both(false), obstacle: '' },
 }
 const wanted = {
@@ -37,7 +36,7 @@ test('a good machine passes', () => {
 test('each thing that forbids to go on has its code and its words', () => {
   const taken = { name: 'api', address: '10.0.0.5', port: 16443 }
   const cases: [Partial<HostFacts>, string, RegExp][] = [
-    [{ platform: 'darwin' }, 'host/unsupported', /needs Linux/],
+    [{ system: 'other' }, 'host/unsupported', /needs Linux/],
     [{ kernel: '4.4.0' }, 'host/unsupported', /kernel 4\.4\.0/],
     [{ isRoot: false }, 'host/not-root', /root/],
     [{ memoryBytes: 300 * 1024 ** 2 }, 'host/unsupported', /300 MiB/],
@@ -90,7 +89,7 @@ test('the runtime auto becomes one that this machine has, and says why', () => {
   assert.match(unknown.reason, /runc, nft/)
   const locked = decide({ obstacle: 'control groups cannot be made' })
   assert.deepEqual(locked, { name: 'process', reason: 'control groups cannot be made' })
-  assert.equal(decide({}, { platform: 'darwin' }).name, 'simulated')
+  for (const system of ['macos', 'windows'] as const) assert.equal(decide({}, { system }).name, 'process')
   assert.equal(decideRuntime('simulated', good).name, 'simulated')
 })
 

@@ -15,7 +15,8 @@ import {
   symlink,
   writeFile,
 } from 'node:fs/promises'
-import { dirname, join, normalize } from 'node:path'
+import { dirname, join, posix } from 'node:path'
+import { system } from '../../../host/system.ts'
 import { giveToGroup } from './fs-group.ts'
 import type { VolumeFiles } from './render-volume.ts'
 
@@ -28,6 +29,7 @@ export async function writeVolume(directory: string, files: VolumeFiles, group?:
   for (const path of files.keys()) assertInside(path)
   const previous = await readlink(join(directory, DATA)).catch(() => null)
   if (previous !== null && (await isCurrent(join(directory, previous), files))) return false
+  if (system === 'windows' && !(await canLink(directory))) return writePlainly(directory, files)
   const fresh = await mkdtemp(join(directory, `..${stamp()}.`))
   await chmod(fresh, 0o755)
   for (const [path, file] of files) {
@@ -37,17 +39,53 @@ export async function writeVolume(directory: string, files: VolumeFiles, group?:
     await chmod(target, file.mode)
   }
   if (group !== undefined) await giveToGroup(fresh, { group, readOnly: true })
-  await symlink(fresh.slice(directory.length + 1), join(directory, NEW_DATA))
-  await rename(join(directory, NEW_DATA), join(directory, DATA))
+  await symlink(fresh.slice(directory.length + 1), join(directory, NEW_DATA), 'dir')
+  await takeName(join(directory, NEW_DATA), join(directory, DATA))
   await linkNames(directory, files)
   if (previous !== null) await rm(join(directory, previous), { recursive: true, force: true })
   return true
 }
 
+/** On Windows that takes a right, and a file system that has links. */
+async function canLink(directory: string): Promise<boolean> {
+  const probe = join(directory, `${NEW_DATA}_probe`)
+  try {
+    await symlink('.', probe, 'dir')
+    await lstat(probe)
+    await rm(probe)
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** Each file is whole at every moment, but a reader may see some of the old ones beside new ones. */
+async function writePlainly(directory: string, files: VolumeFiles): Promise<boolean> {
+  if (await isCurrent(directory, files)) return false
+  for (const [path, file] of files) {
+    const target = join(directory, path)
+    await mkdir(dirname(target), { recursive: true })
+    await writeFile(`${target}${NEW_DATA}`, file.data)
+    await rename(`${target}${NEW_DATA}`, target)
+  }
+  const wanted = new Set([...files.keys()].map(path => join(directory, path)))
+  for (const entry of await readdir(directory, { withFileTypes: true, recursive: true })) {
+    const path = join(entry.parentPath, entry.name)
+    if (entry.isFile() && !wanted.has(path)) await rm(path)
+  }
+  return true
+}
+
+/** Windows puts no link in the place of another: for a moment there is none. */
+async function takeName(link: string, name: string): Promise<void> {
+  if (system === 'windows') await rm(name, { recursive: true, force: true })
+  await rename(link, name)
+}
+
 const stamp = () => new Date().toISOString().slice(0, 19).replaceAll(/[-:T]/g, '_')
 
 function assertInside(path: string): void {
-  const clean = normalize(path)
+  const clean = posix.normalize(path)
   if (path === '' || clean.startsWith('/') || clean.split('/').some(part => part.startsWith('..'))) {
     throw new Error(`path ${JSON.stringify(path)} would leave the volume`)
   }
@@ -69,7 +107,7 @@ async function listFiles(directory: string): Promise<string[]> {
 }
 
 async function linkNames(directory: string, files: VolumeFiles): Promise<void> {
-  const names = new Set([...files.keys()].map(path => normalize(path).split('/')[0] ?? ''))
+  const names = new Set([...files.keys()].map(path => posix.normalize(path).split('/')[0] ?? ''))
   for (const name of names) {
     const path = join(directory, name)
     const isThere = await lstat(path).then(

@@ -4,7 +4,7 @@
  */
 import { constants } from 'node:fs'
 import { type FileHandle, lstat, mkdir, open, realpath, stat, writeFile } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { dirname, join, sep } from 'node:path'
 import { systemCodeOf } from '../../../base/errors.ts'
 import { unmountBelow } from '../../../host/mounts.ts'
 import { runProgram } from '../../../host/programs.ts'
@@ -28,8 +28,8 @@ const canMount = (): boolean => process.platform === 'linux' && process.getuid?.
 export async function openSubPath(volume: string, path: string, target: string): Promise<string> {
   const root = await realpath(volume)
   const found = await realBeginning(join(root, path))
-  if (found !== root && !found.startsWith(`${root}/`)) throw new EscapeError(path)
-  const steps = found.slice(root.length).split('/').filter(Boolean)
+  if (found !== root && !found.startsWith(root + sep)) throw new EscapeError(path)
+  const steps = found.slice(root.length).split(sep).filter(Boolean)
   if (canMount()) {
     await mountSteps(root, steps, target)
     return target
@@ -43,8 +43,8 @@ export async function openSubPath(volume: string, path: string, target: string):
 export async function readInside(volume: string, path: string, bytesMax: number): Promise<string> {
   const root = await realpath(volume)
   const found = await realpath(join(root, path))
-  if (!found.startsWith(`${root}/`)) throw new EscapeError(path)
-  const steps = found.slice(root.length).split('/').filter(Boolean)
+  if (!found.startsWith(root + sep)) throw new EscapeError(path)
+  const steps = found.slice(root.length).split(sep).filter(Boolean)
   const isLinux = process.platform === 'linux'
   const named = isLinux ? await openInside(root, steps, false) : undefined
   try {

@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { type Clock, systemClock } from '../../../base/clock.ts'
+import { flushDirectory } from '../../../host/flush.ts'
 import { FlushManner } from './flush-manner.ts'
 
 export interface DiskFile {
@@ -62,13 +63,7 @@ export function createDirectoryDisk(directory: string, clock: Pick<Clock, 'monot
     rename: (from, to) => rename(join(directory, from), join(directory, to)),
     remove: name => unlink(join(directory, name)),
     async flushDirectory() {
-      if (process.platform === 'win32') return
-      const handle = await open(directory, 'r')
-      try {
-        await handle.sync()
-      } finally {
-        await handle.close()
-      }
+      await flushDirectory(directory)
     },
   }
 }

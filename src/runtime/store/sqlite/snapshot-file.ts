@@ -1,9 +1,9 @@
 /** Snapshots as files: a consistent copy of the database, and a received one before it becomes the database. */
-import { closeSync, fsyncSync, openSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { backup, DatabaseSync } from 'node:sqlite'
 import { pathToFileURL } from 'node:url'
 import { Mk8sError } from '../../../base/errors.ts'
+import { flushDirectorySync, flushFileSync } from '../../../host/flush.ts'
 import type { MemberIdentity } from '../thread-messages.ts'
 import { APPLICATION_ID, DATABASE_FORMAT_VERSION, findingsOf, newerVersionError } from './database.ts'
 import { checkMeta, checkRows, checkSides } from './seal.ts'
@@ -54,7 +54,7 @@ export function adoptSnapshot(path: string, index: number, identity: MemberIdent
       database.close()
     }
   })
-  flush(path)
+  flushFileSync(path)
 }
 
 function checkSnapshot(database: DatabaseSync, index: number, identity: MemberIdentity): void {
@@ -82,16 +82,4 @@ export function wrongSnapshot(why: string): Mk8sError {
   return new Mk8sError('store/corrupt', 'a snapshot that another member sent cannot be used', { why })
 }
 
-/** Makes a file's bytes, or a directory's names, durable. */
-export function flush(path: string): void {
-  const file = openSync(path, 'r')
-  try {
-    fsyncSync(file)
-  } finally {
-    closeSync(file)
-  }
-}
-
-export function flushDirectoryOf(path: string): void {
-  flush(dirname(path))
-}
+export const flushDirectoryOf = (path: string): void => flushDirectorySync(dirname(path))
