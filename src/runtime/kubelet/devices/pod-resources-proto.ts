@@ -27,7 +27,11 @@ message ContainerResources {
   repeated DynamicResource dynamic_resources = 5;
 }
 message ContainerMemory { string memory_type = 1; uint64 size = 2; TopologyInfo topology = 3; }
-message ContainerDevices { string resource_name = 1; repeated string device_ids = 2; TopologyInfo topology = 3; }
+message ContainerDevices {
+  string resource_name = 1;
+  repeated string device_ids = 2;
+  TopologyInfo topology = 3;
+}
 message TopologyInfo { repeated NUMANode nodes = 1; }
 message NUMANode { int64 id = 1; }
 message DynamicResource {
