@@ -27,7 +27,8 @@ export interface AuditParts {
 
 /** What the parts of the server tell of a request on its way. */
 export interface AuditTrail {
-  impersonated(user: UserInfo): void
+  /** `constraint` is the verb of constrained impersonation that allowed it. */
+  impersonated(user: UserInfo, constraint?: string): void
   decided(decision: Decision): void
   /** The way to the answer met a broken invariant. */
   panicked(): void
@@ -96,6 +97,7 @@ class Trail implements AuditTrail {
   readonly #id: string
   readonly #receivedAt: string
   #impersonated: UserInfo | null = null
+  #constraint: string | undefined
   #hasPanicked = false
 
   constructor(
@@ -113,8 +115,9 @@ class Trail implements AuditTrail {
     this.#receivedAt = microTime(parts.clock.now())
   }
 
-  impersonated(user: UserInfo): void {
+  impersonated(user: UserInfo, constraint?: string): void {
     this.#impersonated = user
+    this.#constraint = constraint
   }
 
   decided({ allowed, reason }: Decision): void {
@@ -160,6 +163,9 @@ class Trail implements AuditTrail {
       verb: this.#info.verb,
       user: user === NOBODY ? {} : wireUser(user),
       ...(this.#impersonated !== null && { impersonatedUser: wireUser(this.#impersonated) }),
+      ...(this.#constraint !== undefined && {
+        authenticationMetadata: { impersonationConstraint: this.#constraint },
+      }),
       sourceIPs: sourcesOf(headers, sourceAddress?.()),
       ...(headers?.['user-agent'] !== undefined && { userAgent: headers['user-agent'] }),
       ...this.#objectRef(response),

@@ -36,7 +36,14 @@ export function flatHeaders(request: Http2ServerRequest | IncomingMessage): Reco
   const headers: Record<string, string> = {}
   for (const [name, value] of Object.entries(request.headers)) {
     if (value === undefined || name.startsWith(':')) continue
-    headers[name] = Array.isArray(value) ? value.join(', ') : value
+    if (name.startsWith('impersonate-')) headers[name] = linesOf(request, name)
+    else headers[name] = Array.isArray(value) ? value.join(', ') : value
   }
   return headers
+}
+
+/** Names of users and groups may have commas in them: each header of the name is a line. */
+function linesOf({ rawHeaders }: Http2ServerRequest | IncomingMessage, name: string): string {
+  const isOfName = (at: number) => at % 2 === 1 && rawHeaders[at - 1]?.toLowerCase() === name
+  return rawHeaders.filter((_, at) => isOfName(at)).join('\n')
 }

@@ -17,7 +17,7 @@ import {
 import { parseGoDuration } from '../../../kube/time.ts'
 import type { ApiServer, AuthenticatedRequest, RefusedRequest } from '../apiserver.ts'
 import type { Audit } from '../audit/audit.ts'
-import { impersonate } from '../authn/impersonation.ts'
+import { impersonate, wantsImpersonation, withoutImpersonation } from '../authn/impersonation.ts'
 import { selectorsIn } from '../authz/selectors.ts'
 import type { ApiContext } from '../context.ts'
 import { createNonResourceHandler } from '../discovery/non-resource.ts'
@@ -46,12 +46,12 @@ export function createRequestHandler(context: ApiContext): Pick<ApiServer, 'hand
     info: RequestInfo,
     signal: AbortSignal,
   ): Promise<KubeResponse> => {
-    const query = request.query ?? new URLSearchParams()
-    const user = await effectiveUser(context, request, request.headers ?? {})
+    const effective = await asEffectiveUser(context, request, info)
+    const { user, query = new URLSearchParams() } = effective
     return await whenItIsItsTurn(
       context,
       { request, user, info, query, signal },
-      () => answer({ ...request, user }, info, signal),
+      () => answer(effective, info, signal),
       error => failureResponse(context, request, error),
     )
   }
@@ -86,8 +86,8 @@ export function createRequestHandler(context: ApiContext): Pick<ApiServer, 'hand
       const info = parseRequestInfo(request.method, request.path, request.query ?? new URLSearchParams())
       if (info.verb === 'watch') return await admitted(request, info, longSignal(context, request))
       if (isLongRunning(info) || isRemoteStream(context, request)) {
-        const user = await effectiveUser(context, request, request.headers ?? {})
-        return await answer({ ...request, user }, info, longSignal(context, request))
+        const effective = await asEffectiveUser(context, request, info)
+        return await answer(effective, info, longSignal(context, request))
       }
       return await withinTime(context, request, signal => admitted(request, info, signal))
     } catch (error) {
@@ -176,18 +176,20 @@ function timeoutOf({ query }: AuthenticatedRequest): number {
   return wanted === 0 ? REQUEST_TIMEOUT_MAX_MS : Math.min(wanted, REQUEST_TIMEOUT_MAX_MS)
 }
 
-/** The user that the Impersonate headers ask for, if the sender may. */
-async function effectiveUser(
+/** The request as that of the user whom the Impersonate headers ask for, if the sender may. */
+async function asEffectiveUser(
   context: ApiContext,
   request: AuthenticatedRequest,
-  headers: Readonly<Record<string, string>>,
-): Promise<UserInfo> {
-  if (!Object.keys(headers).some(name => name.startsWith('impersonate-'))) return request.user
-  const outcome = await impersonate(request.user, headers, one => context.authorizer.authorize(one))
+  info: RequestInfo,
+): Promise<AuthenticatedRequest> {
+  const { headers = {}, query = new URLSearchParams() } = request
+  if (!wantsImpersonation(headers)) return request
+  const asked = attributesOf(request.user, info, query)
+  const outcome = await impersonate(asked, headers, one => context.authorizer.authorize(one))
   switch (outcome.kind) {
     case 'user':
-      request.audit?.impersonated(outcome.user)
-      return outcome.user
+      request.audit?.impersonated(outcome.user, outcome.constraint)
+      return { ...request, user: outcome.user, headers: withoutImpersonation(headers) }
     case 'forbidden':
       throw forbiddenRequest(outcome.attributes, outcome.reason)
     case 'invalid':
@@ -204,7 +206,16 @@ async function authorize(
   info: RequestInfo,
   query: URLSearchParams,
 ): Promise<void> {
-  const attributes: RequestAttributes = {
+  const attributes = attributesOf(user, info, query)
+  const decision = await context.authorizer.authorize(attributes)
+  audit?.decided(decision)
+  if (decision.allowed) return
+  if (decision.error !== undefined) throw internalError(new Error(decision.error))
+  throw forbiddenRequest(attributes, decision.reason)
+}
+
+function attributesOf(user: UserInfo, info: RequestInfo, query: URLSearchParams): RequestAttributes {
+  return {
     user,
     verb: info.verb,
     isResource: info.isResource,
@@ -217,11 +228,6 @@ async function authorize(
     name: info.name === '' ? selected(info, query, NAME_FIELD) : info.name,
     ...(NARROWED.has(info.verb) && info.isResource ? selectorsOfQuery(query) : {}),
   }
-  const decision = await context.authorizer.authorize(attributes)
-  audit?.decided(decision)
-  if (decision.allowed) return
-  if (decision.error !== undefined) throw internalError(new Error(decision.error))
-  throw forbiddenRequest(attributes, decision.reason)
 }
 
 const NARROWED: ReadonlySet<string> = new Set(['list', 'watch', 'deletecollection'])

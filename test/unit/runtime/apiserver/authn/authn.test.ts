@@ -10,6 +10,7 @@ import { peekClaims } from '../../../../../src/runtime/apiserver/authn/jwt.ts'
 import { createOidcDocuments } from '../../../../../src/runtime/apiserver/authn/oidc.ts'
 import { createTokenIssuer } from '../../../../../src/runtime/apiserver/authn/service-account-tokens.ts'
 import type { RequestAttributes } from '../../../../../src/runtime/apiserver/ports.ts'
+import type { UserInfo } from '../../../../../src/runtime/apiserver/user.ts'
 import { named, readerOf } from '../object-reader.ts'
 
 const ISSUER = 'https://kubernetes.default.svc.cluster.local'
@@ -158,24 +159,107 @@ test('the OIDC documents name the issuer and carry the key', () => {
   assert.deepEqual([key.kty, key.crv, key.alg, key.use], ['EC', 'P-256', 'ES256', 'sig'])
 })
 
+const SENDER = { username: 'admin', groups: [] }
+
+const listOf = (user: UserInfo): RequestAttributes => ({
+  ...{ user, verb: 'list', isResource: true, path: '', group: '', version: 'v1' },
+  ...{ resource: 'pods', subresource: '', namespace: 'dev', name: '' },
+})
+
+/** What the sender comes to be with these rights, `verb resource[/subresource][.group] name` each, and what is asked. */
+async function act(headers: Record<string, string>, rights: readonly string[], user: UserInfo = SENDER) {
+  const asked: string[] = []
+  const outcome = await impersonate(listOf(user), headers, one => {
+    const full = [one.resource, ...(one.subresource === '' ? [] : [one.subresource])].join('/')
+    const place = one.namespace === '' ? '' : `${one.namespace}/`
+    const text = `${one.verb} ${full}${one.group === '' ? '' : '.auth'} ${place}${one.name}`.trim()
+    asked.push(text)
+    return { allowed: rights.includes(text) || rights.includes(`${one.verb} *`), reason: '' }
+  })
+  return { asked, outcome }
+}
+
 test('impersonation asks for each right and takes over name and groups', async () => {
-  const asked: RequestAttributes[] = []
-  const allow = (attributes: RequestAttributes) => {
-    asked.push(attributes)
-    return { allowed: attributes.name !== 'system:masters', reason: '' }
-  }
-  const admin = { username: 'admin', groups: [] }
   const headers = { 'impersonate-user': 'system:serviceaccount:dev:builder' }
-  const outcome = await impersonate(admin, headers, allow)
+  const { outcome, asked } = await act(headers, ['impersonate serviceaccounts dev/builder'])
   assert.ok(outcome.kind === 'user')
   assert.equal(outcome.user.username, 'system:serviceaccount:dev:builder')
+  assert.equal(outcome.constraint, undefined)
   assert.ok(outcome.user.groups.includes('system:serviceaccounts:dev'))
-  assert.deepEqual(
-    [asked[0]?.resource, asked[0]?.namespace, asked[0]?.name],
-    ['serviceaccounts', 'dev', 'builder'],
-  )
-  const greedy = { 'impersonate-user': 'x', 'impersonate-group': ['dev', 'system:masters'] }
-  assert.equal((await impersonate(admin, greedy, allow)).kind, 'forbidden')
-  assert.equal((await impersonate(admin, { 'impersonate-group': 'dev' }, allow)).kind, 'invalid')
-  assert.deepEqual(await impersonate(admin, {}, allow), { kind: 'user', user: admin })
+  assert.deepEqual(asked, [
+    'impersonate-on:serviceaccount:list pods dev/',
+    'impersonate serviceaccounts dev/builder',
+  ])
+  const greedy = { 'impersonate-user': 'x', 'impersonate-group': 'dev\nsystem:masters' }
+  const refused = await act(greedy, ['impersonate users x', 'impersonate groups dev'])
+  assert.ok(refused.outcome.kind === 'forbidden')
+  assert.equal(refused.outcome.attributes.verb, 'impersonate-on:user-info:list')
+  assert.equal(refused.asked.at(-1), 'impersonate groups system:masters')
+  const nameless = (await act({ 'impersonate-group': 'dev' }, [])).outcome
+  assert.deepEqual(nameless, {
+    kind: 'invalid',
+    message:
+      'requested &user.DefaultInfo{Name:"", UID:"", Groups:[]string{"dev"}, Extra:map[string][]string(nil)} without impersonating a user name',
+  })
+  assert.deepEqual((await act({}, [])).outcome, { kind: 'user', user: SENDER })
+})
+
+test('constrained impersonation needs the right to the user and to what is done as that user', async () => {
+  const on = 'impersonate-on:user-info:list pods dev/'
+  const headers = {
+    'impersonate-user': 'CN=ann,O=dev',
+    'impersonate-uid': 'u1',
+    'impersonate-group': 'a, b',
+    'impersonate-extra-example.com%2fscopes': 'cn=x,dc=y\nview',
+  }
+  const verb = 'impersonate:user-info'
+  const rights = [
+    ...[on, `${verb} users.auth CN=ann,O=dev`, `${verb} uids.auth u1`, `${verb} groups.auth a, b`],
+    ...['cn=x,dc=y', 'view'].map(value => `${verb} userextras/example.com/scopes.auth ${value}`),
+  ]
+  const { outcome, asked } = await act(headers, rights)
+  assert.deepEqual(asked, rights)
+  assert.deepEqual(outcome, {
+    kind: 'user',
+    user: {
+      ...{ username: 'CN=ann,O=dev', uid: 'u1', groups: ['a, b', 'system:authenticated'] },
+      extra: { 'example.com/scopes': ['cn=x,dc=y', 'view'] },
+    },
+    constraint: verb,
+  })
+  const [, ...identity] = rights
+  assert.equal((await act(headers, identity)).outcome.kind, 'forbidden')
+  const masters = { 'impersonate-user': 'x', 'impersonate-group': 'system:masters' }
+  const refused = (await act(masters, [on, `${verb} *`])).outcome
+  assert.ok(refused.kind === 'forbidden')
+  assert.equal(refused.reason, 'impersonating the system:masters group is not allowed')
+  const many = { 'impersonate-user': 'x', 'impersonate-group': 'a\nb\nc\nd' }
+  const all = [on, `${verb} users.auth x`, `${verb} groups.auth *`]
+  assert.deepEqual((await act(many, all)).asked, all)
+  const odd = { 'impersonate-user': 'x', 'impersonate-extra-scopes': 'view' }
+  const invalid = (await act(odd, [on, `${verb} *`])).outcome
+  assert.ok(invalid.kind === 'forbidden')
+  assert.match(invalid.reason, /^impersonating an invalid key in extra is not allowed: extra.key: Invalid/)
+})
+
+test('a pod may be given its own node, whichever that is, and others only any', async () => {
+  const pod = {
+    ...{ username: 'system:serviceaccount:kube-system:agent', groups: [] },
+    extra: { 'authentication.kubernetes.io/node-name': ['n1'] },
+  }
+  const own = ['impersonate-on:associated-node:list pods dev/', 'impersonate:associated-node nodes.auth *']
+  const { outcome } = await act({ 'impersonate-user': 'system:node:n1' }, own, pod)
+  assert.deepEqual(outcome, {
+    kind: 'user',
+    user: { username: 'system:node:n1', groups: ['system:nodes', 'system:authenticated'] },
+    constraint: 'impersonate:associated-node',
+  })
+  const other = await act({ 'impersonate-user': 'system:node:n2' }, own, pod)
+  assert.equal(other.outcome.kind, 'forbidden')
+  assert.deepEqual(other.asked, [
+    'impersonate-on:arbitrary-node:list pods dev/',
+    'impersonate users system:node:n2',
+  ])
+  const grouped = { 'impersonate-user': 'system:node:n1', 'impersonate-group': 'x' }
+  assert.deepEqual((await act(grouped, own, pod)).asked, ['impersonate users system:node:n1'])
 })
