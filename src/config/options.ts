@@ -267,6 +267,16 @@ export const options: readonly OptionInfo[] = [
     'In which order Node, RBAC and webhooks are asked: an AuthorizationConfiguration of apiserver.config.k8s.io/v1.',
   ),
   apiServer(
+    {
+      name: 'admissionControlConfigFile',
+      flag: 'admission-control-config-file',
+      env: 'ADMISSION_CONTROL_CONFIG_FILE',
+      type: 'file',
+    },
+    { default: '', meaning: 'as upstream without one' },
+    'Defaults and exemptions of PodSecurity, limited resources of ResourceQuota: an AdmissionConfiguration of apiserver.config.k8s.io/v1.',
+  ),
+  apiServer(
     { name: 'oidcIssuerUrl', flag: 'oidc-issuer-url', env: 'OIDC_ISSUER_URL', type: 'text' },
     { default: '', meaning: 'no issuer' },
     'The https URL of an OpenID Connect issuer whose tokens are believed.',

@@ -3,7 +3,7 @@ import type { KubeObject } from './object.ts'
 import { type CountedResource, type Usage, usageOf } from './quota-usage.ts'
 import type { Container, PersistentVolumeClaim, Pod, ResourceQuota } from './types.ts'
 
-interface Requirement {
+export interface ScopeRequirement {
   readonly scopeName: string
   readonly operator: string
   readonly values?: readonly string[] | undefined
@@ -19,12 +19,16 @@ export function usageIn(quota: ResourceQuota, resource: CountedResource, object:
     : new Map()
 }
 
-function requirementsOf({ spec }: ResourceQuota): Requirement[] {
+export function requirementsOf({ spec }: ResourceQuota): ScopeRequirement[] {
   const scopes = (spec?.scopes ?? []).map(scopeName => ({ scopeName, operator: 'Exists' }))
   return [...scopes, ...(spec?.scopeSelector?.matchExpressions ?? [])]
 }
 
-function isInScope(requirement: Requirement, resource: CountedResource, object: KubeObject): boolean {
+export function isInScope(
+  requirement: ScopeRequirement,
+  resource: CountedResource,
+  object: KubeObject,
+): boolean {
   if (resource.group !== '') return false
   if (resource.resource === 'pods') return matches(requirement, object as unknown as Pod)
   if (resource.resource !== 'persistentvolumeclaims') return false
@@ -33,7 +37,7 @@ function isInScope(requirement: Requirement, resource: CountedResource, object: 
 
 /** A claim has the class that it wants, the one that it has, and the one that it is on its way to. */
 function matchesAttributesClass(
-  { scopeName, operator, values = [] }: Requirement,
+  { scopeName, operator, values = [] }: ScopeRequirement,
   { spec, status }: PersistentVolumeClaim,
 ): boolean {
   if (scopeName !== 'VolumeAttributesClass') return false
@@ -47,7 +51,7 @@ function matchesAttributesClass(
   return operator === 'Exists' ? names.length > 0 : operator === 'DoesNotExist' && names.length === 0
 }
 
-function matches({ scopeName, operator, values = [] }: Requirement, pod: Pod): boolean {
+function matches({ scopeName, operator, values = [] }: ScopeRequirement, pod: Pod): boolean {
   switch (scopeName) {
     case 'Terminating':
       return hasDeadline(pod)

@@ -5,6 +5,11 @@ import type { Log } from '../base/log.ts'
 import type { NodeConfig } from '../config/node-config.ts'
 import { parseGoDuration } from '../kube/time.ts'
 import {
+  ADMISSION_DEFAULT,
+  type AdmissionSettings,
+  parseAdmission,
+} from './apiserver/admission/admission-configuration.ts'
+import {
   type AuthenticationConfiguration,
   type JwtIssuer,
   parseAuthentication,
@@ -122,6 +127,11 @@ function followed(
   if (path === undefined) return []
   const names = { name: `${what}-config`, metricPrefix: `apiserver_${what}_config_controller` }
   return [new FollowedFile({ ...file, ...names, path, serverId: config.nodeName, clock, log })]
+}
+
+export function admissionSettings({ apiServer }: NodeConfig): AdmissionSettings {
+  const path = apiServer?.['admissionControlConfigFile']
+  return path === undefined ? ADMISSION_DEFAULT : parseAdmission(readConfigured(path), path, readConfigured)
 }
 
 const reviewerFor = (path: string, timeoutMs?: number) =>

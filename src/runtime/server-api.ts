@@ -51,7 +51,7 @@ import type { LiveCertificates } from './pki/live-pki.ts'
 import type { Pki } from './pki/pki.ts'
 import { keysIn } from './pki/service-account-keys.ts'
 import { createEncryptedStore } from './secrets-encryption/encrypted-store.ts'
-import { type Access, buildAccess } from './server-access.ts'
+import { type Access, admissionSettings, buildAccess } from './server-access.ts'
 import { buildAudit } from './server-audit.ts'
 import type { RaftStore } from './store/raft-store.ts'
 
@@ -104,6 +104,7 @@ export function buildApi(shared: Shared, onFatal: (error: Error) => void, { metr
   const access = buildAccess({ config, issuer, publicKeys, objects, authorizer, clock, log })
   const { authenticator, reviews, files } = access
   const { rulesFor, rulesOf } = authorizer
+  const { podSecurity, limitedResources } = admissionSettings(config)
   const privateKey = () => live.current.serviceAccount.privateKey
   const tokenIssuer = createTokenIssuer({ issuer, privateKey, clock, random })
   const kubelets = createKubeletConnections(objects, pki)
@@ -124,9 +125,11 @@ export function buildApi(shared: Shared, onFatal: (error: Error) => void, { metr
       ...{ objects, authorizer: { ...reviews, rulesFor, rulesOf }, clock, random },
       tolerationSeconds: failoverTimes(cluster.failover).tolerationSeconds,
       protectStorageInUse: true,
+      podSecurity,
       policies: createPolicyPlugins({ store, objects, authorizer: reviews }),
       webhooks,
     }),
+    limitedResources,
     virtualHandlers: [
       createTokenHandler(tokenIssuer, clock),
       ...createAuthenticationHandlers(authenticator.reviewAnyToken, clock),

@@ -26,7 +26,27 @@ before(async () => {
   const rules = [{ level: 'RequestResponse', resources, verbs: ['create'] }]
   const policy = write('policy.yaml', { apiVersion: 'audit.k8s.io/v1', kind: 'Policy', rules })
   const authentication = write('authentication.yaml', authenticationFor('/livez'))
+  const kind = 'PodSecurityConfiguration'
+  const podSecurity = {
+    ...{ apiVersion: 'pod-security.admission.config.k8s.io/v1', kind },
+    defaults: { enforce: 'baseline' },
+    exemptions: { namespaces: ['kube-system'] },
+  }
+  write('pods.yaml', podSecurity)
+  const scope = { scopeName: 'PriorityClass', operator: 'In', values: ['system-node-critical'] }
+  const limited = {
+    ...{ apiVersion: 'apiserver.config.k8s.io/v1', kind: 'ResourceQuotaConfiguration' },
+    limitedResources: [{ resource: 'pods', matchScopes: [scope] }],
+  }
+  const admission = write('admission.yaml', {
+    ...{ apiVersion: 'apiserver.config.k8s.io/v1', kind: 'AdmissionConfiguration' },
+    plugins: [
+      { name: 'PodSecurity', path: 'pods.yaml' },
+      { name: 'ResourceQuota', configuration: limited },
+    ],
+  })
   const args = ['--audit-policy-file', policy, '--authentication-config', authentication]
+  args.push('--admission-control-config-file', admission)
   cluster = await installCluster({ args })
 })
 after(async () => {
@@ -72,5 +92,23 @@ test('nobody without credentials gets to more than is open', async () => {
   assert.match(
     metrics,
     /apiserver_authentication_config_controller_automatic_reloads_total\{[^}]*status="success"\} 1/,
+  )
+})
+
+test('pods are judged as the AdmissionConfiguration says', async () => {
+  const apply = async (namespace: string, spec: object) => {
+    const metadata = { name: 'judged', namespace }
+    const containers = [{ name: 'c', image: 'i' }]
+    const input = JSON.stringify({
+      ...{ apiVersion: 'v1', kind: 'Pod', metadata },
+      spec: { containers, ...spec },
+    })
+    return (await cluster.kubectl.try(['create', '--dry-run=server', '-f', '-'], { input })).stderr
+  }
+  assert.match(await apply('default', { hostNetwork: true }), /violates PodSecurity "baseline:latest"/)
+  assert.equal(await apply('kube-system', { hostNetwork: true }), '')
+  assert.match(
+    await apply('default', { priorityClassName: 'system-node-critical' }),
+    /insufficient quota to match these scopes: \[\{PriorityClass In \[system-node-critical\]\}\]/,
   )
 })

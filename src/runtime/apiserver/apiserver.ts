@@ -9,6 +9,7 @@ import type { KubeRequest, KubeResponse, Transport } from '../../client/transpor
 import type { Model } from '../../kube/model-types.ts'
 import type { ProtobufTable } from '../../kube/protobuf/protobuf.ts'
 import type { Store } from '../store/store.ts'
+import type { LimitedResource } from './admission/admission-configuration.ts'
 import type { Aggregation } from './aggregation/aggregation.ts'
 import type { Audit, AuditTrail } from './audit/audit.ts'
 import type { OidcDocuments } from './authn/oidc.ts'
@@ -44,6 +45,8 @@ export interface ApiServerParts {
   readonly strategies: ReadonlyMap<string, Strategy>
   readonly authorizer: Authorizer
   readonly admission: readonly AdmissionPlugin[]
+  /** Of what a quota has to be there; absent: of nothing. */
+  readonly limitedResources?: readonly LimitedResource[]
   readonly virtualHandlers: readonly VirtualHandler[]
   readonly settings: ClusterSettings
   readonly kubelets: KubeletConnector

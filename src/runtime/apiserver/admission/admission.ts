@@ -15,6 +15,7 @@ import { namespaceLifecycle } from './namespace-lifecycle.ts'
 import { nodeRestriction, taintNodesByCondition } from './node-plugins.ts'
 import { defaultTolerationSeconds, priority, runtimeClass } from './pod-defaults.ts'
 import { podSecurity } from './pod-security.ts'
+import type { PodSecuritySettings } from './pod-security-configuration.ts'
 import { podTopologyLabels } from './pod-topology-labels.ts'
 import { serviceAccount } from './service-account.ts'
 
@@ -27,6 +28,7 @@ export interface AdmissionParts {
   readonly tolerationSeconds?: number
   /** Set once controllers run that take the protection finalizers away; without them nothing could be deleted. */
   readonly protectStorageInUse?: boolean
+  readonly podSecurity?: PodSecuritySettings
   /** What the cluster's own configuration adds. */
   readonly policies?: PluginPair
   readonly webhooks?: PluginPair
@@ -48,7 +50,7 @@ export function createAdmission(parts: AdmissionParts): readonly AdmissionPlugin
     serviceAccount(parts),
     nodeRestriction(objects),
     taintNodesByCondition(),
-    podSecurity(objects),
+    podSecurity(objects, parts.podSecurity),
     priority(objects),
     defaultTolerationSeconds(parts.tolerationSeconds ?? TOLERATION_SECONDS),
     defaultStorageClass(objects),

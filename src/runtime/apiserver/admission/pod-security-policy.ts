@@ -8,10 +8,14 @@ export interface LevelVersion {
   readonly version: string
 }
 
-export interface PodSecurityPolicy {
+/** What counts where labels say nothing. */
+export interface PodSecurityDefaults {
   readonly enforce: LevelVersion
   readonly audit: LevelVersion
   readonly warn: LevelVersion
+}
+
+export interface PodSecurityPolicy extends PodSecurityDefaults {
   readonly problems: readonly FieldError[]
 }
 
@@ -20,19 +24,28 @@ type Labels = Readonly<Record<string, string>>
 export const PREFIX = 'pod-security.kubernetes.io/'
 const LEVELS: readonly string[] = ['privileged', 'baseline', 'restricted']
 const VERSION = /^v1\.(0|[1-9]\d*)$/
-const NONE: LevelVersion = { level: 'privileged', version: 'latest' }
+export const NONE: LevelVersion = { level: 'privileged', version: 'latest' }
+
+export const isLevel = (value: unknown): value is PodSecurityLevel => LEVELS.includes(String(value))
+
+export const isVersion = (value: unknown): value is string =>
+  value === 'latest' || (typeof value === 'string' && VERSION.test(value))
 
 export const textOf = ({ level, version }: LevelVersion): string => `${level}:${version}`
 
 /** As upstream: an unknown level is the strictest for `enforce`, and none for the others. */
-export function policyOf(labels: Labels = {}): PodSecurityPolicy {
+export function policyOf(labels: Labels = {}, defaults: PodSecurityDefaults): PodSecurityPolicy {
   const problems: FieldError[] = []
-  const enforce = readMode(labels, 'enforce', NONE, problems)
-  const audit = readMode(labels, 'audit', NONE, problems)
-  // Who is enforced upon is warned, unless the labels say otherwise.
-  const enforced = LEVELS.includes(labels[`${PREFIX}enforce`] ?? '') ? enforce : NONE
-  const warn = readMode(labels, 'warn', enforced, problems)
+  const enforce = readMode(labels, 'enforce', defaults.enforce, problems)
+  const audit = readMode(labels, 'audit', defaults.audit, problems)
+  const warn = readMode(labels, 'warn', warnedWithout(labels, enforce, defaults), problems)
   return { enforce, audit, warn, problems }
+}
+
+/** Who is enforced upon by a label is warned, unless a label says otherwise, or more is warned of anyway. */
+function warnedWithout(labels: Labels, enforce: LevelVersion, { warn }: PodSecurityDefaults): LevelVersion {
+  if (!isLevel(labels[`${PREFIX}enforce`]) || labels[`${PREFIX}warn`] !== undefined) return warn
+  return LEVELS.indexOf(enforce.level) > LEVELS.indexOf(warn.level) ? enforce : warn
 }
 
 function readMode(
@@ -44,18 +57,20 @@ function readMode(
   const bad = (key: string, value: string, why: string) =>
     problems.push(invalid(`metadata.labels[${key}]`, value, why))
   const [levelKey, versionKey] = [`${PREFIX}${mode}`, `${PREFIX}${mode}-version`]
-  const level = labels[levelKey]
-  const version = labels[versionKey]
-  const isLevel = level === undefined || LEVELS.includes(level)
-  if (!isLevel) bad(levelKey, level, `must be one of ${LEVELS.join(', ')}`)
-  const isVersion = version === undefined || version === 'latest' || VERSION.test(version)
-  if (!isVersion) bad(versionKey, version, 'must be "latest" or "v1.x"')
+  const level = labels[levelKey] ?? fallback.level
+  const version = labels[versionKey] ?? fallback.version
+  if (!isLevel(level)) bad(levelKey, level, `must be one of ${LEVELS.join(', ')}`)
+  if (!isVersion(version)) bad(versionKey, version, 'must be "latest" or "v1.x"')
   const whenBad = mode === 'enforce' ? 'restricted' : 'privileged'
-  return {
-    level: isLevel ? ((level ?? fallback.level) as PodSecurityLevel) : whenBad,
-    version: isVersion ? (version ?? (level === undefined ? fallback.version : 'latest')) : 'latest',
-  }
+  return { level: isLevel(level) ? level : whenBad, version: isVersion(version) ? version : 'latest' }
 }
+
+/** The modes that ask for something: `enforce=baseline:latest, warn=restricted:latest`. */
+export const summaryOf = ({ enforce, audit, warn }: PodSecurityDefaults): string =>
+  Object.entries({ enforce, audit, warn })
+    .filter(([, { level }]) => level !== 'privileged')
+    .map(([mode, wanted]) => `${mode}=${textOf(wanted)}`)
+    .join(', ')
 
 /** Whether pods that the one lets in may be refused by the other. */
 export function isStricter(next: LevelVersion, before: LevelVersion): boolean {

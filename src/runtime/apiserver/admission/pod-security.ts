@@ -4,6 +4,7 @@ import { invalid } from '../../../kube/status.ts'
 import type { Pod, PodSpec } from '../../../kube/types.ts'
 import type { AdmissionPlugin, AdmissionRequest, ObjectReader } from '../ports.ts'
 import { podViolations, type Violation } from './pod-security-checks.ts'
+import { POD_SECURITY_DEFAULT, type PodSecuritySettings } from './pod-security-configuration.ts'
 import {
   isStricter,
   type LevelVersion,
@@ -11,6 +12,7 @@ import {
   type PodSecurityPolicy,
   PREFIX,
   policyOf,
+  summaryOf,
   textOf,
 } from './pod-security-policy.ts'
 import { nameOf, refuse } from './refuse.ts'
@@ -30,19 +32,34 @@ const POD_SUBRESOURCES: ReadonlySet<string> = new Set(['', 'ephemeralcontainers'
 /** How many pods of a namespace are looked at when its labels become stricter. */
 const CHECKED_PODS_MAX = 3_000
 
-export function podSecurity(objects: ObjectReader): AdmissionPlugin {
+export function podSecurity(
+  objects: ObjectReader,
+  { defaults, exemptions } = POD_SECURITY_DEFAULT,
+): AdmissionPlugin {
+  const rules: Rules = {
+    objects,
+    exemptions,
+    read: labels => policyOf(labels, defaults),
+    defaultSummary: summaryOf(defaults),
+  }
   return {
     name: 'PodSecurity',
     validate(request) {
       const { operation, object, resource, subresource } = request
       if (object === null || (operation !== 'CREATE' && operation !== 'UPDATE')) return
       const path = TEMPLATES[`${resource.resource}.${resource.group}`]
-      if (path !== undefined && subresource === '') checkTemplate(request, objects, path)
+      if (path !== undefined && subresource === '') checkTemplate(request, rules, path)
       else if (resource.group !== '') return
-      else if (resource.resource === 'namespaces' && subresource === '') checkNamespace(request, objects)
-      else if (resource.resource === 'pods' && POD_SUBRESOURCES.has(subresource)) checkPod(request, objects)
+      else if (resource.resource === 'namespaces' && subresource === '') checkNamespace(request, rules)
+      else if (resource.resource === 'pods' && POD_SUBRESOURCES.has(subresource)) checkPod(request, rules)
     },
   }
+}
+
+interface Rules extends Pick<PodSecuritySettings, 'exemptions'> {
+  readonly objects: ObjectReader
+  readonly read: (labels: Readonly<Record<string, string>> | undefined) => PodSecurityPolicy
+  readonly defaultSummary: string
 }
 
 const violationsOf = ({ level, version }: LevelVersion, spec: PodSpec) =>
@@ -59,15 +76,31 @@ function judgeOf(spec: PodSpec): Judge {
 const detailsOf = (violations: readonly Violation[]): string =>
   violations.map(({ reason, detail }) => `${reason} (${detail})`).join(', ')
 
-const namespacePolicy = (objects: ObjectReader, namespace: string): PodSecurityPolicy =>
-  policyOf(objects.get('', 'namespaces', '', namespace)?.metadata.labels)
+const namespacePolicy = ({ objects, read }: Rules, namespace: string): PodSecurityPolicy =>
+  read(objects.get('', 'namespaces', '', namespace)?.metadata.labels)
 
-function checkPod(request: AdmissionRequest, objects: ObjectReader): void {
+/** Whether the request is spared, and by what, which the audit log is told. */
+function isExempt(request: AdmissionRequest, { exemptions }: Rules): boolean {
+  if (exemptions.namespaces.has(request.namespace)) return exempted(request, 'namespace')
+  return exemptions.usernames.has(request.user.username) && exempted(request, 'user')
+}
+
+const isOfExemptClass = (request: AdmissionRequest, { exemptions }: Rules, spec: PodSpec): boolean =>
+  exemptions.runtimeClasses.has(spec.runtimeClassName ?? '') && exempted(request, 'runtimeClass')
+
+function exempted(request: AdmissionRequest, by: string): true {
+  request.annotate(`${PREFIX}exempt`, by)
+  return true
+}
+
+function checkPod(request: AdmissionRequest, rules: Rules): void {
   const spec = request.object?.['spec'] as PodSpec | undefined
   const before = request.oldObject?.['spec'] as PodSpec | undefined
   if (spec === undefined || (before !== undefined && !isSignificant(spec, before))) return
-  const policy = namespacePolicy(objects, request.namespace)
+  if (isExempt(request, rules)) return
+  const policy = namespacePolicy(rules, request.namespace)
   if ([policy.enforce, policy.audit, policy.warn].every(({ level }) => level === 'privileged')) return
+  if (isOfExemptClass(request, rules, spec)) return
   request.annotate(`${PREFIX}enforce-policy`, textOf(policy.enforce))
   const judge = judgeOf(spec)
   const violations = judge(policy.enforce)
@@ -81,13 +114,14 @@ function checkPod(request: AdmissionRequest, objects: ObjectReader): void {
 }
 
 /** What makes pods is never refused: its pods are. */
-function checkTemplate(request: AdmissionRequest, objects: ObjectReader, path: readonly string[]): void {
-  const policy = namespacePolicy(objects, request.namespace)
+function checkTemplate(request: AdmissionRequest, rules: Rules, path: readonly string[]): void {
+  if (isExempt(request, rules)) return
+  const policy = namespacePolicy(rules, request.namespace)
   if ([policy.audit, policy.warn].every(({ level }) => level === 'privileged')) return
   let value: unknown = request.object
   for (const key of path) value = (value as Record<string, unknown> | undefined)?.[key]
   const spec = (value as { readonly spec?: PodSpec } | undefined)?.spec
-  if (spec?.containers === undefined) return
+  if (spec?.containers === undefined || isOfExemptClass(request, rules, spec)) return
   const judge = judgeOf(spec)
   audit(request, policy, judge)
   warn(request, policy, judge)
@@ -118,15 +152,24 @@ function isSignificant(next: PodSpec, before: PodSpec): boolean {
   return images(next) !== images(before)
 }
 
-function checkNamespace(request: AdmissionRequest, objects: ObjectReader): void {
-  const policy = policyOf(request.object?.metadata.labels)
-  const before = request.oldObject === null ? null : policyOf(request.oldObject.metadata.labels)
+function checkNamespace(request: AdmissionRequest, rules: Rules): void {
+  const policy = rules.read(request.object?.metadata.labels)
+  const before = request.oldObject === null ? null : rules.read(request.oldObject.metadata.labels)
   const isOld = before !== null && JSON.stringify(before.problems) === JSON.stringify(policy.problems)
   if (policy.problems.length > 0 && !isOld)
     throw invalid({ group: '', kind: 'Namespace' }, nameOf(request), policy.problems)
-  if (before === null || !isStricter(policy.enforce, before.enforce)) return
   const namespace = nameOf(request)
-  for (const text of podWarnings(objects.list('', 'pods', namespace), namespace, policy.enforce))
+  if (before !== null && !isStricter(policy.enforce, before.enforce)) return
+  if (rules.exemptions.namespaces.has(namespace)) {
+    const summary = summaryOf(policy)
+    if (summary !== '' && summary !== rules.defaultSummary)
+      request.warn(
+        `namespace ${JSON.stringify(namespace)} is exempt from Pod Security, and the policy (${summary}) will be ignored`,
+      )
+    return
+  }
+  if (before === null) return
+  for (const text of podWarnings(rules.objects.list('', 'pods', namespace), namespace, policy.enforce))
     request.warn(text)
 }
 

@@ -9,7 +9,7 @@ import type { ServedResource } from '../storage/served-resource.ts'
 import type { UserInfo } from '../user.ts'
 import { isHeldBack, planAddressObjects, serviceNetworksIn } from './address-objects.ts'
 import { planClaims } from './claims.ts'
-import { planQuotas, type QuotaPlan, quotaNamespace } from './quotas.ts'
+import { checkLimits, planQuotas, type QuotaPlan, quotaNamespace } from './quotas.ts'
 
 export interface Caller {
   readonly user: UserInfo
@@ -50,6 +50,7 @@ export interface Change {
 /** `lost`: somebody else changed the object or a quota, or took a claim first. */
 export async function commit(context: ApiContext, change: Change, caller: Caller): Promise<Written | 'lost'> {
   const counted = { ...change, previous: change.previous?.object ?? null }
+  checkLimits(context, counted)
   const namespace = quotaNamespace(context, counted)
   const plan = () => planQuotas(context, namespace, counted)
   if (namespace === '' || plan().compares.length === 0) {

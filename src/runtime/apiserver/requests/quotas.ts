@@ -11,6 +11,7 @@ import { type Compare, type KeyValue, type Operation, prefixEnd } from '../../st
 import type { ApiContext } from '../context.ts'
 import { decodeValue, encodeValue } from '../storage/encoding.ts'
 import { collectionPrefix, type ServedResource } from '../storage/served-resource.ts'
+import { limitProblem } from './limited-resources.ts'
 
 export interface QuotaChange {
   readonly resource: ServedResource
@@ -25,6 +26,20 @@ export interface QuotaPlan {
 }
 
 const nothing: QuotaPlan = { compares: [], operations: [] }
+
+/** Throws 403 when a quota has to be there that is not. */
+export function checkLimits(context: ApiContext, change: QuotaChange): void {
+  const { limitedResources = [] } = context
+  const { resource, object, previous } = change
+  if (limitedResources.length === 0 || object === null || previous !== null) return
+  const served = context.resources.stored('', 'resourcequotas')
+  if (served === undefined || !resource.info.namespaced) return
+  const quotas = quotaEntries(context, object.metadata.namespace ?? '').map(
+    kv => decodeValue(served, kv) as unknown as ResourceQuota,
+  )
+  const problem = limitProblem(limitedResources, quotas, resource.info.storage, object)
+  if (problem !== null) throw refusal(change, problem)
+}
 
 /** The namespace whose quotas count the object; empty when none does. */
 export function quotaNamespace(context: ApiContext, change: QuotaChange): string {

@@ -1,11 +1,16 @@
 /** PodSecurity: refusals, warnings and audit annotations by the labels of namespaces. */
 import assert from 'node:assert/strict'
 import test from 'node:test'
+import type { JsonMap } from '../../../../../src/kube/json-map.ts'
 import type { KubeObject } from '../../../../../src/kube/object.ts'
 import type { StatusError } from '../../../../../src/kube/status.ts'
 import type { PodSpec } from '../../../../../src/kube/types.ts'
 import { podSecurity } from '../../../../../src/runtime/apiserver/admission/pod-security.ts'
 import { podViolations } from '../../../../../src/runtime/apiserver/admission/pod-security-checks.ts'
+import {
+  type PodSecuritySettings,
+  readPodSecurity,
+} from '../../../../../src/runtime/apiserver/admission/pod-security-configuration.ts'
 import type { AdmissionRequest } from '../../../../../src/runtime/apiserver/ports.ts'
 
 const PREFIX = 'pod-security.kubernetes.io/'
@@ -31,16 +36,18 @@ interface Asked {
   readonly group?: string
   readonly object: KubeObject
   readonly oldObject?: KubeObject
+  readonly settings?: PodSecuritySettings
 }
 
 /** What is warned of, written to the audit log, and answered. */
-function ask({ labels = {}, pods = [], resource, group = '', object, oldObject }: Asked) {
+function ask({ labels = {}, pods = [], resource, group = '', object, oldObject, settings }: Asked) {
   const warnings: string[] = []
   const annotations: Record<string, string> = {}
-  const plugin = podSecurity({ get: () => labelled(labels), list: () => pods })
+  const plugin = podSecurity({ get: () => labelled(labels), list: () => pods }, settings)
   const request = {
     operation: oldObject === undefined ? 'CREATE' : 'UPDATE',
     resource: { group, resource },
+    user: { username: 'ann', groups: [] },
     ...{ subresource: '', namespace: 'dev', name: object.metadata.name, object },
     oldObject: oldObject ?? null,
     warn: (text: string) => warnings.push(text),
@@ -116,6 +123,33 @@ test('a namespace that becomes stricter is told which of its pods would not be l
     'a (and 1 other pod): host namespaces',
   ])
   assert.deepEqual(update({ enforce: 'baseline' }, { enforce: 'restricted' }), [])
+})
+
+test('a configuration says what counts without labels, and whom it spares', () => {
+  const settingsOf = (fields: object) => readPodSecurity(fields as JsonMap, [])
+  const defaults = { enforce: 'baseline', warn: 'restricted', 'enforce-version': 'v1.30' }
+  const pod = { resource: 'pods', object: HOST }
+  const strict = ask({ ...pod, settings: settingsOf({ defaults }) })
+  assert.equal(strict.message, `pods "p" is forbidden: violates PodSecurity "baseline:v1.30": ${HOST_TEXT}`)
+  const own = ask({ ...pod, labels: { enforce: 'privileged' }, settings: settingsOf({ defaults }) })
+  assert.equal(own.code, 200)
+  assert.match(own.warnings[0] ?? '', /^would violate PodSecurity "restricted:latest"/)
+  const classed = podOf('p', { hostNetwork: true, runtimeClassName: 'gvisor' })
+  for (const [exemptions, by, object] of [
+    [{ namespaces: ['dev'] }, 'namespace', HOST],
+    [{ usernames: ['ann'] }, 'user', HOST],
+    [{ runtimeClasses: ['gvisor'] }, 'runtimeClass', classed],
+  ] as const) {
+    const spared = ask({ ...pod, object, settings: settingsOf({ defaults, exemptions }) })
+    assert.deepEqual([spared.code, spared.warnings, spared.annotations], [200, [], { exempt: by }])
+  }
+  const exempt = settingsOf({ defaults, exemptions: { namespaces: ['dev'] } })
+  const labels = { enforce: 'restricted', audit: 'baseline' }
+  const { warnings } = ask({ resource: 'namespaces', object: labelled(labels), settings: exempt })
+  assert.deepEqual(warnings, [
+    'namespace "dev" is exempt from Pod Security, and the policy ' +
+      '(enforce=restricted:v1.30, audit=baseline:latest, warn=restricted:latest) will be ignored',
+  ])
 })
 
 test("rules are told in upstream's order and hold from their version on", () => {
