@@ -103,7 +103,6 @@ export function buildApi(shared: Shared, onFatal: (error: Error) => void, { metr
   const authorizer = createAuthorizer({ store, objects, nodeRules: nodeRules(), isRemoved })
   const access = buildAccess({ config, issuer, publicKeys, objects, authorizer, clock, log })
   const { authenticator, reviews, files } = access
-  const { rulesFor, rulesOf } = authorizer
   const { podSecurity, limitedResources } = admissionSettings(config)
   const privateKey = () => live.current.serviceAccount.privateKey
   const tokenIssuer = createTokenIssuer({ issuer, privateKey, clock, random })
@@ -122,10 +121,9 @@ export function buildApi(shared: Shared, onFatal: (error: Error) => void, { metr
     strategies,
     authorizer: reviews,
     admission: createAdmission({
-      ...{ objects, authorizer: { ...reviews, rulesFor, rulesOf }, clock, random },
+      ...{ objects, authorizer: { ...authorizer, authorize: reviews.authorize }, clock, random },
       tolerationSeconds: failoverTimes(cluster.failover).tolerationSeconds,
-      protectStorageInUse: true,
-      podSecurity,
+      ...{ protectStorageInUse: true, podSecurity },
       policies: createPolicyPlugins({ store, objects, authorizer: reviews }),
       webhooks,
     }),
