@@ -3,7 +3,7 @@
  * Each pod has a worker; what wakes it is the API, the runtime, its probes and its objects, never a poll.
  */
 
-import { mkdir } from 'node:fs/promises'
+import { mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { sleep } from '../../base/clock.ts'
 import type { Component, Health } from '../../base/component.ts'
@@ -44,6 +44,7 @@ import { SHUTTING_DOWN } from './shutdown/plan-shutdown.ts'
 import { fullNameOf, isMirror, isStatic } from './static/render-static-pod.ts'
 import { StaticPods } from './static/static-pods.ts'
 import { Diagnostics } from './stats/diagnostics.ts'
+import { UserRanges } from './user-ranges.ts'
 import { HostpathUsage } from './volumes/hostpath-usage.ts'
 import { TokenSource } from './volumes/token-source.ts'
 
@@ -183,6 +184,7 @@ class NodeKubelet implements Kubelet {
         judgePod(pod, this.#nodeView()),
       refreshNode: () => this.#node.refresh(),
       devices: this.#devices,
+      userRanges: new UserRanges({ directory: directories.pods, subordinates }),
       room: uid => this.#roomFor(uid),
       onFreed: () => this.#onFreed(),
       clock,
@@ -475,6 +477,12 @@ function factsOf({ directories, ports, settings, ...parts }: KubeletParts): Node
     volumesDirectory: directories.volumes,
     reserved: settings.reserved,
   }
+}
+
+/** Whom the machine's administrator set aside. */
+async function subordinates() {
+  const read = (path: string) => readFile(path, 'utf8').catch(() => '')
+  return { users: await read('/etc/subuid'), groups: await read('/etc/subgid') }
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

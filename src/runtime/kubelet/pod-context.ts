@@ -18,6 +18,7 @@ import type { ProbeCounts } from './probes/probe-counts.ts'
 import type { PullRecords } from './pull-records.ts'
 import type { Room } from './resources/allocation.ts'
 import type { Runtime } from './runtime/runtime.ts'
+import type { UserRanges } from './user-ranges.ts'
 import type { TokenSource } from './volumes/token-source.ts'
 
 export interface PodContext {
@@ -37,6 +38,7 @@ export interface PodContext {
   readonly nodeName: string
   readonly csi: CsiMounts
   readonly devices: DeviceManager
+  readonly userRanges: UserRanges
   readonly networks: ExtraNetworks
   /** The pod in the API that has this one's status: itself, or the mirror of a static one; null while there is none. */
   readonly reportedAs: (pod: Pod) => ReturnType<typeof identityOf> | null

@@ -20,7 +20,6 @@ export async function createSandbox(pod: Pod, action: CreateSandbox, context: Po
     recordPodEvent(recorder, pod, { type: 'Normal', reason: 'SandboxChanged', message })
   }
   try {
-    refuseUnsupported(pod, context)
     await context.networks.runSandbox(pod, await sandboxConfig(pod, action.attempt, context))
   } catch (error) {
     const message = `Failed to create pod sandbox: ${messageOf(error)}`
@@ -29,13 +28,14 @@ export async function createSandbox(pod: Pod, action: CreateSandbox, context: Po
   }
 }
 
-/** Throws for what no runtime here can do. */
-function refuseUnsupported({ spec }: Pod, { runtime }: PodContext): void {
-  if (spec?.hostUsers !== false || !runtime.isolates) return
-  throw new Mk8sError(
-    'kubelet/runtime',
-    `can't set spec.hostUsers=false, the runtime ${runtime.name} does not support user namespaces here`,
-  )
+/** Absent: the pod has the users of the machine. Throws where its handler has no others. */
+async function userRangeOf(pod: Pod, handler: string, { runtime, userRanges }: PodContext) {
+  if (pod.spec?.hostUsers !== false) return {}
+  const found = runtime.handlers?.find(({ name }) => name === handler)
+  if (found?.userNamespaces === true) return { userRange: await userRanges.rangeOf(identityOf(pod).uid) }
+  const who = handler === '' ? 'runtime' : `RuntimeClass handler ${JSON.stringify(handler)}`
+  const why = `can't set \`spec.hostUsers: false\`, ${who} does not support user namespaces`
+  throw new Mk8sError('kubelet/runtime', why)
 }
 
 /** With the networks that it has beside the pod network. */
@@ -50,6 +50,7 @@ export async function stopSandbox(
 async function sandboxConfig(pod: Pod, attempt: number, context: PodContext): Promise<SandboxConfig> {
   const { directories, settings } = context
   const { namespace, name, uid } = identityOf(pod)
+  const handler = await handlerOf(pod, context)
   return {
     metadata: { name, namespace, uid, attempt },
     hostname: sandboxHostname(pod, settings.clusterDomain),
@@ -57,8 +58,8 @@ async function sandboxConfig(pod: Pod, attempt: number, context: PodContext): Pr
     logDirectory: logDirectoryOf(directories.logs, { namespace, name, uid }),
     labels: { ...pod.metadata.labels },
     annotations: { ...pod.metadata.annotations },
-    ...(await isolationOf(pod, context)),
-    ...(await handlerOf(pod, context)),
+    ...(await isolationOf(pod, handler.runtimeHandler ?? '', context)),
+    ...handler,
   }
 }
 
@@ -73,10 +74,13 @@ async function handlerOf(
 
 async function isolationOf(
   pod: Pod,
-  { runtime, settings }: PodContext,
+  handler: string,
+  context: PodContext,
 ): Promise<Pick<SandboxConfig, 'isolation'>> {
+  const { runtime, settings } = context
   if (!runtime.isolates) return {}
   const resolver = await readFile('/etc/resolv.conf', 'utf8').catch(() => '')
   const isolation = renderIsolation(pod, settings, resolver)
-  return { isolation: { ...isolation, resources: podResources(pod, settings) } }
+  const users = await userRangeOf(pod, handler, context)
+  return { isolation: { ...isolation, resources: podResources(pod, settings), ...users } }
 }

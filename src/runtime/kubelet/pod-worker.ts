@@ -377,6 +377,7 @@ export class PodWorker {
     if (!wasOver) await this.#report(await this.#present())
     // Whoever needs its last words has them by now.
     await this.#volumes.remove()
+    this.#context.userRanges.forget(identityOf(this.#pod).uid)
     this.#context.objects.forget(identityOf(this.#pod).uid)
     if (this.#isFinished || !wasOver) return
     this.#isFinished = true
@@ -406,6 +407,7 @@ export class PodWorker {
         this.#event('Warning', 'FailedKillPod', `error killing pod: ${messageOf(error)}`)
       throw error
     })
+    this.#context.userRanges.forget(uid)
     this.#context.objects.forget(uid)
     this.#context.tokens.forget(uid)
     await this.stop()

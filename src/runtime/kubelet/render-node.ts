@@ -10,6 +10,7 @@ import {
   type Reserved,
   renderAmounts,
 } from './resources/node-allocatable.ts'
+import type { Runtime } from './runtime/runtime.ts'
 
 export interface NodeFacts {
   readonly nodeName: string
@@ -25,7 +26,7 @@ export interface NodeFacts {
   /** What device plugins have told. */
   readonly devices?: () => Record<'capacity' | 'allocatable', Record<string, string>>
   /** `process`, and its version. */
-  readonly runtime: { readonly name: string; readonly version: string }
+  readonly runtime: Pick<Runtime, 'name' | 'version' | 'obeys' | 'handlers'>
 }
 
 /** Unless the cluster says otherwise; what the node lifecycle controller's grace goes with. */
@@ -81,6 +82,7 @@ export function renderNodeStatus(facts: NodeFacts, input: NodeStatusInput): Node
       ...facts.devices?.().allocatable,
     },
     conditions: CONDITIONS.map(condition => renderCondition(condition, input)),
+    ...featuresOf(facts.runtime),
     daemonEndpoints: { kubeletEndpoint: { Port: facts.kubeletPort } },
     nodeInfo: {
       architecture: host.architecture,
@@ -94,6 +96,18 @@ export function renderNodeStatus(facts: NodeFacts, input: NodeStatusInput): Node
       osImage: host.osImage,
       systemUUID: host.machineId,
     },
+  }
+}
+
+/** What a runtime says that it can do; nothing where it says nothing. */
+function featuresOf({ obeys, handlers = [] }: NodeFacts['runtime']): Partial<NodeStatus> {
+  if (handlers.length === 0) return {}
+  return {
+    features: { supplementalGroupsPolicy: obeys?.has('strictGroups') === true },
+    runtimeHandlers: handlers.map(({ name, recursiveReadOnly: recursiveReadOnlyMounts, userNamespaces }) => ({
+      name,
+      features: { recursiveReadOnlyMounts, userNamespaces },
+    })),
   }
 }
 

@@ -40,6 +40,12 @@ export interface Sharing {
   readonly processes: boolean
 }
 
+/** Numbers of users and groups of the machine: they are those from 0 on in the user namespace of a pod. */
+export interface IdRange {
+  readonly first: number
+  readonly count: number
+}
+
 /** Settings that only runtimes which isolate can obey; the others leave them aside. */
 export interface SandboxIsolation {
   /** Absent: the host's resolv.conf. */
@@ -52,6 +58,8 @@ export interface SandboxIsolation {
   readonly sysctls: Readonly<Record<string, string>>
   /** Of the pod's own control group. */
   readonly resources?: PodResources | undefined
+  /** Absent: users are those of the machine. */
+  readonly userRange?: IdRange | undefined
 }
 
 export interface SandboxConfig {
@@ -314,6 +322,13 @@ export type RuntimeEvent = ContainerExited
 
 export type NewerField = 'strictGroups' | 'recursiveReadOnly' | 'stopSignal' | 'cdi'
 
+/** What RuntimeClasses choose from, and what each can do; the empty name is the runtime's own choice. */
+export interface RuntimeHandler {
+  readonly name: string
+  readonly recursiveReadOnly: boolean
+  readonly userNamespaces: boolean
+}
+
 /** All methods but the reading ones may be repeated: what is done already is no error. */
 export interface Runtime {
   /** Scheme of container ids in pod status: `process`, `simulated`, `containerd`. */
@@ -336,6 +351,8 @@ export interface Runtime {
   readonly mountsImages?: boolean
   /** Which of the fields it obeys that not every runtime does. */
   readonly obeys?: ReadonlySet<NewerField>
+  /** Known from `start` on; absent or empty where nobody knows. */
+  readonly handlers?: readonly RuntimeHandler[]
   /** Control groups that pods lie in; absent where there are none. */
   readonly groups?: PodGroups
   /** Finds what still runs from before and delivers events from then on. */

@@ -1,5 +1,6 @@
 /** CRI v1 as typed calls, each with the longest time that it may take. */
 import { type Clock, systemClock } from '../../../../base/clock.ts'
+import type { RuntimeHandler } from '../runtime.ts'
 import type {
   WireContainer,
   WireContainerConfig,
@@ -34,6 +35,7 @@ export interface RuntimeVersion {
 export interface RuntimeFeatures {
   readonly recursiveReadOnly: boolean
   readonly strictGroups: boolean
+  readonly handlers: readonly RuntimeHandler[]
 }
 
 export interface RuntimeCondition {
@@ -83,7 +85,10 @@ export class CriClient {
   /** What it says that it can do; older ones say nothing. */
   async features(): Promise<RuntimeFeatures> {
     type Answer = {
-      runtimeHandlers: { name: string; features: { recursiveReadOnlyMounts: boolean } | null }[]
+      runtimeHandlers: {
+        name: string
+        features: { recursiveReadOnlyMounts: boolean; userNamespaces: boolean } | null
+      }[]
       features: { supplementalGroupsPolicy: boolean } | null
     }
     const { runtimeHandlers, features } = await this.#ask<Answer>('Status', {})
@@ -91,6 +96,11 @@ export class CriClient {
     return {
       recursiveReadOnly: usual?.features?.recursiveReadOnlyMounts === true,
       strictGroups: features?.supplementalGroupsPolicy === true,
+      handlers: runtimeHandlers.map(({ name, features: each }) => ({
+        name,
+        recursiveReadOnly: each?.recursiveReadOnlyMounts === true,
+        userNamespaces: each?.userNamespaces === true,
+      })),
     }
   }
 

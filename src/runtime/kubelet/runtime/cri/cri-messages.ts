@@ -88,6 +88,18 @@ export interface WireNamespaces {
   readonly pid: 'POD' | 'CONTAINER' | 'NODE' | 'TARGET'
   readonly targetId?: string
   readonly ipc: 'POD' | 'NODE'
+  /** The runtime's own choice is the machine's users. */
+  readonly usernsOptions?: {
+    readonly mode: 'POD'
+    readonly uids: readonly WireIdMapping[]
+    readonly gids: readonly WireIdMapping[]
+  }
+}
+
+export interface WireIdMapping {
+  readonly hostId: number
+  readonly containerId: number
+  readonly length: number
 }
 
 export interface WireSeccomp {
@@ -145,6 +157,8 @@ export interface WireContainerConfig {
     readonly readonly: boolean
     readonly propagation: string
     readonly recursiveReadOnly?: boolean
+    readonly uidMappings?: readonly WireIdMapping[]
+    readonly gidMappings?: readonly WireIdMapping[]
     readonly image?: { readonly image: string }
     readonly imageSubPath?: string
   }[]

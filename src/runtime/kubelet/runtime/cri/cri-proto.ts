@@ -72,7 +72,7 @@ message VersionResponse {
 message StatusRequest { bool verbose = 1; }
 message RuntimeCondition { string type = 1; bool status = 2; string reason = 3; string message = 4; }
 message RuntimeStatus { repeated RuntimeCondition conditions = 1; }
-message RuntimeHandlerFeatures { bool recursive_read_only_mounts = 1; }
+message RuntimeHandlerFeatures { bool recursive_read_only_mounts = 1; bool user_namespaces = 2; }
 message RuntimeHandler { string name = 1; RuntimeHandlerFeatures features = 2; }
 message RuntimeFeatures { bool supplemental_groups_policy = 1; }
 message StatusResponse {
@@ -96,15 +96,20 @@ message Mount {
   bool readonly = 3;
   bool selinux_relabel = 4;
   MountPropagation propagation = 5;
+  repeated IDMapping uidMappings = 6;
+  repeated IDMapping gidMappings = 7;
   bool recursive_read_only = 8;
   ImageSpec image = 9;
   string image_sub_path = 10;
 }
+message IDMapping { uint32 host_id = 1; uint32 container_id = 2; uint32 length = 3; }
+message UserNamespace { NamespaceMode mode = 1; repeated IDMapping uids = 2; repeated IDMapping gids = 3; }
 message NamespaceOption {
   NamespaceMode network = 1;
   NamespaceMode pid = 2;
   NamespaceMode ipc = 3;
   string target_id = 4;
+  UserNamespace userns_options = 5;
 }
 message SecurityProfile { ProfileType profile_type = 1; string localhost_ref = 2; }
 message LinuxSandboxSecurityContext {

@@ -23,6 +23,7 @@ import type {
   RegistryCredentials,
   Runtime,
   RuntimeEvent,
+  RuntimeHandler,
   SandboxConfig,
   SandboxNetwork,
   SandboxStatus,
@@ -93,6 +94,7 @@ export class CriRuntime implements Runtime {
   readonly isolates = true
   readonly hasOwnFiles = true
   readonly groups: PodGroups
+  handlers: readonly RuntimeHandler[] = []
   readonly content?: ImageContent
   readonly #parts: CriRuntimeParts
   readonly #known = new Map<string, KnownSandbox>()
@@ -139,6 +141,7 @@ export class CriRuntime implements Runtime {
     const features = await client.features()
     const names = ['recursiveReadOnly', 'strictGroups'] as const
     const hasCdi = cdiSupportOf(this.#name, this.#version) !== 'none'
+    this.handlers = features.handlers
     this.#obeys = new Set([...names.filter(name => features[name]), ...(hasCdi ? (['cdi'] as const) : [])])
     this.#watch = new ExitWatch({
       channel: client.channel,

@@ -7,12 +7,14 @@ import { podCgroup } from '../pod-groups.ts'
 import type {
   ContainerConfig,
   ContainerSecurity,
+  IdRange,
   SandboxConfig,
   SandboxIsolation,
   SeccompProfile,
 } from '../runtime.ts'
 import type {
   WireContainerConfig,
+  WireIdMapping,
   WireNamespaces,
   WireResources,
   WireSandboxConfig,
@@ -85,13 +87,18 @@ function containerNamespaces(
   return targetId === undefined || own.pid !== 'CONTAINER' ? own : { ...own, pid: 'TARGET', targetId }
 }
 
-function renderNamespaces(config: SandboxConfig, { sharing }: SandboxIsolation): WireNamespaces {
+function renderNamespaces(config: SandboxConfig, { sharing, userRange }: SandboxIsolation): WireNamespaces {
+  const mapping = mappingsOf(userRange)
   return {
     network: config.hostNetwork ? 'NODE' : 'POD',
     pid: sharing.hostPid ? 'NODE' : sharing.processes ? 'POD' : 'CONTAINER',
     ipc: sharing.hostIpc ? 'NODE' : 'POD',
+    ...(userRange === undefined ? {} : { usernsOptions: { mode: 'POD', uids: mapping, gids: mapping } }),
   }
 }
+
+const mappingsOf = (range: IdRange | undefined): WireIdMapping[] =>
+  range === undefined ? [] : [{ hostId: range.first, containerId: 0, length: range.count }]
 
 export interface ContainerPlace {
   readonly sandboxId: string
@@ -105,6 +112,7 @@ export function renderContainerConfig(config: ContainerConfig, place: ContainerP
   const { sandbox, sandboxId, nodeId, hostMemoryBytes, cdi } = place
   const { cdiDevices = [] } = config
   const isolation = sandbox.isolation ?? NOTHING_SHARED
+  const mapping = mappingsOf(isolation.userRange)
   return {
     metadata: { name: config.name, attempt: config.attempt },
     image: { image: config.image },
@@ -119,6 +127,7 @@ export function renderContainerConfig(config: ContainerConfig, place: ContainerP
       propagation: PROPAGATIONS[mount.propagation ?? 'None'],
       ...(mount.recursiveReadOnly === true ? { recursiveReadOnly: true } : {}),
       ...(mount.image === undefined ? {} : imageOf(mount.image)),
+      ...(mapping.length > 0 ? { uidMappings: mapping, gidMappings: mapping } : {}),
     })),
     devices: (config.devices ?? []).map(({ containerPath, hostPath, readOnly }) => ({
       ...{ containerPath, hostPath },

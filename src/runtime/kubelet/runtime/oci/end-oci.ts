@@ -8,13 +8,13 @@ import { join } from 'node:path'
 import type { Clock } from '../../../../base/clock.ts'
 import { cniDirectory } from '../../../../host/container-programs.ts'
 import { readOrEmpty } from '../../../../host/files.ts'
-import { unmountBelow } from '../../../../host/mounts.ts'
+import { mountsBelow, unmountBelow } from '../../../../host/mounts.ts'
 import { identifyProcess, signalProcess, waitUntilGone } from '../../../../host/processes.ts'
 import { processesIn, removePodCgroup } from '../cri/pod-cgroups.ts'
 import { currentBootId } from '../process/host-processes.ts'
 import { RecordStore } from '../process/records.ts'
 import { detach } from './cni.ts'
-import { ociPaths } from './oci-paths.ts'
+import { ociPaths, passageOf } from './oci-paths.ts'
 import type { SandboxRecord } from './oci-records.ts'
 
 export interface EndOciParts {
@@ -53,9 +53,11 @@ export async function endOci(parts: EndOciParts): Promise<void> {
     }
     await sandboxes.save({ ...sandbox, network: null, state: 'not-ready', pauseId: null })
   }
-  await unmountBelow([paths.directory])
+  const passage = passageOf(nodeId)
+  await unmountBelow([paths.directory, passage])
   const gone = forgets ? [paths.sandboxes, paths.containers, paths.exits] : []
   for (const path of [...gone, paths.state, paths.ipam]) rmSync(path, { recursive: true, force: true })
+  if (mountsBelow([passage]).length === 0) rmSync(passage, { recursive: true, force: true })
   await removePodCgroup(`/${nodeId}`)
 }
 

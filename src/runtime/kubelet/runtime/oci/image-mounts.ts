@@ -5,7 +5,9 @@ import { Mk8sError } from '../../../../base/errors.ts'
 import { runProgram } from '../../../../host/programs.ts'
 import type { ContainerConfig, Mount } from '../runtime.ts'
 import type { ImageRecord } from './images/image-store.ts'
+import { mountOverlay } from './overlay.ts'
 import { resolveInside } from './resolve-inside.ts'
+import { mountMapped, type UserNamespace } from './user-namespace.ts'
 
 export interface ImageMountParts {
   readonly config: ContainerConfig
@@ -14,6 +16,7 @@ export interface ImageMountParts {
   readonly layersDirectory: string
   /** Of the container; what is mounted below is unmounted with it. */
   readonly directory: string
+  readonly user: UserNamespace | undefined
 }
 
 export const imagesOfMounts = ({ mounts }: ContainerConfig): readonly string[] =>
@@ -35,13 +38,15 @@ async function mountOne(mount: Mount, index: number, parts: ImageMountParts): Pr
   if (only === undefined) throw new Mk8sError('kubelet/runtime', `the image "${reference}" has no layers`)
   const root = join(parts.directory, 'images', String(index))
   await mkdir(root, { recursive: true, mode: 0o755 })
-  const place = { cwd: parts.layersDirectory, env: { LIBMOUNT_FORCE_MOUNT2: 'always' } }
   // An overlay takes two layers at least.
-  const how =
-    others.length === 0
-      ? ['--bind', only, root]
-      : ['-t', 'overlay', '-o', `ro,noexec,lowerdir=${layers.join(':')}`, 'overlay', root]
-  await runProgram('mount', how, place)
+  if (others.length > 0) {
+    const below = { layers, layersDirectory: parts.layersDirectory, user: parts.user }
+    await mountOverlay(root, { ...below, mapped: `${root}.layers`, options: 'ro,noexec' })
+  } else if (parts.user === undefined) {
+    await runProgram('mount', ['--bind', only, root], { cwd: parts.layersDirectory })
+  } else {
+    await mountMapped(parts.user.file, [{ source: join(parts.layersDirectory, only), target: root }])
+  }
   const found = await resolveInside(root, subPath)
   if (found !== null) return { ...mount, hostPath: found }
   const why = `subPath ${JSON.stringify(subPath)} is not in the image "${reference}"`

@@ -1,17 +1,32 @@
 /** A pod's namespaces, held by files rather than by a process, and its shared memory. */
-import { chmod, mkdir, writeFile } from 'node:fs/promises'
+import { chmod, chown, mkdir, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { readOrEmpty } from '../../../../host/files.ts'
 import { runProgram } from '../../../../host/programs.ts'
 import { quote } from '../process/launch-script.ts'
-import type { DnsConfig, SandboxConfig } from '../runtime.ts'
+import type { DnsConfig, IdRange, SandboxConfig } from '../runtime.ts'
 import { sandboxFiles } from './oci-paths.ts'
 
 const SHM_OPTIONS = 'nosuid,noexec,nodev,mode=1777,size=64m'
+/** The two programs of a new user namespace wait for each other no longer. */
+const MEETING_SECONDS = 60
+
+export type OwnNamespace = 'user' | 'net' | 'ipc' | 'uts'
+
+/** As the OCI specification calls them. */
+export const NAMESPACE_TYPES: Readonly<Record<OwnNamespace, string>> = {
+  user: 'user',
+  net: 'network',
+  ipc: 'ipc',
+  uts: 'uts',
+}
 
 /** Which namespaces of its own a pod has. */
-export function ownNamespaces(config: SandboxConfig): readonly ('net' | 'ipc' | 'uts')[] {
+export function ownNamespaces(config: SandboxConfig): readonly OwnNamespace[] {
   const hostIpc = config.isolation?.sharing.hostIpc === true
   return [
+    // The others belong to it, so that root of the pod may do in them what root does.
+    ...(config.isolation?.userRange === undefined ? [] : (['user'] as const)),
     ...(config.hostNetwork ? [] : (['net'] as const)),
     ...(hostIpc ? [] : (['ipc'] as const)),
     // The host's network brings the host's name.
@@ -27,9 +42,14 @@ export async function makeNamespaces(directory: string, config: SandboxConfig): 
   const name = own.includes('uts') ? config.hostname : readOrEmpty('/proc/sys/kernel/hostname').trim()
   await writeFile(files.hostname, `${name}\n`)
   await writeFile(files.resolver, renderResolver(config.isolation?.dns))
-  for (const file of [files.hostname, files.resolver]) await chmod(file, 0o644)
+  const owner = config.isolation?.userRange?.first ?? 0
+  for (const file of [files.hostname, files.resolver]) {
+    await chmod(file, 0o644)
+    if (owner > 0) await chown(file, owner, owner)
+  }
   const script = renderNamespaceScript(directory, config)
   if (script !== '') await runProgram('sh', ['-c', script])
+  await rm(meetingsOf(directory), { recursive: true, force: true })
 }
 
 /** Pure text. */
@@ -45,13 +65,45 @@ export function renderNamespaceScript(directory: string, config: SandboxConfig):
     ...(own.includes('net') ? ['exec ip link set lo up'] : []),
   ]
   if (own.length === 0) return ''
-  const spaces = own.map(name => `--${name}=${quote(files[name])}`)
+  const range = config.isolation?.userRange
+  const owner = range === undefined ? '' : `,uid=${range.first},gid=${range.first}`
+  const memory = `mount -t tmpfs -o ${SHM_OPTIONS}${owner} shm ${quote(files.shm)}`
   return [
     'set -e',
-    ...(own.includes('ipc') ? [`mount -t tmpfs -o ${SHM_OPTIONS} shm ${quote(files.shm)}`] : []),
-    `exec unshare ${spaces.join(' ')} sh -ec ${quote(inside.join('\n'))}`,
+    ...(own.includes('ipc') ? [memory] : []),
+    ...(range === undefined ? [] : makeUserNamespace(directory, own, range)),
+    `exec ${range === undefined ? 'unshare' : 'nsenter'} ${spacesOf(own, files)} sh -ec ${quote(inside.join('\n'))}`,
   ].join('\n')
 }
+
+const meetingsOf = (directory: string): string => join(directory, 'meetings')
+
+/** Whoever is in a user namespace cannot say whom its users are, nor keep it: another does that while it waits. */
+function makeUserNamespace(directory: string, own: readonly OwnNamespace[], range: IdRange): string[] {
+  const files = sandboxFiles(directory)
+  const meetings = meetingsOf(directory)
+  const [there, kept] = [quote(join(meetings, 'there')), quote(join(meetings, 'kept'))]
+  const first = 'echo $$ >&3; read _ <&4'
+  const made = own.map(name => `--${name}`).join(' ')
+  return [
+    `rm -rf ${quote(meetings)}; mkdir -m 700 ${quote(meetings)}; mkfifo ${there} ${kept}`,
+    `exec 3<>${there} 4<>${kept}`,
+    `{ timeout ${MEETING_SECONDS} unshare ${made} sh -c ${quote(first)} || echo 0 >&3; } &`,
+    'read pid <&3',
+    '[ "$pid" != 0 ] || exit 1',
+    ...['uid', 'gid'].map(kind => `echo 0 ${range.first} ${range.count} >/proc/$pid/${kind}_map`),
+    ...own.map(name => `mount --bind /proc/$pid/ns/${name} ${quote(files[name])}`),
+    'echo >&4',
+    'wait',
+  ]
+}
+
+/** The machine's root goes into all but the user namespace: what is to be set up belongs to the machine's root. */
+const spacesOf = (own: readonly OwnNamespace[], files: ReturnType<typeof sandboxFiles>): string =>
+  own
+    .filter(name => name !== 'user')
+    .map(name => `--${name}=${quote(files[name])}`)
+    .join(' ')
 
 /** The host's own where the pod has none. */
 function renderResolver(dns: DnsConfig | undefined): string {

@@ -1,20 +1,19 @@
 /** The containers of the oci runtime: made, started, watched to their end, and found again by a later daemon. */
 
 import { type FSWatcher, watch } from 'node:fs'
-import { mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { chown, mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { type Clock, sleep, type Timer } from '../../../../base/clock.ts'
 import { Mk8sError, messageOf } from '../../../../base/errors.ts'
 import type { Log } from '../../../../base/log.ts'
 import { readOrEmpty } from '../../../../host/files.ts'
-import { unmountBelow } from '../../../../host/mounts.ts'
+import { mountsBelow, unmountBelow } from '../../../../host/mounts.ts'
 import {
   identifyProcess,
   isRunning,
   type ProcessIdentity,
   signalProcess,
 } from '../../../../host/processes.ts'
-import { runProgram } from '../../../../host/programs.ts'
 import { applyEdits } from '../cdi/apply-edits.ts'
 import { annotatedDevices } from '../cdi/cdi-names.ts'
 import { readEdits } from '../cdi/read-cdi.ts'
@@ -33,17 +32,22 @@ import {
 } from './conmon.ts'
 import { mountImages } from './image-mounts.ts'
 import type { ImageRecord } from './images/image-store.ts'
+import { mapVolumes } from './map-volumes.ts'
 import { endExecs } from './oci-exec.ts'
 import { deviceAt, hostDevices } from './oci-host.ts'
-import { containerFiles, type OciPaths } from './oci-paths.ts'
+import { containerFiles, type OciPaths, sandboxFiles } from './oci-paths.ts'
 import type { ContainerRecord, SandboxRecord } from './oci-records.ts'
+import { mountOverlay } from './overlay.ts'
 import { renderSpec, type SpecHost } from './render-spec.ts'
 import type { SeccompSpec } from './seccomp.ts'
+import type { UserNamespace } from './user-namespace.ts'
 import { readUserLists, userOf } from './users.ts'
 
 export interface ContainersParts {
   readonly paths: OciPaths
   readonly layersDirectory: string
+  /** Directory for roots of containers with user namespaces. */
+  readonly passage: string
   readonly conmon: string
   readonly host: SpecHost
   readonly cdiDirectories: readonly string[]
@@ -123,8 +127,14 @@ export class OciContainers {
     return this.#store.directoryOf(id)
   }
 
+  /** Where something of it may be mounted. */
+  placesOf(id: string): string[] {
+    const { root } = this.#records.get(id) ?? {}
+    return [this.directoryOf(id), ...(root === undefined ? [] : [root])]
+  }
+
   async create(wanted: NewContainer): Promise<string> {
-    const { id, sandbox, image, volumeImages } = wanted
+    const { id, sandbox, image } = wanted
     const record = this.#newRecord(wanted)
     await mkdir(dirname(record.logPath), { recursive: true, mode: 0o755 })
     // From here on whoever comes after a kill knows what to take away.
@@ -132,23 +142,22 @@ export class OciContainers {
     this.#records.set(id, record)
     try {
       const files = containerFiles(this.directoryOf(id))
-      await this.#mountRoot(record)
-      const places = { layersDirectory: this.#parts.layersDirectory, directory: this.directoryOf(id) }
-      const config = await mountImages({ config: wanted.config, images: volumeImages, ...places })
-      const user = userOf(config.security, image.config.User ?? '', await readUserLists(files.rootfs))
+      const namespace = userNamespaceOf(wanted)
+      const rootfs = await this.#mountRoot(record, namespace)
+      const config = await this.#mountVolumes(wanted, namespace)
+      const user = userOf(config.security, image.config.User ?? '', await readUserLists(rootfs))
       record.user = { uid: user.uid, gid: user.gid, groups: user.additionalGids }
       const plain = renderSpec({
         ...{ config, user, host: this.#parts.host, cgroup: record.cgroup, image: image.config },
         sandbox: sandbox.config,
         sandboxDirectory: wanted.sandboxDirectory,
-        rootfs: files.rootfs,
+        rootfs,
         devices: config.security.privileged === true ? await hostDevices() : [],
         volumeDevices: await volumeDevicesOf(config),
         pidNamespace: wanted.pidNamespace,
         localSeccomp: await readSeccomp(config),
       })
       const spec = applyEdits(plain, await readEdits(cdiDevicesOf(config), this.#parts.cdiDirectories))
-      for (const { hostPath } of config.mounts) await makeMissing(hostPath)
       await writeFile(files.spec, JSON.stringify(spec), { mode: 0o600 })
       return id
     } catch (error) {
@@ -225,9 +234,13 @@ export class OciContainers {
     if (record === undefined) return
     await this.stopContainer(id, 0)
     if (record.begun) await forgetContainer(this.programOf(record), id, record.cgroup)
-    const directory = this.directoryOf(id)
-    await unmountBelow([directory])
+    const places = this.placesOf(id)
+    await unmountBelow(places)
+    // What is still mounted would be emptied.
+    const [left] = mountsBelow(places)
+    if (left !== undefined) throw new Mk8sError('kubelet/runtime', `${left} is still mounted`)
     await this.#store.remove(id)
+    if (record.root !== undefined) await rm(record.root, { recursive: true, force: true })
     await rm(join(this.#parts.paths.exits, id), { force: true })
     this.#records.delete(id)
   }
@@ -252,6 +265,7 @@ export class OciContainers {
       cgroup: join(podCgroup, id),
       stopSignal: signalName(config.stopSignal ?? image.config.StopSignal),
       path: this.directoryOf(id),
+      root: sandbox.config.isolation?.userRange === undefined ? undefined : join(this.#parts.passage, id),
       program: sandbox.program,
       logPath: join(sandbox.config.logDirectory, config.logPath),
       createdAt: this.#parts.clock.now(),
@@ -266,15 +280,31 @@ export class OciContainers {
     }
   }
 
-  async #mountRoot({ id, layers }: ContainerRecord): Promise<void> {
-    const { rootfs, upper, work } = containerFiles(this.directoryOf(id))
+  async #mountRoot({ id, layers, root }: ContainerRecord, user: UserNamespace | undefined): Promise<string> {
+    const { upper, work, mapped, ...files } = containerFiles(this.directoryOf(id))
+    const rootfs = root ?? files.rootfs
+    if (root !== undefined) await mkdir(dirname(root), { recursive: true, mode: 0o711 })
     for (const path of [rootfs, upper, work]) await mkdir(path, { mode: 0o755 })
-    const options = `lowerdir=${layers.join(':')},upperdir=${upper},workdir=${work}`
-    // Layers are named from their directory: with whole paths, many would not fit into what mount takes.
-    await runProgram('mount', ['-t', 'overlay', '-o', options, 'overlay', rootfs], {
-      cwd: this.#parts.layersDirectory,
-      env: { LIBMOUNT_FORCE_MOUNT2: 'always' },
-    })
+    // What it writes belongs to it, and its root directory before all.
+    if (user !== undefined) await chown(upper, user.range.first, user.range.first)
+    const { layersDirectory } = this.#parts
+    const options = `upperdir=${upper},workdir=${work}`
+    await mountOverlay(rootfs, { layers, layersDirectory, options, user, mapped: `${mapped}.layers` })
+    return rootfs
+  }
+
+  /** Each at its place on this machine, with the owners that the container is to see. */
+  async #mountVolumes(
+    { id, config: wanted, volumeImages: images }: NewContainer,
+    user: UserNamespace | undefined,
+  ): Promise<ContainerConfig> {
+    const directory = this.directoryOf(id)
+    const { layersDirectory } = this.#parts
+    const config = await mountImages({ config: wanted, images, layersDirectory, directory, user })
+    for (const { hostPath } of config.mounts) await makeMissing(hostPath)
+    return user === undefined
+      ? config
+      : mapVolumes(config, { user, directory: containerFiles(directory).mapped })
   }
 
   async #failStart(record: ContainerRecord, message: string): Promise<void> {
@@ -373,6 +403,11 @@ export class OciContainers {
     }
     this.#timer = this.#parts.clock.after(LOOK_MS, () => this.#look())
   }
+}
+
+function userNamespaceOf({ sandbox, sandboxDirectory }: NewContainer): UserNamespace | undefined {
+  const range = sandbox.config.isolation?.userRange
+  return range && { range, file: sandboxFiles(sandboxDirectory).user }
 }
 
 export const isLive = ({ startedAt, finishedAt }: ContainerRecord): boolean =>

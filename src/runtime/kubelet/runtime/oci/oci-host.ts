@@ -1,15 +1,17 @@
 /** What the machine lets containers do, and which of crun and runc works on it. */
 import { mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises'
-import { totalmem } from 'node:os'
+import { release, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { Mk8sError, messageOf } from '../../../../base/errors.ts'
 import { findProgram, hasCapability } from '../../../../host/container-programs.ts'
 import { readOrEmpty } from '../../../../host/files.ts'
 import { runProgram } from '../../../../host/programs.ts'
 import { deviceNumbers } from '../cdi/apply-edits.ts'
+import type { RuntimeHandler } from '../runtime.ts'
 import { capabilityNames } from './capabilities.ts'
 import { createDirectly, deleteContainer, type OciProgram } from './conmon.ts'
 import type { HostDevice, SpecHost } from './render-spec.ts'
+import { hasUserNamespaces } from './user-namespace.ts'
 
 /** crun starts faster and takes less; runc works where crun refuses. */
 export const OCI_PROGRAMS = ['crun', 'runc'] as const
@@ -48,6 +50,14 @@ export async function findPrograms(state: string, probe: ProbeParts): Promise<re
     findings.push({ name, version, program, problem: await tryProgram(program, probe) })
   }
   return findings
+}
+
+/** What RuntimeClasses may name; either of the programs can do all of it, where the kernel can. */
+export function handlersOf(findings: readonly ProgramFinding[]): readonly RuntimeHandler[] {
+  const works = findings.filter(({ problem }) => problem === '').map(({ name }) => name)
+  const namespacesMax = readOrEmpty('/proc/sys/user/max_user_namespaces').trim()
+  const userNamespaces = hasUserNamespaces({ release: release(), namespacesMax })
+  return ['', ...works].map(name => ({ name, recursiveReadOnly: true, userNamespaces }))
 }
 
 /** The best one that works. */

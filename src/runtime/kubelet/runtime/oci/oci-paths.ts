@@ -19,6 +19,9 @@ export interface OciPaths {
   readonly images: string
 }
 
+/** Where roots are mounted that users of other numbers have to get to, who may not pass the data directory. */
+export const passageOf = (nodeId: string): string => join('/run', `${nodeId}.roots`)
+
 export function ociPaths(dataDir: string): OciPaths {
   const directory = join(dataDir, 'oci')
   return {
@@ -37,6 +40,7 @@ export function ociPaths(dataDir: string): OciPaths {
 /** What lies in a sandbox's directory. */
 export function sandboxFiles(directory: string) {
   return {
+    user: join(directory, 'user'),
     net: join(directory, 'net'),
     ipc: join(directory, 'ipc'),
     uts: join(directory, 'uts'),
@@ -52,6 +56,8 @@ export function containerFiles(directory: string) {
     spec: join(directory, 'config.json'),
     rootfs: join(directory, 'rootfs'),
     upper: join(directory, 'upper'),
+    /** Layers and volumes as a user namespace sees them. */
+    mapped: join(directory, 'mapped'),
     work: join(directory, 'work'),
     pid: join(directory, 'pid'),
     conmonPid: join(directory, 'conmon.pid'),

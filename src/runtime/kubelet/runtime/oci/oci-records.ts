@@ -33,6 +33,8 @@ export interface ContainerRecord {
   readonly stopSignal: string
   user?: ProcessUser
   readonly path: string
+  /** Where its root is mounted, for one with a user namespace; all others have it in their directory. */
+  readonly root?: string | undefined
   readonly program: string
   readonly logPath: string
   readonly createdAt: number

@@ -36,6 +36,7 @@ import type {
   RegistryCredentials,
   Runtime,
   RuntimeEvent,
+  RuntimeHandler,
   SandboxConfig,
   SandboxNetwork,
   SandboxStatus,
@@ -49,8 +50,8 @@ import { type ImageRecord, ImageStore, storedImages } from './images/image-store
 import { ImagePuller } from './images/pull-image.ts'
 import { isLive, OciContainers, renderStatus } from './oci-containers.ts'
 import { type ExecTarget, execStreams, execSync } from './oci-exec.ts'
-import { chooseProgram, findPrograms, type ProgramFinding, readSpecHost } from './oci-host.ts'
-import { type OciPaths, ociPaths, sandboxFiles } from './oci-paths.ts'
+import { chooseProgram, findPrograms, handlersOf, type ProgramFinding, readSpecHost } from './oci-host.ts'
+import { type OciPaths, ociPaths, passageOf, sandboxFiles } from './oci-paths.ts'
 import type { ContainerRecord, SandboxRecord } from './oci-records.ts'
 import { OciSandboxes, renderSandboxNetwork, renderSandboxStatus } from './oci-sandboxes.ts'
 import { endPause, isPauseRunning, pauseNamespace, startPause } from './pause.ts'
@@ -92,6 +93,7 @@ export class OciRuntime implements Runtime {
     ...['strictGroups', 'recursiveReadOnly', 'stopSignal', 'cdi'],
   ] as NewerField[])
   readonly choosesNetwork = true
+  handlers: readonly RuntimeHandler[] = []
   readonly groups: PodGroups
   readonly #parts: OciRuntimeParts
   readonly #paths: OciPaths
@@ -125,6 +127,7 @@ export class OciRuntime implements Runtime {
     this.#containers = new OciContainers({
       ...{ paths, clock, log },
       layersDirectory: this.#images.layersDirectory,
+      passage: passageOf(nodeId),
       conmon: findProgram('conmon') ?? 'conmon',
       host: readSpecHost(),
       cdiDirectories: parts.cdiDirectories ?? CDI_DIRECTORIES,
@@ -163,6 +166,7 @@ export class OciRuntime implements Runtime {
     for (const { name, problem } of this.#programs) {
       if (problem !== '') log.info(`${name} cannot run containers here`, { why: problem })
     }
+    this.handlers = handlersOf(this.#programs)
     await this.#sandboxes.start()
     await this.#containers.start()
   }
@@ -204,7 +208,7 @@ export class OciRuntime implements Runtime {
     await Promise.all(this.#inside(id).map(container => this.#containers.stopContainer(container.id, 0)))
     if (record.pauseId !== null) await endPause(this.#pauseOf(record))
     record.pauseId = null
-    const roots = this.#inside(id).map(container => this.#containers.directoryOf(container.id))
+    const roots = this.#inside(id).flatMap(container => this.#containers.placesOf(container.id))
     await this.#sandboxes.stop(id, roots)
   }
 
@@ -436,9 +440,12 @@ export class OciRuntime implements Runtime {
   }
 
   #pauseOf(record: SandboxRecord) {
+    const directory = join(this.#sandboxes.directoryOf(record.id), 'pause')
+    const isMapped = record.config.isolation?.userRange !== undefined
     return {
       id: record.pauseId ?? '',
-      directory: join(this.#sandboxes.directoryOf(record.id), 'pause'),
+      directory,
+      rootfs: isMapped ? join(passageOf(this.#parts.nodeId), record.id) : join(directory, 'rootfs'),
       program: this.#containers.programOf(record),
       cgroup: this.#sandboxes.cgroupOf(record),
       pause: this.#parts.pause,

@@ -1,12 +1,13 @@
 /** The process that holds a process namespace open which the containers of a pod share. Nobody asks how it ends. */
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { chown, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Mk8sError } from '../../../../base/errors.ts'
 import { readPidFile, writePidFile } from '../../../../host/processes.ts'
 import type { SandboxConfig } from '../runtime.ts'
 import { callProgram, createDirectly, deleteContainer, type OciProgram } from './conmon.ts'
-import { ownNamespaces } from './namespaces.ts'
+import { NAMESPACE_TYPES, ownNamespaces } from './namespaces.ts'
 import { sandboxFiles } from './oci-paths.ts'
+import { renderMappings } from './user-namespace.ts'
 
 export interface PauseParts {
   readonly id: string
@@ -18,14 +19,19 @@ export interface PauseParts {
   readonly pause: Uint8Array
   readonly sandbox: SandboxConfig
   readonly sandboxDirectory: string
+  /** Of its own, to be made. */
+  readonly rootfs: string
 }
 
 const pidFile = (directory: string): string => join(directory, 'pid')
 
 export async function startPause(parts: PauseParts): Promise<void> {
-  const { directory, id, program } = parts
-  const rootfs = join(directory, 'rootfs')
+  const { directory, id, program, rootfs } = parts
+  await mkdir(directory, { recursive: true, mode: 0o700 })
   await mkdir(rootfs, { recursive: true, mode: 0o755 })
+  const owner = parts.sandbox.isolation?.userRange?.first
+  // Places of mounts are made in it by root of the pod.
+  if (owner !== undefined) await chown(rootfs, owner, owner)
   await writeFile(join(rootfs, 'pause'), parts.pause, { mode: 0o755 })
   await writeFile(join(directory, 'config.json'), JSON.stringify(renderPause(parts)), { mode: 0o600 })
   await createDirectly(program, directory, { id, pidFile: pidFile(directory) })
@@ -38,8 +44,9 @@ export async function startPause(parts: PauseParts): Promise<void> {
 export const isPauseRunning = ({ directory }: Pick<PauseParts, 'directory'>): boolean =>
   readPidFile(pidFile(directory)) !== undefined
 
-export async function endPause({ program, id }: PauseParts): Promise<void> {
+export async function endPause({ program, id, rootfs }: PauseParts): Promise<void> {
   await deleteContainer(program, id)
+  await rm(rootfs, { recursive: true, force: true })
 }
 
 /** Path of the namespace, for containers to join. */
@@ -49,9 +56,8 @@ export async function pauseNamespace({ directory }: PauseParts): Promise<string>
   throw new Mk8sError('kubelet/runtime', 'the process namespace of the sandbox is gone')
 }
 
-function renderPause({ sandbox, sandboxDirectory, cgroup, id }: PauseParts): object {
+function renderPause({ sandbox, sandboxDirectory, cgroup, id, rootfs }: PauseParts): object {
   const files = sandboxFiles(sandboxDirectory)
-  const types = { net: 'network', ipc: 'ipc', uts: 'uts' } as const
   return {
     ociVersion: '1.0.2',
     process: {
@@ -61,15 +67,16 @@ function renderPause({ sandbox, sandboxDirectory, cgroup, id }: PauseParts): obj
       env: [],
       noNewPrivileges: true,
     },
-    root: { path: 'rootfs', readonly: true },
+    root: { path: rootfs, readonly: true },
     mounts: [{ destination: '/proc', type: 'proc', source: 'proc' }],
     linux: {
       namespaces: [
         ...[{ type: 'mount' }, { type: 'pid' }],
-        ...ownNamespaces(sandbox).map(name => ({ type: types[name], path: files[name] })),
+        ...ownNamespaces(sandbox).map(name => ({ type: NAMESPACE_TYPES[name], path: files[name] })),
       ],
       cgroupsPath: join(cgroup, id),
       resources: { devices: [{ allow: false, access: 'rwm' }] },
+      ...renderMappings(sandbox.isolation?.userRange),
     },
   }
 }

@@ -4,9 +4,10 @@ import type { WireResources } from '../cri/cri-messages.ts'
 import { MASKED_PATHS, READONLY_PATHS, renderResources } from '../cri/render-cri.ts'
 import type { ContainerConfig, Mount, SandboxConfig } from '../runtime.ts'
 import { capabilitiesOf } from './capabilities.ts'
-import { ownNamespaces } from './namespaces.ts'
+import { NAMESPACE_TYPES, ownNamespaces } from './namespaces.ts'
 import { sandboxFiles } from './oci-paths.ts'
 import { runtimeDefaultProfile, type SeccompSpec } from './seccomp.ts'
+import { renderMappings } from './user-namespace.ts'
 import type { ContainerUser } from './users.ts'
 
 /** What an image says of the programs in it. */
@@ -88,6 +89,7 @@ export function renderSpec(parts: SpecParts) {
     mounts: renderMounts(parts),
     linux: {
       namespaces: renderNamespaces(parts),
+      ...renderMappings(parts.sandbox.isolation?.userRange),
       cgroupsPath: cgroup,
       resources: renderLimits(resources, { privileged, volumeDevices }),
       maskedPaths: isUnmasked ? [] : MASKED_PATHS,
@@ -147,14 +149,13 @@ function environmentOf({ env, tty }: ContainerConfig, image: ImageConfig): strin
 
 function renderNamespaces({ sandbox, sandboxDirectory, pidNamespace, host, config }: SpecParts): object[] {
   const files = sandboxFiles(sandboxDirectory)
-  const types = { net: 'network', ipc: 'ipc', uts: 'uts' } as const
   const hostPid = sandbox.isolation?.sharing.hostPid === true
   const ownPid = pidNamespace === undefined ? { type: 'pid' } : { type: 'pid', path: pidNamespace }
   const ownCgroups = host.hasUnifiedCgroups && config.security.privileged !== true
   return [
     { type: 'mount' },
     ...(hostPid ? [] : [ownPid]),
-    ...ownNamespaces(sandbox).map(name => ({ type: types[name], path: files[name] })),
+    ...ownNamespaces(sandbox).map(name => ({ type: NAMESPACE_TYPES[name], path: files[name] })),
     ...(ownCgroups ? [{ type: 'cgroup' }] : []),
   ]
 }

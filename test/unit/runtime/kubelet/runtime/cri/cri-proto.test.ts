@@ -23,7 +23,7 @@ const ALIASES: Readonly<Record<string, string>> = {
 }
 /** Messages and fields of later versions than the one that Debian has. */
 const NEWER =
-  /^(CDIDevice|ContainerUser|LinuxContainerUser|RuntimeHandler|RuntimeHandlerFeatures|RuntimeFeatures)$|^(ContainerConfig\.CDIDevices|ContainerStatus\.user|StatusResponse\.(runtimeHandlers|features)|Mount\.(recursiveReadOnly|image|imageSubPath)|LinuxContainerSecurityContext\.supplementalGroupsPolicy)$/
+  /^(CDIDevice|IDMapping|UserNamespace|ContainerUser|LinuxContainerUser|RuntimeHandler|RuntimeHandlerFeatures|RuntimeFeatures)$|^(ContainerConfig\.CDIDevices|ContainerStatus\.user|StatusResponse\.(runtimeHandlers|features)|NamespaceOption\.usernsOptions|Mount\.([ug]idMappings|recursiveReadOnly|image|imageSubPath)|LinuxContainerSecurityContext\.supplementalGroupsPolicy)$/
 const OURS = ['Nothing', 'Empty', 'Any', 'AnyTaskExit', 'TaskExit']
 
 type Numbers = Map<string, ReadonlyMap<string, number>>

@@ -45,6 +45,18 @@ test('a sandbox on the host network has no name and no ports of its own', () => 
   assert.equal(host.linux.securityContext.namespaceOptions.network, 'NODE')
 })
 
+test('users of a pod are told with its sandbox, its containers and their mounts', () => {
+  const config = sandboxOf('/x', { isolation: { ...isolation, userRange: { first: 65_536, count: 65_536 } } })
+  const mapping = [{ hostId: 65_536, containerId: 0, length: 65_536 }]
+  const expected = { mode: 'POD', uids: mapping, gids: mapping }
+  const told = renderSandboxConfig(config, 'mk8s').linux.securityContext.namespaceOptions.usernsOptions
+  assert.deepEqual(told, expected)
+  const mounts = [{ containerPath: '/a', hostPath: '/b', readOnly: true }]
+  const container = renderContainerConfig(containerOf({ mounts }), place(config))
+  assert.deepEqual(container.linux.securityContext.namespaceOptions.usernsOptions, expected)
+  assert.deepEqual(container.mounts[0]?.uidMappings, mapping)
+})
+
 test('a later daemon reads back what a sandbox was made with', () => {
   const config = sandboxOf('/x', { isolation, labels: { app: 'web' }, annotations: { note: 'n' } })
   const { metadata, labels, annotations } = renderSandboxConfig(config, 'mk8s')
