@@ -52,7 +52,12 @@ describe('containers of the oci runtime', { skip: why ?? false }, () => {
   ) => {
     const logDirectory = join(bench.directory, 'logs', String(Math.random()).slice(2))
     const sandbox = await sandboxWith({ logDirectory, ...pod })
-    const id = await startIn(sandbox, { command: ['sh', '-c', `exec 2>&1\n${script}`], ...over })
+    const id = await startIn(sandbox, { command: ['sh', '-c', `exec 2>&1\n${script}`], ...over }).catch(
+      async error => {
+        await runtime.removeSandbox(sandbox)
+        throw error
+      },
+    )
     await until('it has ended', () => ended.has(id))
     const status = await runtime.containerStatus(id)
     const log = await readFile(status?.logPath ?? '', 'utf8')
