@@ -142,8 +142,15 @@ function resourceValue(
   return value ?? fail(new ContainerConfigError(`resource "${selector.resource}" is not supported`))
 }
 
-/** `$(NAME)` becomes its value, `$$(NAME)` the text `$(NAME)`; what is not known stays as it is. */
-export function expandVariables(text: string, known: Readonly<Environment>): string {
+/**
+ * `$(NAME)` becomes its value, `$$(NAME)` the text `$(NAME)`. What is not known stays as it is; `onMissing` is told
+ * of it, and of what is empty.
+ */
+export function expandVariables(
+  text: string,
+  known: Readonly<Environment>,
+  onMissing: (name: string) => unknown = () => {},
+): string {
   let result = ''
   for (let at = 0; at < text.length; at++) {
     const char = text[at] ?? ''
@@ -158,7 +165,9 @@ export function expandVariables(text: string, known: Readonly<Environment>): str
     else if (end === -1) result += `$${next}`
     else {
       const name = text.slice(at + 1, end)
-      result += Object.hasOwn(known, name) ? known[name] : `$(${name})`
+      const value = Object.hasOwn(known, name) ? known[name] : undefined
+      if (!value) onMissing(name)
+      result += value ?? `$(${name})`
       at = end
     }
   }

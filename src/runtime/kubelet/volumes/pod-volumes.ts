@@ -79,7 +79,7 @@ export class PodVolumes {
       const volume = pod.spec?.volumes?.find(({ name }) => name === mount.name)
       if (volume === undefined) throw new VolumeError(`volume "${mount.name}" is not defined in the pod`)
       const containerPath = normalize(join('/', mount.mountPath))
-      const subPath = mount.subPath || expandVariables(mount.subPathExpr ?? '', environment)
+      const subPath = mount.subPath || expandSubPath(mount.subPathExpr ?? '', environment)
       if (volume.image) {
         const image = { reference: volume.image.reference ?? '', subPath }
         mounts.push({ hostPath: '', containerPath, readOnly: true, image })
@@ -234,4 +234,12 @@ async function checkHostPath(path: string, type: string): Promise<void> {
   }[type]
   if (!is)
     throw new VolumeError(`hostPath type check failed: ${path} is not a ${HOST_PATH_TYPES[type] ?? type}`)
+}
+
+/** A variable that is not set, or is empty, must not lead elsewhere in the volume. */
+function expandSubPath(expression: string, environment: Readonly<Environment>): string {
+  const missing = new Set<string>()
+  const path = expandVariables(expression, environment, name => missing.add(name))
+  if (missing.size === 0) return path
+  throw new VolumeError(`missing value for ${[...missing].sort().join(', ')}`)
 }

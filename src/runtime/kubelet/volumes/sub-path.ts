@@ -3,7 +3,7 @@
  * moment, so each step of the way is opened without following links, and what was opened is mounted, not its name.
  */
 import { constants } from 'node:fs'
-import { type FileHandle, lstat, mkdir, open, realpath, stat, writeFile } from 'node:fs/promises'
+import { chmod, type FileHandle, lstat, mkdir, open, realpath, stat, writeFile } from 'node:fs/promises'
 import { dirname, join, sep } from 'node:path'
 import { systemCodeOf } from '../../../base/errors.ts'
 import { unmountBelow } from '../../../host/mounts.ts'
@@ -12,8 +12,10 @@ import { runProgram } from '../../../host/programs.ts'
 /** Linux: a handle for naming a file, without reading it. Node has no name for it. */
 const O_PATH = 0o10000000
 const STEP = O_PATH | constants.O_NOFOLLOW
-/** A mode for what is made on the way, as upstream has it. */
-const MADE_MODE = 0o750
+/** Of what a sub-path is mounted on. */
+const TARGET_MODE = 0o750
+/** What is made in a volume has the mode of the volume, so that whoever may write to that may write to it. */
+const MODE_BITS = 0o2777
 
 export class EscapeError extends Error {
   override readonly name = 'EscapeError'
@@ -35,7 +37,7 @@ export async function openSubPath(volume: string, path: string, target: string):
     return target
   }
   const isThere = await stat(found).catch(() => null)
-  if (isThere === null) await mkdir(found, { recursive: true, mode: MADE_MODE })
+  if (isThere === null) await mkdir(found, { recursive: true, mode: (await stat(root)).mode & MODE_BITS })
   return found
 }
 
@@ -76,7 +78,7 @@ async function mountSteps(root: string, steps: readonly string[], target: string
   try {
     const isDirectory = (await handle.stat()).isDirectory()
     await unmountBelow([target])
-    await mkdir(isDirectory ? target : dirname(target), { recursive: true, mode: MADE_MODE })
+    await mkdir(isDirectory ? target : dirname(target), { recursive: true, mode: TARGET_MODE })
     if (!isDirectory) await writeFile(target, '')
     const source = `/proc/${process.pid}/fd/${handle.fd}`
     await runProgram('mount', ['--no-canonicalize', '--bind', source, target])
@@ -87,9 +89,10 @@ async function mountSteps(root: string, steps: readonly string[], target: string
 
 async function openInside(root: string, steps: readonly string[], makes = true): Promise<FileHandle> {
   let handle = await open(root, STEP | constants.O_DIRECTORY)
+  const mode = makes ? (await handle.stat()).mode & MODE_BITS : null
   for (const step of steps) {
     const parent = handle
-    handle = await openStep(parent, step, makes).finally(() => parent.close())
+    handle = await openStep(parent, step, mode).finally(() => parent.close())
     if (!(await handle.stat()).isSymbolicLink()) continue
     await handle.close()
     throw new EscapeError(step)
@@ -97,13 +100,23 @@ async function openInside(root: string, steps: readonly string[], makes = true):
   return handle
 }
 
-async function openStep(parent: FileHandle, name: string, makes: boolean): Promise<FileHandle> {
+/** One that is not there is made with the mode; null: it is an error. */
+async function openStep(parent: FileHandle, name: string, mode: number | null): Promise<FileHandle> {
   const path = `/proc/self/fd/${parent.fd}/${name}`
   try {
     return await open(path, STEP)
   } catch (error) {
-    if (!makes || systemCodeOf(error) !== 'ENOENT') throw error
+    if (mode === null || systemCodeOf(error) !== 'ENOENT') throw error
   }
-  await mkdir(path, { mode: MADE_MODE })
-  return open(path, STEP)
+  await mkdir(path)
+  const made = await open(path, STEP)
+  try {
+    // Whatever the daemon's own mask is. A link in its place is found by the caller.
+    const isDirectory = (await made.stat()).isDirectory()
+    if (isDirectory) await chmod(`/proc/self/fd/${made.fd}`, mode)
+    return made
+  } catch (error) {
+    await made.close()
+    throw error
+  }
 }

@@ -1,5 +1,3 @@
-/** Persistent volumes and claims on them. */
-import { cloneJson } from '../../../../kube/clone.ts'
 import type { FieldError } from '../../../../kube/field-error.ts'
 import { forbidden, notSupported, required } from '../../../../kube/field-error.ts'
 import { checkDns1123Subdomain } from '../../../../kube/names.ts'
@@ -10,10 +8,10 @@ import type { Strategy } from '../strategy.ts'
 import { asKind, keyed, semanticallyEqual, setDefault } from '../support.ts'
 import { checkClaimSpec, checkModes, checkSize, checkVolumeMode } from '../validation/claim-spec.ts'
 import { checkEach, checkOneOf } from '../validation/meta.ts'
-import { compareQuantities, isQuantity } from '../validation/quantities.ts'
 import { checkNodeSelector } from '../validation/scheduling.ts'
 import { checkPersistentSources } from '../validation/volume-sources.ts'
 import { checkImmutable } from '../validation/workload.ts'
+import { claimStatusProblems, claimUpdateProblems } from './claim-updates.ts'
 import { settleOrigins } from './origins.ts'
 
 const SHORT_MODES: Readonly<Record<string, string>> = {
@@ -36,44 +34,6 @@ const phaseText = (object: {
   metadata: { deletionTimestamp?: string }
   status?: { phase?: string }
 }): string => (object.metadata.deletionTimestamp ? 'Terminating' : (object.status?.phase ?? ''))
-
-const CLAIM_KEPT =
-  'spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims'
-
-type Claim = PersistentVolumeClaim
-
-/** A bound claim may grow, may shrink to what it has, and may change its class of attributes. */
-function claimUpdateProblems(next: Claim, previous: Claim): readonly FieldError[] {
-  const out: FieldError[] = []
-  const before = previous.spec ?? {}
-  const after = next.spec ?? {}
-  const masked = cloneJson(after)
-  const old = cloneJson(before)
-  if (!before.volumeName) old.volumeName = masked.volumeName = after.volumeName ?? ''
-  if (before.storageClassName === undefined && !before.volumeName) delete masked.storageClassName
-  const storage = before.resources?.requests?.['storage']
-  if (next.status?.phase === 'Bound') {
-    if (masked.resources?.requests && storage !== undefined) masked.resources.requests['storage'] = storage
-    delete masked.volumeAttributesClassName
-    delete old.volumeAttributesClassName
-  }
-  if (!semanticallyEqual(masked, old)) out.push(forbidden('spec', CLAIM_KEPT))
-  checkShrinking(out, next, storage)
-  checkImmutable(out, 'volumeMode', after.volumeMode, before.volumeMode)
-  if (before.volumeAttributesClassName && after.volumeAttributesClassName === undefined) {
-    const detail = 'update from non-nil value to nil is forbidden'
-    out.push(forbidden('spec.volumeAttributesClassName', detail))
-  }
-  return out
-}
-
-function checkShrinking(out: FieldError[], { spec, status }: Claim, before: string | undefined): void {
-  const size = spec?.resources?.requests?.['storage']
-  if (!isQuantity(size) || !isQuantity(before) || compareQuantities(size, before) >= 0) return
-  const has = status?.capacity?.['storage'] ?? '0'
-  if (isQuantity(has) && compareQuantities(size, has) >= 0) return
-  out.push(forbidden('spec.resources.requests.storage', 'field can not be less than status.capacity'))
-}
 
 export const claims: Strategy = defineKind({
   group: '',
@@ -101,6 +61,7 @@ export const claims: Strategy = defineKind({
   },
   validateUpdate: (next, previous) =>
     claimUpdateProblems(asKind<PersistentVolumeClaim>(next), asKind<PersistentVolumeClaim>(previous)),
+  validateStatusUpdate: next => claimStatusProblems(asKind<PersistentVolumeClaim>(next)),
   table: tableOf<PersistentVolumeClaim>(
     [
       nameColumn,

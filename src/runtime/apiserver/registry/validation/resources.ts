@@ -27,7 +27,7 @@ const NO_RESOURCE = 'must be a standard resource type or fully qualified'
 const isStandard = (name: string): boolean => COMPUTE.includes(name) || name.startsWith('hugepages-')
 const isStandardResource = (name: string): boolean =>
   STANDARD_RESOURCES.has(name) || /^(requests\.)?hugepages-/.test(name)
-const isNative = (name: string): boolean => !name.includes('/') || name.includes('kubernetes.io/')
+export const isNative = (name: string): boolean => !name.includes('/') || name.includes('kubernetes.io/')
 
 export interface ResourcesLike {
   requests?: Quantities

@@ -30,7 +30,7 @@ test('a claim asks for more than nothing, from something that exists', () => {
   )
 })
 
-test('a bound claim grows, shrinks to what it has, and keeps the rest', () => {
+test('a bound claim grows, shrinks while it has less, and keeps the rest', () => {
   const bound = created(claims, object('PersistentVolumeClaim', { spec: claimSpec('10Gi') }))
   Object.assign(specOf(bound), { volumeName: 'v', storageClassName: 'fast' })
   bound['status'] = { phase: 'Bound', capacity: { storage: '5Gi' } }
@@ -43,14 +43,51 @@ test('a bound claim grows, shrinks to what it has, and keeps the rest', () => {
     'spec: Forbidden: spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims'
   assert.deepEqual(change(sized('20Gi')), [])
   assert.deepEqual(change(sized('6Gi')), [])
-  assert.deepEqual(change(sized('4Gi')), [
-    'spec.resources.requests.storage: Forbidden: field can not be less than status.capacity',
-  ])
+  for (const size of ['5Gi', '4Gi']) {
+    assert.deepEqual(change(sized(size)), [
+      'spec.resources.requests.storage: Forbidden: field can not be less than status.capacity',
+    ])
+  }
   assert.deepEqual(change({ volumeAttributesClassName: 'gold' }), [])
+  const tuned = structuredClone(bound)
+  Object.assign(specOf(tuned), { volumeAttributesClassName: 'gold' })
+  assert.deepEqual(change({ volumeAttributesClassName: undefined }, tuned), [])
+  Object.assign(tuned['status'] ?? {}, { currentVolumeAttributesClassName: 'gold' })
+  assert.deepEqual(change({ volumeAttributesClassName: 'silver' }, tuned), [])
+  assert.deepEqual(change({ volumeAttributesClassName: '' }, tuned), [
+    'spec.volumeAttributesClassName: Forbidden: update to empty string is forbidden when status.currentVolumeAttributesClassName is not nil',
+  ])
   assert.deepEqual(change({ storageClassName: 'slow' }), [kept])
   const pending = structuredClone(bound)
   pending['status'] = { phase: 'Pending' }
   assert.deepEqual(change(sized('20Gi'), pending), [kept])
+})
+
+test('the status of a claim tells of the growth of storage in known steps', () => {
+  const claim = created(claims, object('PersistentVolumeClaim', { spec: claimSpec('10Gi') }))
+  const told = (status: object) => {
+    const next = { ...structuredClone(claim), status }
+    return read(claims.validateStatusUpdate?.(next, claim))
+  }
+  const steps = { storage: 'ControllerResizeInfeasible', 'example.com/x': 'NodeResizePending' }
+  assert.deepEqual(
+    told({ allocatedResourceStatuses: steps, allocatedResources: { storage: '20Gi', 'example.com/x': '2' } }),
+    [],
+  )
+  assert.deepEqual(
+    told({
+      capacity: { storage: '-1' },
+      allocatedResourceStatuses: { storage: 'Growing', cpu: 'NodeResizePending' },
+      allocatedResources: { memory: '1', storage: '-2Gi' },
+    }),
+    [
+      'status.capacity[storage]: Invalid value: "-1": must be a valid resource quantity',
+      'status.allocatedResourceStatus: Unsupported value: "Growing": supported values: "ControllerResizeInProgress", "ControllerResizeInfeasible", "NodeResizeInProgress", "NodeResizeInfeasible", "NodeResizePending"',
+      'status.allocatedResourceStatus: Unsupported value: "cpu": supported values: "storage"',
+      'status.allocatedResources: Unsupported value: "memory": supported values: "storage"',
+      'status.allocatedResources[storage]: Invalid value: "-2Gi": must be a valid resource quantity',
+    ],
+  )
 })
 
 test('a volume has a size, one complete source, and a place when it is local', () => {

@@ -52,6 +52,25 @@ test('a sub-path is made in its volume, and does not follow a link out of it', (
     assert.deepEqual(await readdir(outside), [])
   }))
 
+test('what is made for a sub-path may be written to by whoever may write to its volume', () =>
+  withVolumes(async volumes => {
+    await volumes.mountsOf(pod, container, {})
+    const top = await stat(volumes.pathOf(volume))
+    for (const path of ['d', 'd/e']) {
+      const { mode, gid } = await stat(join(volumes.pathOf(volume), path))
+      assert.equal(mode & 0o7777, top.mode & 0o7777, path)
+      assert.equal(gid, group)
+    }
+  }))
+
+test('a sub-path whose variables are not all set leads nowhere', () =>
+  withVolumes(async volumes => {
+    const mount = { name: 'e', mountPath: '/e', subPathExpr: '$(SET)/$(UNSET)/$(EMPTY)' }
+    const asking = volumes.mountsOf(pod, { name: 'c', volumeMounts: [mount] }, { SET: 's', EMPTY: '' })
+    await assert.rejects(asking, /^VolumeError: missing value for EMPTY, UNSET$/)
+    assert.deepEqual(await readdir(volumes.pathOf(volume)), [])
+  }))
+
 test('what a hostPath is not is said in the words of upstream, and what is there is not made anew', () =>
   withVolumes(async (volumes, directory) => {
     const file = join(directory, 'file')
