@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { sleep, systemClock } from '../../src/base/clock.ts'
 import type { Random } from '../../src/base/random.ts'
 import { instanceName } from '../../src/host/node-files.ts'
 import type { Pod } from '../../src/kube/types.ts'
@@ -41,8 +42,8 @@ export const PHASES: readonly Phase[] = [
   { name: 'detached', seen: says(/lib\/cni\/|\/(ptp|portmap|host-local|bandwidth)\0?$|umount/), atEnd: true },
 ]
 
-const sleep = (seconds: string) => ['sleep', seconds]
-const exec = (seconds: string) => ({ exec: { command: sleep(seconds) } })
+const sleeping = (seconds: string) => ['sleep', seconds]
+const exec = (seconds: string) => ({ exec: { command: sleeping(seconds) } })
 
 export function walkedPod(name: string, claim: string, random: Random): object {
   const volumeMounts = [
@@ -65,9 +66,9 @@ export function walkedPod(name: string, claim: string, random: Random): object {
       terminationGracePeriodSeconds: 5,
       shareProcessNamespace: random.float() < 0.5,
       initContainers: [
-        each('one', sleep('0.31')),
+        each('one', sleeping('0.31')),
         each('side', ['sh', '-c', 'trap "exit 0" TERM; sleep 98764 & wait'], { restartPolicy: 'Always' }),
-        each('two', sleep('0.32')),
+        each('two', sleeping('0.32')),
       ],
       containers: [
         each('main', ['sh', '-c', script], {
@@ -110,7 +111,7 @@ function programs(): Process[] {
 }
 
 const namesIn = (directory: string): string[] => (existsSync(directory) ? readdirSync(directory) : [])
-const pausing = (ms: number) => new Promise(resolve => setTimeout(resolve, ms))
+const pausing = (ms: number) => sleep(systemClock, ms)
 
 export class PodWalk {
   readonly #cluster: ContainerCluster

@@ -1,3 +1,4 @@
+/** Persistent volumes and claims on them. */
 import type { FieldError } from '../../../../kube/field-error.ts'
 import { forbidden, notSupported, required } from '../../../../kube/field-error.ts'
 import { checkDns1123Subdomain } from '../../../../kube/names.ts'
