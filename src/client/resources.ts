@@ -73,6 +73,8 @@ export const VOLUME_ATTACHMENTS = ref('storage.k8s.io', 'v1', 'volumeattachments
 export const CSI_STORAGE_CAPACITIES = ref('storage.k8s.io', 'v1', 'csistoragecapacities')
 export const CSI_NODES = ref('storage.k8s.io', 'v1', 'csinodes', false)
 export const RESOURCE_CLAIMS = ref('resource.k8s.io', 'v1', 'resourceclaims')
+export const RESOURCE_SLICES = ref('resource.k8s.io', 'v1', 'resourceslices', false)
+export const DEVICE_CLASSES = ref('resource.k8s.io', 'v1', 'deviceclasses', false)
 export const RESOURCE_CLAIM_TEMPLATES = ref('resource.k8s.io', 'v1', 'resourceclaimtemplates')
 
 export interface ResourcePath {

@@ -8,6 +8,7 @@ import { chooseVictims, findCandidates, type PreemptionResult } from './preempti
 import {
   findNodes,
   pickBest,
+  placedOn,
   preemptionFacts,
   type ScheduleResult,
   type Search,
@@ -28,7 +29,7 @@ export async function scheduleWithExtenders(
   const world = { ...EMPTY_WORLD, ...over }
   const search = await ask(extenders, pod, findNodes(pod, nodes, nominated, world))
   if (search.kind !== 'search') return search
-  const { fitting, examined, rejections } = search
+  const { fitting, examined } = search
   const [only] = fitting
   if (only === undefined) {
     // The extender does not want the node where room was made: all others are looked at.
@@ -39,14 +40,14 @@ export async function scheduleWithExtenders(
     const preemption = world.profile.preempts
       ? await preempt(extenders, pod, nodes, search, world, random)
       : null
-    return unschedulable(nodes, preemption, rejections)
+    return unschedulable(pod, nodes, preemption, search)
   }
-  if (fitting.length === 1) return { kind: 'node', name: only.name, examined }
+  if (fitting.length === 1) return placedOn(search, only.name)
   const added = await extenders.scores(pod, fitting)
   const scores = scoreNodes(pod, nodes, fitting, world).map(
     (score, at) => score + (added.get(fitting[at]?.name ?? '') ?? 0),
   )
-  return { kind: 'node', name: pickBest(fitting, scores, random), examined }
+  return placedOn(search, pickBest(fitting, scores, random))
 }
 
 async function ask<T extends { readonly kind: 'unschedulable' }>(

@@ -6,6 +6,8 @@ import { type HostPort, hostPortsOf, NO_FREE_PORTS, portsClash } from '../../kub
 import { shortagesOf } from '../../kube/node-room.ts'
 import { type Amounts, podRequests } from '../../kube/pod-requests.ts'
 import type { Node, Pod, Taint } from '../../kube/types.ts'
+import { AllocationError } from './devices/allocate.ts'
+import { deviceObjection, type PodDevices, prepareDevices } from './devices/device-filters.ts'
 import type { NodeInfo } from './node-info.ts'
 import {
   type AffinityProblem,
@@ -47,11 +49,14 @@ export type Plugin =
   | 'VolumeZone'
   | 'PodTopologySpread'
   | 'InterPodAffinity'
+  | 'DynamicResources'
 
 interface Objection {
   readonly reasons: readonly string[]
   /** False: no pod's leaving would help. */
   readonly resolvable: boolean
+  /** Something is wrong, which is not the node's fault: the pod is not placed at all. */
+  readonly isError?: boolean
 }
 
 export interface Rejection extends Objection {
@@ -72,6 +77,8 @@ export interface FilterInput {
   readonly spread: SpreadState
   /** Null without claims. */
   readonly volumes: PodVolumes | null
+  /** Null without claims on devices. */
+  readonly devices: PodDevices | null
 }
 
 type Filter = (input: FilterInput, node: NodeInfo) => Objection | null
@@ -87,6 +94,7 @@ export function prepareFilters(pod: Pod, nodes: readonly NodeInfo[], world: Worl
     affinity: prepareAffinity(pod, nodes, world.namespaces),
     spread: prepareSpread(pod, nodes, world),
     volumes: prepareVolumes(pod, nodes, world.volumes),
+    devices: prepareDevices(pod, world.devices),
   }
   const { filters } = world.profile
   const chosen = filters === null ? FILTERS : FILTERS.filter(({ plugin }) => filters.has(plugin))
@@ -246,6 +254,17 @@ const isInZone: Filter = ({ volumes }, { node }) => {
   return problem === null ? null : final(problem)
 }
 
+const hasDevices: Filter = ({ devices }, { node }) => {
+  if (devices === null) return null
+  try {
+    const reason = deviceObjection(devices, node)
+    return reason === null ? null : final(reason)
+  } catch (error) {
+    if (!(error instanceof AllocationError)) throw error
+    return { ...final(`running "DynamicResources" filter plugin: ${error.message}`), isError: true }
+  }
+}
+
 const STATIC_FILTERS: readonly StaticFilter[] = [isSchedulable, hasName, toleratesTaints, isSelected]
 const ofNode =
   (filter: StaticFilter): Filter =>
@@ -279,6 +298,7 @@ const FILTERS: readonly NamedFilter[] = [
   { plugin: 'VolumeZone', filter: isInZone, concerns: hasVolumes },
   { plugin: 'PodTopologySpread', filter: isSpread, concerns: ({ spread }) => spread.spreads.length > 0 },
   { plugin: 'InterPodAffinity', filter: suitsOtherPods, concerns: ({ affinity }) => isBound(affinity) },
+  { plugin: 'DynamicResources', filter: hasDevices, concerns: ({ devices }) => devices !== null },
 ]
 
 const isChoosy = ({ spec }: Pod): boolean =>

@@ -84,6 +84,10 @@ export function helpsAfterCome({ pod, plugins }: Waiting, come: Pod, namespaces:
 export const helpsAfterVolumes = ({ pod, plugins }: Waiting): boolean =>
   claimsOf(pod).length > 0 && (plugins.size === 0 || hasAny(plugins, OF_VOLUMES))
 
+/** Claims on devices, their classes, or what drivers tell of devices. */
+export const helpsAfterDevices = ({ pod, plugins }: Waiting): boolean =>
+  pod.spec?.resourceClaims !== undefined && (plugins.size === 0 || plugins.has('DynamicResources'))
+
 const hasAny = (plugins: ReadonlySet<Plugin>, some: readonly Plugin[]): boolean =>
   some.some(each => plugins.has(each))
 

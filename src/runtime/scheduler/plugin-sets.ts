@@ -3,31 +3,30 @@ import { isMap, type JsonMap } from '../../kube/json-map.ts'
 import type { Plugin } from './filters.ts'
 import { DEFAULT_PROFILE, type Profile, type Weights } from './profile.ts'
 
+const DEVICES = 'DynamicResources'
 const FILTERS: readonly Plugin[] = [
   ...(['NodeUnschedulable', 'NodeName', 'TaintToleration', 'NodeAffinity', 'NodePorts'] as const),
   ...(['NodeResourcesFit', 'VolumeRestrictions', 'NodeVolumeLimits', 'VolumeBinding'] as const),
-  ...(['VolumeZone', 'PodTopologySpread', 'InterPodAffinity'] as const),
+  ...(['VolumeZone', 'PodTopologySpread', 'InterPodAffinity', DEVICES] as const),
 ]
 const SCORES = Object.keys(DEFAULT_PROFILE.weights)
 const PREEMPTION = 'DefaultPreemption'
 const SORTER = 'PrioritySort'
 const BINDER = 'DefaultBinder'
 const GATES = 'SchedulingGates'
-const NAMES: readonly string[] = [
-  ...new Set([...FILTERS, ...SCORES, PREEMPTION, SORTER, BINDER, GATES, 'DynamicResources']),
-]
+const NAMES: readonly string[] = [...new Set([...FILTERS, ...SCORES, PREEMPTION, SORTER, BINDER, GATES])]
 
 /** Which plugins a set of an extension point is about; the others cannot be chosen here. */
 const POINTS: Readonly<Record<string, readonly string[]>> = {
   multiPoint: NAMES,
   preFilter: FILTERS,
   filter: FILTERS,
-  postFilter: [PREEMPTION],
+  postFilter: [PREEMPTION, DEVICES],
   preScore: SCORES,
   score: SCORES,
   queueSort: [SORTER],
   bind: [BINDER],
-  preEnqueue: [GATES],
+  preEnqueue: [GATES, DEVICES],
 }
 const ALL = '*'
 

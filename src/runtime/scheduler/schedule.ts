@@ -1,6 +1,7 @@
 /** Decides where one pod runs: filters, then scores; or what would have to leave. Pure. */
 import type { Random } from '../../base/random.ts'
-import type { Pod } from '../../kube/types.ts'
+import type { Pod, ResourceClaim } from '../../kube/types.ts'
+import { allocationsAt, claimToFree, findDeviceProblem } from './devices/device-filters.ts'
 import {
   type FilterInput,
   filterNode,
@@ -24,7 +25,14 @@ import { EMPTY_WORLD, type World } from './world.ts'
 
 export type ScheduleResult =
   /** `examined`: how many nodes were looked at; the next pod begins behind them. */
-  { readonly kind: 'node'; readonly name: string; readonly examined: number } | Unschedulable
+  | {
+      readonly kind: 'node'
+      readonly name: string
+      readonly examined: number
+      /** What its claims on devices get there. */
+      readonly allocations: ReturnType<typeof allocationsAt>
+    }
+  | Unschedulable
 
 export interface Unschedulable {
   readonly kind: 'unschedulable'
@@ -33,6 +41,10 @@ export interface Unschedulable {
   readonly preemption: PreemptionResult | null
   /** Who objected: only what they care for can help. */
   readonly plugins: ReadonlySet<Plugin>
+  /** Its condition says that something is wrong, and not that nothing fits. */
+  readonly isError?: boolean
+  /** A claim whose devices are given back, so that others may be found. */
+  readonly frees?: ResourceClaim | null
 }
 
 /** What filters made of the nodes. */
@@ -60,13 +72,18 @@ export function schedule(
   if (only === undefined) {
     const facts = preemptionFacts(search, world, random)
     const preemption = world.profile.preempts ? findPreemption(pod, nodes, facts) : null
-    return unschedulable(nodes, preemption, search.rejections)
+    return unschedulable(pod, nodes, preemption, search)
   }
-  const { fitting, examined } = search
-  if (fitting.length === 1) return { kind: 'node', name: only.name, examined }
+  const { fitting } = search
+  if (fitting.length === 1) return placedOn(search, only.name)
   const scores = scoreNodes(pod, nodes, fitting, world)
-  return { kind: 'node', name: pickBest(fitting, scores, random), examined }
+  return placedOn(search, pickBest(fitting, scores, random))
 }
+
+export const placedOn = ({ examined, input: { devices } }: Search, name: string): ScheduleResult => ({
+  ...{ kind: 'node', name, examined },
+  allocations: devices === null ? [] : allocationsAt(devices, name),
+})
 
 export function findNodes(
   pod: Pod,
@@ -79,18 +96,21 @@ export function findNodes(
     return { kind: 'unschedulable', message, preemption: null, plugins: new Set() }
   }
   const problem = findClaimProblem(pod, world.volumes)
-  if (problem !== null) return nowhere(problem, nodes.length)
+  if (problem !== null) return nowhere(pod, problem, 'VolumeBinding', nodes.length)
+  const deviceProblem = pod.spec?.resourceClaims ? findDeviceProblem(pod, world.devices) : null
+  if (deviceProblem !== null) return nowhere(pod, deviceProblem, 'DynamicResources', nodes.length)
   const input = prepareFilters(pod, nodes, world)
   const guestsOf = guestsBeside(pod, nominated)
   const filter = (node: NodeInfo) => filterWith(input, node, guestsOf(node.name))
   const named = namedNodes(pod)
   const asked = named === null ? nodes : nodes.filter(({ name }) => named.has(name))
-  return {
-    kind: 'search',
-    ...findFitting(pod, asked, filter, named === null ? world : null),
-    input,
-    guestsOf,
+  const found = findFitting(pod, asked, filter, named === null ? world : null)
+  for (const { isError, reasons, plugin } of found.rejections.values()) {
+    if (isError !== true) continue
+    const plugins = new Set(plugin === null ? [] : [plugin])
+    return { kind: 'unschedulable', message: reasons.join(', '), preemption: null, plugins, isError }
   }
+  return { kind: 'search', ...found, input, guestsOf }
 }
 
 export const preemptionFacts = (
@@ -171,30 +191,37 @@ function namedNodes(pod: Pod): ReadonlySet<string> | null {
 }
 
 /** No node would do, and no pod's leaving would help. */
-function nowhere(problem: string, nodeCount: number): Unschedulable {
+function nowhere(pod: Pod, problem: string, plugin: Plugin, nodeCount: number): Unschedulable {
   const all = `0/${nodeCount} nodes are available`
-  const message = `${all}: ${problem}. ${NO_CLAIMS}preemption: ${all}: ${nodeCount} ${NOT_HELPFUL}.`
-  return { kind: 'unschedulable', message, preemption: null, plugins: new Set(['VolumeBinding']) }
+  const claims = claimsText(pod, null)
+  const message = `${all}: ${problem}. ${claims}preemption: ${all}: ${nodeCount} ${NOT_HELPFUL}.`
+  return { kind: 'unschedulable', message, preemption: null, plugins: new Set([plugin]) }
 }
 
-/** What upstream's plugin for claims of devices says before it, of a pod without such claims. */
-const NO_CLAIMS = 'no new claims to deallocate, '
+/** What upstream's plugin for claims on devices says before preemption does. */
+function claimsText({ spec }: Pod, frees: ResourceClaim | null): string {
+  if (!spec?.resourceClaims?.length) return 'no new claims to deallocate, '
+  return frees === null ? 'still not schedulable, ' : 'deallocation of ResourceClaim completed, '
+}
+
 const UNNAMED_REASON = "node(s) didn't satisfy plugin(s) [NodeAffinity]"
 
 export function unschedulable(
+  pod: Pod,
   nodes: readonly NodeInfo[],
   preemption: PreemptionResult | null,
-  rejections: ReadonlyMap<string, Rejection>,
+  { rejections, input: { devices } }: Pick<Search, 'rejections' | 'input'>,
 ): Unschedulable {
+  const frees = devices === null ? null : claimToFree(devices, pod)
   const unasked = nodes.length - rejections.size
   const reasons = [...rejections.values()].flatMap(rejection => rejection.reasons)
   const all = [...reasons, ...new Array<string>(unasked).fill(UNNAMED_REASON)]
   const objectors = new Set(Array.from(rejections.values(), ({ plugin }) => plugin))
   if (unasked > 0) objectors.add('NodeAffinity')
   const plugins = objectors.has(null) ? new Set<Plugin>() : (objectors as ReadonlySet<Plugin>)
-  const tried = describePreemption(preemption, nodes.length)
+  const tried = describePreemption(preemption, nodes.length, claimsText(pod, frees))
   const message = `0/${nodes.length} nodes are available: ${countUp(all)}.${tried}`
-  return { kind: 'unschedulable', message, preemption, plugins }
+  return { kind: 'unschedulable', message, preemption, plugins, frees }
 }
 
 /** Among equally good ones, any. */
@@ -204,15 +231,15 @@ export function pickBest(nodes: readonly NodeInfo[], scores: readonly number[], 
   return winners[Math.floor(random.float() * winners.length)]?.name ?? ''
 }
 
-function describePreemption(preemption: PreemptionResult | null, nodeCount: number): string {
+function describePreemption(preemption: PreemptionResult | null, nodeCount: number, claims: string): string {
   if (preemption === null) return ''
   switch (preemption.kind) {
     case 'victims':
       return ''
     case 'not-eligible':
-      return ` ${NO_CLAIMS}preemption: ${preemption.why}`
+      return ` ${claims}preemption: ${preemption.why}`
     default:
-      return ` ${NO_CLAIMS}preemption: 0/${nodeCount} nodes are available: ${countUp(preemption.reasons)}.`
+      return ` ${claims}preemption: 0/${nodeCount} nodes are available: ${countUp(preemption.reasons)}.`
   }
 }
 

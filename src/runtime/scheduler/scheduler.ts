@@ -15,11 +15,14 @@ import type { Node, Pod, PodDisruptionBudget } from '../../kube/types.ts'
 import { HOSTPATH_DIRECTORY } from '../../kube/volumes/claims.ts'
 import { ClusterState } from './cluster-state.ts'
 import { DEFAULT_CONFIG, parseSchedulerConfig, type SchedulerConfig } from './configuration.ts'
+import { DeviceBinder, type DeviceReservation } from './devices/device-binder.ts'
+import { findMissingClaim } from './devices/device-filters.ts'
 import { scheduleWithExtenders } from './extended-schedule.ts'
 import { Extenders } from './extenders.ts'
 import type { Plugin } from './filters.ts'
 import {
   helpsAfterCome,
+  helpsAfterDevices,
   helpsAfterGone,
   helpsAfterNode,
   helpsAfterVolumes,
@@ -54,6 +57,15 @@ interface Served {
   readonly writer: PodWriter
 }
 
+/** What has to be done before the pod can be bound to the node. */
+interface Preparation {
+  readonly key: string
+  readonly pod: Pod
+  readonly node: string
+  readonly volumes: Reservation | null
+  readonly devices: DeviceReservation | null
+}
+
 /** Bindings under way; more wait for one of them to end. */
 const BINDINGS_MAX = 128
 /** After so long others get their turn on the thread. */
@@ -85,15 +97,18 @@ class Scheduler {
   readonly #nodes: Informer<Node>
   readonly #budgets: Informer<PodDisruptionBudget>
   readonly #volumes: VolumeBinder
+  readonly #devices: DeviceBinder
   readonly #surroundings: Surroundings
   readonly #state = new ClusterState()
   readonly #extenders: Extenders
   readonly #queue: SchedulingQueue
   /** Waiting pods for which room is being made, by key. */
   readonly #nominated = new Map<string, Pod>()
+  /** Waiting pods whose claims on devices are not there, by key. */
+  readonly #withoutClaims = new Set<string>()
   readonly #stopping = new AbortController()
   readonly #work = new Set<Promise<void>>()
-  /** Pods whose volumes are being made, which may take long: they keep nobody else from being bound. */
+  /** Pods whose volumes or devices are being made ready, which may take long: they keep nobody else from being bound. */
   readonly #waits = new Set<Promise<void>>()
   #subscriptions: (() => void)[] = []
   #isTurnDue = false
@@ -118,13 +133,16 @@ class Scheduler {
     this.#nodes = parts.informers.informer<Node>(NODES)
     this.#budgets = parts.informers.informer<PodDisruptionBudget>(POD_DISRUPTION_BUDGETS)
     this.#volumes = new VolumeBinder({ client, clock, informers: parts.informers })
+    this.#devices = new DeviceBinder({ client, clock, random, informers: parts.informers })
     this.#queue = new SchedulingQueue({ clock, onReady: () => this.#turnSoon(), ...this.#config })
   }
 
   async start(signal: AbortSignal): Promise<void> {
     this.#parts.informers.start(this.#stopping.signal)
     const synced = Promise.all(
-      [this.#pods, this.#nodes, this.#budgets, this.#volumes, this.#surroundings].map(each => each.synced),
+      [this.#pods, this.#nodes, this.#budgets, this.#volumes, this.#devices, this.#surroundings].map(
+        each => each.synced,
+      ),
     )
     await Promise.race([synced, whenAborted(signal)])
     signal.throwIfAborted()
@@ -133,6 +151,7 @@ class Scheduler {
       this.#nodes.onChange((key, next, previous) => this.#onNode(key, next, previous)),
       this.#pods.onChange((key, next, previous) => this.#onPod(key, next, previous)),
       this.#volumes.onChange(() => this.#wake(helpsAfterVolumes)),
+      this.#devices.onChange(() => this.#onDevices()),
       this.#surroundings.follow(() => this.#wake(({ plugins }) => plugins.has('InterPodAffinity'))),
     ]
     for (const node of this.#nodes.list()) this.#state.putNode(node)
@@ -155,6 +174,14 @@ class Scheduler {
       const pod = this.#pods.get(key)
       return pod !== undefined && mayHelp({ pod, plugins })
     })
+  }
+
+  #onDevices(): void {
+    this.#wake(helpsAfterDevices)
+    for (const key of this.#withoutClaims) {
+      const pod = this.#pods.get(key)
+      if (pod !== undefined && findMissingClaim(pod, this.#devices) === null) this.#enqueue(key, pod)
+    }
   }
 
   #onNode(name: string, next: Node | null, previous: Node | null): void {
@@ -192,7 +219,7 @@ class Scheduler {
 
   #onPlaced(key: string, next: Pod, previous: Pod | null): void {
     this.#state.putPod(next)
-    this.#queue.remove(key)
+    this.#leave(key)
     const isNew = !previous?.spec?.nodeName
     const isLeaving = next.metadata.deletionTimestamp !== previous?.metadata.deletionTimestamp
     if (!isNew && !isLeaving && semanticEqual(previous.metadata.labels, next.metadata.labels)) return
@@ -205,8 +232,13 @@ class Scheduler {
     })
   }
 
-  #onPodGone(key: string, gone: Pod): void {
+  #leave(key: string): void {
     this.#queue.remove(key)
+    this.#withoutClaims.delete(key)
+  }
+
+  #onPodGone(key: string, gone: Pod): void {
+    this.#leave(key)
     this.#state.removePod(gone.metadata.uid ?? '')
     if (!gone.spec?.nodeName && !gone.status?.nominatedNodeName) return
     this.#wake(waiting => helpsAfterGone(waiting, gone, this.#surroundings))
@@ -215,14 +247,20 @@ class Scheduler {
   #enqueue(key: string, pod: Pod): void {
     const served = this.#servedOf(pod)
     if (served === undefined || pod.metadata.deletionTimestamp !== undefined) {
-      this.#queue.remove(key)
+      this.#leave(key)
       return
     }
     if ((pod.spec?.schedulingGates ?? []).length > 0) {
-      this.#queue.remove(key)
+      this.#leave(key)
       this.#track(served.writer.markUnscheduled(pod, 'SchedulingGated', GATED_MESSAGE))
       return
     }
+    if (pod.spec?.resourceClaims !== undefined && findMissingClaim(pod, this.#devices) !== null) {
+      this.#queue.remove(key)
+      this.#withoutClaims.add(key)
+      return
+    }
+    this.#withoutClaims.delete(key)
     this.#queue.add({ key, priority: priorityOf(pod) })
   }
 
@@ -262,6 +300,7 @@ class Scheduler {
     const nodes = this.#state.nodes()
     const world = {
       volumes: this.#volumes,
+      devices: this.#devices,
       budgets: this.#budgets.list(),
       namespaces: this.#surroundings,
       selectorOf: this.#surroundings.selectorOf,
@@ -305,41 +344,44 @@ class Scheduler {
     this.#firstNode = (this.#firstNode + result.examined) % Math.max(1, this.#state.nodes().length)
     this.#state.assume(pod, result.name)
     const node = this.#nodes.get(result.name)
-    const reservation = node === undefined ? null : this.#volumes.reserve(pod, node)
-    if (reservation === null) this.#track(this.#bind(key, pod, result.name))
-    else this.#wait(this.#bindVolumes(key, pod, reservation, served))
+    const volumes = node === undefined ? null : this.#volumes.reserve(pod, node)
+    const devices = pod.spec?.resourceClaims ? this.#devices.reserve(pod, result.allocations) : null
+    if (volumes === null && devices === null) this.#track(this.#bind(key, pod, result.name))
+    else this.#wait(this.#prepare({ key, pod, node: result.name, volumes, devices }, served))
   }
 
   #wait(work: Promise<void>): void {
     const waiting = work
-      .catch(error => this.#parts.log.debug('Binding volumes failed', { error }))
+      .catch(error => this.#parts.log.debug('Preparing a binding failed', { error }))
       .finally(() => this.#waits.delete(waiting))
     this.#waits.add(waiting)
   }
 
-  async #bindVolumes(
-    key: string,
-    pod: Pod,
-    reservation: Reservation,
-    { profile, events }: Served,
-  ): Promise<void> {
+  async #prepare(preparation: Preparation, { profile, events }: Served): Promise<void> {
+    const { key, pod, node, volumes, devices } = preparation
     const { uid = '' } = pod.metadata
+    const { signal } = this.#stopping
+    let step = '"VolumeBinding": binding volumes'
     try {
-      await this.#volumes.bind(reservation, profile.bindTimeoutMs, this.#stopping.signal)
+      if (volumes !== null) await this.#volumes.bind(volumes, profile.bindTimeoutMs, signal)
+      step = '"DynamicResources"'
+      if (devices !== null) await this.#devices.bind(devices, signal)
     } catch (error) {
       this.#state.forget(uid)
-      if (this.#stopping.signal.aborted || this.#pods.get(key)?.metadata.uid !== uid) return
+      if (this.#stopping.signal.aborted) return
+      if (devices !== null) this.#track(this.#devices.unreserve(pod))
+      if (this.#pods.get(key)?.metadata.uid !== uid) return
       this.#queue.retry(key)
-      const message = `running PreBind plugin "VolumeBinding": binding volumes: ${messageOf(error)}`
+      const message = `running PreBind plugin ${step}: ${messageOf(error)}`
       if (!isConflict(error)) events.record(pod, 'Warning', 'FailedScheduling', message)
       throw error
     } finally {
-      this.#volumes.release(reservation)
+      if (volumes !== null) this.#volumes.release(volumes)
+      if (devices !== null) this.#devices.release(devices)
     }
-    // The pod may have gone while its volumes were made.
-    if (this.#pods.get(key)?.metadata.uid === uid && this.#state.isAssumed(uid)) {
-      this.#track(this.#bind(key, pod, reservation.node.metadata.name ?? ''))
-    }
+    // The pod may have gone meanwhile.
+    if (this.#pods.get(key)?.metadata.uid === uid && this.#state.isAssumed(uid))
+      this.#track(this.#bind(key, pod, node))
   }
 
   #track(work: Promise<void>): void {
@@ -358,6 +400,7 @@ class Scheduler {
     } catch (error) {
       this.#state.forget(pod.metadata.uid ?? '')
       if (isNotFound(error)) return
+      if (pod.spec?.resourceClaims) this.#track(this.#devices.unreserve(pod))
       this.#queue.retry(key)
       if (!isConflict(error)) {
         const message = `binding rejected: ${messageOf(error)}`
@@ -371,13 +414,14 @@ class Scheduler {
   async #giveUp(
     key: string,
     pod: Pod,
-    { message, preemption }: Unschedulable,
+    { message, preemption, isError, frees }: Unschedulable,
     writer: PodWriter,
   ): Promise<void> {
+    if (frees) await this.#devices.free(frees)
     if (preemption?.kind !== 'victims') {
       const nominee = preemption?.waits === true ? (pod.status?.nominatedNodeName ?? '') : ''
       if (nominee === '') this.#nominated.delete(key)
-      await writer.markUnscheduled(pod, 'Unschedulable', message, nominee)
+      await writer.markUnscheduled(pod, isError ? 'SchedulerError' : 'Unschedulable', message, nominee)
       return
     }
     const { node, victims } = preemption
@@ -407,8 +451,9 @@ const schedulingFacts = ({ metadata, spec, status }: Node): object => ({
 })
 
 /** What of a waiting pod decides whether it is worth another try. */
-const waitingFacts = ({ metadata, spec }: Pod): object => ({
+const waitingFacts = ({ metadata, spec, status }: Pod): object => ({
   spec,
+  claims: status?.resourceClaimStatuses,
   labels: metadata.labels,
   deletionTimestamp: metadata.deletionTimestamp,
 })

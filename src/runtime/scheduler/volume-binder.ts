@@ -2,7 +2,7 @@
  * Has the open claims of a pod bound before the pod is: sets volumes aside for them, or says on which node they are
  * to be made, and waits until both sides agree.
  */
-import { type Clock, sleep } from '../../base/clock.ts'
+import type { Clock } from '../../base/clock.ts'
 import { type Informer, keyOf } from '../../client/informer.ts'
 import type { InformerSet } from '../../client/informer-set.ts'
 import type { KubeClient } from '../../client/kube-client.ts'
@@ -27,6 +27,7 @@ import type {
 import { BOUND_BY_CONTROLLER, isBoundTo, isFullyBound, SELECTED_NODE } from '../../kube/volumes/claims.ts'
 import { chooseVolumes, isReachable, prepareVolumes, type VolumeChoice } from './volume-filters.ts'
 import type { VolumeView } from './volume-view.ts'
+import { waitUntil } from './wait-until.ts'
 
 const CLASS_INDEX = 'class'
 
@@ -140,7 +141,9 @@ export class VolumeBinder implements VolumeView {
     for (const { volume, claim } of bindings) await this.#setAside(volume, claim)
     for (const claim of provisions) await this.#select(claim, node.metadata.name ?? '')
     const claims = [...bindings.map(({ claim }) => claim), ...provisions]
-    await this.#until(() => claims.every(claim => this.#isBound(claim, node)), timeoutMs, signal)
+    const isDone = () => claims.every(claim => this.#isBound(claim, node))
+    const onChange = (listener: () => void) => this.onChange(listener)
+    await waitUntil({ isDone, onChange, clock: this.#clock, timeoutMs, signal })
   }
 
   get #informers(): readonly { readonly synced: Promise<void> }[] {
@@ -192,28 +195,5 @@ export class VolumeBinder implements VolumeView {
 
   #isPromised({ metadata }: PersistentVolumeClaim): boolean {
     return [...this.#taken.values()].includes(metadata.uid ?? '')
-  }
-
-  async #until(isDone: () => boolean, timeoutMs: number, signal: AbortSignal): Promise<void> {
-    if (isDone()) return
-    const { promise, resolve, reject } = Promise.withResolvers<void>()
-    const unsubscribe = this.onChange(() => {
-      try {
-        if (isDone()) resolve()
-      } catch (error) {
-        reject(error)
-      }
-    })
-    const over = new AbortController()
-    const late = sleep(this.#clock, timeoutMs, AbortSignal.any([over.signal, signal])).then(() => {
-      throw new Error('timed out waiting for the condition')
-    })
-    late.catch(() => {})
-    try {
-      await Promise.race([promise, late])
-    } finally {
-      unsubscribe()
-      over.abort()
-    }
   }
 }

@@ -1,6 +1,7 @@
 /** What a decision takes into account beside the pod and the nodes. */
 import type { LabelRequirement, Labels } from '../../kube/labels.ts'
 import type { Pod, PodDisruptionBudget } from '../../kube/types.ts'
+import { type DeviceView, NO_DEVICES } from './devices/device-view.ts'
 import { DEFAULT_PROFILE, type Profile } from './profile.ts'
 import { NO_VOLUMES, type VolumeView } from './volume-view.ts'
 
@@ -12,6 +13,7 @@ export interface NamespaceView {
 
 export interface World {
   readonly volumes: VolumeView
+  readonly devices: DeviceView
   /** They say whose leaving does harm. */
   readonly budgets: readonly PodDisruptionBudget[]
   readonly namespaces: NamespaceView
@@ -29,6 +31,7 @@ export const NAMESPACES_BY_NAME: NamespaceView = {
 
 export const EMPTY_WORLD: World = {
   volumes: NO_VOLUMES,
+  devices: NO_DEVICES,
   budgets: [],
   namespaces: NAMESPACES_BY_NAME,
   selectorOf: () => null,

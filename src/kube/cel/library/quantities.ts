@@ -28,6 +28,8 @@ class QuantityValue extends OpaqueValue {
   }
 }
 
+export const quantityValue = (text: string): OpaqueValue => parse(text)
+
 function parse(text: string): QuantityValue {
   try {
     return new QuantityValue(parseQuantity(text))

@@ -44,6 +44,8 @@ function read(text: string, isLoose: boolean): SemverValue | null {
   return new SemverValue({ numbers: [major, minor, patch].map(BigInt), prerelease: parts })
 }
 
+export const semverValue = (text: string): OpaqueValue => parse(text)
+
 function parse(text: string, isLoose = false): SemverValue {
   const found = read(text, isLoose)
   if (found === null) throw new CelError(`Invalid Semantic Version ${JSON.stringify(text)}`)
