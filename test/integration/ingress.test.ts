@@ -9,6 +9,7 @@ import { until } from '../support/until.ts'
 
 const HTTP = 18_080
 const HTTPS = 18_443
+const OWN = 18_090
 let cluster: TestCluster
 
 before(async () => {
@@ -37,8 +38,9 @@ interface Got {
   readonly subject: string
 }
 
-function ask(host: string, path = '/', secure = false): Promise<Got> {
-  const to = { host: cluster.address, port: secure ? HTTPS : HTTP, path, agent: false, headers: { host } }
+function ask(host: string, path = '/', secure = false, own = 0): Promise<Got> {
+  const port = own || (secure ? HTTPS : HTTP)
+  const to = { host: cluster.address, port, path, agent: false, headers: { host } }
   const { promise, resolve, reject } = Promise.withResolvers<Got>()
   const take = async (response: IncomingMessage) => {
     const { socket } = response
@@ -180,6 +182,52 @@ test('a Gateway and its route are accepted, programmed and served', async () => 
   assert.equal(condition(status.parents[0].conditions, 'ResolvedRefs'), 'True ResolvedRefs')
   const { status: ofClass } = await json('get', 'gatewayclass', 'mk8s')
   assert.equal(condition(ofClass.conditions, 'Accepted'), 'True Accepted')
+})
+
+test('a Gateway has a port of its own, calls of gRPC and other TLS have their routes, and each is told how it does', async () => {
+  const common = { parentRefs: [{ name: 'own' }], hostnames: ['one.own.test'] }
+  const rules = [{ backendRefs: [{ name: 'web', port: 80 }] }]
+  await apply(
+    {
+      ...{ apiVersion: group, kind: 'Gateway', metadata: { name: 'own' } },
+      spec: {
+        gatewayClassName: 'mk8s',
+        listeners: [
+          { name: 'http', port: OWN, protocol: 'HTTP' },
+          { name: 'tls', port: OWN + 1, protocol: 'TLS', tls: { mode: 'Passthrough' } },
+          { name: 'low', port: 22, protocol: 'HTTP' },
+        ],
+      },
+    },
+    { ...{ apiVersion: group, kind: 'HTTPRoute', metadata: { name: 'own' } }, spec: { ...common, rules } },
+    {
+      ...{ apiVersion: group, kind: 'GRPCRoute', metadata: { name: 'own' } },
+      spec: { ...common, rules: [{ matches: [{ method: { service: 'a.B' } }], ...rules[0] }] },
+    },
+    {
+      ...{ apiVersion: 'gateway.networking.k8s.io/v1alpha2', kind: 'TLSRoute', metadata: { name: 'own' } },
+      spec: { ...common, rules },
+    },
+  )
+  await until('the port answers', () =>
+    ask('one.own.test', '/x', false, OWN).then(
+      ({ body }) => body === 'web /x',
+      () => false,
+    ),
+  )
+  assert.equal((await ask('one.own.test', '/x')).status, 404)
+  const listeners = async () => (await json('get', 'gateway', 'own')).status?.listeners ?? []
+  await until('all is told', async () => (await listeners())[1]?.attachedRoutes === 1)
+  const [http, tls, low] = await listeners()
+  assert.deepEqual([http.attachedRoutes, condition(http.conditions, 'Programmed')], [2, 'True Programmed'])
+  assert.deepEqual(tls.supportedKinds, [{ group: 'gateway.networking.k8s.io', kind: 'TLSRoute' }])
+  assert.equal(condition(low.conditions, 'Accepted'), 'False PortUnavailable')
+  for (const kind of ['grpcroute', 'tlsroute']) {
+    const { status } = await json('get', kind, 'own')
+    assert.equal(condition(status.parents[0].conditions, 'Accepted'), 'True Accepted')
+  }
+  const { status } = await json('get', 'addon', 'ingress')
+  assert.equal(status.corrections, undefined)
 })
 
 test('a disabled add-on serves nothing, and takes back what nodes were allowed', async () => {

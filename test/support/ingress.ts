@@ -6,6 +6,7 @@ import { systemClock } from '../../src/base/clock.ts'
 import type { Log } from '../../src/base/log.ts'
 import { systemRandom } from '../../src/base/random.ts'
 import type { KubeObject } from '../../src/kube/object.ts'
+import type { ClosedPorts } from '../../src/runtime/ingress/doors.ts'
 import { IngressRouter } from '../../src/runtime/ingress/ingress.ts'
 import type { Change } from '../../src/runtime/ingress/messages.ts'
 import type { Certificate, IngressSettings } from '../../src/runtime/ingress/world.ts'
@@ -15,6 +16,7 @@ import { validityFrom } from '../../src/runtime/pki/validity.ts'
 export const SETTINGS: IngressSettings = {
   ...{ httpPort: 80, httpsPort: 443, defaultCertificate: '', bodyBytesMax: 0, trustedProxies: '' },
   ...{ proxyProtocol: false, accessLog: false, loopbackPods: '127.0.0.0/8' },
+  ...{ gatewayPorts: '1024-65535', clusterDomain: 'cluster.local' },
 }
 
 const quiet: Log = { debug() {}, info() {}, warn() {}, error() {}, child: () => quiet }
@@ -33,6 +35,7 @@ export interface TestRouter {
 const KINDS: Readonly<Record<string, Change[0]>> = {
   ...{ Ingress: 'ingresses', IngressClass: 'ingressClasses', Service: 'services', EndpointSlice: 'slices' },
   ...{ GatewayClass: 'gatewayClasses', Gateway: 'gateways', HTTPRoute: 'routes', ReferenceGrant: 'grants' },
+  ...{ GRPCRoute: 'grpcRoutes', TLSRoute: 'tlsRoutes' },
 }
 
 export const changesOf = (objects: readonly KubeObject[]): Change[] =>
@@ -44,11 +47,12 @@ export const changesOf = (objects: readonly KubeObject[]): Change[] =>
 export async function startRouter(
   objects: readonly KubeObject[],
   settings: Partial<IngressSettings> = {},
+  onClosed: (closed: ClosedPorts) => void = () => {},
 ): Promise<TestRouter> {
   const router = new IngressRouter({
     settings: { ...SETTINGS, ...settings, httpPort: 0, httpsPort: 0 },
     ...{ address: '127.0.0.1', own: await selfSigned('ingress.local') },
-    ...{ clock: systemClock, random: systemRandom, log: quiet },
+    ...{ clock: systemClock, random: systemRandom, log: quiet, onClosed },
   })
   router.change(changesOf(objects))
   const ports = await router.open()

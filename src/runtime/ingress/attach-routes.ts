@@ -1,13 +1,15 @@
 /** Which routes attach to which listeners of our Gateways, and why others do not: what compiling and status share. Pure. */
 import { selects } from '../../kube/labels.ts'
+import { doorOf, HTTP_DOOR, HTTPS_DOOR } from './doors.ts'
 import {
+  type AnyRoute,
   type BackendRef,
   GATEWAY_GROUP,
   type Gateway,
-  type HttpRoute,
   type Listener,
   type ParentRef,
   type ReferenceGrant,
+  type RouteKind,
   type RouteRule,
 } from './gateway-types.ts'
 import { intersectHosts } from './host-table.ts'
@@ -21,6 +23,8 @@ export interface Verdict {
 
 export interface AttachedListener {
   readonly listener: Listener
+  /** Where nodes serve it; empty: nowhere. */
+  readonly door: string
   readonly accepted: Verdict
   readonly conflicted: Verdict
   readonly references: Verdict
@@ -37,7 +41,8 @@ export interface AttachedGateway {
 }
 
 export interface AttachedRoute {
-  readonly route: HttpRoute
+  readonly kind: RouteKind
+  readonly route: AnyRoute
   readonly parents: readonly {
     readonly ref: ParentRef
     readonly accepted: Verdict
@@ -55,10 +60,9 @@ export interface Attachments {
 const ok = (reason: string, message = ''): Verdict => ({ ok: true, reason, message })
 const bad = (reason: string, message: string): Verdict => ({ ok: false, reason, message })
 
-export function attachRoutes(
-  world: World,
-  settings: Pick<IngressSettings, 'httpPort' | 'httpsPort'>,
-): Attachments {
+export type PortSettings = Pick<IngressSettings, 'httpPort' | 'httpsPort' | 'gatewayPorts'>
+
+export function attachRoutes(world: World, settings: PortSettings): Attachments {
   const classes = new Set(
     world.gatewayClasses
       .filter(({ spec }) => spec?.controllerName === GATEWAY_CONTROLLER)
@@ -67,68 +71,119 @@ export function attachRoutes(
   const own = world.gateways.filter(({ spec, metadata }) => {
     return classes.has(spec?.gatewayClassName) && metadata.deletionTimestamp === undefined
   })
-  const gateways = own.sort(byAge).map(gateway => attachListeners(gateway, world, settings))
+  const doors: Doors = new Map([
+    [HTTP_DOOR, false],
+    [HTTPS_DOOR, true],
+  ])
+  const gateways = own.sort(byAge).map(gateway => attachListeners(gateway, world, settings, doors))
   const byName = new Map(gateways.map(one => [nameOf(one.gateway), one]))
   const labels = new Map(world.namespaces.map(({ metadata }) => [metadata.name, metadata.labels ?? {}]))
-  const routes = [...world.routes].sort(byAge).flatMap(route => {
+  const routes = allRoutes(world).flatMap(({ kind, route }) => {
     const parents = (route.spec?.parentRefs ?? []).flatMap(ref => {
       const gateway = isGateway(ref)
         ? byName.get(`${ref.namespace ?? route.metadata.namespace}/${ref.name}`)
         : undefined
-      return gateway === undefined ? [] : [attachParent(route, ref, gateway, labels, world)]
+      return gateway === undefined ? [] : [attachParent({ kind, route, ref, gateway, labels, world })]
     })
-    return parents.length === 0 ? [] : [{ route, parents }]
+    return parents.length === 0 ? [] : [{ kind, route, parents }]
   })
   return { gateways, routes }
+}
+
+function allRoutes({ routes, grpcRoutes, tlsRoutes }: World): { kind: RouteKind; route: AnyRoute }[] {
+  const all = [
+    ...routes.map(route => ({ kind: 'HTTPRoute' as const, route })),
+    ...grpcRoutes.map(route => ({ kind: 'GRPCRoute' as const, route })),
+    ...tlsRoutes.map(route => ({ kind: 'TLSRoute' as const, route })),
+  ]
+  return all.sort((a, b) => byAge(a.route, b.route))
 }
 
 const isGateway = ({ group = GATEWAY_GROUP, kind = 'Gateway' }: ParentRef) =>
   group === GATEWAY_GROUP && kind === 'Gateway'
 
-/** What each protocol's listeners may have as their port: the usual one, or the node's. */
+/** Whether there is TLS at a door, said by the oldest listener that has it. */
+type Doors = Map<string, boolean>
+
+const PROTOCOLS = ['HTTP', 'HTTPS', 'TLS']
+/** Names in a handshake tell HTTPS from other TLS, so these two may share a port. */
+const isSecure = (protocol: string): boolean => protocol !== 'HTTP'
+
 function attachListeners(
   gateway: Gateway,
   { grants }: World,
-  { httpPort, httpsPort }: Pick<IngressSettings, 'httpPort' | 'httpsPort'>,
+  settings: PortSettings,
+  doors: Doors,
 ): AttachedGateway {
   const listeners = gateway.spec?.listeners ?? []
-  const ports: Readonly<Record<string, readonly number[]>> = { HTTP: [80, httpPort], HTTPS: [443, httpsPort] }
   return {
     gateway,
     listeners: listeners.map(listener => {
-      const clash = listeners.find(
-        other =>
-          other !== listener &&
-          other.port === listener.port &&
-          (other.protocol !== listener.protocol || (other.hostname ?? '') === (listener.hostname ?? '')),
-      )
-      const reason = clash?.protocol === listener.protocol ? 'HostnameConflict' : 'ProtocolConflict'
+      const clash = listeners.find(other => clashes(listener, other))
+      const isOther = clash !== undefined && isSecure(clash.protocol) !== isSecure(listener.protocol)
       const conflicted =
-        clash === undefined ? bad('NoConflicts', '') : ok(reason, `it clashes with ${clash.name}`)
-      const possible = ports[listener.protocol]
-      const accepted =
-        possible === undefined
-          ? bad('UnsupportedProtocol', `only HTTP and HTTPS are served, not ${listener.protocol}`)
-          : clash !== undefined
-            ? bad(reason, conflicted.message)
-            : possible.includes(listener.port)
-              ? ok('Accepted')
-              : bad('PortUnavailable', `${listener.protocol} is served on port ${possible.join(' or ')}`)
-      return { listener, accepted, conflicted, attached: 0, ...referencesOf(gateway, listener, grants) }
+        clash === undefined
+          ? bad('NoConflicts', '')
+          : ok(isOther ? 'ProtocolConflict' : 'HostnameConflict', `it clashes with ${clash.name}`)
+      const door = doorOf(listener, settings)
+      const accepted = conflicted.ok
+        ? bad(conflicted.reason, conflicted.message)
+        : listenerVerdict(listener, door, doors)
+      const common = { listener, door: accepted.ok ? door : '', accepted, conflicted, attached: 0 }
+      return { ...common, ...referencesOf(gateway, listener, grants) }
     }),
   }
 }
 
+const clashes = (one: Listener, other: Listener): boolean =>
+  one !== other &&
+  one.port === other.port &&
+  (isSecure(one.protocol) !== isSecure(other.protocol) || (one.hostname ?? '') === (other.hostname ?? ''))
+
+function listenerVerdict({ protocol, port }: Listener, door: string, doors: Doors): Verdict {
+  if (!PROTOCOLS.includes(protocol))
+    return bad('UnsupportedProtocol', `only HTTP, HTTPS and TLS are served, not ${protocol}`)
+  if (door === '')
+    return bad(
+      'PortUnavailable',
+      `Gateways may not have port ${port} for themselves; the parameter gateway-ports of the add-on ingress says which`,
+    )
+  const known = doors.get(door)
+  if (known !== undefined && known !== isSecure(protocol))
+    return bad('PortUnavailable', `port ${port} is there for ${known ? 'HTTPS and TLS' : 'HTTP'} already`)
+  doors.set(door, isSecure(protocol))
+  return ok('Accepted')
+}
+
+const KINDS: Readonly<Record<string, readonly RouteKind[]>> = {
+  ...{ HTTP: ['HTTPRoute', 'GRPCRoute'], HTTPS: ['HTTPRoute', 'GRPCRoute'], TLS: ['TLSRoute'] },
+}
+
 function referencesOf(gateway: Gateway, listener: Listener, grants: readonly ReferenceGrant[]) {
-  const wanted = listener.allowedRoutes?.kinds ?? [{ kind: 'HTTPRoute' }]
+  const possible = KINDS[listener.protocol] ?? []
+  const wanted = listener.allowedRoutes?.kinds ?? possible.map(kind => ({ kind }))
   const isServed = ({ group = GATEWAY_GROUP, kind }: { group?: string; kind: string }) =>
-    group === GATEWAY_GROUP && kind === 'HTTPRoute'
-  const kinds = wanted.some(isServed) ? [{ group: GATEWAY_GROUP, kind: 'HTTPRoute' }] : []
-  const certificates: string[] = []
-  let references = wanted.every(isServed)
+    group === GATEWAY_GROUP && possible.some(one => one === kind)
+  const kinds = wanted.filter(isServed).map(({ kind }) => ({ group: GATEWAY_GROUP, kind }))
+  const references = wanted.every(isServed)
     ? ok('ResolvedRefs')
-    : bad('InvalidRouteKinds', 'only HTTPRoutes of gateway.networking.k8s.io are served')
-  if (listener.protocol !== 'HTTPS') return { kinds, certificates, references }
+    : bad('InvalidRouteKinds', `${listener.protocol} serves ${possible.join(', ') || 'no routes'} only`)
+  return { kinds, ...certificatesOf(gateway, listener, grants, references) }
+}
+
+/** Whether what comes is decrypted here. */
+export const terminates = ({ protocol, tls }: Listener): boolean =>
+  protocol === 'HTTPS' || (protocol === 'TLS' && (tls?.mode ?? 'Terminate') === 'Terminate')
+
+function certificatesOf(
+  gateway: Gateway,
+  listener: Listener,
+  grants: readonly ReferenceGrant[],
+  before: Verdict,
+) {
+  const certificates: string[] = []
+  if (!terminates(listener)) return { certificates, references: before }
+  let references = before
   const own = gateway.metadata.namespace ?? ''
   const refs = listener.tls?.certificateRefs ?? []
   if (refs.length === 0 || (listener.tls?.mode ?? 'Terminate') !== 'Terminate') {
@@ -144,7 +199,7 @@ function referencesOf(gateway: Gateway, listener: Listener, grants: readonly Ref
       references = bad('RefNotPermitted', `no ReferenceGrant in ${namespace} allows Secret ${name}`)
     } else certificates.push(`${namespace}/${name}`)
   }
-  return { kinds, certificates, references }
+  return { certificates, references }
 }
 
 export function isGranted(
@@ -163,14 +218,19 @@ export function isGranted(
   )
 }
 
-function attachParent(
-  route: HttpRoute,
-  ref: ParentRef,
-  { gateway, listeners }: AttachedGateway,
-  labels: ReadonlyMap<string | undefined, Record<string, string>>,
-  world: World,
-): AttachedRoute['parents'][number] {
-  const references = backendsVerdict(route, world)
+interface Attaching {
+  readonly kind: RouteKind
+  readonly route: AnyRoute
+  readonly ref: ParentRef
+  readonly gateway: AttachedGateway
+  readonly labels: ReadonlyMap<string | undefined, Record<string, string>>
+  readonly world: World
+}
+
+function attachParent(attaching: Attaching): AttachedRoute['parents'][number] {
+  const { kind, route, ref, gateway: attached, labels, world } = attaching
+  const { gateway, listeners } = attached
+  const references = backendsVerdict(kind, route, world)
   const refuse = (accepted: Verdict) => ({ ref, accepted, references, listeners: [] })
   const named = listeners.filter(({ listener }) => {
     return (
@@ -181,7 +241,7 @@ function attachParent(
   const namespace = route.metadata.namespace ?? ''
   const allowed = named.filter(({ listener, kinds, accepted }) => {
     const from = listener.allowedRoutes?.namespaces?.from ?? 'Same'
-    if (kinds.length === 0 || !accepted.ok) return false
+    if (!kinds.some(one => one.kind === kind) || !accepted.ok) return false
     if (from === 'All') return true
     if (from === 'Same') return namespace === gateway.metadata.namespace
     const selector = listener.allowedRoutes?.namespaces?.selector
@@ -192,7 +252,7 @@ function attachParent(
     )
   })
   if (allowed.length === 0)
-    return refuse(bad('NotAllowedByListeners', 'no listener takes routes of this namespace'))
+    return refuse(bad('NotAllowedByListeners', `no listener takes ${kind}s of this namespace`))
   const served = allowed.flatMap(listener => {
     const own = route.spec?.hostnames?.length ? route.spec.hostnames : ['']
     const hosts = own.flatMap(host => intersectHosts(listener.listener.hostname ?? '', host) ?? [])
@@ -203,7 +263,7 @@ function attachParent(
   }
   const unknown = (route.spec?.rules ?? [])
     .flatMap(({ filters }) => filters ?? [])
-    .find(({ type }) => !FILTERS.has(type))
+    .find(({ type }) => !FILTERS[kind].includes(type))
   if (unknown !== undefined)
     return refuse(bad('UnsupportedValue', `the filter ${unknown.type} is not served`))
   for (const { listener } of served) listener.attached += 1
@@ -212,38 +272,40 @@ function attachParent(
 
 type Selector = Parameters<typeof selects>[0]
 
-const FILTERS = new Set([
-  ...['RequestHeaderModifier', 'ResponseHeaderModifier', 'RequestRedirect', 'URLRewrite', 'RequestMirror'],
-])
+const COMMON_FILTERS = ['RequestHeaderModifier', 'ResponseHeaderModifier', 'RequestMirror']
+const FILTERS: Readonly<Record<RouteKind, readonly string[]>> = {
+  HTTPRoute: [...COMMON_FILTERS, 'RequestRedirect', 'URLRewrite'],
+  GRPCRoute: COMMON_FILTERS,
+  TLSRoute: [],
+}
 
-function backendsVerdict(route: HttpRoute, world: World): Verdict {
+function backendsVerdict(kind: RouteKind, route: AnyRoute, world: World): Verdict {
   for (const ref of (route.spec?.rules ?? []).flatMap(refsOf)) {
-    const verdict = backendVerdict(route, ref, world)
+    const verdict = backendVerdict({ kind, metadata: route.metadata }, ref, world)
     if (!verdict.ok) return verdict
   }
   return ok('ResolvedRefs')
 }
 
-const refsOf = ({ backendRefs, filters }: RouteRule): BackendRef[] => [
+const refsOf = ({ backendRefs, filters }: Pick<RouteRule, 'backendRefs' | 'filters'>): BackendRef[] => [
   ...(backendRefs ?? []),
   ...(filters ?? []).flatMap(({ requestMirror }) => requestMirror?.backendRef ?? []),
 ]
 
 export function backendVerdict(
-  { metadata }: HttpRoute,
+  { kind: from, metadata }: { readonly kind: RouteKind; readonly metadata: AnyRoute['metadata'] },
   { group = '', kind = 'Service', name, namespace = metadata.namespace ?? '', port }: BackendRef,
   { services, grants }: Pick<World, 'services' | 'grants'>,
 ): Verdict {
   const own = metadata.namespace ?? ''
   if (group !== '' || kind !== 'Service') return bad('InvalidKind', `${kind} ${name} is no Service`)
-  if (
-    namespace !== own &&
-    !isGranted(grants, { kind: 'HTTPRoute', namespace: own }, { kind, name, namespace })
-  ) {
+  if (namespace !== own && !isGranted(grants, { kind: from, namespace: own }, { kind, name, namespace })) {
     return bad('RefNotPermitted', `no ReferenceGrant in ${namespace} allows Service ${name}`)
   }
   const service = services.find(one => one.metadata.name === name && one.metadata.namespace === namespace)
   if (service === undefined) return bad('BackendNotFound', `there is no Service ${namespace}/${name}`)
+  if (service.spec?.type === 'ExternalName')
+    return bad('InvalidKind', `Service ${namespace}/${name} is a name outside, to which no Gateway leads`)
   const has = service.spec?.ports?.some(one => one.port === port) === true
   return has ? ok('ResolvedRefs') : bad('BackendNotFound', `Service ${namespace}/${name} has no port ${port}`)
 }

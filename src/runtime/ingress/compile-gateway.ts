@@ -1,12 +1,18 @@
-/** Attached HTTPRoutes as routes by listener, host and path, by the Gateway API's precedence. Pure. */
-import { attachRoutes, backendVerdict } from './attach-routes.ts'
+/** Attached routes by door, listener, host and path, by the Gateway API's precedence. Pure. */
+import { type AttachedRoute, attachRoutes, backendVerdict, terminates } from './attach-routes.ts'
+import { HTTP_DOOR, HTTPS_DOOR } from './doors.ts'
 import type {
+  AnyRoute,
   BackendRef,
   Filter,
+  GrpcMatch,
+  GrpcRoute,
   HeaderFilter,
   HttpRoute,
+  Listener,
   NamedMatch,
   PathModifier,
+  RouteKind,
   RouteMatch,
   RouteRule,
 } from './gateway-types.ts'
@@ -27,15 +33,34 @@ import { type IngressSettings, nameOf, type World } from './world.ts'
 
 type ListenerRoutes = HostTable<PathTable<Route>>
 
-export interface CompiledGateways {
-  readonly http: HostTable<ListenerRoutes>
-  readonly https: HostTable<ListenerRoutes>
-  readonly certificates: readonly { readonly host: string; readonly secret: string }[]
+/** A listener of the protocol TLS: connections as a whole. */
+export interface StreamListener {
+  readonly hostname: string
+  readonly terminates: boolean
+  readonly routes: HostTable<StreamRoute>
 }
+
+export interface StreamRoute {
+  readonly owner: string
+  readonly backends: readonly Backend[]
+}
+
+export interface CompiledDoor {
+  readonly isSecure: boolean
+  readonly routes: HostTable<ListenerRoutes>
+  /** Names of Secrets. */
+  readonly certificates: HostTable<string>
+  /** By the name of a handshake; null: HTTPS. Empty unless there is a listener of the protocol TLS. */
+  readonly streams: HostTable<StreamListener | null>
+  hasStreams: boolean
+}
+
+/** The shared ones are always there. */
+export type CompiledDoors = ReadonlyMap<string, CompiledDoor>
 
 /** One match of one rule, and where it belongs. */
 interface Entry {
-  readonly scheme: 'http' | 'https'
+  readonly door: CompiledDoor
   readonly listener: string
   readonly host: string
   readonly match: RouteMatch
@@ -43,41 +68,88 @@ interface Entry {
   readonly order: number
 }
 
-export function compileGateways(
-  world: World,
-  pools: ServicePools,
-  settings: IngressSettings,
-): CompiledGateways {
+interface Refers {
+  readonly kind: RouteKind
+  readonly route: AnyRoute
+  readonly world: World
+  readonly pools: ServicePools
+}
+
+export function compileGateways(world: World, pools: ServicePools, settings: IngressSettings): CompiledDoors {
   const { gateways, routes } = attachRoutes(world, settings)
-  const compiled = { http: new HostTable<ListenerRoutes>(), https: new HostTable<ListenerRoutes>() }
-  const listeners = gateways.flatMap(gateway => gateway.listeners).filter(({ accepted }) => accepted.ok)
-  for (const { listener } of listeners) {
-    compiled[schemeOf(listener.protocol)].at(listener.hostname ?? '', () => new HostTable())
+  const doors = new Map([
+    [HTTP_DOOR, newDoor(false)],
+    [HTTPS_DOOR, newDoor(true)],
+  ])
+  for (const { listener, door, certificates } of gateways.flatMap(({ listeners }) => listeners)) {
+    if (door === '') continue
+    const known = doors.get(door) ?? newDoor(listener.protocol !== 'HTTP')
+    doors.set(door, known)
+    addListener(known, listener, certificates)
   }
-  const entries = routes.flatMap(({ route, parents }, order) =>
-    parents.flatMap(({ listeners: places }) =>
-      places.flatMap(({ listener: { listener }, hosts }) => {
-        const place = { scheme: schemeOf(listener.protocol), listener: listener.hostname ?? '', order }
-        return hosts.flatMap(host =>
-          entriesOf(route, world, pools).map(entry => ({ ...place, host, ...entry })),
-        )
-      }),
-    ),
-  )
+  const entries = routes.flatMap((attached, order) => entriesAt(attached, order, doors, world, pools))
   // The sort keeps the order of rules; oldest routes first.
   for (const entry of entries.sort((a, b) => weightOf(b.match) - weightOf(a.match) || a.order - b.order)) {
     place(
-      compiled[entry.scheme].at(entry.listener, () => new HostTable()),
+      entry.door.routes.at(entry.listener, () => new HostTable()),
       entry,
     )
   }
-  const certificates = listeners.flatMap(({ listener, certificates: secrets }) =>
-    secrets.slice(0, 1).map(secret => ({ host: listener.hostname ?? '', secret })),
-  )
-  return { ...compiled, certificates }
+  return doors
 }
 
-const schemeOf = (protocol: string): 'http' | 'https' => (protocol === 'HTTPS' ? 'https' : 'http')
+const newDoor = (isSecure: boolean): CompiledDoor => ({
+  ...{ isSecure, hasStreams: false },
+  ...{ routes: new HostTable(), certificates: new HostTable(), streams: new HostTable() },
+})
+
+function addListener(door: CompiledDoor, listener: Listener, certificates: readonly string[]): void {
+  const { hostname = '', protocol } = listener
+  const [certificate] = certificates
+  if (certificate !== undefined) door.certificates.at(hostname, () => certificate)
+  if (protocol === 'TLS') {
+    door.hasStreams = true
+    door.streams.at(hostname, () => ({ hostname, terminates: terminates(listener), routes: new HostTable() }))
+    return
+  }
+  door.routes.at(hostname, () => new HostTable())
+  if (protocol === 'HTTPS') door.streams.at(hostname, () => null)
+}
+
+function entriesAt(
+  { kind, route, parents }: AttachedRoute,
+  order: number,
+  doors: CompiledDoors,
+  world: World,
+  pools: ServicePools,
+): Entry[] {
+  const refers = { kind, route, world, pools }
+  return parents
+    .flatMap(({ listeners }) => listeners)
+    .flatMap(({ listener: { listener, door: key }, hosts }) => {
+      const door = doors.get(key)
+      if (door === undefined) return []
+      const hostname = listener.hostname ?? ''
+      if (kind === 'TLSRoute') {
+        addStream(
+          door.streams.at(hostname, () => null),
+          hosts,
+          refers,
+        )
+        return []
+      }
+      const common = { door, listener: hostname, order }
+      return hosts.flatMap(host => entriesOf(refers).map(entry => ({ ...common, host, ...entry })))
+    })
+}
+
+function addStream(listener: StreamListener | null, hosts: readonly string[], refers: Refers): void {
+  const backends = (refers.route.spec?.rules ?? [])
+    .flatMap(({ backendRefs }) => backendRefs ?? [])
+    .map(ref => backendOf(refers, ref))
+  const route = { owner: `TLSRoute ${nameOf(refers.route)}`, backends }
+  for (const host of hosts) listener?.routes.at(host, () => route)
+}
 
 /** After host and path: a method, then the number of headers, then of query parameters. */
 const weightOf = ({ method, headers, queryParams }: RouteMatch): number =>
@@ -97,14 +169,10 @@ function place(listener: ListenerRoutes, { host, match, route }: Entry): void {
   }
 }
 
-function entriesOf(
-  route: HttpRoute,
-  world: World,
-  pools: ServicePools,
-): { match: RouteMatch; route: Route }[] {
-  return (route.spec?.rules ?? [{}]).flatMap(rule => {
+function entriesOf(refers: Refers): { match: RouteMatch; route: Route }[] {
+  return rulesOf(refers).flatMap(rule => {
     const matches = rule.matches?.length ? rule.matches : [{}]
-    const common = renderRule(route, rule, world, pools)
+    const common = renderRule(refers, rule)
     return matches.map(match => ({
       match,
       route: { ...common, ...pathChanges(rule, match), conditions: conditionsOf(match) },
@@ -112,13 +180,36 @@ function entriesOf(
   })
 }
 
-function renderRule(route: HttpRoute, rule: RouteRule, world: World, pools: ServicePools): Route {
+function rulesOf({ kind, route }: Refers): readonly RouteRule[] {
+  if (kind !== 'GRPCRoute') return (route as HttpRoute).spec?.rules ?? [{}]
+  const rules = (route as GrpcRoute).spec?.rules ?? [{}]
+  return rules.map(({ matches, ...rule }) => ({ ...rule, matches: (matches ?? []).map(httpMatch) }))
+}
+
+/** A call of gRPC is a request to `/service/method`. */
+function httpMatch({ method, headers = [] }: GrpcMatch): RouteMatch {
+  const { type = 'Exact', service = '', method: name = '' } = method ?? {}
+  if (service === '' && name === '') return { headers }
+  if (type === 'Exact' && service !== '') {
+    const path = name === '' ? `/${service}` : `/${service}/${name}`
+    return { headers, path: { type: name === '' ? 'PathPrefix' : 'Exact', value: path } }
+  }
+  const whole = (text: string) => {
+    if (text === '') return '[^/]+'
+    return type === 'Exact' ? text.replaceAll('.', '\\.') : `(?:${text})`
+  }
+  // Names of gRPC are told by large and small letters too.
+  const value = `(?-i)/${whole(service)}/${whole(name)}$`
+  return { headers, path: { type: 'RegularExpression', value } }
+}
+
+function renderRule(refers: Refers, rule: RouteRule): Route {
   const filters = rule.filters ?? []
-  const backend = (ref: BackendRef) => backendOf(route, ref, world, pools)
+  const backend = (ref: BackendRef) => backendOf(refers, ref)
   const requestMs = durationMs(rule.timeouts?.request)
   return {
     ...PLAIN_ROUTE,
-    owner: `HTTPRoute ${nameOf(route)}`,
+    owner: `${refers.kind} ${nameOf(refers.route)}`,
     host: filters.find(({ urlRewrite }) => urlRewrite?.hostname)?.urlRewrite?.hostname ?? '',
     requestHeaders: changesOf(filters.map(one => one.requestHeaderModifier)),
     responseHeaders: changesOf(filters.map(one => one.responseHeaderModifier)),
@@ -152,13 +243,16 @@ function modifierOf(modifier: PathModifier | undefined, { path }: RouteMatch): P
 }
 
 /** What a reference does not lead to answers 500, for its share. */
-function backendOf(route: HttpRoute, ref: BackendRef, world: World, pools: ServicePools): Backend {
-  const namespace = ref.namespace ?? route.metadata.namespace ?? ''
-  const isGood = backendVerdict(route, ref, world).ok
+function backendOf({ kind, route, world, pools }: Refers, ref: BackendRef): Backend {
+  const { metadata } = route
+  const namespace = ref.namespace ?? metadata.namespace ?? ''
+  const isGood = backendVerdict({ kind, metadata }, ref, world).ok
   const found = isGood && ref.port !== undefined ? pools.find(namespace, ref.name, ref.port) : null
+  const said = found?.protocol ?? 'http'
+  const framed = said === 'https' || said === 'h2' ? 'h2' : 'h2c'
   return {
     pool: found?.pool ?? '',
-    protocol: found?.protocol ?? 'http',
+    protocol: kind === 'GRPCRoute' ? framed : said,
     weight: ref.weight ?? 1,
     status: 500,
     requestHeaders: changesOf((ref.filters ?? []).map(one => one.requestHeaderModifier)),

@@ -116,6 +116,35 @@ export interface HttpRoute extends Gatewayish {
   readonly status?: { readonly parents?: readonly Readonly<Record<string, unknown>>[] }
 }
 
+export interface GrpcMatch {
+  readonly method?: { readonly type?: string; readonly service?: string; readonly method?: string }
+  readonly headers?: readonly NamedMatch[]
+}
+
+export interface GrpcRoute extends Gatewayish {
+  readonly spec?: {
+    readonly parentRefs?: readonly ParentRef[]
+    readonly hostnames?: readonly string[]
+    readonly rules?: readonly (Omit<RouteRule, 'matches' | 'timeouts'> & {
+      readonly matches?: readonly GrpcMatch[]
+    })[]
+  }
+  readonly status?: HttpRoute['status']
+}
+
+/** Connections by the name that their handshake asks for. */
+export interface TlsRoute extends Gatewayish {
+  readonly spec?: {
+    readonly parentRefs?: readonly ParentRef[]
+    readonly hostnames?: readonly string[]
+    readonly rules?: readonly Pick<RouteRule, 'name' | 'backendRefs' | 'filters'>[]
+  }
+  readonly status?: HttpRoute['status']
+}
+
+export type RouteKind = 'HTTPRoute' | 'GRPCRoute' | 'TLSRoute'
+export type AnyRoute = HttpRoute | GrpcRoute | TlsRoute
+
 export interface ReferenceGrant extends Gatewayish {
   readonly spec?: {
     readonly from?: readonly { readonly group: string; readonly kind: string; readonly namespace: string }[]

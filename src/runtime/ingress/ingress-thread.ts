@@ -35,6 +35,7 @@ export class IngressThread {
   #failures = 0
   #isStopped = false
   #problem = 'it is starting'
+  #closedPorts = ''
 
   constructor(parts: IngressThreadParts) {
     this.#parts = parts
@@ -44,6 +45,11 @@ export class IngressThread {
   /** Empty while all is well. */
   get problem(): string {
     return this.#problem
+  }
+
+  /** Ports of Gateways that cannot be opened here, as `parseClosedPorts` reads them. */
+  get closedPorts(): string {
+    return this.#closedPorts
   }
 
   change(change: Change): void {
@@ -77,6 +83,7 @@ export class IngressThread {
     const { settings, address, own } = this.#parts
     const worker = startWorker('ingress', { resourceLimits: LIMITS })
     this.#worker = worker
+    this.#closedPorts = ''
     worker.unref()
     worker.on('message', (message: FromIngress) => this.#take(message))
     worker.on('error', error => this.#parts.log.error("the routing's thread failed", { error }))
@@ -101,6 +108,10 @@ export class IngressThread {
       case 'problem':
         this.#problem = message.text
         this.#parts.log.warn('the routing has a problem', { problem: message.text })
+        return
+      case 'closed-ports':
+        this.#closedPorts = message.text
+        if (message.text !== '') this.#parts.log.warn('a Gateway cannot be served', { problem: message.text })
         return
       case 'log':
         return void this.#parts.log[message.level](message.message, message.fields)

@@ -5,6 +5,7 @@ import { systemClock } from '../../base/clock.ts'
 import { messageOf, systemCodeOf } from '../../base/errors.ts'
 import { systemRandom } from '../../base/random.ts'
 import { threadLog, withErrorsInWords } from '../../base/thread-log.ts'
+import { renderClosedPorts } from './doors.ts'
 import { IngressRouter } from './ingress.ts'
 import type { FromIngress, ToIngress } from './messages.ts'
 
@@ -21,7 +22,10 @@ port.on('message', (message: ToIngress) => {
   switch (message.type) {
     case 'open': {
       const { settings, address, own } = message
-      router = new IngressRouter({ settings, address, own, clock: systemClock, random: systemRandom, log })
+      router = new IngressRouter({
+        ...{ settings, address, own, clock: systemClock, random: systemRandom, log },
+        onClosed: closed => post({ type: 'closed-ports', text: renderClosedPorts(closed) }),
+      })
       router.change(message.changes)
       router.certify(message.certificates)
       return void open(router, message)

@@ -4,16 +4,19 @@ import type { Clock, Timer } from '../../base/clock.ts'
 import type { Log } from '../../base/log.ts'
 import type { Random } from '../../base/random.ts'
 import type { KubeObject } from '../../kube/object.ts'
+import type { ClosedPorts } from './doors.ts'
 import { Listeners } from './listeners.ts'
 import type { Change } from './messages.ts'
 import { RequestProxy } from './proxy.ts'
-import { compileRouting, type RoutingTable } from './routing-table.ts'
+import { compileRouting, matchStream, ownDoors, type RoutingTable } from './routing-table.ts'
 import { type Certificate, EMPTY_WORLD, type IngressSettings, WORLD_KINDS, type World } from './world.ts'
 
 export interface IngressParts {
   readonly settings: IngressSettings
   readonly address: string
   readonly own: Certificate
+  /** Ports of Gateways that cannot be opened, whenever they differ. */
+  readonly onClosed: (closed: ClosedPorts) => void
   readonly clock: Clock
   readonly random: Random
   readonly log: Log
@@ -41,12 +44,18 @@ export class IngressRouter {
       table: () => this.#table,
       addressOf: socket => this.#listeners.addressOf(socket),
     })
+    const proxy = this.#proxy
     this.#listeners = new Listeners({
       ...{ address, clock, httpPort: settings.httpPort, httpsPort: settings.httpsPort },
-      proxyProtocol: settings.proxyProtocol,
-      handle: (request, response, scheme) => void this.#proxy.handle(request, response, scheme),
-      upgrade: (request, socket, head, scheme) => void this.#proxy.upgrade(request, socket, head, scheme),
-      contextFor: name => this.#contextFor(name.toLowerCase()),
+      ...{ proxyProtocol: settings.proxyProtocol, onClosed: parts.onClosed },
+      handlers: {
+        handle: (request, response, door) => void proxy.handle(request, response, door),
+        upgrade: (request, socket, head, door) => void proxy.upgrade(request, socket, head, door),
+        stream: (socket, listener, name) => void proxy.stream(socket, listener, name),
+        streamFor: (door, name) => matchStream(this.#table, door, name),
+        hasStreams: door => this.#table.doors.get(door)?.hasStreams === true,
+        contextFor: (door, name) => this.#contextFor(door, name.toLowerCase()),
+      },
     })
     this.certify([])
   }
@@ -85,6 +94,7 @@ export class IngressRouter {
     ) as unknown as World
     const begunMs = this.#parts.clock.monotonic()
     this.#table = compileRouting(world, this.#parts.settings)
+    this.#listeners.want(ownDoors(this.#table))
     const ms = Math.round(this.#parts.clock.monotonic() - begunMs)
     this.#parts.log.debug('the routes were compiled', { ms, ingresses: world.ingresses.length })
   }
@@ -95,16 +105,14 @@ export class IngressRouter {
     return named !== undefined && this.#load(settings.defaultCertificate, named) !== null ? named : own
   }
 
-  #contextFor(name: string): SecureContext {
-    for (const secret of this.#table.certificates.find(name, false)) {
+  #contextFor(door: string, name: string): SecureContext {
+    const certificates = this.#table.doors.get(door)?.certificates
+    const deep = certificates?.find(name, true)[0] ?? ''
+    for (const secret of [...(certificates?.find(name, false) ?? []), deep]) {
       const certificate = this.#certificates.get(secret)
       const context = certificate === undefined ? null : this.#load(secret, certificate)
       if (context !== null) return context
     }
-    const deep = this.#table.certificates.find(name, true)[0] ?? ''
-    const certificate = this.#certificates.get(deep)
-    const context = certificate === undefined ? null : this.#load(deep, certificate)
-    if (context !== null) return context
     const { settings, own } = this.#parts
     const fallback = this.#fallback()
     return createOrGet(this.#contexts, fallback === own ? '' : settings.defaultCertificate, fallback)

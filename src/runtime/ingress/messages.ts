@@ -28,5 +28,7 @@ export type ToIngress =
 export type FromIngress =
   | { readonly type: 'listening'; readonly http: number; readonly https: number }
   | { readonly type: 'problem'; readonly text: string }
+  /** Ports of Gateways that cannot be opened, in words. */
+  | { readonly type: 'closed-ports'; readonly text: string }
   | LogLine
   | { readonly type: 'closed' }

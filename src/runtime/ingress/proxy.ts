@@ -7,6 +7,8 @@ import type { Log } from '../../base/log.ts'
 import type { Random } from '../../base/random.ts'
 import { type Cidr, cidrContains, parseAddress } from '../../kube/cidr.ts'
 import { networksOf } from './annotations.ts'
+import type { StreamListener } from './compile-gateway.ts'
+import { type DoorPlan, HTTP_DOOR, HTTPS_DOOR } from './doors.ts'
 import { Endpoints } from './endpoints.ts'
 import { Exchange, Refusal, type Response } from './exchange.ts'
 import { type Client, changeHeaders, framingProblem, requestHeaders, valuesOf } from './headers.ts'
@@ -21,6 +23,7 @@ import {
   pickBackend,
   type RoutingTable,
 } from './routing-table.ts'
+import { passStream } from './streams.ts'
 import { passUpgrade, refuseUpgrade } from './upgrade.ts'
 import { type UpstreamAnswer, UpstreamError, Upstreams } from './upstream.ts'
 import type { IngressSettings } from './world.ts'
@@ -57,7 +60,7 @@ export class RequestProxy {
   constructor(parts: ProxyParts) {
     this.#parts = parts
     this.#endpoints = new Endpoints(parts.clock)
-    this.#upstreams = new Upstreams(parts.clock)
+    this.#upstreams = new Upstreams(parts.clock, networksOf(parts.settings.loopbackPods) ?? [])
     this.#trusted = networksOf(parts.settings.trustedProxies) ?? []
   }
 
@@ -66,12 +69,12 @@ export class RequestProxy {
   }
 
   /** Never rejects. */
-  async handle(request: Request, response: Response, scheme: 'http' | 'https'): Promise<void> {
+  async handle(request: Request, response: Response, door: DoorPlan): Promise<void> {
     const begunMs = this.#parts.clock.monotonic()
     const exchange = new Exchange(request, response, this.#parts.clock)
     let owner = ''
     try {
-      const understood = this.#understand(request, scheme)
+      const understood = this.#understand(request, door)
       const route = this.#routeOf(understood)
       owner = route.owner
       if (this.#answerItself(exchange, understood, route)) return
@@ -95,17 +98,12 @@ export class RequestProxy {
   }
 
   /** A WebSocket. */
-  async upgrade(
-    request: IncomingMessage,
-    socket: Duplex,
-    head: Buffer,
-    scheme: 'http' | 'https',
-  ): Promise<void> {
+  async upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, door: DoorPlan): Promise<void> {
     socket.on('error', () => socket.destroy())
     try {
-      const understood = this.#understand(request, scheme)
+      const understood = this.#understand(request, door)
       const route = this.#routeOf(understood)
-      if (route.redirect !== null || (scheme === 'http' && route.redirectsToHttps)) throw new Refusal(426)
+      if (route.redirect !== null || (!door.isSecure && route.redirectsToHttps)) throw new Refusal(426)
       if (valuesOf(request.rawHeaders, 'transfer-encoding').length > 0) throw new Refusal(400)
       const { answer, cancel } = await this.#try(understood, route, request, {
         isUpgrade: true,
@@ -118,7 +116,14 @@ export class RequestProxy {
     }
   }
 
-  #understand(request: Request, scheme: 'http' | 'https'): Understood {
+  /** A connection that is no HTTP. */
+  async stream(socket: Duplex, listener: StreamListener, name: string): Promise<void> {
+    const { clock, random } = this.#parts
+    this.#table()
+    await passStream(socket, listener, name, { endpoints: this.#endpoints, clock, random })
+  }
+
+  #understand(request: Request, door: DoorPlan): Understood {
     const { rawHeaders } = request
     const isFramed = request.httpVersionMajor === 2
     if (!isFramed && framingProblem(rawHeaders, request.httpVersion) !== '') throw new Refusal(400, true)
@@ -130,22 +135,33 @@ export class RequestProxy {
     const given = authority ?? valuesOf(rawHeaders, 'host')[0] ?? ''
     const host = hostOf(given)
     if (target === null || host === null) throw new Refusal(400)
-    const client = this.#clientOf(request, scheme, given)
+    const client = this.#clientOf(request, door, given)
     const header = (name: string) => {
       const values = valuesOf(rawHeaders, name)
       return values.length === 0 ? undefined : values.join(name === 'cookie' ? '; ' : ',')
     }
-    return { asked: { scheme: client.scheme, host, ...target, method, header }, target, client }
+    return {
+      asked: { door: door.key, scheme: client.scheme, host, ...target, method, header },
+      target,
+      client,
+    }
   }
 
-  #clientOf(request: Request, scheme: 'http' | 'https', host: string): Client {
-    const { httpPort, httpsPort } = this.#parts.settings
+  #clientOf(request: Request, door: DoorPlan, host: string): Client {
     const peer = this.#parts.addressOf(request.socket)
     const parsed = parseAddress(peer)
     const isTrusted = parsed !== null && this.#trusted.some(cidr => cidrContains(cidr, parsed))
     const said = isTrusted ? valuesOf(request.rawHeaders, 'x-forwarded-proto')[0] : undefined
+    const scheme = door.isSecure ? 'https' : 'http'
     const seen = said === 'https' || said === 'http' ? said : scheme
-    return { address: peer, isTrusted, scheme: seen, port: scheme === 'https' ? httpsPort : httpPort, host }
+    return { address: peer, isTrusted, scheme: seen, port: this.#portOf(door), host }
+  }
+
+  /** As clients know it. */
+  #portOf({ key, port }: DoorPlan): number {
+    const { httpPort, httpsPort } = this.#parts.settings
+    if (key === HTTP_DOOR) return httpPort
+    return key === HTTPS_DOOR ? httpsPort : port
   }
 
   #routeOf({ asked, client }: Understood): Route {

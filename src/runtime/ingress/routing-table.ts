@@ -1,22 +1,22 @@
 /** The compiled routes, and which of them a request takes. Pure. */
 import { cidrContains, parseAddress } from '../../kube/cidr.ts'
 import { networksOf } from './annotations.ts'
-import { type CompiledGateways, compileGateways } from './compile-gateway.ts'
+import { type CompiledDoors, compileGateways, type StreamListener } from './compile-gateway.ts'
 import { type CompiledIngresses, compileIngresses } from './compile-ingress.ts'
-import { HostTable } from './host-table.ts'
+import { type DoorPlan, HTTP_DOOR, HTTPS_DOOR } from './doors.ts'
 import { type Endpoint, ServicePools } from './pools.ts'
 import type { Backend, Canary, Conditions, Route, ValueMatch } from './route.ts'
 import type { IngressSettings, World } from './world.ts'
 
 export interface RoutingTable {
   readonly ingresses: CompiledIngresses
-  readonly gateways: CompiledGateways
+  readonly doors: CompiledDoors
   readonly pools: ReadonlyMap<string, readonly Endpoint[]>
-  /** Names of Secrets. */
-  readonly certificates: HostTable<string>
 }
 
 export interface Asked {
+  /** Where it came in. */
+  readonly door: string
   readonly scheme: 'http' | 'https'
   readonly host: string
   readonly path: string
@@ -27,14 +27,37 @@ export interface Asked {
 }
 
 export function compileRouting(world: World, settings: IngressSettings): RoutingTable {
-  const pools = new ServicePools(world.services, world.slices, networksOf(settings.loopbackPods) ?? [])
+  const pools = new ServicePools(world.services, world.slices, {
+    loopbackPods: networksOf(settings.loopbackPods) ?? [],
+    clusterDomain: settings.clusterDomain,
+  })
   const ingresses = compileIngresses(world, pools, settings)
-  const gateways = compileGateways(world, pools, settings)
-  const certificates = new HostTable<string>()
-  for (const { host, secret } of [...gateways.certificates, ...ingresses.certificates]) {
-    certificates.at(host, () => secret)
+  const doors = compileGateways(world, pools, settings)
+  for (const { host, secret } of ingresses.certificates) {
+    doors.get(HTTPS_DOOR)?.certificates.at(host, () => secret)
   }
-  return { ingresses, gateways, pools: pools.pools, certificates }
+  return { ingresses, doors, pools: pools.pools }
+}
+
+/** Besides those that are always there. */
+export const ownDoors = ({ doors }: RoutingTable): DoorPlan[] =>
+  [...doors]
+    .filter(([key]) => key !== HTTP_DOOR && key !== HTTPS_DOOR)
+    .map(([key, { isSecure }]) => ({ key, port: Number(key), isSecure }))
+
+/** Who takes a connection with a handshake for this name; null: it is HTTPS. Names of Ingresses are not hidden. */
+export function matchStream(
+  { doors, ingresses }: RoutingTable,
+  key: string,
+  name: string,
+): StreamListener | null {
+  const door = doors.get(key)
+  if (door === undefined || !door.hasStreams) return null
+  const found = door.streams.find(name, true)[0] ?? null
+  if (found === null || found.hostname === name || key !== HTTPS_DOOR) return found
+  const [named] = ingresses.hosts.find(name, false)
+  const isNamed = named !== undefined && named !== ingresses.hosts.find('', false)[0]
+  return isNamed ? null : found
 }
 
 /**
@@ -42,12 +65,15 @@ export function compileRouting(world: World, settings: IngressSettings): Routing
  * to a listener first. The most specific host of Ingresses alone decides, as with nginx.
  */
 export function matchRoute(table: RoutingTable, asked: Asked): Route | null {
+  if (asked.door !== HTTP_DOOR && asked.door !== HTTPS_DOOR)
+    return matchGateway(table.doors, asked.door, asked)
   const named = table.ingresses.hosts.find(asked.host, false)
   const [best] = named
   const forAll = table.ingresses.hosts.find('', false)[0]
   if (best !== undefined && best !== forAll)
     return firstMatch(best.find(asked.path), asked) ?? table.ingresses.fallback
-  const route = matchGateway(table.gateways, asked)
+  // A proxy in front that is believed says whether the client came with TLS.
+  const route = matchGateway(table.doors, asked.scheme === 'https' ? HTTPS_DOOR : HTTP_DOOR, asked)
   if (route !== null) return route
   return (
     (forAll === undefined ? null : firstMatch(forAll.find(asked.path), asked)) ?? table.ingresses.fallback
@@ -55,8 +81,8 @@ export function matchRoute(table: RoutingTable, asked: Asked): Route | null {
 }
 
 /** The most specific listener alone decides, and in it the most specific name of a route that has a rule for this. */
-function matchGateway(gateways: CompiledGateways, asked: Asked): Route | null {
-  const listener = gateways[asked.scheme].find(asked.host, true)[0]
+function matchGateway(doors: CompiledDoors, door: string, asked: Asked): Route | null {
+  const listener = doors.get(door)?.routes.find(asked.host, true)[0]
   for (const paths of listener?.find(asked.host, true) ?? []) {
     const route = firstMatch(paths.find(asked.path), asked)
     if (route !== null) return route

@@ -1,4 +1,4 @@
-/** What Ingresses, GatewayClasses, Gateways and HTTPRoutes are told about themselves. Pure. */
+/** What Ingresses, GatewayClasses, Gateways and routes are told about themselves. Pure. */
 import type { Condition, Ingress, Node } from '../../kube/types.ts'
 import type { AttachedGateway, AttachedListener, AttachedRoute, Verdict } from './attach-routes.ts'
 import type { GatewayClass } from './gateway-types.ts'
@@ -20,6 +20,8 @@ export interface StatusFacts {
   readonly addresses: readonly string[]
   /** `namespace/name` of Secrets of type kubernetes.io/tls. */
   readonly certificates: ReadonlySet<string>
+  /** Ports of Gateways that some node cannot open, and why. */
+  readonly closedPorts: ReadonlyMap<string, string>
   readonly now: string
 }
 
@@ -95,9 +97,10 @@ function listenerStatus(
   attached: AttachedListener,
   known: GatewayStatus | undefined,
   generation: number,
-  { certificates, now }: StatusFacts,
+  { certificates, closedPorts, now }: StatusFacts,
 ) {
-  const { listener, accepted, conflicted, kinds } = attached
+  const { listener, accepted, conflicted, kinds, door } = attached
+  const closed = closedPorts.get(door)
   const missing = attached.certificates.find(name => !certificates.has(name))
   const references: Verdict =
     attached.references.ok && missing !== undefined
@@ -108,9 +111,11 @@ function listenerStatus(
         }
       : attached.references
   const isServed = accepted.ok && (references.ok || references.reason === 'InvalidRouteKinds')
-  const programmed: Verdict = isServed
-    ? YES('Programmed')
-    : { ok: false, reason: 'Invalid', message: 'see the others' }
+  const programmed: Verdict = !isServed
+    ? { ok: false, reason: 'Invalid', message: 'see the others' }
+    : closed === undefined
+      ? YES('Programmed')
+      : { ok: false, reason: 'PortUnavailable', message: closed }
   const conditions = [
     condition('Accepted', accepted, generation, now),
     condition('Conflicted', conflicted, generation, now),

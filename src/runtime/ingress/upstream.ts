@@ -2,12 +2,14 @@
 import { Agent, type ClientRequest, type IncomingMessage, request as plainRequest } from 'node:http'
 import { type ClientHttp2Session, connect, constants, type IncomingHttpHeaders } from 'node:http2'
 import { Agent as SecureAgent, request as secureRequest } from 'node:https'
-import type { Socket } from 'node:net'
+import type { LookupFunction, Socket } from 'node:net'
 import type { Duplex, Readable } from 'node:stream'
 import { bracketed } from '../../base/bracketed.ts'
 import type { Clock } from '../../base/clock.ts'
+import type { Cidr } from '../../kube/cidr.ts'
 import { grouped, type HeaderList, pairsOf } from './headers.ts'
 import type { Endpoint } from './pools.ts'
+import { reachableLookup } from './reachable-lookup.ts'
 import type { Protocol } from './route.ts'
 
 export interface UpstreamRequest {
@@ -73,9 +75,11 @@ export class Upstreams {
     ...{ keepAlive: true, maxFreeSockets: FREE_SOCKETS_MAX, timeout: IDLE_MS, rejectUnauthorized: false },
   })
   readonly #sessions = new Map<string, ClientHttp2Session>()
+  readonly #lookup: LookupFunction
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, loopbackPods: readonly Cidr[]) {
     this.#clock = clock
+    this.#lookup = reachableLookup(loopbackPods)
   }
 
   send(request: UpstreamRequest): Attempt {
@@ -94,7 +98,14 @@ export class Upstreams {
   #sendText(asked: UpstreamRequest): Attempt {
     const { endpoint, method, path, headers, readMs } = asked
     const isSecure = asked.protocol === 'https'
-    const common = { host: endpoint.address, port: endpoint.port, method, path, setHost: false }
+    const common = {
+      host: endpoint.address,
+      port: endpoint.port,
+      method,
+      path,
+      setHost: false,
+      lookup: this.#lookup,
+    }
     const limits = { maxHeaderSize: HEADER_BYTES_MAX, agent: isSecure ? this.#secure : this.#plain }
     const send = isSecure ? secureRequest : plainRequest
     const request = send({ ...common, ...limits, headers: headers.flat() })
@@ -156,7 +167,7 @@ export class Upstreams {
     const known = this.#sessions.get(origin)
     if (known !== undefined && !known.closed && !known.destroyed) return Promise.resolve(known)
     if (this.#sessions.size >= SESSIONS_MAX) this.#sessions.values().next().value?.close()
-    const session = connect(origin, { rejectUnauthorized: false })
+    const session = connect(origin, { rejectUnauthorized: false, lookup: this.#lookup })
     const opened = Promise.withResolvers<ClientHttp2Session>()
     const fail = (message: string) => opened.reject(new UpstreamError(message, { isUnsent: true }))
     const connecting = this.#clock.after(connectMs, () => {

@@ -6,8 +6,10 @@ import {
   GATEWAY_GROUP,
   type Gateway,
   type GatewayClass,
+  type GrpcRoute,
   type HttpRoute,
   type ReferenceGrant,
+  type TlsRoute,
 } from './gateway-types.ts'
 
 /** Who serves a class: `spec.controller` of an IngressClass. */
@@ -28,6 +30,9 @@ export interface IngressSettings {
   readonly accessLog: boolean
   /** Networks on loopback where pods are, with the runtime `process`; nothing else is reached there. */
   readonly loopbackPods: string
+  /** Ports and ranges that Gateways may have for themselves, as `8443,9000-9099`. */
+  readonly gatewayPorts: string
+  readonly clusterDomain: string
 }
 
 export interface World {
@@ -39,6 +44,8 @@ export interface World {
   readonly gatewayClasses: readonly GatewayClass[]
   readonly gateways: readonly Gateway[]
   readonly routes: readonly HttpRoute[]
+  readonly grpcRoutes: readonly GrpcRoute[]
+  readonly tlsRoutes: readonly TlsRoute[]
   readonly grants: readonly ReferenceGrant[]
 }
 
@@ -46,7 +53,7 @@ export type WorldKind = keyof World
 
 export const EMPTY_WORLD: World = {
   ...{ ingresses: [], ingressClasses: [], services: [], slices: [], namespaces: [] },
-  ...{ gatewayClasses: [], gateways: [], routes: [], grants: [] },
+  ...{ gatewayClasses: [], gateways: [], routes: [], grpcRoutes: [], tlsRoutes: [], grants: [] },
 }
 
 const ref = (group: string, resource: string, namespaced = true): ResourceRef =>
@@ -61,6 +68,8 @@ export const WORLD_RESOURCES: Readonly<Record<WorldKind, ResourceRef>> = {
   gatewayClasses: ref(GATEWAY_GROUP, 'gatewayclasses', false),
   gateways: ref(GATEWAY_GROUP, 'gateways'),
   routes: ref(GATEWAY_GROUP, 'httproutes'),
+  grpcRoutes: ref(GATEWAY_GROUP, 'grpcroutes'),
+  tlsRoutes: ref(GATEWAY_GROUP, 'tlsroutes'),
   grants: ref(GATEWAY_GROUP, 'referencegrants'),
 }
 

@@ -6,6 +6,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { type BackoffConfig, backoffMs } from '../../../base/backoff.ts'
 import type { Clock, Timer } from '../../../base/clock.ts'
 import type { Component, Health } from '../../../base/component.ts'
+import { eachAtOnce } from '../../../base/each-at-once.ts'
 import { messageOf } from '../../../base/errors.ts'
 import type { Log } from '../../../base/log.ts'
 import type { Random } from '../../../base/random.ts'
@@ -19,6 +20,7 @@ import { formatTime } from '../../../kube/time.ts'
 import type { Ingress, Node, Secret } from '../../../kube/types.ts'
 import { attachRoutes } from '../../ingress/attach-routes.ts'
 import { ownIngresses } from '../../ingress/compile-ingress.ts'
+import { parseClosedPorts } from '../../ingress/doors.ts'
 import {
   CERTIFICATE_LIST,
   CERTIFICATE_ROLE,
@@ -40,7 +42,7 @@ import {
   type World,
   type WorldKind,
 } from '../../ingress/world.ts'
-import { ADDONS, type Addon, isEnabled, NAME_LABEL } from '../addon-object.ts'
+import { ADDONS, type Addon, isEnabled, NAME_LABEL, type NodeReport } from '../addon-object.ts'
 import { namesByNamespace, renderAccess, renderCertificateList } from './certificate-access.ts'
 import { INGRESS_ADDON, ingressSettings } from './ingress-settings.ts'
 
@@ -285,6 +287,7 @@ class Following {
     const facts: StatusFacts = {
       addresses: nodeAddresses(this.#nodes.list(), new Set(serving.map(({ name }) => name))),
       certificates: new Set(this.#secrets.list().map(nameOf)),
+      closedPorts: closedPortsOf(serving),
       now: formatTime(this.#parts.clock.now()),
     }
     const writes: (() => Promise<void>)[] = []
@@ -302,10 +305,8 @@ class Following {
     }
     const { gateways, routes } = attachRoutes(world, settings)
     for (const one of gateways) add('gateways', one.gateway, renderGatewayStatus(one, facts))
-    for (const one of routes) add('routes', one.route, renderRouteStatus(one, facts))
-    for (let at = 0; at < writes.length; at += WRITES_AT_ONCE) {
-      await Promise.all(writes.slice(at, at + WRITES_AT_ONCE).map(write => write()))
-    }
+    for (const one of routes) add(ROUTE_KINDS[one.kind], one.route, renderRouteStatus(one, facts))
+    await eachAtOnce(writes, WRITES_AT_ONCE, write => write())
   }
 
   /** With the object as it was seen: what has changed since is looked at again. */
@@ -345,6 +346,17 @@ class Following {
       )
     }
   }
+}
+
+const ROUTE_KINDS = { HTTPRoute: 'routes', GRPCRoute: 'grpcRoutes', TLSRoute: 'tlsRoutes' } as const
+
+function closedPortsOf(nodes: readonly NodeReport[]): ReadonlyMap<string, string> {
+  const found = nodes.flatMap(({ name, message }) =>
+    [...parseClosedPorts(message)].map(
+      ([port, why]) => [String(port), `port ${port} on node ${name} ${why}`] as const,
+    ),
+  )
+  return new Map(found)
 }
 
 const TOLD_MAX = 10_000

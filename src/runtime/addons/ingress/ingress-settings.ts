@@ -10,7 +10,15 @@ export const INGRESS_ADDON = 'ingress'
 export const loopbackPods = (runtime: string, podCidr: string): string =>
   runtime === 'process' ? podCidr.split(',').map(mirrorOf).join(',') : ''
 
-export function ingressSettings(parameters: ParameterValues, loopback = ''): IngressSettings {
+export interface ClusterSettings {
+  readonly loopbackPods: string
+  readonly clusterDomain: string
+}
+
+export function ingressSettings(
+  parameters: ParameterValues,
+  cluster: ClusterSettings = { loopbackPods: '', clusterDomain: '' },
+): IngressSettings {
   const text = (name: string) => String(parameters[name] ?? '')
   return {
     httpPort: Number(parameters['http-port'] ?? 80),
@@ -19,7 +27,8 @@ export function ingressSettings(parameters: ParameterValues, loopback = ''): Ing
     bodyBytesMax: bytesOf(text('proxy-body-size')) ?? 0,
     trustedProxies: [parameters['trusted-proxies'] ?? []].flat().join(','),
     proxyProtocol: parameters['proxy-protocol'] === true,
-    loopbackPods: loopback,
+    ...cluster,
+    gatewayPorts: [parameters['gateway-ports'] ?? []].flat().join(','),
     accessLog: parameters['access-log'] === true,
   }
 }

@@ -7,6 +7,7 @@ import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Timer } from '../../../base/clock.ts'
 import type { Health } from '../../../base/component.ts'
+import { eachAtOnce } from '../../../base/each-at-once.ts'
 import { messageOf } from '../../../base/errors.ts'
 import { Informer } from '../../../client/informer.ts'
 import { isNotFound } from '../../../client/kube-client.ts'
@@ -72,7 +73,10 @@ class IngressKeeper {
     const { signal } = this.#aborter
     const own = await this.#ownCertificate()
     const { runtime, cluster } = this.#context
-    const settings = ingressSettings(parameters, loopbackPods(runtime, cluster.podCidr))
+    const settings = ingressSettings(parameters, {
+      loopbackPods: loopbackPods(runtime, cluster.podCidr),
+      clusterDomain: cluster.clusterDomain,
+    })
     for (const [kind, informer] of this.#informers) {
       informer.onChange((key, next) => this.#thread?.change([kind, key, next] as Change))
       informer.start(signal)
@@ -93,7 +97,8 @@ class IngressKeeper {
   health(): Health {
     const problem =
       this.#thread === null ? 'it has not read the routes yet' : this.#thread.problem || this.#problem
-    return { ok: problem === '', reason: problem }
+    // A Gateway's port that is somebody else's is its owner's business, and told there; all the rest works.
+    return { ok: problem === '', reason: problem || (this.#thread?.closedPorts ?? '') }
   }
 
   async stop(): Promise<void> {
@@ -144,18 +149,15 @@ class IngressKeeper {
       ([name, version]) => this.#certificates.get(name)?.version !== version,
     )
     let problem = ''
-    for (let at = 0; at < stale.length; at += READS_AT_ONCE) {
-      const batch = stale.slice(at, at + READS_AT_ONCE)
-      const found = await Promise.all(
-        batch.map(([name]) => this.#readOne(name).catch(error => messageOf(error))),
-      )
-      for (const [index, [name, version]] of batch.entries()) {
-        const certificate = found[index]
-        if (typeof certificate === 'string') problem = `Secret ${name} cannot be read: ${certificate}`
-        else if (certificate) this.#certificates.set(name, { version, certificate })
-        else this.#certificates.delete(name)
+    await eachAtOnce(stale, READS_AT_ONCE, async ([name, version]) => {
+      try {
+        const certificate = await this.#readOne(name)
+        if (certificate === null) this.#certificates.delete(name)
+        else this.#certificates.set(name, { version, certificate })
+      } catch (error) {
+        problem = `Secret ${name} cannot be read: ${messageOf(error)}`
       }
-    }
+    })
     this.#problem = problem
     this.#certify()
     this.#timer?.cancel()

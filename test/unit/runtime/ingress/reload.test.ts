@@ -84,6 +84,7 @@ test('a lookup does not cost more with more routes', () => {
     for (const [kind, , object] of changesOf(objects)) if (object) world[kind]?.push(object)
     const table = compileRouting(world as unknown as World, SETTINGS)
     const common = {
+      door: 'http',
       scheme: 'http',
       host: 'x.test',
       query: '',

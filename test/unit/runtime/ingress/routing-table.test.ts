@@ -12,6 +12,7 @@ import {
   compileRouting,
   matchRoute,
   mayAsk,
+  ownDoors,
 } from '../../../../src/runtime/ingress/routing-table.ts'
 import { renderGatewayStatus, renderRouteStatus } from '../../../../src/runtime/ingress/status.ts'
 import { EMPTY_WORLD, type World } from '../../../../src/runtime/ingress/world.ts'
@@ -33,7 +34,16 @@ function asked(
   more: Partial<Asked> & { headers?: Record<string, string> } = {},
 ): Asked {
   const { headers = {}, ...rest } = more
-  return { scheme: 'http', host, path, query: '', method: 'GET', header: name => headers[name], ...rest }
+  return {
+    door: rest.scheme ?? 'http',
+    scheme: 'http',
+    host,
+    path,
+    query: '',
+    method: 'GET',
+    header: name => headers[name],
+    ...rest,
+  }
 }
 
 type Table = ReturnType<typeof compileRouting>
@@ -239,11 +249,90 @@ test('HTTPRoutes: path, then method, then headers, then query; the most specific
   assert.equal(matchRoute(table, asked('x.test', '/p', { scheme: 'https' })), null)
 })
 
+test('GRPCRoutes: by service and method, exact before expressions, headers last', () => {
+  const call = (method: object, name: string, headers: object[] = []) => ({
+    matches: [{ method, headers }],
+    ...to(name),
+  })
+  const route: KubeObject = {
+    ...httpRoute('calls', []),
+    kind: 'GRPCRoute',
+    spec: {
+      parentRefs: [{ name: 'edge' }],
+      hostnames: ['x.test'],
+      rules: [
+        call({ service: 'shop.Cart' }, 'a'),
+        call({ service: 'shop.Cart', method: 'Add' }, 'b'),
+        call({ service: 'shop.Cart', method: 'Add' }, 'c', [{ name: 'x-v', value: '2' }]),
+        call({ type: 'RegularExpression', service: 'shop\\.[A-Z]+' }, 'd'),
+        call({ method: 'Ping' }, 'd'),
+      ],
+    },
+  }
+  const table = tableOf(gatewayClass, gateway(http()), route)
+  const cases: Record<string, string> = {
+    ...{ '/shop.Cart/Add': 'b', '/shop.Cart/Remove': 'a', '/shop.CartX/Add': '', '/any.Thing/Ping': 'd' },
+    ...{ '/any.Thing/PING': '', '/shop.CART/Add': 'd', '/shop.cart/Add': '' },
+  }
+  for (const [path, wanted] of Object.entries(cases))
+    assert.equal(taken(table, asked('x.test', path, { method: 'POST' })), wanted, path)
+  const second = asked('x.test', '/shop.Cart/Add', { headers: { 'x-v': '2' } })
+  assert.equal(taken(table, second), 'c')
+  assert.equal(matchRoute(table, second)?.backends[0]?.protocol, 'h2c')
+})
+
+test('a port of a Gateway’s own has its routes and nothing else', () => {
+  const table = tableOf(
+    gatewayClass,
+    gateway(http(), http({ name: 'own', port: 9000 })),
+    httpRoute('both', [to('a')], { spec: { hostnames: ['x.test'] } }),
+    httpRoute('one', [to('b')], {
+      spec: { parentRefs: [{ name: 'edge', sectionName: 'own' }], hostnames: ['y.test'] },
+    }),
+    ingress('web', [{ host: 'z.test', service: 'c' }]),
+  )
+  const take = (host: string, door: string) => taken(table, asked(host, '/', { door }))
+  assert.deepEqual([take('x.test', 'http'), take('y.test', 'http'), take('z.test', 'http')], ['a', '', 'c'])
+  assert.deepEqual([take('x.test', '9000'), take('y.test', '9000'), take('z.test', '9000')], ['a', 'b', ''])
+  assert.deepEqual(ownDoors(table), [{ key: '9000', port: 9000, isSecure: false }])
+})
+
+test('an ExternalName leads outside by Ingresses, or to the Service that it means, and not by Gateways', () => {
+  const outside = (name: string, externalName: string, ports?: object[]): KubeObject => ({
+    ...{ apiVersion: 'v1', kind: 'Service', metadata: { name, namespace: 'default' } },
+    spec: { type: 'ExternalName', externalName, ...(ports && { ports }) },
+  })
+  const table = tableOf(
+    outside('out', 'www.Example.org.'),
+    outside('ports', 'www.example.org', [{ name: 'web', port: 80, targetPort: 8080 }]),
+    outside('inner', 'a.default.svc.cluster.local'),
+    ingress('web', [
+      ...[
+        { host: 'out.test', service: 'out' },
+        { host: 'ports.test', service: 'ports' },
+      ],
+      { host: 'inner.test', service: 'inner' },
+    ]),
+    ...[gatewayClass, gateway(http()), httpRoute('r', [to('out')], { spec: { hostnames: ['gw.test'] } })],
+  )
+  const pool = (host: string) => {
+    const [backend] = matchRoute(table, asked(host, '/'))?.backends ?? []
+    return table.pools.get(backend?.pool ?? '')?.map(({ address, port }) => `${address}:${port}`)
+  }
+  assert.deepEqual(pool('out.test'), ['www.example.org:80'])
+  assert.deepEqual(pool('ports.test'), ['www.example.org:8080'])
+  assert.deepEqual(pool('inner.test'), ['10.1.0.7:8080'])
+  assert.equal(pool('gw.test'), undefined)
+})
+
 test('a route attaches only where a listener allows it, and is told why not', () => {
   const verdict = (listener: object, route: KubeObject, ...more: KubeObject[]) => {
     const world = worldOf([gatewayClass, gateway(listener), route, ...services, ...more])
     const { routes } = attachRoutes(world, SETTINGS)
-    const facts = { addresses: ['192.0.2.1'], certificates: new Set<string>(), now: '2026-01-01T00:00:00Z' }
+    const facts = {
+      ...{ addresses: ['192.0.2.1'], now: '2026-01-01T00:00:00Z' },
+      ...{ certificates: new Set<string>(), closedPorts: new Map() },
+    }
     const [own] = renderRouteStatus(routes[0] ?? assert.fail('no route'), facts).parents as unknown as {
       conditions: { type: string; reason: string }[]
     }[]
@@ -279,6 +368,7 @@ test('a listener says what keeps it from being served', () => {
     const facts = {
       addresses: ['192.0.2.1'],
       certificates: new Set(['default/good']),
+      closedPorts: new Map([['9001', 'port 9001 on node n1 is taken by another program']]),
       now: '2026-01-01T00:00:00Z',
     }
     const status = renderGatewayStatus(gateways[0] ?? assert.fail('no gateway'), facts)
@@ -296,7 +386,15 @@ test('a listener says what keeps it from being served', () => {
   })
   assert.deepEqual(conditions(http(), https('good')), [[], []])
   assert.deepEqual(conditions(https('missing')), [['Invalid', 'InvalidCertificateRef']])
-  assert.deepEqual(conditions(http({ port: 8081 })), [['PortUnavailable', 'Invalid']])
+  assert.deepEqual(conditions(http({ port: 8081 })), [[]])
+  assert.deepEqual(conditions(http({ port: 9001 })), [['PortUnavailable']])
+  for (const port of [443, 900, 10_250])
+    assert.deepEqual(conditions(http({ port })), [['PortUnavailable', 'Invalid']], String(port))
+  // Names tell HTTPS from other TLS, nothing tells HTTP.
+  const tls = { name: 't', port: 8443, protocol: 'TLS', hostname: 'x.test', tls: { mode: 'Passthrough' } }
+  assert.deepEqual(conditions(tls, { ...https('good'), port: 8443 }), [[], []])
+  const mixed = ['ProtocolConflict', 'ProtocolConflict', 'Invalid']
+  assert.deepEqual(conditions(tls, http({ port: 8443 })), [mixed, mixed])
   assert.deepEqual(conditions(http({ protocol: 'TCP' })), [['UnsupportedProtocol', 'Invalid']])
   const clash = ['HostnameConflict', 'HostnameConflict', 'Invalid']
   assert.deepEqual(conditions(http(), http({ name: 'again' })), [clash, clash])
