@@ -1,5 +1,6 @@
 /** How backup schedules and what lies at a target are shown. Pure. */
-import type { BackupRun, BackupScheduleStatus, TargetListing } from '../client/backup-schedules.ts'
+import type { BackupRun, BackupScheduleStatus } from '../client/backup-schedule-status.ts'
+import type { TargetListing } from '../client/backup-schedules.ts'
 import { renderColumns } from './columns.ts'
 import { spanInWords } from './duration.ts'
 import type { Paint } from './report-error.ts'

@@ -1,6 +1,6 @@
 /** What a node says about itself over the admin socket: the answer to `mk8s status`, as JSON. */
-import type { BackupScheduleStatus } from './backup-schedules.ts'
 
+import type { BackupScheduleStatus } from './backup-schedule-status.ts'
 export interface ComponentHealth {
   readonly name: string
   readonly ok: boolean

@@ -1,4 +1,5 @@
 /** Builds what a node runs of add-ons: the driver, and the parts that it may start. */
+
 import { join } from 'node:path'
 import { Informer } from '../client/informer.ts'
 import { KubeClient } from '../client/kube-client.ts'
@@ -11,7 +12,7 @@ import type { Part } from './addons/part.ts'
 import { createPartDriver } from './addons/part-driver.ts'
 import { registryPart } from './addons/registry/registry.ts'
 import type { ClusterDns } from './dns/dns.ts'
-import type { NodeParts } from './server-node.ts'
+import type { NodeParts } from './node-parts.ts'
 
 /** What this node has anyway and a part switches on and off. */
 interface OwnParts {

@@ -1,4 +1,5 @@
 /** Builds a node's DNS out of what follows Services for the proxy, and says where pods of this node reach it. */
+
 import { must } from '../base/assert.ts'
 import type { Clock } from '../base/clock.ts'
 import type { Log } from '../base/log.ts'
@@ -13,8 +14,8 @@ import { cidrAddress, parseCidr } from '../kube/cidr.ts'
 import { mirrorOf } from '../kube/mirror-address.ts'
 import type { ConfigMap } from '../kube/types.ts'
 import { type ClusterDns, createDns } from './dns/dns.ts'
-import type { Backend } from './network/port-plan.ts'
 import type { ServiceFeed } from './network/service-feed.ts'
+import type { Backend } from './network/usable-backends.ts'
 
 /** Index of the cluster DNS in the service network, as in MicroK8s. */
 const DNS_INDEX = 10

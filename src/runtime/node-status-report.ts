@@ -1,6 +1,7 @@
 /** Puts together what `mk8s status` shows, from what the parts say of themselves. Pure. */
+
 import type { Health } from '../base/component.ts'
-import type { BackupScheduleStatus } from '../client/backup-schedules.ts'
+import type { BackupScheduleStatus } from '../client/backup-schedule-status.ts'
 import type {
   AddonStatus,
   ComponentHealth,

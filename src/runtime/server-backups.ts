@@ -1,7 +1,9 @@
 /** Builds what makes backups by schedule: the leader's duty, what commands ask of it, what `mk8s status` tells. */
+
 import type { Component } from '../base/component.ts'
 import { Mk8sError } from '../base/errors.ts'
-import type { BackupScheduleHandlers, BackupScheduleStatus } from '../client/backup-schedules.ts'
+import type { BackupScheduleStatus } from '../client/backup-schedule-status.ts'
+import type { BackupScheduleHandlers } from '../client/backup-schedules.ts'
 import { EventRecorder } from '../client/event-recorder.ts'
 import { KubeClient } from '../client/kube-client.ts'
 import { ownProgram } from '../host/own-program.ts'

@@ -1,17 +1,15 @@
 /** Builds what every node runs: the kubelet with its runtime, and the service proxy. */
+
 import { join } from 'node:path'
 import { bracketed } from '../base/bracketed.ts'
-import type { Clock } from '../base/clock.ts'
 import type { Component } from '../base/component.ts'
 import { Mk8sError } from '../base/errors.ts'
 import type { Log } from '../base/log.ts'
-import type { Random } from '../base/random.ts'
 import { KubeClient } from '../client/kube-client.ts'
 import type { Problem } from '../client/node-status.ts'
-import type { Transport } from '../client/transport.ts'
 import { isDualStack, podNetworks } from '../config/cluster-networks.ts'
 import { failoverTimes } from '../config/failover.ts'
-import type { ClusterConfig, NodeConfig } from '../config/node-config.ts'
+import type { NodeConfig } from '../config/node-config.ts'
 import { GIT_VERSION, MK8S_VERSION } from '../config/version.ts'
 import { readAsset } from '../host/assets.ts'
 import { instanceName } from '../host/node-files.ts'
@@ -56,6 +54,7 @@ import { buildAddonParts } from './node-addons.ts'
 import { buildNodeDns, dnsBackends, dnsLoopbackAddress, dnsMetricsAddress, dnsServiceIp } from './node-dns.ts'
 import { NodeImages } from './node-images.ts'
 import { nodeNetworks } from './node-networks.ts'
+import type { NodeParts } from './node-parts.ts'
 import { createPeers } from './node-peers.ts'
 import { NodeRegistries } from './node-registries.ts'
 import { otherNetwork } from './other-network.ts'
@@ -64,27 +63,6 @@ import { secondAddress } from './second-address.ts'
 import type { Shared } from './server-api.ts'
 import { SideLoading } from './side-loading.ts'
 import { createUpgradeReceiver } from './upgrade/receive-upgrade.ts'
-
-export interface NodeParts {
-  readonly config: NodeConfig
-  readonly cluster: ClusterConfig
-  readonly certificates: KubeletCertificates
-  readonly transports: NodeTransports
-  readonly isServer: boolean
-  /** What this server's API shows of itself, for what else it serves; absent on workers. */
-  readonly ownApi?: OwnApi
-  readonly clock: Clock
-  readonly random: Random
-  readonly log: Log
-}
-
-/** How what runs on a node reaches the API: in process on a server, through the local proxy on a worker. */
-export interface NodeTransports {
-  /** As `system:node:<name>` in `system:nodes`. */
-  readonly kubelet: Transport
-  /** As `system:kube-proxy`. */
-  readonly proxy: Transport
-}
 
 export interface Node {
   readonly images: NodeImages

@@ -1,11 +1,12 @@
 /** Schedules of a real server whose backups go to a real S3 server and to another machine, with Secrets made by kubectl. */
+
 import assert from 'node:assert/strict'
 import { chmodSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { systemClock } from '../../src/base/clock.ts'
 import { systemRandom } from '../../src/base/random.ts'
-import type { BackupRun, BackupScheduleStatus } from '../../src/client/backup-schedules.ts'
+import type { BackupRun, BackupScheduleStatus } from '../../src/client/backup-schedule-status.ts'
 import { S3Client } from '../../src/runtime/backup/targets/s3/client.ts'
 import { parseS3Place } from '../../src/runtime/backup/targets/s3/place.ts'
 import { openS3 } from '../../src/runtime/backup/targets/s3/s3-target.ts'

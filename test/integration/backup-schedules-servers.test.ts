@@ -1,10 +1,11 @@
 /** Backups by schedule on three servers: a leader that is lost between two runs, and one that is lost in the middle. */
+
 import assert from 'node:assert/strict'
 import { mkdirSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { must } from '../../src/base/assert.ts'
-import type { BackupRun, BackupScheduleStatus } from '../../src/client/backup-schedules.ts'
+import type { BackupRun, BackupScheduleStatus } from '../../src/client/backup-schedule-status.ts'
 import { startServers, type TestNode, type TestServers, untilStatus } from '../support/servers.ts'
 import { until } from '../support/until.ts'
 

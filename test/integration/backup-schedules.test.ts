@@ -1,9 +1,10 @@
 /** Backups by schedule on a real server: set, run, listed, kept and removed, told of by status, metrics and Events. */
+
 import assert from 'node:assert/strict'
 import { mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import type { BackupRun, BackupScheduleStatus } from '../../src/client/backup-schedules.ts'
+import type { BackupRun, BackupScheduleStatus } from '../../src/client/backup-schedule-status.ts'
 import { run } from '../support/kubectl.ts'
 import { startServers, type TestNode, type TestServers } from '../support/servers.ts'
 import { until } from '../support/until.ts'

@@ -2,10 +2,12 @@
  * A small model of what Raft does with its membership: one configuration, members that live or do not, a log that
  * reaches those that live, changes under Raft's own rules. It checks that nobody asks for anything dangerous.
  */
+
 import assert from 'node:assert/strict'
 import type { Membership } from '../../src/runtime/raft/membership.ts'
 import { firstStep, membershipProblem } from '../../src/runtime/raft/membership.ts'
-import { type Configuration, isVoter, membersOf } from '../../src/runtime/raft/quorum.ts'
+import type { Configuration } from '../../src/runtime/raft/messages.ts'
+import { isVoter, membersOf } from '../../src/runtime/raft/quorum.ts'
 import type { ChangeOutcome } from '../../src/runtime/raft/ready.ts'
 import type { MemberProgress } from '../../src/runtime/store/raft-store.ts'
 

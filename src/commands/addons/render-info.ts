@@ -1,8 +1,9 @@
 /** What people are shown of one add-on. Pure. */
+
 import { renderColumns } from '../../cli/columns.ts'
 import type { Addon, Correction, ParameterValue } from '../../runtime/addons/addon-object.ts'
 import type { CatalogEntry } from '../../runtime/addons/catalog.ts'
-import type { Parameter } from '../../runtime/addons/definition.ts'
+import type { Parameter } from '../../runtime/addons/parameter.ts'
 
 export function renderInfo({ repository, source }: CatalogEntry, addon: Addon | null): string {
   const { definition } = source

@@ -1,7 +1,7 @@
 /** What `mk8s addons repo` does: repositories are read and checked here, and kept in the cluster for every server. */
 
 import { Mk8sError } from '../../base/errors.ts'
-import { isAlreadyExists } from '../../client/kube-client.ts'
+import { isAlreadyExists, type KubeClient } from '../../client/kube-client.ts'
 import { CONFIG_MAPS } from '../../client/resources.ts'
 import type { ConfigMap } from '../../kube/types.ts'
 import { BUNDLE_NAMESPACE } from '../../runtime/addons/bundle.ts'
@@ -17,26 +17,24 @@ import {
   repositoryMap,
 } from '../../runtime/addons/repository.ts'
 import { readRepositoryFiles } from '../../runtime/addons/repository-index.ts'
-import type { AddonCluster } from './cluster.ts'
 import { fetchRepository } from './read-repository.ts'
 
-type Client = AddonCluster['client']
 const FIELD_MANAGER = 'mk8s-addons-repo'
 
-async function keptMaps(client: Client, name?: string): Promise<readonly ConfigMap[]> {
+async function keptMaps(client: KubeClient, name?: string): Promise<readonly ConfigMap[]> {
   const labelSelector = name === undefined ? REPOSITORY_LABEL : `${REPOSITORY_LABEL}=${name}`
   return (await client.list<ConfigMap>(CONFIG_MAPS, { namespace: BUNDLE_NAMESPACE, labelSelector })).items
 }
 
 /** The add-ons of all repositories, as the cluster has them. */
-export const repositoryEntries = async (client: Client): Promise<CatalogEntry[]> =>
+export const repositoryEntries = async (client: KubeClient): Promise<CatalogEntry[]> =>
   (await keptMaps(client)).flatMap(map => readEntry(map) ?? [])
 
 export interface ListedRepository extends Repository {
   readonly addons: readonly KeptEntry[]
 }
 
-export async function listRepositories(client: Client): Promise<ListedRepository[]> {
+export async function listRepositories(client: KubeClient): Promise<ListedRepository[]> {
   const maps = await keptMaps(client)
   const entries = maps.flatMap(map => keptEntry(map) ?? [])
   return maps
@@ -49,7 +47,7 @@ export async function listRepositories(client: Client): Promise<ListedRepository
 
 /** Reads it from its source and keeps what is there; nothing is changed when anything is wrong with it. */
 export async function keepRepository(
-  client: Client,
+  client: KubeClient,
   repository: Repository,
   options: { readonly isNew: boolean },
 ): Promise<readonly KeptEntry[]> {
@@ -69,7 +67,7 @@ export async function keepRepository(
   return maps.flatMap(map => keptEntry(map) ?? [])
 }
 
-async function create(client: Client, head: ConfigMap): Promise<void> {
+async function create(client: KubeClient, head: ConfigMap): Promise<void> {
   try {
     await client.create(CONFIG_MAPS, head)
   } catch (error) {
@@ -80,19 +78,19 @@ async function create(client: Client, head: ConfigMap): Promise<void> {
   }
 }
 
-export async function findRepository(client: Client, name: string): Promise<ListedRepository> {
+export async function findRepository(client: KubeClient, name: string): Promise<ListedRepository> {
   const found = (await listRepositories(client)).find(one => one.name === name)
   if (found !== undefined) return found
   throw new Mk8sError('addon/unknown', `there is no repository ${name}`, { hint: 'mk8s addons repo list' })
 }
 
 /** What is enabled of it goes on running; its definition and manifests are kept apart. */
-export async function removeRepository(client: Client, name: string): Promise<void> {
+export async function removeRepository(client: KubeClient, name: string): Promise<void> {
   await findRepository(client, name)
   await removeMaps(client, await keptMaps(client, name))
 }
 
-async function removeMaps(client: Client, maps: readonly ConfigMap[]): Promise<void> {
+async function removeMaps(client: KubeClient, maps: readonly ConfigMap[]): Promise<void> {
   for (const { metadata } of maps)
     await client.delete(CONFIG_MAPS, { namespace: BUNDLE_NAMESPACE, name: metadata.name ?? '' })
 }

@@ -1,14 +1,16 @@
 /** Lists in a strategic merge patch: merging by key or by value, and the order of the result. */
 import { goText } from '../go-types.ts'
-import { isMap } from '../json-map.ts'
-import type { Model, TypeRef } from '../model-types.ts'
+import { isMap, type JsonMap } from '../json-map.ts'
 import { badRequest } from '../status.ts'
-import { DIRECTIVE, type Fields, mergeObjects } from './strategic-merge.ts'
+
+export type Fields = JsonMap
+
+/** The key that says what is to be done with the map in which it stands. */
+export const DIRECTIVE = '$patch'
 
 export interface ListRules {
-  readonly model: Model
-  /** Type of the items. */
-  readonly type: TypeRef | undefined
+  /** An item with what a patch says of it; both are ours to change. */
+  readonly mergeItem: (original: Fields, patch: Fields) => Fields
   /** Absent for lists of primitives. */
   readonly mergeKey: string | undefined
 }
@@ -101,7 +103,7 @@ function mergeKeyed(
     keyOf(rules, item)
     const index = findItem(rules, merged, item)
     if (index === -1) merged.push(withoutDirectives(item))
-    else merged[index] = mergeObjects(rules.model, rules.type, merged[index] as Fields, { ...item })
+    else merged[index] = rules.mergeItem(merged[index] as Fields, { ...item })
   }
   return { merged, rest: plain }
 }

@@ -5,14 +5,18 @@
 
 import { cloneJson, setKey } from '../clone.ts'
 import { goText } from '../go-types.ts'
-import { isMap, type JsonMap } from '../json-map.ts'
+import { isMap } from '../json-map.ts'
 import type { FieldInfo, Model, TypeRef } from '../model-types.ts'
 import { badRequest } from '../status.ts'
-import { mergeLists, orderLists, withoutDirectives } from './strategic-lists.ts'
+import {
+  DIRECTIVE,
+  type Fields,
+  type ListRules,
+  mergeLists,
+  orderLists,
+  withoutDirectives,
+} from './strategic-lists.ts'
 
-export type Fields = JsonMap
-
-export const DIRECTIVE = '$patch'
 const RETAIN_KEYS = '$retainKeys'
 const DELETE_PREFIX = '$deleteFromPrimitiveList/'
 const ORDER_PREFIX = '$setElementOrder/'
@@ -39,12 +43,7 @@ function childType(type: TypeRef | undefined, field: FieldInfo | undefined): Typ
 }
 
 /** Merges `patch` into `original`; both are ours to change. */
-export function mergeObjects(
-  model: Model,
-  type: TypeRef | undefined,
-  original: Fields,
-  patch: Fields,
-): Fields {
+function mergeObjects(model: Model, type: TypeRef | undefined, original: Fields, patch: Fields): Fields {
   const directive = patch[DIRECTIVE]
   if (directive !== undefined) {
     delete patch[DIRECTIVE]
@@ -97,13 +96,17 @@ function mergeField({ model, type, original, key }: FieldMerge, value: unknown):
     Array.isArray(value) &&
     field?.patchStrategy?.includes('merge') === true
   ) {
-    const merged = mergeLists({ model, type: itemType(inner), mergeKey: field.patchMergeKey }, found, value)
-    setKey(original, key, merged)
+    setKey(original, key, mergeLists(listRules(model, inner, field), found, value))
   } else setKey(original, key, withoutDirectives(value))
 }
 
-const itemType = (type: TypeRef | undefined): TypeRef | undefined =>
-  type?.kind === 'array' ? type.items : undefined
+function listRules(model: Model, list: TypeRef | undefined, field: FieldInfo | undefined): ListRules {
+  const type = list?.kind === 'array' ? list.items : undefined
+  return {
+    mergeItem: (original, patch) => mergeObjects(model, type, original, patch),
+    mergeKey: field?.patchMergeKey,
+  }
+}
 
 function deleteFromList(original: Fields, key: string, values: unknown): void {
   if (!Array.isArray(values)) throw badRequest('invalid patch format of primitive list')
@@ -126,9 +129,8 @@ function mergeOrdered(model: Model, type: TypeRef | undefined, original: Fields,
     if (values === null) continue
     delete patch[key]
     const field = fieldOf(model, type, key)
-    const list = { model, type: itemType(field?.type), mergeKey: field?.patchMergeKey }
     const found = original[key]
-    const ordered = orderLists(list, {
+    const ordered = orderLists(listRules(model, field?.type, field), {
       original: Array.isArray(found) ? found : undefined,
       patch: values,
       order,

@@ -1,26 +1,10 @@
 /** What an addon.yaml says, checked. Pure: a problem is a sentence with the path, what is wrong, and what would do. */
+
 import { Mk8sError, messageOf } from '../../base/errors.ts'
 import { nearest } from '../../base/nearest.ts'
 import { parseYaml } from '../../kube/yaml.ts'
-import type { ParameterValue } from './addon-object.ts'
-import { problemOf } from './parameters.ts'
-
-export const parameterTypes = ['string', 'integer', 'boolean', 'quantity', 'list', 'enum'] as const
-export type ParameterType = (typeof parameterTypes)[number]
-
-export interface Parameter {
-  readonly name: string
-  readonly type: ParameterType
-  readonly description: string
-  /** Absent: it has to be given. */
-  readonly default?: ParameterValue
-  /** Of an enum. */
-  readonly values?: readonly string[]
-  /** What a string, or each item of a list, has to match as a whole. */
-  readonly pattern?: string
-  readonly minimum?: number
-  readonly maximum?: number
-}
+import type { Parameter } from './parameter.ts'
+import { parameterTypes, problemOf } from './parameter.ts'
 
 export interface ManifestSource {
   /** Relative to the add-on's directory. */

@@ -1,64 +1,11 @@
 /** Values of an add-on's parameters: what was given on a command line or in the cluster, checked and completed. Pure. */
+
 import { Mk8sError } from '../../base/errors.ts'
 import { nearest } from '../../base/nearest.ts'
-import { parseQuantity } from '../../kube/quantity.ts'
 import type { ParameterValue, ParameterValues } from './addon-object.ts'
-import type { AddonDefinition, Parameter } from './definition.ts'
-
-const VALUE_LENGTH_MAX = 8_192
-const LIST_ITEMS_MAX = 256
-
-/** Null: the value may be used as it is. */
-export function problemOf(parameter: Parameter, value: unknown): string | null {
-  switch (parameter.type) {
-    case 'boolean':
-      return typeof value === 'boolean' ? null : `${show(value)} has to be true or false`
-    case 'integer':
-      return integerProblem(parameter, value)
-    case 'list':
-      return listProblem(parameter, value)
-    case 'enum':
-      return parameter.values?.includes(value as string)
-        ? null
-        : `${show(value)} has to be one of ${(parameter.values ?? []).join(', ')}`
-    case 'quantity':
-      return isQuantity(value) ? null : `${show(value)} has to be a quantity such as 20Gi`
-    case 'string':
-      return textProblem(parameter, value)
-  }
-}
-
-const show = (value: unknown): string => JSON.stringify(value) ?? 'nothing'
-
-function integerProblem({ minimum, maximum }: Parameter, value: unknown): string | null {
-  if (typeof value !== 'number' || !Number.isSafeInteger(value))
-    return `${show(value)} has to be a whole number`
-  if (minimum !== undefined && value < minimum) return `${value} has to be at least ${minimum}`
-  if (maximum !== undefined && value > maximum) return `${value} has to be at most ${maximum}`
-  return null
-}
-
-function listProblem(parameter: Parameter, value: unknown): string | null {
-  if (!Array.isArray(value)) return `${show(value)} has to be a list`
-  if (value.length > LIST_ITEMS_MAX) return `has more than ${LIST_ITEMS_MAX} items`
-  const problems = value.map(item => textProblem(parameter, item))
-  return problems.find(problem => problem !== null) ?? null
-}
-
-function textProblem({ pattern }: Parameter, value: unknown): string | null {
-  if (typeof value !== 'string') return `${show(value)} has to be a text`
-  if (value.length > VALUE_LENGTH_MAX) return `is longer than ${VALUE_LENGTH_MAX} characters`
-  if (pattern === undefined || value === '' || new RegExp(`^(?:${pattern})$`, 'v').test(value)) return null
-  return `${show(value)} does not match ${pattern}`
-}
-
-function isQuantity(value: unknown): boolean {
-  try {
-    return typeof value === 'string' && parseQuantity(value).nano >= 0n
-  } catch {
-    return false
-  }
-}
+import type { AddonDefinition } from './definition.ts'
+import type { Parameter } from './parameter.ts'
+import { problemOf } from './parameter.ts'
 
 /** A word of a command line as a value of this type; what does not fit stays a text, and is refused later. */
 export function readWord({ type }: Parameter, word: string): ParameterValue {

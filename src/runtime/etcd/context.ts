@@ -1,8 +1,9 @@
 /** What every service of the endpoint works with, and the header that every answer begins with. */
+
 import type { Clock } from '../../base/clock.ts'
 import type { Log } from '../../base/log.ts'
 import type { WireWriter } from '../../base/wire-writer.ts'
-import type { Configuration } from '../raft/quorum.ts'
+import type { Configuration } from '../raft/messages.ts'
 import type { RaftStore } from '../store/raft-store.ts'
 import type { Revision, Store } from '../store/store.ts'
 import { newMessage } from './grpc/call.ts'

@@ -1,5 +1,5 @@
 /** What a member says of itself to another one, with or without a leader: the answer to `GET /v1/member`, as JSON. */
-import type { Configuration } from '../raft/quorum.ts'
+import type { Configuration } from '../raft/messages.ts'
 import type { MemberProgress, StoreStatus } from '../store/raft-store.ts'
 import type { MemberRecord } from './member-record.ts'
 

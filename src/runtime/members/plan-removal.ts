@@ -1,6 +1,7 @@
 /** Whether a server may be taken out of the cluster, and what to do instead when it may not. Pure. */
+
 import { Mk8sError } from '../../base/errors.ts'
-import type { Configuration } from '../raft/quorum.ts'
+import type { Configuration } from '../raft/messages.ts'
 import { type Candidate, chooseVoters } from './choose-voters.ts'
 import type { MemberRecord } from './member-record.ts'
 

@@ -2,8 +2,10 @@
  * What has to be done next so that Raft's membership and the roles in the records become what they ought to be:
  * one step at a time, and nothing when all is well or has to be waited for. Pure; role-keeper.ts acts.
  */
+
 import type { Membership } from '../raft/membership.ts'
-import { type Configuration, isVoter, membersOf, sameMembers } from '../raft/quorum.ts'
+import type { Configuration } from '../raft/messages.ts'
+import { isVoter, membersOf, sameMembers } from '../raft/quorum.ts'
 import type { MemberProgress } from '../store/raft-store.ts'
 import { type Candidate, chooseVoters, type Liveness } from './choose-voters.ts'
 import { type MemberRecord, type MemberRole, memberName } from './member-record.ts'

@@ -1,7 +1,8 @@
 /** Chooses a backend for a client: in turn, or the one this client had before. */
+
 import type { Clock } from '../../base/clock.ts'
-import type { Backend } from './port-plan.ts'
 import type { ProxyRule } from './proxy-rules.ts'
+import type { Backend } from './usable-backends.ts'
 
 /** Clients whose backend is remembered; the oldest is forgotten. */
 const CLIENTS_MAX = 4_096

@@ -2,6 +2,7 @@
  * Services and network policies for pods with addresses of their own: follows what they are made of and keeps a
  * table in the kernel's packet filter, part by part. It goes on working while the daemon does not run.
  */
+
 import { abortable } from '../../base/abortable.ts'
 import { type BackoffConfig, backoffMs } from '../../base/backoff.ts'
 import type { Clock, Timer } from '../../base/clock.ts'
@@ -22,12 +23,12 @@ import { allowForwarding } from './forwarding.ts'
 import { NftTable } from './nft-table.ts'
 import { PolicyFeed } from './policy-feed.ts'
 import { renderPolicies } from './policy-part.ts'
-import { type Backend, type PortPlan, planPorts } from './port-plan.ts'
+import { type PortPlan, planPorts } from './port-plan.ts'
 import { ServiceFeed, USER_AGENT } from './service-feed.ts'
 import { renderService } from './service-part.ts'
 import { staleFlows } from './stale-flows.ts'
 import type { TablePart } from './table-part.ts'
-import { viewOf } from './usable-backends.ts'
+import { type Backend, viewOf } from './usable-backends.ts'
 
 export interface NftablesProxyParts {
   readonly transport: Transport

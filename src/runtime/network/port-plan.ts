@@ -1,13 +1,10 @@
 /** What each port of a Service leads to, for whoever carries it out: addresses, policies and endpoints (pure). */
+
 import { familyOf } from '../../kube/ip-family.ts'
 import type { EndpointSlice, Service, ServicePort } from '../../kube/types.ts'
 import type { Family } from './family.ts'
+import type { Backend } from './usable-backends.ts'
 import { type NodeView, usableBackends } from './usable-backends.ts'
-
-export interface Backend {
-  readonly address: string
-  readonly port: number
-}
 
 export type Protocol = 'TCP' | 'UDP' | 'SCTP'
 

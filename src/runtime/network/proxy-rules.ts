@@ -1,8 +1,9 @@
 /** Ports of Services become listeners with backends, for the proxy that carries connections itself (pure). */
+
 import { SERVICE_NAME_LABEL } from '../../kube/endpoint-slice-labels.ts'
 import type { EndpointSlice, Service } from '../../kube/types.ts'
-import { type Backend, type PortPlan, planPorts, serviceKeyOf } from './port-plan.ts'
-import type { NodeView } from './usable-backends.ts'
+import { type PortPlan, planPorts, serviceKeyOf } from './port-plan.ts'
+import type { Backend, NodeView } from './usable-backends.ts'
 
 export interface ProxyRule {
   /** `TCP 127.152.183.12:80`. */

@@ -3,13 +3,15 @@
  * an endpoint's chain, and that one rewrites the destination. Chains and affinity sets are named after what they are
  * for, so that clients remain remembered when other endpoints change.
  */
+
 import { bracketed } from '../../base/bracketed.ts'
 import { familyOf } from '../../kube/ip-family.ts'
 import { type BaseMap, SET_MARK } from './base-part.ts'
 import { wordsOf } from './family.ts'
-import type { Backend, PortPlan } from './port-plan.ts'
+import type { PortPlan } from './port-plan.ts'
 import { ruleName } from './rule-names.ts'
 import { PartBuilder, type TablePart } from './table-part.ts'
+import type { Backend } from './usable-backends.ts'
 
 /** `plans` are all ports of one service, in the family of the pod network. */
 export function renderService(plans: readonly PortPlan[], podCidr: string): TablePart {

@@ -1,7 +1,8 @@
 /** One listening TCP address of a service: every connection is carried to a backend and back. */
+
 import { createConnection, createServer, type Server, type Socket } from 'node:net'
 import type { Balancer } from './balancer.ts'
-import type { Backend } from './port-plan.ts'
+import type { Backend } from './usable-backends.ts'
 
 /** Connections of one listener; further ones are closed at once. */
 const CONNECTIONS_MAX = 2_048

@@ -1,9 +1,10 @@
 /** One UDP address of a service: a flow per client, with a socket of its own, until it has been silent for a while. */
+
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram'
 import type { Clock, Timer } from '../../base/clock.ts'
 import type { Balancer } from './balancer.ts'
-import type { Backend } from './port-plan.ts'
 import type { Listener } from './tcp-proxy.ts'
+import type { Backend } from './usable-backends.ts'
 
 /** Flows of one listener; when there are more, the one whose client has been silent longest is ended. */
 const FLOWS_MAX = 1_024

@@ -1,7 +1,6 @@
 /** Which endpoints of a service a node sends connections to, and in which order of preference (pure). */
 import type { Endpoint, EndpointSlice, Node, ServicePort } from '../../kube/types.ts'
 import type { Family } from './family.ts'
-import type { Backend } from './port-plan.ts'
 
 export interface NodeView {
   readonly name: string
@@ -77,3 +76,8 @@ export const viewOf = ({ metadata }: Node): NodeView => ({
   name: metadata.name ?? '',
   zone: metadata.labels?.[ZONE_LABEL] ?? null,
 })
+
+export interface Backend {
+  readonly address: string
+  readonly port: number
+}

@@ -2,15 +2,13 @@
  * Which entries may be proposed. A member that meets an entry it does not know stops, so a new type, or a new
  * format of one, enters the log only when the replicated cluster version says that every member knows it.
  */
+
 import { ENTRY_FORMAT_VERSION, entryTypes, readEntryHeader } from './entry.ts'
-import type { ProposeOutcome } from './ready.ts'
+import type { EntryVersions, ProposeOutcome } from './ready.ts'
 
 /** What every cluster starts with, and what this program knows. */
 export const CLUSTER_VERSION_MIN = 1
 export const CLUSTER_VERSION_MAX = 1
-
-/** By type: the cluster version from which on each format may be written; the first format comes first. */
-export type EntryVersions = ReadonlyMap<number, readonly number[]>
 
 const entryVersions: EntryVersions = new Map(
   Object.values(entryTypes).map(type => [type, [CLUSTER_VERSION_MIN]]),

@@ -3,15 +3,16 @@
  * membership, hand over. It ends with the term. Messages leave in `flush`, once per Ready, so that everything
  * proposed in between travels in one append.
  */
+
 import { assert } from '../../base/assert.ts'
 import type { ElectionTimer } from './election-timer.ts'
 import { createEntry, type Entry, entryTypes, placeEntry } from './entry.ts'
 import { encodeConfiguration, firstStep, lastStep, type Membership, membershipProblem } from './membership.ts'
-import type { MemberId, Message, MessageBody, SnapshotChunk } from './messages.ts'
+import type { Configuration, MemberId, Message, MessageBody, SnapshotChunk } from './messages.ts'
 import type { Outbox } from './outbox.ts'
 import { type PendingRead, PendingReads } from './pending-reads.ts'
 import { PATIENCE_MAX, PATIENCE_MIN, Progress } from './progress.ts'
-import { type Configuration, isOnlyVoter, isVoter, membersOf, quorumValue } from './quorum.ts'
+import { isOnlyVoter, isVoter, membersOf, quorumValue } from './quorum.ts'
 import type { RaftLog } from './raft-log.ts'
 import type { ChangeOutcome, PeerProgress } from './ready.ts'
 import type { SafetyRules } from './rules.ts'

@@ -2,9 +2,10 @@
  * Changing who belongs to the cluster, always through joint consensus when voters change; and the payload of a
  * membership entry: three lists of member ids, each a count and so many u64.
  */
+
 import { readNumber, writeNumber } from './entry.ts'
-import type { MemberId } from './messages.ts'
-import { type Configuration, sameMembers } from './quorum.ts'
+import type { Configuration, MemberId } from './messages.ts'
+import { sameMembers } from './quorum.ts'
 
 /** Who votes and who only learns, after a change. */
 export interface Membership {

@@ -1,6 +1,5 @@
 /** Every message between members, as one union. `term` is the sender's, except in a pre-vote: the one it wants. */
 import type { Entry } from './entry.ts'
-import type { Configuration } from './quorum.ts'
 
 /** Identifies a member; below 2^53, never reused, 0 means nobody. */
 export type MemberId = number
@@ -86,4 +85,11 @@ export type Message = Envelope & MessageBody
 /** Only the leader of a term sends these. */
 export function isFromLeader({ type }: Message): boolean {
   return type === 'append' || type === 'heartbeat' || type === 'snapshot' || type === 'timeout-now'
+}
+
+/** The membership of the cluster; `outgoing` is empty except in the middle of a change. */
+export interface Configuration {
+  readonly voters: readonly MemberId[]
+  readonly outgoing: readonly MemberId[]
+  readonly learners: readonly MemberId[]
 }

@@ -1,6 +1,7 @@
 /** Linearizable reads on their way (ReadIndex): each waits until a quorum has confirmed the leader since. */
-import type { MemberId } from './messages.ts'
-import { type Configuration, quorumValue } from './quorum.ts'
+
+import type { Configuration, MemberId } from './messages.ts'
+import { quorumValue } from './quorum.ts'
 
 export interface PendingRead {
   /** Who asked, and its name for the read. */

@@ -1,12 +1,5 @@
 /** Who has a majority. In joint consensus both halves must have one. */
-import type { MemberId } from './messages.ts'
-
-/** The membership of the cluster; `outgoing` is empty except in the middle of a change. */
-export interface Configuration {
-  readonly voters: readonly MemberId[]
-  readonly outgoing: readonly MemberId[]
-  readonly learners: readonly MemberId[]
-}
+import type { Configuration, MemberId } from './messages.ts'
 
 export function isVoter(configuration: Configuration, id: MemberId): boolean {
   return configuration.voters.includes(id) || configuration.outgoing.includes(id)
@@ -29,6 +22,11 @@ export function sameMembers(one: readonly MemberId[], other: readonly MemberId[]
 /** All members, each once. */
 export function membersOf({ voters, outgoing, learners }: Configuration): MemberId[] {
   return [...new Set([...voters, ...outgoing, ...learners])]
+}
+
+/** All who vote but `id`. */
+export function otherVoters(configuration: Configuration, id: MemberId): MemberId[] {
+  return membersOf(configuration).filter(other => other !== id && isVoter(configuration, other))
 }
 
 /** The greatest value that a quorum has reached. */

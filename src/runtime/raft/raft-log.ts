@@ -5,12 +5,12 @@
  *
  * `first - 1` is the last entry dropped; its term is kept, because followers are asked about it.
  */
+
 import { assert, must } from '../../base/assert.ts'
 import { type Entry, entryTypes, payloadOf } from './entry.ts'
 import { BlockMemory, EntryBlock } from './entry-block.ts'
 import { decodeConfiguration } from './membership.ts'
-import type { SnapshotPlace } from './messages.ts'
-import type { Configuration } from './quorum.ts'
+import type { Configuration, SnapshotPlace } from './messages.ts'
 import type { SafetyRules } from './rules.ts'
 
 export interface RaftLogStart {

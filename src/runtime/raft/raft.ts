@@ -7,6 +7,7 @@
  * promise something durable are held back until then. Answer each of `snapshotReads` with `sendSnapshotChunk` and
  * each of `snapshotChunks` with `snapshotStored`, once it is durable.
  */
+
 import { assert } from '../../base/assert.ts'
 import { ElectionTimer } from './election-timer.ts'
 import { EntryGate } from './entry-gate.ts'
@@ -14,6 +15,7 @@ import { Follower } from './follower.ts'
 import { KEPT_BYTES_MAX, Leader } from './leader.ts'
 import type { Membership } from './membership.ts'
 import {
+  type Configuration,
   isFromLeader,
   type MemberId,
   type Message,
@@ -22,7 +24,7 @@ import {
 } from './messages.ts'
 import { Outbox } from './outbox.ts'
 import { APPEND_BYTES_MAX } from './progress.ts'
-import { type Configuration, countVotes, isAlone, isOnlyVoter, isVoter, membersOf } from './quorum.ts'
+import { countVotes, isAlone, isOnlyVoter, isVoter, otherVoters } from './quorum.ts'
 import { RaftLog, type RaftLogView } from './raft-log.ts'
 import type {
   ChangeOutcome,
@@ -336,7 +338,7 @@ export class Raft {
     }
     const { lastIndex, lastTerm } = this.#log
     const term = this.#term + 1
-    for (const to of this.#otherVoters()) {
+    for (const to of otherVoters(this.configuration, this.id)) {
       this.#outbox.send({ type: 'pre-vote', from: this.id, to, term, lastIndex, lastTerm })
     }
   }
@@ -351,7 +353,8 @@ export class Raft {
     // Its own vote counts only once it is durable, like everybody's.
     this.#sendAfterPersist(this.id, { type: 'vote-reply', granted: true })
     const { lastIndex, lastTerm } = this.#log
-    for (const id of this.#otherVoters()) this.#send(id, { type: 'vote', lastIndex, lastTerm, transfer })
+    for (const id of otherVoters(this.configuration, this.id))
+      this.#send(id, { type: 'vote', lastIndex, lastTerm, transfer })
   }
 
   #becomeLeader(): void {
@@ -483,11 +486,6 @@ export class Raft {
   }
 
   // ── out ────────────────────────────────────────────────────────────────────────────────────────────
-
-  #otherVoters(): MemberId[] {
-    const { configuration } = this
-    return membersOf(configuration).filter(id => id !== this.id && isVoter(configuration, id))
-  }
 
   #send(to: MemberId, body: MessageBody): void {
     this.#outbox.send({ from: this.id, to, term: this.#term, ...body })

@@ -1,7 +1,6 @@
 /** What goes into a core at its start and what comes out of it: the types of its contract with the driver. */
 import type { Random } from '../../base/random.ts'
 import type { Entry } from './entry.ts'
-import type { EntryVersions } from './entry-gate.ts'
 import type { MemberId, Message, SnapshotChunk, SnapshotPlace } from './messages.ts'
 import type { RaftLogStart } from './raft-log.ts'
 import type { SafetyRules } from './rules.ts'
@@ -86,3 +85,6 @@ export type ChangeOutcome =
   /** A member that is to vote does not have the log yet: it has to be a learner first. */
   | { readonly kind: 'not-ready'; readonly member: MemberId }
   | { readonly kind: 'invalid'; readonly why: string }
+
+/** By type: the cluster version from which on each format may be written; the first format comes first. */
+export type EntryVersions = ReadonlyMap<number, readonly number[]>

@@ -3,11 +3,12 @@
  * things stand. Gathered, and posted once per turn; what another member leads and nobody here asked for comes with what
  * follows it, so that a stream of writes does not wake the main threads of all members with each commit.
  */
+
 import type { Clock, Timer } from '../../base/clock.ts'
 import type { Log } from '../../base/log.ts'
 import { ENTRY_HEADER_BYTES, type Entry, proposerAt, requestAt } from '../raft/entry.ts'
 import { PROMOTION_LAG_MAX } from '../raft/leader.ts'
-import type { Configuration } from '../raft/quorum.ts'
+import type { Configuration } from '../raft/messages.ts'
 import type { Raft } from '../raft/raft.ts'
 import type { ReadState } from '../raft/ready.ts'
 import { TICK_MS } from '../raft/timing.ts'

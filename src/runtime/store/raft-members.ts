@@ -2,11 +2,12 @@
  * The engine's dealings with the other members: where they are and what proves it, who belongs to the cluster,
  * handing over, and asking the leader for what only it can do.
  */
+
 import { type Clock, sleep } from '../../base/clock.ts'
 import { Mk8sError } from '../../base/errors.ts'
 import type { Membership } from '../raft/membership.ts'
-import type { MemberId } from '../raft/messages.ts'
-import { type Configuration, isOnlyVoter, isVoter, membersOf } from '../raft/quorum.ts'
+import type { Configuration, MemberId } from '../raft/messages.ts'
+import { isOnlyVoter, isVoter, membersOf } from '../raft/quorum.ts'
 import type { ChangeOutcome } from '../raft/ready.ts'
 import type { PeerCredentials } from './peers/links.ts'
 import { Questions } from './questions.ts'

@@ -2,6 +2,7 @@
  * The default engine: proposals go through the write-ahead log of the raft thread, come back committed, are
  * applied to the state machine here and persisted by the store thread.
  */
+
 import { mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Clock } from '../../base/clock.ts'
@@ -9,8 +10,7 @@ import { Mk8sError } from '../../base/errors.ts'
 import type { Log } from '../../base/log.ts'
 import type { Random } from '../../base/random.ts'
 import type { Membership } from '../raft/membership.ts'
-import type { MemberId } from '../raft/messages.ts'
-import type { Configuration } from '../raft/quorum.ts'
+import type { Configuration, MemberId } from '../raft/messages.ts'
 import type { ChangeOutcome } from '../raft/ready.ts'
 import type { LogCheck } from './check.ts'
 import type { FlushHistogram } from './log/flush-times.ts'

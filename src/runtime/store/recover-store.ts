@@ -2,6 +2,7 @@
  * Makes a new store out of what one member has on disk, for a cluster whose other voters are gone: every entry of its
  * log applied, itself the only voter, under a new cluster id. Reads the old directory and never writes in it.
  */
+
 import { cpSync, existsSync, mkdirSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { assert } from '../../base/assert.ts'
@@ -10,7 +11,7 @@ import { Mk8sError } from '../../base/errors.ts'
 import type { Log } from '../../base/log.ts'
 import type { Random } from '../../base/random.ts'
 import { ENTRY_HEADER_BYTES, type Entry, payloadOf, readEntryHeader } from '../raft/entry.ts'
-import type { Configuration } from '../raft/quorum.ts'
+import type { Configuration } from '../raft/messages.ts'
 import { createDirectoryDisk, type DiskFile } from './log/disk.ts'
 import { LogEnd } from './log/log-end.ts'
 import { corrupt, type RecoveredLog, recoverLog } from './log/recovery.ts'

@@ -2,10 +2,11 @@
  * What the raft thread measures, and what follows from it: the election timeout in force, and a member whose disk
  * does not answer. The decisions are `raft/timing.ts`'s and the core's.
  */
+
 import type { Clock } from '../../base/clock.ts'
 import type { Log } from '../../base/log.ts'
-import type { MemberId } from '../raft/messages.ts'
-import { type Configuration, isAlone } from '../raft/quorum.ts'
+import type { Configuration, MemberId } from '../raft/messages.ts'
+import { isAlone } from '../raft/quorum.ts'
 import type { Raft } from '../raft/raft.ts'
 import { adaptPace, ELECTION_MS_MIN, HEARTBEAT_TICKS, type Pace, SlowDelay, TICK_MS } from '../raft/timing.ts'
 import type { WriteAheadLog } from './log/write-ahead-log.ts'

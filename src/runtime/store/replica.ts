@@ -3,12 +3,13 @@
  * entries and answers out. All decisions are the core's; this one owns the order: write → (durable) → tell the
  * core → apply. Time, disk, network and snapshots are arguments.
  */
+
 import type { Clock, Timer } from '../../base/clock.ts'
 import type { Log } from '../../base/log.ts'
 import { proposerAt, readEntryHeader, requestAt, splitEntries } from '../raft/entry.ts'
 import type { Membership } from '../raft/membership.ts'
-import type { MemberId, Message, Snapshot, SnapshotChunk } from '../raft/messages.ts'
-import { type Configuration, membersOf } from '../raft/quorum.ts'
+import type { Configuration, MemberId, Message, Snapshot, SnapshotChunk } from '../raft/messages.ts'
+import { membersOf } from '../raft/quorum.ts'
 import type { Raft } from '../raft/raft.ts'
 import type { ChangeOutcome, Ready, SnapshotRead } from '../raft/ready.ts'
 import { HEARTBEAT_TICKS, TICK_MS } from '../raft/timing.ts'

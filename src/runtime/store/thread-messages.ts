@@ -1,10 +1,10 @@
 /** What the main thread, the raft thread and the store thread say to each other: batches of plain data. */
+
 import type { MessagePort } from 'node:worker_threads'
 import type { ErrorCode } from '../../base/errors.ts'
 import type { LogLine } from '../../base/thread-log.ts'
 import type { Membership } from '../raft/membership.ts'
-import type { MemberId, Snapshot } from '../raft/messages.ts'
-import type { Configuration } from '../raft/quorum.ts'
+import type { Configuration, MemberId, Snapshot } from '../raft/messages.ts'
 import type { ChangeOutcome } from '../raft/ready.ts'
 import type { LogCheck } from './check.ts'
 import type { FlushHistogram } from './log/flush-times.ts'

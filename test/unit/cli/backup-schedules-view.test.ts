@@ -1,10 +1,11 @@
 /** How schedules are shown, and spans of time are read. */
+
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { backupLines, renderSchedules, shortBackupLines } from '../../../src/cli/backup-schedules-view.ts'
 import { secondsIn, spanInWords } from '../../../src/cli/duration.ts'
 import { plainPaint } from '../../../src/cli/report-error.ts'
-import type { BackupRun, BackupScheduleStatus } from '../../../src/client/backup-schedules.ts'
+import type { BackupRun, BackupScheduleStatus } from '../../../src/client/backup-schedule-status.ts'
 
 const good: BackupRun = {
   outcome: 'Succeeded',

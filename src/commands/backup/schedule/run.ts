@@ -1,15 +1,13 @@
 /** `mk8s backup schedule run`: makes a schedule's backup now, and waits until it is at its target. */
+
 import * as Args from '@oclif/core/args'
 import { sleepAlive, systemClock } from '../../../base/clock.ts'
 import { Mk8sError } from '../../../base/errors.ts'
 import { renderRun } from '../../../cli/backup-schedules-view.ts'
 import { Flags } from '../../../cli/flags.ts'
 import { print, printJson } from '../../../cli/terminal.ts'
-import {
-  type BackupRun,
-  type BackupSchedulesClient,
-  createBackupSchedulesClient,
-} from '../../../client/backup-schedules.ts'
+import type { BackupRun } from '../../../client/backup-schedule-status.ts'
+import { type BackupSchedulesClient, createBackupSchedulesClient } from '../../../client/backup-schedules.ts'
 import { nodePaths } from '../../../host/node-files.ts'
 import { NodeCommand } from '../../base-command.ts'
 import { formatFlag } from '../opening-flags.ts'

@@ -1,11 +1,13 @@
 /** `mk8s backup schedule set`: creates or replaces a schedule of backups. */
+
 import { readFileSync } from 'node:fs'
 import * as Args from '@oclif/core/args'
 import { Mk8sError, messageOf } from '../../../base/errors.ts'
 import { secondsIn } from '../../../cli/duration.ts'
 import { Flags } from '../../../cli/flags.ts'
 import { print, printJson, remark } from '../../../cli/terminal.ts'
-import { createBackupSchedulesClient, type ScheduleEncryption } from '../../../client/backup-schedules.ts'
+import type { ScheduleEncryption } from '../../../client/backup-schedule-status.ts'
+import { createBackupSchedulesClient } from '../../../client/backup-schedules.ts'
 import { nodePaths } from '../../../host/node-files.ts'
 import { NodeCommand } from '../../base-command.ts'
 import { formatFlag } from '../opening-flags.ts'

@@ -1,5 +1,5 @@
 /** What people and Prometheus are told of schedules: states, what is wrong, figures, the words of Events. Pure. */
-import type { BackupRun, BackupScheduleStatus } from '../../../client/backup-schedules.ts'
+import type { BackupRun, BackupScheduleStatus } from '../../../client/backup-schedule-status.ts'
 import type { Problem } from '../../../client/node-status.ts'
 import type { Metric } from '../../metrics/metrics.ts'
 import { sizeInWords } from '../describe-backup.ts'

@@ -1,7 +1,8 @@
 /** Checks what somebody wants of a schedule, before anything is written: names, times, rules, keys. Pure. */
+
 import { createPublicKey } from 'node:crypto'
 import { Mk8sError } from '../../../base/errors.ts'
-import type { BackupScheduleSpec, ScheduleEncryption } from '../../../client/backup-schedules.ts'
+import type { BackupScheduleSpec, ScheduleEncryption } from '../../../client/backup-schedule-status.ts'
 import { isMap } from '../../../kube/json-map.ts'
 import { CURVES } from '../keys.ts'
 import { cronTimes } from './cron-times.ts'

@@ -1,6 +1,7 @@
 /** The record of a run that has come to its end, and what becomes of the state of its schedule. Pure. */
+
 import { Mk8sError, messageOf } from '../../../base/errors.ts'
-import type { BackupRun } from '../../../client/backup-schedules.ts'
+import type { BackupRun } from '../../../client/backup-schedule-status.ts'
 import type { BackupJobResult } from './backup-job.ts'
 import { RUNS_KEPT, type RunningRecord, type StateRecord } from './schedule-record.ts'
 

@@ -1,11 +1,12 @@
 /** What the commands about schedules ask of any server: to list, write and remove them, and to have one run. */
+
 import type { Clock } from '../../../base/clock.ts'
 import { Mk8sError } from '../../../base/errors.ts'
 import { nearest } from '../../../base/nearest.ts'
 import type { Random } from '../../../base/random.ts'
+import type { BackupScheduleSpec } from '../../../client/backup-schedule-status.ts'
 import type {
   BackupScheduleHandlers,
-  BackupScheduleSpec,
   BackupSchedulesClient,
   TargetListing,
 } from '../../../client/backup-schedules.ts'

@@ -2,12 +2,13 @@
  * The leader's duty of one term: runs the schedules when their time has come, one run at a time, and puts on record
  * what it does before and after. Everything it goes by is in the store, so another leader goes on where this one ended.
  */
+
 import type { Clock } from '../../../base/clock.ts'
 import type { Component, Health } from '../../../base/component.ts'
 import { messageOf } from '../../../base/errors.ts'
 import type { Log } from '../../../base/log.ts'
 import { WakingLoop } from '../../../base/waking-loop.ts'
-import type { BackupRun } from '../../../client/backup-schedules.ts'
+import type { BackupRun } from '../../../client/backup-schedule-status.ts'
 import { followRange } from '../../store/follow-range.ts'
 import type { Store, Watch } from '../../store/store.ts'
 import type { BackupJobResult } from './backup-job.ts'

@@ -2,8 +2,9 @@
  * The records of scheduled backups: what is wanted, what was asked for, and what the leader has done. They are in the
  * store, so that every server knows them and the next leader goes on; they name a Secret and never hold one.
  */
+
 import { Mk8sError } from '../../../base/errors.ts'
-import type { BackupRun, BackupScheduleSpec } from '../../../client/backup-schedules.ts'
+import type { BackupRun, BackupScheduleSpec } from '../../../client/backup-schedule-status.ts'
 import { type KeyValue, prefixEnd, type Store } from '../../store/store.ts'
 
 export const SCHEDULES_PREFIX = '/mk8s/backup-schedules/'

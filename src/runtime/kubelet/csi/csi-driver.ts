@@ -2,7 +2,6 @@
 import type { Clock } from '../../../base/clock.ts'
 import { RpcChannel } from '../runtime/cri/rpc.ts'
 import { CSI_PROTO } from './csi-proto.ts'
-import type { DriverSkills } from './csi-volume.ts'
 
 /** As long as upstream gives a driver for a call. */
 const CALL_MS_MAX = 120_000
@@ -167,4 +166,11 @@ async function ask(channel: RpcChannel) {
       topology: info.accessibleTopology?.segments ?? {},
     },
   }
+}
+
+/** What of a driver decides how it is asked. */
+export interface DriverSkills {
+  /** Knows a writer that is alone on its node from one that is alone in its pod. */
+  readonly tellsWriters: boolean
+  readonly mountsGroup: boolean
 }

@@ -1,5 +1,5 @@
 /** A CSI volume as a pod wants it, and the requests that this makes of its driver (pure). */
-import type { VolumeCapability } from './csi-driver.ts'
+import type { DriverSkills, VolumeCapability } from './csi-driver.ts'
 
 export interface SecretRef {
   readonly namespace: string
@@ -45,13 +45,6 @@ export interface CsiVolume {
   readonly group?: number | undefined
   /** It lives as long as the pod, and is never staged. */
   readonly isInline: boolean
-}
-
-/** What of a driver decides how it is asked. */
-export interface DriverSkills {
-  /** Knows a writer that is alone on its node from one that is alone in its pod. */
-  readonly tellsWriters: boolean
-  readonly mountsGroup: boolean
 }
 
 const SHARED_MODES: Readonly<Record<string, string>> = {

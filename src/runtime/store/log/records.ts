@@ -2,6 +2,7 @@
  * The records inside a frame: log entries as they are, and three of the log's own with types from 128 on.
  * All begin `type u8 · version u8 · reserved u16 · payload length u32`.
  */
+
 import {
   ENTRY_FORMAT_VERSION,
   ENTRY_HEADER_BYTES,
@@ -11,7 +12,7 @@ import {
   writeNumber,
 } from '../../raft/entry.ts'
 import { decodeConfiguration, encodeConfiguration } from '../../raft/membership.ts'
-import type { Configuration } from '../../raft/quorum.ts'
+import type { Configuration } from '../../raft/messages.ts'
 import type { HardState } from '../../raft/ready.ts'
 
 const HARD_STATE = 128

@@ -1,10 +1,11 @@
 /** Reads the whole write-ahead log at start: what it holds, where it goes on, or why it cannot be trusted. */
+
 import { must } from '../../../base/assert.ts'
 import { Mk8sError } from '../../../base/errors.ts'
 import type { Log } from '../../../base/log.ts'
 import { ENTRY_HEADER_BYTES, type Entry, entryTypes } from '../../raft/entry.ts'
 import { decodeConfiguration } from '../../raft/membership.ts'
-import type { Configuration } from '../../raft/quorum.ts'
+import type { Configuration } from '../../raft/messages.ts'
 import type { HardState } from '../../raft/ready.ts'
 import { CORRUPT_HINT } from '../sqlite/sqlite-files.ts'
 import type { Disk, DiskFile } from './disk.ts'

@@ -1,4 +1,5 @@
 /** Real sockets on loopback: what goes in comes out. */
+
 import assert from 'node:assert/strict'
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
@@ -6,10 +7,10 @@ import { type AddressInfo, createConnection, createServer } from 'node:net'
 import { test } from 'node:test'
 import { systemClock } from '../../../../src/base/clock.ts'
 import { Balancer } from '../../../../src/runtime/network/balancer.ts'
-import type { Backend } from '../../../../src/runtime/network/port-plan.ts'
 import type { ProxyRule } from '../../../../src/runtime/network/proxy-rules.ts'
 import { TcpProxy } from '../../../../src/runtime/network/tcp-proxy.ts'
 import { UdpProxy } from '../../../../src/runtime/network/udp-proxy.ts'
+import type { Backend } from '../../../../src/runtime/network/usable-backends.ts'
 
 const ruleOf = (protocol: 'TCP' | 'UDP', port: number, backends: readonly Backend[]): ProxyRule => ({
   key: `${protocol} 127.0.0.1:${port}`,

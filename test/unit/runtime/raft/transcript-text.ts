@@ -1,8 +1,8 @@
 /** Messages, entries and memberships as transcripts show them. */
+
 import { type Entry, entryTypes, payloadOf } from '../../../../src/runtime/raft/entry.ts'
 import { decodeConfiguration } from '../../../../src/runtime/raft/membership.ts'
-import type { Message } from '../../../../src/runtime/raft/messages.ts'
-import type { Configuration } from '../../../../src/runtime/raft/quorum.ts'
+import type { Configuration, Message } from '../../../../src/runtime/raft/messages.ts'
 import { ELECTION_TICKS } from '../../../../src/runtime/raft/timing.ts'
 
 export function textOf(entry: Entry): string {
