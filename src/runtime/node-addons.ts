@@ -5,6 +5,7 @@ import { Informer } from '../client/informer.ts'
 import { KubeClient } from '../client/kube-client.ts'
 import { ADDONS, type Addon } from './addons/addon-object.ts'
 import { dashboardPart } from './addons/dashboard/dashboard.ts'
+import { gpuPart } from './addons/gpu/gpu.ts'
 import { hostAccessPart } from './addons/host-access/host-access.ts'
 import { ingressPart } from './addons/ingress/ingress.ts'
 import { loadBalancerPart } from './addons/loadbalancer/announcer.ts'
@@ -29,7 +30,10 @@ export function buildAddonParts(
   const addonLog = log.child({ component: 'addon-parts' })
   const client = new KubeClient(transports.kubelet, { userAgent: 'mk8s/addon-parts' })
   return createPartDriver({
-    parts: [...PARTS, dnsPart(own.dns), dashboardPart(ownApi)],
+    parts: [
+      ...[...PARTS, dnsPart(own.dns), dashboardPart(ownApi)],
+      gpuPart({ root: '/', devicePlugins: join(config.dataDir, 'device-plugins') }),
+    ],
     addons: new Informer<Addon>({ client, resource: ADDONS, clock, random, log: addonLog }),
     client,
     context: {

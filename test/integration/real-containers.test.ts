@@ -8,6 +8,7 @@ import { instanceName } from '../../src/host/node-files.ts'
 import type { NetworkStatus } from '../../src/runtime/kubelet/networks/network-status.ts'
 import { MK8S } from '../support/cluster.ts'
 import { NetworkNamespace } from '../support/containerd.ts'
+import { RESOURCE, startDevicePlugin } from '../support/device-plugin.ts'
 import { type RunOptions, run } from '../support/kubectl.ts'
 import { realRuntimes } from '../support/oci.ts'
 import { until } from '../support/until.ts'
@@ -224,6 +225,31 @@ for (const { runtime, why } of realRuntimes()) {
       // What runs keeps it.
       await mk8s(['disable', 'multus', '--timeout', '120'])
       assert.match(await kubectl(['get', 'net-attach-def']), /^inner /m)
+    })
+
+    test('a pod gets the device of a plugin, and the add-on gpu says what the node has', async () => {
+      const plugin = await startDevicePlugin(join(dataDir, 'device-plugins'), {}, { hasCdi: false })
+      const command = ['sh', '-c', 'echo has $THINGS; test -c /dev/thing && echo node']
+      const limits = { [RESOURCE]: '1' }
+      const pod = {
+        ...{ apiVersion: 'v1', kind: 'Pod', metadata: { name: 'thing' } },
+        spec: {
+          restartPolicy: 'Never',
+          containers: [{ name: 'c', image: IMAGE, command, resources: { limits } }],
+        },
+      }
+      try {
+        await plugin.register()
+        await kubectl(['apply', '-f', '-'], { input: JSON.stringify(pod) })
+        await kubectl(['wait', '--for=jsonpath={.status.phase}=Succeeded', 'pod/thing', '--timeout', '120s'])
+        assert.match(await kubectl(['logs', 'thing']), /^has [ab]\nnode\n$/)
+      } finally {
+        plugin.stop()
+      }
+      const said = await mk8s(['enable', 'nvidia', '--timeout', '120'])
+      assert.match(said, /core\/gpu is enabled and ready\n +\S+: (no GPU of NVIDIA, AMD, Intel|.*GPU|.*gpu)/)
+      assert.match(await kubectl(['get', 'runtimeclass', 'nvidia', '-o', 'jsonpath={.handler}']), /runc/)
+      await mk8s(['disable', 'gpu', '--timeout', '120'])
     })
 
     test('pods go on untouched when the daemon is killed, and containerd', async () => {

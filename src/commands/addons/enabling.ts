@@ -219,7 +219,10 @@ async function carryOut(
   const sentence = isSame
     ? `Addon ${full} is already enabled`
     : `Addon ${full} is ${isOn ? 'changed' : 'enabled'}${options.wait ? ' and ready' : ''}`
-  return { name, version, changed: !isSame, sentence, notes: isSame ? '' : notes }
+  // What nodes have to say although everything works.
+  const said = options.wait ? ((await cluster.addon(name))?.status?.message ?? '') : ''
+  const told = said === '' ? sentence : `${sentence}\n  ${said}`
+  return { name, version, changed: !isSame, sentence: told, notes: isSame ? '' : notes }
 }
 
 /** True: it was another one. */

@@ -24,7 +24,8 @@ export function renderInfo({ repository, source }: CatalogEntry, addon: Addon | 
     ...line('images', definition.images),
     ...parameterLines(definition.parameters, isOn ? (status?.parameters ?? {}) : {}),
     ...(status?.nodes ?? []).map(
-      ({ name, part, ready, message }) => `part ${part} on ${name}: ${ready ? 'ready' : message}`,
+      ({ name, part, ready, message }) =>
+        `part ${part} on ${name}: ${[...(ready ? ['ready'] : []), ...(message ? [message] : [])].join(', ')}`,
     ),
     ...(status?.corrections ?? []).map(correctionLine),
   ].join('\n')

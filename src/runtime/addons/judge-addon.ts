@@ -56,6 +56,24 @@ export function failingPart(
   return null
 }
 
+/** What parts say although they are ready; nodes that say the same are told together. */
+export function remarksOf(reports: readonly NodeReport[]): string {
+  const said = Map.groupBy(
+    reports.filter(({ ready, message }) => ready && message !== ''),
+    ({ message }) => message,
+  )
+  const texts = Array.from(said, ([message, nodes]) => `${namesOf(nodes)}: ${message}`)
+  return texts.slice(0, REMARKS_MAX).join('; ')
+}
+
+function namesOf(reports: readonly NodeReport[]): string {
+  const names = reports.slice(0, REMARKS_MAX).map(({ name }) => name)
+  const more = reports.length - names.length
+  return [...names, ...(more > 0 ? [`${more} more`] : [])].join(', ')
+}
+
+const REMARKS_MAX = 10
+
 /** A part that a disabled add-on still has on a node that is Ready. */
 export function runningPart(nodes: readonly Node[], reports: readonly NodeReport[]): string | null {
   const ready = nodes.filter(isReady).map(({ metadata }) => metadata.name)

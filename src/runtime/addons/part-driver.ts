@@ -208,7 +208,8 @@ class PartKeeper {
   #report(run: ParameterValues): NodeReport {
     const { ok, reason } = this.health()
     const ready = ok && this.#running !== null
-    const message = reason.replace(`${this.name}: `, '')
+    const remark = this.#running?.part.health().reason ?? ''
+    const message = ready ? remark : reason.replace(`${this.name}: `, '')
     const name = this.#parts.context.nodeName
     return { name, part: this.name, ready, message, parameters: fingerprintOf(run) }
   }

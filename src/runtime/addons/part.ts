@@ -34,7 +34,10 @@ export interface PartContext {
 }
 
 export interface RunningPart {
-  /** Asked every two seconds; the add-on is ready once all nodes' parts are `ok`. */
+  /**
+   * Asked every two seconds; the add-on is ready once all nodes' parts are `ok`. The reason of one that is ok is what
+   * people may want to know of it.
+   */
   health(): Health
   /** The daemon ends, the parameters change, or the add-on is disabled (`cleanUp` follows then). */
   stop(): Promise<void>

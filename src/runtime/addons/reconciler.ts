@@ -31,6 +31,7 @@ import {
   failingRule,
   firstFailing,
   missingDependencies,
+  remarksOf,
   runningPart,
 } from './judge-addon.ts'
 import { ObjectKeeper } from './object-keeper.ts'
@@ -244,7 +245,8 @@ export class Reconciler {
     const failing = await this.#failing(addon, wanted)
     if (failing !== null) return this.#waits(addon, wanted, failing)
     this.#waiting.delete(addon.metadata.name ?? '')
-    await this.#say(addon, { phase: 'Ready', message: '', failing: '' })
+    const message = remarksOf(addon.status?.nodes ?? [])
+    await this.#say(addon, { phase: 'Ready', message, failing: '' })
     return READY_MS
   }
 

@@ -7,12 +7,17 @@ import { parseProto } from './proto-text.ts'
 
 export type RpcHandler = (request: object) => Promise<object>
 
+/** Writes until it is closed, which its signal tells. */
+export type RpcStreamHandler = (write: (message: object) => void, closed: AbortSignal) => void
+
 export interface RpcService {
   readonly proto: string
   /** With its package. */
   readonly service: string
   /** Unary ones, by name; what they throw is the caller's error. */
   readonly methods: Readonly<Record<string, RpcHandler>>
+  /** Those that answer with a stream. */
+  readonly streams?: Readonly<Record<string, RpcStreamHandler>>
 }
 
 /**
@@ -47,7 +52,7 @@ export async function serveRpc(socketPath: string, service: RpcService): Promise
 
 type Injector = ReturnType<Server['createConnectionInjector']>
 
-async function makeInjector({ proto, service, methods }: RpcService): Promise<Injector> {
+async function makeInjector({ proto, service, methods, streams = {} }: RpcService): Promise<Injector> {
   const [grpc, { fromJSON }] = await Promise.all([import('@grpc/grpc-js'), import('@grpc/proto-loader')])
   const options = { longs: Number, enums: String, defaults: true }
   const loaded = fromJSON(parseProto(proto) as Parameters<typeof fromJSON>[0], options)
@@ -61,6 +66,20 @@ async function makeInjector({ proto, service, methods }: RpcService): Promise<In
       ),
   ])
   const definition = must(loaded[service], `the service ${service}`) as ServiceDefinition
-  server.addService(definition, Object.fromEntries(handlers))
+  const writers = Object.entries(streams).map(([name, handler]) => [name, streamOf(handler)])
+  server.addService(definition, Object.fromEntries([...handlers, ...writers]))
   return server.createConnectionInjector(grpc.ServerCredentials.createInsecure())
+}
+
+interface WritableCall {
+  write(message: object): void
+  on(event: 'cancelled' | 'close' | 'error', listener: () => void): void
+}
+
+function streamOf(handler: RpcStreamHandler): (call: WritableCall) => void {
+  return call => {
+    const closed = new AbortController()
+    for (const event of ['cancelled', 'close', 'error'] as const) call.on(event, () => closed.abort())
+    handler(message => call.write(message), closed.signal)
+  }
 }

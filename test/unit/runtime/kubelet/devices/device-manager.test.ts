@@ -4,95 +4,14 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test from 'node:test'
-import * as grpc from '@grpc/grpc-js'
-import { fromJSON } from '@grpc/proto-loader'
 import { systemClock } from '../../../../../src/base/clock.ts'
 import { silentLog } from '../../../../../src/base/log.ts'
 import type { Pod } from '../../../../../src/kube/types.ts'
 import { DeviceManager } from '../../../../../src/runtime/kubelet/devices/device-manager.ts'
-import { DEVICE_PLUGIN_PROTO } from '../../../../../src/runtime/kubelet/devices/device-proto.ts'
 import { POD_RESOURCES_PROTO } from '../../../../../src/runtime/kubelet/devices/pod-resources-proto.ts'
-import { parseProto } from '../../../../../src/runtime/kubelet/runtime/cri/proto-text.ts'
 import { RpcChannel } from '../../../../../src/runtime/kubelet/runtime/cri/rpc.ts'
+import { RESOURCE, startDevicePlugin } from '../../../../support/device-plugin.ts'
 import { until } from '../../../../support/until.ts'
-
-const RESOURCE = 'example.com/thing'
-type Answer = (error: null, value: object) => void
-type Call = {
-  request: { containerRequests: ContainerRequest[]; deviceIds?: string[] }
-  write(value: object): void
-}
-interface ContainerRequest {
-  readonly deviceIds: string[]
-  readonly availableDeviceIds: string[]
-  readonly allocationSize: number
-}
-
-/** As a vendor's plugin, with devices that the test says. */
-async function startPlugin(directory: string, options: object = {}) {
-  const loaded = fromJSON(parseProto(DEVICE_PLUGIN_PROTO) as Parameters<typeof fromJSON>[0], {
-    defaults: true,
-  })
-  const server = new grpc.Server()
-  const begun: string[] = []
-  let tell: (healths: Record<string, string>) => void = () => {}
-  const methods = {
-    GetDevicePluginOptions: (_: Call, answer: Answer) => answer(null, options),
-    PreStartContainer({ request }: Call, answer: Answer) {
-      begun.push(...(request.deviceIds ?? []))
-      answer(null, {})
-    },
-    // The last ones first, and one that nobody has.
-    GetPreferredAllocation({ request }: Call, answer: Answer) {
-      const containerResponses = request.containerRequests.map(({ availableDeviceIds, allocationSize }) => ({
-        deviceIds: ['nobodys', ...[...availableDeviceIds].reverse().slice(0, allocationSize)],
-      }))
-      answer(null, { containerResponses })
-    },
-    ListAndWatch(call: Call) {
-      tell = healths =>
-        call.write({
-          devices: Object.entries(healths).map(([id, health]) => ({
-            ...{ id, health },
-            topology: { nodes: [{ id: 1 }] },
-          })),
-        })
-      tell({ a: 'Healthy', b: 'Healthy' })
-    },
-    Allocate({ request }: Call, answer: Answer) {
-      const containerResponses = request.containerRequests.map(({ deviceIds }) => ({
-        envs: { THINGS: deviceIds.join() },
-        devices: [{ containerPath: '/dev/thing', hostPath: '/dev/null', permissions: 'rw' }],
-        cdiDevices: deviceIds.map(id => ({ name: `${RESOURCE}=${id}` })),
-      }))
-      answer(null, { containerResponses })
-    },
-  }
-  const implementation = methods as unknown as grpc.UntypedServiceImplementation
-  server.addService(loaded['v1beta1.DevicePlugin'] as grpc.ServiceDefinition, implementation)
-  await new Promise<void>((resolve, reject) =>
-    server.bindAsync(
-      `unix://${join(directory, 'thing.sock')}`,
-      grpc.ServerCredentials.createInsecure(),
-      error => (error ? reject(error) : resolve()),
-    ),
-  )
-  return {
-    begun,
-    tell: (healths: Record<string, string>) => tell(healths),
-    async register(resourceName = RESOURCE) {
-      const channel = await RpcChannel.open(
-        join(directory, 'kubelet.sock'),
-        [DEVICE_PLUGIN_PROTO],
-        systemClock,
-      )
-      const request = { version: 'v1beta1', endpoint: 'thing.sock', resourceName }
-      const options = { deadlineMs: 20_000 }
-      await channel.call('v1beta1.Registration', 'Register', request, options).finally(() => channel.close())
-    },
-    stop: () => server.forceShutdown(),
-  }
-}
 
 const podOf = (uid: string, count: number): Pod =>
   ({
@@ -116,7 +35,7 @@ test('devices of a plugin are told, given to one pod each, kept over a restart a
     })
   let manager = open()
   await manager.start()
-  const plugin = await startPlugin(directory)
+  const plugin = await startDevicePlugin(directory)
   const untilHealthy = (count: string) =>
     until(`${count} are healthy`, () => manager.amounts().allocatable[RESOURCE] === count)
   try {
@@ -165,7 +84,7 @@ test('a plugin may choose devices and prepare them, and agents of the node see w
     ...{ clock: systemClock, log: silentLog },
   })
   await manager.start()
-  const plugin = await startPlugin(directory, {
+  const plugin = await startDevicePlugin(directory, {
     ...{ preStartRequired: true, getPreferredAllocationAvailable: true },
   })
   const agent = await RpcChannel.open(join(podResources, 'kubelet.sock'), [POD_RESOURCES_PROTO], systemClock)
