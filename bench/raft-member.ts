@@ -1,4 +1,5 @@
 /** One member of the datastore in a process of its own, for `bench/raft.ts`: DIRECTORY, and N objects to begin with. */
+
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { systemClock } from '../src/base/clock.ts'
@@ -6,7 +7,7 @@ import { Mk8sError } from '../src/base/errors.ts'
 import { silentLog } from '../src/base/log.ts'
 import { systemRandom } from '../src/base/random.ts'
 import { createEtcdEndpoint } from '../src/runtime/etcd/etcd.ts'
-import { openRaftStore } from '../src/runtime/store/raft-store.ts'
+import { openRaftStore } from '../src/runtime/store/open-raft-store.ts'
 import type { Operation } from '../src/runtime/store/store.ts'
 
 const [directory = '', objects = '0', bytes = '2048'] = process.argv.slice(2)

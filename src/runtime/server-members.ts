@@ -2,6 +2,7 @@
  * Builds what makes a server one of several: the directory of its peers, what it knows of them, and the duty that
  * gives each its role. Works from the first moment on, before the datastore has a leader.
  */
+
 import { existsSync } from 'node:fs'
 import type { Clock } from '../base/clock.ts'
 import type { Component } from '../base/component.ts'
@@ -24,7 +25,7 @@ import { createRoleKeeper, type RoleKeeper } from './members/role-keeper.ts'
 import { stepDown } from './members/step-down.ts'
 import type { Pki } from './pki/pki.ts'
 import { CLUSTER_VERSION_MAX } from './raft/entry-gate.ts'
-import type { PeerCredentials } from './store/peers/links.ts'
+import type { PeerCredentials } from './store/peers/peer-network.ts'
 import type { RaftStore } from './store/raft-store.ts'
 
 export interface MembersNeeds {

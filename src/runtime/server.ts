@@ -2,6 +2,7 @@
  * The composition of a node: builds the parts, hands each what it needs, starts them in order. Decides nothing.
  * Order: store → API server → the objects a cluster begins with → node → controllers and scheduler.
  */
+
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { abortable } from '../base/abortable.ts'
@@ -42,7 +43,8 @@ import { buildNode, kubeletCertificates, serverNodeParts } from './server-node.t
 import { buildNextKeyRoute, buildRotation, buildRotationFollower } from './server-rotation.ts'
 import { imagesOfCluster } from './spread-images.ts'
 import { hostpathClass } from './storage-class.ts'
-import { openRaftStore, type PeerOptions, type RaftStore } from './store/raft-store.ts'
+import { openRaftStore } from './store/open-raft-store.ts'
+import type { PeerOptions, RaftStore } from './store/raft-store.ts'
 import { createSupervisor } from './supervisor/supervisor.ts'
 
 export interface ServerParts {

@@ -1,4 +1,5 @@
 /** What a running store says about its own files, whole and damaged. */
+
 import assert from 'node:assert/strict'
 import { mkdtemp, open, readdir, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -7,7 +8,8 @@ import { test } from 'node:test'
 import { systemClock } from '../../src/base/clock.ts'
 import { silentLog } from '../../src/base/log.ts'
 import { systemRandom } from '../../src/base/random.ts'
-import { openRaftStore, type RaftStore } from '../../src/runtime/store/raft-store.ts'
+import { openRaftStore } from '../../src/runtime/store/open-raft-store.ts'
+import type { RaftStore } from '../../src/runtime/store/raft-store.ts'
 
 const PAGE_BYTES = 16_384
 

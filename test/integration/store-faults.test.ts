@@ -1,4 +1,5 @@
 /** What openRaftStore says about a directory that it cannot or must not use. */
+
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -11,7 +12,7 @@ import { systemClock } from '../../src/base/clock.ts'
 import { Mk8sError } from '../../src/base/errors.ts'
 import { silentLog } from '../../src/base/log.ts'
 import { systemRandom } from '../../src/base/random.ts'
-import { openRaftStore } from '../../src/runtime/store/raft-store.ts'
+import { openRaftStore } from '../../src/runtime/store/open-raft-store.ts'
 
 const onFatal = (error: Error) => {
   throw error

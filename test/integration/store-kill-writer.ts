@@ -2,10 +2,11 @@
  * The child of store-kill.test.ts: writes through openRaftStore as fast as it can and prints each
  * acknowledged write on a line of its own. It runs until it is killed.
  */
+
 import { systemClock } from '../../src/base/clock.ts'
 import { createLog } from '../../src/base/log.ts'
 import { systemRandom } from '../../src/base/random.ts'
-import { openRaftStore } from '../../src/runtime/store/raft-store.ts'
+import { openRaftStore } from '../../src/runtime/store/open-raft-store.ts'
 
 const [directory = '', life = ''] = process.argv.slice(2)
 const log = createLog({ level: 'error', write: line => process.stderr.write(line), now: Date.now })

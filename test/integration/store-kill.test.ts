@@ -1,4 +1,5 @@
 /** SIGKILL at random moments: every acknowledged write is there afterwards, and no revision goes backwards. */
+
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -10,7 +11,7 @@ import { test } from 'node:test'
 import { systemClock } from '../../src/base/clock.ts'
 import { silentLog } from '../../src/base/log.ts'
 import { seededRandom, systemRandom } from '../../src/base/random.ts'
-import { openRaftStore } from '../../src/runtime/store/raft-store.ts'
+import { openRaftStore } from '../../src/runtime/store/open-raft-store.ts'
 
 const LIVES = 12
 

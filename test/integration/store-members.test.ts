@@ -1,4 +1,5 @@
 /** Several members of the store's engine, each with its threads and files, over TLS on this host. */
+
 import assert from 'node:assert/strict'
 import {
   closeSync,
@@ -18,8 +19,9 @@ import { systemClock } from '../../src/base/clock.ts'
 import { Mk8sError } from '../../src/base/errors.ts'
 import { type Log, silentLog } from '../../src/base/log.ts'
 import { systemRandom } from '../../src/base/random.ts'
-import type { PeerAddress } from '../../src/runtime/store/peers/links.ts'
-import { openRaftStore, type PeerLocation, type RaftStore } from '../../src/runtime/store/raft-store.ts'
+import { openRaftStore } from '../../src/runtime/store/open-raft-store.ts'
+import type { PeerAddress } from '../../src/runtime/store/peers/peer-network.ts'
+import type { PeerLocation, RaftStore } from '../../src/runtime/store/raft-store.ts'
 import { prefixEnd, type StoreEvent } from '../../src/runtime/store/store.ts'
 import { until } from '../support/until.ts'
 import { createPeerAuthority, identityOf, issuePeer } from '../unit/runtime/store/peers/peer-credentials.ts'

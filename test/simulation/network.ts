@@ -1,7 +1,8 @@
 /** The network between members: it loses, delays, repeats and reorders, and links fail one way or both. */
+
 import type { MemberId } from '../../src/runtime/raft/messages.ts'
+import type { PeerMessage } from '../../src/runtime/store/peers/peer-network.ts'
 import { encodeMessage, MessageReader } from '../../src/runtime/store/peers/wire.ts'
-import type { PeerMessage } from '../../src/runtime/store/replica.ts'
 import type { SimulationOptions } from './options.ts'
 import type { World } from './world.ts'
 

@@ -1,4 +1,5 @@
 /** A store of one member in this process that is written to, and that knows what it held at each revision. */
+
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { systemClock } from '../../src/base/clock.ts'
@@ -7,7 +8,8 @@ import { systemRandom } from '../../src/base/random.ts'
 import { copyDatastore } from '../../src/runtime/backup/copy-datastore.ts'
 import { type BackupContent, createBackup } from '../../src/runtime/backup/create-backup.ts'
 import type { SealingKey } from '../../src/runtime/backup/keys.ts'
-import { openRaftStore, type RaftStore } from '../../src/runtime/store/raft-store.ts'
+import { openRaftStore } from '../../src/runtime/store/open-raft-store.ts'
+import type { RaftStore } from '../../src/runtime/store/raft-store.ts'
 import type { KeyValue, StoreEvent } from '../../src/runtime/store/store.ts'
 
 export const AUTHORITY_KEY = 'the key of an authority'

@@ -1,4 +1,5 @@
 /** The datastore part of a server in this process: a real engine with links, the directory of peers, the role keeper. */
+
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -20,7 +21,8 @@ import { createRoleKeeper, type RoleKeeper } from '../../src/runtime/members/rol
 import { stepDown } from '../../src/runtime/members/step-down.ts'
 import { peerIdentity } from '../../src/runtime/pki/authorities.ts'
 import { generateKey, issueAuthority, issueLeaf, type PemPair } from '../../src/runtime/pki/issue.ts'
-import { openRaftStore, type RaftStore } from '../../src/runtime/store/raft-store.ts'
+import { openRaftStore } from '../../src/runtime/store/open-raft-store.ts'
+import type { RaftStore } from '../../src/runtime/store/raft-store.ts'
 
 const DAY_MS = 24 * 60 * 60 * 1_000
 const signal = new AbortController().signal

@@ -1,4 +1,5 @@
 /** Several members of one datastore, each in a process of its own, on loopback addresses or in network namespaces. */
+
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -6,7 +7,7 @@ import { systemRandom } from '../../src/base/random.ts'
 import { peerIdentity } from '../../src/runtime/pki/authorities.ts'
 import { generateKey, issueAuthority, issueLeaf, type PemPair } from '../../src/runtime/pki/issue.ts'
 import type { Membership } from '../../src/runtime/raft/membership.ts'
-import type { PeerAddress, PeerCredentials } from '../../src/runtime/store/peers/links.ts'
+import type { PeerAddress, PeerCredentials } from '../../src/runtime/store/peers/peer-network.ts'
 import type { PeerLocation, StoreStatus } from '../../src/runtime/store/raft-store.ts'
 import { StoreMember } from './store-member.ts'
 import type { OpenOptions } from './store-member-protocol.ts'

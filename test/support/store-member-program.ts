@@ -2,6 +2,7 @@
  * One member of the datastore in a process of its own: `openRaftStore` as the daemon uses it, told over IPC what to
  * do (store-member-protocol.ts). Ends when its parent does.
  */
+
 import { must } from '../../src/base/assert.ts'
 import { systemClock } from '../../src/base/clock.ts'
 import { Mk8sError, messageOf } from '../../src/base/errors.ts'
@@ -9,7 +10,8 @@ import { createLog, type Log } from '../../src/base/log.ts'
 import { systemRandom } from '../../src/base/random.ts'
 import { createEtcdEndpoint } from '../../src/runtime/etcd/etcd.ts'
 import { peerIdentity } from '../../src/runtime/pki/authorities.ts'
-import { openRaftStore, type RaftStore } from '../../src/runtime/store/raft-store.ts'
+import { openRaftStore } from '../../src/runtime/store/open-raft-store.ts'
+import type { RaftStore } from '../../src/runtime/store/raft-store.ts'
 import type { Watch, WatchRequest } from '../../src/runtime/store/store.ts'
 import type {
   FromMember,

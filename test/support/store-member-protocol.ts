@@ -1,6 +1,7 @@
 /** What a test and a member of the datastore in a process of its own say to each other. */
+
 import type { LogLevel } from '../../src/base/log.ts'
-import type { PeerAddress, PeerCredentials } from '../../src/runtime/store/peers/links.ts'
+import type { PeerAddress, PeerCredentials } from '../../src/runtime/store/peers/peer-network.ts'
 import type { PeerLocation, RaftStore, StoreStatus } from '../../src/runtime/store/raft-store.ts'
 import type { StoreEvent, WatchRequest } from '../../src/runtime/store/store.ts'
 

@@ -2,10 +2,11 @@
  * Slow and silent links between members without root: a relay for each direction, which passes bytes on late, now and
  * then very late (as a lost packet makes them), or not at all while nobody is told.
  */
+
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { systemClock } from '../../src/base/clock.ts'
 import type { Random } from '../../src/base/random.ts'
-import type { PeerAddress } from '../../src/runtime/store/peers/links.ts'
+import type { PeerAddress } from '../../src/runtime/store/peers/peer-network.ts'
 
 const PORT_BASE = 21_000
 /** What TCP waits before it sends a lost packet again. */

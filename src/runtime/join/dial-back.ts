@@ -1,8 +1,9 @@
 /** Finds out whether a joining server is where it says: who answers there must prove to be that member. */
+
 import { connect } from 'node:tls'
 import { messageOf, systemCodeOf } from '../../base/errors.ts'
 import type { MemberAddress } from '../members/member-record.ts'
-import type { PeerCredentials } from '../store/peers/links.ts'
+import type { PeerCredentials } from '../store/peers/peer-network.ts'
 
 const DIAL_MS_MAX = 3_000
 

@@ -1,4 +1,5 @@
 /** The engine behind openRaftStore: what the main thread does with what the two other threads say. */
+
 import { join } from 'node:path'
 import { assert, must } from '../../base/assert.ts'
 import { sleep } from '../../base/clock.ts'
@@ -16,7 +17,7 @@ import { readCommand } from './mvcc/codec.ts'
 import type { Command, CommandResult } from './mvcc/command.ts'
 import { keyOf } from './mvcc/history.ts'
 import { StateMachine } from './mvcc/state-machine.ts'
-import type { PeerCredentials } from './peers/links.ts'
+import type { LeaseOutcome, PeerCredentials } from './peers/peer-network.ts'
 import { PERSIST_BACKLOG_BYTES_MAX, Persister } from './persister.ts'
 import { isNewLeader, RaftMembers } from './raft-members.ts'
 import type { PeerLocation, RaftStore, RaftStoreParts, StoreCheck, StoreStatus } from './raft-store.ts'
@@ -26,13 +27,7 @@ import { StateLoader } from './state-loader.ts'
 import type { TransactionOptions } from './store.ts'
 import { StoreThreads } from './store-threads.ts'
 import { TakenBytes } from './taken-bytes.ts'
-import type {
-  FromRaft,
-  FromStore,
-  LeaseOutcome,
-  MemberIdentity,
-  RaftThreadStatus,
-} from './thread-messages.ts'
+import type { FromRaft, FromStore, MemberIdentity, RaftThreadStatus } from './thread-messages.ts'
 
 /** A checkpoint is asked for when so many full log segments wait for it. */
 const FULL_SEGMENTS_MAX = 1

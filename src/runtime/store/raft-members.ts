@@ -9,13 +9,12 @@ import type { Membership } from '../raft/membership.ts'
 import type { Configuration, MemberId } from '../raft/messages.ts'
 import { isOnlyVoter, isVoter, membersOf } from '../raft/quorum.ts'
 import type { ChangeOutcome } from '../raft/ready.ts'
-import type { PeerCredentials } from './peers/links.ts'
+import type { LeaseOutcome, PeerCredentials } from './peers/peer-network.ts'
 import { Questions } from './questions.ts'
 import type { PeerLocation, PeerOptions } from './raft-store.ts'
 import { ANSWER_TIMEOUT_MS } from './request-queue.ts'
 import type {
   FromRaft,
-  LeaseOutcome,
   PeerEntry,
   RaftThreadDetails,
   RaftThreadStatus,

@@ -1,12 +1,6 @@
-/**
- * The default engine: proposals go through the write-ahead log of the raft thread, come back committed, are
- * applied to the state machine here and persisted by the store thread.
- */
+/** The replicated store as the rest of the server sees it: what it is opened with, and what it tells of itself. */
 
-import { mkdirSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import type { Clock } from '../../base/clock.ts'
-import { Mk8sError } from '../../base/errors.ts'
 import type { Log } from '../../base/log.ts'
 import type { Random } from '../../base/random.ts'
 import type { Membership } from '../raft/membership.ts'
@@ -14,11 +8,8 @@ import type { Configuration, MemberId } from '../raft/messages.ts'
 import type { ChangeOutcome } from '../raft/ready.ts'
 import type { LogCheck } from './check.ts'
 import type { FlushHistogram } from './log/flush-times.ts'
-import type { PeerAddress, PeerCredentials } from './peers/links.ts'
-import { RaftEngine } from './raft-engine.ts'
-import { type DirectoryLock, lockDirectory } from './sqlite/directory-lock.ts'
+import type { PeerAddress, PeerCredentials } from './peers/peer-network.ts'
 import type { Store } from './store.ts'
-import { directoryError, diskErrorOf } from './thread-failure.ts'
 
 export interface RaftStoreParts {
   readonly directory: string
@@ -127,52 +118,4 @@ export interface StoreCheck {
   readonly log: LogCheck
   /** Sentences; empty when all is well. */
   readonly databaseFindings: readonly string[]
-}
-
-/**
- * Opens or creates the store in `directory`. With one voter, this member, it resolves once that leads and has
- * applied everything in its log; otherwise once what is on disk is loaded: `barrier` waits for the rest. Throws `store/locked`, `store/corrupt`, `store/disk`, `store/version`.
- */
-export async function openRaftStore(parts: RaftStoreParts): Promise<RaftStore> {
-  const lock = prepareDirectory(parts.directory)
-  const engine = new RaftEngine({
-    ...parts,
-    lock,
-    bootId: readBootId(),
-    databasePath: join(parts.directory, 'state.sqlite'),
-    freshIdentity: {
-      member: parts.memberId ?? (Buffer.from(parts.random.bytes(6)).readUIntLE(0, 6) || 1),
-      cluster: parts.clusterId ?? parts.random.uuid(),
-    },
-  })
-  await engine.open()
-  const { clusterId } = engine.status()
-  if (parts.clusterId === undefined || parts.clusterId === clusterId) return engine
-  await engine.close()
-  throw new Mk8sError('store/corrupt', 'the data belongs to another cluster', {
-    why: `it is of cluster ${clusterId}, this node is of ${parts.clusterId}`,
-  })
-}
-
-function prepareDirectory(directory: string): DirectoryLock {
-  try {
-    mkdirSync(directory, { recursive: true, mode: 0o700 })
-  } catch (error) {
-    // Making directories fails with all kinds of codes; on a read-only file system even with ENOENT.
-    throw directoryError(error)
-  }
-  try {
-    return lockDirectory(directory)
-  } catch (error) {
-    throw diskErrorOf(error) ?? error
-  }
-}
-
-/** Differs after each start of the machine; empty where the system has no such thing. */
-function readBootId(): string {
-  try {
-    return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
-  } catch {
-    return ''
-  }
 }

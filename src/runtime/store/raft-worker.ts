@@ -2,6 +2,7 @@
  * The raft thread: opens the write-ahead log, starts the core on it and carries messages to and fro, between the
  * main thread, the other members and the store thread.
  */
+
 import { join } from 'node:path'
 import { parentPort } from 'node:worker_threads'
 import { must } from '../../base/assert.ts'
@@ -13,7 +14,8 @@ import type { MemberId } from '../raft/messages.ts'
 import { createDirectoryDisk } from './log/disk.ts'
 import type { WriteAheadLog } from './log/write-ahead-log.ts'
 import { PeerLinks } from './peers/links.ts'
-import { type PeerMessage, Replica } from './replica.ts'
+import type { PeerMessage } from './peers/peer-network.ts'
+import { Replica } from './replica.ts'
 import { SnapshotChannel } from './snapshot-channel.ts'
 import { type StartedCore, startCore } from './start-core.ts'
 import { reportFailure } from './thread-failure.ts'

@@ -17,14 +17,9 @@ import { CommitNotices } from './commit-notices.ts'
 import type { WriteAheadLog } from './log/write-ahead-log.ts'
 import { MainBacklog } from './main-backlog.ts'
 import { MainReports } from './main-reports.ts'
+import type { PeerMessage, PeerNetwork, ProposerRequest } from './peers/peer-network.ts'
 import { ReplicaTiming } from './replica-timing.ts'
-import type {
-  FromRaft,
-  LeaseOutcome,
-  RaftRequests,
-  RaftThreadDetails,
-  RefusedRequest,
-} from './thread-messages.ts'
+import type { FromRaft, RaftRequests, RaftThreadDetails, RefusedRequest } from './thread-messages.ts'
 
 /** The thread wakes so often at least, to see whether it runs; heartbeats wake it as often. */
 const PULSE_TICKS = HEARTBEAT_TICKS
@@ -33,36 +28,6 @@ const LATE_TICKS_MAX = 3
 /** Then a deadline is put off by so many, in which the sockets are read; but not for ever. */
 const GRACE_TICKS = 2
 const PUT_OFFS_MAX = 5
-
-/** What members say to each other: the core's messages, and what only the leader can do. */
-export type PeerMessage =
-  | { readonly type: 'raft'; readonly message: Message }
-  | { readonly type: 'forward'; readonly proposals: readonly Buffer[] }
-  /** Whoever was believed to lead takes none of these now. */
-  | { readonly type: 'forward-refusal'; readonly requests: readonly ProposerRequest[] }
-  /** Not for the replica: the leader's main thread counts leases. */
-  | {
-      readonly type: 'keep-lease'
-      readonly question: number
-      readonly lease: number
-      /** Else only what is left of its time is asked. */
-      readonly renew: boolean
-    }
-  | { readonly type: 'lease-kept'; readonly question: number; readonly outcome: LeaseOutcome }
-
-export interface ProposerRequest {
-  readonly proposer: number
-  readonly request: number
-}
-
-/** Sends without waiting; what cannot be sent is lost. */
-export interface PeerNetwork {
-  /** Who else is a member: links to all of them should stand before they are needed. */
-  connectTo(members: readonly MemberId[]): void
-  /** The link stands, as far as known here. */
-  reaches(member: MemberId): boolean
-  send(to: MemberId, message: PeerMessage): void
-}
 
 /** Where snapshots for others come from, and where those from others go. */
 export interface SnapshotPort {

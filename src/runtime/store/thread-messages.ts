@@ -8,7 +8,7 @@ import type { Configuration, MemberId, Snapshot } from '../raft/messages.ts'
 import type { ChangeOutcome } from '../raft/ready.ts'
 import type { LogCheck } from './check.ts'
 import type { FlushHistogram } from './log/flush-times.ts'
-import type { PeerAddress, PeerCredentials } from './peers/links.ts'
+import type { LeaseOutcome, PeerAddress, PeerCredentials } from './peers/peer-network.ts'
 import type { MemberProgress, StoreTiming } from './raft-store.ts'
 import type { Rows } from './row-columns.ts'
 
@@ -89,12 +89,6 @@ export interface PeerEntry {
   readonly identity: string
   readonly addresses: readonly PeerAddress[]
 }
-
-/** `ttlMs`: what is left of its time, which is all of it once it was renewed. */
-export type LeaseOutcome =
-  | { readonly kind: 'kept'; readonly ttlMs: number }
-  | { readonly kind: 'no-lease' }
-  | { readonly kind: 'no-leader' }
 
 /** Everything one turn of the main thread asks for. */
 export interface RaftRequests {

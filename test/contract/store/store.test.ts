@@ -1,4 +1,5 @@
 /** The contract suite against every engine. */
+
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -6,7 +7,8 @@ import { systemClock } from '../../../src/base/clock.ts'
 import { silentLog } from '../../../src/base/log.ts'
 import { systemRandom } from '../../../src/base/random.ts'
 import { createMemoryStore } from '../../../src/runtime/store/memory-store.ts'
-import { openRaftStore, type RaftStore } from '../../../src/runtime/store/raft-store.ts'
+import { openRaftStore } from '../../../src/runtime/store/open-raft-store.ts'
+import type { RaftStore } from '../../../src/runtime/store/raft-store.ts'
 import { testDecisionContract } from './decision-contract.ts'
 import { type OpenStore, testStoreContract } from './store-contract.ts'
 

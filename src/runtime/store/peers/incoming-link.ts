@@ -1,10 +1,11 @@
 /** One connection that a peer made: its hello first, then its messages. */
+
 import type { TLSSocket } from 'node:tls'
 import type { Timer } from '../../../base/clock.ts'
 import { messageOf } from '../../../base/errors.ts'
 import type { MemberId } from '../../raft/messages.ts'
 import { commonVersion, type Hello, hasIdentity, takeHello } from './hello.ts'
-import type { PeerLinksParts } from './links.ts'
+import type { PeerLinksParts } from './links-parts.ts'
 import { MessageReader } from './wire.ts'
 
 /** Within this after something arrived, the peer is told that it did. */

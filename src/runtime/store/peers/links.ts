@@ -3,15 +3,16 @@
  * a snapshot is sent. Messages leave without waiting; when a link is down or its queue is full they are lost, which
  * the core can live with, so that a slow or dead peer never slows the others.
  */
+
 import type { Socket } from 'node:net'
 import { createServer, type Server, type TLSSocket } from 'node:tls'
-import type { Clock, Timer } from '../../../base/clock.ts'
-import type { Log } from '../../../base/log.ts'
+import type { Timer } from '../../../base/clock.ts'
 import type { MemberId } from '../../raft/messages.ts'
-import type { PeerMessage, PeerNetwork } from '../replica.ts'
 import type { Hello, Purpose } from './hello.ts'
 import { IncomingLink } from './incoming-link.ts'
+import type { PeerLinksParts } from './links-parts.ts'
 import { OutgoingLink } from './outgoing-link.ts'
+import type { PeerCredentials, PeerMessage, PeerNetwork } from './peer-network.ts'
 
 const HANDSHAKE_TIMEOUT_MS = 3_000
 /** Connections from hosts that are gone are noticed some time after so much silence. */
@@ -20,35 +21,6 @@ const KEEP_ALIVE_MS = 60_000
 const TELL_AGAIN_MS = 60_000
 /** A connection for snapshots is closed when none was sent for so long. */
 const SNAPSHOTS_IDLE_MS = 30_000
-
-export interface PeerAddress {
-  readonly host: string
-  readonly port: number
-}
-
-/** PEM texts: this member's key and certificate, and the authority that signs every member's. */
-export interface PeerCredentials {
-  readonly key: string
-  readonly certificate: string
-  readonly authority: string
-}
-
-export interface PeerLinksParts {
-  readonly member: MemberId
-  readonly credentials: PeerCredentials
-  readonly listen: PeerAddress
-  /** Where a member may be found; tried in turn. Empty when nobody knows. */
-  readonly addressesOf: (member: MemberId) => readonly PeerAddress[]
-  /** The URI that a member's certificate must carry: names the cluster and the member. */
-  readonly identityOf: (member: MemberId) => string
-  readonly clock: Clock
-  readonly log: Log
-  readonly onMessage: (from: MemberId, message: PeerMessage) => void
-  /** The link to a member stands. */
-  readonly onOpened: (peer: MemberId) => void
-  /** The link from a member is closed: it may be dead. */
-  readonly onClosed: (peer: MemberId) => void
-}
 
 export class PeerLinks implements PeerNetwork {
   /** Shared with every link, so that the next connection uses the credentials of now. */

@@ -1,10 +1,11 @@
 /** The connection to one peer for one purpose, made anew whenever it is gone. */
+
 import { type TLSSocket, connect as tlsConnect } from 'node:tls'
 import type { Timer } from '../../../base/clock.ts'
 import type { MemberId } from '../../raft/messages.ts'
-import type { PeerMessage } from '../replica.ts'
 import { commonVersion, encodeHello, namesIn, type Purpose } from './hello.ts'
-import type { PeerLinksParts } from './links.ts'
+import type { PeerLinksParts } from './links-parts.ts'
+import type { PeerMessage } from './peer-network.ts'
 import { encodeMessage } from './wire.ts'
 
 /** Bytes that wait for one peer; what comes on top is lost. An append of full size fits several times. */

@@ -3,13 +3,13 @@
  * rest`, little-endian; length and checksum are of all that follows them. Entries travel as the very bytes that are
  * in the log. Numbers and rest depend on the kind: see the table.
  */
+
 import { crc32 } from 'node:zlib'
 import { Mk8sError } from '../../../base/errors.ts'
 import { type Entry, readNumber, splitEntries, writeNumber } from '../../raft/entry.ts'
 import { decodeConfiguration, encodeConfiguration } from '../../raft/membership.ts'
 import type { Message, MessageBody } from '../../raft/messages.ts'
-import type { PeerMessage, ProposerRequest } from '../replica.ts'
-import type { LeaseOutcome } from '../thread-messages.ts'
+import type { LeaseOutcome, PeerMessage, ProposerRequest } from './peer-network.ts'
 
 /** The latest version of this format, and the earliest that is still spoken; peers with none in common do not talk. */
 export const WIRE_VERSION = 1

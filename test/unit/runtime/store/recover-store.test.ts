@@ -1,4 +1,5 @@
 /** A survivor's directory becomes the store of a new generation: nothing of its log is lost, and the old one stays. */
+
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, truncateSync } from 'node:fs'
@@ -21,7 +22,7 @@ import { createDirectoryDisk } from '../../../../src/runtime/store/log/disk.ts'
 import { WriteAheadLog } from '../../../../src/runtime/store/log/write-ahead-log.ts'
 import { sizeOfCommand, writeCommand } from '../../../../src/runtime/store/mvcc/codec.ts'
 import type { Command } from '../../../../src/runtime/store/mvcc/command.ts'
-import { openRaftStore } from '../../../../src/runtime/store/raft-store.ts'
+import { openRaftStore } from '../../../../src/runtime/store/open-raft-store.ts'
 import { REVISION_GAP, recoverStore } from '../../../../src/runtime/store/recover-store.ts'
 import { StateDatabase } from '../../../../src/runtime/store/sqlite/database.ts'
 

@@ -1,4 +1,5 @@
 /** Who holds a peer's certificate and speaks nonsense is cut off, costs little, and is told of once. */
+
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { type TestContext, test } from 'node:test'
@@ -8,8 +9,8 @@ import { createLog } from '../../../../../src/base/log.ts'
 import { seededRandom } from '../../../../../src/base/random.ts'
 import { encodeHello } from '../../../../../src/runtime/store/peers/hello.ts'
 import { PeerLinks } from '../../../../../src/runtime/store/peers/links.ts'
+import type { PeerMessage } from '../../../../../src/runtime/store/peers/peer-network.ts'
 import { encodeMessage } from '../../../../../src/runtime/store/peers/wire.ts'
-import type { PeerMessage } from '../../../../../src/runtime/store/replica.ts'
 import { createPeerAuthority, identityOf, issuePeer } from './peer-credentials.ts'
 
 const heartbeat = (from: number, to: number): PeerMessage => ({

@@ -7,12 +7,12 @@ import { type Clock, systemClock } from '../../../../../src/base/clock.ts'
 import { silentLog } from '../../../../../src/base/log.ts'
 import { createEntry, entryTypes } from '../../../../../src/runtime/raft/entry.ts'
 import { encodeHello } from '../../../../../src/runtime/store/peers/hello.ts'
-import {
-  type PeerAddress,
-  type PeerCredentials,
-  PeerLinks,
-} from '../../../../../src/runtime/store/peers/links.ts'
-import type { PeerMessage } from '../../../../../src/runtime/store/replica.ts'
+import { PeerLinks } from '../../../../../src/runtime/store/peers/links.ts'
+import type {
+  PeerAddress,
+  PeerCredentials,
+  PeerMessage,
+} from '../../../../../src/runtime/store/peers/peer-network.ts'
 import { createPeerAuthority, identityOf, issuePeer } from './peer-credentials.ts'
 
 const heartbeat = (from: number, to: number): PeerMessage => ({

@@ -1,8 +1,9 @@
 /** Certificates as members have them, from an authority made for one test. */
+
 import { systemRandom } from '../../../../../src/base/random.ts'
 import { peerIdentity } from '../../../../../src/runtime/pki/authorities.ts'
 import { generateKey, issueAuthority, issueLeaf, type PemPair } from '../../../../../src/runtime/pki/issue.ts'
-import type { PeerCredentials } from '../../../../../src/runtime/store/peers/links.ts'
+import type { PeerCredentials } from '../../../../../src/runtime/store/peers/peer-network.ts'
 
 const DAY_MS = 24 * 60 * 60 * 1000
 export const identityOf = (member: number) => peerIdentity('test-cluster', String(member))

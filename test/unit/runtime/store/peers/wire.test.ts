@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { createEntry, entryTypes } from '../../../../../src/runtime/raft/entry.ts'
 import type { MessageBody } from '../../../../../src/runtime/raft/messages.ts'
+import type { PeerMessage } from '../../../../../src/runtime/store/peers/peer-network.ts'
 import { encodeMessage, MessageReader } from '../../../../../src/runtime/store/peers/wire.ts'
-import type { PeerMessage } from '../../../../../src/runtime/store/replica.ts'
 
 const entry = (index: number) =>
   createEntry(entryTypes.transaction, Buffer.from(`entry ${index}`), { index, term: 2 ** 40 })
