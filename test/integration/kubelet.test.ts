@@ -354,6 +354,56 @@ describe('kubelet', () => {
     )
   })
 
+  test('a pod ends for a critical one, is as ready as its containers meanwhile, and says why', async () => {
+    const node = await cluster.client.get<Node>(NODES, { name: NODE })
+    const flags = join(directory, 'data')
+    await writeFile(join(flags, 'serving'), '')
+    const main = {
+      ...{ name: 'main', image: 'x' },
+      command: ['sh', '-c', 'trap "" TERM; until test -e /mk8s-flags/over; do sleep 0.1; done'],
+      resources: { requests: { cpu: String(node.status?.allocatable?.['cpu']) } },
+      readinessProbe: {
+        ...{ periodSeconds: 1, failureThreshold: 1 },
+        exec: { command: ['test', '-e', '/mk8s-flags/serving'] },
+      },
+      volumeMounts: [{ name: 'flags', mountPath: '/mk8s-flags' }],
+    }
+    await create('modest', {
+      ...{ nodeName: NODE, terminationGracePeriodSeconds: 600, containers: [main] },
+      volumes: [{ name: 'flags', hostPath: { path: flags } }],
+    })
+    await until('modest is ready', async () => isReady(await get('modest')))
+    const asks = {
+      name: 'main',
+      image: 'x',
+      command: ['sleep', '600'],
+      resources: { requests: { cpu: '100m' } },
+    }
+    await create('urgent', { nodeName: NODE, priorityClassName: 'system-node-critical', containers: [asks] })
+    await until('modest is to end', async () => (await reasons('modest')).includes('Preempting'))
+    assert.ok(isReady(await get('modest')))
+    await rm(join(flags, 'serving'))
+    const unready = await until('modest is unready', async () => {
+      const pod = await get('modest')
+      return !isReady(pod) && pod
+    })
+    assert.deepEqual([unready.status?.phase, unready.status?.reason], ['Running', undefined])
+    await writeFile(join(flags, 'over'), '')
+    const ended = await until('modest has ended', async () => {
+      const pod = await get('modest')
+      return pod.status?.phase === 'Failed' && pod
+    })
+    assert.equal(ended.status?.reason, 'Preempting')
+    assert.equal(ended.status?.message, 'Preempted in order to admit critical pod')
+    const told = 'Pod was preempted by Kubelet to accommodate a critical pod.'
+    assert.equal(conditionOf(ended, 'DisruptionTarget')?.message, told)
+    await until('urgent is ready', async () => isReady(await get('urgent')))
+    for (const name of ['modest', 'urgent']) {
+      await cluster.client.delete(PODS, { namespace: 'default', name, gracePeriodSeconds: 0 })
+      await gone(name)
+    }
+  })
+
   test('a container without a command gets a clear error', async () => {
     await create('bare', { containers: [{ name: 'main', image: 'nginx' }] })
     const pod = await until('error', async () => {

@@ -14,7 +14,7 @@ import { KubeClient } from '../../client/kube-client.ts'
 import { NODES, PODS } from '../../client/resources.ts'
 import type { Node, Pod } from '../../kube/types.ts'
 import { KubeletAccess } from './access.ts'
-import { judgePod, type NodeView } from './admission/judge-pod.ts'
+import { NodeAdmission } from './admission/node-admission.ts'
 import { KubeletServer } from './api.ts'
 import { appArmorRefusal } from './app-armor.ts'
 import { CsiCredentials } from './csi/csi-credentials.ts'
@@ -28,14 +28,13 @@ import { NodeRegistration } from './node-registration.ts'
 import { ObjectSource } from './object-source.ts'
 import { identityOf, type PodContext } from './pod-context.ts'
 import { stopSandbox } from './pod-sandbox.ts'
-import { hasNotEnded, isAlive, orphanOf } from './pod-states.ts'
+import { hasNotEnded, orphanOf } from './pod-states.ts'
 import { PodWorker } from './pod-worker.ts'
+import { PodWorkers } from './pod-workers.ts'
 import { DEFAULT_PRESSURE } from './pressure/eviction-settings.ts'
 import { ProbeCounts } from './probes/probe-counts.ts'
 import { PullRecords } from './pull-records.ts'
 import { LEASE_SECONDS, type NodeFacts } from './render-node.ts'
-import type { Room } from './resources/allocation.ts'
-import { allocatableAmounts } from './resources/node-allocatable.ts'
 import { QosGroups } from './resources/qos-groups.ts'
 import type { RuntimeEvent } from './runtime/runtime.ts'
 import { RuntimeWatch } from './runtime-watch.ts'
@@ -89,7 +88,7 @@ class NodeKubelet implements Kubelet {
   readonly #hostpaths: HostpathUsage
   readonly #shutdown: NodeShutdown
   readonly #qosGroups: QosGroups | undefined
-  readonly #workers = new Map<string, PodWorker>()
+  readonly #workers: PodWorkers
   readonly #aborter = new AbortController()
   /** Of this node only. */
   readonly #nodes: Informer<Node>
@@ -97,6 +96,7 @@ class NodeKubelet implements Kubelet {
 
   constructor(parts: KubeletParts) {
     this.#parts = parts
+    this.#workers = new PodWorkers(parts)
     const { transport, clock, random, log, nodeName, runtime, version } = parts
     const client = new KubeClient(transport, { userAgent: `kubelet/${version}` })
     const shared = { client, clock, random, log }
@@ -136,7 +136,7 @@ class NodeKubelet implements Kubelet {
     this.#static = this.#createStaticPods(client)
     this.#hostpaths = new HostpathUsage({
       ...{ client, clock, log, recorder: this.#context.recorder },
-      places: () => [...this.#workers.values()].flatMap(({ places }) => [...places.values()]),
+      places: () => this.#workers.places,
     })
     this.#shutdown = this.#createShutdown()
     this.#qosGroups = this.#createQosGroups()
@@ -176,16 +176,11 @@ class NodeKubelet implements Kubelet {
       }),
       networks: createExtraNetworks(parts, { client, recorder, reportedAs }),
       reportedAs,
-      refusalOf: pod =>
-        this.#shutdown.refusal() ??
-        appArmorRefusal(pod, host.hasAppArmor !== false || !runtime.isolates) ??
-        this.#housekeeping.refusalOf(pod) ??
-        this.#devices.admit(pod) ??
-        judgePod(pod, this.#nodeView()),
+      admission: this.#createAdmission(),
       refreshNode: () => this.#node.refresh(),
       devices: this.#devices,
       userRanges: new UserRanges({ directory: directories.pods, subordinates }),
-      room: uid => this.#roomFor(uid),
+      room: uid => this.#workers.roomFor(uid),
       onFreed: () => this.#onFreed(),
       clock,
       log,
@@ -195,12 +190,28 @@ class NodeKubelet implements Kubelet {
     }
   }
 
+  #createAdmission(): NodeAdmission {
+    const { host, runtime, log } = this.#parts
+    const hasAppArmor = host.hasAppArmor !== false || !runtime.isolates
+    return new NodeAdmission({
+      log,
+      refusals: [
+        () => this.#shutdown.refusal(),
+        pod => appArmorRefusal(pod, hasAppArmor),
+        pod => this.#housekeeping.refusalOf(pod),
+        pod => this.#devices.admit(pod),
+      ],
+      view: () => this.#workers.view(this.#node.known, this.#devices.amounts().capacity),
+      end: (pod, failure) => this.#workers.fail(pod, failure),
+    })
+  }
+
   #createHousekeeping(): Housekeeping {
     const { runtime, directories, clock, log, pressure } = this.#parts
     return new Housekeeping({
       ...{ runtime, directories, clock, log, pressure },
-      pods: () => this.#knownPods().filter(isAlive),
-      evict: async (pod, failure) => this.#workers.get(identityOf(pod).uid)?.fail(failure),
+      pods: () => this.#workers.alive,
+      evict: (pod, failure) => this.#workers.fail(pod, failure),
       onPressures: pressures => void this.#node.setPressures(pressures),
       onNodeEvent: (reason, message) => this.#node.recordEvent('Warning', reason, message),
     })
@@ -210,9 +221,9 @@ class NodeKubelet implements Kubelet {
     const { clock, log, shutdownSteps = [] } = this.#parts
     return new NodeShutdown({
       ...{ clock, log, steps: shutdownSteps },
-      pods: () => this.#knownPods().filter(isAlive),
+      pods: () => this.#workers.alive,
       end: async (pod, failure) => {
-        const worker = this.#workers.get(identityOf(pod).uid)
+        const worker = this.#workers.of(pod)
         await worker?.fail(failure)
         await worker?.flush()
       },
@@ -227,37 +238,14 @@ class NodeKubelet implements Kubelet {
       ...{ path: directories.manifests, read, nodeName, client, clock, log },
       node: () => this.#node.node,
       run: pod => this.#take(pod),
-      end: pod => this.#workers.get(identityOf(pod).uid)?.vanish(),
+      end: pod => this.#workers.of(pod)?.vanish(),
       onProblem: message => this.#node.recordEvent('Warning', 'FailedStaticPod', message),
     })
   }
 
-  #nodeView(): NodeView {
-    const { operatingSystem } = this.#parts.host
-    const workers = [...this.#workers.values()].filter(worker => worker.isTakenIn)
-    return {
-      ...{ node: this.#node.known, operatingSystem, given: this.#devices.amounts().capacity },
-      others: workers.map(({ allocated }) => allocated),
-    }
-  }
-
-  #knownPods(): readonly Pod[] {
-    return [...this.#workers.values()].map(worker => worker.pod)
-  }
-
   /** Null until the API has said which there are: what a pod has must not be given away before. */
   #livePods(): readonly Pod[] | null {
-    return this.#pods.isSynced ? this.#knownPods().filter(hasNotEnded) : null
-  }
-
-  #roomFor(uid: string): Room {
-    const { host, settings } = this.#parts
-    const { cpuMillis, memoryBytes } = allocatableAmounts(host, settings.reserved)
-    const others = [...this.#workers].filter(([id, { pod }]) => id !== uid && isAlive(pod))
-    return {
-      others: others.map(([, worker]) => worker.allocated),
-      allocatable: { cpu: cpuMillis, memory: memoryBytes },
-    }
+    return this.#pods.isSynced ? this.#workers.pods.filter(hasNotEnded) : null
   }
 
   #createQosGroups(): QosGroups | undefined {
@@ -265,21 +253,20 @@ class NodeKubelet implements Kubelet {
     if (runtime.groups === undefined) return undefined
     return new QosGroups({
       ...{ groups: runtime.groups, clock, log },
-      pods: () => [...this.#workers.values()].map(({ allocated }) => allocated).filter(hasNotEnded),
-      allocatable: this.#roomFor('').allocatable,
+      pods: () => this.#workers.allocated,
+      allocatable: this.#workers.roomFor('').allocatable,
     })
   }
 
-  /** Whatever waits for room on the node looks again. */
   #onFreed(): void {
     this.#qosGroups?.changed()
-    for (const worker of this.#workers.values()) if (worker.awaitsRoom) worker.wake()
+    this.#workers.wakeWaiting()
   }
 
   #createServer(client: KubeClient): KubeletServer {
     const { runtime, clock, log, nodeName, nodeAddress, directories, settings, ports, certificates } =
       this.#parts
-    const pods = () => this.#knownPods()
+    const pods = () => this.#workers.pods
     const { sampler } = this.#housekeeping
     const startedAtMs = clock.now()
     return new KubeletServer({
@@ -302,7 +289,7 @@ class NodeKubelet implements Kubelet {
         volumes: {
           csi: this.#context.csi,
           hostpaths: this.#hostpaths,
-          placesOf: pod => this.#workers.get(identityOf(pod).uid)?.places ?? new Map(),
+          placesOf: pod => this.#workers.placesOf(pod),
         },
       }),
     })
@@ -349,7 +336,7 @@ class NodeKubelet implements Kubelet {
   async stop(): Promise<void> {
     this.#aborter.abort()
     await this.#static?.stop()
-    await Promise.all([...this.#workers.values()].map(worker => worker.stop()))
+    await this.#workers.stop()
     this.#workers.clear()
     this.#context.objects.stop()
     await this.#plugins.stop()
@@ -368,7 +355,7 @@ class NodeKubelet implements Kubelet {
 
   async stopWorkloads(): Promise<void> {
     this.#aborter.abort()
-    await Promise.all([...this.#workers.values()].map(worker => worker.stop()))
+    await this.#workers.stop()
     const { clock } = this.#parts
     const deadline = clock.monotonic() + RUNTIME_BACK_MS
     for (;;) {
@@ -429,14 +416,14 @@ class NodeKubelet implements Kubelet {
     }
     const isReplaced = next !== null && previous !== null && next.metadata.uid !== previous.metadata.uid
     if ((next === null || isReplaced) && previous !== null) {
-      this.#workers.get(identityOf(previous).uid)?.vanish()
+      this.#workers.of(previous)?.vanish()
     }
     if (next === null) return
     this.#take(next)
   }
 
   #take(pod: Pod): void {
-    const worker = this.#workers.get(identityOf(pod).uid)
+    const worker = this.#workers.of(pod)
     if (worker === undefined) this.#add(pod)
     else worker.update(pod)
   }
@@ -447,13 +434,13 @@ class NodeKubelet implements Kubelet {
       context: this.#context,
       pod,
       onGone: () => {
-        this.#workers.delete(uid)
+        this.#workers.remove(uid)
         this.#context.probeCounts.forget(uid)
         this.#onFreed()
         this.#static?.onGone(pod)
       },
     })
-    this.#workers.set(uid, worker)
+    this.#workers.add(uid, worker)
     this.#qosGroups?.changed()
     worker.wake()
     return worker
@@ -462,7 +449,7 @@ class NodeKubelet implements Kubelet {
   /** Pods that left the API while no kubelet was there. */
   async #endOrphans(): Promise<void> {
     for (const sandbox of await this.#parts.runtime.listSandboxes()) {
-      if (this.#workers.has(sandbox.metadata.uid)) continue
+      if (this.#workers.get(sandbox.metadata.uid) !== undefined) continue
       this.#parts.log.info('a pod that is not in the API any more is ended', { pod: sandbox.metadata.name })
       this.#add(orphanOf(sandbox)).vanish()
     }

@@ -6,6 +6,7 @@ import type { Log } from '../../base/log.ts'
 import { type EventRecorder, type EventType, referenceTo } from '../../client/event-recorder.ts'
 import type { KubeClient } from '../../client/kube-client.ts'
 import type { Pod } from '../../kube/types.ts'
+import type { NodeAdmission } from './admission/node-admission.ts'
 import type { CsiMounts } from './csi/csi-mounts.ts'
 import type { DeviceManager } from './devices/device-manager.ts'
 import type { HostFacts } from './host-facts.ts'
@@ -13,7 +14,6 @@ import type { KubeletDirectories, KubeletSettings } from './kubelet-parts.ts'
 import type { ExtraNetworks } from './networks/extra-networks.ts'
 import type { ObjectSource } from './object-source.ts'
 import { containerPath } from './pod-containers.ts'
-import type { PodFailure } from './pod-failure.ts'
 import type { ProbeCounts } from './probes/probe-counts.ts'
 import type { PullRecords } from './pull-records.ts'
 import type { Room } from './resources/allocation.ts'
@@ -42,8 +42,7 @@ export interface PodContext {
   readonly networks: ExtraNetworks
   /** The pod in the API that has this one's status: itself, or the mirror of a static one; null while there is none. */
   readonly reportedAs: (pod: Pod) => ReturnType<typeof identityOf> | null
-  /** Why a new pod is not taken in; null when it is. */
-  readonly refusalOf: (pod: Pod) => PodFailure | null
+  readonly admission: NodeAdmission
   /** What is known of the node's labels, taints and resources is as the API has it; false when it does not answer. */
   readonly refreshNode: () => Promise<boolean>
   /** What the node has for pods, and the others that have some of it. */

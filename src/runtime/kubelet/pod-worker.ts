@@ -6,6 +6,7 @@
 import type { BackoffConfig } from '../../base/backoff.ts'
 import { messageOf } from '../../base/errors.ts'
 import type { Pod } from '../../kube/types.ts'
+import type { Verdict } from './admission/node-admission.ts'
 import { removeDead } from './collection/dead-containers.ts'
 import { ContainerAttempts } from './container-attempts.ts'
 import type { ReferencedObjects } from './environment.ts'
@@ -30,6 +31,8 @@ import { WakeLoop } from './wake-loop.ts'
 const RETRY: BackoffConfig = { baseMs: 500, maxMs: 60_000 }
 /** Actions of one look at the pod; more than any pod has containers, so that a loop ends. */
 const ROUNDS_MAX = 200
+const TAKEN_IN: Verdict = { refusal: null, victims: [] }
+const isHard = ({ refusal, victims }: Verdict): boolean => refusal !== null || victims.length > 0
 
 export interface PodWorkerParts {
   readonly context: PodContext
@@ -207,7 +210,7 @@ export class PodWorker {
     if (this.#isOverdue()) {
       const message = 'Pod was active on the node longer than the specified deadline'
       this.#event('Normal', 'DeadlineExceeded', message)
-      this.#reporter.fail({ reason: 'DeadlineExceeded', message })
+      this.#reporter.fail({ reason: 'DeadlineExceeded', message, isUnready: true })
       return this.#finish()
     }
     const present = await this.#present()
@@ -353,10 +356,13 @@ export class PodWorker {
   async #isRefused({ sandboxes }: Present): Promise<boolean> {
     const isNew = !this.#isTakenIn && sandboxes.length === 0 && this.#pod.status?.startTime === undefined
     if (isNew) await this.#context.devices.askPreferences(this.#pod)
-    let refusal = isNew ? this.#context.refusalOf(this.#pod) : null
+    const { admission, refreshNode } = this.#context
+    let verdict = isNew ? admission.judge(this.#pod) : TAKEN_IN
     // The node may have changed since it was last read.
-    if (refusal !== null && (await this.#context.refreshNode())) refusal = this.#context.refusalOf(this.#pod)
+    if (isHard(verdict) && (await refreshNode())) verdict = admission.judge(this.#pod)
+    const { refusal, victims } = verdict
     this.#isTakenIn = refusal === null
+    await admission.preempt(victims)
     if (refusal === null) return false
     this.#event('Warning', refusal.reason, refusal.message.replace(/^Pod was rejected: /, ''))
     this.#reporter.fail({ ...refusal, isRejection: true })
@@ -366,10 +372,18 @@ export class PodWorker {
   /** The pod is over but stays in the API: nothing of it runs on. */
   async #finish(): Promise<void> {
     const present = await this.#present()
-    this.#probes.stop()
     const graceMs = this.#finishGraceMs ?? (this.#pod.spec?.terminationGracePeriodSeconds ?? 30) * 1_000
     const running = present.containers.filter(({ state }) => state === 'running')
-    await stopContainers({ pod: this.#pod, containers: running, graceMs }, this.#context)
+    this.#probes.keepReadiness()
+    const reports = this.#reportsOfEnding()
+    if (running.length > 0) reports.wake()
+    await stopContainers({ pod: this.#pod, containers: running, graceMs }, this.#context).finally(
+      async () => {
+        reports.stop()
+        this.#probes.stop()
+        await reports.settled()
+      },
+    )
     for (const { id, state } of present.sandboxes) {
       if (state === 'ready') await stopSandbox(id, this.#context)
     }

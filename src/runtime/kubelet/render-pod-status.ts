@@ -46,12 +46,17 @@ export function renderPodStatus(input: PodStatusInput): PodStatus {
   const regulars = (pod.spec?.containers ?? []).map(render(false))
   const ephemeral = ephemeralOf(pod).map(container => renderEphemeral(input, container))
   const reached = input.failure ? 'Failed' : phaseOf(input, inits, regulars)
+  // Whoever hears that it is over may count on nothing of it running.
+  const failure = input.isEnding ? undefined : input.failure
   const phase = input.isEnding && isOver({ phase: reached }) ? (pod.status?.phase ?? 'Running') : reached
   return {
     ...observedGeneration(pod),
     phase,
-    ...(input.failure ? { reason: input.failure.reason, message: input.failure.message } : {}),
-    conditions: conditionsOf(input, { phase, inits, regulars }),
+    ...(failure ? { reason: failure.reason, message: failure.message } : {}),
+    conditions: conditionsOf(
+      { ...input, failure },
+      { phase: input.failure?.isUnready ? reached : phase, inits, regulars },
+    ),
     hostIP: input.hostAddress,
     hostIPs: hostAddresses(input).map(ip => ({ ip })),
     ...addressesOf(input),
@@ -219,7 +224,11 @@ function conditionsOf(input: PodStatusInput, rendered: Rendered): PodCondition[]
   const foreign = (input.pod.status?.conditions ?? []).filter(({ type }) => !OWN_CONDITIONS.has(type))
   const isTold = foreign.some(({ type }) => type === DISRUPTION)
   if (input.failure?.isDisruption !== true || isTold) return [...owned, ...foreign]
-  const verdict = { isTrue: true, reason: 'TerminationByKubelet', message: input.failure.message }
+  const verdict = {
+    isTrue: true,
+    reason: 'TerminationByKubelet',
+    message: input.failure.disruptionMessage ?? input.failure.message,
+  }
   return [...owned, ...foreign, conditionOf(DISRUPTION, verdict, input)]
 }
 

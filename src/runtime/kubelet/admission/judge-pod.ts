@@ -44,9 +44,14 @@ function osProblem({ metadata, spec }: Pod, { operatingSystem }: NodeView): Prob
   return spec?.os !== undefined && spec.os.name !== operatingSystem ? OS_UNKNOWN : null
 }
 
-/** Critical pods need not fit. */
-function shortage(pod: Pod, { node, others, given }: NodeView): Problem | null {
-  if (isCritical(pod)) return null
+/** Others end for critical pods. */
+function shortage(pod: Pod, view: NodeView): Problem | null {
+  const [first] = isCritical(pod) ? [] : shortagesFor(pod, view)
+  return first === undefined ? null : [`OutOf${first.resource}`, shortageText(first)]
+}
+
+/** What the node has too little of. */
+export function shortagesFor(pod: Pod, { node, others, given }: NodeView): readonly Shortage[] {
   const allocatable = parseAmounts(node.status?.allocatable ?? node.status?.capacity)
   const used = others.map(podRequests)
   const room = {
@@ -55,8 +60,7 @@ function shortage(pod: Pod, { node, others, given }: NodeView): Problem | null {
     podCount: others.length,
     requested: (name: string) => used.reduce((sum, amounts) => sum + (amounts.get(name) ?? 0), 0),
   }
-  const [first] = shortagesOf(judged(podRequests(pod), allocatable, given), room)
-  return first === undefined ? null : [`OutOf${first.resource}`, shortageText(first)]
+  return shortagesOf(judged(podRequests(pod), allocatable, given), room)
 }
 
 /** Extended resources that the node does not know may be the cluster's. */

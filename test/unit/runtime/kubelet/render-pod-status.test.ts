@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { Container, Pod } from '../../../../src/kube/types.ts'
+import type { Container, Pod, PodStatus } from '../../../../src/kube/types.ts'
+import type { PodFailure } from '../../../../src/runtime/kubelet/pod-failure.ts'
 import { renderPodStatus } from '../../../../src/runtime/kubelet/render-pod-status.ts'
 import type { ContainerStatus } from '../../../../src/runtime/kubelet/runtime/runtime.ts'
 
@@ -34,9 +35,19 @@ interface Case {
   readonly outcomes: Readonly<Record<string, Outcome>>
   readonly isEnding?: boolean
   readonly isTerminated?: boolean
+  readonly failure?: PodFailure
 }
 
-function phaseOf({ policy, inits = [], outcomes, isEnding, isTerminated = false }: Case): string | undefined {
+const phaseOf = (wanted: Case): string | undefined => statusOf(wanted).phase
+
+function statusOf({
+  policy,
+  inits = [],
+  outcomes,
+  isEnding,
+  isTerminated = false,
+  failure,
+}: Case): PodStatus {
   const pod: Pod = {
     apiVersion: 'v1',
     kind: 'Pod',
@@ -62,7 +73,8 @@ function phaseOf({ policy, inits = [], outcomes, isEnding, isTerminated = false 
     nowMs: 3_000,
     ...(isEnding === undefined ? {} : { isEnding }),
     isTerminated,
-  }).phase
+    failure,
+  })
 }
 
 test('the phase follows from how the containers ended and from the restart policy', () => {
@@ -99,4 +111,30 @@ test('how a sidecar ends does not decide how its pod ends', () => {
     phaseOf({ policy, inits, outcomes: { side: 143, a: 0, b: 0 }, isTerminated: true }),
     'Succeeded',
   )
+})
+
+test('a pod that its node ends is as ready as its containers until the last has ended', () => {
+  const outcomes = { a: 'running', b: 'running' } as const
+  const told = ({ phase, reason, conditions = [] }: PodStatus) => {
+    const of = (type: string) => conditions.find(condition => condition.type === type)
+    return [phase, reason, of('Ready')?.status, of('Ready')?.reason, of('DisruptionTarget')?.message]
+  }
+  const evicted: PodFailure = { reason: 'Evicted', message: 'short of disk', isDisruption: true }
+  const overdue: PodFailure = { reason: 'DeadlineExceeded', message: 'late', isUnready: true }
+  const during = { policy: 'Always', outcomes, isEnding: true }
+  assert.deepEqual(told(statusOf({ ...during, failure: evicted })), [
+    'Running',
+    undefined,
+    'True',
+    undefined,
+    undefined,
+  ])
+  assert.deepEqual(told(statusOf({ ...during, failure: overdue })), [
+    ...['Running', undefined, 'False', 'PodFailed', undefined],
+  ])
+  const after = { policy: 'Always', outcomes: { a: 137, b: 137 }, failure: evicted }
+  assert.deepEqual(told(statusOf(after)), ['Failed', 'Evicted', 'False', 'PodFailed', 'short of disk'])
+  const disruptionMessage = 'another needs its place'
+  const preempted = statusOf({ ...after, failure: { ...evicted, disruptionMessage } })
+  assert.equal(told(preempted)[4], disruptionMessage)
 })

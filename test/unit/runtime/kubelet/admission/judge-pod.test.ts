@@ -61,7 +61,7 @@ test('extended resources are judged that the node has, unless their device plugi
   refuses(asking({ 'hugepages-2Mi': '2Mi' }), {}, 'OutOfhugepages-2Mi', lacks('hugepages-2Mi', 2 ** 21, 0, 0))
 })
 
-test('critical pods need not fit, but must match', () => {
+test('for critical pods others may have to end, but they must match', () => {
   admits(asking({ cpu: '2' }, { priority: 2_000_000_000 }))
   refuses(
     asking({ cpu: '2' }, { priority: 2_000_000_000, nodeSelector: { disk: 'tape' } }),
