@@ -17,7 +17,7 @@ import {
   findAffinityProblem,
   prepareAffinity,
 } from './pod-affinity.ts'
-import type { AddedAffinity, Profile } from './profile.ts'
+import type { AddedAffinity, Plugin, Profile } from './profile.ts'
 import {
   changeSpread,
   copySpread,
@@ -35,21 +35,6 @@ import {
   zoneProblem,
 } from './volume-filters.ts'
 import type { World } from './world.ts'
-
-export type Plugin =
-  | 'NodeUnschedulable'
-  | 'NodeName'
-  | 'TaintToleration'
-  | 'NodeAffinity'
-  | 'NodePorts'
-  | 'NodeResourcesFit'
-  | 'VolumeRestrictions'
-  | 'NodeVolumeLimits'
-  | 'VolumeBinding'
-  | 'VolumeZone'
-  | 'PodTopologySpread'
-  | 'InterPodAffinity'
-  | 'DynamicResources'
 
 interface Objection {
   readonly reasons: readonly string[]

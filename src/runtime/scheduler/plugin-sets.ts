@@ -1,6 +1,7 @@
 /** Which plugins a profile of a KubeSchedulerConfiguration switches on and off, and what their scores weigh. */
+
 import { isMap, type JsonMap } from '../../kube/json-map.ts'
-import type { Plugin } from './filters.ts'
+import type { Plugin } from './profile.ts'
 import { DEFAULT_PROFILE, type Profile, type Weights } from './profile.ts'
 
 const DEVICES = 'DynamicResources'

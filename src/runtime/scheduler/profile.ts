@@ -1,6 +1,5 @@
 /** How the scheduler of one name weighs nodes; the defaults are upstream's. */
 import type { Pod } from '../../kube/types.ts'
-import type { Plugin } from './filters.ts'
 
 export type Constraint = NonNullable<NonNullable<Pod['spec']>['topologySpreadConstraints']>[number]
 
@@ -103,3 +102,18 @@ export function nodesToScore(all: number, { percentageOfNodesToScore: fixed }: P
   const percent = fixed > 0 ? fixed : Math.max(PERCENT_MIN, 50 - Math.trunc(all / 125))
   return Math.max(NODES_MIN, Math.trunc((all * percent) / 100))
 }
+
+export type Plugin =
+  | 'NodeUnschedulable'
+  | 'NodeName'
+  | 'TaintToleration'
+  | 'NodeAffinity'
+  | 'NodePorts'
+  | 'NodeResourcesFit'
+  | 'VolumeRestrictions'
+  | 'NodeVolumeLimits'
+  | 'VolumeBinding'
+  | 'VolumeZone'
+  | 'PodTopologySpread'
+  | 'InterPodAffinity'
+  | 'DynamicResources'

@@ -1,15 +1,9 @@
 /** Decides where one pod runs: filters, then scores; or what would have to leave. Pure. */
+
 import type { Random } from '../../base/random.ts'
 import type { Pod, ResourceClaim } from '../../kube/types.ts'
 import { allocationsAt, claimToFree, findDeviceProblem } from './devices/device-filters.ts'
-import {
-  type FilterInput,
-  filterNode,
-  type Plugin,
-  prepareFilters,
-  type Rejection,
-  Thought,
-} from './filters.ts'
+import { type FilterInput, filterNode, prepareFilters, type Rejection, Thought } from './filters.ts'
 import type { NodeInfo } from './node-info.ts'
 import {
   findPreemption,
@@ -18,7 +12,7 @@ import {
   type PreemptionResult,
   priorityOf,
 } from './preemption.ts'
-import { nodesToScore } from './profile.ts'
+import { nodesToScore, type Plugin } from './profile.ts'
 import { scoreNodes } from './scores.ts'
 import { findClaimProblem } from './volume-filters.ts'
 import { EMPTY_WORLD, type World } from './world.ts'

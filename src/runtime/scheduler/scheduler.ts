@@ -1,4 +1,5 @@
 /** The door of the scheduler: finds a node for every pod that has none and binds it, driven by watches. */
+
 import type { Clock } from '../../base/clock.ts'
 import type { Component } from '../../base/component.ts'
 import { messageOf } from '../../base/errors.ts'
@@ -19,7 +20,6 @@ import { DeviceBinder, type DeviceReservation } from './devices/device-binder.ts
 import { findMissingClaim } from './devices/device-filters.ts'
 import { scheduleWithExtenders } from './extended-schedule.ts'
 import { Extenders } from './extenders.ts'
-import type { Plugin } from './filters.ts'
 import {
   helpsAfterCome,
   helpsAfterDevices,
@@ -31,6 +31,7 @@ import {
 } from './hints.ts'
 import { PodWriter } from './pod-writer.ts'
 import { priorityOf } from './preemption.ts'
+import type { Plugin } from './profile.ts'
 import { DEFAULT_SCHEDULER, type Profile } from './profile.ts'
 import { type ScheduleResult, schedule, type Unschedulable } from './schedule.ts'
 import { SchedulingQueue } from './scheduling-queue.ts'

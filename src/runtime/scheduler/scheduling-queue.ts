@@ -2,10 +2,11 @@
  * Pods that wait for a node: active ones by priority and age; unschedulable ones until something changes that may
  * help them, and not before their back-off is over.
  */
+
 import { type BackoffConfig, backoffMs } from '../../base/backoff.ts'
 import type { Clock, Timer } from '../../base/clock.ts'
-import type { Plugin } from './filters.ts'
 import { Heap } from './heap.ts'
+import type { Plugin } from './profile.ts'
 
 export interface Waiting {
   readonly key: string

@@ -2,6 +2,7 @@
  * Resizes one pod in place: decides with what the node has left, gives the running containers what they were
  * allocated, restarts those that ask for it, and says how far it is.
  */
+
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { messageOf } from '../../../base/errors.ts'
@@ -11,7 +12,8 @@ import { latestOf } from '../plan-pod.ts'
 import { containerNamed } from '../pod-containers.ts'
 import { identityOf, type PodContext, recordPodEvent } from '../pod-context.ts'
 import { stopContainers } from '../pod-termination.ts'
-import type { ContainerStatus, PodResources, SandboxStatus } from '../runtime/runtime.ts'
+import type { PodResources } from '../runtime/cgroup-limits.ts'
+import type { ContainerStatus, SandboxStatus } from '../runtime/runtime.ts'
 import {
   type Allocation,
   allocatedPod,

@@ -1,8 +1,9 @@
 /** What a pod's own control group gets (pure), by upstream's rules. */
+
 import { integerValue, milliValue, type Quantity } from '../../../kube/quantity.ts'
 import { podTotal } from '../../../kube/quota-usage.ts'
 import type { Container, Pod, PodSpec } from '../../../kube/types.ts'
-import type { PodResources } from '../runtime/runtime.ts'
+import type { PodResources } from '../runtime/cgroup-limits.ts'
 
 export interface PodResourceSettings {
   /** How many processes a pod may have; absent for any number. */

@@ -2,6 +2,7 @@
  * Limits of the groups that hold all pods and classes of them: pods together get what the node has for them, burstable
  * ones the CPU that they ask for together, the others what is left. Groups of pods that are gone are taken away.
  */
+
 import { type Clock, sleep } from '../../../base/clock.ts'
 import type { Log } from '../../../base/log.ts'
 import { qosClassOf } from '../../../kube/qos.ts'
@@ -9,8 +10,8 @@ import { milliValue } from '../../../kube/quantity.ts'
 import { podTotal } from '../../../kube/quota-usage.ts'
 import type { Pod } from '../../../kube/types.ts'
 import { identityOf } from '../pod-context.ts'
+import type { PodResources } from '../runtime/cgroup-limits.ts'
 import type { PodGroups } from '../runtime/pod-groups.ts'
-import type { PodResources } from '../runtime/runtime.ts'
 import type { Usable } from './allocation.ts'
 
 export interface QosGroupsParts {

@@ -4,7 +4,6 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { systemCodeOf } from '../../../base/errors.ts'
 import { cgroupTrees } from './cri/pod-cgroups.ts'
-import type { PodResources } from './runtime.ts'
 
 const CPU_PERIOD = 100_000
 const CPU_QUOTA_MIN = 1_000
@@ -100,4 +99,14 @@ export async function writeLimits(
       })
     }
   }
+}
+
+/** Of a control group that holds a whole pod, or a class of them. Absent values are not limited. */
+export interface PodResources {
+  readonly cpuRequestMillis?: number | undefined
+  readonly cpuLimitMillis?: number | undefined
+  readonly memoryLimitBytes?: number | undefined
+  readonly pidsMax?: number | undefined
+  /** Bytes by the kernel's name of a page size: `2MB`. */
+  readonly hugepages?: Readonly<Record<string, number>> | undefined
 }

@@ -2,12 +2,13 @@
  * The control groups that this node's pods lie in: `/<root>/kubepods/{burstable,besteffort}/pod<uid>`, as the
  * kubelet's own driver (`cgroupfs`) lays them out below `--cgroup-root`. Guaranteed pods lie in `kubepods` itself.
  */
+
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { QosClass } from '../../../kube/qos.ts'
+import type { PodResources } from './cgroup-limits.ts'
 import { makeGroup, writeLimits } from './cgroup-limits.ts'
 import { cgroupTrees, processesIn, removePodCgroup } from './cri/pod-cgroups.ts'
-import type { PodResources } from './runtime.ts'
 
 const LEVELS: readonly QosClass[] = ['Guaranteed', 'Burstable', 'BestEffort']
 const POD_GROUP = /^pod([0-9a-f-]+)$/

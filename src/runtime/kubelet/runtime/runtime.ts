@@ -6,6 +6,7 @@
 
 import type { Duplex } from 'node:stream'
 import type { QosClass } from '../../../kube/qos.ts'
+import type { PodResources } from './cgroup-limits.ts'
 import type { PodGroups } from './pod-groups.ts'
 import type { ContainerStreams, StreamOptions } from './streams.ts'
 import type { ContainerUsage, StoredImage } from './usage.ts'
@@ -156,16 +157,6 @@ export interface ContainerSecurity {
     | undefined
   /** `/proc` without its usual masks. */
   readonly unmaskedProc?: boolean | undefined
-}
-
-/** Of a control group that holds a whole pod, or a class of them. Absent values are not limited. */
-export interface PodResources {
-  readonly cpuRequestMillis?: number | undefined
-  readonly cpuLimitMillis?: number | undefined
-  readonly memoryLimitBytes?: number | undefined
-  readonly pidsMax?: number | undefined
-  /** Bytes by the kernel's name of a page size: `2MB`. */
-  readonly hugepages?: Readonly<Record<string, number>> | undefined
 }
 
 /** Absent values are not limited. */

@@ -1,8 +1,8 @@
 /** Which pods that found no node are worth another try after which event. */
+
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Node, Pod } from '../../../../src/kube/types.ts'
-import type { Plugin } from '../../../../src/runtime/scheduler/filters.ts'
 import {
   helpsAfterCome,
   helpsAfterGone,
@@ -10,6 +10,7 @@ import {
   helpsAfterVolumes,
   onlyTakesFewer,
 } from '../../../../src/runtime/scheduler/hints.ts'
+import type { Plugin } from '../../../../src/runtime/scheduler/profile.ts'
 import { NAMESPACES_BY_NAME } from '../../../../src/runtime/scheduler/world.ts'
 
 const pod = (spec: object = {}, labels: Record<string, string> = {}): Pod => ({

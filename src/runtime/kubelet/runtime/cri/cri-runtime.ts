@@ -1,4 +1,5 @@
 /** A runtime behind a CRI v1 socket: containerd, CRI-O and their like. */
+
 import { mkdir } from 'node:fs/promises'
 import { totalmem } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -9,6 +10,7 @@ import { Mk8sError } from '../../../../base/errors.ts'
 import type { Log } from '../../../../base/log.ts'
 import { NO_REGISTRIES, type Registries, settingsOf } from '../../../../kube/registries/registries.ts'
 import { registryOf } from '../../image-name.ts'
+import type { PodResources } from '../cgroup-limits.ts'
 import { makeGroup, writeLimits } from '../cgroup-limits.ts'
 import { PodGroups } from '../pod-groups.ts'
 import type {
@@ -19,7 +21,6 @@ import type {
   ImageContent,
   ImageStatus,
   NewerField,
-  PodResources,
   RegistryCredentials,
   Runtime,
   RuntimeEvent,

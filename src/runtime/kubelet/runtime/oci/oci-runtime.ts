@@ -2,6 +2,7 @@
  * The `oci` runtime: containers by crun or runc, watched by conmon, on images of our own store and a pod network made
  * by CNI plugins. No daemon beside ours; everything that runs goes on without it and is found again.
  */
+
 import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Duplex } from 'node:stream'
@@ -15,6 +16,7 @@ import { readOrEmpty, writeFileDurably } from '../../../../host/files.ts'
 import { isRunning } from '../../../../host/processes.ts'
 import type { Registries } from '../../../../kube/registries/registries.ts'
 import { CDI_DIRECTORIES } from '../cdi/read-cdi.ts'
+import type { PodResources } from '../cgroup-limits.ts'
 import { writeLimits } from '../cgroup-limits.ts'
 import { readGroupUsage } from '../cgroup-usage.ts'
 import { shareMount } from '../cri/managed-containerd.ts'
@@ -32,7 +34,6 @@ import type {
   ImageStatus,
   NewerField,
   Peers,
-  PodResources,
   RegistryCredentials,
   Runtime,
   RuntimeEvent,
