@@ -255,6 +255,13 @@ export const resourceVersionTooLarge = (wanted: number, current: number): Status
 /** A resourceVersion or a continue token whose history is compacted. */
 export const resourceVersionExpired = (message: string): StatusError => failure(410, 'Expired', message)
 
+/** What upstream says of errors that it has no name for: 500 without a reason. */
+export const plainFailure = (message: string): StatusError =>
+  new StatusError({ kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Failure', message, code: 500 })
+
+/** Another form of the object than what the path has. */
+export const noSuchForm = (message: string): StatusError => failure(406, 'NotAcceptable', message)
+
 export const internalError = (error: unknown): StatusError =>
   new StatusError(
     failure(500, 'InternalError', `Internal error occurred: ${messageOf(error)}`, {

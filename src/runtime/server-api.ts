@@ -148,9 +148,10 @@ export function buildApi(shared: Shared, onFatal: (error: Error) => void, { metr
     clock,
     random,
     log,
+    readyChecks: [DATASTORE, BOOTSTRAP],
     isReady: () => [
-      ...(isCaughtUp(shared.store) ? [] : ['datastore']),
-      ...(bootstrapped.done ? [] : ['poststarthook/rbac/bootstrap-roles']),
+      ...(isCaughtUp(shared.store) ? [] : [DATASTORE]),
+      ...(bootstrapped.done ? [] : [BOOTSTRAP]),
     ],
     onFatal,
   })
@@ -162,6 +163,9 @@ export function buildApi(shared: Shared, onFatal: (error: Error) => void, { metr
     problems: () => files.flatMap(file => file.problems()),
   }
 }
+
+/** What has to be well before the server is ready, under upstream's names where it has them. */
+const [DATASTORE, BOOTSTRAP] = ['datastore', 'poststarthook/rbac/bootstrap-roles']
 
 const VERSION = {
   major: KUBERNETES_MAJOR,
@@ -247,7 +251,10 @@ function openTo(shared: Shared, parts: ApiParts): Omit<Api, 'server' | 'problems
   const tls = listenerCertificates(pki)
   const bootstrap = bootstrapComponent(shared, server, bootstrapped)
   const listeners = apiAddresses(config).map(host =>
-    createHttpsListener({ apiServer: server, authenticator, host, port: config.ports.api, tls, clock, log }),
+    createHttpsListener({
+      ...{ apiServer: server, authenticator, host, port: config.ports.api, tls },
+      ...{ clock, random: shared.random, log },
+    }),
   )
   return {
     components: [

@@ -40,6 +40,7 @@ const listenerFor = (port: number) =>
       clientCa: pki.authorities['cluster-ca'].certificate,
     },
     clock: systemClock,
+    random: systemRandom,
     log: silentLog,
   })
 
@@ -175,6 +176,7 @@ test('kubectl watches as a table', async () => {
 interface Answer {
   readonly status: number
   readonly body: string
+  readonly auditId: string | undefined
 }
 
 function send(
@@ -197,7 +199,8 @@ function send(
       response => {
         let body = ''
         response.setEncoding('utf8').on('data', chunk => (body += chunk))
-        response.on('end', () => resolve({ status: response.statusCode ?? 0, body }))
+        const auditId = response.headers['audit-id']?.toString()
+        response.on('end', () => resolve({ status: response.statusCode ?? 0, body, auditId }))
       },
     )
     sent.on('error', reject)
@@ -209,6 +212,12 @@ test('HTTP/1.1 works as well; without credentials a request is anonymous, with b
   assert.equal((await send('/version', { asAdmin: true })).status, 200)
   assert.equal((await send('/api/v1/pods')).status, 403)
   assert.equal((await send('/api/v1/pods', { headers: { authorization: 'Bearer nonsense' } })).status, 401)
+})
+
+test('every answer has an id, that of the client where it gave one', async () => {
+  assert.match((await send('/version', { asAdmin: true })).auditId ?? '', /^[0-9a-f-]{36}$/)
+  const headers = { 'audit-id': 'mine', authorization: 'Bearer nonsense' }
+  assert.equal((await send('/api/v1/pods', { headers })).auditId, 'mine')
 })
 
 test('a certificate of another authority is 401', async () => {

@@ -1,7 +1,7 @@
 /** Lists in a strategic merge patch: merging by key or by value, and the order of the result. */
 import { goText } from '../go-types.ts'
 import { isMap, type JsonMap } from '../json-map.ts'
-import { badRequest } from '../status.ts'
+import { plainFailure } from '../status.ts'
 
 export type Fields = JsonMap
 
@@ -47,7 +47,10 @@ function checkOrder(rules: ListRules, patch: readonly unknown[], order: readonly
     if (isMap(item) && item[DIRECTIVE] !== undefined) continue
     const position = findItem(rules, order, item)
     if (position < last || position === -1) {
-      throw badRequest("The order in patch list doesn't match $setElementOrder list")
+      const lists = [patch, order].map(goText)
+      throw plainFailure(
+        `The order in patch list:\n${lists[0]}\n doesn't match $setElementOrder list:\n${lists[1]}\n`,
+      )
     }
     last = position
   }
@@ -62,12 +65,12 @@ function mergeItems(
   const allObjects = [...original, ...patch].every(isMap)
   if (!allObjects) {
     if ([...original, ...patch].some(item => typeof item === 'object' && item !== null)) {
-      throw badRequest('list element types are not identical')
+      throw plainFailure('list element types are not identical')
     }
     return { merged: [...new Set([...original, ...patch])], rest: [...patch] }
   }
   if (rules.mergeKey === undefined) {
-    throw badRequest('cannot merge lists without merge key for type map[string]interface {}')
+    throw plainFailure('cannot merge lists without merge key for type map[string]interface {}')
   }
   return mergeKeyed(rules, original as Fields[], patch as Fields[])
 }
@@ -93,9 +96,9 @@ function mergeKeyed(
         replace = true
         break
       case 'merge':
-        throw badRequest('merging lists cannot yet be specified in the patch')
+        throw plainFailure('merging lists cannot yet be specified in the patch')
       default:
-        throw badRequest(`unknown patch type: ${String(item[DIRECTIVE])} in map: ${goText(item)}`)
+        throw plainFailure(`unknown patch type: ${String(item[DIRECTIVE])} in map: ${goText(item)}`)
     }
   }
   if (replace) return { merged: plain.map(withoutDirectives), rest: plain }
@@ -111,7 +114,7 @@ function mergeKeyed(
 function keyOf({ mergeKey }: ListRules, item: Fields): unknown {
   const key = mergeKey ?? ''
   if (item[key] === undefined || item[key] === null) {
-    throw badRequest(`map: ${goText(item)} does not contain declared merge key: ${key}`)
+    throw plainFailure(`map: ${goText(item)} does not contain declared merge key: ${key}`)
   }
   return item[key]
 }

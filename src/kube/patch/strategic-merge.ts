@@ -7,7 +7,7 @@ import { cloneJson, setKey } from '../clone.ts'
 import { goText } from '../go-types.ts'
 import { isMap } from '../json-map.ts'
 import type { FieldInfo, Model, TypeRef } from '../model-types.ts'
-import { badRequest } from '../status.ts'
+import { badRequest, plainFailure } from '../status.ts'
 import {
   DIRECTIVE,
   type Fields,
@@ -50,7 +50,7 @@ function mergeObjects(model: Model, type: TypeRef | undefined, original: Fields,
     if (directive === 'replace') return patch
     if (directive === 'delete') return {}
     if (directive !== 'merge')
-      throw badRequest(`unknown patch type: ${String(directive)} in map: ${goText(patch)}`)
+      throw plainFailure(`unknown patch type: ${String(directive)} in map: ${goText(patch)}`)
   }
   retainKeys(original, patch)
   mergeOrdered(model, type, original, patch)
@@ -68,7 +68,7 @@ function retainKeys(original: Fields, patch: Fields): void {
   if (!Array.isArray(keys)) throw badRequest('invalid patch format of retainKeys')
   for (const [key, value] of Object.entries(patch)) {
     if (key.startsWith('$') || value === null || keys.includes(key)) continue
-    throw badRequest("patch content doesn't match retainKeys list")
+    throw plainFailure("patch content doesn't match retainKeys list")
   }
   for (const key of Object.keys(original)) if (!keys.includes(key)) delete original[key]
 }

@@ -68,6 +68,8 @@ export interface ApiServerParts {
   readonly log: Log
   /** Names of what is not ready yet (`store`, `controllers`); empty when ready. */
   readonly isReady: () => readonly string[]
+  /** All names that `isReady` may give: each has a path of its own under /readyz. */
+  readonly readyChecks?: readonly string[]
   /** A request met a broken invariant; the process is to end. */
   readonly onFatal: (error: Error) => void
 }

@@ -5,6 +5,8 @@ import { textResponse } from '../requests/respond.ts'
 export interface HealthParts {
   /** Names of what is not ready. */
   readonly isReady: () => readonly string[]
+  /** All names that it may give. */
+  readonly readyChecks?: readonly string[]
 }
 
 const endpoints = new Set(['livez', 'readyz', 'healthz'])
@@ -26,12 +28,14 @@ export function healthResponse(
   path: string,
   query: URLSearchParams,
 ): KubeResponse | null {
-  const [, endpoint = '', check = '', ...rest] = path.split('/')
-  if (rest.length > 0) return null
-  const failing = endpoint === 'livez' ? [] : parts.isReady()
-  const checks = new Map<string, boolean>([['ping', true], ...failing.map(name => [name, false] as const)])
+  const [, endpoint = '', ...rest] = path.split('/')
+  const check = rest.join('/')
+  const isLiveness = endpoint === 'livez'
+  const failing = isLiveness ? [] : parts.isReady()
+  const names = ['ping', ...(isLiveness ? [] : (parts.readyChecks ?? [])), ...failing]
+  const checks = new Map(names.map(name => [name, !failing.includes(name)]))
   if (check !== '') {
-    const ok = checks.get(check) ?? (endpoint === 'readyz' ? true : undefined)
+    const ok = checks.get(check)
     if (ok === undefined) return null
     return ok ? textResponse(200, 'ok') : textResponse(500, `internal server error: ${check} is not ready\n`)
   }

@@ -2,6 +2,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { Http2ServerRequest } from 'node:http2'
 import type { TLSSocket } from 'node:tls'
+import type { Random } from '../../../base/random.ts'
 import { unauthorized } from '../../../kube/status.ts'
 import type { ApiServer, AuthenticatedRequest } from '../apiserver.ts'
 import type { ConnectionIdentity } from './connection-identity.ts'
@@ -31,6 +32,14 @@ function socketOf(request: Http2ServerRequest | IncomingMessage): TLSSocket {
     'stream' in request ? (request.stream as Http2ServerRequest['stream'] | undefined) : undefined
   return (stream?.session?.socket ?? request.socket) as TLSSocket
 }
+
+/** The name under which a request is in the audit log, and is answered. */
+export const AUDIT_ID = 'audit-id'
+const AUDIT_ID_MAX = 64
+
+/** That of the client, or one of our own. */
+export const auditId = (given: string | undefined, random: Pick<Random, 'uuid'>): string =>
+  given ? given.slice(0, AUDIT_ID_MAX) : random.uuid()
 
 export function flatHeaders(request: Http2ServerRequest | IncomingMessage): Record<string, string> {
   const headers: Record<string, string> = {}

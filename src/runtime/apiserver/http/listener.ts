@@ -15,13 +15,14 @@ import type { Clock } from '../../../base/clock.ts'
 import type { Health } from '../../../base/component.ts'
 import { Mk8sError, systemCodeOf } from '../../../base/errors.ts'
 import type { Log } from '../../../base/log.ts'
+import type { Random } from '../../../base/random.ts'
 import type { KubeResponse } from '../../../client/transport.ts'
 import { statusErrorFrom } from '../../../kube/status.ts'
 import type { ApiServer } from '../apiserver.ts'
 import type { Authenticator } from '../ports.ts'
 import { errorResponse } from '../requests/respond.ts'
 import { type ConnectionIdentity, createConnectionIdentity } from './connection-identity.ts'
-import { flatHeaders, identifyRequest } from './incoming-request.ts'
+import { AUDIT_ID, auditId, flatHeaders, identifyRequest } from './incoming-request.ts'
 import { readBody } from './read-body.ts'
 import { createUpgrades, wantsStream } from './upgrade.ts'
 import { writeResponse } from './write-response.ts'
@@ -54,6 +55,7 @@ export interface HttpsListenerParts {
     readonly clientCa: string | Buffer
   }
   readonly clock: Clock
+  readonly random: Pick<Random, 'uuid'>
   readonly log: Log
 }
 
@@ -204,14 +206,16 @@ async function serve(
   response.on('error', () => abort.abort(GONE))
   request.on('error', () => abort.abort(GONE))
   const isHead = request.method === 'HEAD'
+  const headers = flatHeaders(request)
+  headers[AUDIT_ID] = auditId(headers[AUDIT_ID], parts.random)
   let answer: KubeResponse
   try {
-    answer = await answerTo(parts, identity, request, abort.signal)
+    answer = await answerTo(parts, identity, request, headers, abort.signal)
   } catch (error) {
     if (abort.signal.aborted) return
     answer = errorResponse(statusErrorFrom(error))
   }
-  const extra: Record<string, string> = {}
+  const extra: Record<string, string> = { [AUDIT_ID]: headers[AUDIT_ID] }
   if (state.stopping && request.httpVersionMajor === 1) extra['connection'] = 'close'
   try {
     await writeResponse(response, answer, { isHead, extra, signal: abort.signal })
@@ -225,15 +229,10 @@ async function answerTo(
   parts: HttpsListenerParts,
   identity: ConnectionIdentity,
   request: Http2ServerRequest,
+  headers: Readonly<Record<string, string>>,
   signal: AbortSignal,
 ): Promise<KubeResponse> {
-  const incoming = await identifyRequest(
-    identity,
-    request,
-    flatHeaders(request),
-    signal,
-    parts.apiServer.refused,
-  )
+  const incoming = await identifyRequest(identity, request, headers, signal, parts.apiServer.refused)
   const body = await readBody(request, parts.clock)
   return parts.apiServer.handle({ ...incoming, ...(body === null ? {} : { body }) })
 }

@@ -8,6 +8,8 @@ export type ObjectForm = 'object' | 'table' | 'partial-metadata'
 export interface Negotiated {
   readonly format: Format
   readonly form: ObjectForm
+  /** The word for the form. */
+  readonly as?: string
 }
 
 /** What an endpoint can do. */
@@ -85,7 +87,8 @@ export function negotiate(header: string | undefined, endpoint: Endpoint): Negot
     for (const format of FORMATS) {
       if (!matches(range, format, endpoint)) continue
       const form = formOf(range, format, endpoint)
-      if (form !== null) return { format, form }
+      const { as } = range.parameters
+      if (form !== null) return { format, form, ...(as === undefined ? {} : { as }) }
     }
   }
   return null

@@ -8,7 +8,14 @@ import { CborError, decodeCbor } from '../../../kube/cbor/cbor.ts'
 import { JsonError, parseJson } from '../../../kube/json.ts'
 import type { GroupVersionKind } from '../../../kube/model-types.ts'
 import type { Json, KubeObject } from '../../../kube/object.ts'
-import { badRequest, forbiddenRequest, requestEntityTooLarge, StatusError } from '../../../kube/status.ts'
+import {
+  badRequest,
+  conflict,
+  forbiddenRequest,
+  plainFailure,
+  requestEntityTooLarge,
+  StatusError,
+} from '../../../kube/status.ts'
 import { readYaml } from '../../../kube/yaml.ts'
 import { mediaTypeOf } from '../negotiation/media-types.ts'
 import type { RequestAttributes } from '../ports.ts'
@@ -77,6 +84,7 @@ const applyToObject = (scope: RequestScope, config: KubeObject, options: ApplyOp
     subresource: scope.info.subresource,
     caller: callerOf(scope, options.dryRun),
     tracker,
+    isPatch: true,
     change: current => settled(() => applied(scope, current, config, options, tracker)),
   })
 }
@@ -86,6 +94,11 @@ async function createApplied(
   config: KubeObject,
   options: ApplyOptions,
 ): Promise<Written> {
+  const { uid } = (config.metadata ?? {}) as KubeObject['metadata']
+  if (uid) {
+    const why = `uid mismatch: the provided object specified uid ${uid}, and no existing object was found`
+    throw conflict(scope.resource.info, scope.info.name, why)
+  }
   await authorizeCreate(scope)
   const tracker = new AppliedTracker()
   const object = await settled(() => applied(scope, null, config, options, tracker))
@@ -237,12 +250,5 @@ function checkConfiguration(scope: RequestScope, config: KubeObject): void {
   const { name = '', namespace = '' } = (config.metadata ?? {}) as KubeObject['metadata']
   const which = `${namespace}/${name}; ${kindText(resource.info)}`
   const message = `failed to create typed patch object (${which}): ${problemsText(problems)}`
-  throw new StatusError({
-    kind: 'Status',
-    apiVersion: 'v1',
-    metadata: {},
-    status: 'Failure',
-    message,
-    code: 500,
-  })
+  throw plainFailure(message)
 }

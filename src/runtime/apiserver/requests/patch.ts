@@ -46,6 +46,7 @@ export async function patch(scope: RequestScope): Promise<KubeResponse> {
     subresource: scope.info.subresource,
     caller: callerOf(scope, options.dryRun),
     tracker: fieldTracker(scope, options.fieldManager),
+    isPatch: true,
     change: current => patched(scope, current, patcher, options),
   })
   return writtenResponse(scope, 200, written)

@@ -1,6 +1,6 @@
 /** One request for a resource, as the verbs see it. */
 import type { SubresourceInfo } from '../../../kube/model-types.ts'
-import { notAcceptable } from '../../../kube/status.ts'
+import { noSuchForm, notAcceptable } from '../../../kube/status.ts'
 import type { AuthenticatedRequest } from '../apiserver.ts'
 import type { ApiContext } from '../context.ts'
 import { negotiate, type ObjectForm } from '../negotiation/accept.ts'
@@ -48,8 +48,27 @@ export function negotiated(
   })
   if (found === null) throw notAcceptable(SERVED_TYPES)
   if (isWatch && found.format === 'yaml') throw notAcceptable(SERVED_STREAM_TYPES)
+  if (found.form === 'partial-metadata') checkIsThat(scope, found.as)
   return { encoding: scope.context.encodings.of(found.format), form: found.form }
 }
+
+/** The metadata of a list is a list; of a watch either word will do. */
+function checkIsThat({ info, resource }: RequestScope, as: string | undefined): void {
+  if (info.verb === 'watch') return
+  const isList = info.verb === 'list'
+  if (isList === (as === 'PartialObjectMetadataList')) return
+  const { kind, group } = resource.info
+  const plain = resource.custom === undefined ? `${packageOf(group)}.${kind}` : 'unstructured.Unstructured'
+  throw noSuchForm(
+    isList
+      ? `you requested PartialObjectMetadata, but the requested object is a list (*${plain}List)`
+      : `you requested PartialObjectMetadataList, but the requested object is not a list (*${plain})`,
+  )
+}
+
+/** Where upstream has the types of a group. */
+const packageOf = (group: string): string =>
+  group === '' || group === 'events.k8s.io' ? 'core' : (group.split('.')[0] ?? '')
 
 export function viewOf({ context, query }: RequestScope, { encoding, form }: Accepted): View {
   const { encodings, protobufItems } = context

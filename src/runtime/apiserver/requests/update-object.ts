@@ -30,6 +30,8 @@ export interface UpdateRequest {
   readonly tracker?: FieldTracker
   /** For callers inside this process, which write over what is there whatever the kind asks of clients. */
   readonly mayOmitRevision?: boolean
+  /** Another uid is a change that is not allowed, rather than another object that is meant. */
+  readonly isPatch?: true
   /** Admission is asked in another way, of what the client sent (a Binding, a Scale). */
   readonly isAdmitted?: true
   /** The validating half of it, with what will be stored. */
@@ -69,10 +71,11 @@ async function attemptUpdate(
   const current = await freshCurrent(context, request, key, attempt)
   const next = await request.change(cloneJson(current.object))
   if (next === null) return current
-  if (next.metadata.uid && next.metadata.uid !== current.object.metadata.uid) {
+  const { uid } = next.metadata
+  if (uid && uid !== current.object.metadata.uid && request.isPatch !== true) {
     throw preconditionFailed(request.resource.info, request.name, {
       field: 'UID',
-      wanted: next.metadata.uid,
+      wanted: uid,
       found: current.object.metadata.uid ?? '',
     })
   }

@@ -154,15 +154,19 @@ for (const [name, { from = original, patch }] of Object.entries(patches)) {
 
 test('a malformed strategic patch is refused and changes nothing', () => {
   const before = JSON.stringify(original)
-  const bad: object[] = [
-    { spec: { containers: [{ image: 'no name' }] } },
-    { spec: { containers: [{ name: 'a', $patch: 'explode' }] } },
-    { spec: { '$setElementOrder/containers': 'x' } },
-    { spec: { '$setElementOrder/containers': [{ name: 'a' }], containers: [{ name: 'b', image: 'x' }] } },
-    { spec: { nodeSelector: { $patch: 'explode' } } },
+  const unordered = {
+    '$setElementOrder/containers': [{ name: 'a' }],
+    containers: [{ name: 'b', image: 'x' }],
+  }
+  const bad: [code: number, patch: object][] = [
+    [500, { spec: { containers: [{ image: 'no name' }] } }],
+    [500, { spec: { containers: [{ name: 'a', $patch: 'explode' }] } }],
+    [400, { spec: { '$setElementOrder/containers': 'x' } }],
+    [500, { spec: unordered }],
+    [500, { spec: { nodeSelector: { $patch: 'explode' } } }],
   ]
-  for (const patch of bad) {
-    assert.throws(() => applyStrategicMerge(model, 'io.k8s.api.core.v1.Pod', original, patch), { code: 400 })
+  for (const [code, patch] of bad) {
+    assert.throws(() => applyStrategicMerge(model, 'io.k8s.api.core.v1.Pod', original, patch), { code })
   }
   assert.equal(JSON.stringify(original), before)
 })

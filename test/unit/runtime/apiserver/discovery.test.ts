@@ -76,6 +76,13 @@ test('health answers ok, or names the failing check', async () => {
   assert.match(body, /\[-\]controllers failed: reason withheld/)
   assert.equal((await starting.call('GET', '/livez')).status, 200)
   assert.equal((await starting.call('GET', '/readyz/controllers')).status, 500)
+  assert.equal((await starting.call('GET', '/readyz/foo')).status, 404)
+  const named = makeServer({ readyChecks: ['poststarthook/rbac/bootstrap-roles'] })
+  assert.equal((await named.call('GET', '/readyz/poststarthook/rbac/bootstrap-roles')).body, 'ok')
+  assert.match(
+    (await named.call('GET', '/readyz?verbose')).body,
+    /\[\+\]poststarthook\/rbac\/bootstrap-roles ok/,
+  )
 })
 
 test('the version and the list of paths are there', async () => {

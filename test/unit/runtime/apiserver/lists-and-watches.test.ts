@@ -118,6 +118,20 @@ test('a table has the columns of the kind and the metadata of each object', asyn
   assert.equal(one.body.rows[0].object.data.key, 'value')
 })
 
+test('metadata of a list is asked for as a list', async () => {
+  const { call } = makeServer()
+  await call('POST', maps, configMap('one'))
+  const accept = (as: string) => ({ accept: `application/json;as=${as};v=v1;g=meta.k8s.io` })
+  const list = await call('GET', maps, undefined, accept('PartialObjectMetadata'))
+  assert.deepEqual([list.status, list.body.reason], [406, 'NotAcceptable'])
+  assert.match(
+    list.body.message,
+    /PartialObjectMetadata, but the requested object is a list \(\*core.ConfigMapList\)/,
+  )
+  const one = await call('GET', `${maps}/one`, undefined, accept('PartialObjectMetadataList'))
+  assert.equal(one.status, 406)
+})
+
 test('PartialObjectMetadata holds metadata only', async () => {
   const server = makeServer()
   await makeMaps(server, 1)

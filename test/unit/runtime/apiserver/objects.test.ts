@@ -180,6 +180,37 @@ test('a deletion with a wrong precondition conflicts', async () => {
   assert.equal(gone.body.details.name, 'one')
 })
 
+test('another uid is another object for an update, and a forbidden change for a patch', async () => {
+  const { call } = makeServer()
+  const made = await call('POST', maps, configMap('one'))
+  const metadata = { ...made.body.metadata, uid: 'other' }
+  const put = await call('PUT', `${maps}/one`, { ...made.body, metadata })
+  assert.equal(put.status, 409)
+  assert.match(put.body.message, /Precondition failed: UID in precondition: other/)
+  const patch = { metadata: { uid: 'other' } }
+  const merged = await call('PATCH', `${maps}/one`, patch, { 'content-type': 'application/merge-patch+json' })
+  assert.equal(merged.status, 422)
+  assert.match(merged.body.message, /metadata.uid: Invalid value: "other": field is immutable/)
+  const apply = { ...configMap('two'), metadata: { name: 'two', uid: 'other' } }
+  const type = { 'content-type': 'application/apply-patch+yaml' }
+  const applied = await call('PATCH', `${maps}/two?fieldManager=me`, apply, type)
+  assert.equal(applied.status, 409)
+  assert.match(
+    applied.body.message,
+    /the provided object specified uid other, and no existing object was found/,
+  )
+})
+
+test('a strategic merge patch without its merge key is answered 500 without a reason', async () => {
+  const { call } = makeServer()
+  await call('POST', pods, pod('a'))
+  const patch = { spec: { containers: [{ image: 'other' }] } }
+  const type = { 'content-type': 'application/strategic-merge-patch+json' }
+  const { status, body } = await call('PATCH', `${pods}/a`, patch, type)
+  assert.deepEqual([status, body.reason], [500, undefined])
+  assert.equal(body.message, 'map: map[image:other] does not contain declared merge key: name')
+})
+
 test('a pod on a node dies gracefully, one on no node at once', async () => {
   const { call } = makeServer()
   const made = await call('POST', pods, pod('a'))
