@@ -148,11 +148,7 @@ export function buildApi(shared: Shared, onFatal: (error: Error) => void, { metr
     clock,
     random,
     log,
-    readyChecks: [DATASTORE, BOOTSTRAP],
-    isReady: () => [
-      ...(isCaughtUp(shared.store) ? [] : [DATASTORE]),
-      ...(bootstrapped.done ? [] : [BOOTSTRAP]),
-    ],
+    ...readiness(shared.store, bootstrapped),
     onFatal,
   })
   const opened = openTo({ ...shared, log }, { server, authenticator, kubelets, bootstrapped, others })
@@ -165,7 +161,12 @@ export function buildApi(shared: Shared, onFatal: (error: Error) => void, { metr
 }
 
 /** What has to be well before the server is ready, under upstream's names where it has them. */
-const [DATASTORE, BOOTSTRAP] = ['datastore', 'poststarthook/rbac/bootstrap-roles']
+const [DATASTORE, BOOTSTRAP] = ['datastore', 'poststarthook/rbac/bootstrap-roles'] as const
+
+const readiness = (store: RaftStore, bootstrapped: { readonly done: boolean }) => ({
+  readyChecks: [DATASTORE, BOOTSTRAP],
+  isReady: () => [...(isCaughtUp(store) ? [] : [DATASTORE]), ...(bootstrapped.done ? [] : [BOOTSTRAP])],
+})
 
 const VERSION = {
   major: KUBERNETES_MAJOR,
