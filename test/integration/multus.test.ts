@@ -5,6 +5,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { must } from '../../src/base/assert.ts'
+import { systemClock } from '../../src/base/clock.ts'
+import { silentLog } from '../../src/base/log.ts'
 import {
   CLUSTER_ROLES,
   CUSTOM_RESOURCE_DEFINITIONS,
@@ -16,11 +18,22 @@ import {
 import type { KubeObject } from '../../src/kube/object.ts'
 import type { Event, Pod } from '../../src/kube/types.ts'
 import { parseYamlDocuments } from '../../src/kube/yaml.ts'
+import { busyboxImage } from '../../src/runtime/images/busybox-image.ts'
+import { importArchive } from '../../src/runtime/images/import-archive.ts'
 import type { NetworkStatus } from '../../src/runtime/kubelet/networks/network-status.ts'
 import type { NetworkSettings } from '../../src/runtime/kubelet/networks/plan-networks.ts'
+import { containerdPaths } from '../../src/runtime/kubelet/runtime/cri/containerd-config.ts'
+import { CriRuntime } from '../../src/runtime/kubelet/runtime/cri/cri-runtime.ts'
+import {
+  architecture,
+  startTestContainerd,
+  type TestContainerd,
+  whyNoContainers,
+} from '../support/containerd.ts'
 import { type InProcessCluster, startInProcessCluster } from '../support/in-process-cluster.ts'
 import { whyNoOci } from '../support/oci.ts'
 import { type PodNode, type PodNodes, startPodNodes } from '../support/pod-nodes.ts'
+import { createTestKubelet } from '../support/test-kubelet.ts'
 import { until } from '../support/until.ts'
 
 const IMAGE = 'docker.io/example/box:1'
@@ -31,6 +44,11 @@ const REFS: Readonly<Record<string, ResourceRef>> = {
   ClusterRole: CLUSTER_ROLES,
   ClusterRoleBinding: { ...CLUSTER_ROLES, resource: 'clusterrolebindings' },
 }
+const openContainerd = ({ socketPath, nodeId, directory }: TestContainerd) =>
+  new CriRuntime({
+    ...{ socketPath, nodeId, clock: systemClock, log: silentLog },
+    root: containerdPaths(directory).root,
+  })
 const manifests = join(import.meta.dirname, '../../addons/multus/manifests/definitions.yaml')
 
 describe('pods with several networks', { skip: whyNoOci() ?? false }, () => {
@@ -263,6 +281,52 @@ describe('pods with several networks', { skip: whyNoOci() ?? false }, () => {
     assert.equal(pod.status?.podIP, '10.65.0.2')
     await remove('named')
     assert.deepEqual([taken('of-node'), taken('other')], [[], []])
+  })
+
+  test('with containerd too a pod may have another default network, keeps it over a restart and gives it back', {
+    skip: whyNoContainers() ?? false,
+  }, async () => {
+    const bench = await startTestContainerd()
+    let runtime = openContainerd(bench)
+    const kubelet = await createTestKubelet(cluster, 'c1', () => {
+      runtime = openContainerd(bench)
+      const configs = containerdPaths(bench.directory).cniConfig
+      const networks = { settings: async () => settings, configs, enter: bench.namespace.enter }
+      return { runtime, networks, ports: { kubelet: 40_000 + (process.pid % 10_000) } }
+    })
+    try {
+      await importArchive(bench.socketPath, { archive: await busyboxImage(IMAGE, architecture()) })
+      await kubelet.start()
+      const config = { cniVersion: '1.0.0', type: 'ptp', ipam: local('10.66.0.0/24') }
+      await define('chosen', { ...config, name: 'chosen' }, 'kube-system')
+      await define('more', { ...config, name: 'more', ipam: local('10.67.0.0/24') })
+      const wishes = { 'v1.multus-cni.io/default-network': 'chosen', [NETWORKS]: 'more' }
+      await create('other', 'c1', wishes)
+      const pod = await running('other')
+      const [address, second] = [pod.status?.podIP ?? '', addressOf(pod, 'net1')]
+      assert.deepEqual([taken('chosen'), taken('more')], [[address], [second]])
+      assert.deepEqual(
+        statusOf(pod).map(({ name, ips }) => [name, ips?.[0]]),
+        [
+          ['kube-system/chosen', address],
+          ['default/more', second],
+        ],
+      )
+      const container = async () => must((await runtime.listContainers(pod.metadata.uid))[0]?.id, 'it')
+      const { stdout } = await runtime.exec(await container(), ['ip', '-4', 'addr'], { timeoutMs: 20_000 })
+      assert.match(stdout, new RegExp(`inet ${address}/.* eth0`))
+      assert.doesNotMatch(stdout, /inet 10\.1\./)
+      await kubelet.current().stop()
+      await kubelet.start()
+      const told = await until('a sandbox', async () => (await runtime.listSandboxes())[0])
+      assert.deepEqual(told.addresses, [address])
+      await cluster.client.delete(PODS, { namespace: 'default', name: 'other' })
+      await until('nothing is left', async () => (await runtime.listSandboxes()).length === 0)
+      assert.deepEqual([taken('chosen'), taken('more')], [[], []])
+    } finally {
+      await kubelet.remove()
+      await bench.remove()
+    }
   })
 
   test('what cannot be attached is told in an event, and tried again', async () => {

@@ -10,8 +10,14 @@ import { isConflict, isNotFound, type KubeClient } from '../../../client/kube-cl
 import { NETWORK_ATTACHMENT_DEFINITIONS, PODS } from '../../../client/resources.ts'
 import { runProgram } from '../../../host/programs.ts'
 import type { Pod } from '../../../kube/types.ts'
-import { attach, type CniParts, findPlugin, ownNetwork } from '../runtime/oci/cni.ts'
-import { addressesIn, type NetworkConfig, parseNetworkConfig } from '../runtime/oci/cni-config.ts'
+import { attach, type CniParts, detach, findPlugin, ownNetwork } from '../runtime/oci/cni.ts'
+import {
+  addressesIn,
+  interfacesIn,
+  type NetworkConfig,
+  parseNetworkConfig,
+  wishesOf,
+} from '../runtime/oci/cni-config.ts'
 import { currentBootId } from '../runtime/process/host-processes.ts'
 import { RecordStore } from '../runtime/process/records.ts'
 import type { Runtime, SandboxConfig, SandboxNetwork } from '../runtime/runtime.ts'
@@ -30,6 +36,7 @@ import {
   type NetworkPlan,
   type NetworkSettings,
   nameOf,
+  type PodPlace,
   planAddition,
   planDefaultRoutes,
   planNetwork,
@@ -55,6 +62,7 @@ export interface ExtraNetworksParts {
 
 /** Where Multus looks for the definition of a default network, if the annotation names no namespace. */
 const DEFAULT_NETWORK_NAMESPACE = 'kube-system'
+const POD_INTERFACE = 'eth0'
 const ROUTES_MAX = 8
 /** A pod does not stay for ever because a plugin fails. */
 const DETACH_TRIES_MAX = 3
@@ -88,6 +96,7 @@ export class ExtraNetworks {
       )
       const id = record.sandboxId ?? found?.id
       if (id !== undefined) this.#records.set(id, { ...record, sandboxId: id })
+      if (id !== undefined) this.#readdress(id, record)
       if (record.isWhole && found !== undefined) continue
       try {
         if (id === undefined) await this.#store.remove(record.id)
@@ -110,7 +119,10 @@ export class ExtraNetworks {
     }
     await this.#store.save(record)
     const { own } = plan
-    const network = own === null ? {} : { network: { ...own.config, runtimeConfig: own.runtimeConfig } }
+    const network =
+      own === null || !runtime.choosesNetwork
+        ? {}
+        : { network: { ...own.config, runtimeConfig: own.runtimeConfig } }
     const sandboxId = await runtime.runSandbox({ ...config, ...network }).catch(async error => {
       await this.#store.remove(id)
       throw error
@@ -188,8 +200,9 @@ export class ExtraNetworks {
       new Mk8sError('kubelet/runtime', `the annotation ${DEFAULT_NETWORK_ANNOTATION} cannot be used: ${why}`)
     if (more.length > 0) throw wrong('it names more than one network')
     const { runtime } = this.#parts
-    if (!runtime.choosesNetwork) throw wrong(`${runtime.name} itself chooses the pod network`)
-    return this.#planOne(selection, 0)
+    if (!runtime.choosesNetwork && runtime.readdress === undefined)
+      throw wrong(`${runtime.name} itself chooses the pod network`)
+    return { ...(await this.#planOne(selection, 0)), interfaceName: POD_INTERFACE }
   }
 
   async #planOne(selection: NetworkSelection, at: number): Promise<NetworkPlan> {
@@ -240,15 +253,21 @@ export class ExtraNetworks {
 
   async #attachAll(
     pod: Pod,
-    { metadata }: SandboxConfig,
+    config: SandboxConfig,
     { sandboxId, plan, record }: { sandboxId: string; plan: PodPlan; record: NetworksRecord },
   ): Promise<void> {
     const { runtime, cni } = this.#parts
+    const { metadata } = config
     const network = await runtime.sandboxNetwork?.(sandboxId)
     if (network == null)
       throw new Mk8sError('kubelet/runtime', 'the runtime does not tell where its network is')
-    for (const each of plan.networks) {
-      const planned = planAddition(each, { sandboxId, netns: network.netns, metadata })
+    const place = { sandboxId, netns: network.netns, metadata }
+    const replacement = runtime.choosesNetwork ? null : plan.own
+    const wishes = wishesOf(config)
+    if (replacement !== null) await this.#takeOwn(place, wishes)
+    const all = replacement === null ? [] : [withWishes(replacement, wishes)]
+    for (const each of [...all, ...plan.networks]) {
+      const planned = planAddition(each, place)
       // Noted before it is made, so that whoever comes after a kill can take it away.
       record.attachments = [...record.attachments, planned]
       await this.#store.save(record)
@@ -261,9 +280,24 @@ export class ExtraNetworks {
     }
     await routeBy(network.netns, plan.networks)
     await this.#store.save(record)
-    await this.#tell(pod, network, { plan, record })
+    this.#readdress(sandboxId, record)
+    await this.#tell(pod, replacement === null ? network : replaced(network, record), { plan, record })
     record.isWhole = true
     await this.#store.save(record)
+  }
+
+  /** The network that the runtime has given the sandbox, so that another one can have its place. */
+  async #takeOwn(place: PodPlace, runtimeConfig: NetworkPlan['runtimeConfig']): Promise<void> {
+    const { cni } = this.#parts
+    const config = await ownNetwork(cni)
+    const interfaceName = POD_INTERFACE
+    const own = { name: config.name, interfaceName, config, runtimeConfig, defaultRoute: [] }
+    await detach(cni, planAddition(own, place))
+  }
+
+  #readdress(sandboxId: string, record: NetworksRecord): void {
+    const own = ownAttachment(record)
+    if (own !== undefined) this.#parts.runtime.readdress?.(sandboxId, addressesIn(own.result))
   }
 
   /** As Multus does: in the pod's annotation, and an event for each. */
@@ -274,10 +308,8 @@ export class ExtraNetworks {
   ): Promise<void> {
     const { client, cni, reportedAs, onAttached } = this.#parts
     const name = plan.own?.name ?? (await ownNetwork(cni).catch(() => null))?.name ?? ''
-    const attached = plan.networks.map((each, at) => ({
-      ...each,
-      result: record.attachments[at]?.result ?? null,
-    }))
+    const others = record.attachments.filter(one => one !== ownAttachment(record))
+    const attached = plan.networks.map((each, at) => ({ ...each, result: others[at]?.result ?? null }))
     const status = renderNetworkStatus({ ...network, name }, attached)
     const target = reportedAs(pod)
     if (target !== null) {
@@ -295,6 +327,21 @@ export class ExtraNetworks {
     }
   }
 }
+
+/** What stands for the runtime's own network. No other one can have that interface. */
+const ownAttachment = ({ attachments }: NetworksRecord) =>
+  attachments.find(one => one.arguments.interfaceName === POD_INTERFACE)
+
+function replaced(network: SandboxNetwork, record: NetworksRecord): SandboxNetwork {
+  const result = ownAttachment(record)?.result ?? null
+  const dns = (result?.['dns'] as object | undefined) ?? {}
+  return { ...network, interfaces: interfacesIn(result, POD_INTERFACE), dns }
+}
+
+const withWishes = (plan: NetworkPlan, wishes: NetworkPlan['runtimeConfig']): NetworkPlan => ({
+  ...plan,
+  runtimeConfig: { ...plan.runtimeConfig, ...wishes },
+})
 
 const namesOf = ({ namespace, name }: { namespace: string; name: string }) => ({ namespace, name })
 

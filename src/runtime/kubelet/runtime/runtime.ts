@@ -363,6 +363,11 @@ export interface Runtime {
   listSandboxes(): Promise<readonly SandboxStatus[]>
   /** Null when it has no network of its own; absent where no sandbox has. */
   sandboxNetwork?(id: string): Promise<SandboxNetwork | null>
+  /**
+   * Its pod network was replaced by the kubelet: these are its addresses from now on. Absent where a sandbox is made
+   * with the network that it is to have, or where nobody knows how to take the runtime's own one away.
+   */
+  readdress?(id: string, addresses: readonly string[]): void
 
   createContainer(sandboxId: string, config: ContainerConfig): Promise<string>
   /** Resolves once the program runs; rejects with `kubelet/runtime` when it cannot be started. */

@@ -102,6 +102,9 @@ export class CriRuntime implements Runtime {
   /** Containers that have ended, which do not change any more. */
   readonly #ended = new Map<string, ContainerStatus>()
   readonly #running = new Map<string, string>()
+  /** Of sandboxes with another network than the runtime gave them. */
+  readonly #readdressed = new Map<string, readonly string[]>()
+  readonly readdress?: (id: string, addresses: readonly string[]) => void
   #client: CriClient | null = null
   #watch: ExitWatch | null = null
   #onEvent: (event: RuntimeEvent) => void = () => {}
@@ -112,7 +115,10 @@ export class CriRuntime implements Runtime {
   constructor(parts: CriRuntimeParts) {
     this.#parts = parts
     this.groups = new PodGroups(parts.nodeId)
-    if (parts.root !== undefined) this.content = containerdContent(parts.root)
+    if (parts.root === undefined) return
+    this.content = containerdContent(parts.root)
+    // The network configuration of our own containerd is known.
+    this.readdress = (id, addresses) => void this.#readdressed.set(id, addresses)
   }
 
   get name(): string {
@@ -189,6 +195,7 @@ export class CriRuntime implements Runtime {
     await unlessGone(() => this.#cri.stopSandbox(id))
     await unlessGone(() => this.#cri.removeSandbox(id))
     this.#known.delete(id)
+    this.#readdressed.delete(id)
     for (const { id: containerId, sandboxId } of [...this.#ended.values()]) {
       if (sandboxId === id) this.#ended.delete(containerId)
     }
@@ -204,7 +211,8 @@ export class CriRuntime implements Runtime {
   async sandboxStatus(id: string): Promise<SandboxStatus | null> {
     const status = await this.#cri.sandboxStatus(id)
     if (status === null) return null
-    return parseSandbox(status, status.state === 'SANDBOX_READY' ? parseAddresses(status) : [])
+    const addresses = this.#readdressed.get(id) ?? parseAddresses(status)
+    return parseSandbox(status, status.state === 'SANDBOX_READY' ? addresses : [])
   }
 
   async listSandboxes(): Promise<readonly SandboxStatus[]> {
@@ -392,7 +400,8 @@ export class CriRuntime implements Runtime {
 
   async #withAddresses(sandbox: WireSandbox): Promise<SandboxStatus> {
     const known = sandbox.state === 'SANDBOX_READY' ? await this.#know(sandbox.id) : null
-    return parseSandbox(sandbox, known?.addresses ?? [])
+    const addresses = known === null ? [] : (this.#readdressed.get(sandbox.id) ?? known.addresses)
+    return parseSandbox(sandbox, addresses)
   }
 
   #note(wire: WireContainerStatus): ContainerStatus {

@@ -1,6 +1,6 @@
 /** Network configurations as plugins get them, and what they answer (pure). */
 import { Mk8sError } from '../../../../base/errors.ts'
-import type { HostPort, SandboxInterface } from '../runtime.ts'
+import type { HostPort, SandboxConfig, SandboxInterface } from '../runtime.ts'
 
 export interface CniPlugin {
   readonly type: string
@@ -133,6 +133,19 @@ export function portMappings(ports: readonly HostPort[]): object[] {
     protocol: protocol.toLowerCase(),
     ...(hostIp === '' ? {} : { hostIP: hostIp }),
   }))
+}
+
+/** What only the pod decides of its own network. */
+export function wishesOf({
+  annotations,
+  isolation,
+}: Pick<SandboxConfig, 'annotations' | 'isolation'>): Readonly<Record<string, unknown>> {
+  const bandwidth = bandwidthOf(annotations)
+  const ports = isolation?.hostPorts ?? []
+  return {
+    ...(ports.length === 0 ? {} : { portMappings: portMappings(ports) }),
+    ...(bandwidth === undefined ? {} : { bandwidth }),
+  }
 }
 
 const SUFFIXES = { '': 1, k: 1e3, M: 1e6, G: 1e9, Ki: 1024, Mi: 1024 ** 2, Gi: 1024 ** 3 } as const

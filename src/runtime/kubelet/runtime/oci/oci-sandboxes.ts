@@ -10,7 +10,7 @@ import { currentBootId } from '../process/host-processes.ts'
 import { RecordStore } from '../process/records.ts'
 import type { SandboxConfig, SandboxNetwork, SandboxStatus } from '../runtime.ts'
 import { attach, type CniParts, detach, planAttachment } from './cni.ts'
-import { addressesIn, bandwidthOf, type CniArguments, interfacesIn, portMappings } from './cni-config.ts'
+import { addressesIn, type CniArguments, interfacesIn, wishesOf } from './cni-config.ts'
 import { makeNamespaces, ownNamespaces } from './namespaces.ts'
 import { type OciPaths, sandboxFiles } from './oci-paths.ts'
 import type { SandboxRecord } from './oci-records.ts'
@@ -142,9 +142,7 @@ const isSamePod = (a: SandboxRecord, b: SandboxRecord): boolean =>
   a.config.metadata.uid === b.config.metadata.uid
 
 function argumentsFor(id: string, directory: string, config: SandboxConfig): CniArguments {
-  const { metadata, isolation, annotations } = config
-  const bandwidth = bandwidthOf(annotations)
-  const ports = isolation?.hostPorts ?? []
+  const { metadata } = config
   return {
     containerId: id,
     netns: sandboxFiles(directory).net,
@@ -155,11 +153,7 @@ function argumentsFor(id: string, directory: string, config: SandboxConfig): Cni
       K8S_POD_INFRA_CONTAINER_ID: id,
       K8S_POD_UID: metadata.uid,
     },
-    runtimeConfig: {
-      ...config.network?.runtimeConfig,
-      ...(ports.length === 0 ? {} : { portMappings: portMappings(ports) }),
-      ...(bandwidth === undefined ? {} : { bandwidth }),
-    },
+    runtimeConfig: { ...config.network?.runtimeConfig, ...wishesOf(config) },
   }
 }
 
