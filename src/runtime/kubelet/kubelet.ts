@@ -174,7 +174,12 @@ class NodeKubelet implements Kubelet {
             patch: { status: { volumesInUse } },
           }),
       }),
-      networks: createExtraNetworks(parts, { client, recorder, reportedAs }),
+      networks: createExtraNetworks(parts, {
+        client,
+        recorder,
+        reportedAs,
+        devicesOf: uid => this.#devices.idsOf(uid),
+      }),
       reportedAs,
       admission: this.#createAdmission(),
       refreshNode: () => this.#node.refresh(),

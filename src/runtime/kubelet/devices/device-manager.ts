@@ -215,6 +215,15 @@ export class DeviceManager {
     return null
   }
 
+  /** Of a pod as a whole, by resource, in the order of its containers. */
+  idsOf(podUid: string): ReadonlyMap<string, readonly string[]> {
+    const own = Map.groupBy(
+      this.#grants.filter(grant => grant.podUid === podUid),
+      ({ resource }) => resource,
+    )
+    return new Map([...own].map(([name, grants]) => [name, [...new Set(grants.flatMap(({ ids }) => ids))]]))
+  }
+
   /** As a container's status tells it. */
   healthOf(podUid: string, container: string): DeviceHealth[] {
     const own = this.#grants.filter(grant => grant.podUid === podUid && grant.container === container)

@@ -5,7 +5,7 @@ import type { KubeClient } from '../../../client/kube-client.ts'
 import { cniPath } from '../../../host/container-programs.ts'
 import type { KubeletParts } from '../kubelet-parts.ts'
 import { type PodContext, recordPodEvent } from '../pod-context.ts'
-import { ExtraNetworks } from './extra-networks.ts'
+import { ExtraNetworks, type ExtraNetworksParts } from './extra-networks.ts'
 
 /** Where Multus has its own. */
 const MULTUS_CONFIGS = '/etc/cni/multus/net.d'
@@ -16,12 +16,13 @@ export function createExtraNetworks(
     readonly client: KubeClient
     readonly recorder: EventRecorder
     readonly reportedAs: PodContext['reportedAs']
+    readonly devicesOf: ExtraNetworksParts['devicesOf']
   },
 ): ExtraNetworks {
-  const { client, recorder, reportedAs } = means
+  const { client, recorder, reportedAs, devicesOf } = means
   const { settings = async () => null, configs = '', enter = [] } = networks ?? {}
   return new ExtraNetworks({
-    ...{ runtime, client, settings, reportedAs, log },
+    ...{ runtime, client, settings, reportedAs, devicesOf, log },
     cni: { configs, plugins: cniPath(), enter },
     moreConfigs: [MULTUS_CONFIGS],
     directory: join(directories.pods, '..', 'networks'),

@@ -4,6 +4,7 @@
  */
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { must } from '../../../base/assert.ts'
 import { Mk8sError, messageOf } from '../../../base/errors.ts'
 import type { Log } from '../../../base/log.ts'
 import { isConflict, isNotFound, type KubeClient } from '../../../client/kube-client.ts'
@@ -21,6 +22,7 @@ import {
 import { currentBootId } from '../runtime/process/host-processes.ts'
 import { RecordStore } from '../runtime/process/records.ts'
 import type { Runtime, SandboxConfig, SandboxNetwork } from '../runtime/runtime.ts'
+import { readDeviceInfo } from './device-info.ts'
 import { renderNetworkStatus } from './network-status.ts'
 import { detachAll, giveUp, type NetworksRecord } from './networks-record.ts'
 import {
@@ -32,6 +34,7 @@ import {
 } from './parse-selections.ts'
 import {
   assertMayUse,
+  DeviceTurns,
   type NetworkAttachmentDefinition,
   type NetworkPlan,
   type NetworkSettings,
@@ -52,6 +55,8 @@ export interface ExtraNetworksParts {
   readonly moreConfigs: readonly string[]
   /** What is attached, by sandbox. */
   readonly directory: string
+  /** By resource. */
+  readonly devicesOf: (podUid: string) => ReadonlyMap<string, readonly string[]>
   readonly onAttached: (pod: Pod, message: string) => void
   /** The pod in the API that tells of this one; null while there is none. */
   readonly reportedAs: (
@@ -187,13 +192,17 @@ export class ExtraNetworks {
     }
     const selections = parseSelections(networks, metadata.namespace)
     for (const selection of selections) assertMayUse(selection, metadata.namespace, settings)
-    return {
-      own: await this.#ownPlan(own),
-      networks: await Promise.all(selections.map((selection, at) => this.#planOne(selection, at))),
+    const devices = new DeviceTurns(this.#parts.devicesOf(metadata.uid))
+    const found = await Promise.all(selections.map(selection => this.#definition(selection)))
+    const plans: NetworkPlan[] = []
+    for (const [at, selection] of selections.entries()) {
+      const definition = must(found[at], 'a definition for each')
+      plans.push(await this.#planOne(selection, definition, { at, devices }))
     }
+    return { own: await this.#ownPlan(own, devices), networks: plans }
   }
 
-  async #ownPlan(text: string): Promise<NetworkPlan | null> {
+  async #ownPlan(text: string, devices: DeviceTurns): Promise<NetworkPlan | null> {
     const [selection, ...more] = parseSelections(text, DEFAULT_NETWORK_NAMESPACE)
     if (selection === undefined) return null
     const wrong = (why: string) =>
@@ -202,21 +211,33 @@ export class ExtraNetworks {
     const { runtime } = this.#parts
     if (!runtime.choosesNetwork && runtime.readdress === undefined)
       throw wrong(`${runtime.name} itself chooses the pod network`)
-    return { ...(await this.#planOne(selection, 0)), interfaceName: POD_INTERFACE }
+    const definition = await this.#definition(selection)
+    return {
+      ...(await this.#planOne(selection, definition, { at: 0, devices })),
+      interfaceName: POD_INTERFACE,
+    }
   }
 
-  async #planOne(selection: NetworkSelection, at: number): Promise<NetworkPlan> {
-    const { client, cni } = this.#parts
+  #definition(selection: NetworkSelection): Promise<NetworkAttachmentDefinition> {
     const { namespace, name } = selection
-    const definition = await client
+    return this.#parts.client
       .get<NetworkAttachmentDefinition>(NETWORK_ATTACHMENT_DEFINITIONS, { namespace, name })
       .catch(error => {
         const why = isNotFound(error) ? 'is not there' : `cannot be read: ${messageOf(error)}`
         const what = `the NetworkAttachmentDefinition ${nameOf(selection)} ${why}`
         throw new Mk8sError('kubelet/runtime', what, { cause: error })
       })
+  }
+
+  async #planOne(
+    selection: NetworkSelection,
+    definition: NetworkAttachmentDefinition,
+    { at, devices }: { readonly at: number; readonly devices: DeviceTurns },
+  ): Promise<NetworkPlan> {
+    const { cni } = this.#parts
     const configs = definition.spec?.config?.trim() ? [] : await this.#nodeConfigs()
-    const plan = planNetwork(selection, at, definition, wanted => configs.find(each => each.name === wanted))
+    const named = (wanted: string) => configs.find(each => each.name === wanted)
+    const plan = planNetwork(selection, at, definition, { named, devices })
     for (const { type } of plan.config.plugins) {
       try {
         findPlugin(cni.plugins, type)
@@ -291,7 +312,7 @@ export class ExtraNetworks {
     const { cni } = this.#parts
     const config = await ownNetwork(cni)
     const interfaceName = POD_INTERFACE
-    const own = { name: config.name, interfaceName, config, runtimeConfig, defaultRoute: [] }
+    const own = { name: config.name, interfaceName, config, runtimeConfig, defaultRoute: [], device: null }
     await detach(cni, planAddition(own, place))
   }
 
@@ -309,7 +330,13 @@ export class ExtraNetworks {
     const { client, cni, reportedAs, onAttached } = this.#parts
     const name = plan.own?.name ?? (await ownNetwork(cni).catch(() => null))?.name ?? ''
     const others = record.attachments.filter(one => one !== ownAttachment(record))
-    const attached = plan.networks.map((each, at) => ({ ...each, result: others[at]?.result ?? null }))
+    const attached = await Promise.all(
+      plan.networks.map(async (each, at) => ({
+        ...each,
+        result: others[at]?.result ?? null,
+        deviceInfo: each.device === null ? null : await readDeviceInfo(each.device),
+      })),
+    )
     const status = renderNetworkStatus({ ...network, name }, attached)
     const target = reportedAs(pod)
     if (target !== null) {

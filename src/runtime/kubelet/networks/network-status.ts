@@ -11,6 +11,7 @@ export interface NetworkStatus {
   readonly default?: boolean
   readonly dns: object
   readonly gateway?: readonly string[]
+  readonly 'device-info'?: object
 }
 
 export interface AttachedNetwork {
@@ -18,6 +19,8 @@ export interface AttachedNetwork {
   readonly interfaceName: string
   readonly result: CniResult | null
   readonly defaultRoute: readonly string[]
+  /** What is known of the device that it was made of. */
+  readonly deviceInfo?: object | null
 }
 
 export function renderNetworkStatus(
@@ -30,12 +33,14 @@ export function renderNetworkStatus(
   return [render(eth0, { addresses, mac, gateways }), ...attached.map(renderOne)]
 }
 
-function renderOne({ name, interfaceName, result, defaultRoute }: AttachedNetwork): NetworkStatus {
+function renderOne(attached: AttachedNetwork): NetworkStatus {
+  const { name, interfaceName, result, defaultRoute, deviceInfo } = attached
   const found = interfacesIn(result, interfaceName).find(each => each.name === interfaceName)
   const { addresses = [], mac = '', gateways = [] } = found ?? {}
   const all = [...new Set([...gateways, ...defaultRoute])]
   const dns = (result?.['dns'] as object | undefined) ?? {}
-  return render({ name, interface: interfaceName, dns }, { addresses, mac, gateways: all })
+  const status = render({ name, interface: interfaceName, dns }, { addresses, mac, gateways: all })
+  return deviceInfo ? { ...status, 'device-info': deviceInfo } : status
 }
 
 function render(

@@ -30,6 +30,35 @@ export interface NetworkPlan {
   readonly config: NetworkConfig
   readonly runtimeConfig: Readonly<Record<string, unknown>>
   readonly defaultRoute: readonly string[]
+  /** A device that its plugin moves into the pod or makes the interface of. */
+  readonly device: NetworkDevice | null
+}
+
+export interface NetworkDevice {
+  readonly resource: string
+  readonly id: string
+}
+
+const RESOURCE_ANNOTATION = 'k8s.v1.cni.cncf.io/resourceName'
+
+/** Hands out a pod's devices to the networks that want one of a resource, each once. */
+export class DeviceTurns {
+  readonly #ids: ReadonlyMap<string, readonly string[]>
+  readonly #given = new Map<string, number>()
+
+  constructor(ids: ReadonlyMap<string, readonly string[]>) {
+    this.#ids = ids
+  }
+
+  /** Null: the definition wants none, or the pod has asked for no more of them. */
+  next({ metadata }: NetworkAttachmentDefinition): NetworkDevice | null {
+    const resource = metadata.annotations?.[RESOURCE_ANNOTATION]?.trim() ?? ''
+    const turn = this.#given.get(resource) ?? 0
+    const id = this.#ids.get(resource)?.[turn]
+    if (id === undefined) return null
+    this.#given.set(resource, turn + 1)
+    return { resource, id }
+  }
 }
 
 export const nameOf = ({ namespace, name }: NetworkSelection): string => `${namespace}/${name}`
@@ -53,12 +82,27 @@ export function planNetwork(
   selection: NetworkSelection,
   at: number,
   definition: NetworkAttachmentDefinition,
-  named: (name: string) => NetworkConfig | undefined,
+  given: {
+    readonly named: (name: string) => NetworkConfig | undefined
+    readonly devices: DeviceTurns
+  },
 ): NetworkPlan {
-  const { runtimeConfig, defaultRoute } = selection
-  const config = withArguments(configOf(selection, definition, named), selection.cniArgs)
-  const interfaceName = interfaceNameOf(selection, at)
-  return { name: nameOf(selection), interfaceName, config, runtimeConfig, defaultRoute }
+  const { defaultRoute } = selection
+  const device = given.devices.next(definition)
+  const config = withArguments(configOf(selection, definition, given.named), selection.cniArgs)
+  const runtimeConfig =
+    device === null ? selection.runtimeConfig : { ...selection.runtimeConfig, deviceID: device.id }
+  return {
+    ...{ name: nameOf(selection), interfaceName: interfaceNameOf(selection, at), defaultRoute, device },
+    ...{ config: withDevice(config, device), runtimeConfig },
+  }
+}
+
+/** As Multus does: the first plugin is told, by both names that plugins know. */
+function withDevice(config: NetworkConfig, device: NetworkDevice | null): NetworkConfig {
+  const [first, ...more] = config.plugins
+  if (device === null || first === undefined) return config
+  return { ...config, plugins: [{ ...first, deviceID: device.id, pciBusID: device.id }, ...more] }
 }
 
 function configOf(

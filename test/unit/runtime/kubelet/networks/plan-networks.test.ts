@@ -1,11 +1,16 @@
 /** What plugins are called for a pod's networks, and what its annotation says afterwards. */
 import assert from 'node:assert/strict'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import test from 'node:test'
 import { must } from '../../../../../src/base/assert.ts'
+import { readDeviceInfo } from '../../../../../src/runtime/kubelet/networks/device-info.ts'
 import { renderNetworkStatus } from '../../../../../src/runtime/kubelet/networks/network-status.ts'
 import { parseSelections } from '../../../../../src/runtime/kubelet/networks/parse-selections.ts'
 import {
   assertMayUse,
+  DeviceTurns,
   type NetworkAttachmentDefinition,
   planAddition,
   planDefaultRoutes,
@@ -22,7 +27,10 @@ const define = (config?: object | string): NetworkAttachmentDefinition => ({
     ? {}
     : { spec: { config: typeof config === 'string' ? config : JSON.stringify(config) } }),
 })
-const none = () => undefined
+const given = (ids: Record<string, string[]> = {}) => ({
+  named: () => undefined,
+  devices: new DeviceTurns(new Map(Object.entries(ids))),
+})
 const metadata = { name: 'p', namespace: 'web', uid: 'u1', attempt: 0 }
 const place = { sandboxId: 's1', netns: '/run/netns/x', metadata }
 
@@ -39,7 +47,7 @@ test('a plugin gets the pod by CNI_ARGS, its wishes by capability, and the argum
     capabilities: { mac: true },
     args: { cni: { y: 2 } },
   }
-  const added = planAddition(planNetwork(selection, 0, define(config), none), place)
+  const added = planAddition(planNetwork(selection, 0, define(config), given()), place)
   assert.deepEqual(added.arguments, {
     ...{ containerId: 's1', netns: '/run/netns/x', interfaceName: 'net1' },
     runtimeConfig: { mac: '02:00:00:00:00:01', ips: ['10.0.0.2/24'] },
@@ -58,7 +66,7 @@ test('a list keeps its name and order, without plugins that only carry out wishe
   const wish = { portMappings: true }
   const plugins = [{ type: 'bridge' }, { type: 'portmap', capabilities: wish }, { type: 'tuning' }]
   const list = define({ name: 'list', cniVersion: '0.4.0', plugins })
-  const added = planAddition(planNetwork(select('a@x1'), 4, list, none), place)
+  const added = planAddition(planNetwork(select('a@x1'), 4, list, given()), place)
   assert.deepEqual(
     [added.network, added.arguments.interfaceName, added.plugins.map(({ type }) => type)],
     ['list', 'x1', ['bridge', 'tuning']],
@@ -69,11 +77,14 @@ test('a definition without a config takes the one of its name from the node', ()
   const onNode = { name: 'a', cniVersion: '1.0.0', plugins: [{ type: 'ptp' }] }
   for (const definition of [define(), define(''), { ...define(), spec: {} }])
     assert.equal(
-      planNetwork(select('a'), 0, definition, name => (name === 'a' ? onNode : undefined)).config,
+      planNetwork(select('a'), 0, definition, {
+        ...given(),
+        named: name => (name === 'a' ? onNode : undefined),
+      }).config,
       onNode,
     )
   const absent = /web\/a has no config, and no network configuration on this node is named a/
-  assert.throws(() => planNetwork(select('a'), 0, define(), none), absent)
+  assert.throws(() => planNetwork(select('a'), 0, define(), given()), absent)
 })
 
 test('a definition that is wrong is named with its reason', () => {
@@ -85,7 +96,48 @@ test('a definition that is wrong is named with its reason', () => {
     [{ type: '../sh' }, /a plugin has no type/],
   ]
   for (const [config, reason] of table)
-    assert.throws(() => planNetwork(select('a'), 0, define(config), none), reason)
+    assert.throws(() => planNetwork(select('a'), 0, define(config), given()), reason)
+})
+
+test('networks get the devices that the pod was given of their resource, each once, and their first plugin is told', async () => {
+  const sriov = (config: object): NetworkAttachmentDefinition => {
+    const definition = define(config)
+    const annotations = { 'k8s.v1.cni.cncf.io/resourceName': 'example.com/vf' }
+    return { ...definition, metadata: { ...definition.metadata, annotations } }
+  }
+  const list = { plugins: [{ type: 'sriov', capabilities: { deviceID: true } }, { type: 'tuning' }] }
+  const turns = given({ 'example.com/vf': ['0000:01:00.1', '0000:01:00.2'] })
+  const plans = [sriov({ type: 'host-device' }), define(), sriov(list), sriov({ type: 'host-device' })]
+    .map((definition, at) => [definition, at] as const)
+    .filter(([{ spec }]) => spec !== undefined)
+    .map(([definition, at]) => planNetwork(select('a'), at, definition, turns))
+  const [first, second, third] = plans.map(plan => planAddition(plan, place))
+  assert.equal(plans[0]?.device?.id, '0000:01:00.1')
+  assert.deepEqual(pluginConfig(must(first, 'first'), must(first?.plugins[0], 'a plugin')), {
+    ...{ cniVersion: '0.1.0', name: 'a', type: 'host-device' },
+    ...{ deviceID: '0000:01:00.1', pciBusID: '0000:01:00.1' },
+  })
+  const [sriovPlugin, tuning] = second?.plugins ?? []
+  const told = pluginConfig(must(second, 'second'), must(sriovPlugin, 'a plugin')) as Record<string, unknown>
+  assert.deepEqual(
+    [told['deviceID'], told['runtimeConfig'], tuning],
+    ['0000:01:00.2', { deviceID: '0000:01:00.2' }, { type: 'tuning' }],
+  )
+  assert.equal(plans[2]?.device, null)
+  assert.equal('deviceID' in must(third?.plugins[0], 'a plugin'), false)
+})
+
+test('what a device plugin has written of a device is told as it is', async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'mk8s-devinfo-'))
+  const device = { resource: 'example.com/vf', id: '0000:01:00.1' }
+  const info = { type: 'pci', version: '1.1.0', pci: { 'pci-address': '0000:01:00.1' } }
+  assert.equal(await readDeviceInfo(device, directory), null)
+  await writeFile(join(directory, 'example.com-vf-0000:01:00.1-device.json'), JSON.stringify(info))
+  const deviceInfo = await readDeviceInfo(device, directory)
+  const attached = { name: 'web/a', interfaceName: 'net1', result: null, defaultRoute: [], deviceInfo }
+  const [, told] = renderNetworkStatus({ name: 'mk8s', dns: {}, interfaces: [] }, [attached])
+  assert.deepEqual(told, { name: 'web/a', interface: 'net1', dns: {}, 'device-info': info })
+  await rm(directory, { recursive: true })
 })
 
 test('isolated namespaces use their own definitions and those for everybody', () => {
