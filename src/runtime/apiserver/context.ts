@@ -1,5 +1,5 @@
 /** What every request handler needs, put together once. */
-import type { ApiServerParts } from './apiserver.ts'
+import type { ApiServerParts } from './apiserver-parts.ts'
 import { createCustomResources } from './extensions/custom-resources.ts'
 import { createFairness, type Fairness } from './fairness/fairness.ts'
 import { createEncodings, type Encodings } from './negotiation/encodings.ts'

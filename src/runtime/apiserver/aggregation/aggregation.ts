@@ -2,6 +2,7 @@
  * The door of aggregation: requests for groups and versions that an APIService gives to another server go there, and
  * what that server has is part of the discovery documents. Without such an APIService a request costs one comparison.
  */
+
 import { createHash } from 'node:crypto'
 import type { Clock } from '../../../base/clock.ts'
 import { messageOf } from '../../../base/errors.ts'
@@ -10,10 +11,10 @@ import type { KubeRequest, KubeResponse } from '../../../client/transport.ts'
 import { StatusError } from '../../../kube/status.ts'
 import { formatTime } from '../../../kube/time.ts'
 import type { Store } from '../../store/store.ts'
+import type { IncomingRequest } from '../authenticated-request.ts'
 import { taggedResponse } from '../discovery/tagged-response.ts'
 import type { ObjectReader } from '../ports.ts'
 import { textResponse } from '../requests/respond.ts'
-import type { IncomingRequest } from '../requests/scope.ts'
 import { keep } from '../storage/kept.ts'
 import type { UserInfo } from '../user.ts'
 import { callFailure } from '../webhooks/call-errors.ts'

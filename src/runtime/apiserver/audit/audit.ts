@@ -2,6 +2,7 @@
  * The door of the audit log: follows a request from its arrival to the end of its answer, and writes the stages that
  * the policy asks for. Where there is no policy, nothing of this exists.
  */
+
 import type { Clock } from '../../../base/clock.ts'
 import type { Random } from '../../../base/random.ts'
 import type { KubeResponse } from '../../../client/transport.ts'
@@ -9,7 +10,7 @@ import { decodeCbor } from '../../../kube/cbor/cbor.ts'
 import { isMap } from '../../../kube/json-map.ts'
 import { unauthorized } from '../../../kube/status.ts'
 import { parseYaml } from '../../../kube/yaml.ts'
-import type { AuthenticatedRequest, RefusedRequest } from '../apiserver.ts'
+import type { AuditTrail, AuthenticatedRequest, RefusedRequest } from '../authenticated-request.ts'
 import type { Encodings } from '../negotiation/encodings.ts'
 import type { Decision } from '../ports.ts'
 import type { RequestInfo } from '../requests/request-info.ts'
@@ -23,16 +24,6 @@ export interface AuditParts {
   readonly write: (line: string) => void
   readonly clock: Pick<Clock, 'now'>
   readonly random: Pick<Random, 'uuid'>
-}
-
-/** What the parts of the server tell of a request on its way. */
-export interface AuditTrail {
-  /** `constraint` is the verb of constrained impersonation that allowed it. */
-  impersonated(user: UserInfo, constraint?: string): void
-  decided(decision: Decision): void
-  /** The way to the answer met a broken invariant. */
-  panicked(): void
-  readonly annotations: Map<string, string>
 }
 
 export type AuditedInfo = RequestInfo & {

@@ -1,13 +1,14 @@
 /** Everything that is no resource: health, version, discovery, OpenAPI; other paths are not found. */
+
 import { endsWithin } from '../../../base/clock.ts'
 import type { KubeResponse } from '../../../client/transport.ts'
 import { methodNotAllowed, noSuchPath, notAcceptable } from '../../../kube/status.ts'
+import type { IncomingRequest } from '../authenticated-request.ts'
 import type { ApiContext } from '../context.ts'
 import { acceptsConversion, negotiate } from '../negotiation/accept.ts'
 import { type Format, MEDIA_TYPES, SERVED_TYPES } from '../negotiation/media-types.ts'
 import type { RequestInfo } from '../requests/request-info.ts'
 import { bytesResponse, textResponse, valueResponse } from '../requests/respond.ts'
-import type { IncomingRequest } from '../requests/scope.ts'
 import {
   aggregatedDocument,
   apiVersionsDocument,

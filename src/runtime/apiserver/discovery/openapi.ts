@@ -1,12 +1,13 @@
 /** /openapi/v3 with one document per group and version, and /openapi/v2; each rendered when first asked for. */
+
 import { createHash } from 'node:crypto'
 import type { KubeResponse } from '../../../client/transport.ts'
 import type { GroupVersionKind, ResourceInfo } from '../../../kube/model-types.ts'
 import { notAcceptable } from '../../../kube/status.ts'
+import type { IncomingRequest } from '../authenticated-request.ts'
 import type { ApiContext } from '../context.ts'
 import { acceptsGzip, parseAccept } from '../negotiation/accept.ts'
 import { gzipped } from '../negotiation/slices.ts'
-import type { IncomingRequest } from '../requests/scope.ts'
 import type { ServedResource } from '../storage/served-resource.ts'
 import { typeNameOf } from '../storage/type-names.ts'
 import { customSchemas } from './custom-schemas.ts'

@@ -1,7 +1,8 @@
 /** Documents that seldom change: an ETag tells the client to keep what it has. */
+
 import { createHash } from 'node:crypto'
 import type { KubeResponse } from '../../../client/transport.ts'
-import type { IncomingRequest } from '../requests/scope.ts'
+import type { IncomingRequest } from '../authenticated-request.ts'
 
 export function taggedResponse(request: IncomingRequest, body: Buffer, type: string): KubeResponse {
   const etag = `"${createHash('sha256').update(body).digest('hex').toUpperCase()}"`

@@ -1,10 +1,12 @@
 /** A request as the HTTP library gives it, in the API server's words. */
+
 import type { IncomingMessage } from 'node:http'
 import type { Http2ServerRequest } from 'node:http2'
 import type { TLSSocket } from 'node:tls'
 import type { Random } from '../../../base/random.ts'
 import { unauthorized } from '../../../kube/status.ts'
-import type { ApiServer, AuthenticatedRequest } from '../apiserver.ts'
+import type { ApiServer } from '../apiserver.ts'
+import type { AuthenticatedRequest } from '../authenticated-request.ts'
 import type { ConnectionIdentity } from './connection-identity.ts'
 
 /** Throws 401 when the credentials are not valid. The body is not read. */

@@ -5,11 +5,11 @@ import type { KubeObject } from '../../../kube/object.ts'
 import { applyModelDefaults, decodeObject } from '../../../kube/schema.ts'
 import { internalError, noSuchPath } from '../../../kube/status.ts'
 import type { ApiContext } from '../context.ts'
-import type { AdmissionForms, ResourceForm } from '../ports.ts'
+import type { AdmissionForms, AdmissionRequest, ResourceForm } from '../ports.ts'
 import { fromStorage, toStorage } from '../storage/conversion.ts'
 import { apiVersionOf, type ServedResource } from '../storage/served-resource.ts'
 import { typeNameOf } from '../storage/type-names.ts'
-import type { AdmissionSubject } from './admit.ts'
+import type { Caller } from './commit.ts'
 
 export function createAdmissionForms(context: ApiContext, subject: AdmissionSubject): AdmissionForms {
   const { resource, subresource } = subject
@@ -102,4 +102,16 @@ function replaceWith(target: KubeObject, next: KubeObject): void {
   const fields = target as Record<string, unknown>
   for (const field of Object.keys(fields)) delete fields[field]
   Object.assign(fields, next)
+}
+
+export interface AdmissionSubject {
+  readonly operation: AdmissionRequest['operation']
+  /** The stored form. */
+  readonly resource: ServedResource
+  readonly subresource: string
+  readonly namespace: string
+  readonly name: string
+  readonly caller: Caller
+  readonly object: KubeObject | null
+  readonly oldObject: KubeObject | null
 }

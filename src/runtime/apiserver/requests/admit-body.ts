@@ -1,6 +1,8 @@
 /** Admission of bodies that are not what is stored: bindings, evictions, tokens, reviews, and options of streams. */
+
 import type { KubeObject } from '../../../kube/object.ts'
-import { type AdmissionSubject, admitMutating, admitValidating } from './admit.ts'
+import type { AdmissionSubject } from './admission-forms.ts'
+import { admitMutating, admitValidating } from './admit.ts'
 import { callerOf } from './create.ts'
 import { internalResource } from './decode-body.ts'
 import type { RequestScope } from './scope.ts'

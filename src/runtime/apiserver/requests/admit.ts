@@ -1,4 +1,5 @@
 /** Runs the admission plugins over one object, in their order; the mutating half twice when a plugin asks for it. */
+
 import type { KubeObject } from '../../../kube/object.ts'
 import { StatusError } from '../../../kube/status.ts'
 import type { ApiContext } from '../context.ts'
@@ -9,24 +10,11 @@ import type {
   AdmissionRequest,
   Reinvocation,
 } from '../ports.ts'
-import type { ServedResource } from '../storage/served-resource.ts'
 import type { UserInfo } from '../user.ts'
+import type { AdmissionSubject } from './admission-forms.ts'
 import { createAdmissionForms } from './admission-forms.ts'
-import type { Caller } from './commit.ts'
 import { fellBehind } from './fell-behind.ts'
 import { applySchemaOf } from './field-tracking.ts'
-
-export interface AdmissionSubject {
-  readonly operation: AdmissionRequest['operation']
-  /** The stored form. */
-  readonly resource: ServedResource
-  readonly subresource: string
-  readonly namespace: string
-  readonly name: string
-  readonly caller: Caller
-  readonly object: KubeObject | null
-  readonly oldObject: KubeObject | null
-}
 
 /** The mutating half: plugins change `subject.object` in place. */
 export async function admitMutating(context: ApiContext, subject: AdmissionSubject): Promise<void> {

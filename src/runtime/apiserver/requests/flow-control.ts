@@ -1,6 +1,7 @@
 /** Lets a request run when priority and fairness give it seats, and says in the answer whose flow it was. */
+
 import type { KubeResponse, PushedBody } from '../../../client/transport.ts'
-import type { AuthenticatedRequest } from '../apiserver.ts'
+import type { AuthenticatedRequest } from '../authenticated-request.ts'
 import type { ApiContext } from '../context.ts'
 import type { Leave } from '../fairness/fairness.ts'
 import { collectionPrefix } from '../storage/served-resource.ts'

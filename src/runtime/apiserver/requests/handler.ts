@@ -2,6 +2,7 @@
  * The way of every request: limits → what is asked → may they → the verb → response. Every failure becomes a
  * Status here, and only here.
  */
+
 import { AssertionFailure, unreachable } from '../../../base/assert.ts'
 import type { KubeResponse } from '../../../client/transport.ts'
 import { parseFieldSelector, requiredField } from '../../../kube/field-selector.ts'
@@ -15,8 +16,8 @@ import {
   timeout,
 } from '../../../kube/status.ts'
 import { parseGoDuration } from '../../../kube/time.ts'
-import type { ApiServer, AuthenticatedRequest, RefusedRequest } from '../apiserver.ts'
 import type { Audit } from '../audit/audit.ts'
+import type { AuthenticatedRequest, RefusedRequest } from '../authenticated-request.ts'
 import { impersonate, wantsImpersonation, withoutImpersonation } from '../authn/impersonation.ts'
 import { selectorsIn } from '../authz/selectors.ts'
 import type { ApiContext } from '../context.ts'
@@ -37,7 +38,16 @@ const DEPRECATED: Readonly<Record<string, string>> = {
   '/v1/endpoints': 'v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice',
 }
 
-export function createRequestHandler(context: ApiContext): Pick<ApiServer, 'handle' | 'refused' | 'stop'> {
+export interface RequestHandler {
+  /** Resolves for every outcome, errors too: they are Status objects. */
+  handle(request: AuthenticatedRequest): Promise<KubeResponse>
+  /** A request was answered with 401; it is written to the audit log. */
+  refused(request: RefusedRequest): void
+  /** Ends all watches and refuses new requests; twice is allowed. */
+  stop(): Promise<void>
+}
+
+export function createRequestHandler(context: ApiContext): RequestHandler {
   const resources = createResourceRoutes(context)
   const nonResources = createNonResourceHandler(context)
 

@@ -1,6 +1,8 @@
 /** From what is asked to the verb that does it: resources, subresources, and what neither knows. */
+
 import type { KubeResponse } from '../../../client/transport.ts'
 import { methodNotAllowed, methodNotSupported, noSuchPath, StatusError } from '../../../kube/status.ts'
+import type { IncomingRequest } from '../authenticated-request.ts'
 import type { ApiContext } from '../context.ts'
 import type { CustomForm } from '../storage/custom-form.ts'
 import type { ServedResource } from '../storage/served-resource.ts'
@@ -14,13 +16,11 @@ import { get } from './get.ts'
 import { list } from './list.ts'
 import { patch } from './patch.ts'
 import type { RequestInfo } from './request-info.ts'
-import type { IncomingRequest, RequestScope } from './scope.ts'
+import type { RequestScope, Verb } from './scope.ts'
 import { subresourceVerb } from './subresources.ts'
 import { update } from './update.ts'
 import { runVirtual } from './virtual.ts'
 import { watch } from './watch.ts'
-
-export type Verb = (scope: RequestScope) => Promise<KubeResponse>
 
 const verbs: Readonly<Record<string, Verb>> = {
   create,

@@ -1,4 +1,5 @@
 /** The scale subresource: how many replicas a workload wants and has, in one shape for all workloads. */
+
 import type { KubeResponse } from '../../../client/transport.ts'
 import { applyConfiguration } from '../../../kube/apply/apply.ts'
 import { invalid as invalidField } from '../../../kube/field-error.ts'
@@ -11,7 +12,8 @@ import type { LabelSelector } from '../../../kube/types.ts'
 import { mediaTypeOf } from '../negotiation/media-types.ts'
 import { decodeValue } from '../storage/encoding.ts'
 import type { ServedResource } from '../storage/served-resource.ts'
-import { type AdmissionSubject, admitMutating, admitValidating } from './admit.ts'
+import type { AdmissionSubject } from './admission-forms.ts'
+import { admitMutating, admitValidating } from './admit.ts'
 import { APPLY_TYPES, AppliedTracker, readConfiguration } from './apply-patch.ts'
 import { callerOf, placeUnderName } from './create.ts'
 import { decodeBody, decodeKind, internalResource } from './decode-body.ts'

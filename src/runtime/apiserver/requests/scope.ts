@@ -1,7 +1,8 @@
 /** One request for a resource, as the verbs see it. */
+
+import type { KubeResponse } from '../../../client/transport.ts'
 import type { SubresourceInfo } from '../../../kube/model-types.ts'
 import { noSuchForm, notAcceptable } from '../../../kube/status.ts'
-import type { AuthenticatedRequest } from '../apiserver.ts'
 import type { ApiContext } from '../context.ts'
 import { negotiate, type ObjectForm } from '../negotiation/accept.ts'
 import type { Encoding } from '../negotiation/encodings.ts'
@@ -76,8 +77,4 @@ export function viewOf({ context, query }: RequestScope, { encoding, form }: Acc
   return { form, include, nowMs: context.clock.now(), encoding, encodings, protobufItems }
 }
 
-/** The parts of an incoming request that a scope needs. */
-export type IncomingRequest = Omit<AuthenticatedRequest, 'path'> & {
-  readonly query: URLSearchParams
-  readonly headers: Readonly<Record<string, string>>
-}
+export type Verb = (scope: RequestScope) => Promise<KubeResponse>

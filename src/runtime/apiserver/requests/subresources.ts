@@ -1,4 +1,5 @@
 /** Subresources that the generic path serves itself; those of other parts come as virtual handlers. */
+
 import { connectPod, isPodConnection } from '../streaming/connect-pod.ts'
 import { connectProxy, isProxied } from '../streaming/connect-proxy.ts'
 import { bind } from './binding.ts'
@@ -6,9 +7,8 @@ import { evict } from './eviction.ts'
 import { get } from './get.ts'
 import { patch } from './patch.ts'
 import { podLog } from './pod-log.ts'
-import type { Verb } from './routes.ts'
 import { getScale, patchScale, updateScale } from './scale.ts'
-import type { RequestScope } from './scope.ts'
+import type { RequestScope, Verb } from './scope.ts'
 import { update } from './update.ts'
 
 const scaleVerbs: Readonly<Record<string, Verb>> = {

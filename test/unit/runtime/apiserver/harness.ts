@@ -1,4 +1,5 @@
 /** An API server over the memory store and the real model, driven through its door. */
+
 import { systemClock } from '../../../../src/base/clock.ts'
 import { silentLog } from '../../../../src/base/log.ts'
 import { systemRandom } from '../../../../src/base/random.ts'
@@ -7,11 +8,8 @@ import { readAsset } from '../../../../src/host/assets.ts'
 import { parseModel } from '../../../../src/kube/model.ts'
 import type { Model } from '../../../../src/kube/model-types.ts'
 import type { KubeObject } from '../../../../src/kube/object.ts'
-import {
-  type ApiServer,
-  type ApiServerParts,
-  createApiServer,
-} from '../../../../src/runtime/apiserver/apiserver.ts'
+import { type ApiServer, createApiServer } from '../../../../src/runtime/apiserver/apiserver.ts'
+import type { ApiServerParts } from '../../../../src/runtime/apiserver/apiserver-parts.ts'
 import { strategies } from '../../../../src/runtime/apiserver/registry/registry.ts'
 import type { UserInfo } from '../../../../src/runtime/apiserver/user.ts'
 import { createMemoryStore, type MemoryStore } from '../../../../src/runtime/store/memory-store.ts'

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { ApiServerParts } from '../../../../../src/runtime/apiserver/apiserver.ts'
+import type { ApiServerParts } from '../../../../../src/runtime/apiserver/apiserver-parts.ts'
 import { createPolicyPlugins } from '../../../../../src/runtime/apiserver/policies/policies.ts'
 import type { RequestAttributes } from '../../../../../src/runtime/apiserver/ports.ts'
 import { createObjectReader } from '../../../../../src/runtime/apiserver/storage/object-reader.ts'

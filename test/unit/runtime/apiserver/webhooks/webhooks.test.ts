@@ -1,10 +1,11 @@
 /** Webhook configurations over the memory store, with webhooks on loopback that answer as each test says. */
+
 import assert from 'node:assert/strict'
 import test, { after, before } from 'node:test'
 import { systemClock } from '../../../../../src/base/clock.ts'
 import { systemRandom } from '../../../../../src/base/random.ts'
 import { createMatchConditions } from '../../../../../src/runtime/apiserver/admission/match-conditions.ts'
-import type { ApiServerParts } from '../../../../../src/runtime/apiserver/apiserver.ts'
+import type { ApiServerParts } from '../../../../../src/runtime/apiserver/apiserver-parts.ts'
 import { createObjectReader } from '../../../../../src/runtime/apiserver/storage/object-reader.ts'
 import {
   createWebhookCaller,
