@@ -21,6 +21,7 @@ import { processesIn } from '../cri/pod-cgroups.ts'
 import { RecordStore } from '../process/records.ts'
 import { renderRecord } from '../render-record.ts'
 import type { ContainerConfig, ContainerStatus } from '../runtime.ts'
+import { machineAppArmor, prepareAppArmor } from './app-armor.ts'
 import {
   callProgram,
   createWithConmon,
@@ -156,6 +157,7 @@ export class OciContainers {
         volumeDevices: await volumeDevicesOf(config),
         pidNamespace: wanted.pidNamespace,
         localSeccomp: await readSeccomp(config),
+        appArmor: await prepareAppArmor(config.security, machineAppArmor),
       })
       const spec = applyEdits(plain, await readEdits(cdiDevicesOf(config), this.#parts.cdiDirectories))
       await writeFile(files.spec, JSON.stringify(spec), { mode: 0o600 })

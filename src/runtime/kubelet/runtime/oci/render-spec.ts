@@ -1,5 +1,4 @@
 /** A container's config.json, as the OCI runtime specification has it (pure). */
-import { Mk8sError } from '../../../../base/errors.ts'
 import type { WireResources } from '../cri/cri-messages.ts'
 import { MASKED_PATHS, READONLY_PATHS, renderResources } from '../cri/render-cri.ts'
 import type { ContainerConfig, Mount, SandboxConfig } from '../runtime.ts'
@@ -56,6 +55,8 @@ export interface SpecParts {
   readonly pidNamespace: string | undefined
   /** Of `Localhost`, read from its file. */
   readonly localSeccomp: SeccompSpec | undefined
+  /** A profile that is loaded. */
+  readonly appArmor: string | undefined
 }
 
 const PATH_DEFAULT = 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
@@ -102,11 +103,10 @@ export function renderSpec(parts: SpecParts) {
 }
 
 function renderProcess(
-  { config, image, user, host }: SpecParts,
+  { config, image, user, host, appArmor }: SpecParts,
   { capabilities, oomScore }: { capabilities: readonly string[]; oomScore: number },
 ) {
   const isRoot = user.uid === 0
-  const appArmor = appArmorOf(config)
   // Whoever is not root holds them only as the bound of what its programs may get.
   const held = isRoot ? capabilities : []
   return {
@@ -120,15 +120,6 @@ function renderProcess(
     noNewPrivileges: config.security.noNewPrivileges === true,
     oomScoreAdj: Math.max(oomScore, host.oomScoreMin ?? oomScore),
   }
-}
-
-/** There is no profile here that would be anybody's default. */
-function appArmorOf({ security: { appArmor } }: ContainerConfig): string | undefined {
-  if (appArmor?.type !== 'RuntimeDefault') return appArmor?.name
-  throw new Mk8sError(
-    'kubelet/runtime',
-    'the runtime oci has no default AppArmor profile: name one that is loaded, as Localhost',
-  )
 }
 
 /** A command of the pod stands for the image's arguments too. */

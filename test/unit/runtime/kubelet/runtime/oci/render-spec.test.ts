@@ -65,13 +65,20 @@ test('volumes stand in for what every container has, outer ones first, and score
     user: { uid: 5, gid: 5, additionalGids: [] },
     host: { ...host, oomScoreMin: 1_000 },
     ...{ cgroup: '/c', devices: [], volumeDevices: [], pidNamespace: undefined, localSeccomp: undefined },
+    appArmor: 'mk8s-default',
   }) as {
     mounts: { destination: string; source: string }[]
-    process: { env: string[]; oomScoreAdj: number; capabilities: Record<string, readonly string[]> }
+    process: {
+      env: string[]
+      oomScoreAdj: number
+      apparmorProfile: string
+      capabilities: Record<string, readonly string[]>
+    }
     linux: { namespaces: { type?: string; path?: string }[] }
   }
   const own = spec.mounts.filter(({ source }) => source === '/v').map(({ destination }) => destination)
   assert.deepEqual(own, ['/a', '/a/b', '/etc/resolv.conf'])
+  assert.equal(spec.process.apparmorProfile, 'mk8s-default')
   assert.equal(spec.mounts.filter(({ destination }) => destination === '/etc/resolv.conf').length, 1)
   assert.deepEqual(spec.process.env, ['PATH=/image', 'A=image'])
   assert.equal(spec.process.oomScoreAdj, 1_000)
