@@ -52,7 +52,8 @@ async function serve(exchange: Exchange, digest: Digest, { size, open }: Kept): 
   const { request, response } = exchange
   const headers = blobHeaders(digest)
   if (request.headers['if-none-match'] === headers.etag) return answer(exchange, 304, headers)
-  const range = pullRange(request.headers.range, size)
+  // Of other methods than GET a range says nothing.
+  const range = request.method === 'GET' ? pullRange(request.headers.range, size) : null
   if (range === 'unsatisfiable') {
     throw new RegistryError('SIZE_INVALID', { status: 416, headers: { 'content-range': `bytes */${size}` } })
   }

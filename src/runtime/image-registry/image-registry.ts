@@ -115,9 +115,9 @@ export class ImageRegistry {
   async #answer(exchange: Exchange, path: string): Promise<void> {
     const { request } = exchange
     if (path === '/healthz') return answer(exchange, 200, { 'content-type': 'text/plain' }, 'ok')
-    const route = routeOf(path)
-    if (route === null) throw new RegistryError('UNSUPPORTED', { status: 404, detail: 'no such path' })
     const method = request.method ?? 'GET'
+    const route = routeOf(path, method)
+    if (route === null) throw new RegistryError('UNSUPPORTED', { status: 404, detail: 'no such path' })
     const verb = verbOf(route, method)
     const { remoteAddress = '' } = request.socket
     const caller = { remoteAddress, authorization: request.headers.authorization }

@@ -21,7 +21,7 @@ const PATH = new RegExp(
 const UPLOAD_ID = /^[0-9a-f-]{36}$/
 
 /** Throws what the specification wants for names and digests that are none; null for paths that are not its own. */
-export function routeOf(path: string): Route | null {
+export function routeOf(path: string, method: string): Route | null {
   if (path === '/v2/' || path === '/v2') return { kind: 'base' }
   if (path === '/v2/_catalog') return { kind: 'catalog' }
   const match = PATH.exec(path.replace(/\/blobs\/uploads$/, '/blobs/uploads/'))
@@ -31,7 +31,7 @@ export function routeOf(path: string): Route | null {
   if (id !== undefined) return id === '' ? { kind: 'uploads', repository } : uploadOf(repository, id)
   switch (part) {
     case 'manifests':
-      return { kind: 'manifest', repository, reference: referenceOf(last) }
+      return { kind: 'manifest', repository, reference: referenceOf(last, method) }
     case 'blobs':
       return { kind: 'blob', repository, digest: expectDigest(last) }
     case 'referrers':
@@ -59,8 +59,11 @@ function uploadOf(repository: string, id: string): Route {
   return { kind: 'upload', repository, id }
 }
 
-function referenceOf(text: string): string {
+/** What cannot be pushed is not there. */
+function referenceOf(text: string, method: string): string {
   if (isTag(text) || parseDigest(text) !== undefined) return text
   if (text.includes(':')) throw new RegistryError('DIGEST_INVALID', { detail: 'not a sha256 or sha512' })
-  throw new RegistryError('MANIFEST_INVALID', { status: 400, detail: 'neither a tag nor a digest' })
+  throw new RegistryError(method === 'PUT' ? 'MANIFEST_INVALID' : 'MANIFEST_UNKNOWN', {
+    detail: 'neither a tag nor a digest',
+  })
 }
