@@ -5,8 +5,8 @@
 import assert from 'node:assert/strict'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { sleep, systemClock } from '../../src/base/clock.ts'
 import type { Random } from '../../src/base/random.ts'
+import { readOrEmpty } from '../../src/host/files.ts'
 import { instanceName } from '../../src/host/node-files.ts'
 import type { Pod } from '../../src/kube/types.ts'
 import { cgroupTrees } from '../../src/runtime/kubelet/runtime/cri/pod-cgroups.ts'
@@ -21,7 +21,8 @@ export interface Phase {
   readonly atEnd?: boolean
 }
 
-export type Victim = 'daemon' | 'conmon' | 'init' | 'program' | 'containerd' | 'shim'
+/** `slow`: the daemon, while the programs that it runs are held up until after its next one has begun. */
+export type Victim = 'daemon' | 'slow' | 'conmon' | 'init' | 'program' | 'containerd' | 'shim'
 
 const says = (word: RegExp) => (commands: readonly string[]) => commands.some(command => word.test(command))
 
@@ -98,20 +99,39 @@ interface Process {
   readonly words: readonly string[]
 }
 
-function programs(): Process[] {
-  const ids = readdirSync('/proc').filter(name => /^\d+$/.test(name))
-  return ids.flatMap(id => {
-    try {
-      const words = readFileSync(`/proc/${id}/cmdline`, 'utf8').split('\0').slice(0, -1)
-      return words.length === 0 ? [] : [{ pid: Number(id), words }]
-    } catch {
-      return []
-    }
-  })
+/** Those that belong to the node of this directory: by their words, their settings or their control group. */
+function programs(dataDir: string): Process[] {
+  const node = instanceName(dataDir)
+  const own = (id: string, words: string) =>
+    words.includes(dataDir) ||
+    groupOf(id).includes(node) ||
+    (PROGRAM.test(words.split('\0')[0] ?? '') && readOrEmpty(`/proc/${id}/environ`).includes(dataDir))
+  return readdirSync('/proc')
+    .filter(name => /^\d+$/.test(name))
+    .map(id => ({ id, words: readOrEmpty(`/proc/${id}/cmdline`) }))
+    .filter(({ id, words }) => words !== '' && own(id, words))
+    .map(({ id, words }) => ({ pid: Number(id), words: words.split('\0').slice(0, -1) }))
 }
 
+const PROGRAM = /(^|\/)(conmon|crun|runc|ptp|portmap|host-local|bandwidth|unshare|umount|mount)$/
+
+function signal(pid: number, name: NodeJS.Signals): void {
+  try {
+    process.kill(pid, name)
+  } catch {
+    // It has ended.
+  }
+}
+
+const groupOf = (pid: string): string => readOrEmpty(`/proc/${pid}/cgroup`)
+
 const namesIn = (directory: string): string[] => (existsSync(directory) ? readdirSync(directory) : [])
-const pausing = (ms: number) => sleep(systemClock, ms)
+/** A look takes milliseconds, so no pause is needed between two. */
+const others = () => new Promise<void>(resolve => setImmediate(resolve))
+const passing = (ms: number) => {
+  const end = performance.now() + ms
+  return until('it has passed', () => performance.now() >= end)
+}
 
 export class PodWalk {
   readonly #cluster: ContainerCluster
@@ -151,26 +171,19 @@ export class PodWalk {
       states: ['crun', 'runc'].flatMap(name => namesIn(join(dataDir, 'oci/state', name))),
       volumes: namesIn(join(dataDir, 'pods')),
       logs: namesIn(join(dataDir, 'logs')),
-      monitors: programs()
+      programs: this.#own()
         .filter(({ words }) => /conmon$|containerd-shim|^sleep$/.test(words[0] ?? ''))
-        .map(({ words }) => words.join(' '))
-        .filter(text => text.includes(dataDir) || /^sleep (0\.[13]\d|9876\d)/.test(text)),
+        .map(({ words }) => words.join(' ')),
     }
   }
 
   #pidsOf(victim: Victim): number[] {
     const { dataDir } = this.#cluster
-    const own = () => {
-      const groups = cgroupTrees().flatMap(tree => groupsBelow(join(tree, instanceName(dataDir))))
-      return new Set(
-        groups.flatMap(path => readFileSync(join(path, 'cgroup.procs'), 'utf8').split('\n').map(Number)),
-      )
-    }
     const idIn = (file: string) => Number.parseInt(readFileSync(join(dataDir, file), 'utf8'), 10)
-    const named = (word: RegExp) =>
-      programs().filter(({ words }) => word.test(words[0] ?? '') && words.join(' ').includes(dataDir))
+    const named = (word: RegExp) => this.#own().filter(({ words }) => word.test(words[0] ?? ''))
     switch (victim) {
       case 'daemon':
+      case 'slow':
         return [idIn('run/daemon.pid')]
       case 'containerd':
         return [idIn('containerd/pid')]
@@ -178,19 +191,20 @@ export class PodWalk {
         return named(/conmon$/).map(({ pid }) => pid)
       case 'shim':
         return named(/containerd-shim/).map(({ pid }) => pid)
-      case 'init': {
-        const pids = own()
-        return programs()
-          .filter(({ pid, words }) => pids.has(pid) && words[0] === 'sh')
-          .map(({ pid }) => pid)
-      }
+      case 'init':
+        return named(/^sh$/).map(({ pid }) => pid)
       case 'program':
-        return programs()
-          .filter(({ words }) =>
-            /\/(crun|runc|ptp|portmap|host-local|bandwidth|unshare|umount|mount)$/.test(words[0] ?? ''),
-          )
-          .map(({ pid }) => pid)
+        return this.#programs().map(({ pid }) => pid)
     }
+  }
+
+  #own(): Process[] {
+    return programs(this.#cluster.dataDir)
+  }
+
+  /** What the daemon has others do. */
+  #programs(): Process[] {
+    return this.#own().filter(({ words }) => PROGRAM.test(words[0] ?? ''))
   }
 
   /** One of them, by chance. */
@@ -209,8 +223,8 @@ export class PodWalk {
   async #await(phase: Phase, deadlineMs: number): Promise<boolean> {
     const end = performance.now() + deadlineMs
     while (performance.now() < end) {
-      if (phase.seen(programs().map(({ words }) => words.join(' ')))) return true
-      await pausing(1)
+      if (phase.seen(this.#own().map(({ words }) => words.join(' ')))) return true
+      await others()
     }
     return false
   }
@@ -223,8 +237,18 @@ export class PodWalk {
     await this.#cluster.apply({ ...claimOf, spec }, walkedPod(name, claim, this.#random))
     const strike = async (): Promise<string> => {
       const isSeen = await this.#await(phase, 20_000)
-      await pausing(this.#random.float() < 0.5 ? 0 : this.#random.float() * 60)
-      return `${victim} ${this.kill(victim)} at ${phase.name}${isSeen ? '' : ' (not seen)'}`
+      if (this.#random.float() < 0.5) await passing(this.#random.float() * 60)
+      const held = victim === 'slow' ? this.#programs() : []
+      for (const { pid } of held) signal(pid, 'SIGSTOP')
+      const before = this.kill(victim)
+      if (held.length > 0) {
+        await until('another daemon runs', () => `${this.#pidsOf('daemon')[0]}` !== before)
+        await kubectl.try(['wait', '--for=condition=Ready', 'node', '--all'])
+        await passing(1_000)
+        for (const { pid } of held) signal(pid, 'SIGCONT')
+      }
+      const what = held.map(({ words }) => words.slice(0, 4).join(' '))
+      return `${victim} ${before} at ${phase.name}${isSeen ? '' : ' (not seen)'} ${what.join(', ')}`
     }
     let said = ''
     if (!phase.atEnd) said = await strike()
@@ -255,7 +279,7 @@ export class PodWalk {
   }
 
   get victims(): readonly Victim[] {
-    const common = ['daemon', 'init', 'program'] as const
+    const common = ['daemon', 'slow', 'init', 'program'] as const
     return this.#runtime === 'oci' ? [...common, 'conmon'] : [...common, 'containerd', 'shim']
   }
 }

@@ -26,6 +26,7 @@ import type { KubeletParts } from './kubelet-parts.ts'
 import { createExtraNetworks } from './networks/create-networks.ts'
 import { NodeRegistration } from './node-registration.ts'
 import { ObjectSource } from './object-source.ts'
+import { findOrphans } from './orphans.ts'
 import { identityOf, type PodContext } from './pod-context.ts'
 import { stopSandbox } from './pod-sandbox.ts'
 import { hasNotEnded, orphanOf } from './pod-states.ts'
@@ -451,12 +452,13 @@ class NodeKubelet implements Kubelet {
     return worker
   }
 
-  /** Pods that left the API while no kubelet was there. */
+  /** Pods that left the API while no kubelet was there, or whose end it did not live to see. */
   async #endOrphans(): Promise<void> {
-    for (const sandbox of await this.#parts.runtime.listSandboxes()) {
-      if (this.#workers.get(sandbox.metadata.uid) !== undefined) continue
-      this.#parts.log.info('a pod that is not in the API any more is ended', { pod: sandbox.metadata.name })
-      this.#add(orphanOf(sandbox)).vanish()
+    const { runtime, directories, log } = this.#parts
+    const isKnown = (uid: string) => this.#workers.get(uid) !== undefined
+    for (const orphan of await findOrphans({ runtime, directories, isKnown })) {
+      log.info('a pod that is not in the API any more is ended', { pod: orphan.name, uid: orphan.uid })
+      this.#add(orphanOf(orphan)).vanish()
     }
   }
 }

@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto'
 import { mkdir, rm, rmdir } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
+import { mountsBelow } from '../../../host/mounts.ts'
 import { type CsiCredentials, TOKENS_KEY } from './csi-credentials.ts'
 import type { CsiDriver, PublishRequest, VolumeStats } from './csi-driver.ts'
 import type { CsiPlugins } from './csi-plugins.ts'
@@ -129,11 +130,11 @@ export class CsiMounts {
         )
         if (record.staged !== null && isLast) {
           await driver.unstage(record.handle, record.staged)
-          await rm(record.staged, { recursive: true, force: true })
+          await removeUnmounted(record.staged)
           await rmdir(dirname(record.staged)).catch(() => {})
         }
         if (isLast) await this.#say(record)
-        await rm(path, { recursive: true, force: true })
+        await removeUnmounted(path)
         await rmdir(dirname(target)).catch(() => {})
       })
     }
@@ -216,4 +217,11 @@ function requestOf(volume: CsiVolume, driver: CsiDriver): Omit<PublishRequest, '
     volumeContext: volume.context,
     volumeCapability: capabilityOf(volume, driver.skills),
   }
+}
+
+/** A driver that says it has unmounted what it has not must not cost anybody data. */
+async function removeUnmounted(path: string): Promise<void> {
+  const [left] = mountsBelow([path])
+  if (left !== undefined) throw new Error(`${left} is still mounted`)
+  await rm(path, { recursive: true, force: true })
 }

@@ -1,7 +1,7 @@
 /** A pod's volumes on this machine's disk: made before its containers start, refreshed while it runs, removed after. */
-import { chmod, chown, lstat, mkdir, open, rm, stat } from 'node:fs/promises'
+import { lstat, mkdir, open, rm, stat } from 'node:fs/promises'
 import { isAbsolute, join, normalize } from 'node:path'
-import { mountHugePages, mountMemory, mountsBelow, unmountBelow } from '../../../host/mounts.ts'
+import { mountsBelow, unmountBelow } from '../../../host/mounts.ts'
 import type { Container, Pod, Volume } from '../../../kube/types.ts'
 import type { CsiMounts } from '../csi/csi-mounts.ts'
 import type { CsiVolume } from '../csi/csi-volume.ts'
@@ -10,10 +10,9 @@ import type { Device, Mount } from '../runtime/runtime.ts'
 import { writeVolume } from './atomic-writer.ts'
 import { FS_TYPE_DEFAULT, mountBlock } from './block-device.ts'
 import type { ClaimedPlace, ClaimedPlaces } from './claim-volumes.ts'
+import { makeEmptyDir } from './empty-dir.ts'
 import { giveToGroup } from './fs-group.ts'
 import { makeHostpathDirectory } from './hostpath-directories.ts'
-import { hugePageSize } from './huge-pages.ts'
-import { memorySize } from './memory-size.ts'
 import { isRecursive } from './mount-status.ts'
 import { renderVolume, type VolumeParts } from './render-volume.ts'
 import { EscapeError, openSubPath, readInside } from './sub-path.ts'
@@ -158,17 +157,8 @@ export class PodVolumes {
     if (volume.image) return
     const path = this.pathOf(volume)
     if (volume.emptyDir) {
-      await mkdir(path, { recursive: true })
-      if (volume.emptyDir.medium === 'Memory' && process.getuid?.() === 0) {
-        await mountMemory(path, memorySize(volume, parts))
-      }
-      const pageSize = hugePageSize(volume.emptyDir.medium ?? '', parts.pod)
-      if (pageSize !== null) await mountHugePages(path, pageSize)
-      const group = parts.pod.spec?.securityContext?.fsGroup
-      if (group !== undefined && process.getuid?.() === 0) await chown(path, 0, group)
-      // What is made in a volume with a group belongs to the group.
-      await chmod(path, group === undefined ? 0o777 : 0o2777)
-      return
+      const mark = join(this.#directory, 'plugins', kindOf(volume), volume.name, 'ready')
+      return makeEmptyDir(volume, parts, { path, mark })
     }
     if (volume.hostPath) return checkHostPath(path, volume.hostPath.type ?? '')
     const place = this.#places.get(volume.name)

@@ -2,9 +2,8 @@
  * Ends a containerd of our own with everything that it made: containers, shims, mounts, control groups. It asks
  * containerd first, and then looks for what is left, by what only this node's things are called.
  */
-import { existsSync, readdirSync, rmSync } from 'node:fs'
+import { existsSync, rmSync } from 'node:fs'
 import type { Clock } from '../../../../base/clock.ts'
-import { readOrEmpty } from '../../../../host/files.ts'
 import { unmountBelow } from '../../../../host/mounts.ts'
 import {
   identifyProcess,
@@ -16,6 +15,7 @@ import {
 import { containerdPaths } from './containerd-config.ts'
 import { endPods } from './end-pods.ts'
 import { processesIn, removePodCgroup } from './pod-cgroups.ts'
+import { shimsOf } from './shims.ts'
 
 export interface EndContainerdParts {
   readonly dataDir: string
@@ -41,7 +41,7 @@ export async function endContainerd(parts: EndContainerdParts): Promise<void> {
   }
   rmSync(paths.pid, { force: true })
   // Containers before their shims, which would note their ends otherwise.
-  const left = [...processesIn(`/${parts.nodeId}`), ...shimsOf(paths.socket)]
+  const left = [...processesIn(`/${parts.nodeId}`), ...shimsOf(paths.socket).map(({ pid }) => pid)]
   const found = left.map(identifyProcess).filter(identity => identity !== undefined)
   for (const identity of found) signalProcess(identity, 'SIGKILL')
   await Promise.all(found.map(each => waitUntilGone(each, { clock: parts.clock, timeoutMs: KILL_MS })))
@@ -54,15 +54,4 @@ async function end(identity: ProcessIdentity, clock: Clock): Promise<void> {
   if (await waitUntilGone(identity, { clock, timeoutMs: TERM_MS })) return
   signalProcess(identity, 'SIGKILL')
   await waitUntilGone(identity, { clock, timeoutMs: KILL_MS })
-}
-
-/** Shims name the socket of their containerd on their command line. */
-function shimsOf(socketPath: string): number[] {
-  return readdirSync('/proc')
-    .filter(name => /^\d+$/.test(name))
-    .filter(id => {
-      const words = readOrEmpty(`/proc/${id}/cmdline`).split('\0')
-      return (words[0] ?? '').includes('containerd-shim') && words.includes(socketPath)
-    })
-    .map(Number)
 }

@@ -20,6 +20,7 @@ import {
   renderContainerdConfig,
 } from './containerd-config.ts'
 import { CriClient } from './cri-client.ts'
+import { endLostShims } from './shims.ts'
 
 export interface ManagedContainerdParts {
   readonly dataDir: string
@@ -50,6 +51,7 @@ export class ManagedContainerd implements Component {
   readonly #paths: ContainerdPaths
   #identity: ProcessIdentity | undefined
   #timer: Timer | null = null
+  readonly #stopper = new AbortController()
   #failures = 0
   #startedMs = 0
   #isStopped = false
@@ -73,14 +75,17 @@ export class ManagedContainerd implements Component {
     for (const directory of this.#parts.sharedDirectories) await shareMount(directory)
     this.#writeFiles(facts)
     this.#identity = readPidFile(this.#paths.pid)
-    if (this.#identity === undefined) await this.#launch()
+    const isNew = this.#identity === undefined
+    if (isNew) await this.#launch()
     await this.#answers(signal, facts)
+    if (isNew) void this.#endLostShims()
     this.#problem = ''
     this.#watch()
   }
 
   async stop(): Promise<void> {
     this.#isStopped = true
+    this.#stopper.abort()
     this.#timer?.cancel()
     // Whoever ends containerd next must know its process.
     await this.#launching.catch(() => {})
@@ -170,6 +175,20 @@ export class ManagedContainerd implements Component {
     })
   }
 
+  /** Those that the containerd before this one left behind. */
+  async #endLostShims(): Promise<void> {
+    const { clock, log } = this.#parts
+    const containerd = this.#identity
+    if (containerd === undefined) return
+    const { signal } = this.#stopper
+    try {
+      const ids = await endLostShims({ socketPath: this.#paths.socket, containerd, clock, signal })
+      for (const id of ids) log.info('a shim that containerd has lost was ended', { sandbox: id })
+    } catch (error) {
+      if (!signal.aborted) log.warn('shims that containerd may have lost stay', { error: messageOf(error) })
+    }
+  }
+
   #watch(): void {
     if (this.#isStopped) return
     this.#timer = this.#parts.clock.after(LOOK_MS, () => void this.#look())
@@ -187,6 +206,7 @@ export class ManagedContainerd implements Component {
       this.#launching = this.#launch()
       await this.#launching
       this.#problem = ''
+      void this.#endLostShims()
     } catch (error) {
       this.#problem = messageOf(error)
     }

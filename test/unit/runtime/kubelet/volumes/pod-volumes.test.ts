@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
+import { chmod, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -38,6 +38,14 @@ test('what is made in an emptyDir belongs to the group of the pod', () =>
     const { mode, gid } = await stat(volumes.pathOf(volume))
     assert.equal(mode & 0o7777, 0o2777)
     assert.equal(gid, group)
+  }))
+
+test('an emptyDir keeps the mode that its pod gave it, also for the next daemon', () =>
+  withVolumes(async (volumes, directory) => {
+    await chmod(volumes.pathOf(volume), 0o700)
+    await volumes.setUp(parts)
+    await new PodVolumes(join(directory, 'pod')).setUp(parts)
+    assert.equal((await stat(volumes.pathOf(volume))).mode & 0o7777, 0o700)
   }))
 
 test('a sub-path is made in its volume, and does not follow a link out of it', () =>
