@@ -42,6 +42,13 @@ export interface ListOptions {
   readonly signal?: AbortSignal | undefined
 }
 
+export interface DiscoveredResource {
+  /** With a slash: a subresource. */
+  readonly name: string
+  readonly namespaced: boolean
+  readonly verbs: readonly string[]
+}
+
 export interface ListResult<T> {
   readonly items: T[]
   readonly resourceVersion: string
@@ -133,6 +140,15 @@ export class KubeClient {
   async get<T extends KubeObject>(resource: ResourceRef, options: GetOptions): Promise<T> {
     const response = await this.#send('GET', renderPath(resource, options), { signal: options.signal })
     return parseBody<T>(response)
+  }
+
+  /** What a group has in a version, as discovery tells it. */
+  async discover(group: string, version: string): Promise<readonly DiscoveredResource[]> {
+    const response = await this.#send('GET', `/apis/${group}/${version}`, {})
+    const { resources } = await parseBody<{ readonly resources?: readonly DiscoveredResource[] | null }>(
+      response,
+    )
+    return resources ?? []
   }
 
   async list<T extends KubeObject>(resource: ResourceRef, options: ListOptions = {}): Promise<ListResult<T>> {

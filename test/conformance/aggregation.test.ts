@@ -160,6 +160,37 @@ describe('Aggregator', () => {
     assert.equal(echo, 'hello')
   })
 
+  test('a namespace goes with what the extension server has in it, and not before that can be asked', async () => {
+    await kubectl.ok(['create', 'namespace', 'emptied'])
+    const body = JSON.stringify({
+      metadata: { name: 'inside' },
+      kind: 'Flunder',
+      apiVersion: `${GROUP}/v1alpha1`,
+    })
+    const inside = `/apis/${GROUP}/v1alpha1/namespaces/emptied/flunders`
+    await kubectl.ok(['create', '--raw', inside, '-f', '-'], { input: body })
+    const dead = { ...apiService(extension.caBundle), metadata: { name: 'v1.dead.example.com' } }
+    const spec = {
+      ...dead.spec,
+      group: 'dead.example.com',
+      version: 'v1',
+      service: { name: 'no', namespace: 'no' },
+    }
+    await apply({ ...dead, spec })
+    await kubectl.ok(['delete', 'namespace', 'emptied', '--wait=false'])
+    await until('it waits for the server that cannot be asked', async () => {
+      const { status } = (await kubectl.json(['get', 'namespace', 'emptied'])) as {
+        status: { conditions?: (Condition & { message: string })[] }
+      }
+      const failed = status.conditions?.find(one => one.type === 'NamespaceDeletionDiscoveryFailure')
+      return failed?.status === 'True' && /1 failing: .* dead.example.com\/v1: /.test(failed.message)
+    })
+    const list = JSON.parse(await kubectl.ok(['get', '--raw', inside])) as { items: object[] }
+    assert.deepEqual(list.items, [])
+    await kubectl.ok(['delete', 'apiservice', 'v1.dead.example.com'])
+    await kubectl.ok(['wait', 'namespace/emptied', '--for=delete', '--timeout=60s'])
+  })
+
   test('without its APIService the group is not there', async () => {
     await kubectl.ok(['delete', 'apiservice', NAME])
     await until('the group is gone', async () => {

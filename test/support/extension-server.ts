@@ -76,7 +76,9 @@ export async function startExtensionServer(
       return answer(201, flunder)
     }
     if (request.method === 'DELETE') {
-      flunders.delete(name)
+      const isMeant = (one: Flunder) => one.metadata.name === name || name === ''
+      const inNamespace = [...flunders].filter(([, one]) => one.metadata.namespace === namespace)
+      for (const [key] of inNamespace.filter(([, one]) => isMeant(one))) flunders.delete(key)
       return answer(200, { kind: 'Status', apiVersion: 'v1', status: 'Success' })
     }
     if (url.searchParams.get('watch') !== null && url.searchParams.get('watch') !== 'false') {
@@ -87,7 +89,11 @@ export async function startExtensionServer(
       return
     }
     if (name === '')
-      return answer(200, { ...kind('FlunderList'), metadata: {}, items: [...flunders.values()] })
+      return answer(200, {
+        ...kind('FlunderList'),
+        metadata: {},
+        items: [...flunders.values()].filter(one => one.metadata.namespace === namespace),
+      })
     const found = flunders.get(name)
     return found === undefined
       ? answer(404, {

@@ -2,19 +2,21 @@
 import { messageOf } from '../../../base/errors.ts'
 import { type Informer, keyOf } from '../../../client/informer.ts'
 import { isNotFound, type KubeClient } from '../../../client/kube-client.ts'
-import { NAMESPACES, type ResourceRef } from '../../../client/resources.ts'
+import { API_SERVICES, NAMESPACES, type ResourceRef } from '../../../client/resources.ts'
 import { semanticEqual } from '../../../kube/equality.ts'
 import type { KubeObject } from '../../../kube/object.ts'
-import type { Namespace } from '../../../kube/types.ts'
+import type { APIService, Namespace } from '../../../kube/types.ts'
 import type { Controller, ControllerContext } from '../shared/context.ts'
 import { keyedController, keysFrom } from '../shared/keyed-controller.ts'
 import {
+  finalizersOf,
   KUBERNETES_FINALIZER,
   namespacedResources,
   nextToDelete,
   planConditions,
   type Remaining,
 } from './plan.ts'
+import { type RemoteContents, remoteContents } from './remote-contents.ts'
 
 const SERVICE_ACCOUNT = 'namespace-controller'
 const NAMESPACE_INDEX = 'namespace'
@@ -25,6 +27,7 @@ interface Parts {
   readonly context: ControllerContext
   readonly client: KubeClient
   readonly namespaces: Informer<Namespace>
+  readonly apiServices: Informer<APIService>
   /** Of the model and, as they come and go, of custom resources. */
   readonly contents: () => readonly Informer<KubeObject>[]
 }
@@ -38,7 +41,9 @@ export function createNamespaceController(context: ControllerContext): Controlle
   })
   const custom = () => context.custom.all.filter(({ resource }) => resource.namespaced)
   const contents = () => [...known, ...custom().map(({ informer }) => informer)]
-  const parts: Parts = { context, client: context.client(SERVICE_ACCOUNT), namespaces, contents }
+  const apiServices = context.informers.informer<APIService>(API_SERVICES)
+  const client = context.client(SERVICE_ACCOUNT)
+  const parts: Parts = { context, client, namespaces, apiServices, contents }
   const isTerminating = (name: string) => namespaces.get(name)?.metadata.deletionTimestamp !== undefined
   const whenVanished = (informer: Informer<KubeObject>, add: (key: string) => void) =>
     informer.onChange((_key, next, previous) => {
@@ -56,6 +61,14 @@ export function createNamespaceController(context: ControllerContext): Controlle
         removed: () => {},
       }),
   }
+  // A server that can be asked again, or is there no more.
+  const answering = {
+    subscribe: (add: (key: string) => void) =>
+      apiServices.onChange(() => {
+        for (const { metadata } of namespaces.list())
+          if (isTerminating(metadata.name ?? '')) add(metadata.name ?? '')
+      }),
+  }
   return keyedController({
     name: SERVICE_ACCOUNT,
     context,
@@ -65,6 +78,7 @@ export function createNamespaceController(context: ControllerContext): Controlle
       ),
       ...vanished,
       customVanished,
+      answering,
     ],
     reconcile: name => reconcile(parts, name),
   })
@@ -74,24 +88,24 @@ async function reconcile(parts: Parts, name: string): Promise<number | undefined
   const namespace = parts.namespaces.get(name)
   if (namespace?.metadata.deletionTimestamp === undefined) return undefined
   if (!namespace.spec?.finalizers?.includes(KUBERNETES_FINALIZER)) return undefined
-  const cached = parts.contents().map(informer => countCached(informer, name))
-  const failure = await deleteContents(parts, name, nextToDelete(cached))
-  const remaining = parts.contents().map(informer => countCached(informer, name))
-  const isEmpty =
-    failure === null && remaining.every(each => each.count === 0) && (await isReallyEmpty(parts, name))
-  if (isEmpty) return finalize(parts, name)
-  await writeConditions(parts, namespace, { remaining, failure })
+  const present = () => parts.contents().map(informer => countCached(informer, name))
+  const before = await remoteContents(parts.client, parts.apiServices.list(), name)
+  const failure = await deleteContents(parts, name, nextToDelete([...present(), ...before.remaining]))
+  const remote = isEmpty(before) ? before : await remoteContents(parts.client, parts.apiServices.list(), name)
+  const remaining = [...present(), ...remote.remaining]
+  const { failure: undiscovered } = remote
+  const isDone = failure === null && undiscovered === null && remaining.every(each => each.count === 0)
+  if (isDone && (await isReallyEmpty(parts, name))) return finalize(parts, name)
+  await writeConditions(parts, namespace, { remaining, failure, undiscovered })
   if (failure !== null) throw new Error(failure)
   return RETRY_MS
 }
 
+const isEmpty = ({ remaining }: RemoteContents): boolean => remaining.every(each => each.count === 0)
+
 function countCached(informer: Informer<KubeObject>, namespace: string): Remaining {
   const objects = informer.byIndex(NAMESPACE_INDEX, namespace)
-  const finalizers = new Map<string, number>()
-  for (const finalizer of objects.flatMap(object => object.metadata.finalizers ?? [])) {
-    finalizers.set(finalizer, (finalizers.get(finalizer) ?? 0) + 1)
-  }
-  return { resource: informer.resource, count: objects.length, finalizers }
+  return { resource: informer.resource, count: objects.length, finalizers: finalizersOf(objects) }
 }
 
 /** Returns what went wrong, or null. */
@@ -147,7 +161,7 @@ async function finalize(parts: Parts, name: string): Promise<undefined> {
 async function writeConditions(
   parts: Parts,
   namespace: Namespace,
-  found: { readonly remaining: readonly Remaining[]; readonly failure: string | null },
+  found: Omit<Parameters<typeof planConditions>[1], 'nowMs'>,
 ): Promise<void> {
   const nowMs = parts.context.clock.now()
   const conditions = planConditions(namespace, { ...found, nowMs })

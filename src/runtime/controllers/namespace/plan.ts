@@ -2,6 +2,7 @@
 
 import type { ResourceRef } from '../../../client/resources.ts'
 import type { ResourceInfo } from '../../../kube/model-types.ts'
+import type { KubeObject } from '../../../kube/object.ts'
 import { formatTime } from '../../../kube/time.ts'
 import type { Namespace } from '../../../kube/types.ts'
 
@@ -15,6 +16,15 @@ export interface Remaining {
   readonly count: number
   /** Finalizer → how many objects wait for it. */
   readonly finalizers: ReadonlyMap<string, number>
+}
+
+/** How many of the objects wait for each finalizer. */
+export function finalizersOf(objects: readonly KubeObject[]): Map<string, number> {
+  const finalizers = new Map<string, number>()
+  for (const finalizer of objects.flatMap(object => object.metadata.finalizers ?? [])) {
+    finalizers.set(finalizer, (finalizers.get(finalizer) ?? 0) + 1)
+  }
+  return finalizers
 }
 
 /** One reference per stored resource that lives in namespaces and can be deleted, pods first. */
@@ -49,6 +59,8 @@ export function planConditions(
   parts: {
     readonly remaining: readonly Remaining[]
     readonly failure: string | null
+    /** What could not be asked for its contents. */
+    readonly undiscovered: string | null
     readonly nowMs: number
   },
 ): NamespaceCondition[] {
@@ -63,7 +75,7 @@ export function planConditions(
   const conditions = [
     state(
       'NamespaceDeletionDiscoveryFailure',
-      null,
+      parts.undiscovered === null ? null : { reason: 'DiscoveryFailed', message: parts.undiscovered },
       'ResourcesDiscovered',
       'All resources successfully discovered',
     ),

@@ -350,6 +350,7 @@ test('a namespace that goes speaks of its pods first, and of the rest when they 
   })
   const messages = (pods: number) =>
     planConditions(namespace, {
+      undiscovered: null,
       remaining: [left('pods', pods, 'a/b'), left('configmaps', 2, 'c/d')],
       failure: null,
       nowMs: NOW_MS,
