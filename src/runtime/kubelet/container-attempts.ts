@@ -8,10 +8,10 @@ import { latestOf, type PodAction } from './plan-pod.ts'
 import { containerNamed } from './pod-containers.ts'
 import { type PodContext, podText, recordPodEvent } from './pod-context.ts'
 import type { PodReporter } from './pod-reporter.ts'
-import { stopContainers } from './pod-termination.ts'
 import { probeOf } from './probes/plan-probe.ts'
 import { goDuration, type RestartBackoff, restoreBackoff } from './restart-backoff.ts'
 import type { ContainerStatus } from './runtime/runtime.ts'
+import { stopContainers } from './stop-containers.ts'
 
 type ActionOf<Kind> = PodAction & { readonly kind: Kind }
 

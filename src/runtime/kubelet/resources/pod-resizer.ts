@@ -11,9 +11,9 @@ import { renderResources } from '../container-security.ts'
 import { latestOf } from '../plan-pod.ts'
 import { containerNamed } from '../pod-containers.ts'
 import { identityOf, type PodContext, recordPodEvent } from '../pod-context.ts'
-import { stopContainers } from '../pod-termination.ts'
 import type { PodResources } from '../runtime/cgroup-limits.ts'
 import type { ContainerStatus, SandboxStatus } from '../runtime/runtime.ts'
+import { stopContainers } from '../stop-containers.ts'
 import {
   type Allocation,
   allocatedPod,
