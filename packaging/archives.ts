@@ -33,10 +33,14 @@ const SUMMARY = 'Kubernetes out of one executable'
 const MAINTAINER = 'mk8s <mk8s@localhost>'
 const DESCRIPTION =
   'Turns a machine into a Kubernetes cluster, and several machines into a highly available one.'
-/** What the executable needs of the system. */
-const DEB_DEPENDS = 'libc6 (>= 2.28), libstdc++6, libgcc-s1 | libgcc1'
+/** What the executable needs of the system: from glibc 2.36 on it uses the libraries of C++ that it carries. */
+const DEB_DEPENDS = 'libc6 (>= 2.28), libc6 (>= 2.36) | libstdc++6, libc6 (>= 2.36) | libgcc-s1 | libgcc1'
 const [DEBIAN_ZSH, COMMON_ZSH] = ['zsh/vendor-completions/', 'zsh/site-functions/']
-const RPM_REQUIRES = ['libc.so.6(GLIBC_2.28)(64bit)', 'libstdc++.so.6()(64bit)', 'libgcc_s.so.1()(64bit)']
+const RPM_REQUIRES = [
+  'libc.so.6(GLIBC_2.28)(64bit)',
+  '(libc.so.6(GLIBC_2.36)(64bit) or libstdc++.so.6()(64bit))',
+  '(libc.so.6(GLIBC_2.36)(64bit) or libgcc_s.so.1()(64bit))',
+]
 const ARCHITECTURES: Readonly<Record<string, { readonly deb: string; readonly rpm: 'x86_64' | 'aarch64' }>> =
   { 'linux-x64': { deb: 'amd64', rpm: 'x86_64' }, 'linux-arm64': { deb: 'arm64', rpm: 'aarch64' } }
 

@@ -14,6 +14,15 @@ interface LockedPackage {
   readonly integrity?: string
 }
 
+/** What comes from the system that builds rather than from npm. */
+export interface SystemPart {
+  readonly name: string
+  readonly version: string
+  readonly license: string
+  readonly sha256: string
+  readonly text: string
+}
+
 export interface BillParts {
   readonly root: string
   readonly version: string
@@ -21,6 +30,7 @@ export interface BillParts {
   readonly date: string
   /** Folders below `root` of all packages that are in it, Node's among them. */
   readonly packages: readonly string[]
+  readonly system: readonly SystemPart[]
 }
 
 function componentsOf({ root, packages }: BillParts): Component[] {
@@ -37,7 +47,7 @@ function componentsOf({ root, packages }: BillParts): Component[] {
 
 /** CycloneDX 1.6 as JSON. */
 export function billOfMaterials(parts: BillParts): string {
-  const components = componentsOf(parts).map(({ name, version, license, integrity }) => ({
+  const fromNpm = componentsOf(parts).map(({ name, version, license, integrity }) => ({
     type: name.startsWith('node-') ? 'platform' : 'library',
     'bom-ref': `${name}@${version}`,
     name,
@@ -48,6 +58,16 @@ export function billOfMaterials(parts: BillParts): string {
     licenses: [/[ ()]/.test(license) ? { expression: license } : { license: { id: license } }],
     purl: `pkg:npm/${name.replace('@', '%40')}@${version}`,
   }))
+  const fromSystem = parts.system.map(({ name, version, license, sha256 }) => ({
+    type: 'library',
+    'bom-ref': `${name}@${version}`,
+    name,
+    version,
+    hashes: [{ alg: 'SHA-256', content: sha256 }],
+    licenses: [{ expression: license }],
+    purl: `pkg:deb/debian/${encodeURIComponent(name)}@${encodeURIComponent(version)}`,
+  }))
+  const components = [...fromNpm, ...fromSystem]
   const mk8s = {
     type: 'application',
     'bom-ref': `mk8s@${parts.version}`,
@@ -79,5 +99,9 @@ export function licences(parts: BillParts): string {
       '\n\n',
     )
   })
-  return `${[`mk8s ${parts.version}`, ...own, ...others].join(`\n\n${'-'.repeat(80)}\n\n`)}\n`
+  const texts = Map.groupBy(parts.system, ({ text }) => text)
+  const system = [...texts].map(([text, all]) =>
+    [...all.map(({ name, version, license }) => `${name} ${version} (${license})`), text].join('\n\n'),
+  )
+  return `${[`mk8s ${parts.version}`, ...own, ...others, ...system].join(`\n\n${'-'.repeat(80)}\n\n`)}\n`
 }

@@ -3,9 +3,19 @@
  * function is put into the gap behind the code, and the symbol bound to it. Sources: `atomic/`.
  */
 import {
+  DT,
+  DYNAMIC_ENTRY,
+  type Dynamic,
+  dynamicOf,
+  entriesOf,
+  entry,
+  fileOffset,
+  tableOffset,
+  text,
+} from './dynamic.ts'
+import {
   number64,
   PF_EXECUTABLE,
-  PT_DYNAMIC,
   PT_LOAD,
   SEGMENT_FILE_SIZE,
   SEGMENT_MEMORY_SIZE,
@@ -31,40 +41,18 @@ const CODE: Readonly<Record<number, string>> = {
     '28a42ac80affff35482400a900008052c0035fd620008052c0035fd6',
 }
 
-const DT = {
-  null: 0,
-  needed: 1,
-  stringTable: 5,
-  symbolTable: 6,
-  pltSize: 2,
-  pltRelocations: 23,
-  symbolVersions: 0x6ffffff0,
-  versionNeeds: 0x6ffffffe,
-  versionNeedCount: 0x6fffffff,
-} as const
-
 /** Tags whose values are addresses of tables: hashes, strings, relocations and versions. */
 const TABLES: readonly number[] = [4, 5, 7, 23, 0x6ffffef5, 0x6ffffff0, 0x6ffffffe]
 
-const DYNAMIC_ENTRY = 16
 const RELOCATION = 24
 const SYMBOL = 24
 const PAGE = 4096
-
-interface Dynamic {
-  readonly elf: Buffer
-  readonly segments: readonly Segment[]
-  /** File offset of the dynamic segment. */
-  readonly start: number
-}
 
 /** `elf` without a need for libatomic, or as it is when it has none. @throws Error when it cannot be freed of it. */
 export function withoutLibatomic(elf: Buffer): Buffer {
   const freed = Buffer.from(elf)
   const segments = segmentsOf(freed)
-  const start = segments.find(({ type }) => type === PT_DYNAMIC)?.offset
-  if (start === undefined) throw new Error('the base is not linked dynamically')
-  const dynamic: Dynamic = { elf: freed, segments, start }
+  const dynamic = dynamicOf(freed, segments)
   const needed = neededEntry(dynamic)
   if (needed === undefined) return freed
   const { address, size } = addCode(freed, segments)
@@ -72,54 +60,6 @@ export function withoutLibatomic(elf: Buffer): Buffer {
   dropVersionNeed(dynamic)
   dropEntry(freed, needed)
   return freed
-}
-
-/** Names of the libraries that the file needs. */
-export function neededLibraries(elf: Buffer): string[] {
-  const segments = segmentsOf(elf)
-  const start = segments.find(({ type }) => type === PT_DYNAMIC)?.offset
-  if (start === undefined) return []
-  const dynamic: Dynamic = { elf, segments, start }
-  return entriesOf(dynamic)
-    .filter(({ tag }) => tag === DT.needed)
-    .map(({ value }) => text(dynamic, value))
-}
-
-function entriesOf({
-  elf,
-  start,
-}: Dynamic): { readonly at: number; readonly tag: number; readonly value: number }[] {
-  const entries = []
-  for (let at = start; number64(elf, at) !== DT.null; at += DYNAMIC_ENTRY) {
-    entries.push({ at, tag: number64(elf, at), value: number64(elf, at + 8) })
-  }
-  return entries
-}
-
-function entry(dynamic: Dynamic, tag: number): { readonly at: number; readonly value: number } {
-  const found = entriesOf(dynamic).find(candidate => candidate.tag === tag)
-  if (found === undefined) throw new Error(`the base has no dynamic entry ${tag}`)
-  return found
-}
-
-function fileOffset({ segments }: Dynamic, address: number): number {
-  const segment = segments.find(
-    candidate =>
-      candidate.type === PT_LOAD &&
-      address >= candidate.address &&
-      address < candidate.address + candidate.fileSize,
-  )
-  if (segment === undefined) throw new Error(`address ${address} is in no loaded segment`)
-  return address - segment.address + segment.offset
-}
-
-function tableOffset(dynamic: Dynamic, tag: number): number {
-  return fileOffset(dynamic, entry(dynamic, tag).value)
-}
-
-function text(dynamic: Dynamic, offset: number): string {
-  const start = tableOffset(dynamic, DT.stringTable) + offset
-  return dynamic.elf.toString('latin1', start, dynamic.elf.indexOf(0, start))
 }
 
 function neededEntry(dynamic: Dynamic): number | undefined {

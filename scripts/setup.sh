@@ -1,8 +1,9 @@
 #!/bin/sh
 # Everything that `npm start` and `npm test` need before their own work, from nothing, and nothing twice:
 # the npm packages (Node 26 among them), the library that Node needs, the API model, kubectl and helm.
-# With --for-tests also the Debian packages that the tests of real containers, of real backup targets and of the dashboard
-# need; without them those are skipped.
+# With --for-packaging also the libraries that executables for arm64 carry. With --for-tests those, and the Debian
+# packages that the tests of real containers, of real backup targets and of the dashboard need; without them those are
+# skipped.
 set -eu
 cd "$(dirname "$0")/.."
 umask 022
@@ -65,10 +66,14 @@ if [ "${1:-}" = --for-tests ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/
   need 'the test of the keychain' 'gnome-keyring-daemon dbus-run-session secret-tool' '' \
     gnome-keyring dbus-x11 dbus libsecret-tools
   need 'the test of the rpm package' rpm '' rpm
+  need 'the test of the executable for arm64' qemu-aarch64-static '' qemu-user-static
+fi
+
+# The executables carry the libraries of C++; those for arm64 are no part of any npm package.
+if [ "${1:-}" != '' ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
   flaw=
   [ -e /usr/aarch64-linux-gnu/lib/libstdc++.so.6 ] || flaw=' libraries'
-  need 'the test of the executable for arm64' qemu-aarch64-static "$flaw" \
-    qemu-user-static libc6-arm64-cross libstdc++6-arm64-cross libgcc-s1-arm64-cross
+  need 'executables for arm64' '' "$flaw" libstdc++6-arm64-cross libgcc-s1-arm64-cross libc6-arm64-cross
 fi
 
 PATH=$PWD/node_modules/.bin:$PATH

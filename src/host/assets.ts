@@ -36,10 +36,15 @@ function carried(): Readonly<Record<string, string>> | undefined {
 
 /** The asset's text. */
 export function readAsset(name: AssetName): string {
-  if (isBundled) return carried()?.[name] ?? process.getBuiltinModule('node:sea').getAsset(name, 'utf8')
+  if (isBundled) return carried()?.[name] ?? unpacked(name)
   const path = inSources[name]
   if (path === undefined) throw new Error(`asset ${name} exists in the packaged executable only`)
   return readFileSync(new URL(path, import.meta.url), 'utf8')
+}
+
+function unpacked(name: AssetName): string {
+  const packed = process.getBuiltinModule('node:sea').getRawAsset(`${name}.br`)
+  return process.getBuiltinModule('node:zlib').brotliDecompressSync(packed).toString('utf8')
 }
 
 /** The built-in add-ons' files, by path below `addons/`. */

@@ -1,8 +1,17 @@
 /** The packaged executable: the same program out of one file, with nothing beside it. */
 import assert from 'node:assert/strict'
-import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import test, { after, before, describe } from 'node:test'
+import { PF_EXECUTABLE, segmentsOf } from '../../packaging/elf.ts'
 import { findExecutable } from '../../src/host/find-program.ts'
 import { installCluster, type TestCluster, temporaryDirectory } from '../support/cluster.ts'
 import { madeExecutable, whyNoExecutable } from '../support/executable.ts'
@@ -31,6 +40,32 @@ describe('the executable', { skip: whyNoExecutable }, () => {
     assert.match((await run(program, ['--version'])).stdout, /^mk8s v\d+\.\d+\.\d+ \(Kubernetes v1\.36\./)
     assert.match((await run(program, ['--help'])).stdout, /install/)
     assert.equal((await run(program, ['instal'])).code, 2)
+  })
+
+  test('starts with the libraries it carries, and with those of the system where it cannot', async () => {
+    const listed = async (file: string, before = '') => {
+      const script = `${before} LD_TRACE_LOADED_OBJECTS=1 exec ${file}`
+      return (await run('unshare', ['--mount', 'sh', '-c', script])).stdout
+    }
+    if ((await run('unshare', ['--mount', 'true'])).code !== 0) return
+    assert.match(await listed(program), /\/proc\/self\/fd\/\d+ [\s\S]*\/proc\/self\/fd\/\d+ /)
+    const own = /libstdc\+\+\.so\.6 => \/\S+[\s\S]*libgcc_s\.so\.1 => \//
+    assert.match(await listed(program, 'mount -t tmpfs tmpfs /proc;'), own)
+    // As if the libraries wanted a glibc of the future.
+    const bytes = readFileSync(program)
+    const code = segmentsOf(bytes).findLast(({ flags }) => (flags & PF_EXECUTABLE) !== 0)
+    assert.ok(code)
+    const glibc = bytes.indexOf(Buffer.from([36, 0, 0, 0, 0, 0, 0, 0]), code.offset)
+    bytes.writeBigUInt64LE(999n, glibc)
+    const other = join(directory, 'other')
+    writeFileSync(other, bytes, { mode: 0o755 })
+    assert.match(await listed(other), own)
+    assert.equal((await run(other, ['--version'])).code, 0)
+    rmSync(other)
+    // Started by the dynamic loader itself, as some tools do.
+    assert.match((await run('/lib64/ld-linux-x86-64.so.2', [program, '--version'])).stdout, /^mk8s v/)
+    // With the standard files closed.
+    assert.equal((await run('sh', ['-c', `${program} version <&- >&- 2>&-`])).code, 0)
   })
 
   test('runs a cluster whose threads, model and pods all come out of the one file', async () => {

@@ -33,14 +33,7 @@ interface Machine {
   readonly steps: readonly (readonly string[])[]
 }
 
-const LIBRARIES = [
-  'libc.so.6',
-  'libm.so.6',
-  'libdl.so.2',
-  'libpthread.so.0',
-  'libstdc++.so.6',
-  'libgcc_s.so.1',
-]
+const LIBRARIES = ['libc.so.6', 'libm.so.6', 'libdl.so.2', 'libpthread.so.0']
 
 /** Debian's description of the emulator, for the kernel: with it the program may start itself again. */
 const EMULATION = '/usr/lib/binfmt.d/qemu-aarch64.conf'
