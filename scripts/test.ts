@@ -51,6 +51,8 @@ process.env.MK8S_TEST_FILE_TIMEOUT_MS = String(FILE_TIMEOUT_MS)
 if (withExecutable) {
   const { madeExecutable } = await import('../test/support/executable.ts')
   process.env.MK8S_TEST_PROGRAM = await madeExecutable('linux-x64')
+  // kubectl and helm, which the sources find in the checkout.
+  process.env.PATH = `${process.env.PATH}:${join(root, 'build/bin')}`
 }
 
 const streams = lanes.map(lane =>

@@ -51,7 +51,8 @@ test('what is packed is unpacked to the same bytes', () => {
   assert.ok(pack(Buffer.alloc(100_000, 7)).length < 500)
 })
 
-const compiler = process.arch === 'x64' ? (spawnSync('gcc', ['--version'], { encoding: 'utf8' }).stdout ?? '') : ''
+const compiler =
+  process.arch === 'x64' ? (spawnSync('gcc', ['--version'], { encoding: 'utf8' }).stdout ?? '') : ''
 const skip = compiler.startsWith('gcc (Debian 12.') ? false : 'wants gcc 12 of Debian for x86-64'
 
 test('the code at the start is what its source says', { skip }, () => {
