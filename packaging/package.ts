@@ -16,7 +16,7 @@ import { bring } from './bring.ts'
 import { type Bundles, bundle, commitInfo } from './bundle.ts'
 import { makeExecutable } from './executable.ts'
 import { makeWithPkg } from './pkg.ts'
-import { releaseKeys, renderRelease, writeSums } from './release.ts'
+import { releaseKeys, renderRelease, writeChannels, writeSums } from './release.ts'
 import { systemLibraries, systemParts } from './system-libraries.ts'
 import { type Target, targets } from './targets.ts'
 
@@ -29,6 +29,8 @@ const { values, positionals } = parseArgs({
     /** Another version than that of the sources. */
     version: { type: 'string', default: MK8S_VERSION },
     output: { type: 'string', default: 'dist' },
+    /** Channels of `channels.json` beside the output that are to lead to this release. */
+    channel: { type: 'string', multiple: true, default: [] },
     /** A directory with the public keys (`*.pub`, PEM) of those whose releases the executables take. */
     'release-keys': { type: 'string', default: 'packaging/release-keys' },
   },
@@ -168,3 +170,7 @@ for (const name of ['install.sh', 'install.ps1']) {
 const release = join(dist, 'release.json')
 writeFileSync(release, renderRelease(values.version, commitInfo().date))
 writeSums(dist, [...made, release].map(sumLine).join(''), process.env['MK8S_RELEASE_KEY'])
+if (values.channel.length > 0) {
+  const { version, channel: channels } = values
+  writeChannels({ directory: dist, version, channels, keyFile: process.env['MK8S_RELEASE_KEY'] })
+}

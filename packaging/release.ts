@@ -1,7 +1,7 @@
 /** What makes a directory of executables a release: `release.json`, `SHA256SUMS`, and the signature over that list. */
 import { createPrivateKey, sign } from 'node:crypto'
-import { globSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { existsSync, globSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { basename, dirname, join } from 'node:path'
 
 /** PEM of the public keys in a directory. */
 export const releaseKeys = (directory: string): readonly string[] =>
@@ -16,6 +16,29 @@ export const renderRelease = (version: string, date: string): string =>
 export function writeSums(directory: string, sums: string, keyFile: string | undefined): void {
   writeFileSync(join(directory, 'SHA256SUMS'), sums)
   writeSignature(join(directory, 'SHA256SUMS'), keyFile)
+}
+
+export interface ChannelParts {
+  /** Of the release, named after its version: others lie beside it. */
+  readonly directory: string
+  readonly version: string
+  readonly channels: readonly string[]
+  readonly keyFile: string | undefined
+}
+
+/** Points these channels to the release in `channels.json` beside it; the others stay as they are. */
+export function writeChannels({ directory, version, channels, keyFile }: ChannelParts): void {
+  if (basename(directory) !== version)
+    throw new Error(
+      `the directory of a release in channels is named after its version: --output PLACE/${version}`,
+    )
+  const file = join(dirname(directory), 'channels.json')
+  const before = existsSync(file)
+    ? (JSON.parse(readFileSync(file, 'utf8')) as { readonly channels?: Readonly<Record<string, string>> })
+    : {}
+  const all = { ...before.channels, ...Object.fromEntries(channels.map(name => [name, version])) }
+  writeFileSync(file, `${JSON.stringify({ channels: all }, null, 2)}\n`)
+  writeSignature(file, keyFile)
 }
 
 function writeSignature(file: string, keyFile: string | undefined): void {

@@ -4,6 +4,7 @@ import { readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { Readable } from 'node:stream'
 import type { ReadableStream } from 'node:stream/web'
+import { getCACertificates, setDefaultCACertificates } from 'node:tls'
 import { Mk8sError, messageOf } from '../../base/errors.ts'
 import {
   assertSigned,
@@ -126,7 +127,14 @@ function directoryPlace(directory: string): Place {
   }
 }
 
+/** What the system's administrator trusts counts beside what Node brings; whose release it is says its signature. */
+function trustSystemAuthorities(): void {
+  const own = getCACertificates('system')
+  if (own.length > 0) setDefaultCACertificates([...new Set([...getCACertificates('default'), ...own])])
+}
+
 function urlPlace(base: string): Place {
+  if (base.startsWith('https:')) trustSystemAuthorities()
   const get = async (name: string, limitMs: number) => {
     try {
       return await fetch(new URL(name, base), { signal: AbortSignal.timeout(limitMs) })
@@ -155,4 +163,10 @@ function urlPlace(base: string): Place {
 }
 
 const unreadable = (name: string, cause: unknown): Mk8sError =>
-  new Mk8sError('upgrade/source', `${name} cannot be read`, { why: messageOf(cause), cause })
+  new Mk8sError('upgrade/source', `${name} cannot be read`, { why: reasonOf(cause), cause })
+
+/** That of a failed fetch is a level deeper. */
+function reasonOf(cause: unknown): string {
+  const deeper = cause instanceof Error ? cause.cause : undefined
+  return deeper instanceof Error ? messageOf(deeper) : messageOf(cause)
+}
