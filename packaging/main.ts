@@ -10,6 +10,10 @@ async function start(): Promise<number> {
     const { runDaemon, parseDaemonArguments } = await import('../src/runtime/daemon.ts')
     return runDaemon(parseDaemonArguments(process.argv.slice(3)))
   }
+  if (command === 'keeper') {
+    const { runKeeper } = await import('../src/runtime/kubelet/runtime/kept/keeper.ts')
+    return runKeeper(flag ?? '')
+  }
   const { main } = await import('../src/cli/main.ts')
   return main(process.argv.slice(2))
 }

@@ -1,16 +1,8 @@
 /** Small durable writes, whole reads, and failures of the disk in words. */
-import {
-  closeSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeSync,
-} from 'node:fs'
+import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { Mk8sError, messageOf, systemCodeOf } from '../base/errors.ts'
+import { renameSync } from './rename.ts'
 
 const reasons: Readonly<Record<string, string>> = {
   EROFS: 'the file system is read-only',

@@ -3,12 +3,13 @@
  * loaded from a file, so it is kept in the user's cache, and believed only when it is this user's own and whole.
  */
 import { createHash } from 'node:crypto'
-import { lstatSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { lstatSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { brotliDecompressSync } from 'node:zlib'
 import { isBundled } from './assets.ts'
+import { renameSync } from './rename.ts'
 import { userCacheDirectory } from './user-directory.ts'
 
 const OTHERS_WRITE = 0o022

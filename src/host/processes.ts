@@ -18,6 +18,8 @@ export interface ProcessIdentity {
 }
 
 const GONE_POLL_MS = 10
+/** Of Windows' kernel. */
+const SYSTEM_PROCESS = 4
 
 /** Undefined when no such process runs (a zombie does not run). */
 export function identifyProcess(pid: number): ProcessIdentity | undefined {
@@ -41,8 +43,9 @@ export function currentBootId(): string {
 }
 
 function readBootId(): string {
-  // There the time at which a process began is told since 1601, and not since the boot.
-  if (system === 'windows') return 'any'
+  // The kernel's own process is as old as the boot. Who may not look is served: the times that processes began at are
+  // told since 1601, and not since the boot.
+  if (system === 'windows') return processTimes(SYSTEM_PROCESS)?.begun.toString() ?? 'any'
   return system === 'macos' ? bootSession() : readOrEmpty('/proc/sys/kernel/random/boot_id').trim()
 }
 

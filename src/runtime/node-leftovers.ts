@@ -6,10 +6,12 @@ import { readNodeConfig } from '../config/config-files.ts'
 import type { NodeConfig } from '../config/node-config.ts'
 import { unmountBelow } from '../host/mounts.ts'
 import { instanceName } from '../host/node-files.ts'
+import { system } from '../host/system.ts'
 import { endNetworks } from './kubelet/networks/networks-record.ts'
 import { endContainerd } from './kubelet/runtime/cri/end-containerd.ts'
 import { endPods } from './kubelet/runtime/cri/end-pods.ts'
 import { removePodCgroup } from './kubelet/runtime/cri/pod-cgroups.ts'
+import { endKept } from './kubelet/runtime/kept/kept-runtime.ts'
 import { endOci } from './kubelet/runtime/oci/end-oci.ts'
 import { killAllContainers } from './kubelet/runtime/process/process-runtime.ts'
 import { removeLoopbackAddresses } from './network/loopback-address.ts'
@@ -23,7 +25,8 @@ export async function endNodeContainers(
   { clock, forgets }: { readonly clock: Clock; readonly forgets: boolean },
 ): Promise<void> {
   const processes = join(dataDir, 'containers')
-  if (existsSync(processes)) await killAllContainers(processes)
+  if (existsSync(processes)) await (system === 'linux' ? killAllContainers(processes) : endKept(processes))
+  if (system !== 'linux') return
   const nodeId = instanceName(dataDir)
   const pods = join(dataDir, 'pods')
   await endNetworks(join(dataDir, 'networks'))

@@ -13,6 +13,7 @@ import type { NodeConfig } from '../config/node-config.ts'
 import { GIT_VERSION, MK8S_VERSION } from '../config/version.ts'
 import { readAsset } from '../host/assets.ts'
 import { instanceName } from '../host/node-files.ts'
+import { system } from '../host/system.ts'
 import { parseModel } from '../kube/model.ts'
 import type { Model } from '../kube/model-types.ts'
 import type { Registries } from '../kube/registries/registries.ts'
@@ -36,9 +37,10 @@ import { CriRuntime } from './kubelet/runtime/cri/cri-runtime.ts'
 import { ManagedContainerd } from './kubelet/runtime/cri/managed-containerd.ts'
 import { PeerMirror } from './kubelet/runtime/cri/peer-mirror.ts'
 import { renderRegistryHosts, writeRegistryHosts } from './kubelet/runtime/cri/registry-hosts.ts'
+import { KeptRuntime } from './kubelet/runtime/kept/kept-runtime.ts'
 import type { ImageStore } from './kubelet/runtime/oci/images/image-store.ts'
 import { OciRuntime } from './kubelet/runtime/oci/oci-runtime.ts'
-import { ProcessRuntime } from './kubelet/runtime/process/process-runtime.ts'
+import { ProcessRuntime, type ProcessRuntimeParts } from './kubelet/runtime/process/process-runtime.ts'
 import type { Peers, Runtime } from './kubelet/runtime/runtime.ts'
 import { SimulatedRuntime } from './kubelet/runtime/simulated/simulated-runtime.ts'
 import { parseShutdownSteps, type ShutdownStep, shutdownSteps } from './kubelet/shutdown/plan-shutdown.ts'
@@ -329,12 +331,18 @@ function createRuntime(parts: NodeParts, means: RuntimeMeans): Containers {
       return createOci(parts, means, log)
     case 'process':
       return {
-        runtime: new ProcessRuntime({ ...common, directory: containersDirectory(config), log }),
+        runtime: createProcesses({ ...common, directory: containersDirectory(config), log }),
         components: [],
       }
     case 'simulated':
       return { runtime: new SimulatedRuntime(common), components: [] }
   }
+}
+
+/** With keepers that are shell scripts where there are mount namespaces and a /proc, else with mk8s itself as one. */
+function createProcesses(parts: ProcessRuntimeParts): Runtime {
+  if (system === 'linux') return new ProcessRuntime(parts)
+  return new KeptRuntime({ ...parts, system, environment: process.env })
 }
 
 interface RuntimeMeans {

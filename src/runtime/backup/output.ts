@@ -1,10 +1,11 @@
 /** Where a backup goes: into a file that has its name only once it is whole and on disk, or into a stream. */
 import { existsSync } from 'node:fs'
-import { type FileHandle, link, open, rename, rm } from 'node:fs/promises'
+import { type FileHandle, link, open, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { Writable } from 'node:stream'
 import { Mk8sError, messageOf, systemCodeOf } from '../../base/errors.ts'
 import { flushDirectory } from '../../host/flush.ts'
+import { rename } from '../../host/rename.ts'
 
 export interface OutputOptions {
   /** An existing file is replaced. */

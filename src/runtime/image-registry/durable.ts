@@ -1,10 +1,11 @@
 /** Small files and directories that are on the disk when a promise resolves. */
 import { constants } from 'node:fs'
-import { type FileHandle, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
+import { type FileHandle, mkdir, open, readdir, readFile, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { systemCodeOf } from '../../base/errors.ts'
 import type { Random } from '../../base/random.ts'
 import { flushDirectory } from '../../host/flush.ts'
+import { rename } from '../../host/rename.ts'
 
 const DIRECTORY_MODE = 0o700
 const FILE_MODE = 0o600

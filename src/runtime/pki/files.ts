@@ -1,8 +1,9 @@
 /** Reading and writing the files of a pki directory: a file is whole and on disk before it has its name. */
-import { chmod, mkdir, open, readFile, rename } from 'node:fs/promises'
+import { chmod, mkdir, open, readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { Mk8sError, messageOf, systemCodeOf } from '../../base/errors.ts'
 import { flushDirectory } from '../../host/flush.ts'
+import { rename } from '../../host/rename.ts'
 
 export interface FileToWrite {
   readonly path: string

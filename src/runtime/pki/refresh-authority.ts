@@ -5,12 +5,13 @@
  * The pair that signs is exchanged under names of its own, and an interrupted exchange is finished.
  */
 import { createPrivateKey, X509Certificate } from 'node:crypto'
-import { rename, rm } from 'node:fs/promises'
+import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Clock } from '../../base/clock.ts'
 import { Mk8sError, messageOf } from '../../base/errors.ts'
 import type { Random } from '../../base/random.ts'
 import { flushDirectory } from '../../host/flush.ts'
+import { rename } from '../../host/rename.ts'
 import { pairPaths, readIfThere, writeFilesDurably } from './files.ts'
 import { issueAuthority, issueCross, type PemPair } from './issue.ts'
 import { AUTHORITY_DAYS, certificatesIn, DAY_MS, endOf, signerOf, validityFrom } from './validity.ts'

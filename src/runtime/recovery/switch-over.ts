@@ -2,11 +2,12 @@
  * Puts what a recovery prepared in the place of what was there. From the moment that the journal is on disk it is
  * finished, whatever happens; every step finds out by itself whether it has been done.
  */
-import { existsSync, linkSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
+import { existsSync, linkSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { Mk8sError, messageOf } from '../../base/errors.ts'
 import { diskFailure, writeFileDurably } from '../../host/files.ts'
 import { flushDirectorySync } from '../../host/flush.ts'
+import { renameSync } from '../../host/rename.ts'
 
 export const recoveryDirectory = (dataDir: string): string => join(dataDir, 'recovery')
 const journalPath = (dataDir: string): string => join(recoveryDirectory(dataDir), 'journal.json')

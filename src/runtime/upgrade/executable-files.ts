@@ -8,7 +8,6 @@ import {
   fsyncSync,
   linkSync,
   openSync,
-  renameSync,
   rmSync,
   statfsSync,
   writeSync,
@@ -18,6 +17,7 @@ import type { Readable } from 'node:stream'
 import { Mk8sError } from '../../base/errors.ts'
 import { diskFailure } from '../../host/files.ts'
 import { flushDirectorySync } from '../../host/flush.ts'
+import { renameSync } from '../../host/rename.ts'
 
 export const stagedPath = (program: string): string => `${program}.next`
 export const previousPath = (program: string): string => `${program}.previous`

@@ -5,11 +5,12 @@
  */
 
 import type { FileHandle } from 'node:fs/promises'
-import { mkdir, open, readdir, rename, rm } from 'node:fs/promises'
+import { mkdir, open, readdir, rm } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import type { Clock } from '../../../base/clock.ts'
 import type { Component } from '../../../base/component.ts'
 import type { Log } from '../../../base/log.ts'
+import { rename } from '../../../host/rename.ts'
 
 /** So much may wait for the disk. */
 const WAITING_BYTES_MAX = 16 * 1024 * 1024

@@ -1,12 +1,13 @@
 /** Rotates the logs of running containers: looks every 10 s, and has the runtime open a new file. */
 import { createReadStream, createWriteStream } from 'node:fs'
-import { readdir, rename, rm, stat } from 'node:fs/promises'
+import { readdir, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { createGzip } from 'node:zlib'
 import { type Clock, sleep } from '../../../base/clock.ts'
 import { systemCodeOf } from '../../../base/errors.ts'
 import type { Log } from '../../../base/log.ts'
+import { rename } from '../../../host/rename.ts'
 import type { ContainerStatus, Runtime } from '../runtime/runtime.ts'
 import { asideOf, LOG_LIMITS, type LogLimits, planRotation } from './plan-rotation.ts'
 

@@ -9,6 +9,7 @@ import { Mk8sError, messageOf } from '../../../base/errors.ts'
 import type { Log } from '../../../base/log.ts'
 import { isConflict, isNotFound, type KubeClient } from '../../../client/kube-client.ts'
 import { NETWORK_ATTACHMENT_DEFINITIONS, PODS } from '../../../client/resources.ts'
+import { currentBootId } from '../../../host/processes.ts'
 import { runProgram } from '../../../host/programs.ts'
 import type { Pod } from '../../../kube/types.ts'
 import { attach, type CniParts, detach, findPlugin, ownNetwork } from '../runtime/oci/cni.ts'
@@ -19,7 +20,6 @@ import {
   parseNetworkConfig,
   wishesOf,
 } from '../runtime/oci/cni-config.ts'
-import { currentBootId } from '../runtime/process/host-processes.ts'
 import { RecordStore } from '../runtime/process/records.ts'
 import type { Runtime, SandboxConfig, SandboxNetwork } from '../runtime/runtime.ts'
 import { readDeviceInfo } from './device-info.ts'

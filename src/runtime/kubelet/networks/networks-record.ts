@@ -1,8 +1,8 @@
 /** What is noted of a pod's networks, and how they are detached by it alone, with a daemon and without. */
 import { existsSync, statSync } from 'node:fs'
 import { cniPath } from '../../../host/container-programs.ts'
+import { currentBootId } from '../../../host/processes.ts'
 import { type CniAttachment, type CniParts, detach, releaseAddresses } from '../runtime/oci/cni.ts'
-import { currentBootId } from '../runtime/process/host-processes.ts'
 import { RecordStore } from '../runtime/process/records.ts'
 
 export interface NetworksRecord {

@@ -3,9 +3,10 @@
  * allocated, restarts those that ask for it, and says how far it is.
  */
 
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { messageOf } from '../../../base/errors.ts'
+import { rename } from '../../../host/rename.ts'
 import type { Container, Pod } from '../../../kube/types.ts'
 import { renderResources } from '../container-security.ts'
 import { latestOf } from '../plan-pod.ts'

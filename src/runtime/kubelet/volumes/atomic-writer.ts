@@ -10,12 +10,12 @@ import {
   readdir,
   readFile,
   readlink,
-  rename,
   rm,
   symlink,
   writeFile,
 } from 'node:fs/promises'
 import { dirname, join, posix } from 'node:path'
+import { rename } from '../../../host/rename.ts'
 import { system } from '../../../host/system.ts'
 import { giveToGroup } from './fs-group.ts'
 import type { VolumeFiles } from './render-volume.ts'

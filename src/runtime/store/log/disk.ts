@@ -3,12 +3,13 @@
  * its real form on a directory. Writes reach the page cache at once; only `flush` makes them durable.
  */
 import * as fs from 'node:fs'
-import { open, readdir, rename, unlink } from 'node:fs/promises'
+import { open, readdir, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { type Clock, systemClock } from '../../../base/clock.ts'
 import { flushDirectory } from '../../../host/flush.ts'
+import { rename } from '../../../host/rename.ts'
 import { FlushManner } from './flush-manner.ts'
 
 export interface DiskFile {

@@ -3,8 +3,9 @@
  * acknowledged. The last one makes it `received.sqlite`, checked and this member's own, which then takes the
  * place of the database. A crash between any two steps leaves something that the next start can go on from.
  */
-import { closeSync, existsSync, fdatasyncSync, openSync, renameSync, rmSync, writeSync } from 'node:fs'
+import { closeSync, existsSync, fdatasyncSync, openSync, rmSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
+import { renameSync } from '../../../host/rename.ts'
 import type { MemberIdentity } from '../thread-messages.ts'
 import { adoptSnapshot, flushDirectoryOf, readIndex, wrongSnapshot } from './snapshot-file.ts'
 

@@ -13,7 +13,7 @@ import type { Log } from '../../../../base/log.ts'
 import type { Random } from '../../../../base/random.ts'
 import { cniDirectory, findProgram } from '../../../../host/container-programs.ts'
 import { readOrEmpty, writeFileDurably } from '../../../../host/files.ts'
-import { isRunning } from '../../../../host/processes.ts'
+import { currentBootId, isRunning } from '../../../../host/processes.ts'
 import type { Registries } from '../../../../kube/registries/registries.ts'
 import { CDI_DIRECTORIES } from '../cdi/read-cdi.ts'
 import type { PodResources } from '../cgroup-limits.ts'
@@ -24,7 +24,6 @@ import { cgroupTrees } from '../cri/pod-cgroups.ts'
 import { PodGroups } from '../pod-groups.ts'
 import { POD_NETWORK_FILE, renderPodNetwork } from '../pod-network.ts'
 import type { RunningExec } from '../process/exec-streams.ts'
-import { currentBootId } from '../process/host-processes.ts'
 import type {
   ContainerConfig,
   ContainerResources,

@@ -1,7 +1,9 @@
 /** Processes of the host as /proc shows them: is this still the same one, who is in its session, end it. */
 import { readdirSync, readFileSync } from 'node:fs'
 import { systemCodeOf } from '../../../../base/errors.ts'
-import { statOf } from '../../../../host/processes.ts'
+import { markedWith } from '../../../../host/macos/ps.ts'
+import { currentBootId, statOf } from '../../../../host/processes.ts'
+import { system } from '../../../../host/system.ts'
 
 export interface ProcessIdentity {
   readonly pid: number
@@ -17,18 +19,6 @@ export function identifyProcess(pid: number): ProcessIdentity {
 export function isSameProcess(identity: ProcessIdentity): boolean {
   if (identity.startedTicks === '') return isAlive(identity.pid)
   return startTicksOf(identity.pid) === identity.startedTicks
-}
-
-let bootId: string | undefined
-
-/** Changes with every boot; empty where the system does not say. */
-export function currentBootId(): string {
-  try {
-    bootId ??= readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
-  } catch {
-    bootId = ''
-  }
-  return bootId
 }
 
 function startTicksOf(pid: number): string | null {
@@ -83,12 +73,17 @@ export function killSession(session: number): void {
 /** In the environment of all that a container starts, so that what leaves the session is found too. */
 export const CONTAINER_MARK = 'MK8S_CONTAINER_ID'
 const MARKED_ROUNDS_MAX = 5
+const isMacos = system === 'macos'
 
 /** Kills what carries the container's mark; again while new ones appear, for they may fork meanwhile. */
 export function killMarked(containerId: string): void {
+  // There a job holds them together, and nobody leaves it.
+  if (system === 'windows') return
   const mark = `\0${CONTAINER_MARK}=${containerId}\0`
   for (let round = 0; round < MARKED_ROUNDS_MAX; round++) {
-    const marked = listProc().filter(name => `\0${environOf(name)}`.includes(mark))
+    const marked = isMacos
+      ? markedWith(`${CONTAINER_MARK}=${containerId}`)
+      : listProc().filter(name => `\0${environOf(name)}`.includes(mark))
     for (const name of marked) {
       try {
         process.kill(Number(name), 'SIGKILL')

@@ -13,6 +13,7 @@ import { type Clock, sleep } from '../../../../base/clock.ts'
 import { Mk8sError, messageOf } from '../../../../base/errors.ts'
 import type { Log } from '../../../../base/log.ts'
 import type { Random } from '../../../../base/random.ts'
+import { currentBootId } from '../../../../host/processes.ts'
 import { runProgram, spawnDetached } from '../../../../host/programs.ts'
 import { mirrorOf } from '../../../../kube/mirror-address.ts'
 import { AddressPool, DEFAULT_POD_CIDR, type RangeOfPods } from '../address-pool.ts'
@@ -35,7 +36,6 @@ import { type RunningExec, startExec } from './exec-streams.ts'
 import { makeFifos, openInput } from './fifos.ts'
 import {
   CONTAINER_MARK,
-  currentBootId,
   identifyProcess,
   isSameProcess,
   killMarked,

@@ -1,6 +1,7 @@
 /** What the process runtime remembers on disk: one JSON file per sandbox and per container, mode 0600. */
-import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { rename } from '../../../../host/rename.ts'
 import type { ContainerConfig, SandboxConfig } from '../runtime.ts'
 import type { ProcessIdentity } from './host-processes.ts'
 
@@ -66,6 +67,7 @@ export class RecordStore<T extends { readonly id: string }> {
   }
 
   async remove(id: string): Promise<void> {
-    await rm(this.directoryOf(id), { recursive: true, force: true })
+    // Windows keeps what a process that is just ending has open.
+    await rm(this.directoryOf(id), { recursive: true, force: true, maxRetries: 10 })
   }
 }
