@@ -36,8 +36,9 @@ function familyInJob(): ProcessFamily {
   return {
     detached: false,
     signal(pid, signal) {
-      if (signal === 'SIGKILL') kill(pid)
-      else sendConsoleEvent(pid, signal === 'SIGINT' ? 'interrupt' : 'break')
+      const event = signal === 'SIGINT' ? 'interrupt' : 'break'
+      // What cannot be asked to end would only be waited for in vain.
+      if (signal === 'SIGKILL' || !sendConsoleEvent(pid, event)) kill(pid)
     },
     end: kill,
     usage() {
