@@ -2,7 +2,7 @@
  * A program and all that it starts, as one thing: signalled, ended and measured together. A job on Windows, a process
  * group elsewhere. For a process that looks after exactly one such program.
  */
-import { spawnSync } from 'node:child_process'
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { system } from './system.ts'
 import { sendConsoleEvent } from './windows/console-events.ts'
 import { gatherInJob } from './windows/job.ts'
@@ -14,9 +14,20 @@ export interface FamilyUsage {
   readonly processes: number
 }
 
+export interface MemberOptions {
+  /** The whole environment. */
+  readonly env: Readonly<Record<string, string>>
+  readonly cwd: string
+  /** Its standard input is a pipe; output and errors always are. */
+  readonly hasInput: boolean
+  readonly uid?: number | undefined
+  readonly gid?: number | undefined
+}
+
+export type { ChildProcess }
+
 export interface ProcessFamily {
-  /** For the options of `spawn`. */
-  readonly detached: boolean
+  start(command: readonly string[], options: MemberOptions): ChildProcess
   /** To the program with this id and all of its family. */
   signal(pid: number, signal: NodeJS.Signals): void
   /** Kills all that is left. On Windows, what is not the program itself ends with this process. */
@@ -34,7 +45,7 @@ function familyInJob(): ProcessFamily {
   const job = gatherInJob()
   const kill = (pid: number) => void attempt(() => process.kill(pid, 'SIGKILL'))
   return {
-    detached: false,
+    start: (command, options) => startMember(command, options, false),
     signal(pid, signal) {
       const event = signal === 'SIGINT' ? 'interrupt' : 'break'
       // What cannot be asked to end would only be waited for in vain.
@@ -51,11 +62,24 @@ function familyInJob(): ProcessFamily {
 function familyInGroup(): ProcessFamily {
   const signal = (pid: number, name: NodeJS.Signals) => void attempt(() => process.kill(-pid, name))
   return {
-    detached: true,
+    start: (command, options) => startMember(command, options, true),
     signal,
     end: pid => signal(pid, 'SIGKILL'),
     usage: pid => sumOfGroup(listGroups(), pid),
   }
+}
+
+function startMember(
+  [program = '', ...args]: readonly string[],
+  { env, cwd, hasInput, uid, gid }: MemberOptions,
+  leadsGroup: boolean,
+): ChildProcess {
+  return spawn(program, args, {
+    ...{ env: { ...env }, cwd, detached: leadsGroup, windowsHide: true },
+    stdio: [hasInput ? 'pipe' : 'ignore', 'pipe', 'pipe'],
+    ...(uid !== undefined && { uid }),
+    ...(gid !== undefined && { gid }),
+  })
 }
 
 function attempt(action: () => void): void {

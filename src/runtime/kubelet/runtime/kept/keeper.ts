@@ -2,7 +2,6 @@
  * The keeper of one container, a process of its own that outlives the daemon: starts the program, writes its log, notes
  * its exit code, and answers the daemon over a local endpoint. Where it is more than a shell could do: macOS, Windows.
  */
-import { type ChildProcess, spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { createServer, type Server, type Socket } from 'node:net'
 import { join } from 'node:path'
@@ -11,7 +10,11 @@ import { sleepAlive, systemClock } from '../../../../base/clock.ts'
 import { messageOf } from '../../../../base/errors.ts'
 import { isBundled } from '../../../../host/assets.ts'
 import { writeFileDurably } from '../../../../host/files.ts'
-import { createProcessFamily, type ProcessFamily } from '../../../../host/process-family.ts'
+import {
+  type ChildProcess,
+  createProcessFamily,
+  type ProcessFamily,
+} from '../../../../host/process-family.ts'
 import { ContainerLogWriter, type LogStream } from '../container-log.ts'
 import { exitCodeOf, feed } from './keeper-io.ts'
 import { Cutter, FRAME, frame, type KeeperRequest, type KeeperState, stateFrame } from './keeper-protocol.ts'
@@ -75,14 +78,8 @@ class Keeper {
   }
 
   #start(): void {
-    const { command, env, cwd, stdin, uid, gid } = this.#launch
-    const [program = '', ...args] = command
-    const child = spawn(program, args, {
-      ...{ env: { ...env }, cwd, detached: this.#family.detached, windowsHide: true },
-      stdio: [stdin ? 'pipe' : 'ignore', 'pipe', 'pipe'],
-      ...(uid !== undefined && { uid }),
-      ...(gid !== undefined && { gid }),
-    })
+    const { command, stdin } = this.#launch
+    const child = this.#family.start(command, { ...this.#launch, hasInput: stdin })
     this.#child = child
     child.stdin?.on('error', () => {})
     const drained = (['stdout', 'stderr'] as const).map(name => this.#copy(name, child))

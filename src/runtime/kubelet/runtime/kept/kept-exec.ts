@@ -1,5 +1,4 @@
 /** A further program in a container, for a client of its keeper: in its environment, and ended with its client. */
-import { spawn } from 'node:child_process'
 import type { Socket } from 'node:net'
 import type { ProcessFamily } from '../../../../host/process-family.ts'
 import { exitCodeOf, feed } from './keeper-io.ts'
@@ -18,14 +17,7 @@ export interface KeptExecParts {
 }
 
 export function runKeptExec({ socket, request, launch, family, input, running }: KeptExecParts): void {
-  const [program = '', ...args] = request.command
-  const { env, cwd, uid, gid } = launch
-  const child = spawn(program, args, {
-    ...{ env: { ...env }, cwd, detached: family.detached, windowsHide: true },
-    stdio: [request.stdin ? 'pipe' : 'ignore', 'pipe', 'pipe'],
-    ...(uid !== undefined && { uid }),
-    ...(gid !== undefined && { gid }),
-  })
+  const child = family.start(request.command, { ...launch, hasInput: request.stdin })
   const { stdin } = child
   stdin?.on('error', () => {})
   input.take = (kind, bytes) => {
