@@ -4,7 +4,8 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Server as GrpcServer, type Server, ServerCredentials, type ServiceDefinition } from '@grpc/grpc-js'
 import { fromJSON } from '@grpc/proto-loader'
-import { CSI_PROTO, REGISTRATION_PROTO } from '../../src/runtime/kubelet/csi/csi-proto.ts'
+import { CSI_PROTO } from '../../src/runtime/kubelet/csi/csi-proto.ts'
+import { REGISTRATION_PROTO } from '../../src/runtime/kubelet/plugin-registry.ts'
 import { parseProto } from '../../src/runtime/kubelet/runtime/cri/proto-text.ts'
 
 export interface TestDriver {
@@ -22,7 +23,7 @@ interface Parts {
   readonly registry: string
 }
 
-type Handler = (request: Record<string, unknown>) => object
+type Handler = (request: Record<string, unknown>) => object | Promise<object>
 
 /** Sockets are in place when it returns. */
 export async function startCsiDriver({ name, directory, registry }: Parts): Promise<TestDriver> {
@@ -129,7 +130,8 @@ const isMounted = (path: string): boolean =>
     .split('\n')
     .some(line => line.split(' ')[1] === path)
 
-function serve(
+/** A real gRPC server on a unix socket. */
+export function serve(
   path: string,
   proto: string,
   service: string,
@@ -145,9 +147,9 @@ function serve(
   const methods = Object.fromEntries(
     Object.entries(handlers).map(([method, handle]) => [
       method,
-      ({ request }: Call, done: Done) => {
+      async ({ request }: Call, done: Done) => {
         try {
-          done(null, handle(request))
+          done(null, await handle(request))
         } catch (error) {
           done(error as Error)
         }

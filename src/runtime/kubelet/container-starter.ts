@@ -124,7 +124,8 @@ async function configOf(
   const files = await environmentFiles(request)
   const env = renderEnvironment({ pod, container, objects, facts, host, services, serviceAddress, files })
   const given = await context.devices.settingsFor(pod.metadata.uid ?? '', container.name)
-  refuseCdi(given.cdiDevices, context.runtime)
+  const cdiDevices = [...new Set([...given.cdiDevices, ...context.claims.cdiDevicesOf(pod, container)])]
+  refuseCdi(cdiDevices, context.runtime)
   const hostname = podHostname(pod)
   const seccompDirectory = join(dirname(context.directories.pods), 'seccomp')
   const { namespace, name, uid } = identityOf(pod)
@@ -139,7 +140,7 @@ async function configOf(
     env: { HOSTNAME: hostname, ...given.env, ...env },
     mounts: [...(await mountsOf(request, env, context)), ...given.mounts],
     devices: [...request.volumes.devicesOf(pod, container), ...given.devices],
-    cdiDevices: given.cdiDevices,
+    cdiDevices,
     logPath: join(container.name, `${attempt}.log`),
     labels: {
       'io.kubernetes.pod.name': name,
@@ -164,11 +165,6 @@ async function configOf(
 
 /** What would be left aside in silence otherwise. */
 function refuseUnsupported(pod: Pod, container: Container, { obeys, name }: Runtime): void {
-  if (container.resources?.claims?.length) {
-    throw new ContainerConfigError(
-      'this node has no drivers of devices, so that no resource claim can be met',
-    )
-  }
   if (pod.spec?.securityContext?.supplementalGroupsPolicy === 'Strict' && !obeys?.has('strictGroups')) {
     throw new ContainerConfigError('SupplementalGroupsPolicy=Strict is not supported in this node')
   }

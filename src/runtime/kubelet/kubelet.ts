@@ -19,11 +19,11 @@ import { KubeletServer } from './api.ts'
 import { appArmorRefusal } from './app-armor.ts'
 import { CsiCredentials } from './csi/csi-credentials.ts'
 import { CsiMounts } from './csi/csi-mounts.ts'
-import { CsiPlugins } from './csi/csi-plugins.ts'
 import { DeviceManager } from './devices/device-manager.ts'
 import { Housekeeping } from './housekeeping.ts'
 import type { KubeletParts } from './kubelet-parts.ts'
 import { createExtraNetworks } from './networks/create-networks.ts'
+import { NodePlugins } from './node-plugins.ts'
 import { NodeRegistration } from './node-registration.ts'
 import { ObjectSource } from './object-source.ts'
 import { findOrphans } from './orphans.ts'
@@ -82,7 +82,7 @@ class NodeKubelet implements Kubelet {
   readonly #node: NodeRegistration
   readonly #runtimeWatch: RuntimeWatch
   readonly #server: KubeletServer
-  readonly #plugins: CsiPlugins
+  readonly #plugins: NodePlugins
   readonly #devices: DeviceManager
   readonly #housekeeping: Housekeeping
   readonly #static: StaticPods | undefined
@@ -102,14 +102,18 @@ class NodeKubelet implements Kubelet {
     const client = new KubeClient(transport, { userAgent: `kubelet/${version}` })
     const shared = { client, clock, random, log }
     const { directories } = parts
-    this.#plugins = new CsiPlugins({
-      ...{ client, clock, log, nodeName },
-      directory: directories.pluginRegistry,
+    this.#plugins = new NodePlugins({
+      ...{ client, clock, log, nodeName, directories },
+      pods: () => (this.#pods.isSynced ? new Set(this.#workers.keys()) : null),
+      onDriver: () => {
+        for (const worker of this.#workers.values()) if (worker.pod.spec?.resourceClaims) worker.wake()
+      },
     })
     this.#devices = new DeviceManager({
       ...{ clock, log, directory: join(directories.pods, '..', 'device-plugins') },
       podResources: join(directories.pods, '..', 'pod-resources'),
       livePods: () => this.#livePods(),
+      claims: this.#plugins.claims,
       onChange: holders => {
         void this.#node.setDevices()
         for (const uid of holders) this.#workers.get(uid)?.wake()
@@ -165,7 +169,7 @@ class NodeKubelet implements Kubelet {
       secondAddress: parts.secondAddress,
       nodeName,
       csi: new CsiMounts({
-        plugins: this.#plugins,
+        plugins: this.#plugins.csi,
         credentials: new CsiCredentials(client),
         pods: directories.pods,
         staging: join(directories.plugins, 'kubernetes.io/csi'),
@@ -185,6 +189,7 @@ class NodeKubelet implements Kubelet {
       admission: this.#createAdmission(),
       refreshNode: () => this.#node.refresh(),
       devices: this.#devices,
+      claims: this.#plugins.claims,
       userRanges: new UserRanges({ directory: directories.pods, subordinates }),
       room: uid => this.#workers.roomFor(uid),
       onFreed: () => this.#onFreed(),
@@ -335,6 +340,7 @@ class NodeKubelet implements Kubelet {
     this.#aborter.signal.throwIfAborted()
     this.#static?.onSynced()
     await this.#endOrphans()
+    void this.#plugins.claims.reconcile()
     void this.#qosGroups?.run(this.#aborter.signal)
     signal.removeEventListener('abort', stop)
   }

@@ -16,6 +16,7 @@ import type { ObjectSource } from './object-source.ts'
 import { containerPath } from './pod-containers.ts'
 import type { ProbeCounts } from './probes/probe-counts.ts'
 import type { PullRecords } from './pull-records.ts'
+import type { ClaimManager } from './resource-claims/claim-manager.ts'
 import type { Room } from './resources/allocation.ts'
 import type { Runtime } from './runtime/runtime.ts'
 import type { UserRanges } from './user-ranges.ts'
@@ -38,6 +39,7 @@ export interface PodContext {
   readonly nodeName: string
   readonly csi: CsiMounts
   readonly devices: DeviceManager
+  readonly claims: ClaimManager
   readonly userRanges: UserRanges
   readonly networks: ExtraNetworks
   /** The pod in the API that has this one's status: itself, or the mirror of a static one; null while there is none. */

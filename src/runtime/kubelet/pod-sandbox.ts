@@ -19,11 +19,22 @@ export async function createSandbox(pod: Pod, action: CreateSandbox, context: Po
     const message = 'Pod sandbox changed, it will be killed and re-created.'
     recordPodEvent(recorder, pod, { type: 'Normal', reason: 'SandboxChanged', message })
   }
+  await prepareClaims(pod, context)
   try {
     await context.networks.runSandbox(pod, await sandboxConfig(pod, action.attempt, context))
   } catch (error) {
     const message = `Failed to create pod sandbox: ${messageOf(error)}`
     recordPodEvent(recorder, pod, { type: 'Warning', reason: 'FailedCreatePodSandBox', message })
+    throw error
+  }
+}
+
+async function prepareClaims(pod: Pod, { claims, recorder }: PodContext): Promise<void> {
+  try {
+    await claims.prepare(pod)
+  } catch (error) {
+    const message = `Failed to prepare dynamic resources: prepare dynamic resources: ${messageOf(error)}`
+    recordPodEvent(recorder, pod, { type: 'Warning', reason: 'FailedPrepareDynamicResources', message })
     throw error
   }
 }

@@ -28,6 +28,8 @@ export async function endPod(request: EndRequest, context: PodContext): Promise<
   await stopContainers({ pod, containers: await runtime.listContainers(uid), graceMs }, context)
   const sandboxes = (await runtime.listSandboxes()).filter(({ metadata }) => metadata.uid === uid)
   for (const { id } of sandboxes) await stopSandbox(id, context)
+  // Before anybody hears that the pod is over, and gives its devices away.
+  await context.claims.unprepare(uid)
   await request.onStopped()
   if (!request.isVanished()) {
     await reporter.report({

@@ -218,6 +218,8 @@ export class PodWorker {
     if (await this.#isRefused(present)) return this.#finish()
     this.#attempts.restore(present.containers)
     await this.#resizer.settle(this.#pod, present.containers)
+    // Its end must not be told before drivers have taken their devices back.
+    if (this.#hasClaims && this.#planned(present).some(({ kind }) => kind === 'finish')) return this.#finish()
     await this.#report(present)
     const objects = await this.#setUpVolumes()
     for (let round = 0; round < ROUNDS_MAX && !this.#isEnding && !this.#loop.isStopped; round++) {
@@ -225,7 +227,7 @@ export class PodWorker {
       this.#watchRunning(now)
       const sandbox = latestSandbox(now.sandboxes)
       if (await this.#resizer.actuate(this.#pod, sandbox, now.containers)) continue
-      const actions = planPod(this.#planInput(now))
+      const actions = this.#planned(now)
       let hasActed = false
       for (const action of actions) {
         hasActed = (await this.#act(action, objects)) || hasActed
@@ -244,8 +246,12 @@ export class PodWorker {
     return { sandboxes: sandboxes.filter(({ metadata }) => metadata.uid === uid), containers }
   }
 
-  #planInput(present: Present): Parameters<typeof planPod>[0] {
-    return {
+  get #hasClaims(): boolean {
+    return this.#context.claims.uses(identityOf(this.#pod).uid)
+  }
+
+  #planned(present: Present): readonly PodAction[] {
+    return planPod({
       pod: this.#pod,
       ...present,
       nowMs: this.#context.clock.now(),
@@ -253,7 +259,7 @@ export class PodWorker {
       liveness: id => this.#probes.verdict('liveness', id),
       isToStart: id => this.#resizer.isRestarted(id) || [...this.#redefined.values()].includes(id),
       backoff: name => this.#attempts.backoff(name),
-    }
+    })
   }
 
   async #setUpVolumes(): Promise<ReferencedObjects> {
@@ -388,6 +394,7 @@ export class PodWorker {
     for (const { id, state } of present.sandboxes) {
       if (state === 'ready') await stopSandbox(id, this.#context)
     }
+    await this.#context.claims.unprepare(identityOf(this.#pod).uid)
     const wasOver = isOver(this.#pod.status)
     if (!wasOver) await this.#report(await this.#present())
     // Whoever needs its last words has them by now.

@@ -1,6 +1,6 @@
 /** New nodes begin as not ready, and a kubelet changes its own node and its own pods only. */
 import { isDeepStrictEqual } from 'node:util'
-import type { Node, PersistentVolumeClaim, Pod, PodSpec } from '../../../kube/types.ts'
+import type { Node, PersistentVolumeClaim, Pod, PodSpec, ResourceSlice } from '../../../kube/types.ts'
 import { nodeNameOf } from '../authz/node-authorizer.ts'
 import type { AdmissionPlugin, AdmissionRequest, ObjectReader } from '../ports.ts'
 import { isMirrorPod, isWhole, quoted, refuse } from './refuse.ts'
@@ -35,6 +35,7 @@ export function nodeRestriction(objects: ObjectReader): AdmissionPlugin {
       else if (group === '' && resource === 'persistentvolumeclaims') checkClaim(node, request)
       else if (group === 'coordination.k8s.io' && resource === 'leases') checkLease(node, request)
       else if (group === 'storage.k8s.io' && resource === 'csinodes') checkOwnName(node, request, 'CSINode')
+      else if (group === 'resource.k8s.io' && resource === 'resourceslices') checkSlice(node, request)
     },
   }
 }
@@ -209,6 +210,15 @@ function checkLease(node: string, request: AdmissionRequest): void {
     throw refuse(request, 'can only access leases in the "kube-node-lease" system namespace')
   }
   checkOwnName(node, request, 'node lease')
+}
+
+/** The rest is the authorizer's affair, which knows what is there. */
+function checkSlice(node: string, request: AdmissionRequest): void {
+  if (request.operation !== 'CREATE' && request.operation !== 'DELETE') return
+  const slice = (request.object ?? request.oldObject) as unknown as ResourceSlice | null
+  if (slice === null || slice.spec?.nodeName === node) return
+  const what = 'can only create/delete ResourceSlice with the same NodeName as the requesting node'
+  throw refuse(request, what)
 }
 
 function checkOwnName(node: string, request: AdmissionRequest, what: string): void {

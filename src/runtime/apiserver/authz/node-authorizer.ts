@@ -1,9 +1,11 @@
 /**
- * The Node authorizer: a kubelet may touch its own node, and of secrets, config maps, volume claims and
- * service accounts only what pods bound to its node use.
+ * The Node authorizer: a kubelet may touch its own node and what drivers say of its devices, and of secrets, config
+ * maps, claims and service accounts only what pods bound to its node use.
  */
+
+import { claimNamesOf } from '../../../kube/devices/pod-claims.ts'
 import { requiredField } from '../../../kube/field-selector.ts'
-import type { PersistentVolume, Pod, PodSpec, PolicyRule } from '../../../kube/types.ts'
+import type { PersistentVolume, Pod, PodSpec, PolicyRule, ResourceSlice } from '../../../kube/types.ts'
 import type { Decision, NodePodsReader, RequestAttributes } from '../ports.ts'
 import type { UserInfo } from '../user.ts'
 import { ruleAllows } from './rules.ts'
@@ -47,6 +49,7 @@ function decideSpecial(node: string, request: RequestAttributes, objects: NodePo
       return readReferenced(node, request, objects)
     case 'persistentvolumeclaims.':
       return request.subresource === 'status' ? null : getReferenced(node, request, objects)
+    case 'resourceclaims.resource.k8s.io':
     case 'persistentvolumes.':
       return getReferenced(node, request, objects)
     case 'serviceaccounts.':
@@ -55,6 +58,8 @@ function decideSpecial(node: string, request: RequestAttributes, objects: NodePo
       return decideOwnLease(node, request)
     case 'csinodes.storage.k8s.io':
       return decideOwnNamed(node, request, ['get', 'create', 'update', 'patch', 'delete'])
+    case 'resourceslices.resource.k8s.io':
+      return decideSlice(node, request, objects)
     case 'nodes.':
       return decideNode(node, request)
     case 'pods.':
@@ -133,7 +138,12 @@ function usesClaim(
 }
 
 interface Reference {
-  readonly resource: 'secrets' | 'configmaps' | 'persistentvolumeclaims' | 'serviceaccounts'
+  readonly resource:
+    | 'secrets'
+    | 'configmaps'
+    | 'persistentvolumeclaims'
+    | 'serviceaccounts'
+    | 'resourceclaims'
   readonly name: string
 }
 
@@ -158,6 +168,7 @@ export function referencesOf(pod: Pod): readonly Reference[] {
     }
   }
   for (const volume of spec.volumes ?? []) addVolume(volume, pod, add)
+  for (const claim of claimNamesOf(pod)) add('resourceclaims', claim)
   return found
 }
 
@@ -206,6 +217,36 @@ function decideOwnNamed(node: string, request: RequestAttributes, verbs: readonl
   if (request.subresource !== '') return noOpinion('cannot authorize CSINode subresources')
   if (request.verb === 'create' || request.name === node) return allowed
   return noOpinion('can only access CSINode with the same name as the requesting node')
+}
+
+/** What it makes is judged by NodeRestriction, which sees it. */
+function decideSlice(node: string, request: RequestAttributes, objects: NodePodsReader): Decision {
+  if (request.subresource !== '') return noOpinion('cannot authorize ResourceSlice subresources')
+  switch (request.verb) {
+    case 'create':
+      return allowed
+    case 'get':
+    case 'update':
+    case 'patch':
+    case 'delete': {
+      const slice = objects.get(
+        request.group,
+        request.resource,
+        '',
+        request.name,
+      ) as unknown as ResourceSlice | null
+      return slice?.spec?.nodeName === node ? allowed : noOpinion(noRelationship(node))
+    }
+    case 'watch':
+    case 'list':
+    case 'deletecollection':
+      if (requiredField(request.fieldSelector ?? [], 'spec.nodeName') === node) return allowed
+      return noOpinion(
+        'can only list/watch/deletecollection resourceslices with spec.nodeName field selector',
+      )
+    default:
+      return noOpinion(`the verb ${request.verb} is not for ResourceSlices`)
+  }
 }
 
 /** A list or watch bears the name that its field selector asks for; without one it asks for all nodes. */

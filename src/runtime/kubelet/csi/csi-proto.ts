@@ -1,22 +1,4 @@
-/** What the kubelet uses of two protocols, in the .proto language: plugin registration, and CSI's node service. */
-
-export const REGISTRATION_PROTO = `
-package pluginregistration;
-
-service Registration {
-  rpc GetInfo(InfoRequest) returns (PluginInfo);
-  rpc NotifyRegistrationStatus(RegistrationStatus) returns (RegistrationStatusResponse);
-}
-message InfoRequest {}
-message PluginInfo {
-  string type = 1;
-  string name = 2;
-  string endpoint = 3;
-  repeated string supported_versions = 4;
-}
-message RegistrationStatus { bool plugin_registered = 1; string error = 2; }
-message RegistrationStatusResponse {}
-`
+/** What the kubelet uses of CSI's node service, in the .proto language. */
 
 export const CSI_PROTO = `
 package csi.v1;

@@ -10,6 +10,7 @@ import { Mk8sError } from '../../../base/errors.ts'
 import type { Log } from '../../../base/log.ts'
 import type { Pod } from '../../../kube/types.ts'
 import type { PodFailure } from '../pod-failure.ts'
+import type { ClaimManager } from '../resource-claims/claim-manager.ts'
 import { hasRpcCode, RpcChannel } from '../runtime/cri/rpc.ts'
 import { serveRpc } from '../runtime/cri/rpc-server.ts'
 import type { Device, Mount } from '../runtime/runtime.ts'
@@ -28,6 +29,8 @@ export interface DeviceManagerParts {
   readonly directory: string
   /** `<data-dir>/pod-resources`. */
   readonly podResources: string
+  /** Devices that claims of pods were met with. */
+  readonly claims: Pick<ClaimManager, 'preparedFor'>
   /** Those that are not over; null while they are not known yet. */
   readonly livePods: () => readonly Pod[] | null
   /** `holders`: pods whose devices may be well or unwell now. */
@@ -137,6 +140,7 @@ export class DeviceManager {
       pods: this.#parts.livePods() ?? [],
       grants: this.#grants,
       devices: this.#devices,
+      claimed: (pod, container) => this.#parts.claims.preparedFor(pod, container),
       numaNodes: (resource, id) => this.#numaNodes.get(resource)?.get(id) ?? [],
     }))
   }

@@ -2,7 +2,8 @@
 import { mkdirSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Pod } from '../../../kube/types.ts'
+import type { Container, Pod } from '../../../kube/types.ts'
+import type { GivenDevice } from '../resource-claims/plan-claims.ts'
 import { serveRpc } from '../runtime/cri/rpc-server.ts'
 import type { DeviceGrant, KnownDevices } from './plan-devices.ts'
 import { POD_RESOURCES_PROTO } from './pod-resources-proto.ts'
@@ -12,6 +13,7 @@ export interface GivenDevices {
   readonly pods: readonly Pod[]
   readonly grants: readonly DeviceGrant[]
   readonly devices: KnownDevices
+  readonly claimed: (pod: Pod, container: Container) => readonly GivenDevice[]
   /** Where a device is near to; empty while nobody says. */
   readonly numaNodes: (resource: string, id: string) => readonly number[]
 }
@@ -48,19 +50,33 @@ function renderOne({ podName, podNamespace }: PodRequest, given: GivenDevices): 
 }
 
 /** Init containers that have ended have nothing any more, so only those that go on are told. */
-function renderPod({ metadata, spec }: Pod, given: GivenDevices): object {
+function renderPod(pod: Pod, given: GivenDevices): object {
+  const { metadata, spec } = pod
   const sidecars = (spec?.initContainers ?? []).filter(({ restartPolicy }) => restartPolicy === 'Always')
   const own = given.grants.filter(({ podUid }) => podUid === metadata.uid)
   return {
     name: metadata.name,
     namespace: metadata.namespace,
-    containers: [...sidecars, ...(spec?.containers ?? [])].map(({ name }) => ({
-      name,
+    containers: [...sidecars, ...(spec?.containers ?? [])].map(each => ({
+      name: each.name,
       devices: own
-        .filter(({ container }) => container === name)
+        .filter(({ container }) => container === each.name)
         .flatMap(({ resource, ids }) => ids.map(id => renderDevice(resource, id, given))),
+      dynamicResources: renderClaimed(pod, each, given),
     })),
   }
+}
+
+/** What is not prepared yet is not there yet. */
+function renderClaimed(pod: Pod, container: Container, { claimed }: GivenDevices): object[] {
+  const byClaim = Map.groupBy(claimed(pod, container), ({ record }) => record)
+  return Array.from(byClaim, ([{ name, namespace }, devices]) => ({
+    ...{ claimName: name, claimNamespace: namespace },
+    claimResources: devices.map(({ driver, device }) => ({
+      ...{ driverName: driver, poolName: device.poolName, deviceName: device.deviceName },
+      cdiDevices: device.cdiDeviceIds.map(id => ({ name: id })),
+    })),
+  }))
 }
 
 const renderAllocatable = (given: GivenDevices): object[] =>

@@ -26,6 +26,7 @@ test('devices of a plugin are told, given to one pod each, kept over a restart a
     new DeviceManager({
       ...{
         directory,
+        claims: { preparedFor: () => [] },
         podResources: join(directory, 'pods'),
         livePods: () => [...live.values()],
         onChange: () => {},
@@ -80,7 +81,8 @@ test('a plugin may choose devices and prepare them, and agents of the node see w
   const live = new Map<string, Pod>()
   const podResources = join(directory, 'pods')
   const manager = new DeviceManager({
-    ...{ directory, podResources, livePods: () => [...live.values()], onChange: () => {} },
+    ...{ directory, podResources, claims: { preparedFor: () => [] } },
+    ...{ livePods: () => [...live.values()], onChange: () => {} },
     ...{ clock: systemClock, log: silentLog },
   })
   await manager.start()
