@@ -104,10 +104,8 @@ class NodeKubelet implements Kubelet {
     const { directories } = parts
     this.#plugins = new NodePlugins({
       ...{ client, clock, log, nodeName, directories },
-      pods: () => (this.#pods.isSynced ? new Set(this.#workers.keys()) : null),
-      onDriver: () => {
-        for (const worker of this.#workers.values()) if (worker.pod.spec?.resourceClaims) worker.wake()
-      },
+      pods: () => (this.#pods.isSynced ? this.#workers.uids : null),
+      onDriver: () => this.#workers.wakeClaimants(),
     })
     this.#devices = new DeviceManager({
       ...{ clock, log, directory: join(directories.pods, '..', 'device-plugins') },

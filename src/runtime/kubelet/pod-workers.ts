@@ -34,6 +34,10 @@ export class PodWorkers {
     this.#workers.delete(uid)
   }
 
+  get uids(): ReadonlySet<string> {
+    return new Set(this.#workers.keys())
+  }
+
   get pods(): readonly Pod[] {
     return [...this.#workers.values()].map(({ pod }) => pod)
   }
@@ -79,6 +83,11 @@ export class PodWorkers {
   /** Whatever waits for room on the node looks again. */
   wakeWaiting(): void {
     for (const worker of this.#workers.values()) if (worker.awaitsRoom) worker.wake()
+  }
+
+  /** Those that wait for a driver of devices need not wait for their next try. */
+  wakeClaimants(): void {
+    for (const worker of this.#workers.values()) if (worker.pod.spec?.resourceClaims) worker.wake()
   }
 
   async stop(): Promise<void> {

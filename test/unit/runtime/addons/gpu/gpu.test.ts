@@ -169,7 +169,7 @@ test('a kubelet gets the GPUs as a plugin offers them, shared, and described by 
   } as unknown as KubeClient
   const manager = new DeviceManager({
     ...{ directory, podResources: join(root, 'pods'), livePods: () => null, onChange: () => {} },
-    ...{ clock: systemClock, log: silentLog },
+    ...{ clock: systemClock, log: silentLog, claims: { preparedFor: () => [] } },
   })
   await manager.start()
   const context = {
