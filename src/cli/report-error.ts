@@ -4,6 +4,7 @@
  */
 import { type ErrorCode, EXIT_BUG, Mk8sError, messageOf } from '../base/errors.ts'
 import { nearest } from '../base/nearest.ts'
+import { StatusError } from '../kube/status.ts'
 
 export interface ErrorReport {
   readonly what: string
@@ -16,7 +17,7 @@ export interface ErrorReport {
 }
 
 export function reportOf(error: unknown, knownFlags: readonly string[] = []): ErrorReport {
-  const failure = asUsageError(error, knownFlags) ?? error
+  const failure = asUsageError(error, knownFlags) ?? asAnswer(error) ?? error
   const stack = error instanceof Error ? (error.stack ?? '') : ''
   if (!(failure instanceof Mk8sError)) {
     const next = 'this is a bug in mk8s; please report it with the lines above'
@@ -54,6 +55,16 @@ function asUsageError(error: unknown, knownFlags: readonly string[]): Mk8sError 
   const meant = nearest(flag, knownFlags)
   const hint = meant === undefined ? 'see --help' : `did you mean ${meant}?`
   return new Mk8sError('usage', `unknown flag ${flag}`, { hint, cause: error })
+}
+
+/** What the API said, and no command had a better word for. */
+function asAnswer(error: unknown): Mk8sError | undefined {
+  if (!(error instanceof StatusError)) return undefined
+  const { code = 500 } = error.status
+  if (code < 500 && code !== 429) return new Mk8sError('api/refused', error.message, { cause: error })
+  return new Mk8sError('api/unreachable', 'the API server cannot answer now', {
+    ...{ why: error.message, hint: 'mk8s status', cause: error },
+  })
 }
 
 const firstLetterLow = (text: string): string => text.charAt(0).toLowerCase() + text.slice(1)

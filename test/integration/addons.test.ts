@@ -136,6 +136,30 @@ test('definitions of networks stay while multus is disabled, until they are purg
   await until('no definitions', async () => !(await isThere('crd', definitions)))
 })
 
+/** With what they are enabled here, a parameter that is wrong, and one of their objects. */
+const BUILT_IN = {
+  dashboard: ['dashboard', 'admin=perhaps', 'clusterrole mk8s:dashboard-viewer'],
+  ingress: ['ingress --set http-port=18086 --set https-port=18449', 'http-port=0', 'ingressclass public'],
+} as const
+
+for (const [name, [wanted, wrong, object]] of Object.entries(BUILT_IN)) {
+  test(`${name}: enabled twice, with a wrong parameter, without one of its objects, disabled twice`, async () => {
+    const bad = await mk8s('enable', name, '--set', wrong)
+    assert.equal(bad.code, 2, bad.text)
+    assert.match(await mustRun('enable', ...wanted.split(' ')), /enabled and ready/)
+    assert.match(await mustRun('enable', ...wanted.split(' ')), /already enabled/)
+    const { uid } = (await json('get', ...object.split(' '))).metadata
+    await node.kubectl.ok(['delete', ...object.split(' ')])
+    await until('it is back', async () => {
+      const { code, stdout } = await node.kubectl.try(['get', ...object.split(' '), '-o', 'json'])
+      return code === 0 && JSON.parse(stdout).metadata.uid !== uid
+    })
+    assert.equal((await json('get', 'addon', name)).status.corrections, undefined)
+    assert.match(await mustRun('disable', name), /is disabled/)
+    assert.match(await mustRun('disable', name), /already disabled/)
+  })
+}
+
 test('what is wrong is said before anything is written', async () => {
   const unknown = await mk8s('enable', 'storge')
   assert.equal(unknown.code, 1)

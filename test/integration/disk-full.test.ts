@@ -1,6 +1,6 @@
 /** A node whose disk is filled by its pods: it says so, ends them, and nothing of the cluster is lost. */
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import { mkdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
@@ -96,5 +96,20 @@ describe('a disk that pods fill', { skip: whyNoDisk() }, () => {
       return ran.code === 0 && ran.stdout
     })
     assert.equal(kept, 'precious\n')
+  })
+
+  test('an add-on that is enabled while there is no room fails in words, and is ready once there is some', async () => {
+    const filler = join(disk, 'filler')
+    const enable = ['enable', 'ingress', '--set', 'http-port=18085', '--set', 'https-port=18448']
+    assert.equal(spawnSync('dd', ['if=/dev/zero', `of=${filler}`, 'bs=1M']).status, 1)
+    const full = await cluster.mk8s([...enable, '--timeout', '5'])
+    rmSync(filler)
+    // Either a part of it has no room, or the datastore has none and stops rather than guess.
+    assert.notEqual(full.code, 0)
+    assert.match(full.stderr, /no space left|the API server|the daemon|datastore/i)
+    assert.doesNotMatch(full.stderr, /bug/)
+    await cluster.ready()
+    const { code, stdout, stderr } = await cluster.mk8s(enable)
+    assert.equal(code, 0, `${stdout}${stderr}`)
   })
 })

@@ -10,6 +10,7 @@ import { createLog } from '../../src/base/log.ts'
 import { systemRandom } from '../../src/base/random.ts'
 import { KubeClient } from '../../src/client/kube-client.ts'
 import { EVENTS, NODES, SERVICES } from '../../src/client/resources.ts'
+import type { Transport } from '../../src/client/transport.ts'
 import { runProgram } from '../../src/host/programs.ts'
 import type { Event, Service } from '../../src/kube/types.ts'
 import { ADDON_DEFINITION, ADDONS } from '../../src/runtime/addons/addon-object.ts'
@@ -38,7 +39,22 @@ interface LinkedNode {
   freeze(): void
 }
 
+/** Longer than what three servers need to elect another leader and ask again for what was under way. */
+const ELECTION_MS = 1_200
+const MOVED_MS_MAX = 3_000
+/** What a machine that does other things besides may add. */
+const BUSY_MS = 1_500
+
 let cluster: InProcessCluster
+/** Settled while the cluster has a leader. */
+let leading: Promise<void> = Promise.resolve()
+const whileLed = (transport: Transport): Transport => ({
+  ...transport,
+  async request(asked) {
+    await leading
+    return transport.request(asked)
+  },
+})
 const nodes = new Map<string, LinkedNode>()
 const directory = mkdtempSync(join(tmpdir(), 'mk8s-lb-'))
 const log = createLog({ level: 'error', now: Date.now, write: line => void process.stderr.write(line) })
@@ -71,7 +87,7 @@ async function startNode(name: string, index: number): Promise<LinkedNode> {
     isFrozen ? never() : runProgram('nsenter', [...inside(name), program, ...args], options),
   )
   const context = {
-    client: new KubeClient(cluster.transportFor(user)),
+    client: new KubeClient(whileLed(cluster.transportFor(user))),
     ...{ nodeName: name, nodeAddress: `192.0.2.${index + 1}`, isServer: true, runtime: 'oci' as const },
     cluster: { clusterDomain: 'cluster.local', serviceCidr: '10.152.183.0/24', podCidr: '10.1.0.0/16' },
     ...{ directory: join(directory, name), clock, ...common },
@@ -214,7 +230,9 @@ test('services get addresses of the pool, never two the same, until it has no mo
   })
 })
 
-test('one node answers for each address, and another one once it is lost', { skip }, async t => {
+test('one node answers for each address, and another one once it is lost together with the leader', {
+  skip,
+}, async t => {
   const address = '192.0.2.200'
   // A node that believes to be alone keeps it for ever: the right one has it once all have seen that others live.
   const shown = (name: string) =>
@@ -229,10 +247,16 @@ test('one node answers for each address, and another one once it is lost', { ski
   ip('-n', space('link'), 'link', 'set', `p${index}`, 'down')
   node.freeze()
   const lostMs = performance.now()
+  // It led the cluster, too: until there is another leader, nobody is answered.
+  const election = Promise.withResolvers<void>()
+  leading = election.promise
+  systemClock.after(ELECTION_MS, () => election.resolve())
   const others = () => holders(address).filter(name => name !== first)
   await until('another one has it', () => others().length === 1)
   await until('it answers again', () => answers(address))
-  t.diagnostic(`the address answers again after ${Math.round(performance.now() - lostMs)} ms`)
+  const movedMs = Math.round(performance.now() - lostMs)
+  t.diagnostic(`the address answers again after ${movedMs} ms`)
+  assert.ok(movedMs < MOVED_MS_MAX + BUSY_MS, `${movedMs} ms`)
   await until('the kernel of the first one took it off by itself', () => ownerOf(address) !== '')
   assert.notEqual(ownerOf(address), first)
 })

@@ -201,6 +201,7 @@ test('an empty machine becomes the cluster, and what had the old keys goes on', 
   writeFileSync(passphrase, 'what nobody knows\n', { mode: 0o600 })
   const sealed = join(directory, 'sealed.mk8sbackup')
   const worker = await servers.join({ worker: true })
+  await mustRun(node, ['enable', 'multus', 'storage', '--set', 'storage.reclaim-policy=Retain'])
   await mustRun(node, ['backup-datastore', '-o', sealed, '--passphrase-file', passphrase])
   const kubeconfig = join(directory, 'old.kubeconfig')
   cpSync(join(node.dataDir, 'admin.kubeconfig'), kubeconfig)
@@ -222,6 +223,12 @@ test('an empty machine becomes the cluster, and what had the old keys goes on', 
   await mustRun(node, restore)
   const old = kubectlFor(kubeconfig)
   assert.match(await old.ok(['get', 'configmaps', '-o', 'name']), /configmap\/kept/)
+  // Add-ons are there with their parameters, and are kept as before.
+  assert.match(await mustRun(node, ['addons', 'list']), /^multus +core +enabled/m)
+  assert.match(await old.ok(['get', 'crd', '-o', 'name']), /network-attachment-definitions/)
+  await old.ok(['delete', 'storageclass', 'hostpath-storage'])
+  const policy = ['get', 'storageclass', 'hostpath-storage', '-o', 'jsonpath={.reclaimPolicy}']
+  await until('the class is back', async () => (await old.try(policy)).stdout === 'Retain')
   const overrides = JSON.stringify({ spec: { nodeName: worker.name } })
   await old.ok(['run', 'probe', '--image', 'web:1', '--overrides', overrides])
   await until('the worker, which nobody has touched, runs a new pod', async () => {

@@ -4,9 +4,12 @@ import type { AttachedGateway, AttachedListener, AttachedRoute, Verdict } from '
 import type { GatewayClass } from './gateway-types.ts'
 import { GATEWAY_CONTROLLER } from './world.ts'
 
-/** What people reach nodes by: the external address, or else the internal one. */
+const isReady = ({ status }: Node): boolean =>
+  status?.conditions?.some(({ type, status: is }) => type === 'Ready' && is === 'True') === true
+
+/** What people reach nodes by: the external address, or else the internal one. A node that is lost serves nobody. */
 export function nodeAddresses(nodes: readonly Node[], serving: ReadonlySet<string>): string[] {
-  const found = nodes.flatMap(({ metadata, status }) => {
+  const found = nodes.filter(isReady).flatMap(({ metadata, status }) => {
     if (!serving.has(metadata.name ?? '')) return []
     const addresses = status?.addresses ?? []
     const external = addresses.filter(({ type }) => type === 'ExternalIP')

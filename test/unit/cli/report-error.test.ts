@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import test from 'node:test'
 import { Mk8sError } from '../../../src/base/errors.ts'
 import { plainPaint, renderReport, renderReportAsJson, reportOf } from '../../../src/cli/report-error.ts'
+import { StatusError } from '../../../src/kube/status.ts'
 
 const failure = new Mk8sError('store/no-leader', 'the cluster has no leader', {
   why: '1 of 3 members answers\nnode-2 is silent',
@@ -27,6 +28,17 @@ test('the stack appears with --debug only, and always for a bug', () => {
   const bug = reportOf(new TypeError('x is not a function'))
   assert.equal(bug.exit, 70)
   assert.match(renderReport(bug, plainPaint, { debug: false }), /\.ts:[\s\S]*|report it/)
+})
+
+test('what the API answers is no bug of the command', () => {
+  const answer = (code: number, message: string) =>
+    reportOf(
+      new StatusError({ apiVersion: 'v1', kind: 'Status', metadata: {}, status: 'Failure', code, message }),
+    )
+  const refused = answer(403, 'pods is forbidden')
+  assert.deepEqual([refused.what, refused.code], ['pods is forbidden', 'api/refused'])
+  const closed = answer(503, 'the store is closed')
+  assert.deepEqual([closed.code, closed.why], ['api/unreachable', ['the store is closed']])
 })
 
 test('as JSON it is one object', () => {

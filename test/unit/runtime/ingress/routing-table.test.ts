@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import type { KubeObject } from '../../../../src/kube/object.ts'
+import type { Node } from '../../../../src/kube/types.ts'
 import { attachRoutes } from '../../../../src/runtime/ingress/attach-routes.ts'
 import { rewritePath } from '../../../../src/runtime/ingress/path-changes.ts'
 import { parseProxyHeader } from '../../../../src/runtime/ingress/proxy-protocol.ts'
@@ -14,7 +15,11 @@ import {
   mayAsk,
   ownDoors,
 } from '../../../../src/runtime/ingress/routing-table.ts'
-import { renderGatewayStatus, renderRouteStatus } from '../../../../src/runtime/ingress/status.ts'
+import {
+  nodeAddresses,
+  renderGatewayStatus,
+  renderRouteStatus,
+} from '../../../../src/runtime/ingress/status.ts'
 import { EMPTY_WORLD, type World } from '../../../../src/runtime/ingress/world.ts'
 import { changesOf, ingress, ingressClass, SETTINGS, service } from '../../../support/ingress.ts'
 
@@ -360,6 +365,24 @@ test('a route attaches only where a listener allows it, and is told why not', ()
   ])
   const section = httpRoute('r', [to('a')], { spec: { parentRefs: [{ name: 'edge', sectionName: 'none' }] } })
   assert.deepEqual(verdict(http(), section), ['NoMatchingParent', 'ResolvedRefs'])
+})
+
+test('routes are served at the addresses of nodes that serve and are there', () => {
+  const node = (name: string, ready: string, addresses: Record<string, string>) =>
+    ({
+      metadata: { name },
+      status: {
+        conditions: [{ type: 'Ready', status: ready }],
+        addresses: Object.entries(addresses).map(([type, address]) => ({ type, address })),
+      },
+    }) as Node
+  const nodes = [
+    node('n1', 'True', { InternalIP: '10.0.0.1' }),
+    node('n2', 'True', { InternalIP: '10.0.0.2', ExternalIP: '192.0.2.2' }),
+    node('lost', 'Unknown', { InternalIP: '10.0.0.3' }),
+    node('other', 'True', { InternalIP: '10.0.0.4' }),
+  ]
+  assert.deepEqual(nodeAddresses(nodes, new Set(['n1', 'n2', 'lost'])), ['10.0.0.1', '192.0.2.2'])
 })
 
 test('a listener says what keeps it from being served', () => {
