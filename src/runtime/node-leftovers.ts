@@ -33,6 +33,7 @@ export async function endNodeContainers(
   await endContainerd({ dataDir, nodeId, sharedDirectories: [pods], clock })
   await endOci({ dataDir, nodeId, forgets, clock })
   await unmountBelow([pods])
+  await removePodCgroup(`/${nodeId}`)
   const config = configIfReadable(dataDir)
   if (config?.runtime !== 'containerd' && config?.runtime !== 'oci') return
   const socketPath = config.criSocket

@@ -331,7 +331,10 @@ function createRuntime(parts: NodeParts, means: RuntimeMeans): Containers {
       return createOci(parts, means, log)
     case 'process':
       return {
-        runtime: createProcesses({ ...common, directory: containersDirectory(config), log }),
+        runtime: createProcesses({
+          ...{ ...common, directory: containersDirectory(config), log },
+          nodeId: instanceName(config.dataDir),
+        }),
         components: [],
       }
     case 'simulated':

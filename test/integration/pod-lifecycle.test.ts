@@ -20,6 +20,7 @@ interface ContainerStatus {
   readonly ready: boolean
   readonly started?: boolean
   readonly restartCount: number
+  readonly resources?: { readonly limits?: Readonly<Record<string, string>> }
   readonly state: Record<string, { reason?: string; exitCode?: number }>
 }
 
@@ -132,6 +133,23 @@ describe('the life of a pod', () => {
     await create('tcp', { terminationGracePeriodSeconds: 1, containers })
     await until('it is restarted', async () => ((await containerOf('tcp'))?.restartCount ?? 0) > 0)
     await cluster.kubectl.ok(['delete', 'pod', 'tcp', '--wait=false'])
+  })
+
+  test('a running container is resized in place', {
+    skip: process.getuid?.() !== 0 && 'needs root',
+  }, async () => {
+    const resources = { requests: { cpu: '50m' }, limits: { cpu: '500m', memory: '128Mi' } }
+    await create('sized', { containers: [{ name: 'c', image: 'i', command: ['sleep', '600'], resources }] })
+    await cluster.kubectl.ok(['wait', '--for=condition=Ready', 'pod/sized', '--timeout=120s'])
+    const wanted = { limits: { cpu: '400m', memory: '160Mi' } }
+    const patch = JSON.stringify({ spec: { containers: [{ name: 'c', resources: wanted }] } })
+    await cluster.kubectl.ok(['patch', 'pod', 'sized', '--subresource=resize', '-p', patch])
+    await until('what it has', async () => {
+      const { limits } = (await containerOf('sized'))?.resources ?? {}
+      return limits?.['cpu'] === '400m' && limits['memory'] === '160Mi'
+    })
+    assert.equal((await containerOf('sized'))?.restartCount, 0)
+    await cluster.kubectl.ok(['delete', 'pod', 'sized', '--force'])
   })
 
   test('a pod is ended at its deadline, and says so', async () => {

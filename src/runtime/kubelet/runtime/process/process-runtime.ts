@@ -1,12 +1,13 @@
 /**
- * The `process` runtime: a container is a session of ordinary processes on the host. Images are not pulled, limits
- * not enforced; the README of this folder's parent says what that means. Containers outlive the daemon.
+ * The `process` runtime: a container is a session of ordinary processes on the host. Images are not pulled, and limits
+ * hold where the machine has control groups; the README of this folder's parent says what that means. Containers outlive the daemon.
  */
 
 import { once } from 'node:events'
 import { closeSync, existsSync, openSync, readFileSync } from 'node:fs'
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
+import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import type { Duplex } from 'node:stream'
 import { type Clock, sleep } from '../../../../base/clock.ts'
@@ -43,6 +44,7 @@ import {
 } from './host-processes.ts'
 import { type Launch, type LaunchHost, planLaunch, probeIsolation } from './launch.ts'
 import { KEEPER_SCRIPT, quote, renderTerminalScript } from './launch-script.ts'
+import { joining, ProcessGroups } from './process-groups.ts'
 import { readProcessUsage } from './process-usage.ts'
 import { type ContainerRecord, RecordStore, type SandboxRecord } from './records.ts'
 
@@ -52,6 +54,8 @@ const CONNECT_MS = 10_000
 export interface ProcessRuntimeParts {
   /** `<data-dir>/containers`. */
   readonly directory: string
+  /** Name of the control group that containers lie in; without one nothing is limited. */
+  readonly nodeId?: string
   /** This node's part of the pod network; the default network's first part unless given. */
   readonly podRange?: RangeOfPods
   readonly version?: string
@@ -78,6 +82,8 @@ export class ProcessRuntime implements Runtime {
   /** By container: programs that clients run in it. */
   readonly #execs = new Map<string, Set<RunningExec>>()
   readonly #addresses: AddressPool
+  #groups: ProcessGroups | null = null
+  updateContainer?: NonNullable<Runtime['updateContainer']>
   #host: LaunchHost = { isolation: false, isRoot: false }
   #onEvent: (event: RuntimeEvent) => void = () => {}
 
@@ -99,6 +105,7 @@ export class ProcessRuntime implements Runtime {
 
   async start(onEvent: (event: RuntimeEvent) => void): Promise<void> {
     this.#onEvent = onEvent
+    await this.#prepareGroups()
     for (const sandbox of await this.#sandboxStore.load()) {
       this.#sandboxes.set(sandbox.id, sandbox)
       if (sandbox.bootId !== currentBootId()) sandbox.state = 'not-ready'
@@ -112,6 +119,16 @@ export class ProcessRuntime implements Runtime {
     if (this.#host.why !== undefined) {
       this.#parts.log.warn('volumes are reachable under $MK8S_ROOT only', { why: this.#host.why })
     }
+  }
+
+  async #prepareGroups(): Promise<void> {
+    const { nodeId, log } = this.#parts
+    if (nodeId === undefined) return
+    const groups = new ProcessGroups(nodeId)
+    const why = await groups.prepare(availableParallelism())
+    if (why !== '') return log.info('containers are not limited', { why })
+    this.#groups = groups
+    this.updateContainer = (id, resources) => groups.limit(id, resources)
   }
 
   async stop(): Promise<void> {
@@ -210,7 +227,8 @@ export class ProcessRuntime implements Runtime {
     const input = hasInput(record.config) ? openInput(join(directory, 'stdin')) : null
     try {
       await live.open()
-      const argv = record.config.tty === true ? inTerminal(launch, directory) : launch.argv
+      const program = record.config.tty === true ? inTerminal(launch, directory) : launch.argv
+      const argv = joining((await this.#groups?.make(id, record.config.resources ?? {})) ?? [], program)
       const args = ['-c', KEEPER_SCRIPT, 'mk8s-keeper', directory, this.#readerFile, ...argv]
       const stdio = [input === null ? ('ignore' as const) : input.fd, ...ends]
       const keeper = await spawnDetached('/bin/sh', args, {
@@ -253,6 +271,7 @@ export class ProcessRuntime implements Runtime {
 
   async removeContainer(id: string): Promise<void> {
     await this.stopContainer(id, 0)
+    await this.#groups?.remove(id)
     await this.#containerStore.remove(id)
     this.#containers.delete(id)
   }
@@ -385,6 +404,7 @@ export class ProcessRuntime implements Runtime {
     const live = new ContainerProcess({ directory, logPath: record.logPath, clock: this.#parts.clock })
     if (!isRunning) {
       const facts = await live.readEnd(record.keeper)
+      record.ranOutOfMemory = this.#groups?.ranOutOfMemory(record.id) === true
       record.exitCode = facts.exitCode
       record.finishedAt = Math.max(facts.finishedAt, record.startedAt)
       return this.#containerStore.save(record)
@@ -397,6 +417,7 @@ export class ProcessRuntime implements Runtime {
 
   #awaitEnd(record: ContainerRecord, live: ContainerProcess): void {
     live.exited.then(async facts => {
+      record.ranOutOfMemory = this.#groups?.ranOutOfMemory(record.id) === true
       record.exitCode = facts.exitCode
       record.finishedAt = Math.max(facts.finishedAt, record.startedAt)
       this.#processes.delete(record.id)
@@ -460,10 +481,13 @@ function renderSandboxStatus(record: SandboxRecord): SandboxStatus {
   }
 }
 
+const endOf = ({ ranOutOfMemory, exitCode }: ContainerRecord): string =>
+  ranOutOfMemory ? 'OOMKilled' : exitCode === 0 ? 'Completed' : 'Error'
+
 function renderContainerStatus(record: ContainerRecord): ContainerStatus {
   const hasEnded = record.finishedAt !== 0
   return renderRecord(record, {
-    reason: hasEnded ? (record.exitCode === 0 ? 'Completed' : 'Error') : '',
+    reason: hasEnded ? endOf(record) : '',
     imageId: `process://${record.config.image}`,
   })
 }

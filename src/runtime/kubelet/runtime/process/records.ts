@@ -27,6 +27,8 @@ export interface ContainerRecord {
   finishedAt: number
   exitCode: number
   message: string
+  /** It was ended for want of memory. */
+  ranOutOfMemory?: boolean
   keeper: ProcessIdentity | null
   /** Runs in a mount namespace of its own. */
   isolated: boolean
