@@ -9,6 +9,7 @@ import {
   isStricter,
   type LevelVersion,
   minorOf,
+  NONE,
   type PodSecurityPolicy,
   PREFIX,
   policyOf,
@@ -96,10 +97,13 @@ function exempted(request: AdmissionRequest, by: string): true {
 function checkPod(request: AdmissionRequest, rules: Rules): void {
   const spec = request.object?.['spec'] as PodSpec | undefined
   const before = request.oldObject?.['spec'] as PodSpec | undefined
-  if (spec === undefined || (before !== undefined && !isSignificant(spec, before))) return
-  if (isExempt(request, rules)) return
+  if (spec === undefined || isExempt(request, rules)) return
   const policy = namespacePolicy(rules, request.namespace)
-  if ([policy.enforce, policy.audit, policy.warn].every(({ level }) => level === 'privileged')) return
+  if ([policy.enforce, policy.audit, policy.warn].every(({ level }) => level === 'privileged')) {
+    request.annotate(`${PREFIX}enforce-policy`, textOf(NONE))
+    return
+  }
+  if (before !== undefined && !isSignificant(spec, before)) return
   if (isOfExemptClass(request, rules, spec)) return
   request.annotate(`${PREFIX}enforce-policy`, textOf(policy.enforce))
   const judge = judgeOf(spec)

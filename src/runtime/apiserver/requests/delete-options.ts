@@ -62,7 +62,7 @@ const fromOrphan = (orphan: boolean | null): DeleteOptions['propagation'] => {
 
 function fromQuery(query: URLSearchParams): RawOptions {
   return {
-    gracePeriodSeconds: parseInteger('gracePeriodSeconds', query.get('gracePeriodSeconds')),
+    gracePeriodSeconds: parseInteger(query.get('gracePeriodSeconds')),
     propagationPolicy: query.get('propagationPolicy') || null,
     orphanDependents: parseBoolean(query.get('orphanDependents')),
     dryRun: query.getAll('dryRun'),

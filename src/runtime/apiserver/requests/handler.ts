@@ -26,7 +26,7 @@ import { negotiate } from '../negotiation/accept.ts'
 import type { RequestAttributes } from '../ports.ts'
 import type { UserInfo } from '../user.ts'
 import { whenItIsItsTurn } from './flow-control.ts'
-import { prettied, wantsPretty } from './pretty.ts'
+import { prettied, prettiedWhole, wantsPretty } from './pretty.ts'
 import { parseRequestInfo, type RequestInfo } from './request-info.ts'
 import { errorResponse, warningHeaders } from './respond.ts'
 import { createResourceRoutes } from './routes.ts'
@@ -266,5 +266,7 @@ function failureResponse(context: ApiContext, request: AuthenticatedRequest, err
     context.log.error('a request failed', { method: request.method, path: request.path, error })
   }
   const accepted = negotiate(request.headers?.['accept'], { allowConversion: false })
-  return errorResponse(failure, context.encodings.of(accepted?.format ?? 'json'))
+  const response = errorResponse(failure, context.encodings.of(accepted?.format ?? 'json'))
+  const { headers = {}, query = new URLSearchParams() } = request
+  return wantsPretty({ headers, query }) ? prettiedWhole(response) : response
 }

@@ -28,12 +28,10 @@ export function parseBoolean(text: string | null): boolean | null {
   return !['false', '0', 'f', 'F', 'FALSE', 'False'].includes(text)
 }
 
-export function parseInteger(name: string, text: string | null): number | null {
+export function parseInteger(text: string | null): number | null {
   if (text === null || text === '') return null
   if (!/^[+-]?\d{1,18}$/.test(text)) {
-    throw badRequest(
-      `unable to convert query parameter ${JSON.stringify(name)}: ${JSON.stringify(text)} is not an integer`,
-    )
+    throw badRequest(`strconv.ParseInt: parsing ${JSON.stringify(text)}: invalid syntax`)
   }
   return Number(text)
 }
@@ -96,7 +94,7 @@ function checkMatch(query: URLSearchParams, isWatch: boolean): void {
 }
 
 function common(query: URLSearchParams): ListOptions {
-  const limit = parseInteger('limit', query.get('limit')) ?? 0
+  const limit = parseInteger(query.get('limit')) ?? 0
   return {
     limit: Math.max(0, limit),
     continueToken: query.get('continue') ?? '',
@@ -122,7 +120,7 @@ export function parseWatchOptions(query: URLSearchParams): WatchOptions {
     ...common(query),
     allowBookmarks: parseBoolean(query.get('allowWatchBookmarks')) ?? false,
     sendInitialEvents: parseBoolean(query.get('sendInitialEvents')),
-    timeoutSeconds: parseInteger('timeoutSeconds', query.get('timeoutSeconds')),
+    timeoutSeconds: parseInteger(query.get('timeoutSeconds')),
   }
 }
 

@@ -28,9 +28,18 @@ export async function prettied(response: KubeResponse): Promise<KubeResponse> {
   const { whole, rest } = await begin(response.body)
   if (rest !== null) return { ...response, body: rest }
   if (whole.length === 0) return response
-  const body = Buffer.from(JSON.stringify(JSON.parse(whole.toString('utf8')), null, INDENT))
-  return { ...response, headers, body }
+  return { ...response, headers, body: onManyLines(whole) }
 }
+
+/** Of an answer that is no stream, such as an error. */
+export function prettiedWhole(response: KubeResponse): KubeResponse {
+  const { body, headers } = response
+  const isJson = body instanceof Uint8Array && headers['content-type'] === MEDIA_TYPES.json
+  return isJson ? { ...response, body: onManyLines(Buffer.from(body)) } : response
+}
+
+const onManyLines = (json: Buffer): Buffer =>
+  Buffer.from(JSON.stringify(JSON.parse(json.toString('utf8')), null, INDENT))
 
 type Begun =
   | { readonly whole: Buffer; readonly rest: null }

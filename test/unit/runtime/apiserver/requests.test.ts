@@ -82,5 +82,6 @@ test('who asks for it, or reads with curl, gets JSON on many lines', async () =>
   )
   assert.match(await read('', 'curl/8.0'), /^\{\n {2}"kind": "ConfigMapList"/)
   assert.doesNotMatch(await read('/a?pretty=false', 'curl/8.0'), /\n./)
+  assert.match(await read('/gone', 'curl/8.0'), /^\{\n {2}"kind": "Status",\n/)
   assert.doesNotMatch(await read('/a'), /\n./)
 })

@@ -82,6 +82,11 @@ test('a pod is refused, warned of and written down by three levels', () => {
   assert.equal(refused.annotations['enforce-policy'], 'baseline:latest')
 })
 
+test('the audit log is told which policy a pod was judged by, also when it asks for nothing', () => {
+  const { annotations } = ask({ resource: 'pods', object: HOST })
+  assert.deepEqual(annotations, { 'enforce-policy': 'privileged:latest' })
+})
+
 test('what makes pods is warned of, not refused; who is enforced upon is warned', () => {
   const object = {
     ...{ apiVersion: 'batch/v1', kind: 'CronJob', metadata: { name: 'cron' } },
