@@ -13,6 +13,7 @@ import { isAddonOn } from './addon-states.ts'
 import { createAddonKeeper } from './addons/addons.ts'
 import { createIngressKeeper } from './addons/ingress/ingress-keeper.ts'
 import { createAddressAllocator } from './addons/loadbalancer/allocator.ts'
+import { createRegistryKeeper } from './addons/registry/registry-keeper.ts'
 import type { ApiServer } from './apiserver/apiserver.ts'
 import { createEndpointKeeper } from './apiserver/bootstrap/bootstrap.ts'
 import type { UserInfo } from './apiserver/user.ts'
@@ -114,12 +115,26 @@ export function leaderDutiesOf(shared: LeaderNeeds, server: ApiServer, term: num
     log: shared.log.child({ component: 'addons' }),
   })
   const upgrades = upgradeKeeperOf(shared, server, term)
-  const ingress = createIngressKeeper({
-    ...{ transport: addonTransport, clock, random, term },
-    log: shared.log.child({ component: 'ingress' }),
-  })
   const addresses = addressAllocatorOf(shared, server, term)
-  return [endpoints, scheduler, controllers, labels, ...dns, addons, ingress, addresses, upgrades]
+  const single = addonDutiesOf(shared, server, { term, nodes: informers.informer<Node>(NODES) })
+  return [endpoints, scheduler, controllers, labels, ...dns, addons, ...single, addresses, upgrades]
+}
+
+/** What single add-ons need a leader for. */
+function addonDutiesOf(
+  { clock, random, live, cluster, log }: LeaderNeeds,
+  server: ApiServer,
+  { term, nodes }: { readonly term: number; readonly nodes: Informer<Node> },
+): readonly Component[] {
+  const common = { transport: server.transportFor(ADDONS), clock, random, term }
+  const ingress = createIngressKeeper({ ...common, log: log.child({ component: 'ingress' }) })
+  const registry = createRegistryKeeper({
+    ...{ ...common, nodes, clusterDomain: cluster.clusterDomain },
+    log: log.child({ component: 'registry' }),
+    authority: () => live.current.authorities['cluster-ca'],
+    onAuthority: listener => live.onChange(listener),
+  })
+  return [ingress, registry]
 }
 
 /** The Service of the cluster's DNS, and where each node has its own. */

@@ -74,6 +74,31 @@ for (const { runtime, why } of realRuntimes()) {
       }
     })
 
+    test('with tls=cluster it has a certificate that nodes trust, and plain HTTP is over', async () => {
+      await mk8s('enable', 'registry', '--set', 'tls=cluster')
+      const name = `${HOST}/team/busybox:v1`
+      const secret = ['-n', 'container-registry', 'get', 'secret', 'cluster']
+      const ca = await kubectl.ok([...secret, '-o', 'jsonpath={.data.ca\\.crt}'])
+      const trusted = mkdtempSync(join(parent, 'trusted-'))
+      writeFileSync(join(trusted, 'ca.crt'), Buffer.from(ca, 'base64'))
+      for (const host of [HOST, `${namespace.address}:32000`]) {
+        const image = `docker://${host}/team/busybox:v1`
+        await until(`${host} answers`, () =>
+          inside('skopeo', 'inspect', '--cert-dir', trusted, image).then(
+            () => true,
+            () => false,
+          ),
+        )
+      }
+      assert.notEqual(await inside(process.execPath, '-e', ASK).catch(() => ''), '{}')
+      const always = '--image-pull-policy=Always'
+      await kubectl.ok(['run', 'safe', '--image', name, always, '--restart=Never', '--', 'true'])
+      await kubectl.ok(['wait', 'pod/safe', '--for=jsonpath={.status.phase}=Succeeded', '--timeout=60s'])
+      await mk8s('enable', 'registry', '--set', 'tls=')
+      await answers()
+      await until('the certificate is gone', async () => (await kubectl.try(secret)).code !== 0)
+    })
+
     // What follows is the same with every runtime.
     if (runtime !== 'oci') return
 

@@ -88,7 +88,7 @@ export async function issueCross(
 
 /** A leaf certificate for `key` (the private or the public one, PEM), signed by `authority`. Returns its PEM. */
 export async function issueLeaf(
-  plan: LeafPlan,
+  plan: Omit<LeafPlan, 'name' | 'authority'> & Partial<LeafPlan>,
   options: {
     readonly authority: PemPair
     readonly key: string
@@ -138,7 +138,7 @@ export async function issueSelfSigned(
   return { certificate: pem(certificate.toString('pem')), key }
 }
 
-function subjectOf(plan: LeafPlan): X509CertificateCreateParamsName {
+function subjectOf(plan: Pick<LeafPlan, 'commonName' | 'organization'>): X509CertificateCreateParamsName {
   const organization = plan.organization === undefined ? [] : [{ O: [plan.organization] }]
   return [...organization, { CN: [plan.commonName] }]
 }

@@ -56,6 +56,8 @@ export const registryPart: Part = {
 /** Changes that come together are looked at together; and all of it from time to time. */
 const SETTLE_MS = 50
 const LOOK_MS = 10_000
+/** While something is in the way. */
+const WAIT_MS = 1_000
 const FIELD_MANAGER = 'mk8s-registry'
 
 class RegistryKeeper {
@@ -118,7 +120,7 @@ class RegistryKeeper {
       this.#isDirty = true
       this.#working ??= this.#work().finally(() => {
         this.#working = null
-        this.#look(this.#isDirty ? SETTLE_MS : LOOK_MS)
+        this.#look(this.#isDirty ? SETTLE_MS : this.#problem === '' ? LOOK_MS : WAIT_MS)
       })
     })
   }
