@@ -120,6 +120,12 @@ export class OciContainers {
     return record
   }
 
+  mustRunning(id: string): ContainerRecord {
+    const record = this.must(id)
+    if (isLive(record) && record.init !== null && isRunning(record.init)) return record
+    throw new Mk8sError('kubelet/runtime', `container ${id} is not running`)
+  }
+
   all(): ContainerRecord[] {
     return [...this.#records.values()]
   }

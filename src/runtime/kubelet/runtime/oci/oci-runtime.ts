@@ -13,7 +13,7 @@ import type { Log } from '../../../../base/log.ts'
 import type { Random } from '../../../../base/random.ts'
 import { cniDirectory, findProgram } from '../../../../host/container-programs.ts'
 import { readOrEmpty, writeFileDurably } from '../../../../host/files.ts'
-import { currentBootId, isRunning } from '../../../../host/processes.ts'
+import { currentBootId } from '../../../../host/processes.ts'
 import type { Registries } from '../../../../kube/registries/registries.ts'
 import { CDI_DIRECTORIES } from '../cdi/read-cdi.ts'
 import type { PodResources } from '../cgroup-limits.ts'
@@ -23,7 +23,6 @@ import { shareMount } from '../cri/managed-containerd.ts'
 import { cgroupTrees } from '../cri/pod-cgroups.ts'
 import { PodGroups } from '../pod-groups.ts'
 import { POD_NETWORK_FILE, renderPodNetwork } from '../pod-network.ts'
-import type { RunningExec } from '../process/exec-streams.ts'
 import type {
   ContainerConfig,
   ContainerResources,
@@ -43,19 +42,17 @@ import type {
 } from '../runtime.ts'
 import type { ContainerStreams, StreamOptions } from '../streams.ts'
 import { configFile } from './cni.ts'
-import { resizeTerminal } from './conmon.ts'
 import { imagesOfMounts } from './image-mounts.ts'
 import { imageContent } from './images/image-content.ts'
 import { type ImageRecord, ImageStore, storedImages } from './images/image-store.ts'
 import { ImagePuller } from './images/pull-image.ts'
 import { isLive, OciContainers, renderStatus } from './oci-containers.ts'
-import { type ExecTarget, execStreams, execSync } from './oci-exec.ts'
 import { chooseProgram, findPrograms, handlersOf, type ProgramFinding, readSpecHost } from './oci-host.ts'
-import { type OciPaths, ociPaths, passageOf, sandboxFiles } from './oci-paths.ts'
+import { type OciPaths, ociPaths, passageOf } from './oci-paths.ts'
 import type { ContainerRecord, SandboxRecord } from './oci-records.ts'
 import { OciSandboxes, renderSandboxNetwork, renderSandboxStatus } from './oci-sandboxes.ts'
+import { OciStreams } from './oci-streams.ts'
 import { endPause, isPauseRunning, pauseNamespace, startPause } from './pause.ts'
-import { openAttach, openPort } from './relay.ts'
 import { layersOf } from './used-layers.ts'
 
 export interface OciRuntimeParts {
@@ -101,7 +98,7 @@ export class OciRuntime implements Runtime {
   readonly #puller: ImagePuller
   readonly #sandboxes: OciSandboxes
   readonly #containers: OciContainers
-  readonly #execs = new Map<string, Set<RunningExec>>()
+  readonly #streams: OciStreams
   /** Sandboxes whose process namespace is about to be held. */
   readonly #beginning = new Set<string>()
   #programs: readonly ProgramFinding[] = []
@@ -132,6 +129,10 @@ export class OciRuntime implements Runtime {
       host: readSpecHost(),
       cdiDirectories: parts.cdiDirectories ?? CDI_DIRECTORIES,
       onExit: record => this.#tellExit(record),
+    })
+    this.#streams = new OciStreams({
+      ...{ containers: this.#containers, sandboxes: this.#sandboxes, clock },
+      newId: () => this.#newId(),
     })
   }
 
@@ -174,7 +175,7 @@ export class OciRuntime implements Runtime {
   async stop(): Promise<void> {
     this.#onEvent = () => {}
     this.#containers.stop()
-    for (const execs of this.#execs.values()) for (const exec of execs) exec.kill()
+    this.#streams.stop()
   }
 
   async problem(): Promise<string> {
@@ -289,54 +290,24 @@ export class OciRuntime implements Runtime {
     await this.#containers.reopenLog(id)
   }
 
-  async exec(
+  exec(
     id: string,
     command: readonly string[],
     options: { readonly timeoutMs: number; readonly signal?: AbortSignal },
   ): Promise<ExecResult> {
-    return execSync(this.#target(id), command, options)
+    return this.#streams.exec(id, command, options)
   }
 
-  async execStream(
-    id: string,
-    command: readonly string[],
-    options: StreamOptions,
-  ): Promise<ContainerStreams> {
-    const exec = await execStreams(this.#target(id), command, options)
-    const all = this.#execs.get(id) ?? new Set()
-    this.#execs.set(id, all.add(exec))
-    void exec.exited.then(() => {
-      all.delete(exec)
-      if (all.size === 0) this.#execs.delete(id)
-    })
-    return exec
+  execStream(id: string, command: readonly string[], options: StreamOptions): Promise<ContainerStreams> {
+    return this.#streams.execStream(id, command, options)
   }
 
-  async attach(id: string, options: StreamOptions): Promise<ContainerStreams> {
-    const record = this.#mustRunning(id)
-    const { config } = record
-    const directory = this.#containers.directoryOf(id)
-    const relay = await openAttach(directory, { endsInput: config.stdinOnce === true && config.tty !== true })
-    const takesInput = options.stdin && config.stdin === true
-    if (!options.stdout) relay.stdout.resume()
-    if (!options.stderr) relay.stderr.resume()
-    return {
-      stdin: takesInput ? relay.stdin : null,
-      stdout: options.stdout ? relay.stdout : null,
-      stderr: options.stderr && config.tty !== true ? relay.stderr : null,
-      resize: size => void resizeTerminal(directory, size).catch(() => {}),
-      exited: this.#containers.ended(id).then(() => this.#containers.get(id)?.exitCode ?? 0),
-      close: () => relay.kill(),
-    }
+  attach(id: string, options: StreamOptions): Promise<ContainerStreams> {
+    return this.#streams.attach(id, options)
   }
 
   async portForward(sandboxId: string, port: number): Promise<Duplex> {
-    const sandbox = this.#sandboxes.get(sandboxId)
-    if (sandbox === undefined || sandbox.state !== 'ready') {
-      throw new Mk8sError('kubelet/runtime', `sandbox ${sandboxId} is not running`)
-    }
-    const { net } = sandboxFiles(this.#sandboxes.directoryOf(sandboxId))
-    return openPort(sandbox.config.hostNetwork ? undefined : net, port)
+    return this.#streams.portForward(sandboxId, port)
   }
 
   async imageStatus(image: string): Promise<ImageStatus | null> {
@@ -388,28 +359,9 @@ export class OciRuntime implements Runtime {
   }
 
   #tellExit(record: ContainerRecord): void {
-    for (const exec of this.#execs.get(record.id) ?? []) exec.kill()
+    this.#streams.ended(record.id)
     if (!this.#containers.get(record.id)) return
     this.#onEvent({ type: 'container-exited', podUid: record.podUid, containerId: record.id })
-  }
-
-  #target(id: string): ExecTarget {
-    const record = this.#mustRunning(id)
-    return {
-      id,
-      directory: this.#containers.directoryOf(id),
-      program: this.#containers.programOf(record),
-      init: record.init?.pid ?? 0,
-      name: this.#newId().slice(0, 16),
-      clock: this.#parts.clock,
-      ended: this.#containers.ended(id),
-    }
-  }
-
-  #mustRunning(id: string): ContainerRecord {
-    const record = this.#containers.must(id)
-    if (isLive(record) && record.init !== null && isRunning(record.init)) return record
-    throw new Mk8sError('kubelet/runtime', `container ${id} is not running`)
   }
 
   async #mustImages(names: readonly string[]): Promise<ReadonlyMap<string, ImageRecord>> {
@@ -458,7 +410,7 @@ export class OciRuntime implements Runtime {
   async #pidNamespaceOf(sandbox: SandboxRecord, { targetId }: ContainerConfig): Promise<string | undefined> {
     if (sandbox.pauseId !== null) return pauseNamespace(this.#pauseOf(sandbox))
     if (targetId === undefined) return undefined
-    return `/proc/${this.#mustRunning(targetId).init?.pid}/ns/pid`
+    return `/proc/${this.#containers.mustRunning(targetId).init?.pid}/ns/pid`
   }
 
   #newId(): string {
