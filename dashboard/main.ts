@@ -9,7 +9,7 @@ import { ObjectPage } from './objects.ts'
 import { Overview } from './overview.ts'
 import { Empty, Heading, Loading } from './parts.ts'
 import { linkTo, type Place, usePlace } from './router.ts'
-import { currentWho, Problem, signIn, signOut, takeLinkToken, type Who, whenSignedOut } from './session.ts'
+import { currentWho, Problem, signIn, signOut, takeFromLink, type Who, whenSignedOut } from './session.ts'
 import { SignIn } from './sign-in.ts'
 import { applyTheme, ThemeSwitch } from './theme.ts'
 
@@ -74,13 +74,20 @@ type State =
 
 async function begin(): Promise<State> {
   try {
-    const token = takeLinkToken()
-    const who = token === null ? await currentWho() : await signIn(token)
+    const given = takeFromLink()
+    const who = given === null ? await currentWho() : await signIn(given).catch(orStillIn)
     return who === null ? { kind: 'out', problem: null } : { kind: 'in', who }
   } catch (error) {
     const problem = error instanceof Problem ? error : new Problem(String(error), 0, '')
     return { kind: 'out', problem }
   }
+}
+
+/** A link that was used is as good as none where its session lives on. */
+async function orStillIn(problem: unknown): Promise<Who> {
+  const who = await currentWho().catch(() => null)
+  if (who === null) throw problem
+  return who
 }
 
 function App() {
@@ -90,7 +97,7 @@ function App() {
     const start = () => void begin().then(setState)
     start()
     // A link that is opened where the page is open already.
-    const onHash = () => location.hash.startsWith('#token=') && start()
+    const onHash = () => /^#(token|once)=/.test(location.hash) && start()
     addEventListener('hashchange', onHash)
     return () => removeEventListener('hashchange', onHash)
   }, [])

@@ -29,12 +29,16 @@ export function whenSignedOut(listener: () => void): void {
   onSignedOut = listener
 }
 
-/** A token behind the #, out of a link of `mk8s dashboard`; taken from the address and the history at once. */
-export function takeLinkToken(): string | null {
-  const match = /^#token=(.+)$/.exec(location.hash)
+/** What signs in: a token, or the code of a link, which does so once. */
+export type Given = { readonly token: string } | { readonly code: string }
+
+/** Behind the #, out of a link of `mk8s dashboard`; taken from the address and the history at once. */
+export function takeFromLink(): Given | null {
+  const match = /^#(token|once)=(.+)$/.exec(location.hash)
   if (match === null) return null
   history.replaceState(null, '', '/')
-  return match[1] ?? null
+  const [, kind, text = ''] = match
+  return kind === 'once' ? { code: text } : { token: text }
 }
 
 export async function currentWho(): Promise<Who | null> {
@@ -47,8 +51,8 @@ export async function currentWho(): Promise<Who | null> {
   }
 }
 
-export async function signIn(token: string): Promise<Who> {
-  const body = JSON.stringify({ token })
+export async function signIn(given: Given): Promise<Who> {
+  const body = JSON.stringify(given)
   const response = await send('/session', {
     ...{ method: 'POST', body },
     headers: { 'content-type': 'application/json' },

@@ -18,7 +18,7 @@ export function SignIn({ first, onSignedIn }: SignInProps) {
     setBusy(true)
     setProblem(null)
     try {
-      onSignedIn(await signIn(token.trim()))
+      onSignedIn(await signIn({ token: token.trim() }))
     } catch (error) {
       setProblem(error instanceof Problem ? error : new Problem(String(error), 0, ''))
       setBusy(false)

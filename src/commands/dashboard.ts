@@ -6,8 +6,8 @@ import { ClusterCommand } from './base-command.ts'
 export class Dashboard extends ClusterCommand {
   static override summary = 'Print the address of the dashboard, and a link that signs in.'
   static override description =
-    'The link holds a token of an account in the cluster that ends after --expires; whoever has it may do what that ' +
-    'account may: view (the default) sees everything that the page shows and changes nothing, admin may do ' +
+    'The link signs in once, within ten minutes, at any server; the token is for the field on the page, or for another ' +
+    'browser. Both are of an account in the cluster and end after --expires; whoever has them may do what that account may: view (the default) sees everything that the page shows and changes nothing, admin may do ' +
     'everything. The dashboard has to be enabled: mk8s enable dashboard, and for admin with --set admin=true.'
   static override examples = [
     '<%= config.bin %> dashboard',
@@ -40,7 +40,7 @@ export class Dashboard extends ClusterCommand {
     else {
       print(`address  ${link.url}\nlink     ${link.link}\ntoken    ${link.token}`)
       remark(
-        `The token is good until ${link.expiresAt}. Browsers warn unless they trust the cluster's authority.`,
+        `The link is good once, the token until ${link.expiresAt}. Browsers warn unless they trust the cluster's authority.`,
       )
     }
     return 0

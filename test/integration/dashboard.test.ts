@@ -111,6 +111,18 @@ test('a session needs its cookie and its key, and ends by signing out', async ()
   assert.equal((await ask({})).status, 401)
 })
 
+test('a link signs in once, at any server, and is worth nothing to whoever reads its Secret', async () => {
+  const { link } = await linkOf('view')
+  const [, code = ''] = /#once=(.+)$/.exec(link) ?? []
+  const use = () => call('/session', { method: 'POST', headers: JSON_TYPE, body: JSON.stringify({ code }) })
+  const secrets = await cluster.kubectl.ok(['get', 'secrets', '-n', 'kubernetes-dashboard', '-o', 'json'])
+  assert.doesNotMatch(secrets, /eyJ/)
+  const both = await Promise.all([use(), use()])
+  assert.deepEqual(both.map(({ status }) => status).sort(), [200, 401])
+  const again = await use()
+  assert.match(again.text, /this link has been used, or is too old/)
+})
+
 test('the viewer sees and changes nothing, and nobody reaches Secrets through the dashboard', async () => {
   const [view, all] = [await secretsOf(viewer), await secretsOf(admin)]
   const scale = (headers: Record<string, string>) =>
@@ -181,7 +193,9 @@ describe('in a browser', { skip: whyNoChromium() }, () => {
   })
 
   test('the link signs in and leaves no token behind; a list follows the cluster; an administrator scales', async () => {
-    const { page, complaints, close } = await visit(browser, admin.link, { wanted: 'nav.pages' })
+    const { page, complaints, close } = await visit(browser, (await linkOf('admin')).link, {
+      wanted: 'nav.pages',
+    })
     assert.doesNotMatch(page.url(), /token/)
     assert.doesNotMatch(await page.evaluate('JSON.stringify(localStorage)'), /eyJ/)
     await page.goto(`${admin.url}#/workloads/deployments`)
@@ -227,7 +241,7 @@ describe('in a browser', { skip: whyNoChromium() }, () => {
   for (const [look, { pages, ...options }] of Object.entries(looks)) {
     test(`pages are legible and fit: ${look}`, async context => {
       context.diagnostic(`screenshots are in ${shots}`)
-      const { page, complaints, close } = await visit(browser, viewer.link, {
+      const { page, complaints, close } = await visit(browser, (await linkOf('view')).link, {
         ...options,
         wanted: 'nav.pages',
       })

@@ -1,13 +1,15 @@
-/** Makes a token for the dashboard, and the link that signs in with it: behind the #, which no server gets to see. */
+/** Makes a token for the dashboard, and a link that signs in with it once: what is behind the # no log gets to see. */
+import { systemClock } from '../../base/clock.ts'
 import { Mk8sError } from '../../base/errors.ts'
+import { systemRandom } from '../../base/random.ts'
 import type { TargetFlags } from '../../cli/cluster-target.ts'
 import { isNotFound } from '../../client/kube-client.ts'
 import { SERVICE_ACCOUNTS } from '../../client/resources.ts'
 import type { KubeObject } from '../../kube/object.ts'
 import { isEnabled } from '../../runtime/addons/addon-object.ts'
+import { DASHBOARD_NAMESPACE, keepLink } from '../../runtime/addons/dashboard/one-time-link.ts'
 import { type AddonCluster, withCluster } from './cluster.ts'
 
-const NAMESPACE = 'kubernetes-dashboard'
 const ACCOUNTS = { view: 'viewer', admin: 'admin' } as const
 /** The API server makes none that ends sooner. */
 const SECONDS_MIN = 600
@@ -32,7 +34,8 @@ export async function makeDashboardLink(flags: TargetFlags, wanted: Wanted): Pro
     const port = await portOf(cluster)
     const url = `https://${cluster.host}:${port}/`
     const { token, expirationTimestamp } = await tokenFor(cluster, wanted)
-    return { url, link: `${url}#token=${token}`, token, expiresAt: expirationTimestamp }
+    const code = await keepLink({ client: cluster.client, clock: systemClock, random: systemRandom }, token)
+    return { url, link: `${url}#once=${code}`, token, expiresAt: expirationTimestamp }
   })
 }
 
@@ -55,7 +58,7 @@ async function tokenFor({ client }: AddonCluster, { role, seconds }: Wanted): Pr
     metadata: {},
     spec: { expirationSeconds: seconds },
   }
-  const target = { namespace: NAMESPACE, name: ACCOUNTS[role], subresource: 'token' }
+  const target = { namespace: DASHBOARD_NAMESPACE, name: ACCOUNTS[role], subresource: 'token' }
   try {
     const made = await client.create<KubeObject>(SERVICE_ACCOUNTS, request, target)
     return made['status'] as TokenStatus

@@ -5,6 +5,7 @@ import { Mk8sError, systemCodeOf } from '../../../base/errors.ts'
 import { HttpsTransport } from '../../../client/https-transport.ts'
 import type { ParameterValues } from '../addon-object.ts'
 import type { Part, PartContext, RunningPart } from '../part.ts'
+import { takeLink } from './one-time-link.ts'
 import { readPageFiles } from './page-files.ts'
 import { Site } from './site.ts'
 
@@ -38,9 +39,12 @@ export function dashboardPart(api: OwnApi | undefined): Part {
 }
 
 async function serve(context: PartContext, { port }: ParameterValues, api: OwnApi): Promise<RunningPart> {
-  const { clock, random, log } = context
+  const { client, clock, random, log } = context
   const transport = new HttpsTransport({ server: api.url, caPem: api.tls().authority })
-  const site = new Site({ files: readPageFiles(), transport, clock, random, log })
+  const site = new Site({
+    ...{ files: readPageFiles(), transport, clock, random, log },
+    takeLink: code => takeLink({ client, clock }, code),
+  })
   const server = createListener(api)
   const sockets = new Set<Socket>()
   const connections = new Set<ServerHttp2Session>()

@@ -26,6 +26,8 @@ export interface SiteParts {
   readonly files: ReadonlyMap<string, PageFile>
   /** Without credentials of its own. */
   readonly transport: Transport
+  /** The token of a link that signs in once; null when it does not any more. */
+  readonly takeLink: (code: string) => Promise<string | null>
   readonly clock: Clock
   readonly random: Random
   readonly log: Log
@@ -98,9 +100,14 @@ export class Site {
       const message = `too many attempts to sign in; try again in ${wait || 1} s`
       return refuse(response, 429, message, { 'retry-after': String(wait || 1) })
     }
-    const token = tokenIn(await readRequest(request, TOKEN_BYTES_MAX, this.#parts.clock))
+    const given = givenIn(await readRequest(request, TOKEN_BYTES_MAX, this.#parts.clock))
     this.#signIns += 1
     try {
+      const token = given.code === '' ? given.token : await this.#parts.takeLink(given.code)
+      if (token === null) {
+        this.#limits.failed(address)
+        return refuse(response, 401, LINK_OVER)
+      }
       await this.#admit(token, exchange, address)
     } finally {
       this.#signIns -= 1
@@ -184,6 +191,7 @@ function sendFile({ request, response }: Exchange, file: PageFile): void {
   answer(response, isKnown ? 304 : 200, { headers, ...(hasBody && { body }) })
 }
 
+const LINK_OVER = 'this link has been used, or is too old; mk8s dashboard prints a new one'
 const SIGNED_OUT = 'you are not signed in any more'
 
 const told = ({ user, expiresAtMs }: Session) => ({ user, expiresAt: new Date(expiresAtMs).toISOString() })
@@ -206,12 +214,14 @@ function isSameOrigin({ headers }: Http2ServerRequest): boolean {
 const isOfOwnPage = (request: Http2ServerRequest): boolean =>
   isSameOrigin(request) && request.headers['content-type'] === 'application/json'
 
-function tokenIn(bytes: Buffer): string {
+/** A token, or the code of a link. */
+function givenIn(bytes: Buffer): { readonly token: string; readonly code: string } {
   try {
-    const { token } = JSON.parse(bytes.toString('utf8')) as { token?: unknown }
+    const { token, code } = JSON.parse(bytes.toString('utf8')) as { token?: unknown; code?: unknown }
     // A header can bear nothing else.
-    return typeof token === 'string' && /^[!-~]+$/.test(token.trim()) ? token.trim() : ''
+    const isToken = typeof token === 'string' && /^[!-~]+$/.test(token.trim())
+    return { token: isToken ? token.trim() : '', code: typeof code === 'string' ? code : '' }
   } catch {
-    return ''
+    return { token: '', code: '' }
   }
 }
