@@ -53,7 +53,11 @@ describe('a driver of devices', { skip: whyNoOci() ?? false }, () => {
   }
   const get = async <T>(kind: string, name: string): Promise<T> =>
     JSON.parse(await cluster.kubectl.ok(['get', kind, name, '-o', 'json'])) as T
-  const podWith = (name: string, claim: object, command = 'echo "has $DEVICE"; exec sleep 3600') => ({
+  const podWith = (
+    name: string,
+    claim: object,
+    command = 'trap "exit 0" TERM; echo "has $DEVICE"; sleep 3600 & wait',
+  ) => ({
     ...{ apiVersion: 'v1', kind: 'Pod', metadata: { name } },
     spec: {
       ...{ restartPolicy: 'Never', terminationGracePeriodSeconds: 0 },

@@ -10,7 +10,7 @@ import {
   RESOURCE_SLICES,
 } from '../../src/client/resources.ts'
 import type { KubeObject } from '../../src/kube/object.ts'
-import type { Pod, ResourceClaim } from '../../src/kube/types.ts'
+import type { Pod, ResourceClaim, ResourceSlice } from '../../src/kube/types.ts'
 import { addNode, type InProcessCluster, startInProcessCluster } from '../support/in-process-cluster.ts'
 import { until } from '../support/until.ts'
 
@@ -223,4 +223,37 @@ test('a pod is bound once its driver says that the device is ready', async () =>
   await say('ready')
   await nodeOf('patient')
   await end('patient')
+})
+
+test('a pod leaves a device that is tainted with NoExecute, unless its claim tolerates that', async () => {
+  const name = 'gpus-of-node-1'
+  const tolerations = [{ key: 'unhealthy', operator: 'Exists', effect: 'NoExecute' }]
+  const exactly = { deviceClassName: 'gpu', tolerations }
+  const stoic = { devices: { requests: [{ name: 'gpu', exactly }] } }
+  await client.create(RESOURCE_CLAIMS, object('ResourceClaim', 'stoic', stoic, { namespace }))
+  await client.create(RESOURCE_CLAIMS, object('ResourceClaim', 'timid', gpu, { namespace }))
+  const devices = [{ name: 'gpu-0' }, { name: 'gpu-1' }]
+  const slice = await client.get<ResourceSlice>(RESOURCE_SLICES, { name })
+  const spec = { ...slice.spec, devices }
+  const wider = await client.update(RESOURCE_SLICES, { ...slice, spec } as ResourceSlice)
+  const onNode1 = { nodeSelector: { 'kubernetes.io/hostname': 'node-1' } }
+  await makePod('stoic', { resourceClaimName: 'stoic' }, onNode1)
+  await makePod('timid', { resourceClaimName: 'timid' }, onNode1)
+  await Promise.all([nodeOf('stoic'), nodeOf('timid')])
+  const taints = [{ key: 'unhealthy', effect: 'NoExecute' }]
+  const tainted = { ...wider, spec: { ...spec, devices: devices.map(each => ({ ...each, taints })) } }
+  await client.update(RESOURCE_SLICES, tainted as ResourceSlice)
+  const leaving = await until(
+    'the eviction',
+    async () => {
+      const pod = await podOf('timid')
+      return pod.metadata.deletionTimestamp !== undefined && pod
+    },
+    WAIT_MS,
+  )
+  const condition = leaving.status?.conditions?.find(({ type }) => type === 'DisruptionTarget')
+  assert.equal(condition?.reason, 'DeletionByDeviceTaintManager')
+  assert.equal((await podOf('stoic')).metadata.deletionTimestamp, undefined)
+  await end('timid')
+  await end('stoic')
 })

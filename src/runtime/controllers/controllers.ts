@@ -16,6 +16,7 @@ import { createCronJobController } from './cron-job/controller.ts'
 import { createDefinitionController } from './custom-resource-definition/controller.ts'
 import { createDaemonSetController } from './daemon-set/controller.ts'
 import { createDeploymentController } from './deployment/controller.ts'
+import { createDeviceTaintEviction } from './device-taint-eviction/controller.ts'
 import { createDisruptionController } from './disruption/controller.ts'
 import { createEndpointSliceController } from './endpoint-slice/controller.ts'
 import { createEndpointSliceMirroringController } from './endpoint-slice-mirroring/controller.ts'
@@ -94,6 +95,7 @@ const CONTROLLERS: readonly ((context: ControllerContext) => Controller)[] = [
   createServiceCidrController,
   createNodeLifecycleController,
   createTaintEvictionController,
+  createDeviceTaintEviction,
   createPodGarbageCollector,
   createPersistentVolumeBinder,
   createHostpathProvisioner,

@@ -10,6 +10,7 @@ import {
   persistentVolumeClaimResize,
   storageObjectInUseProtection,
 } from './default-classes.ts'
+import { deviceAdminAccess } from './device-admin-access.ts'
 import { limitRanger } from './limit-ranger.ts'
 import { namespaceLifecycle } from './namespace-lifecycle.ts'
 import { nodeRestriction, taintNodesByCondition } from './node-plugins.ts'
@@ -62,6 +63,7 @@ export function createAdmission(parts: AdmissionParts): readonly AdmissionPlugin
     certificateSubjectRestriction(),
     defaultIngressClass(objects),
     podTopologyLabels(objects),
+    deviceAdminAccess(objects),
     createEscalationCheck(parts.authorizer),
     ...configured.flatMap(pair => (pair === undefined ? [] : [pair.mutating])),
     ...configured.flatMap(pair => (pair === undefined ? [] : [pair.validating])),

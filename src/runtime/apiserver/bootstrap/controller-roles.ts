@@ -77,6 +77,11 @@ const workloads: Record<string, readonly PolicyRule[]> = {
     rule('patch update', 'resource.k8s.io', 'resourceclaims resourceclaims/status'),
     rule(READ, 'resource.k8s.io', 'resourceclaimtemplates'),
   ],
+  'device-taint-eviction-controller': [
+    rule(`delete ${READ}`, 'core', 'pods'),
+    rule('patch update', 'core', 'pods/status'),
+    rule(READ, 'resource.k8s.io', 'resourceclaims resourceslices'),
+  ],
 }
 
 const network: Record<string, readonly PolicyRule[]> = {

@@ -1,7 +1,6 @@
 /** How long a pod may stay on a node whose taints evict. */
-import { tolerates } from '../../../client/taints.ts'
 import type { Pod, Taint } from '../../../kube/types.ts'
-import { timeMs } from '../shared/pods.ts'
+import { evictionDueMs } from '../shared/eviction-due.ts'
 
 export type EvictionPlan =
   | { readonly kind: 'stay' }
@@ -15,18 +14,8 @@ export function planEviction(
   nowMs: number,
   seenMs: number = nowMs,
 ): EvictionPlan {
-  const evicting = taints.filter(taint => taint.effect === 'NoExecute')
-  if (evicting.length === 0 || pod.metadata.deletionTimestamp !== undefined) return { kind: 'stay' }
-  const tolerations = pod.spec?.tolerations ?? []
-  let dueMs = Number.POSITIVE_INFINITY
-  for (const taint of evicting) {
-    const matching = tolerations.filter(toleration => tolerates(toleration, taint))
-    if (matching.length === 0) return { kind: 'evict' }
-    const limits = matching.flatMap(each => each.tolerationSeconds ?? [])
-    if (limits.length === 0) continue
-    const startedMs = timeMs(taint.timeAdded) || seenMs
-    dueMs = Math.min(dueMs, startedMs + Math.max(0, Math.min(...limits)) * 1_000)
-  }
+  if (pod.metadata.deletionTimestamp !== undefined) return { kind: 'stay' }
+  const dueMs = evictionDueMs(taints, pod.spec?.tolerations ?? [], seenMs)
   if (dueMs === Number.POSITIVE_INFINITY) return { kind: 'stay' }
   return dueMs <= nowMs ? { kind: 'evict' } : { kind: 'wait', delayMs: dueMs - nowMs }
 }

@@ -372,3 +372,33 @@ test('a namespace says which pod security standard holds in it', async () => {
   }
   await strict({ resource: 'pods', object: pod(good) })
 })
+
+test('devices are looked on at from marked namespaces only', async () => {
+  const requests = [{ name: 'r', exactly: { deviceClassName: 'c', adminAccess: true } }]
+  const spec = { devices: { requests } }
+  const ask = { group: 'resource.k8s.io', kind: 'ResourceClaim', resource: 'resourceclaims' }
+  const object = named('ResourceClaim', 'looking', 'dev', { spec })
+  const why =
+    /spec\.devices\.requests\[0\]\.exactly\.adminAccess: Forbidden: admin access to devices requires the/
+  await assert.rejects(setUp()({ ...ask, object }), why)
+  const marked = named('Namespace', 'dev')
+  marked.metadata.labels = { 'resource.kubernetes.io/admin-access': 'true' }
+  await setUp({ '/namespaces': [marked] })({ ...ask, object })
+  const template = named('ResourceClaimTemplate', 'looking', 'dev', { spec: { spec } })
+  const asked = {
+    group: 'resource.k8s.io',
+    kind: 'ResourceClaimTemplate',
+    resource: 'resourceclaimtemplates',
+  }
+  await assert.rejects(setUp()({ ...asked, object: template }), /spec\.spec\.devices/)
+})
+
+test('a node makes slices of its own devices only', async () => {
+  const user = { username: 'system:node:n1', groups: ['system:nodes'] }
+  const slice = (nodeName: string) => ({
+    ...{ group: 'resource.k8s.io', kind: 'ResourceSlice', resource: 'resourceslices', user },
+    object: named('ResourceSlice', 's', '', { spec: { nodeName, driver: 'd' } }),
+  })
+  await setUp()(slice('n1'))
+  await assert.rejects(setUp()(slice('n2')), /can only create\/delete ResourceSlice with the same NodeName/)
+})

@@ -67,8 +67,17 @@ function setUp() {
             { name: 'd', persistentVolumeClaim: { claimName: 'mine' } },
             { name: 'e', persistentVolumeClaim: { claimName: 'greedy' } },
           ],
+          resourceClaims: [
+            { name: 'a', resourceClaimName: 'gpu' },
+            { name: 'b', resourceClaimTemplateName: 't' },
+          ],
         },
+        status: { resourceClaimStatuses: [{ name: 'b', resourceClaimName: 'made' }] },
       }),
+    ],
+    'resource.k8s.io/resourceslices': [
+      named('ResourceSlice', 'own', '', { spec: { nodeName: 'n1', driver: 'd' } }),
+      named('ResourceSlice', 'shared', '', { spec: { allNodes: true, driver: 'd' } }),
     ],
     '/persistentvolumeclaims': [
       named('PersistentVolumeClaim', 'mine', 'dev', { spec: { volumeName: 'pv-1' } }),
@@ -159,6 +168,29 @@ test('a change of roles takes effect at the next question', () => {
   listeners[0]?.onClosed(new Error('over'))
   ask('jane', {})
   assert.equal(listeners.length, 2, 'a watch that ended is opened again')
+})
+
+test('a node reads the claims of its pods, and has to do with its own slices of devices only', () => {
+  const { ask } = setUp()
+  const group = 'resource.k8s.io'
+  const as = (node: string, over: Partial<RequestAttributes>) =>
+    ask(`system:node:${node}`, { group, ...over }, ['system:nodes']).allowed
+  const claim = { resource: 'resourceclaims' }
+  assert.equal(as('n1', { ...claim, name: 'gpu' }), true)
+  assert.equal(as('n1', { ...claim, name: 'made' }), true, 'its status names what was made from a template')
+  assert.equal(as('n1', { ...claim, name: 'other' }), false)
+  assert.equal(as('n2', { ...claim, name: 'gpu' }), false)
+  assert.equal(as('n1', { ...claim, verb: 'list' }), false)
+  const slice = { resource: 'resourceslices', namespace: '' }
+  const fieldSelector = onNode('n1')
+  assert.equal(as('n1', { ...slice, name: 'own', verb: 'delete' }), true)
+  assert.equal(as('n2', { ...slice, name: 'own' }), false)
+  assert.equal(as('n1', { ...slice, name: 'shared' }), false)
+  for (const verb of ['list', 'deletecollection']) {
+    assert.equal(as('n1', { ...slice, verb, fieldSelector }), true)
+    assert.equal(as('n2', { ...slice, verb, fieldSelector }), false)
+    assert.equal(as('n1', { ...slice, verb }), false)
+  }
 })
 
 test('a node reads what its pods use and nothing more', () => {
