@@ -2,6 +2,7 @@
  * What `mk8s install` works out before it touches anything: the configuration, how it differs from what is
  * installed, the findings about this machine, and the plan.
  */
+
 import { resolve } from 'node:path'
 import { must } from '../base/assert.ts'
 import type { Clock } from '../base/clock.ts'
@@ -23,12 +24,12 @@ import { invalidConfig, type MachineValues, type OptionValue, resolveConfig } fr
 import { loopbackAddress } from '../config/values.ts'
 import { lookAtPresent } from '../host/carry-out.ts'
 import { CONTAINER_PACKAGES, isRealRuntime } from '../host/container-programs.ts'
+import type { Service } from '../host/daemon-service.ts'
 import { collectFacts, type FactsWanted, type HostFacts, machineDefaults } from '../host/facts.ts'
 import { ADMIN_GROUP, groupId } from '../host/groups.ts'
 import { nodePaths } from '../host/node-files.ts'
 import { type InstallStep, planInstall, type WantedFile } from '../host/plan.ts'
 import { decideRuntime, type Finding, preflight } from '../host/preflight.ts'
-import type { Service } from '../host/service.ts'
 import { MANAGER_WORDS } from '../host/service-manager.ts'
 import { socketPathMax, system } from '../host/system.ts'
 

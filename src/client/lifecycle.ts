@@ -1,9 +1,10 @@
 /** Starting and stopping a node's daemon from outside, and waiting for what that brings about. */
+
 import { type Clock, sleepAlive } from '../base/clock.ts'
 import { Mk8sError } from '../base/errors.ts'
+import type { Service } from '../host/daemon-service.ts'
 import { clearFailure, findLostSocket, nodePaths, readFailure } from '../host/node-files.ts'
 import { identifyProcess, readPidFile, waitUntilGone } from '../host/processes.ts'
-import type { Service } from '../host/service.ts'
 import { type AdminClient, createAdminClient } from './admin-client.ts'
 import { type NodeStatus, reasonsNotReady } from './node-status.ts'
 

@@ -2,10 +2,11 @@
  * How the daemon is kept running: as a unit of systemd, a daemon of launchd, a task of Windows; or in the background by
  * a script, and where there is no shell by mk8s itself.
  */
+
 import { closeSync, existsSync, openSync, rmSync } from 'node:fs'
 import { parse } from 'node:path'
-import type { Clock } from '../base/clock.ts'
 import { daemonEnvironment } from './daemon-environment.ts'
+import type { Service, ServiceParts } from './daemon-service.ts'
 import { endDaemon, endSupervised, restartDaemon, STOP_MS_MAX, wake } from './end-daemon.ts'
 import { diskFailure, makeDirectory, readIfThere, writeFileDurably } from './files.ts'
 import { launchdService } from './macos/launchd-service.ts'
@@ -13,38 +14,11 @@ import { instanceName, nodePaths } from './node-files.ts'
 import { ownProgram } from './own-program.ts'
 import { readPidFile, writePidFile } from './processes.ts'
 import { runProgram, spawnDetached } from './programs.ts'
-import { decideManager, type Manager, managerFacts } from './service-manager.ts'
+import { decideManager, managerFacts } from './service-manager.ts'
 import { supervisorScript } from './supervisor-script.ts'
 import { system } from './system.ts'
 import { unitText } from './systemd-unit.ts'
 import { taskService } from './windows/task-service.ts'
-
-export interface Service {
-  readonly manager: Manager
-  /** Files that must be there with this content before the daemon is started. */
-  readonly files: readonly { readonly path: string; readonly content: string; readonly mode: number }[]
-  /** Starts the daemon and keeps it running, over reboots where systemd does it. */
-  start(): Promise<void>
-  /** Whether somebody keeps the daemon running. */
-  isActive(): boolean
-  /** Starts the daemon anew, from whatever lies under its program's path now; the pods go on running. */
-  restart(): Promise<void>
-  /** Ends the daemon, which may have ended already, and keeps it from coming back. */
-  stop(): Promise<void>
-  /** Removes what lies outside the data directory. */
-  remove(): Promise<void>
-}
-
-export interface ServiceParts {
-  readonly dataDir: string
-  readonly clock: Clock
-  /** Who does it; decided by what is on the machine unless given. */
-  readonly manager?: Manager
-  /** Whether /bin/sh can supervise; whether it is there unless given. */
-  readonly hasShell?: boolean
-  /** What is run as `PROGRAM daemon --data-dir DIR`; this program itself unless given. */
-  readonly program?: string
-}
 
 const UNIT_DIRECTORY = '/etc/systemd/system'
 const SHELL = '/bin/sh'

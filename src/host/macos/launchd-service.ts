@@ -1,12 +1,13 @@
 /** The daemon as a daemon of launchd, which starts it with the machine and again when it fails. */
+
 import { existsSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
+import type { Service, ServiceParts } from '../daemon-service.ts'
 import { endDaemon, restartDaemon, STOP_MS_MAX } from '../end-daemon.ts'
 import { instanceName, nodePaths } from '../node-files.ts'
 import { ownProgram } from '../own-program.ts'
 import { readPidFile } from '../processes.ts'
 import { runProgram } from '../programs.ts'
-import type { Service, ServiceParts } from '../service.ts'
 import { plistText } from './launchd-plist.ts'
 
 const DIRECTORY = '/Library/LaunchDaemons'

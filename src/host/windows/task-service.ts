@@ -3,14 +3,15 @@
  * threads of its own; a task needs no such thing, runs as the system and from the start of the machine on. The task
  * runs mk8s' own supervisor, because tasks are started again after a minute at the soonest.
  */
+
 import { existsSync, rmSync } from 'node:fs'
+import type { Service, ServiceParts } from '../daemon-service.ts'
 import { endSupervised, restartDaemon } from '../end-daemon.ts'
 import { makeDirectory, readIfThere, writeFileDurably } from '../files.ts'
 import { instanceName, nodePaths } from '../node-files.ts'
 import { ownProgram } from '../own-program.ts'
 import { readPidFile } from '../processes.ts'
 import { runProgram } from '../programs.ts'
-import type { Service, ServiceParts } from '../service.ts'
 import { taskText } from './task.ts'
 
 const PROGRAM = 'schtasks.exe'
