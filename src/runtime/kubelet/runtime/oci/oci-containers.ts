@@ -1,7 +1,7 @@
 /** The containers of the oci runtime: made, started, watched to their end, and found again by a later daemon. */
 
 import { type FSWatcher, watch } from 'node:fs'
-import { chown, mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { type Clock, sleep, type Timer } from '../../../../base/clock.ts'
 import { Mk8sError, messageOf } from '../../../../base/errors.ts'
@@ -14,14 +14,10 @@ import {
   type ProcessIdentity,
   signalProcess,
 } from '../../../../host/processes.ts'
-import { applyEdits } from '../cdi/apply-edits.ts'
-import { annotatedDevices } from '../cdi/cdi-names.ts'
-import { readEdits } from '../cdi/read-cdi.ts'
 import { processesIn } from '../cri/pod-cgroups.ts'
 import { RecordStore } from '../process/records.ts'
 import { renderRecord } from '../render-record.ts'
-import type { ContainerConfig, ContainerStatus } from '../runtime.ts'
-import { machineAppArmor, prepareAppArmor } from './app-armor.ts'
+import type { ContainerStatus } from '../runtime.ts'
 import {
   callProgram,
   createWithConmon,
@@ -31,18 +27,11 @@ import {
   readExit,
   reopenLog,
 } from './conmon.ts'
-import { mountImages } from './image-mounts.ts'
-import type { ImageRecord } from './images/image-store.ts'
-import { mapVolumes } from './map-volumes.ts'
+import { makeBundle, type NewContainer } from './container-bundle.ts'
 import { endExecs } from './oci-exec.ts'
-import { deviceAt, hostDevices } from './oci-host.ts'
-import { containerFiles, type OciPaths, sandboxFiles } from './oci-paths.ts'
-import type { ContainerRecord, SandboxRecord } from './oci-records.ts'
-import { mountOverlay } from './overlay.ts'
-import { renderSpec, type SpecHost } from './render-spec.ts'
-import type { SeccompSpec } from './seccomp.ts'
-import type { UserNamespace } from './user-namespace.ts'
-import { readUserLists, userOf } from './users.ts'
+import { containerFiles, type OciPaths } from './oci-paths.ts'
+import type { ContainerRecord } from './oci-records.ts'
+import type { SpecHost } from './render-spec.ts'
 
 export interface ContainersParts {
   readonly paths: OciPaths
@@ -55,18 +44,6 @@ export interface ContainersParts {
   readonly clock: Clock
   readonly log: Log
   readonly onExit: (record: ContainerRecord) => void
-}
-
-export interface NewContainer {
-  readonly id: string
-  readonly sandbox: SandboxRecord
-  readonly sandboxDirectory: string
-  readonly config: ContainerConfig
-  readonly image: ImageRecord
-  /** Those that it has as volumes, by reference. */
-  readonly volumeImages: ReadonlyMap<string, ImageRecord>
-  readonly podCgroup: string
-  readonly pidNamespace: string | undefined
 }
 
 /** conmon leaves an exit code, unless it is killed itself; looked at so often. */
@@ -141,32 +118,15 @@ export class OciContainers {
   }
 
   async create(wanted: NewContainer): Promise<string> {
-    const { id, sandbox, image } = wanted
+    const { id } = wanted
     const record = this.#newRecord(wanted)
     await mkdir(dirname(record.logPath), { recursive: true, mode: 0o755 })
     // From here on whoever comes after a kill knows what to take away.
     await this.#store.save(record)
     this.#records.set(id, record)
     try {
-      const files = containerFiles(this.directoryOf(id))
-      const namespace = userNamespaceOf(wanted)
-      const rootfs = await this.#mountRoot(record, namespace)
-      const config = await this.#mountVolumes(wanted, namespace)
-      const user = userOf(config.security, image.config.User ?? '', await readUserLists(rootfs))
+      const user = await makeBundle(record, wanted, { ...this.#parts, directory: this.directoryOf(id) })
       record.user = { uid: user.uid, gid: user.gid, groups: user.additionalGids }
-      const plain = renderSpec({
-        ...{ config, user, host: this.#parts.host, cgroup: record.cgroup, image: image.config },
-        sandbox: sandbox.config,
-        sandboxDirectory: wanted.sandboxDirectory,
-        rootfs,
-        devices: config.security.privileged === true ? await hostDevices() : [],
-        volumeDevices: await volumeDevicesOf(config),
-        pidNamespace: wanted.pidNamespace,
-        localSeccomp: await readSeccomp(config),
-        appArmor: await prepareAppArmor(config.security, machineAppArmor),
-      })
-      const spec = applyEdits(plain, await readEdits(cdiDevicesOf(config), this.#parts.cdiDirectories))
-      await writeFile(files.spec, JSON.stringify(spec), { mode: 0o600 })
       return id
     } catch (error) {
       await this.remove(id)
@@ -288,33 +248,6 @@ export class OciContainers {
     }
   }
 
-  async #mountRoot({ id, layers, root }: ContainerRecord, user: UserNamespace | undefined): Promise<string> {
-    const { upper, work, mapped, ...files } = containerFiles(this.directoryOf(id))
-    const rootfs = root ?? files.rootfs
-    if (root !== undefined) await mkdir(dirname(root), { recursive: true, mode: 0o711 })
-    for (const path of [rootfs, upper, work]) await mkdir(path, { mode: 0o755 })
-    // What it writes belongs to it, and its root directory before all.
-    if (user !== undefined) await chown(upper, user.range.first, user.range.first)
-    const { layersDirectory } = this.#parts
-    const options = `upperdir=${upper},workdir=${work}`
-    await mountOverlay(rootfs, { layers, layersDirectory, options, user, mapped: `${mapped}.layers` })
-    return rootfs
-  }
-
-  /** Each at its place on this machine, with the owners that the container is to see. */
-  async #mountVolumes(
-    { id, config: wanted, volumeImages: images }: NewContainer,
-    user: UserNamespace | undefined,
-  ): Promise<ContainerConfig> {
-    const directory = this.directoryOf(id)
-    const { layersDirectory } = this.#parts
-    const config = await mountImages({ config: wanted, images, layersDirectory, directory, user })
-    for (const { hostPath } of config.mounts) await makeMissing(hostPath)
-    return user === undefined
-      ? config
-      : mapVolumes(config, { user, directory: containerFiles(directory).mapped })
-  }
-
   async #failStart(record: ContainerRecord, message: string): Promise<void> {
     await deleteContainer(this.programOf(record), record.id).catch(() => {})
     await this.#settle(record, { exitCode: 128, message, reason: 'StartError' })
@@ -413,11 +346,6 @@ export class OciContainers {
   }
 }
 
-function userNamespaceOf({ sandbox, sandboxDirectory }: NewContainer): UserNamespace | undefined {
-  const range = sandbox.config.isolation?.userRange
-  return range && { range, file: sandboxFiles(sandboxDirectory).user }
-}
-
 export const isLive = ({ startedAt, finishedAt }: ContainerRecord): boolean =>
   startedAt !== 0 && finishedAt === 0
 const isWatched = (conmon: ProcessIdentity | null): boolean => conmon !== null && isRunning(conmon)
@@ -427,39 +355,7 @@ const signalName = (wanted = ''): string => {
   return /^SIG[A-Z0-9]+$/.test(name) && !/^SIG\d/.test(name) ? name : 'SIGTERM'
 }
 
-async function readSeccomp({ security }: ContainerConfig): Promise<SeccompSpec | undefined> {
-  if (security.seccomp?.type !== 'Localhost') return undefined
-  const path = security.seccomp.path ?? ''
-  try {
-    return JSON.parse(await readFile(path, 'utf8')) as SeccompSpec
-  } catch (error) {
-    throw new Mk8sError('kubelet/runtime', `the seccomp profile ${path} cannot be read`, {
-      why: messageOf(error),
-      cause: error,
-    })
-  }
-}
-
-/** As runtimes do, for paths whose kind nobody has asked about. */
-async function makeMissing(path: string): Promise<void> {
-  const found = await stat(path).catch(() => null)
-  if (found === null) await mkdir(path, { recursive: true, mode: 0o755 })
-}
-
 export function renderStatus(record: ContainerRecord): ContainerStatus {
   const { user, stopSignal } = record
   return { ...renderRecord(record, record), user, stopSignal }
 }
-
-/** Device plugins may name them in annotations too. */
-const cdiDevicesOf = ({ cdiDevices = [], annotations }: ContainerConfig): readonly string[] => [
-  ...new Set([...cdiDevices, ...annotatedDevices(annotations)]),
-]
-
-const volumeDevicesOf = ({ devices = [] }: ContainerConfig) =>
-  Promise.all(
-    devices.map(async ({ hostPath, containerPath, readOnly }) => ({
-      ...(await deviceAt(hostPath, containerPath)),
-      readOnly,
-    })),
-  )
