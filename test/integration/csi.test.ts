@@ -341,7 +341,11 @@ describe('a CSI driver', { skip: isRoot ? false : 'mounting needs root on Linux'
       ),
     )
     await cluster.kubectl.ok(['delete', 'pod', 'inline'])
-    const spec = { attachRequired: false, volumeLifecycleModes: ['Persistent', 'Ephemeral'] }
+    const spec = {
+      attachRequired: false,
+      volumeLifecycleModes: ['Persistent', 'Ephemeral'],
+      nodeAllocatableUpdatePeriodSeconds: 10,
+    }
     await cluster.kubectl.ok(['delete', 'csidriver', NAME])
     await apply({ apiVersion: 'storage.k8s.io/v1', kind: 'CSIDriver', metadata: { name: NAME }, spec })
     const before = methods().length
@@ -350,6 +354,13 @@ describe('a CSI driver', { skip: isRoot ? false : 'mounting needs root on Linux'
     await cluster.kubectl.ok(['delete', 'pod', 'inline'])
     await until('it is unmounted', () => methods().length === before + 2)
     assert.deepEqual(methods().slice(before), ['NodePublishVolume', 'NodeUnpublishVolume'])
+  })
+
+  test('is asked again how many volumes it can attach, as often as it wants to be', async () => {
+    const count = () => read('.spec.drivers[0].allocatable.count', 'csinode', 'node-1')
+    assert.equal(await count(), '3')
+    driver.volumesMax = 5
+    await until('CSINode says so', async () => (await count()) === '5')
   })
 
   test('is taken out when its registration goes', async () => {

@@ -13,6 +13,8 @@ export interface TestDriver {
   readonly calls: { readonly method: string; readonly request: Record<string, unknown> }[]
   /** What the kubelet said of the registration. */
   readonly registered: unknown[]
+  /** How many volumes it can attach to the node, from the next time that it is asked on. */
+  volumesMax: number
   stop(): void
 }
 
@@ -31,7 +33,17 @@ export async function startCsiDriver({ name, directory, registry }: Parts): Prom
   mkdirSync(registry, { recursive: true })
   const calls: TestDriver['calls'] = []
   const registered: unknown[] = []
-  const mounts = nodeMethods(directory)
+  const servers: Server[] = []
+  const driver: TestDriver = {
+    calls,
+    registered,
+    volumesMax: 3,
+    stop() {
+      for (const server of servers) server.forceShutdown()
+      rmSync(join(registry, `${name}-reg.sock`), { force: true })
+    },
+  }
+  const mounts = nodeMethods(directory, () => driver.volumesMax)
   const noting = Object.fromEntries(
     Object.entries(mounts).map(([method, handle]) => [
       method,
@@ -42,23 +54,17 @@ export async function startCsiDriver({ name, directory, registry }: Parts): Prom
     ]),
   )
   const endpoint = join(directory, 'csi.sock')
-  const own = await serve(endpoint, CSI_PROTO, 'csi.v1.Node', noting)
-  const registrar = await serve(join(registry, `${name}-reg.sock`), REGISTRATION_PROTO, REGISTRATION, {
+  servers.push(await serve(endpoint, CSI_PROTO, 'csi.v1.Node', noting))
+  const registration = {
     GetInfo: () => ({ type: 'CSIPlugin', name, endpoint, supportedVersions: ['1.0.0'] }),
-    NotifyRegistrationStatus: status => {
+    NotifyRegistrationStatus: (status: unknown) => {
       registered.push(status)
       return {}
     },
-  })
-  return {
-    calls,
-    registered,
-    stop() {
-      registrar.forceShutdown()
-      own.forceShutdown()
-      rmSync(join(registry, `${name}-reg.sock`), { force: true })
-    },
   }
+  const socket = join(registry, `${name}-reg.sock`)
+  servers.push(await serve(socket, REGISTRATION_PROTO, REGISTRATION, registration))
+  return driver
 }
 
 const REGISTRATION = 'pluginregistration.Registration'
@@ -71,7 +77,7 @@ const SKILLS = [
   'VOLUME_MOUNT_GROUP',
 ]
 
-function nodeMethods(directory: string): Record<string, Handler> {
+function nodeMethods(directory: string, volumesMax: () => number): Record<string, Handler> {
   const mount = (source: string, target: string) => {
     mkdirSync(source, { recursive: true })
     mkdirSync(target, { recursive: true })
@@ -98,7 +104,7 @@ function nodeMethods(directory: string): Record<string, Handler> {
     NodeGetCapabilities: () => ({ capabilities: SKILLS.map(type => ({ rpc: { type } })) }),
     NodeGetInfo: () => ({
       nodeId: 'own-id',
-      maxVolumesPerNode: 3,
+      maxVolumesPerNode: volumesMax(),
       accessibleTopology: { segments: { 'topology.csi.test/rack': 'r1' } },
     }),
     NodeStageVolume: request =>

@@ -103,7 +103,7 @@ class NodeKubelet implements Kubelet {
     const shared = { client, clock, random, log }
     const { directories } = parts
     this.#plugins = new NodePlugins({
-      ...{ client, clock, log, nodeName, directories },
+      ...{ client, clock, random, log, nodeName, directories },
       pods: () => (this.#pods.isSynced ? this.#workers.uids : null),
       onDriver: () => this.#workers.wakeClaimants(),
     })

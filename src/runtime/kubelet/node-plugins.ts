@@ -2,6 +2,7 @@
 import { join } from 'node:path'
 import type { Clock } from '../../base/clock.ts'
 import type { Log } from '../../base/log.ts'
+import type { Random } from '../../base/random.ts'
 import type { KubeClient } from '../../client/kube-client.ts'
 import { CsiPlugins } from './csi/csi-plugins.ts'
 import type { KubeletDirectories } from './kubelet-parts.ts'
@@ -18,6 +19,7 @@ export interface NodePluginsParts {
   /** A driver of devices is there that was not. */
   readonly onDriver: () => void
   readonly clock: Clock
+  readonly random: Random
   readonly log: Log
 }
 
@@ -28,8 +30,8 @@ export class NodePlugins {
   readonly #drivers: DraPlugins
 
   constructor(parts: NodePluginsParts) {
-    const { client, clock, log, nodeName, directories, onDriver } = parts
-    this.csi = new CsiPlugins({ client, clock, log, nodeName })
+    const { client, clock, random, log, nodeName, directories, onDriver } = parts
+    this.csi = new CsiPlugins({ client, clock, random, log, nodeName })
     this.#drivers = new DraPlugins({
       ...{ client, clock, log, nodeName },
       onDriver: () => {

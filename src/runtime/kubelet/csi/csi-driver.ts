@@ -49,7 +49,7 @@ export class CsiDriver {
   readonly name: string
   readonly #channel: RpcChannel
   readonly #capabilities: ReadonlySet<string>
-  readonly info: DriverNodeInfo
+  #info: DriverNodeInfo
 
   private constructor(
     name: string,
@@ -58,7 +58,7 @@ export class CsiDriver {
   ) {
     this.name = name
     this.#channel = channel
-    this.info = facts.info
+    this.#info = facts.info
     this.#capabilities = facts.capabilities
   }
 
@@ -75,6 +75,17 @@ export class CsiDriver {
 
   close(): void {
     this.#channel.close()
+  }
+
+  /** As it was last asked. */
+  get info(): DriverNodeInfo {
+    return this.#info
+  }
+
+  /** How many volumes it can attach may change; what it calls the node, and where that is, does not. */
+  async askAgain(): Promise<void> {
+    const { volumesMax } = await askInfo(this.#channel)
+    this.#info = { ...this.#info, volumesMax }
   }
 
   /** Volumes are mounted once for the node before they are for a pod. */
@@ -157,14 +168,18 @@ interface NodeInfo {
 async function ask(channel: RpcChannel) {
   const options = { deadlineMs: CALL_MS_MAX }
   const { capabilities } = await channel.call<Capabilities>(NODE, 'NodeGetCapabilities', {}, options)
-  const info = await channel.call<NodeInfo>(NODE, 'NodeGetInfo', {}, options)
   return {
     capabilities: new Set(capabilities.flatMap(({ rpc }) => (rpc === null ? [] : [rpc.type]))),
-    info: {
-      nodeId: info.nodeId,
-      volumesMax: info.maxVolumesPerNode,
-      topology: info.accessibleTopology?.segments ?? {},
-    },
+    info: await askInfo(channel),
+  }
+}
+
+async function askInfo(channel: RpcChannel): Promise<DriverNodeInfo> {
+  const info = await channel.call<NodeInfo>(NODE, 'NodeGetInfo', {}, { deadlineMs: CALL_MS_MAX })
+  return {
+    nodeId: info.nodeId,
+    volumesMax: info.maxVolumesPerNode,
+    topology: info.accessibleTopology?.segments ?? {},
   }
 }
 

@@ -4,23 +4,27 @@
  */
 import type { Clock } from '../../../base/clock.ts'
 import type { Log } from '../../../base/log.ts'
+import type { Random } from '../../../base/random.ts'
 import { isNotFound, type KubeClient } from '../../../client/kube-client.ts'
 import { CSI_NODES, NODES } from '../../../client/resources.ts'
 import type { CSINode, Node } from '../../../kube/types.ts'
 import type { PluginHandler, PluginInfo, TakenPlugin } from '../plugin-registry.ts'
+import { refreshAllocatable } from './allocatable-refresh.ts'
 import { CsiDriver } from './csi-driver.ts'
-import { withDriver, withoutDriver } from './plan-csi-node.ts'
+import { withCount, withDriver, withoutDriver } from './plan-csi-node.ts'
 
 export interface CsiPluginsParts {
   readonly client: KubeClient
   readonly nodeName: string
   readonly clock: Clock
+  readonly random: Random
   readonly log: Log
 }
 
 export class CsiPlugins implements PluginHandler {
   readonly #parts: CsiPluginsParts
-  readonly #drivers = new Set<CsiDriver>()
+  /** With what ends its being asked again. */
+  readonly #drivers = new Map<CsiDriver, AbortController>()
 
   constructor(parts: CsiPluginsParts) {
     this.#parts = parts
@@ -28,17 +32,20 @@ export class CsiPlugins implements PluginHandler {
 
   /** Undefined as long as no driver of this name is registered. */
   driver(name: string): CsiDriver | undefined {
-    return [...this.#drivers].find(driver => driver.name === name)
+    return [...this.#drivers.keys()].find(driver => driver.name === name)
   }
 
   async take(info: PluginInfo): Promise<TakenPlugin> {
     const driver = await this.#open(info)
-    this.#drivers.add(driver)
+    this.#follow(driver)
     return { release: () => this.#forget(driver) }
   }
 
   stop(): void {
-    for (const driver of this.#drivers) driver.close()
+    for (const [driver, stopper] of this.#drivers) {
+      stopper.abort()
+      driver.close()
+    }
     this.#drivers.clear()
   }
 
@@ -74,7 +81,27 @@ export class CsiPlugins implements PluginHandler {
     else await client.update(CSI_NODES, next)
   }
 
+  /** How many volumes it can attach is told anew while it is registered, where its CSIDriver asks for that. */
+  #follow(driver: CsiDriver): void {
+    const stopper = new AbortController()
+    this.#drivers.set(driver, stopper)
+    const followed = { name: driver.name, refresh: () => this.#refresh(driver) }
+    refreshAllocatable(this.#parts, followed, stopper.signal)
+  }
+
+  async #refresh(driver: CsiDriver): Promise<void> {
+    const before = driver.info.volumesMax
+    await driver.askAgain()
+    const { volumesMax } = driver.info
+    const next = withCount(await this.#csiNode(), driver.name, volumesMax)
+    if (next === null) return
+    await this.#parts.client.update(CSI_NODES, next)
+    const about = { driver: driver.name, before, now: volumesMax }
+    this.#parts.log.info('a CSI driver can attach another number of volumes', about)
+  }
+
   async #forget(driver: CsiDriver): Promise<void> {
+    this.#drivers.get(driver)?.abort()
     this.#drivers.delete(driver)
     driver.close()
     try {

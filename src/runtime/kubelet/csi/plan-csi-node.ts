@@ -15,10 +15,22 @@ export function withDriver(current: CSINode | null, node: Node, driver: Register
     name,
     nodeID: info.nodeId,
     topologyKeys: keys,
-    ...(info.volumesMax > 0 ? { allocatable: { count: info.volumesMax } } : {}),
+    ...allocatable(info.volumesMax),
   }
   const base = current ?? newCsiNode(node)
   return { ...base, spec: { drivers: [...driversBut(base, name), entry] } }
+}
+
+const allocatable = (volumesMax: number) => (volumesMax > 0 ? { allocatable: { count: volumesMax } } : {})
+
+/** With another number of volumes that the driver can attach. Null: nothing to change. */
+export function withCount(current: CSINode | null, name: string, volumesMax: number): CSINode | null {
+  const known = current?.spec.drivers.find(each => each.name === name)
+  if (current === null || known === undefined) return null
+  if ((known.allocatable?.count ?? 0) === Math.max(0, volumesMax)) return null
+  const { allocatable: _before, ...rest } = known
+  const next = { ...rest, ...allocatable(volumesMax) }
+  return { ...current, spec: { drivers: current.spec.drivers.map(each => (each === known ? next : each)) } }
 }
 
 /** Null: nothing to change. */

@@ -2,7 +2,8 @@
  * The shims of a containerd, which name its socket on their command line. One whose sandbox was being made when
  * containerd was killed is unknown to the next one, which would leave it there for ever.
  */
-import { readdirSync } from 'node:fs'
+import { existsSync, readdirSync } from 'node:fs'
+import { join } from 'node:path'
 import { type Clock, sleep } from '../../../../base/clock.ts'
 import { readOrEmpty } from '../../../../host/files.ts'
 import { identifyProcess, type ProcessIdentity, signalProcess } from '../../../../host/processes.ts'
@@ -16,12 +17,16 @@ export interface Shim {
 
 export interface LostShimsParts {
   readonly socketPath: string
+  /** Its directory of state. */
+  readonly state: string
   /** The containerd that answers there now; what it has started since is left alone. */
   readonly containerd: ProcessIdentity
   readonly clock: Clock
   readonly signal: AbortSignal
 }
 
+/** Below its state: a directory by the id of each shim that it knows. */
+const BUNDLES = 'io.containerd.runtime.v2.task/k8s.io'
 const TRIES = 100
 const PAUSE_MS = 100
 
@@ -38,8 +43,8 @@ export async function endLostShims(parts: LostShimsParts): Promise<readonly stri
   const { socketPath, containerd } = parts
   const earlier = shimsOf(socketPath).filter(({ pid }) => isEarlier(identifyProcess(pid), containerd))
   if (earlier.length === 0) return []
-  const known = await knownIds(parts)
-  const lost = earlier.filter(({ id }) => !known.has(id))
+  await answers(parts)
+  const lost = earlier.filter(({ id }) => !existsSync(join(parts.state, BUNDLES, id)))
   for (const { pid } of lost) {
     for (const each of [...childrenOf(pid), pid]) {
       const identity = identifyProcess(each)
@@ -52,15 +57,14 @@ export async function endLostShims(parts: LostShimsParts): Promise<readonly stri
 const isEarlier = (process: ProcessIdentity | undefined, than: ProcessIdentity): boolean =>
   process !== undefined && Number(process.startTime) < Number(than.startTime)
 
-/** As soon as it answers, it has found again what it can. */
-async function knownIds({ socketPath, clock, signal }: LostShimsParts): Promise<ReadonlySet<string>> {
+/** By then it has found again what it can, and has taken away the bundles of what it cannot. */
+async function answers({ socketPath, clock, signal }: LostShimsParts): Promise<void> {
   const client = await CriClient.open(socketPath)
   try {
     for (let round = 1; ; round++) {
       try {
-        const sandboxes = await client.listSandboxes()
-        const containers = await client.listContainers()
-        return new Set([...sandboxes, ...containers].map(({ id }) => id))
+        await client.listSandboxes()
+        return
       } catch (error) {
         if (round === TRIES) throw error
       }
