@@ -9,6 +9,7 @@ import { findJoinToken, hideArguments, readStandardInput } from '../cli/join-tok
 import { runSteps } from '../cli/progress.ts'
 import { print, printJson, remark } from '../cli/terminal.ts'
 import type { ConfigDocuments } from '../config/documents.ts'
+import type { Finding } from '../host/preflight.ts'
 import type { Authority, JoinClient } from '../runtime/join/join-client.ts'
 import { checkedToken, type JoinUrl, parseJoinUrl } from '../runtime/join/join-url.ts'
 import { lifecycleOf, mustBeRoot, NodeCommand, timeoutFlag, yesFlag } from './base-command.ts'
@@ -121,6 +122,7 @@ export class Join extends NodeCommand {
     const { preflightError } = await import('../host/preflight.ts')
     const problem = preflightError(installation.findings)
     if (problem !== undefined) throw problem
+    if (!flags.json) sayWhatIsMissing(installation.findings)
     const found = await findJoinToken({
       shown: url.token,
       file: flags['token-file'],
@@ -227,4 +229,10 @@ function textsOf(flags: Readonly<Record<string, unknown>>): Record<string, strin
     (entry): entry is [string, string] => typeof entry[1] === 'string',
   )
   return Object.fromEntries(texts)
+}
+
+/** What nodes of this system cannot do is said before anything is done. */
+function sayWhatIsMissing(findings: readonly Finding[]): void {
+  const about = findings.find(({ check, level }) => check === 'operating system' && level === 'warning')
+  if (about !== undefined) remark(`warning: ${about.message}`)
 }

@@ -5,9 +5,9 @@
 import { runProgram } from './programs.ts'
 import { system } from './system.ts'
 
-/** May be repeated. */
+/** May be repeated; other addresses are left alone. */
 export async function loopbackAlias(action: 'add' | 'remove', address: string): Promise<void> {
-  if (system !== 'macos' || address === '127.0.0.1') return
+  if (system !== 'macos' || !address.startsWith('127.') || address === '127.0.0.1') return
   const change = action === 'add' ? ['alias', address, '255.255.255.255'] : ['-alias', address]
   await runProgram('/sbin/ifconfig', ['lo0', ...change], { accept: action === 'add' ? 'zero' : 'any' })
 }

@@ -43,7 +43,7 @@ export function freeAddress(): string {
 }
 
 /** Networks that no other test file uses at the same time: a `process` runtime's pods listen on this very machine. */
-function freeNetworks(): string[] {
+export function freeNetworks(): string[] {
   const id = process.pid % (90 * 256)
   const [block, row] = [id >> 8, id & 255]
   return ['--pod-cidr', `10.${1 + block}.${row}.0/24`, '--service-cidr', `10.${100 + block}.${row}.0/24`]

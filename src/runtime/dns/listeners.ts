@@ -1,6 +1,7 @@
 /** The sockets of the DNS thread: datagrams, and messages one after the other over connections. */
 import { createSocket, type Socket as UdpSocket } from 'node:dgram'
 import { createServer, isIPv6, type Server, type Socket } from 'node:net'
+import { loopbackAlias } from '../../host/loopback-alias.ts'
 import type { DnsServer } from './messages.ts'
 import type { Reply } from './resolver.ts'
 
@@ -37,6 +38,7 @@ export async function listen(where: DnsServer, handle: Handle): Promise<Listener
 }
 
 async function listenUdp({ address, port }: DnsServer, handle: Handle): Promise<UdpSocket> {
+  await loopbackAlias('add', address)
   const socket = createSocket(isIPv6(address) ? 'udp6' : 'udp4')
   await new Promise<void>((resolve, reject) => {
     socket.once('error', reject)

@@ -1,6 +1,7 @@
 /** One listening TCP address of a service: every connection is carried to a backend and back. */
 
 import { createConnection, createServer, type Server, type Socket } from 'node:net'
+import { loopbackAlias } from '../../host/loopback-alias.ts'
 import type { Balancer } from './balancer.ts'
 import type { Backend } from './usable-backends.ts'
 
@@ -30,6 +31,7 @@ export class TcpProxy implements Listener {
 
   async open(): Promise<void> {
     const { address, port } = this.#balancer.rule
+    await loopbackAlias('add', address)
     await new Promise<void>((resolve, reject) => {
       this.#server.once('error', reject)
       this.#server.listen({ host: address, port, backlog: 511 }, () => {

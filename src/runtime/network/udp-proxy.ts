@@ -2,6 +2,7 @@
 
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram'
 import type { Clock, Timer } from '../../base/clock.ts'
+import { loopbackAlias } from '../../host/loopback-alias.ts'
 import type { Balancer } from './balancer.ts'
 import type { Listener } from './tcp-proxy.ts'
 import type { Backend } from './usable-backends.ts'
@@ -30,6 +31,7 @@ export class UdpProxy implements Listener {
 
   async open(): Promise<void> {
     const { address, port } = this.#balancer.rule
+    await loopbackAlias('add', address)
     await new Promise<void>((resolve, reject) => {
       this.#server.once('error', reject)
       this.#server.bind({ address, port }, () => {

@@ -6,7 +6,6 @@ import {
   createReadStream,
   existsSync,
   fsyncSync,
-  linkSync,
   openSync,
   rmSync,
   statfsSync,
@@ -17,10 +16,14 @@ import type { Readable } from 'node:stream'
 import { Mk8sError } from '../../base/errors.ts'
 import { diskFailure } from '../../host/files.ts'
 import { flushDirectorySync } from '../../host/flush.ts'
-import { renameSync } from '../../host/rename.ts'
+import { linkOver, moveOver } from '../../host/replace-file.ts'
 
-export const stagedPath = (program: string): string => `${program}.next`
-export const previousPath = (program: string): string => `${program}.previous`
+export const stagedPath = (program: string): string => beside(program, 'next')
+export const previousPath = (program: string): string => beside(program, 'previous')
+
+/** Windows runs only what ends in `.exe`. */
+const beside = (program: string, word: string): string =>
+  program.endsWith('.exe') ? program.replace(/exe$/, `${word}.exe`) : `${program}.${word}`
 
 const MODE = 0o755
 /** Room beside the executable that is to be left. */
@@ -80,7 +83,7 @@ async function writeFlushed(path: string, source: Readable): Promise<string> {
 export const keepPrevious = (program: string): void => placeLink(program, previousPath(program))
 
 export function switchExecutable(program: string): void {
-  renameSync(stagedPath(program), program)
+  moveOver(stagedPath(program), program)
   flushDirectorySync(dirname(program))
 }
 
@@ -98,13 +101,8 @@ export async function sumOfFile(path: string): Promise<string> {
 
 /** There is a whole file under the second name at every moment. */
 function placeLink(from: string, to: string): void {
-  const temporary = `${to}.link`
   try {
-    rmSync(temporary, { force: true })
-    linkSync(from, temporary)
-    renameSync(temporary, to)
-    // A rename onto another link of the same file leaves both.
-    rmSync(temporary, { force: true })
+    linkOver(from, to)
     flushDirectorySync(dirname(to))
   } catch (error) {
     throw diskFailure(to, error)

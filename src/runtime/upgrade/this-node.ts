@@ -58,10 +58,6 @@ function replaceableProgram(dataDir: string): string {
     throw new Mk8sError('host/unsupported', 'mk8s runs from its sources, which an upgrade does not replace', {
       hint: 'run the packaged executable',
     })
-  if (process.platform === 'win32')
-    throw new Mk8sError('host/unsupported', 'upgrades on Windows do not work yet', {
-      hint: 'mk8s stop, put the new executable in place of the old one, mk8s start',
-    })
   const program = ownProgram()
   const daemon = programOf(readPidFile(nodePaths(dataDir).daemonPid)?.pid)
   if (daemon === null || daemon === program) return program
