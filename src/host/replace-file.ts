@@ -38,9 +38,12 @@ export function linkOver(from: string, to: string): void {
 function setAside(path: string): string | undefined {
   for (const left of globSync(`${path.replaceAll('\\', '/')}${ASIDE}*`)) attempt(() => rmSync(left))
   if (!existsSync(path)) return undefined
-  const aside = `${path}${ASIDE}${process.pid}-${Date.now()}`
-  renameSync(path, aside)
-  return aside
+  for (let number = 1; ; number++) {
+    const aside = `${path}${ASIDE}${number}`
+    if (existsSync(aside)) continue
+    renameSync(path, aside)
+    return aside
+  }
 }
 
 function attempt(action: () => void): void {
