@@ -20,6 +20,8 @@ export interface KeptParts {
   readonly random: Random
   /** For the encrypted file; undefined takes the machine's key. */
   readonly passphrase: string | undefined
+  /** Asks for the passphrase of a file that is under one; undefined: there is nobody to ask. */
+  readonly ask: (question: string) => Promise<string | undefined>
 }
 
 export const CREDENTIAL_SERVICE = 'mk8s'
@@ -46,7 +48,7 @@ export async function keepCredential(
   } catch (error) {
     const by = parts.passphrase === undefined ? 'machine-key' : 'passphrase'
     makeDirectory(join(parts.directory, 'credentials'), 0o700)
-    const sealed = seal(text, { name, by, secret: secretFor(by, parts) }, parts.random)
+    const sealed = seal(text, { name, by, secret: await secretFor(by, name, parts) }, parts.random)
     writeFileDurably(path, `${JSON.stringify(sealed)}\n`, 0o600)
     return { place: by, path, why: messageOf(error) }
   }
@@ -55,7 +57,7 @@ export async function keepCredential(
 /** @throws Mk8sError when there is none of this name. */
 export async function readCredential(name: string, parts: KeptParts): Promise<ClientIdentity> {
   const file = readIfThere(pathOf(name, parts))
-  const text = file === undefined ? await fromKeychain(name, parts) : fromFile(name, file, parts)
+  const text = file === undefined ? await fromKeychain(name, parts) : await fromFile(name, file, parts)
   return JSON.parse(text) as ClientIdentity
 }
 
@@ -65,9 +67,9 @@ export async function forgetCredential(name: string, parts: KeptParts): Promise<
   await parts.keychain.deletePassword(CREDENTIAL_SERVICE, name).catch(() => false)
 }
 
-function fromFile(name: string, file: string, parts: KeptParts): string {
+async function fromFile(name: string, file: string, parts: KeptParts): Promise<string> {
   const sealed = JSON.parse(file) as Sealed
-  return unseal(sealed, { name, secret: secretFor(sealed.by, parts) })
+  return unseal(sealed, { name, secret: await secretFor(sealed.by, name, parts) })
 }
 
 async function fromKeychain(name: string, { keychain }: KeptParts): Promise<string> {
@@ -90,9 +92,14 @@ function pathOf(name: string, { directory }: KeptParts): string {
   return join(directory, 'credentials', `${name}.json`)
 }
 
-function secretFor(by: SealParts['by'], { directory, random, passphrase }: KeptParts): string {
+async function secretFor(
+  by: SealParts['by'],
+  name: string,
+  { directory, random, passphrase, ask }: KeptParts,
+): Promise<string> {
   if (by === 'machine-key') return machineKey(directory, random)
-  if (passphrase !== undefined && passphrase !== '') return passphrase
+  const given = passphrase || (await ask(`Passphrase of the credential ${name}: `))
+  if (given !== undefined && given !== '') return given
   throw new Mk8sError('refused', 'the credential needs a passphrase', { hint: 'set MK8S_PASSPHRASE' })
 }
 
@@ -152,7 +159,8 @@ export function takeIdentity(text: string, program: string): Taken {
     command: program,
     args: ['credential', name],
     interactiveMode: 'Never',
-    provideClusterInfo: false,
+    // `mk8s credential` learns from it where to get the next certificate.
+    provideClusterInfo: true,
   }
   const kubeconfig = renderYaml({ ...config, users: [{ name: user.name, user: { exec } }] })
   return { name, identity: { certificate, key }, kubeconfig }

@@ -13,13 +13,14 @@ export function userDirectory(): string {
 export async function keptParts(): Promise<KeptParts> {
   const { systemKeychain } = await import('../host/keychain.ts')
   const passphrase = process.env['MK8S_PASSPHRASE'] || undefined
-  return { directory: userDirectory(), keychain: systemKeychain(), random: systemRandom, passphrase }
+  const ask = async (question: string) => (await import('./ask-hidden.ts')).askHidden(question)
+  return { directory: userDirectory(), keychain: systemKeychain(), random: systemRandom, passphrase, ask }
 }
 
 /** Says so where the key could not go into a keychain. */
 export function remarkPlace(kept: Kept): void {
   if (kept.place === 'keychain') return
-  const under = kept.place === 'passphrase' ? 'the passphrase in MK8S_PASSPHRASE' : "this machine's key"
+  const under = kept.place === 'passphrase' ? 'the passphrase' : "this machine's key"
   remark(`There is no keychain here (${kept.why}).`)
   remark(`The key is in ${kept.path}, encrypted under ${under}.`)
 }

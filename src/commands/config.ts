@@ -4,6 +4,7 @@ import { bracketed, unbracketed } from '../base/bracketed.ts'
 import { Mk8sError, systemCodeOf } from '../base/errors.ts'
 import { type TargetFlags, targetOf } from '../cli/cluster-target.ts'
 import { Flags } from '../cli/flags.ts'
+import type { KeptParts } from '../cli/kept-credential.ts'
 import { keptParts, remarkPlace } from '../cli/kept-parts.ts'
 import { readGiven } from '../cli/read-given.ts'
 import { print, printJson } from '../cli/terminal.ts'
@@ -12,6 +13,12 @@ import { nodePaths } from '../host/node-files.ts'
 import { ClusterCommand } from './base-command.ts'
 
 const SERVER = /^( +server: "?https:\/\/)(\[[^\]]*\]|[^:/"]+)/m
+
+interface ShapeFlags {
+  readonly 'all-servers': boolean
+  readonly keychain: boolean
+  readonly passphrase: boolean
+}
 
 export class Config extends ClusterCommand {
   static override summary = "Print the administrator's kubeconfig."
@@ -38,6 +45,11 @@ export class Config extends ClusterCommand {
         'Without a private key: it goes into the keychain, or an encrypted file, and kubectl asks mk8s credential.',
       exclusive: ['embed', 'all-servers'],
     }),
+    passphrase: Flags.boolean({
+      description:
+        'With --keychain, where there is no keychain: ask for the passphrase of the encrypted file.',
+      dependsOn: ['keychain'],
+    }),
     'use-loopback': Flags.boolean({ char: 'l', description: 'With a loopback address of the server.' }),
   }
 
@@ -62,21 +74,31 @@ export class Config extends ClusterCommand {
     return clusterKubeconfig(cluster, { embed: flags.embed }, await keptParts())
   }
 
-  async #shaped(file: string, flags: { 'all-servers': boolean; keychain: boolean }): Promise<string> {
-    if (flags.keychain) return keepKey(file)
+  async #shaped(file: string, flags: ShapeFlags): Promise<string> {
+    if (flags.keychain) return keepKey(file, flags.passphrase)
     return flags['all-servers'] ? addServers(file) : file
   }
 }
 
 /** The kubeconfig without its key, which this user's keychain has then. */
-async function keepKey(file: string): Promise<string> {
+async function keepKey(file: string, asks: boolean): Promise<string> {
   const [{ keepCredential, takeIdentity }, { ownProgram }] = await Promise.all([
     import('../cli/kept-credential.ts'),
     import('../host/own-program.ts'),
   ])
   const { name, identity, kubeconfig } = takeIdentity(file, ownProgram())
-  remarkPlace(await keepCredential(name, identity, await keptParts()))
+  const parts = await keptParts()
+  const passphrase = asks ? await newPassphrase(parts) : parts.passphrase
+  remarkPlace(await keepCredential(name, identity, { ...parts, passphrase }))
   return kubeconfig
+}
+
+async function newPassphrase({ ask }: KeptParts): Promise<string> {
+  const first = await ask('Passphrase: ')
+  if (first === undefined) throw new Mk8sError('refused', 'there is no terminal to ask for a passphrase on')
+  if (first === '') throw new Mk8sError('usage', 'the passphrase is empty')
+  if ((await ask('The same again: ')) === first) return first
+  throw new Mk8sError('usage', 'these were two different passphrases')
 }
 
 async function addServers(kubeconfig: string): Promise<string> {

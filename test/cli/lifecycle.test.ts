@@ -1,10 +1,21 @@
 /** A node's life from the command line, and what goes wrong with it: one clear error and a non-zero exit each. */
 import assert from 'node:assert/strict'
-import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import test, { after, before, describe } from 'node:test'
 import { connect } from 'node:tls'
+import { systemRandom } from '../../src/base/random.ts'
+import { generateKey, issueLeaf } from '../../src/runtime/pki/issue.ts'
 import {
   freeAddress,
   installCluster,
@@ -80,6 +91,51 @@ describe('the life of a node', () => {
     assert.match((await away(['cluster', 'list'])).stdout, /\* +shop +https:/)
     assert.equal((await away(['cluster', 'remove', 'shop'])).code, 0)
     assert.equal((await away(['kubectl', 'get', 'nodes'])).code, 4)
+  })
+
+  test('a kept certificate is renewed in the last third of its life, and a passphrase is asked for', async () => {
+    const home = temporaryDirectory()
+    const env = { XDG_CONFIG_HOME: home, XDG_CACHE_HOME: home, DBUS_SESSION_BUS_ADDRESS: 'none:' }
+    const away = (args: readonly string[], input = '') => run(MK8S, args, { env, input })
+    const old = await administratorUntil(cluster, 60)
+    const kubeconfig = join(home, 'kubeconfig')
+    const kept = await away(['config', '--keychain', '--from', '-'], old)
+    assert.equal(kept.code, 0, kept.stderr)
+    writeFileSync(kubeconfig, kept.stdout, { mode: 0o600 })
+    const [name = ''] = readdirSync(join(home, 'mk8s/credentials'))
+    const credential = ['credential', name.replace('.json', '')]
+    const daysLeft = async () => {
+      const { stdout } = await away(credential)
+      const { status } = JSON.parse(stdout)
+      return (Date.parse(status.expirationTimestamp) - Date.now()) / 86_400_000
+    }
+    assert.ok((await daysLeft()) < 61)
+    const nodes = await run(KUBECTL, ['--kubeconfig', kubeconfig, 'get', 'nodes'], { env })
+    assert.match(nodes.stdout, /node-1 +Ready/, nodes.stderr)
+    assert.ok((await daysLeft()) > 300)
+    const again = await run(KUBECTL, ['--kubeconfig', kubeconfig, 'auth', 'whoami'], { env })
+    assert.match(again.stdout, /kubernetes-admin[\s\S]*system:masters/, again.stderr)
+    const requests = await cluster.kubectl.ok(['get', 'csr'])
+    assert.match(
+      requests,
+      /administrator-\S+ +\S+ +mk8s\.io\/administrator +kubernetes-admin .*Approved,Issued/,
+    )
+
+    // Behind a terminal of its own.
+    const typed = (args: readonly string[], input: string) =>
+      run('script', ['-qec', [MK8S, ...args].join(' '), '/dev/null'], { env, input })
+    if ((await run('sh', ['-c', 'command -v script'])).code !== 0) return
+    const source = join(home, 'old')
+    writeFileSync(source, old, { mode: 0o600 })
+    const keep = ['config', '--keychain', '--passphrase', '--from', source]
+    assert.match((await typed(keep, 'one\rtwo\r')).stdout, /two different passphrases/)
+    assert.match((await typed(keep, 'right\rright\r')).stdout, /encrypted under the passphrase/)
+    assert.match((await typed(credential, 'wrong\r')).stdout, /cannot be opened/)
+    const opened = (await typed(credential, 'right\r')).stdout
+    assert.match(opened, /clientKeyData/)
+    const nobody = await run('setsid', [MK8S, ...credential], { env })
+    assert.match(nobody.stderr, /needs a passphrase/)
+    rmSync(home, { recursive: true })
   })
 
   test('an install with other settings is refused', async () => {
@@ -203,6 +259,28 @@ test('a node with an address of its own is reached on loopback too', noNamespace
     namespace.remove()
   }
 })
+
+/** The kubeconfig with a certificate of the administrator that is good for so many days more, after a long life. */
+async function administratorUntil({ dataDir, kubeconfig }: TestCluster, days: number): Promise<string> {
+  const file = (name: string) => readFileSync(join(dataDir, 'pki', name), 'utf8')
+  const key = generateKey()
+  const day = 86_400_000
+  const certificate = await issueLeaf(
+    {
+      ...({ name: 'admin', authority: 'cluster-ca', commonName: 'kubernetes-admin' } as const),
+      ...{ organization: 'system:masters', usages: ['client'], dnsNames: [], ipAddresses: [], uris: [] },
+    },
+    {
+      authority: { certificate: file('cluster-ca.crt'), key: file('cluster-ca.key') },
+      validity: { notBefore: new Date(Date.now() - 300 * day), notAfter: new Date(Date.now() + days * day) },
+      ...{ key, random: systemRandom },
+    },
+  )
+  const base64 = (pem: string) => Buffer.from(pem).toString('base64')
+  return readFileSync(kubeconfig, 'utf8')
+    .replace(/client-certificate-data: .*/, `client-certificate-data: ${base64(certificate)}`)
+    .replace(/client-key-data: .*/, `client-key-data: ${base64(key)}`)
+}
 
 /** The certificate that the API server shows, in base64. */
 const servedCertificate = (host: string) =>

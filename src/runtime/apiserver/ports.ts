@@ -11,7 +11,12 @@ import type { UserInfo } from './user.ts'
 
 export interface Credentials {
   /** Subject of the verified client certificate, when the connection has one. */
-  readonly certificate?: { readonly commonName: string; readonly organizations: readonly string[] }
+  readonly certificate?: {
+    readonly commonName: string
+    readonly organizations: readonly string[]
+    /** Of the certificate, hexadecimal. */
+    readonly sha256: string
+  }
   /** What stands behind `Authorization: Bearer `. */
   readonly bearerToken?: string
   /** That is asked for: some may be open to everybody. */

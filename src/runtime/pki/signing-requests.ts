@@ -45,6 +45,20 @@ export async function readSigningRequest(pem: string): Promise<RequestedNames> {
   }
 }
 
+/** A request for a client's certificate with these names, PEM. */
+export async function makeSigningRequest(
+  { commonName, organizations }: Pick<RequestedNames, 'commonName' | 'organizations'>,
+  key: string,
+): Promise<string> {
+  const x509 = await loadX509()
+  const request = await x509.Pkcs10CertificateRequestGenerator.create({
+    name: [{ CN: [commonName] }, ...organizations.map(name => ({ O: [name] }))],
+    keys: await cryptoKeys(key),
+    signingAlgorithm: { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' },
+  })
+  return `${request.toString('pem').trimEnd()}\n`
+}
+
 /** The certificate, PEM; subject and other names are as the request has them. Throws as `readSigningRequest`. */
 export async function signRequest(pem: string, options: SigningOptions): Promise<string> {
   const x509 = await loadX509()

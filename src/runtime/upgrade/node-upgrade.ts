@@ -42,8 +42,11 @@ export interface NodeUpgradeParts {
     isActive(): boolean
     /** Leaves the pods alone. */
     restart(): Promise<void>
-    /** Throws with the reason when the node does not become healthy with this version in time. */
-    healthy(version: string): Promise<void>
+    /**
+     * Throws with the reason when the node does not become healthy with this version in time. The one before has more
+     * time, because there is nothing to go back to.
+     */
+    healthy(version: string, which: 'next' | 'before'): Promise<void>
   }
   /** Is told what is done. */
   readonly progress: (what: string) => void
@@ -115,7 +118,7 @@ async function finishUpgrade(parts: NodeUpgradeParts, record: UpgradeRecord): Pr
       progress('start the daemon again; the pods go on running')
       await daemon.restart()
       progress('wait until the node is healthy')
-      await daemon.healthy(record.to)
+      await daemon.healthy(record.to, 'next')
     }
   } catch (error) {
     const why = error instanceof Mk8sError && error.why ? `${error.message}: ${error.why}` : messageOf(error)
@@ -141,7 +144,7 @@ async function goBack(parts: NodeUpgradeParts, record: UpgradeRecord): Promise<v
   switchBack(program)
   if (daemon.isActive()) {
     await daemon.restart()
-    await daemon.healthy(record.from)
+    await daemon.healthy(record.from, 'before')
   }
   writeUpgrade(dataDir, { ...record, stage: 'failed' })
 }

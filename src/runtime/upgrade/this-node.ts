@@ -26,6 +26,8 @@ export interface ThisNodeParts {
 }
 
 const ASK_MS_MAX = 30_000
+/** At least as long the version before may take to become healthy again, whatever was given for the next one. */
+const BACK_MS_MIN = 180_000
 /** One question for readiness; in between it is looked whether the daemon ends again and again. */
 const LOOK_MS = 1_000
 const PAUSE_MS = 50
@@ -46,7 +48,12 @@ export function thisNode({ dataDir, clock, timeoutMs, progress }: ThisNodeParts)
         clearFailure(dataDir)
         await service.restart()
       },
-      healthy: version => untilHealthy({ dataDir, clock }, version, timeoutMs),
+      healthy: (version, which) =>
+        untilHealthy(
+          { dataDir, clock },
+          version,
+          which === 'before' ? Math.max(timeoutMs, BACK_MS_MIN) : timeoutMs,
+        ),
     },
     progress,
   }

@@ -34,6 +34,7 @@ const partsIn = (name: string) => ({
   keychain,
   random: systemRandom,
   passphrase: undefined,
+  ask: async () => undefined,
   program: '/usr/bin/mk8s',
   replace: false,
 })

@@ -32,6 +32,7 @@ const partsIn = (name: string, passphrase?: string): KeptParts => ({
   keychain: none,
   random: systemRandom,
   passphrase,
+  ask: async () => undefined,
 })
 
 test('without a keychain the key is in a file of this user alone, encrypted and readable again', async () => {

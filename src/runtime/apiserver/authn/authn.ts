@@ -48,6 +48,8 @@ export type TokenAuthenticator = Authenticator & {
 export const ANONYMOUS: UserInfo = { username: 'system:anonymous', groups: ['system:unauthenticated'] }
 
 /** Tokens whose signature was checked lately; the claims are judged anew each time. */
+/** Tells which of a user's credentials a request came with, in upstream's words. */
+const CREDENTIAL_ID = 'authentication.kubernetes.io/credential-id'
 const VERIFIED_TOKENS_MAX = 2_048
 const TOKEN_LENGTH_MAX = 16_384
 
@@ -105,8 +107,9 @@ export function createAuthenticator(parts: AuthenticatorParts): TokenAuthenticat
     reviewAnyToken,
     async authenticate({ certificate, bearerToken, path }) {
       if (certificate !== undefined && certificate.commonName !== '') {
-        const { commonName, organizations } = certificate
-        return { username: commonName, groups: withAuthenticated(organizations) }
+        const { commonName, organizations, sha256 } = certificate
+        const extra = { [CREDENTIAL_ID]: [`X509SHA256=${sha256}`] }
+        return { username: commonName, groups: withAuthenticated(organizations), extra }
       }
       if (bearerToken === undefined) return mayBeAnonymous(parts, path) ? ANONYMOUS : null
       const verdict = await reviewAnyToken(bearerToken)

@@ -157,13 +157,18 @@ const lifecycle: Record<string, readonly PolicyRule[]> = {
       'certificates.k8s.io',
       'certificatesigningrequests/approval certificatesigningrequests/status',
     ),
-    rule('approve', 'certificates.k8s.io', 'signers', 'kubernetes.io/kube-apiserver-client-kubelet'),
+    rule(
+      'approve',
+      'certificates.k8s.io',
+      'signers',
+      'kubernetes.io/kube-apiserver-client-kubelet mk8s.io/administrator',
+    ),
     rule(
       'sign',
       'certificates.k8s.io',
       'signers',
       'kubernetes.io/kube-apiserver-client kubernetes.io/kube-apiserver-client-kubelet ' +
-        'kubernetes.io/kubelet-serving kubernetes.io/legacy-unknown',
+        'kubernetes.io/kubelet-serving kubernetes.io/legacy-unknown mk8s.io/administrator',
     ),
     rule('create', 'authorization.k8s.io', 'subjectaccessreviews'),
   ],

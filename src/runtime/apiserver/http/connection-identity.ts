@@ -17,6 +17,8 @@ interface Certificate {
   readonly state: 'none' | 'valid' | 'invalid'
   readonly commonName: string
   readonly organizations: readonly string[]
+  /** SHA-256 of the certificate, hexadecimal. */
+  readonly sha256: string
   readonly validToMs: number
 }
 
@@ -33,11 +35,13 @@ const asList = (value: unknown): readonly string[] => {
 function certificateOf(socket: TLSSocket): Certificate {
   const shown = socket.getPeerCertificate()
   const subject = shown?.subject as unknown as Record<string, unknown> | undefined
-  if (subject === undefined) return { state: 'none', commonName: '', organizations: [], validToMs: 0 }
+  if (subject === undefined)
+    return { state: 'none', commonName: '', organizations: [], sha256: '', validToMs: 0 }
   return {
     state: socket.authorized ? 'valid' : 'invalid',
     commonName: asList(subject['CN'])[0] ?? '',
     organizations: asList(subject['O']),
+    sha256: shown.fingerprint256.replaceAll(':', '').toLowerCase(),
     validToMs: Date.parse(shown.valid_to),
   }
 }

@@ -14,6 +14,10 @@ const PENDING_MS_MAX = DAY_MS
 const DONE_MS_MAX = HOUR_MS
 
 export const KUBELET_CLIENT_SIGNER = 'kubernetes.io/kube-apiserver-client-kubelet'
+/** Ours: another certificate for an administrator who has one, with the same names. */
+export const ADMINISTRATOR_SIGNER = 'mk8s.io/administrator'
+const MASTERS = 'system:masters'
+const CREDENTIAL_ID = 'authentication.kubernetes.io/credential-id'
 const NODES = 'system:nodes'
 const NODE_PREFIX = 'system:node:'
 const NODE_USAGES = ['digital signature', 'key encipherment']
@@ -57,9 +61,24 @@ export function signerProblem({ spec }: Csr, names: RequestedNames): string | nu
       return (
         nodeProblem(names) ?? servingNamesProblem(names) ?? usageProblem(spec.usages ?? [], 'server auth')
       )
+    case ADMINISTRATOR_SIGNER:
+      return (
+        ownNamesProblem(spec, names) ??
+        clientNamesProblem(names) ??
+        usageProblem(spec.usages ?? [], 'client auth')
+      )
     default:
       return undefined
   }
+}
+
+/** Who it is for is who asks, by a certificate: a token of an administrator makes no certificate that outlives it. */
+function ownNamesProblem(spec: Csr['spec'], { commonName, organizations }: RequestedNames): string | null {
+  const ids = spec.extra?.[CREDENTIAL_ID] ?? []
+  if (!(spec.groups ?? []).includes(MASTERS)) return `${spec.username} is not in ${MASTERS}`
+  if (!ids.some(id => id.startsWith('X509SHA256='))) return 'it was not asked for with a certificate'
+  if (commonName !== spec.username) return `subject common name is not ${spec.username}`
+  return organizations.every(name => name === MASTERS) ? null : `subject organization is not ${MASTERS}`
 }
 
 function nodeProblem({ organizations, commonName }: RequestedNames): string | null {
@@ -86,6 +105,10 @@ function usageProblem(usages: readonly string[], wanted: string): string | null 
   if (usages.includes(wanted) && usages.every(usage => allowed.includes(usage))) return null
   return `usages did not match [${allowed.join(',')}]`
 }
+
+/** An administrator's own certificate needs nobody's approval: it gives nothing that its asker does not have. */
+export const isOwnRenewal = (csr: Csr, names: RequestedNames): boolean =>
+  csr.spec.signerName === ADMINISTRATOR_SIGNER && signerProblem(csr, names) === null
 
 export interface Recognition {
   /** The right that whoever asks needs. */

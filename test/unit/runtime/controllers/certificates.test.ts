@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import test from 'node:test'
 import type { CertificateSigningRequest } from '../../../../src/kube/types.ts'
 import {
+  isOwnRenewal,
   leftMs,
   recognitions,
   signerProblem,
@@ -66,4 +67,31 @@ test('a node asks for itself or for another, by different rights', () => {
     recognitions(csr({}, { username }), { ...noNames, ...names }).map(one => one.subresource)
   assert.deepEqual(rights('system:node:a'), ['selfnodeclient', 'nodeclient'])
   assert.deepEqual(rights('system:bootstrap:abcdef'), ['nodeclient'])
+})
+
+test('an administrator gets another certificate for one that is shown, with its own names and for nothing more', () => {
+  const asked = (over: object = {}, overNames: object = {}) => {
+    const spec = {
+      signerName: 'mk8s.io/administrator',
+      usages: ['digital signature', 'client auth'],
+      username: 'kubernetes-admin',
+      groups: ['system:masters', 'system:authenticated'],
+      extra: { 'authentication.kubernetes.io/credential-id': ['X509SHA256=ab'] },
+      ...over,
+    }
+    const own = { commonName: 'kubernetes-admin', organizations: ['system:masters'] }
+    const wanted = { ...noNames, ...own, ...overNames }
+    const problem = signerProblem(csr({}, spec), wanted)
+    assert.equal(isOwnRenewal(csr({}, spec), wanted), problem === null)
+    return problem
+  }
+  assert.equal(asked(), null)
+  assert.equal(asked({ groups: ['dev'] }), 'kubernetes-admin is not in system:masters')
+  assert.equal(asked({ extra: {} }), 'it was not asked for with a certificate')
+  const token = { 'authentication.kubernetes.io/credential-id': ['JTI=ab'] }
+  assert.equal(asked({ extra: token }), 'it was not asked for with a certificate')
+  assert.equal(asked({}, { commonName: 'x' }), 'subject common name is not kubernetes-admin')
+  assert.equal(asked({}, { organizations: ['system:nodes'] }), 'subject organization is not system:masters')
+  assert.match(asked({ usages: ['server auth'] }) ?? '', /^usages did not match/)
+  assert.match(asked({}, { dnsNames: ['x'] }) ?? '', /DNS/)
 })

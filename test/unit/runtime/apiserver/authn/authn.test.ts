@@ -48,9 +48,10 @@ const wish = (spec = {}) => ({ namespace: 'dev', name: 'builder', spec })
 
 test('a certificate gives its common name and organizations', async () => {
   const { authenticator } = setUp()
-  const certificate = { commonName: 'jane', organizations: ['dev'] }
+  const certificate = { commonName: 'jane', organizations: ['dev'], sha256: 'abc' }
   const user = await authenticator.authenticate({ certificate })
-  assert.deepEqual(user, { username: 'jane', groups: ['dev', 'system:authenticated'] })
+  const extra = { 'authentication.kubernetes.io/credential-id': ['X509SHA256=abc'] }
+  assert.deepEqual(user, { username: 'jane', groups: ['dev', 'system:authenticated'], extra })
 })
 
 test('no credentials are anonymous, a bad token is nobody', async () => {
