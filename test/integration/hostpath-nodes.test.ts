@@ -4,6 +4,7 @@ import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import test, { after, before, describe } from 'node:test'
 import { must } from '../../src/base/assert.ts'
+import { makeOlder } from '../support/addon-repository.ts'
 import { startServers, type TestServers } from '../support/servers.ts'
 import { until } from '../support/until.ts'
 
@@ -71,5 +72,21 @@ describe('hostpath-storage on two nodes', () => {
       await kubectl.ok(['delete', 'pod/writer', 'pod/reader', 'pod/astray', 'pvc/where'])
       await until('the directory is gone', () => directories(index).length === 0)
     }
+  })
+
+  test('an upgrade of the add-on leaves volumes and what is in them', async () => {
+    const first = must(servers.nodes[0], 'the first node')
+    const { kubectl } = first
+    const phase = (pod: string) => kubectl.ok(['get', 'pod', pod, '-o', 'jsonpath={.status.phase}'])
+    const apply = (...items: object[]) =>
+      kubectl.ok(['apply', '-f', '-'], { input: JSON.stringify({ apiVersion: 'v1', kind: 'List', items }) })
+    await apply(claimOf('where'), podOn('before', null, 'echo data > /v/f'))
+    await until('it is written', async () => (await phase('before')) === 'Succeeded')
+    await makeOlder(kubectl, 'hostpath-storage')
+    assert.match((await first.mk8s(['addons', 'outdated'])).stdout, /^hostpath-storage +core +0\.0\.9/m)
+    const { code, stderr } = await first.mk8s(['addons', 'upgrade', 'hostpath-storage'])
+    assert.equal(code, 0, stderr)
+    await apply(podOn('after', null, 'grep data /v/f'))
+    await until('it is still there', async () => (await phase('after')) === 'Succeeded')
   })
 })

@@ -7,6 +7,7 @@ import test, { after, before, describe } from 'node:test'
 import { must } from '../../src/base/assert.ts'
 import { findProgram } from '../../src/host/container-programs.ts'
 import { busyboxImage } from '../../src/runtime/images/busybox-image.ts'
+import { makeOlder } from '../support/addon-repository.ts'
 import { MK8S } from '../support/cluster.ts'
 import { architecture, NetworkNamespace } from '../support/containerd.ts'
 import { KUBECTL, kubectlFor, run } from '../support/kubectl.ts'
@@ -117,6 +118,13 @@ for (const { runtime, why } of realRuntimes()) {
         'yaml',
       ])
       assert.match(hosting, /host: "localhost:32000"/)
+    })
+
+    test('an upgrade keeps the images', async () => {
+      await makeOlder(kubectl, 'registry')
+      await mk8s('addons', 'upgrade', 'registry')
+      await answers()
+      await inside('skopeo', 'inspect', '--tls-verify=false', `docker://${HOST}/team/busybox:v1`)
     })
 
     test('garbage goes when it is asked to, and images stay over disable and enable', async () => {

@@ -1,6 +1,11 @@
 /** A repository of add-ons for tests: a directory whose add-ons can be changed from one version to the next. */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import type { ConfigMap } from '../../src/kube/types.ts'
+import type { Addon } from '../../src/runtime/addons/addon-object.ts'
+import { bundleMap, readBundle, readSource } from '../../src/runtime/addons/bundle.ts'
+import type { Kubectl } from './kubectl.ts'
+import { until } from './until.ts'
 
 export interface AddonRepository {
   readonly directory: string
@@ -115,4 +120,20 @@ chart:
   'tea/chart/values.schema.json':
     '{"type":"object","properties":{"leaf":{"type":"object","properties":{"kind":{"enum":["green","white"]}}}}}',
   'tea/chart/templates/cup.yaml': `apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {{ .Release.Name }}-cup\ndata:\n  kind: {{ .Values.leaf.kind | upper }}\n  plain: "\${kind}"\n`,
+}
+
+/** As if an earlier version had been enabled: whatever `addons upgrade` then does, it does to the same objects and data. */
+export async function makeOlder(kubectl: Kubectl, name: string): Promise<void> {
+  const addon = (await kubectl.json(['get', 'addon', name])) as Addon
+  const map = ['get', 'configmap', '-n', 'kube-system', addon.spec?.bundle ?? '']
+  const { files } = readBundle((await kubectl.json(map)) as ConfigMap)
+  const text = (files['addon.yaml'] ?? '').replace(/^version: .*$/m, 'version: "0.0.9"')
+  const older = bundleMap(readSource({ ...files, 'addon.yaml': text }, name))
+  await kubectl.ok(['apply', '-f', '-'], { input: JSON.stringify(older) })
+  const patch = { spec: { version: '0.0.9', bundle: older.metadata.name } }
+  await kubectl.ok(['patch', 'addon', name, '--type=merge', '-p', JSON.stringify(patch)])
+  await until(`the earlier version of ${name} is there`, async () => {
+    const { status } = (await kubectl.json(['get', 'addon', name])) as Addon
+    return status?.version === '0.0.9' && status.phase === 'Ready'
+  })
 }
