@@ -24,9 +24,8 @@ import { ProbeManager } from './probes/probe-manager.ts'
 import { PodResizer } from './resources/pod-resizer.ts'
 import type { ContainerStatus, SandboxStatus } from './runtime/runtime.ts'
 import { stopContainers } from './stop-containers.ts'
-import { type ClaimedPlaces, ClaimVolumes } from './volumes/claim-volumes.ts'
-import { PodVolumes } from './volumes/pod-volumes.ts'
-import { VolumeUpkeep } from './volumes/volume-upkeep.ts'
+import type { ClaimedPlaces } from './volumes/claim-volumes.ts'
+import { VolumeSetup } from './volumes/volume-setup.ts'
 import { WakeLoop } from './wake-loop.ts'
 
 const RETRY: BackoffConfig = { baseMs: 500, maxMs: 60_000 }
@@ -50,9 +49,7 @@ interface Present {
 export class PodWorker {
   readonly #context: PodContext
   readonly #onGone: () => void
-  readonly #volumes: PodVolumes
-  readonly #claims: ClaimVolumes
-  readonly #upkeep: VolumeUpkeep
+  readonly #volumes: VolumeSetup
   readonly #images: ImagePuller
   readonly #probes: ProbeManager
   readonly #reporter: PodReporter
@@ -75,13 +72,12 @@ export class PodWorker {
     this.#context = parts.context
     this.#pod = parts.pod
     this.#onGone = parts.onGone
-    const { clock, runtime, directories } = parts.context
-    const { client, csi, nodeName } = parts.context
-    const directory = `${directories.pods}/${identityOf(parts.pod).uid}`
-    this.#volumes = new PodVolumes(directory, csi)
-    this.#claims = new ClaimVolumes(client, nodeName)
-    const onEvent = this.#event.bind(this)
-    this.#upkeep = new VolumeUpkeep({ client, csi, clock, nodeName, directory, onEvent })
+    const { clock, runtime } = parts.context
+    this.#volumes = new VolumeSetup({
+      ...parts,
+      onEvent: this.#event.bind(this),
+      wakeIn: delayMs => this.#loop.wakeIn(delayMs),
+    })
     this.#images = new ImagePuller(parts.context)
     this.#probes = new ProbeManager({
       clock,
@@ -117,7 +113,7 @@ export class PodWorker {
 
   /** Where the volumes of its claims and of drivers are. */
   get places(): ClaimedPlaces {
-    return this.#claims.places
+    return this.#volumes.places
   }
 
   /** With the resources that it has been given. */
@@ -263,19 +259,8 @@ export class PodWorker {
   }
 
   async #setUpVolumes(): Promise<ReferencedObjects> {
-    const { objects, tokens, clock, host } = this.#context
-    const pod = this.#pod
     try {
-      const found = await objects.follow(pod, this.#stopper.signal)
-      const projected = await tokens.tokensOf(pod)
-      if (projected.renewAtMs !== Number.POSITIVE_INFINITY)
-        this.#loop.wakeIn(projected.renewAtMs - clock.now())
-      const facts = this.#facts([])
-      const places = await this.#claims.placesOf(pod)
-      await this.#volumes.setUp({ pod, objects: found, facts, host, tokens: projected.tokens, places })
-      const upkeepMs = await this.#upkeep.after(pod, places)
-      if (upkeepMs !== Number.POSITIVE_INFINITY) this.#loop.wakeIn(upkeepMs)
-      return found
+      return await this.#volumes.setUp(this.#pod, this.#facts([]), this.#stopper.signal)
     } catch (error) {
       if (!this.#loop.isStopped) this.#event('Warning', 'FailedMount', messageOf(error))
       throw error
@@ -324,7 +309,7 @@ export class PodWorker {
       sandboxId: sandbox.id,
       facts: this.#facts(sandboxes),
       objects,
-      volumes: this.#volumes,
+      volumes: this.#volumes.volumes,
       images: this.#images,
     })
   }
@@ -398,7 +383,7 @@ export class PodWorker {
     const wasOver = isOver(this.#pod.status)
     if (!wasOver) await this.#report(await this.#present())
     // Whoever needs its last words has them by now.
-    await this.#volumes.remove()
+    await this.#volumes.volumes.remove()
     this.#context.userRanges.forget(identityOf(this.#pod).uid)
     this.#context.objects.forget(identityOf(this.#pod).uid)
     if (this.#isFinished || !wasOver) return
@@ -415,7 +400,7 @@ export class PodWorker {
       pod: this.#pod,
       graceMs: this.#terminatingGraceMs,
       isVanished: () => this.#isVanished,
-      volumes: this.#volumes,
+      volumes: this.#volumes.volumes,
       reporter: this.#reporter,
       onStopped: () => {
         reports.stop()
