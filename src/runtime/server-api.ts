@@ -111,7 +111,11 @@ export function buildApi(shared: Shared, onFatal: (error: Error) => void, { metr
   const { webhookCaller, webhooks, webhookMetrics, aggregation } = others
   const bootstrapped = { done: false }
   const { audit, components: audited } = buildAudit({ config, clock, random, log })
-  const own = () => [...server.flowMetrics(), ...files.flatMap(file => file.metrics())]
+  const own = () => [
+    ...server.requestMetrics(),
+    ...server.flowMetrics(),
+    ...files.flatMap(file => file.metrics()),
+  ]
   const server: ApiServer = createApiServer({
     ...(audit === undefined ? {} : { audit }),
     store,

@@ -9,6 +9,7 @@ import { createApiContext } from './context.ts'
 import type { FlowMetric } from './fairness/metrics.ts'
 import type { ObjectReader } from './ports.ts'
 import { createRequestHandler, type RequestHandler } from './requests/handler.ts'
+import type { RequestMetric } from './requests/request-metrics.ts'
 import type { UserInfo } from './user.ts'
 
 export interface ApiServer extends RequestHandler {
@@ -17,6 +18,8 @@ export interface ApiServer extends RequestHandler {
   readonly objects: ObjectReader
   /** Of priority and fairness, as `runtime/metrics` renders them. */
   flowMetrics(): readonly FlowMetric[]
+  /** Of requests, as `runtime/metrics` renders them. */
+  requestMetrics(): readonly RequestMetric[]
   /** Whether another server answers requests for the path. */
   isRemote(path: string): boolean
 }
@@ -37,6 +40,7 @@ export function createApiServer(parts: ApiServerParts): ApiServer {
       },
     }),
     objects: context.objects,
+    requestMetrics: handler.requestMetrics,
     flowMetrics: () => context.fairness.metrics(),
     isRemote: path => parts.aggregation?.isRemote(path) ?? false,
     stop: handler.stop,

@@ -28,6 +28,7 @@ import type { UserInfo } from '../user.ts'
 import { whenItIsItsTurn } from './flow-control.ts'
 import { prettied, prettiedWhole, wantsPretty } from './pretty.ts'
 import { parseRequestInfo, type RequestInfo } from './request-info.ts'
+import { isReadOnly, type RequestMetric, RequestMetrics } from './request-metrics.ts'
 import { errorResponse, warningHeaders } from './respond.ts'
 import { createResourceRoutes } from './routes.ts'
 
@@ -43,6 +44,7 @@ export interface RequestHandler {
   handle(request: AuthenticatedRequest): Promise<KubeResponse>
   /** A request was answered with 401; it is written to the audit log. */
   refused(request: RefusedRequest): void
+  requestMetrics(): readonly RequestMetric[]
   /** Ends all watches and refuses new requests; twice is allowed. */
   stop(): Promise<void>
 }
@@ -90,10 +92,19 @@ export function createRequestHandler(context: ApiContext): RequestHandler {
     return { ...response, headers: { ...response.headers, ...warningHeaders(warnings) } }
   }
 
+  const metrics = new RequestMetrics(info => isServed(context, info))
   const handle = async (request: AuthenticatedRequest): Promise<KubeResponse> => {
     try {
       if (context.stopping.signal.aborted) throw serviceUnavailable('the API server is stopping')
       const info = parseRequestInfo(request.method, request.path, request.query ?? new URLSearchParams())
+      return await counted(context, metrics, { request, info }, () => handleKnown(request, info))
+    } catch (error) {
+      return failureResponse(context, request, error)
+    }
+  }
+
+  const handleKnown = async (request: AuthenticatedRequest, info: RequestInfo): Promise<KubeResponse> => {
+    try {
       if (info.verb === 'watch') return await admitted(request, info, longSignal(context, request))
       if (isLongRunning(info) || isRemoteStream(context, request)) {
         const effective = await asEffectiveUser(context, request, info)
@@ -107,6 +118,7 @@ export function createRequestHandler(context: ApiContext): RequestHandler {
   const { audit } = context
   return {
     handle: audit === undefined ? handle : request => audited(context, audit, request, handle),
+    requestMetrics: () => metrics.metrics(),
     refused(request: RefusedRequest) {
       const info = audit === undefined ? null : readInfo(request)
       if (info !== null) audit?.refused(request, { ...info, isLong: false, encodings: context.encodings })
@@ -115,6 +127,31 @@ export function createRequestHandler(context: ApiContext): RequestHandler {
       context.stopping.abort()
     },
   }
+}
+
+const isServed = ({ resources, aggregation }: ApiContext, { group, version, resource, path }: RequestInfo) =>
+  resources.find(group, version, resource) !== undefined || aggregation?.isRemote(path) === true
+
+async function counted(
+  { clock }: ApiContext,
+  metrics: RequestMetrics,
+  { request, info }: { readonly request: AuthenticatedRequest; readonly info: RequestInfo },
+  run: () => Promise<KubeResponse>,
+): Promise<KubeResponse> {
+  const isLong = isLongRunning(info)
+  const kind = isReadOnly(info) ? 'readOnly' : 'mutating'
+  const begun = clock.monotonic()
+  if (!isLong) metrics.inFlight[kind] += 1
+  const response = await run()
+  if (!isLong) metrics.inFlight[kind] -= 1
+  metrics.count({
+    info,
+    isApply: info.verb === 'patch' && (request.headers?.['content-type'] ?? '').includes('apply-patch'),
+    isDryRun: request.query?.has('dryRun') ?? false,
+    code: response.status,
+    seconds: (clock.monotonic() - begun) / 1000,
+  })
+  return response
 }
 
 function readInfo({ method, path, query }: RefusedRequest): RequestInfo | null {

@@ -85,3 +85,38 @@ test('who asks for it, or reads with curl, gets JSON on many lines', async () =>
   assert.match(await read('/gone', 'curl/8.0'), /^\{\n {2}"kind": "Status",\n/)
   assert.doesNotMatch(await read('/a'), /\n./)
 })
+
+test('requests are counted by verb, resource and status, and what nobody serves is not', async () => {
+  const server = makeServer()
+  const { call, api } = server
+  const path = '/api/v1/namespaces/default/configmaps'
+  const map = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'a' } }
+  await call('POST', path, map)
+  await call('POST', path, map)
+  await call('GET', path)
+  const apply = { 'content-type': 'application/apply-patch+yaml' }
+  await call('PATCH', `${path}/a?fieldManager=me&dryRun=All`, map, apply)
+  await call('GET', '/api/v1/nonsense')
+  await call('GET', '/readyz')
+  const counted = api
+    .requestMetrics()
+    .filter(({ name }) => name === 'apiserver_request_total')
+    .map(({ labels: { verb, resource, subresource, scope, dry_run, code } }) =>
+      [verb, resource, subresource, scope, dry_run, code].join(' '),
+    )
+  assert.deepEqual(counted.sort(), [
+    'APPLY configmaps  resource All 200',
+    'GET  /readyz   200',
+    'LIST configmaps  namespace  200',
+    'POST configmaps  resource  201',
+    'POST configmaps  resource  409',
+  ])
+  const durations = api.requestMetrics().filter(({ name }) => name === 'apiserver_request_duration_seconds')
+  const sums = durations.map(one => one.type === 'histogram' && one.histogram.counts.reduce((a, b) => a + b))
+  assert.deepEqual(sums, [2, 1, 1, 1])
+  const now = api.requestMetrics().filter(({ name }) => name === 'apiserver_current_inflight_requests')
+  assert.deepEqual(
+    now.map(one => one.type === 'gauge' && one.value),
+    [0, 0],
+  )
+})

@@ -1,0 +1,128 @@
+/** Counts requests and how long they take, under the stable names that kube-apiserver gives them. */
+import type { RequestInfo } from './request-info.ts'
+
+type Labels = Readonly<Record<string, string>>
+
+/** As `runtime/metrics` renders it. */
+export type RequestMetric = { readonly name: string; readonly help: string; readonly labels: Labels } & (
+  | { readonly type: 'counter' | 'gauge'; readonly value: number }
+  | {
+      readonly type: 'histogram'
+      readonly histogram: {
+        readonly bounds: readonly number[]
+        readonly counts: readonly number[]
+        readonly sum: number
+      }
+    }
+)
+
+/** What is told of one request. */
+export interface CountedRequest {
+  readonly info: RequestInfo
+  readonly isApply: boolean
+  readonly isDryRun: boolean
+  readonly code: number
+  readonly seconds: number
+}
+
+interface Series {
+  readonly labels: Labels
+  readonly codes: Map<number, number>
+  readonly counts: number[]
+  sum: number
+}
+
+/** As kube-apiserver has them. */
+const BOUNDS = [
+  ...[0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1, 1.25, 1.5, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 45, 60],
+]
+/** Of requests alike; what comes later is not counted. */
+const SERIES_MAX = 5_000
+const METHODS: Readonly<Record<string, string>> = { create: 'POST', update: 'PUT' }
+const CONNECTING = new Set(['exec', 'attach', 'portforward', 'proxy'])
+const NAMED_PATHS = new Set(['/healthz', '/livez', '/readyz', '/metrics', '/version'])
+
+export class RequestMetrics {
+  readonly #series = new Map<string, Series>()
+  readonly #isKnown: (info: RequestInfo) => boolean
+  readonly inFlight = { readOnly: 0, mutating: 0 }
+
+  /** `isKnown` keeps resources that nobody serves from being counted by name. */
+  constructor(isKnown: (info: RequestInfo) => boolean) {
+    this.#isKnown = isKnown
+  }
+
+  count({ info, isApply, isDryRun, code, seconds }: CountedRequest): void {
+    const { group, version, resource, isResource } = info
+    const verb = isApply ? 'APPLY' : verbOf(info)
+    const subresource = isResource ? info.subresource : NAMED_PATHS.has(info.path) ? info.path : ''
+    const dryRun = isDryRun ? 'All' : ''
+    const scope = scopeOf(info)
+    const key = `${verb} ${group}/${version}/${resource}/${subresource} ${scope} ${dryRun}`
+    let series = this.#series.get(key)
+    if (series === undefined) {
+      if (this.#series.size >= SERIES_MAX || (isResource && !this.#isKnown(info))) return
+      const labels = { component: 'apiserver', dry_run: dryRun, group, resource, scope, subresource }
+      series = { labels: { ...labels, verb, version }, codes: new Map(), counts: [], sum: 0 }
+      for (let at = 0; at <= BOUNDS.length; at += 1) series.counts.push(0)
+      this.#series.set(key, series)
+    }
+    series.codes.set(code, (series.codes.get(code) ?? 0) + 1)
+    // How long a watch or a stream lasts is its client's affair.
+    if (verb === 'WATCH' || verb === 'CONNECT') return
+    let bucket = 0
+    while (bucket < BOUNDS.length && seconds > (BOUNDS[bucket] ?? 0)) bucket += 1
+    series.counts[bucket] = (series.counts[bucket] ?? 0) + 1
+    series.sum += seconds
+  }
+
+  metrics(): readonly RequestMetric[] {
+    const all = [...this.#series.values()]
+    return [
+      ...all.flatMap(({ labels, codes }) =>
+        [...codes].map(
+          ([code, value]): RequestMetric => ({
+            name: 'apiserver_request_total',
+            help: 'Requests, by verb, resource and status.',
+            type: 'counter',
+            labels: { ...labels, code: String(code) },
+            value,
+          }),
+        ),
+      ),
+      ...all
+        .filter(({ labels: { verb } }) => verb !== 'WATCH' && verb !== 'CONNECT')
+        .map(
+          ({ labels, counts, sum }): RequestMetric => ({
+            name: 'apiserver_request_duration_seconds',
+            help: 'How long requests take until their answer begins.',
+            type: 'histogram',
+            labels,
+            histogram: { bounds: BOUNDS, counts, sum },
+          }),
+        ),
+      ...Object.entries(this.inFlight).map(
+        ([request_kind, value]): RequestMetric => ({
+          name: 'apiserver_current_inflight_requests',
+          help: 'Requests that are being answered now.',
+          type: 'gauge',
+          labels: { request_kind },
+          value,
+        }),
+      ),
+    ]
+  }
+}
+
+function verbOf({ verb, subresource, isResource }: RequestInfo): string {
+  if (isResource && CONNECTING.has(subresource)) return 'CONNECT'
+  return METHODS[verb] ?? verb.toUpperCase()
+}
+
+function scopeOf({ name, verb, namespace, isResource }: RequestInfo): string {
+  if (name !== '' || verb === 'create') return 'resource'
+  if (namespace !== '') return 'namespace'
+  return isResource ? 'cluster' : ''
+}
+
+export const isReadOnly = ({ verb }: RequestInfo): boolean => verb === 'get' || verb === 'list'
