@@ -101,8 +101,8 @@ export function buildApi(shared: Shared, onFatal: (error: Error) => void, { metr
   const publicKeys = tokenKeys(live)
   const isRemoved = removedNodes(store)
   const authorizer = createAuthorizer({ store, objects, nodeRules: nodeRules(), isRemoved })
-  const access = buildAccess({ config, issuer, publicKeys, objects, authorizer, clock, log })
-  const { authenticator, reviews, files } = access
+  const needs = { config, issuer, publicKeys, objects, authorizer, clock, log }
+  const { authenticator, reviews, files } = buildAccess(needs)
   const { podSecurity, limitedResources } = admissionSettings(config)
   const privateKey = () => live.current.serviceAccount.privateKey
   const tokenIssuer = createTokenIssuer({ issuer, privateKey, clock, random })
@@ -111,11 +111,6 @@ export function buildApi(shared: Shared, onFatal: (error: Error) => void, { metr
   const { webhookCaller, webhooks, webhookMetrics, aggregation } = others
   const bootstrapped = { done: false }
   const { audit, components: audited } = buildAudit({ config, clock, random, log })
-  const own = () => [
-    ...server.requestMetrics(),
-    ...server.flowMetrics(),
-    ...files.flatMap(file => file.metrics()),
-  ]
   const server: ApiServer = createApiServer({
     ...(audit === undefined ? {} : { audit }),
     store,
@@ -142,7 +137,7 @@ export function buildApi(shared: Shared, onFatal: (error: Error) => void, { metr
     aggregation,
     webhookCaller,
     status,
-    metrics: () => metrics() + renderMetrics([...webhookMetrics.metrics(), ...own()]),
+    metrics: () => metrics() + renderMetrics([...webhookMetrics.metrics(), ...ownMetrics(server, files)]),
     oidc: createOidcDocuments({
       issuer,
       jwksUri: `https://${bracketed(config.bindAddress)}:${config.ports.api}/openid/v1/jwks`,
@@ -166,6 +161,12 @@ export function buildApi(shared: Shared, onFatal: (error: Error) => void, { metr
 
 /** What has to be well before the server is ready, under upstream's names where it has them. */
 const [DATASTORE, BOOTSTRAP] = ['datastore', 'poststarthook/rbac/bootstrap-roles'] as const
+
+const ownMetrics = (server: ApiServer, files: Access['files']) => [
+  ...server.requestMetrics(),
+  ...server.flowMetrics(),
+  ...files.flatMap(file => file.metrics()),
+]
 
 const readiness = (store: RaftStore, bootstrapped: { readonly done: boolean }) => ({
   readyChecks: [DATASTORE, BOOTSTRAP],

@@ -50,8 +50,7 @@ export interface RequestHandler {
 }
 
 export function createRequestHandler(context: ApiContext): RequestHandler {
-  const resources = createResourceRoutes(context)
-  const nonResources = createNonResourceHandler(context)
+  const answer = createAnswer(context)
 
   const admitted = async (
     request: AuthenticatedRequest,
@@ -66,30 +65,6 @@ export function createRequestHandler(context: ApiContext): RequestHandler {
       () => answer(effective, info, signal),
       error => failureResponse(context, request, error),
     )
-  }
-
-  /** The user of `request` is whom it is made as. */
-  const answer = async (
-    request: AuthenticatedRequest,
-    info: RequestInfo,
-    signal: AbortSignal,
-  ): Promise<KubeResponse> => {
-    const { user, query = new URLSearchParams(), headers = {} } = request
-    await authorize(context, request, user, info, query)
-    const incoming = { ...request, query, headers, signal }
-    const remote = context.aggregation?.respond(incoming) ?? null
-    if (remote !== null) return remote
-    if (!info.isResource) {
-      const { aggregation } = context
-      if (aggregation === undefined) return nonResources(incoming, info)
-      return aggregation.merge(incoming, one => nonResources(one, info))
-    }
-    const warnings = deprecationsOf(info)
-    const answered = await resources(incoming, info, warnings)
-    const isPretty = wantsPretty(incoming) && !isLongRunning(info)
-    const response = isPretty ? await prettied(answered) : answered
-    if (warnings.length === 0) return response
-    return { ...response, headers: { ...response.headers, ...warningHeaders(warnings) } }
   }
 
   const metrics = new RequestMetrics(info => isServed(context, info))
@@ -126,6 +101,36 @@ export function createRequestHandler(context: ApiContext): RequestHandler {
     async stop() {
       context.stopping.abort()
     },
+  }
+}
+
+type Answer = (request: AuthenticatedRequest, info: RequestInfo, signal: AbortSignal) => Promise<KubeResponse>
+
+/** Answers requests whose user is whom they are made as. */
+function createAnswer(context: ApiContext): Answer {
+  const resources = createResourceRoutes(context)
+  const nonResources = createNonResourceHandler(context)
+  return async (
+    request: AuthenticatedRequest,
+    info: RequestInfo,
+    signal: AbortSignal,
+  ): Promise<KubeResponse> => {
+    const { user, query = new URLSearchParams(), headers = {} } = request
+    await authorize(context, request, user, info, query)
+    const incoming = { ...request, query, headers, signal }
+    const remote = context.aggregation?.respond(incoming) ?? null
+    if (remote !== null) return remote
+    if (!info.isResource) {
+      const { aggregation } = context
+      if (aggregation === undefined) return nonResources(incoming, info)
+      return aggregation.merge(incoming, one => nonResources(one, info))
+    }
+    const warnings = deprecationsOf(info)
+    const answered = await resources(incoming, info, warnings)
+    const isPretty = wantsPretty(incoming) && !isLongRunning(info)
+    const response = isPretty ? await prettied(answered) : answered
+    if (warnings.length === 0) return response
+    return { ...response, headers: { ...response.headers, ...warningHeaders(warnings) } }
   }
 }
 
