@@ -8,8 +8,8 @@ import { closeSync, fsyncSync, mkdtempSync, openSync, readFileSync, rmSync, writ
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import type { Worker } from 'node:worker_threads'
-import { startWorker } from '../src/host/worker.ts'
-import type { FromRegistry, RegistryConfig, ToRegistry } from '../src/runtime/image-registry/messages.ts'
+import type { FromRegistry, RegistryConfig } from '../src/runtime/image-registry/messages.ts'
+import { startRegistryWorker } from '../src/runtime/image-registry/registry-thread.ts'
 import { type Figure, median } from './figure.ts'
 
 const RUNS = 5
@@ -22,13 +22,13 @@ const GOAL_MEMORY_MB = 64
 const PARENT = join(import.meta.dirname, '../build')
 
 async function startRegistry(directory: string): Promise<{ worker: Worker; port: number }> {
-  const worker = startWorker('registry', {})
   const config: RegistryConfig = {
     ...{ directory, addresses: ['127.0.0.1'], port: 0, bytesMax: 100 * BYTES, trusted: [] },
     access: { anonymousPull: 'cluster', anonymousPush: 'cluster', users: {} },
     ...{ tls: null, mirror: null },
     garbage: { intervalMs: 24 * 60 * 60_000, graceMs: 60 * 60_000, untagged: false },
   }
+  const worker = startRegistryWorker(config)
   const port = new Promise<number>((resolve, reject) => {
     worker.once('error', reject)
     worker.on('message', (message: FromRegistry) => {
@@ -36,7 +36,6 @@ async function startRegistry(directory: string): Promise<{ worker: Worker; port:
       if (message.type === 'problem') reject(new Error(message.text))
     })
   })
-  worker.postMessage({ type: 'open', config } satisfies ToRegistry)
   return { worker, port: await port }
 }
 

@@ -69,6 +69,7 @@ const WORKERS = [
   ['store', 'store'],
   ['dns', 'dns'],
   ['registry', 'image-registry'],
+  ['hash', 'image-registry'],
   ['ingress', 'ingress'],
 ] as const
 

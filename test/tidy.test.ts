@@ -222,7 +222,7 @@ function isPart(folder: string): boolean {
 test('every file is used by another', () => {
   const used = new Set(allImports.map(({ target }) => target))
   const entries =
-    /^src\/(commands\/|cli\/main\.ts|runtime\/(daemon|store\/(raft|store)-worker|dns\/dns-worker|image-registry\/registry-worker|ingress\/ingress-worker)\.ts)/
+    /^src\/(commands\/|cli\/main\.ts|runtime\/(daemon|store\/(raft|store)-worker|dns\/dns-worker|image-registry\/(registry|hash)-worker|ingress\/ingress-worker)\.ts)/
   const wrong = sources.filter(file => !used.has(file) && !entries.test(file))
   assert.deepEqual(wrong, [])
 })

@@ -13,6 +13,7 @@ export type AssetName =
   | 'store-worker.cjs'
   | 'dns-worker.cjs'
   | 'registry-worker.cjs'
+  | 'hash-worker.cjs'
   | 'ingress-worker.cjs'
   | 'addons.json'
   | 'dashboard.json'

@@ -2,13 +2,14 @@
 import { Worker, type WorkerOptions } from 'node:worker_threads'
 import { isBundled, readAsset } from './assets.ts'
 
-export type WorkerName = 'raft' | 'store' | 'dns' | 'registry' | 'ingress'
+export type WorkerName = 'raft' | 'store' | 'dns' | 'registry' | 'hash' | 'ingress'
 
 const sources: Record<WorkerName, string> = {
   raft: '../runtime/store/raft-worker.ts',
   store: '../runtime/store/store-worker.ts',
   dns: '../runtime/dns/dns-worker.ts',
   registry: '../runtime/image-registry/registry-worker.ts',
+  hash: '../runtime/image-registry/hash-worker.ts',
   ingress: '../runtime/ingress/ingress-worker.ts',
 }
 

@@ -7,9 +7,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { must } from '../../src/base/assert.ts'
-import { startWorker } from '../../src/host/worker.ts'
 import type { Collected } from '../../src/runtime/image-registry/collector.ts'
 import type { FromRegistry, RegistryConfig, ToRegistry } from '../../src/runtime/image-registry/messages.ts'
+import { startRegistryWorker } from '../../src/runtime/image-registry/registry-thread.ts'
 
 export const REGISTRY: Omit<RegistryConfig, 'directory'> = {
   addresses: ['127.0.0.1'],
@@ -46,7 +46,7 @@ export async function startRegistry(
   mayReview: (token: string, verb: string) => boolean = () => false,
 ): Promise<TestRegistry> {
   const directory = over.directory ?? temporaryDirectory(t)
-  const worker = startWorker('registry', {})
+  const worker = startRegistryWorker({ ...REGISTRY, ...over, directory })
   const post = (message: ToRegistry) => worker.postMessage(message)
   const collections = new Map<number, (message: Extract<FromRegistry, { type: 'collected' }>) => void>()
   const listening = new Promise<number>((resolve, reject) => {
@@ -61,7 +61,6 @@ export async function startRegistry(
     })
   })
   t.after(() => worker.terminate())
-  post({ type: 'open', config: { ...REGISTRY, ...over, directory } })
   const port = await listening
   const scheme = over.tls ? 'https' : 'http'
   let asked = 0

@@ -3,6 +3,7 @@ import { type FileHandle, open, rm, stat, unlink, utimes } from 'node:fs/promise
 import type { Clock } from '../../base/clock.ts'
 import type { Random } from '../../base/random.ts'
 import { ifThere, isThere, moveDurably, writeDurably } from './durable.ts'
+import type { BeginHash } from './hashes.ts'
 import type { Layout } from './layout.ts'
 import type { Digest } from './names.ts'
 import type { Pins } from './pins.ts'
@@ -15,6 +16,7 @@ export interface StoreParts {
   /** Whatever changes what refers to what. */
   readonly turns: Turns
   readonly pins: Pins
+  readonly beginHash: BeginHash
   readonly clock: Clock
   readonly random: Random
 }

@@ -12,6 +12,7 @@ import { BlobStore, type StoreParts } from './blob-store.ts'
 import { type Collected, Collector } from './collector.ts'
 import { ifThere, namesIn } from './durable.ts'
 import { answer, answerEarly, answerJson, type Exchange } from './exchange.ts'
+import type { BeginHash } from './hashes.ts'
 import { Layout } from './layout.ts'
 import { ManifestRequests } from './manifest-requests.ts'
 import { ManifestStore } from './manifest-store.ts'
@@ -28,6 +29,7 @@ import { UPLOAD_IDLE_MS, Uploads } from './uploads.ts'
 export interface ImageRegistryParts {
   readonly config: Pick<RegistryConfig, 'directory' | 'bytesMax' | 'access' | 'trusted' | 'mirror'>
   readonly review: Review
+  readonly beginHash: BeginHash
   readonly environment: Readonly<Record<string, string | undefined>>
   readonly clock: Clock
   readonly random: Random
@@ -56,7 +58,7 @@ export class ImageRegistry {
     this.#layout = new Layout(config.directory)
     this.#room = new Room(config.bytesMax)
     const common = { layout: this.#layout, room: this.#room, turns: new Turns(), pins: new Pins() }
-    const store: StoreParts = { ...common, clock, random }
+    const store: StoreParts = { ...common, beginHash: parts.beginHash, clock, random }
     const blobs = new BlobStore(store)
     const uploads = new Uploads(store, blobs)
     const manifests = new ManifestStore(store, blobs)

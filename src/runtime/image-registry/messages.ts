@@ -1,4 +1,5 @@
 /** What the main thread and the registry's thread tell each other: plain values. */
+import type { MessagePort } from 'node:worker_threads'
 import type { LogLine } from '../../base/thread-log.ts'
 import type { AccessRules, Asked } from './access.ts'
 import type { Collected } from './collector.ts'
@@ -26,7 +27,8 @@ export interface RegistryConfig {
 }
 
 export type ToRegistry =
-  | { readonly type: 'open'; readonly config: RegistryConfig }
+  /** `hashes`: the thread that hashes; null: there is none. */
+  | { readonly type: 'open'; readonly config: RegistryConfig; readonly hashes: MessagePort | null }
   | { readonly type: 'trust'; readonly trusted: readonly string[] }
   | { readonly type: 'collect'; readonly id: number; readonly graceMs: number; readonly untagged: boolean }
   | { readonly type: 'reviewed'; readonly id: number; readonly verdict: boolean }

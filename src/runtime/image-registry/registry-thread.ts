@@ -1,5 +1,5 @@
 /** Keeps the registry's thread running, from the main thread: starts it again when it fails, and speaks to it. */
-import type { Worker } from 'node:worker_threads'
+import { MessageChannel, type Worker } from 'node:worker_threads'
 import { type BackoffConfig, backoffMs } from '../../base/backoff.ts'
 import { type Clock, endsWithin, type Timer } from '../../base/clock.ts'
 import type { Log } from '../../base/log.ts'
@@ -20,6 +20,22 @@ export interface RegistryThreadParts {
 const RESTART: BackoffConfig = { baseMs: 200, maxMs: 30_000 }
 const CLOSE_MS_MAX = 5_000
 const LIMITS = { maxOldGenerationSizeMb: 256, maxYoungGenerationSizeMb: 16, stackSizeMb: 2 }
+
+const HASHING_LIMITS = { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 8, stackSizeMb: 2 }
+
+/** The registry's thread and the one that hashes for it, which ends with it. */
+export function startRegistryWorker(config: RegistryConfig): Worker {
+  const worker = startWorker('registry', { resourceLimits: LIMITS })
+  const hashing = startWorker('hash', { resourceLimits: HASHING_LIMITS })
+  const { port1, port2 } = new MessageChannel()
+  hashing.unref()
+  hashing.on('error', () => {})
+  hashing.postMessage({ port: port1 }, [port1])
+  const opening: ToRegistry = { type: 'open', config, hashes: port2 }
+  worker.postMessage(opening, [port2])
+  worker.once('exit', () => void hashing.terminate())
+  return worker
+}
 
 export class RegistryThread {
   readonly #parts: RegistryThreadParts
@@ -79,13 +95,12 @@ export class RegistryThread {
   }
 
   #start(): void {
-    const worker = startWorker('registry', { resourceLimits: LIMITS })
+    const worker = startRegistryWorker(this.#config)
     this.#worker = worker
     worker.unref()
     worker.on('message', (message: FromRegistry) => this.#take(message))
     worker.on('error', error => this.#parts.log.error("the registry's thread failed", { error }))
     worker.on('exit', () => this.#ended(worker))
-    this.#post({ type: 'open', config: this.#config })
   }
 
   /** What was acknowledged is on the disk, and uploads go on. */

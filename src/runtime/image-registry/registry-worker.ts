@@ -6,6 +6,7 @@ import { messageOf, systemCodeOf } from '../../base/errors.ts'
 import { systemRandom } from '../../base/random.ts'
 import { threadLog, withErrorsInWords } from '../../base/thread-log.ts'
 import type { Asked } from './access.ts'
+import { hashesBy, localHash } from './hashes.ts'
 import { ImageRegistry } from './image-registry.ts'
 import { type Listener, listen } from './listener.ts'
 import type { FromRegistry, RegistryConfig, ToRegistry } from './messages.ts'
@@ -21,6 +22,7 @@ const log = threadLog(line => post(withErrorsInWords(line)))
 let registry: ImageRegistry | null = null
 let listener: Listener | null = null
 let isClosed = false
+let beginHash = localHash
 let reviews = 0
 const waiting = new Map<number, (verdict: boolean) => void>()
 let collection: Timer | null = null
@@ -28,6 +30,7 @@ let collection: Timer | null = null
 port.on('message', (message: ToRegistry) => {
   switch (message.type) {
     case 'open':
+      beginHash = hashesBy(message.hashes)
       return void open(message.config)
     case 'trust':
       return registry?.trust(message.trusted)
@@ -45,7 +48,7 @@ port.on('message', (message: ToRegistry) => {
 async function open(config: RegistryConfig, before = ''): Promise<void> {
   try {
     const environment = process.env
-    const parts = { config, review, environment, clock: systemClock, random: systemRandom, log }
+    const parts = { config, review, beginHash, environment, clock: systemClock, random: systemRandom, log }
     const opened = new ImageRegistry(parts)
     await opened.open()
     const listening = await listen(config, (request, response) => opened.handle(request, response))

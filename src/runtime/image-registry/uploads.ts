@@ -2,11 +2,12 @@
  * Uploads: files that grow, hashed while they do. After a restart each goes on where its file ends; whatever was in
  * it, only content that has the promised digest becomes a blob.
  */
-import { createHash, type Hash } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import { type FileHandle, mkdir, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { BlobStore, StoreParts } from './blob-store.ts'
 import { ifThere, namesIn, openForAppending, readText } from './durable.ts'
+import type { RunningHash } from './hashes.ts'
 import type { Digest, DigestAlgorithm } from './names.ts'
 import { RegistryError } from './registry-error.ts'
 import { roomError } from './room.ts'
@@ -30,7 +31,7 @@ export interface Upload {
   lastUsed: number
   isBusy: boolean
   /** Of everything up to `size`; null when that has to be read again. */
-  hash: Hash | null
+  hash: RunningHash | null
   algorithm: DigestAlgorithm
 }
 
@@ -73,7 +74,7 @@ export class Uploads {
     }
     const id = random.uuid()
     const now = clock.now()
-    const hash = createHash(algorithm)
+    const hash = this.#parts.beginHash(algorithm)
     const upload = { id, repository, size: 0, lastUsed: now, isBusy: false, hash, algorithm }
     this.#uploads.set(id, upload)
     try {
@@ -132,20 +133,17 @@ export class Uploads {
       // The disk works while this thread hashes what is not hashed yet.
       const flushed = handle.sync()
       flushed.catch(() => {})
-      const hash = await hashOf(upload, digest.algorithm, handle)
+      const hex = await hashOf(upload, digest.algorithm, handle)
       await flushed
-      if (hash.digest('hex') !== digest.hex) {
-        upload.hash = null
+      if (hex !== digest.hex) {
         await this.cancel(upload)
         throw new RegistryError('DIGEST_INVALID', { detail: `the content is not ${digest.text}` })
       }
     } catch (error) {
-      upload.hash = null
       throw roomError(error)
     } finally {
       await handle.close()
     }
-    upload.hash = null
     await this.#blobs.adopt(upload.repository, digest, file)
     await this.#forget(upload)
   }
@@ -165,13 +163,18 @@ export class Uploads {
 
   async #forget(upload: Upload): Promise<void> {
     this.#uploads.delete(upload.id)
+    forgetHash(upload)
     await rm(this.#parts.layout.upload(upload.id), { recursive: true, force: true })
   }
 }
 
 /** The hash of all of it: the running one when it fits, and read from the file otherwise. */
-async function hashOf(upload: Upload, algorithm: DigestAlgorithm, handle: FileHandle): Promise<Hash> {
-  if (upload.hash !== null && upload.algorithm === algorithm) return upload.hash
+async function hashOf(upload: Upload, algorithm: DigestAlgorithm, handle: FileHandle): Promise<string> {
+  const running = upload.algorithm === algorithm ? upload.hash : null
+  if (running === null) forgetHash(upload)
+  upload.hash = null
+  const known = await running?.digest()
+  if (known) return known
   const hash = createHash(algorithm)
   const buffer = Buffer.allocUnsafe(REHASH_BYTES)
   for (let at = 0; at < upload.size; ) {
@@ -180,10 +183,15 @@ async function hashOf(upload: Upload, algorithm: DigestAlgorithm, handle: FileHa
     hash.update(buffer.subarray(0, bytesRead))
     at += bytesRead
   }
-  return hash
+  return hash.digest('hex')
 }
 
-/** Batches: one is written and hashed at the same time, while the next one comes in. */
+function forgetHash(upload: Upload): void {
+  upload.hash?.drop()
+  upload.hash = null
+}
+
+/** Batches: one is hashed while the next one is written and the one after it comes in. */
 class UploadWriter {
   readonly #upload: Upload
   readonly #handle: FileHandle
@@ -227,7 +235,6 @@ class UploadWriter {
     this.#batchBytes = 0
     this.#writing = this.#write(batch, bytes)
     this.#writing.catch(() => {})
-    for (const chunk of batch) this.#upload.hash?.update(chunk)
   }
 
   async #write(batch: readonly Uint8Array[], bytes: number): Promise<void> {
@@ -244,6 +251,8 @@ class UploadWriter {
       upload.size += bytes
       this.#unflushed += bytes
       upload.lastUsed = clock.now()
+      // From here on the bytes are the hash's.
+      await upload.hash?.update(batch)
     } catch (error) {
       this.#failed()
       room.giveBack(bytes)
@@ -255,7 +264,7 @@ class UploadWriter {
   /** What is hashed already is not in the file. */
   #failed(): void {
     this.#hasFailed = true
-    this.#upload.hash = null
+    forgetHash(this.#upload)
   }
 }
 
