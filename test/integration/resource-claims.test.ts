@@ -225,6 +225,30 @@ test('a pod is bound once its driver says that the device is ready', async () =>
   await end('patient')
 })
 
+test('devices stand for an extended resource that a class names', async () => {
+  const limits = { 'example.com/gpu': '1' }
+  const containers = [{ name: 'c', image: 'i', resources: { limits } }]
+  await client.create<Pod>(PODS, {
+    ...{ apiVersion: 'v1', kind: 'Pod', metadata: { name: 'plain', namespace } },
+    spec: { containers },
+  })
+  await waits('plain', /2 Insufficient example\.com\/gpu/)
+  const selectors = [{ cel: { expression: `device.driver == "${DRIVER}"` } }]
+  const spec = { selectors, extendedResourceName: 'example.com/gpu' }
+  await client.create(DEVICE_CLASSES, object('DeviceClass', 'standing', spec))
+  await nodeOf('plain')
+  const { requestMappings, resourceClaimName = '' } =
+    (await podOf('plain')).status?.extendedResourceClaimStatus ?? {}
+  const requestName = 'container-0-request-0'
+  assert.deepEqual(requestMappings, [{ containerName: 'c', resourceName: 'example.com/gpu', requestName }])
+  const claim = await claimOf(resourceClaimName)
+  assert.equal(claim.metadata.annotations?.['resource.kubernetes.io/extended-resource-claim'], 'true')
+  assert.equal(claim.status?.allocation?.devices?.results?.[0]?.request, requestName)
+  assert.equal(claim.status?.reservedFor?.[0]?.name, 'plain')
+  await end('plain')
+  await until('the claim to go', () => isGone(resourceClaimName), WAIT_MS)
+})
+
 test('a pod leaves a device that is tainted with NoExecute, unless its claim tolerates that', async () => {
   const name = 'gpus-of-node-1'
   const tolerations = [{ key: 'unhealthy', operator: 'Exists', effect: 'NoExecute' }]

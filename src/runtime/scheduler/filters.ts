@@ -7,7 +7,7 @@ import { shortagesOf } from '../../kube/node-room.ts'
 import { type Amounts, podRequests } from '../../kube/pod-requests.ts'
 import type { Node, Pod, Taint } from '../../kube/types.ts'
 import { AllocationError } from './devices/allocate.ts'
-import { deviceObjection, type PodDevices, prepareDevices } from './devices/device-filters.ts'
+import { deviceObjection, isByDevices, type PodDevices, prepareDevices } from './devices/device-filters.ts'
 import type { NodeInfo } from './node-info.ts'
 import {
   type AffinityProblem,
@@ -183,13 +183,16 @@ const hasFreePorts: Filter = ({ hostPorts }, node) => {
   return portsClash(hostPorts, node.hostPorts()) ? { reasons: [NO_FREE_PORTS], resolvable: true } : null
 }
 
-const hasResources: Filter = ({ requests }, node) => {
+const hasResources: Filter = ({ requests, devices }, node) => {
   let isEnough = node.podCount + 1 <= node.podsMax
   for (const [name, amount] of requests) {
     const free = (node.allocatable.get(name) ?? 0) - node.requested(name)
-    if (amount > free && amount !== 0) isEnough = false
+    if (amount > free && amount !== 0 && !isByDevices(devices, name, node.allocatable.get(name)))
+      isEnough = false
   }
-  return isEnough ? null : findMissing(requests, node)
+  if (isEnough) return null
+  const own = [...requests].filter(([name]) => !isByDevices(devices, name, node.allocatable.get(name)))
+  return findMissing(new Map(own), node)
 }
 
 function findMissing(requests: Amounts, node: NodeInfo): Objection | null {

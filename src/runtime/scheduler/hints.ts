@@ -5,6 +5,7 @@ import { hostPortsOf, portsClash } from '../../kube/host-ports.ts'
 import { parseAmounts, podRequests } from '../../kube/pod-requests.ts'
 import type { Node, Pod } from '../../kube/types.ts'
 import { claimsOf } from '../../kube/volumes/claims.ts'
+import { extendedNamesOf } from './devices/extended-resources.ts'
 import { suitsAlone } from './filters.ts'
 import { termsOf } from './pod-terms.ts'
 import type { Plugin } from './profile.ts'
@@ -57,7 +58,11 @@ export function onlyTakesFewer(next: Node, previous: Node): boolean {
 
 function hasEverRoom(pod: Pod, { status }: Node): boolean {
   const has = parseAmounts(status?.allocatable ?? status?.capacity)
-  return [...podRequests(pod)].every(([name, amount]) => amount <= (has.get(name) ?? 0))
+  // Devices may stand for extended resources.
+  const extended = extendedNamesOf(pod)
+  return [...podRequests(pod)].every(
+    ([name, amount]) => amount <= (has.get(name) ?? 0) || (!has.get(name) && extended.includes(name)),
+  )
 }
 
 function hasGrown(pod: Pod, next: Node, previous: Node): boolean {
@@ -86,8 +91,11 @@ export const helpsAfterVolumes = ({ pod, plugins }: Waiting): boolean =>
   claimsOf(pod).length > 0 && (plugins.size === 0 || hasAny(plugins, OF_VOLUMES))
 
 /** Claims on devices, their classes, or what drivers tell of devices. */
-export const helpsAfterDevices = ({ pod, plugins }: Waiting): boolean =>
-  pod.spec?.resourceClaims !== undefined && (plugins.size === 0 || plugins.has('DynamicResources'))
+export const helpsAfterDevices = ({ pod, plugins }: Waiting): boolean => {
+  if (plugins.has('DynamicResources')) return true
+  if (pod.spec?.resourceClaims !== undefined) return plugins.size === 0
+  return extendedNamesOf(pod).length > 0 && (plugins.size === 0 || plugins.has('NodeResourcesFit'))
+}
 
 const hasAny = (plugins: ReadonlySet<Plugin>, some: readonly Plugin[]): boolean =>
   some.some(each => plugins.has(each))

@@ -346,7 +346,7 @@ class Scheduler {
     this.#state.assume(pod, result.name)
     const node = this.#nodes.get(result.name)
     const volumes = node === undefined ? null : this.#volumes.reserve(pod, node)
-    const devices = pod.spec?.resourceClaims ? this.#devices.reserve(pod, result.allocations) : null
+    const devices = this.#devices.reserve(pod, result.allocations)
     if (volumes === null && devices === null) this.#track(this.#bind(key, pod, result.name))
     else this.#wait(this.#prepare({ key, pod, node: result.name, volumes, devices }, served))
   }
@@ -401,7 +401,7 @@ class Scheduler {
     } catch (error) {
       this.#state.forget(pod.metadata.uid ?? '')
       if (isNotFound(error)) return
-      if (pod.spec?.resourceClaims) this.#track(this.#devices.unreserve(pod))
+      this.#track(this.#devices.unreserve(pod))
       this.#queue.retry(key)
       if (!isConflict(error)) {
         const message = `binding rejected: ${messageOf(error)}`

@@ -51,7 +51,8 @@ const schedulerRules = (): readonly PolicyRule[] => [
   rule('create', REVIEWS, 'subjectaccessreviews'),
   rule(READ, 'storage.k8s.io', 'csidrivers csinodes csistoragecapacities'),
   rule(READ, 'resource.k8s.io', 'deviceclasses resourceclaims resourceslices'),
-  rule('patch update', 'resource.k8s.io', 'resourceclaims resourceclaims/status'),
+  rule('create delete patch update', 'resource.k8s.io', 'resourceclaims'),
+  rule('patch update', 'resource.k8s.io', 'resourceclaims/status'),
 ]
 
 const controllerManagerRules = (): readonly PolicyRule[] => [

@@ -7,7 +7,7 @@ import type { Random } from '../../../base/random.ts'
 import { type Informer, keyOf } from '../../../client/informer.ts'
 import type { InformerSet } from '../../../client/informer-set.ts'
 import { isConflict, type KubeClient } from '../../../client/kube-client.ts'
-import { DEVICE_CLASSES, RESOURCE_CLAIMS, RESOURCE_SLICES } from '../../../client/resources.ts'
+import { DEVICE_CLASSES, PODS, RESOURCE_CLAIMS, RESOURCE_SLICES } from '../../../client/resources.ts'
 import { choosesDevice } from '../../../kube/devices/device-expressions.ts'
 import {
   CLAIM_FINALIZER,
@@ -21,12 +21,14 @@ import type { DeviceClass, Pod, ResourceClaim, ResourceSlice } from '../../../ku
 import { waitUntil } from '../wait-until.ts'
 import { type Allocated, type Allocation, gatherAllocated } from './allocated.ts'
 import { bindingProblem, hasBindingConditions, isBindable } from './binding-conditions.ts'
+import type { ClaimAllocation } from './device-filters.ts'
 import type { DeviceView } from './device-view.ts'
+import type { ExtendedClaim } from './extended-resources.ts'
 import { gatherPools, type PoolDevice, type Pools } from './pools.ts'
 
 export interface DeviceReservation {
   readonly pod: Pod
-  readonly allocations: readonly { readonly claim: ResourceClaim; readonly allocation: Allocation }[]
+  readonly allocations: readonly ClaimAllocation[]
 }
 
 /** Of a status that others write, too. */
@@ -88,6 +90,10 @@ export class DeviceBinder implements DeviceView {
     return this.#pending.has(metadata.uid ?? '')
   }
 
+  deviceClasses(): readonly DeviceClass[] {
+    return this.#classes.list()
+  }
+
   deviceClass(name: string): DeviceClass | undefined {
     return this.#classes.get(name)
   }
@@ -124,14 +130,14 @@ export class DeviceBinder implements DeviceView {
   /** The devices are the claims' until `release`; null when there is nothing to write. */
   reserve(pod: Pod, allocations: DeviceReservation['allocations']): DeviceReservation | null {
     const isDone = this.#claimsOf(pod).every(claim => claim.status?.allocation && isReservedFor(claim, pod))
-    if (isDone) return null
-    for (const { claim, allocation } of allocations) this.#pending.set(claim.metadata.uid ?? '', allocation)
+    if (isDone && allocations.length === 0) return null
+    for (const { claim, allocation } of allocations) this.#pending.set(pendingKey(claim, pod), allocation)
     this.#allocated = null
     return { pod, allocations }
   }
 
-  release({ allocations }: DeviceReservation): void {
-    for (const { claim } of allocations) this.#pending.delete(claim.metadata.uid ?? '')
+  release({ pod, allocations }: DeviceReservation): void {
+    for (const { claim } of allocations) this.#pending.delete(pendingKey(claim, pod))
     this.#allocated = null
   }
 
@@ -141,7 +147,10 @@ export class DeviceBinder implements DeviceView {
       const found = allocations.find(each => each.claim.metadata.uid === claim.metadata.uid)
       await this.#write(claim, pod, found?.allocation)
     }
+    const made = allocations.filter(({ extended }) => extended !== undefined)
     const names = this.#claimsOf(pod).map(keyOf)
+    for (const { extended, allocation } of made)
+      if (extended !== undefined) names.push(await this.#makeExtended(pod, extended, allocation))
     const isReady = () => names.every(name => this.#isReady(name))
     const onChange = (listener: () => void) => this.#claims.onChange(listener)
     await waitUntil({ isDone: isReady, onChange, clock: this.#clock, timeoutMs: READY_MS_MAX, signal })
@@ -165,6 +174,29 @@ export class DeviceBinder implements DeviceView {
   async free(claim: ResourceClaim): Promise<void> {
     const { reservedFor: _reserved, allocation: _allocation, ...status } = claim.status ?? {}
     await this.#writeStatus({ ...claim, status })
+  }
+
+  /** Made, allocated, reserved, and told in the pod's status. A claim that does not come so far is taken away. */
+  async #makeExtended(pod: Pod, { claim, mappings }: ExtendedClaim, allocation: Allocation): Promise<string> {
+    const { namespace, name = '', uid } = pod.metadata
+    const made = await this.#client.create<ResourceClaim>(RESOURCE_CLAIMS, claim)
+    await this.#claims.caughtUp(made.metadata.resourceVersion)
+    try {
+      await this.#write(made, pod, allocation)
+      const told = { requestMappings: mappings, resourceClaimName: made.metadata.name }
+      const patch = { metadata: { uid }, status: { extendedResourceClaimStatus: told } }
+      await this.#client.patch<Pod>(PODS, {
+        namespace,
+        name,
+        subresource: 'status',
+        type: 'strategic',
+        patch,
+      })
+    } catch (error) {
+      await this.#client.delete(RESOURCE_CLAIMS, { namespace, name: made.metadata.name ?? '' })
+      throw error
+    }
+    return keyOf(made)
   }
 
   #claimsOf(pod: Pod): ResourceClaim[] {
@@ -228,3 +260,7 @@ export class DeviceBinder implements DeviceView {
     return isBindable(claim)
   }
 }
+
+/** A claim that is yet to be made has no uid. */
+const pendingKey = ({ metadata }: ResourceClaim, pod: Pod): string =>
+  metadata.uid ?? `extended resources of ${pod.metadata.uid}`

@@ -12,6 +12,12 @@ import type { Node, Pod, ResourceClaim } from '../../../kube/types.ts'
 import { type AllocateOutcome, allocate } from './allocate.ts'
 import type { Allocation } from './allocated.ts'
 import type { DeviceView } from './device-view.ts'
+import {
+  classForResource,
+  type ExtendedClaim,
+  extendedClaimOf,
+  extendedNamesOf,
+} from './extended-resources.ts'
 import { renderAllocation } from './render-allocation.ts'
 import { type ClaimRequests, findMissingClass, readRequests } from './requests.ts'
 
@@ -20,13 +26,30 @@ const NONE_LEFT = 'cannot allocate all claims'
 const TOO_LONG = 'timed out trying to allocate devices'
 
 export interface PodDevices {
+  readonly pod: Pod
   readonly view: DeviceView
   readonly claims: readonly ResourceClaim[]
   readonly open: readonly ClaimRequests[]
   /** Claims whose devices cannot be reached from some node. */
   readonly unreachable: Set<ResourceClaim>
+  /** Which class stands for which extended resource that the pod asks for. */
+  readonly extended: ReadonlyMap<string, string>
   /** What was found for the open claims, by node. */
-  readonly found: Map<string, AllocateOutcome>
+  readonly found: Map<string, Found>
+}
+
+interface Found {
+  readonly outcome: AllocateOutcome
+  readonly asked: readonly ClaimRequests[]
+  /** For the extended resources that the node itself does not have. */
+  readonly extended: ExtendedClaim | null
+}
+
+export interface ClaimAllocation {
+  readonly claim: ResourceClaim
+  readonly allocation: Allocation
+  /** The claim is yet to be made. */
+  readonly extended?: ExtendedClaim
 }
 
 /** Why the pod is not even tried: its claims are not there. Null when they are. */
@@ -69,22 +92,39 @@ const claimsOf = (pod: Pod, view: DeviceView): ResourceClaim[] =>
 
 /** Null for a pod without claims, which is most of them. */
 export function prepareDevices(pod: Pod, view: DeviceView): PodDevices | null {
-  if (!pod.spec?.resourceClaims?.length) return null
   const claims = claimsOf(pod, view)
-  if (claims.length === 0) return null
+  const extended = extendedOf(pod, view)
+  if (claims.length === 0 && extended.size === 0) return null
   const open = claims
     .filter(({ status }) => !status?.allocation)
     .map(claim => readRequests(claim, name => view.deviceClass(name)))
-  return { view, claims, open, unreachable: new Set(), found: new Map() }
+  return { pod, view, claims, open, extended, unreachable: new Set(), found: new Map() }
 }
+
+function extendedOf(pod: Pod, view: DeviceView): ReadonlyMap<string, string> {
+  const names = extendedNamesOf(pod)
+  // It has its claim already.
+  if (names.length === 0 || pod.status?.extendedResourceClaimStatus !== undefined) return new Map()
+  const classes = view.deviceClasses()
+  const pairs = names.map(name => [name, classForResource(name, classes)] as const)
+  return new Map(pairs.filter(pair => pair[1] !== undefined) as [string, string][])
+}
+
+/** Whether devices stand for the resource on this node, which does not have it otherwise. */
+export const isByDevices = (devices: PodDevices | null, name: string, onNode: number | undefined): boolean =>
+  devices !== null && !onNode && (devices.extended.has(name) || hasClaimFor(devices.pod, name))
+
+const hasClaimFor = ({ status }: Pod, name: string): boolean =>
+  status?.extendedResourceClaimStatus?.requestMappings.some(({ resourceName }) => resourceName === name) ===
+  true
 
 /** Why the claims cannot be met on this node; null when they can. Throws AllocationError. */
 export function deviceObjection(devices: PodDevices, node: Node): string | null {
   const away = devices.claims.filter(claim => !isReachable(claim, node))
   for (const claim of away) devices.unreachable.add(claim)
   if (away.length > 0) return NOT_HERE
-  if (devices.open.length === 0) return null
-  const outcome = findDevices(devices, node)
+  if (devices.open.length === 0 && devices.extended.size === 0) return null
+  const { outcome } = findDevices(devices, node)
   if (outcome === 'none') return NONE_LEFT
   return outcome === 'too-long' ? TOO_LONG : null
 }
@@ -94,30 +134,35 @@ function isReachable({ status }: ResourceClaim, node: Node): boolean {
   return terms === undefined || terms.some(term => matchesTerm(term, node))
 }
 
-function findDevices({ view, open, found }: PodDevices, node: Node): AllocateOutcome {
+function findDevices({ pod, view, open, extended: classes, found }: PodDevices, node: Node): Found {
   const name = node.metadata.name ?? ''
   const known = found.get(name)
   if (known !== undefined) return known
+  const here = node.status?.allocatable ?? {}
+  const wanted = [...classes].filter(([resource]) => Number(here[resource] ?? 0) === 0)
+  const extended = wanted.length === 0 ? null : extendedClaimOf(pod, new Map(wanted))
+  const more = extended === null ? [] : [readRequests(extended.claim, each => view.deviceClass(each))]
+  const asked = [...open, ...more]
   const { matches } = view
-  const outcome = allocate({ claims: open, node, pools: view.pools(), allocated: view.allocated(), matches })
-  found.set(name, outcome)
-  return outcome
+  const pools = view.pools()
+  const outcome = allocate({ claims: asked, node, pools, allocated: view.allocated(), matches })
+  const result = { outcome, asked, extended }
+  found.set(name, result)
+  return result
 }
 
 /** What each open claim gets on the node that was chosen; none where the filter did not let it through. */
-export function allocationsAt(
-  { open, found, view }: PodDevices,
-  node: string,
-): readonly { readonly claim: ResourceClaim; readonly allocation: Allocation }[] {
-  const outcome = found.get(node)
+export function allocationsAt({ found, view }: PodDevices, node: string): readonly ClaimAllocation[] {
+  const { outcome, asked = [], extended = null } = found.get(node) ?? {}
   if (typeof outcome !== 'object') return []
-  return open.map(requests => ({
+  return asked.map(requests => ({
     claim: requests.claim,
     allocation: renderAllocation(
       requests.claim,
       outcome.filter(({ claim }) => claim === requests),
       { node, shareId: view.shareId },
     ),
+    ...(extended?.claim === requests.claim ? { extended } : {}),
   }))
 }
 

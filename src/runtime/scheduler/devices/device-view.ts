@@ -9,6 +9,7 @@ export interface DeviceView {
   /** Devices were found for it, which its status does not say yet. */
   isPending(claim: ResourceClaim): boolean
   deviceClass(name: string): DeviceClass | undefined
+  deviceClasses(): readonly DeviceClass[]
   pools(): Pools
   allocated(): Allocated
   readonly matches: DeviceMatcher
@@ -21,6 +22,7 @@ export const NO_DEVICES: DeviceView = {
   claim: () => undefined,
   isPending: () => false,
   deviceClass: () => undefined,
+  deviceClasses: () => [],
   pools: () => NO_POOLS,
   allocated: () => NOTHING_ALLOCATED,
   matches: () => false,

@@ -97,6 +97,18 @@ describe('the claims on a node', () => {
     assert.deepEqual([whole, one, other], [[`${NAME}/device=c1-g0`], [`${NAME}/device=c1-g0`], []])
   })
 
+  test('are found by the extended resources that they stand for', async () => {
+    const requestMappings = [{ containerName: 'plain', resourceName: 'example.com/gpu', requestName: 'r' }]
+    const { metadata, ...rest } = podOf('a')
+    const status = { extendedResourceClaimStatus: { resourceClaimName: 'gpus', requestMappings } }
+    const pod = { ...rest, metadata, spec: { containers: [] }, status }
+    const next = manager()
+    await next.prepare(pod)
+    assert.deepEqual(driver.calls, ['prepare gpus'])
+    assert.deepEqual(next.cdiDevicesOf(pod, { name: 'plain' }), [`${NAME}/device=c1-g0`])
+    assert.deepEqual(next.cdiDevicesOf(pod, { name: 'other' }), [])
+  })
+
   test('are known to the next daemon, which undoes what it finds nobody using', async () => {
     const next = manager()
     await next.prepare(podOf('a'))
