@@ -282,8 +282,26 @@ const programs: readonly Behaviour[] = [
   },
   {
     name: 'KubeletManagedEtcHosts should test kubelet managed /etc/hosts file',
-    pod: once('head -1 /etc/hosts'),
+    pod: once(
+      'head -1 /etc/hosts',
+      {},
+      {
+        initContainers: [
+          {
+            ...init('mounting', 'grep -c Kubernetes-managed /etc/hosts >/dev/termination-log; true'),
+            volumeMounts: [{ name: 'hosts', mountPath: '/etc/hosts' }],
+          },
+        ],
+        volumes: [{ name: 'hosts', hostPath: { path: '/etc/hosts', type: 'File' } }],
+      },
+    ),
     says: /^# Kubernetes-managed hosts file\.$/m,
+    shows: [[pod => initOf(pod)[0]?.state?.terminated?.message, /^0$/m]],
+  },
+  {
+    name: 'KubeletManagedEtcHosts should test kubelet managed /etc/hosts file, of a pod in the network of its node',
+    pod: once('grep -c "Kubernetes-managed hosts file\\.$" /etc/hosts; true', {}, { hostNetwork: true }),
+    says: /^0$/m,
   },
   {
     name:
@@ -442,7 +460,8 @@ const probes: readonly Behaviour[] = [
     return {
       name: `Probing container should *not* be restarted with a ${what} liveness probe`,
       pod: staying({
-        command: ['sh', '-c', WEB],
+        // A socket that is open is enough, whatever is answered there.
+        command: ['sh', '-c', kind === 'http' ? WEB : `(sleep 1; rm /www/healthz) & ${WEB}`],
         livenessProbe: { ...action, ...often, initialDelaySeconds: 2 },
         readinessProbe: { ...action, initialDelaySeconds: 4, periodSeconds: 1 },
       }),

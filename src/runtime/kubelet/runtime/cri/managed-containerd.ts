@@ -182,8 +182,7 @@ export class ManagedContainerd implements Component {
     if (containerd === undefined) return
     const { signal } = this.#stopper
     try {
-      const { socket: socketPath, state } = this.#paths
-      const ids = await endLostShims({ socketPath, state, containerd, clock, signal })
+      const ids = await endLostShims({ socketPath: this.#paths.socket, containerd, clock, signal })
       for (const id of ids) log.info('a shim that containerd has lost was ended', { sandbox: id })
     } catch (error) {
       if (!signal.aborted) log.warn('shims that containerd may have lost stay', { error: messageOf(error) })

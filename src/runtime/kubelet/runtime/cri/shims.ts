@@ -1,9 +1,8 @@
 /**
  * The shims of a containerd, which name its socket on their command line. One whose sandbox was being made when
- * containerd was killed is unknown to the next one, which would leave it there for ever.
+ * containerd was killed has nothing to run any more, and would stay for ever.
  */
-import { existsSync, readdirSync } from 'node:fs'
-import { join } from 'node:path'
+import { readdirSync } from 'node:fs'
 import { type Clock, sleep } from '../../../../base/clock.ts'
 import { readOrEmpty } from '../../../../host/files.ts'
 import { identifyProcess, type ProcessIdentity, signalProcess } from '../../../../host/processes.ts'
@@ -17,18 +16,16 @@ export interface Shim {
 
 export interface LostShimsParts {
   readonly socketPath: string
-  /** Its directory of state. */
-  readonly state: string
   /** The containerd that answers there now; what it has started since is left alone. */
   readonly containerd: ProcessIdentity
   readonly clock: Clock
   readonly signal: AbortSignal
 }
 
-/** Below its state: a directory by the id of each shim that it knows. */
-const BUNDLES = 'io.containerd.runtime.v2.task/k8s.io'
 const TRIES = 100
 const PAUSE_MS = 100
+/** For what containerd does by itself with what it finds. */
+const SETTLE_MS = 1_000
 
 export function shimsOf(socketPath: string): Shim[] {
   return processIds().flatMap(pid => {
@@ -38,26 +35,27 @@ export function shimsOf(socketPath: string): Shim[] {
   })
 }
 
-/** Returns the ids of those that it has ended, with what they had begun to run. */
+/**
+ * Ends those of an earlier containerd that run nothing, and returns their ids. What ran in them has ended, and the
+ * present containerd, which answers, has noted how; or nothing ever did.
+ */
 export async function endLostShims(parts: LostShimsParts): Promise<readonly string[]> {
-  const { socketPath, containerd } = parts
-  const earlier = shimsOf(socketPath).filter(({ pid }) => isEarlier(identifyProcess(pid), containerd))
+  const { socketPath, containerd, clock, signal } = parts
+  const found = shimsOf(socketPath).map(shim => ({ ...shim, identity: identifyProcess(shim.pid) }))
+  const earlier = found.filter(({ identity }) => isEarlier(identity, containerd))
   if (earlier.length === 0) return []
   await answers(parts)
-  const lost = earlier.filter(({ id }) => !existsSync(join(parts.state, BUNDLES, id)))
-  for (const { pid } of lost) {
-    for (const each of [...childrenOf(pid), pid]) {
-      const identity = identifyProcess(each)
-      if (identity !== undefined) signalProcess(identity, 'SIGKILL')
-    }
-  }
-  return lost.map(({ id }) => id)
+  await sleep(clock, SETTLE_MS, signal)
+  const lost = earlier.filter(({ pid }) => childrenOf(pid).length === 0)
+  return lost.flatMap(({ id, identity }) =>
+    identity !== undefined && signalProcess(identity, 'SIGKILL') ? [id] : [],
+  )
 }
 
 const isEarlier = (process: ProcessIdentity | undefined, than: ProcessIdentity): boolean =>
   process !== undefined && Number(process.startTime) < Number(than.startTime)
 
-/** By then it has found again what it can, and has taken away the bundles of what it cannot. */
+/** By then it has found again what there is. */
 async function answers({ socketPath, clock, signal }: LostShimsParts): Promise<void> {
   const client = await CriClient.open(socketPath)
   try {
