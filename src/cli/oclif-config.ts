@@ -24,6 +24,8 @@ const pjson = {
     dirname: NAME,
     topicSeparator: ' ',
     topics: {
+      addons: { description: 'What can be enabled, what is, and where more comes from.' },
+      'addons:repo': { description: 'Repositories of add-ons: directories, archives and git URLs.' },
       backup: { description: 'Look into backups, and have them made by schedule.' },
       'backup:schedule': { description: 'Backups that are made by themselves.' },
       cluster: { description: 'Clusters elsewhere that are managed from here.' },

@@ -25,7 +25,7 @@ export function reportOf(error: unknown, knownFlags: readonly string[] = []): Er
   }
   const why = (failure.why ?? '').split('\n').filter(line => line !== '')
   return {
-    what: failure.message,
+    what: ownWords(failure.message),
     why,
     next: failure.hint ?? '',
     code: failure.code,
@@ -47,7 +47,7 @@ function asUsageError(error: unknown, knownFlags: readonly string[]): Mk8sError 
   if (oclif?.exit !== 2) return undefined
   const [flag] = Array.isArray(flags) ? flags : []
   if (typeof flag !== 'string') {
-    return new Mk8sError('usage', firstLetterLow(message.split('\nSee more help')[0] ?? message), {
+    return new Mk8sError('usage', firstLetterLow(ownWords(message)), {
       hint: 'see --help',
       cause: error,
     })
@@ -55,6 +55,14 @@ function asUsageError(error: unknown, knownFlags: readonly string[]): Mk8sError 
   const meant = nearest(flag, knownFlags)
   const hint = meant === undefined ? 'see --help' : `did you mean ${meant}?`
   return new Mk8sError('usage', `unknown flag ${flag}`, { hint, cause: error })
+}
+
+/** Without what oclif puts around an error about the value of a flag. */
+function ownWords(message: string): string {
+  const [text = ''] = message.split('\nSee more help')
+  const [, flag = '', words] = /^Parsing (--\S+)\s+([\s\S]+)$/.exec(text) ?? []
+  if (words === undefined) return text
+  return words.includes(flag) ? words : `${flag}: ${firstLetterLow(words)}`
 }
 
 /** What the API said, and no command had a better word for. */

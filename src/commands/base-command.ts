@@ -3,6 +3,7 @@ import { resolve } from 'node:path'
 import { Command } from '@oclif/core/command'
 import { systemClock } from '../base/clock.ts'
 import { Mk8sError } from '../base/errors.ts'
+import { secondsIn } from '../cli/duration.ts'
 import { Flags } from '../cli/flags.ts'
 import type { LifecycleParts } from '../client/lifecycle.ts'
 import { CLUSTER_ENV, DATA_DIR_DEFAULT, DATA_DIR_ENV } from '../config/options.ts'
@@ -45,15 +46,21 @@ export abstract class ClusterCommand extends NodeCommand {
   }
 }
 
+const TIMEOUT_S_MAX = 86_400
+
+/** Seconds, or a span: `90`, `90s`, `2m`. */
 export const timeoutFlag = (meaning: string) =>
-  Flags.integer({
+  Flags.custom<number>({
     char: 't',
     description: meaning,
     default: READY_TIMEOUT_S,
-    min: 0,
-    max: 86_400,
     helpValue: 'SECONDS',
-  })
+    parse: async text => {
+      const seconds = /^\d{1,9}$/.test(text) ? Number(text) : secondsIn(text, '--timeout')
+      if (seconds <= TIMEOUT_S_MAX) return seconds
+      throw new Mk8sError('usage', `--timeout ${text} is longer than a day`)
+    },
+  })()
 
 export const yesFlag = Flags.boolean({ char: 'y', description: 'Do not ask.' })
 

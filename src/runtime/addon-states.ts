@@ -68,7 +68,7 @@ function brokenness({ metadata, status }: Addon, nowMs: number): Trouble | null 
   if (phase !== 'Failed' && (phase !== 'Progressing' || failing === '')) return null
   const text = [failing, message].filter(part => part !== '').join(': ')
   const reason = phase === 'Failed' ? 'Failed' : 'NotReady'
-  return { reason, message: text, next: `mk8s kubectl get addon ${metadata.name} -o yaml` }
+  return { reason, message: text, next: `mk8s addons info ${metadata.name}` }
 }
 
 function contest({ metadata, spec, status }: Addon, nowMs: number): Trouble | null {

@@ -35,7 +35,7 @@ test('wrong usage exits 2 and says what was meant', async () => {
     [['stauts'], /did you mean mk8s status\?/],
     [['status', '--fromat', 'json'], /did you mean --format\?/],
     [['status', '--format', 'xml'], /pretty, short, yaml, json/],
-    [['status', '--timeout', 'soon'], /integer/],
+    [['status', '--timeout', 'soon'], /^Error: --timeout soon is no span of time$/m],
     [
       ['install', '--dry-run', '--runtime', 'dockr', '--api-port', '0'],
       /2 problems[\s\S]*--runtime[\s\S]*--api-port/,

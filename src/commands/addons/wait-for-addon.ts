@@ -40,6 +40,6 @@ function notReady(name: string, phase: string, why: string): Mk8sError {
   const what = phase === 'Ready' ? 'did not become ready' : 'is not gone yet'
   return new Mk8sError('addon/not-ready', `${name} ${what}`, {
     why,
-    hint: `mk8s kubectl get addon ${name} -o yaml; mk8s status shows pods that are not well`,
+    hint: `mk8s addons info ${name}; mk8s status shows pods that are not well`,
   })
 }

@@ -190,7 +190,7 @@ function checkRecord(fields: Readonly<Record<string, Check>>, required: readonly
       const check = Object.hasOwn(fields, key) ? fields[key] : undefined
       const near = nearest(key, Object.keys(fields))
       if (check !== undefined) check(each, under(key), problems)
-      else problems.push(`${under(key)}: is unknown${near === undefined ? '' : `; ${near} is meant?`}`)
+      else problems.push(`${under(key)}: is unknown${near === undefined ? '' : `; did you mean ${near}?`}`)
     }
   }
 }

@@ -65,7 +65,7 @@ function mustFind(definition: AddonDefinition, key: string): Parameter {
 function unknownParameter({ parameters }: AddonDefinition, key: string): string {
   const names = parameters.map(({ name }) => name)
   const near = nearest(key, names)
-  if (near !== undefined) return `${key}: there is no such parameter; ${near} is meant?`
+  if (near !== undefined) return `${key}: there is no such parameter; did you mean ${near}?`
   return `${key}: there is no such parameter; there ${names.length === 0 ? 'is none' : `is ${names.join(', ')}`}`
 }
 

@@ -30,6 +30,18 @@ test('the stack appears with --debug only, and always for a bug', () => {
   assert.match(renderReport(bug, plainPaint, { debug: false }), /\.ts:[\s\S]*|report it/)
 })
 
+test('what is wrong with the value of a flag is told without the words around it', () => {
+  const around = (text: string) => `Parsing --retain \n\t${text}\nSee more help with --help`
+  const plain = Object.assign(new Error(around('Expected an integer but received: x')), {
+    oclif: { exit: 2 },
+  })
+  assert.equal(reportOf(plain).what, '--retain: expected an integer but received: x')
+  assert.equal(
+    reportOf(new Mk8sError('usage', around('--retain x is no span'))).what,
+    '--retain x is no span',
+  )
+})
+
 test('what the API answers is no bug of the command', () => {
   const answer = (code: number, message: string) =>
     reportOf(

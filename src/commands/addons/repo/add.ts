@@ -42,8 +42,8 @@ export class AddonsRepoAdd extends ClusterCommand {
       })
     if (flags.key === undefined && !flags['allow-unsigned'])
       throw new Mk8sError('refused', 'nobody vouches for this repository', {
-        why: 'no key was given that its index is signed with',
-        hint: '--key FILE gives it; --allow-unsigned does without',
+        why: 'whoever writes its add-ons may do everything in the cluster, and no key says who that is',
+        hint: '--key FILE is the public key that its index is signed with; --allow-unsigned does without',
       })
     const [{ withCluster }, { keepRepository }, { wholeSource }, { readKey }] = await Promise.all([
       import('../cluster.ts'),

@@ -36,7 +36,7 @@ test('every problem of a definition is told with its path', () => {
   const text = problemsOf(() =>
     parse('dependancies: [dns]\nimages: web:1\nmanifests: [../x.yaml]\nparameters: [{ name: a, type: int }]'),
   )
-  assert.match(text, /^dependancies: is unknown; dependencies is meant\?$/m)
+  assert.match(text, /^dependancies: is unknown; did you mean dependencies\?$/m)
   assert.match(text, /^images: has to be a list$/m)
   assert.match(text, /^manifests\[0\]: "\.\.\/x\.yaml" has to be a path inside/m)
   assert.match(text, /^parameters\[0\]\.type: "int" has to be one of string, integer/m)
@@ -77,7 +77,7 @@ test('parameters that cannot be used are all told, with the nearest name', () =>
   const given = { sise: '1Gi', size: 'much', count: 4, hosts: ['A'], level: 'middle', loud: 'yes' }
   const text = problemsOf(() => completeParameters(definition, given))
   for (const pattern of [
-    /^sise: there is no such parameter; size is meant\?$/m,
+    /^sise: there is no such parameter; did you mean size\?$/m,
     /^size: "much" has to be a quantity/m,
     /^count: 4 has to be at most 3$/m,
     /^hosts: "A" does not match/m,
