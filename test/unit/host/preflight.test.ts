@@ -60,6 +60,22 @@ test('each thing that forbids to go on has its code and its words', () => {
   }
 })
 
+test('on macOS and Windows it is said at once what a node cannot do there, and who has to install it', () => {
+  for (const [system, words] of [
+    ['macos', /on macOS, pods are programs/],
+    ['windows', /on Windows, pods are programs/],
+  ] as const) {
+    const findings = preflight({ ...good, system, kernel: '10.0.19045' }, wanted)
+    const spoken = findings.filter(({ level }) => level !== 'ok')
+    assert.deepEqual(
+      spoken.map(({ check, level }) => [check, level]),
+      [['operating system', 'warning']],
+    )
+    assert.match(spoken[0]?.message ?? '', words)
+  }
+  assert.match(errorFor({ system: 'windows', isRoot: false })?.message ?? '', /an administrator/)
+})
+
 test('several problems are told at once', () => {
   const error = errorFor({ isRoot: false, memoryBytes: 1 })
   assert.match(error?.message ?? '', /2 checks failed/)
