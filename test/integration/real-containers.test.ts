@@ -135,7 +135,8 @@ for (const { runtime, why } of realRuntimes()) {
     })
 
     test('a pod whose image is not there says so and backs off', async () => {
-      await kubectl(['run', 'absent', `--image=${IMAGE}`])
+      const overrides = JSON.stringify({ spec: { imagePullSecrets: [{ name: 'unknown' }] } })
+      await kubectl(['run', 'absent', `--image=${IMAGE}`, `--overrides=${overrides}`])
       const waiting = 'jsonpath={.status.containerStatuses[0].state.waiting.reason}'
       await until(
         'it backs off',
@@ -148,6 +149,7 @@ for (const { runtime, why } of realRuntimes()) {
         /Failed to pull image "localhost\/test\/busybox:1": (?:rpc error: code = \w+ desc = |failed to)/,
       )
       assert.match(events, /Error: ErrImagePull/)
+      assert.match(events, /FailedToRetrieveImagePullSecret .*some image pull secrets \(unknown\);/)
       assert.match(events, /BackOff\s+pod\/absent\s+Back-off pulling image "localhost\/test\/busybox:1"/)
       await kubectl(['delete', 'pod', 'absent', '--now'])
     })

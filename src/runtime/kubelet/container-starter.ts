@@ -19,7 +19,7 @@ import { runHook } from './lifecycle-hooks.ts'
 import { IMAGE_ANNOTATION } from './plan-pod.ts'
 import { identityOf, type PodContext, recordPodEvent } from './pod-context.ts'
 import type { PodFacts } from './pod-fields.ts'
-import { registryCredentials } from './registry-credentials.ts'
+import { missingPullSecrets, registryCredentials } from './registry-credentials.ts'
 import { podHostname, renderDns, renderHostsFile, renderResolver } from './render-sandbox.ts'
 import { RESOURCES_ANNOTATION } from './resources/pod-resizer.ts'
 import type { ContainerConfig, ImageStatus, Mount, RegistryCredentials, Runtime } from './runtime/runtime.ts'
@@ -51,11 +51,20 @@ export function terminationFile(pods: string, uid: string, container: string, at
   return join(pods, uid, 'containers', container, String(attempt))
 }
 
+/** The pull is tried without them, and may not need them. */
+function tellMissing(secrets: readonly string[], pod: Pod, { runtime, recorder }: PodContext): void {
+  if (secrets.length === 0 || !runtime.pullsImages) return
+  const names = secrets.join(', ')
+  const message = `Unable to retrieve some image pull secrets (${names}); attempting to pull the image may not succeed.`
+  recordPodEvent(recorder, pod, { type: 'Warning', reason: 'FailedToRetrieveImagePullSecret', message })
+}
+
 /** Returns the container's id once it runs. Throws ContainerStartError. */
 export async function startContainer(request: StartRequest, context: PodContext): Promise<string> {
   const { container, pod } = request
   const { runtime, recorder } = context
   const credentials = registryCredentials(pod, request.objects)
+  tellMissing(missingPullSecrets(pod, request.objects), pod, context)
   const image = await request.images.ensure({ pod, container, credentials })
   await ensureVolumeImages(request, context, credentials)
   const config = await step('CreateContainerConfigError', () => configOf(request, image, context))

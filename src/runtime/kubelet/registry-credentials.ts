@@ -14,6 +14,12 @@ export function registryCredentials(pod: Pod, objects: ReferencedObjects): Regis
   return (pod.spec?.imagePullSecrets ?? []).flatMap(({ name = '' }) => credentialsIn(objects.secret(name)))
 }
 
+/** Names of those that are not there. */
+export function missingPullSecrets(pod: Pod, objects: ReferencedObjects): string[] {
+  const names = (pod.spec?.imagePullSecrets ?? []).flatMap(({ name }) => (name ? [name] : []))
+  return names.filter(name => objects.secret(name) === null)
+}
+
 function credentialsIn(secret: Secret | null): RegistryCredentials[] {
   try {
     const current = secret?.data?.['.dockerconfigjson']
