@@ -1,5 +1,4 @@
 /** What `ps` and `sysctl` of macOS say of processes (pure), and asking them. */
-import { spawnSync } from 'node:child_process'
 
 const ASK_MS = 5_000
 /** The C locale and one time zone, so that the words and the times are always the same. */
@@ -34,7 +33,9 @@ export function bootSession(): string {
   return boot
 }
 
+/** The module is loaded only there, because every command of every system comes through this file. */
 function ask(program: string, args: readonly string[]): string {
+  const { spawnSync } = process.getBuiltinModule('node:child_process')
   const { stdout } = spawnSync(program, args, {
     env: ENVIRONMENT,
     encoding: 'utf8',
