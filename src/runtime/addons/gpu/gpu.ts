@@ -22,6 +22,8 @@ export interface GpuPlaces {
 
 /** A driver may be loaded, and a GPU fall off its bus, at any time. */
 const LOOK_MS = 10_000
+/** The kubelet may yet have to start. */
+const RETRY_MS = 1_000
 
 export const gpuPart = (places: GpuPlaces): Part => ({
   name: 'gpu',
@@ -88,7 +90,8 @@ class GpuKeeper {
       this.#problem = messageOf(error)
       log.warn('the GPUs of this node cannot be looked after', { error })
     }
-    if (!this.#isStopped) this.#timer = clock.after(LOOK_MS, () => void this.look())
+    const againMs = this.health().ok ? LOOK_MS : RETRY_MS
+    if (!this.#isStopped) this.#timer = clock.after(againMs, () => void this.look())
   }
 
   async #reconcile(): Promise<void> {
