@@ -7,6 +7,8 @@ import type { Clock, Timer } from './clock.ts'
 export interface WakingLoopParts {
   /** Resolves with the milliseconds after which to look again if nothing wakes the loop before. Must not reject. */
   readonly look: () => Promise<number>
+  /** What comes within this time after the first that wakes it is one look; 0 unless given. */
+  readonly settleMs?: number
   readonly clock: Clock
 }
 
@@ -16,6 +18,7 @@ export class WakingLoop {
   #looking: Promise<void> | null = null
   #woken = false
   #stopped = false
+  #isSettling = false
 
   constructor(parts: WakingLoopParts) {
     this.#parts = parts
@@ -25,10 +28,15 @@ export class WakingLoop {
   wake(): void {
     if (this.#stopped) return
     this.#woken = true
-    this.#looking ??= this.#lookWhileWoken().finally(() => {
-      this.#looking = null
-      if (this.#woken) this.wake()
-    })
+    if (this.#looking !== null || this.#isSettling) return
+    const { settleMs = 0, clock } = this.#parts
+    if (settleMs === 0) {
+      this.#begin()
+      return
+    }
+    this.#isSettling = true
+    this.#timer?.cancel()
+    this.#timer = clock.after(settleMs, () => this.#begin())
   }
 
   /** Resolves when no look is under way any more. */
@@ -38,14 +46,23 @@ export class WakingLoop {
     await this.#looking
   }
 
+  #begin(): void {
+    this.#isSettling = false
+    this.#looking = this.#lookWhileWoken().finally(() => {
+      this.#looking = null
+      if (this.#woken) this.wake()
+    })
+  }
+
   async #lookWhileWoken(): Promise<void> {
-    const { look, clock } = this.#parts
+    const { look, clock, settleMs = 0 } = this.#parts
     this.#timer?.cancel()
     let waitMs = 0
     while (this.#woken && !this.#stopped) {
       this.#woken = false
       waitMs = await look()
+      if (settleMs > 0) break
     }
-    if (!this.#stopped) this.#timer = clock.after(waitMs, () => this.wake())
+    if (!this.#stopped && !this.#woken) this.#timer = clock.after(waitMs, () => this.wake())
   }
 }

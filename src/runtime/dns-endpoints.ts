@@ -3,10 +3,11 @@
  * The leader keeps them. Nobody's rules are made of them: each node knows where its DNS is (see node-dns.ts).
  */
 import { type BackoffConfig, backoffMs } from '../base/backoff.ts'
-import type { Clock, Timer } from '../base/clock.ts'
+import type { Clock } from '../base/clock.ts'
 import type { Component, Health } from '../base/component.ts'
 import { messageOf } from '../base/errors.ts'
 import type { Log } from '../base/log.ts'
+import { WakingLoop } from '../base/waking-loop.ts'
 import type { Informer } from '../client/informer.ts'
 import { isNotFound, KubeClient } from '../client/kube-client.ts'
 import { ENDPOINT_SLICES, SERVICES } from '../client/resources.ts'
@@ -104,15 +105,14 @@ class DnsEndpoints implements Component {
   readonly #parts: DnsEndpointsParts
   readonly #client: KubeClient
   #unsubscribe = () => {}
-  #timer: Timer | null = null
-  #working: Promise<void> = Promise.resolve()
+  readonly #loop: WakingLoop
   #written = ''
   #failures = 0
   #problem = ''
-  #isStopped = false
 
   constructor(parts: DnsEndpointsParts) {
     this.#parts = parts
+    this.#loop = new WakingLoop({ look: () => this.#look(), settleMs: SETTLE_MS, clock: parts.clock })
     this.#client = new KubeClient(parts.transport, { userAgent: 'mk8s-dns', term: parts.term })
   }
 
@@ -120,42 +120,31 @@ class DnsEndpoints implements Component {
 
   async start(): Promise<void> {
     this.#unsubscribe = this.#parts.nodes.onChange((_, next, previous) => {
-      if (shown(next) !== shown(previous)) this.#arm(SETTLE_MS)
+      if (shown(next) !== shown(previous)) this.#loop.wake()
     })
-    this.#arm(SETTLE_MS)
+    this.#loop.wake()
   }
 
   async stop(): Promise<void> {
-    this.#isStopped = true
     this.#unsubscribe()
-    this.#timer?.cancel()
-    await this.#working
+    await this.#loop.stop()
   }
 
   health(): Health {
     return { ok: true, reason: this.#problem && `${CANNOT_WRITE}: ${this.#problem}` }
   }
 
-  #arm(delayMs: number): void {
-    if (this.#isStopped) return
-    this.#timer?.cancel()
-    this.#timer = this.#parts.clock.after(delayMs, () => {
-      this.#working = this.#working.then(() => this.#look())
-    })
-  }
-
-  async #look(): Promise<void> {
-    if (this.#isStopped) return
+  async #look(): Promise<number> {
     try {
       await this.#write()
       this.#failures = 0
       this.#tell('')
-      this.#arm(LOOK_MS)
+      return LOOK_MS
     } catch (error) {
       this.#failures += 1
       // A Service that somebody took away, or that is just being made, needs no endpoints.
       this.#tell(isNotFound(error) ? '' : messageOf(error))
-      this.#arm(backoffMs(RETRY, this.#failures))
+      return backoffMs(RETRY, this.#failures)
     }
   }
 

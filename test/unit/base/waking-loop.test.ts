@@ -5,13 +5,14 @@ import { ManualClock } from '../../support/manual-clock.ts'
 import { until } from '../../support/until.ts'
 
 /** A loop whose looks are counted and end when they are told to. */
-function countedLoop(clock: ManualClock, waitMs = 100) {
+function countedLoop(clock: ManualClock, waitMs = 100, settleMs = 0) {
   const ends: (() => void)[] = []
   const loop = new WakingLoop({
     look: async () => {
       await new Promise<void>(resolve => ends.push(resolve))
       return waitMs
     },
+    settleMs,
     clock,
   })
   return { loop, ends, looks: (count: number) => until(`${count} looks`, () => ends.length === count) }
@@ -64,4 +65,28 @@ test('a loop that is stopped waits for its look and begins none any more', async
   loop.wake()
   assert.equal(ends.length, 1)
   assert.equal(clock.idle, true)
+})
+
+test('what comes within the time to settle is one look, and what comes during it is the next one', async () => {
+  const clock = new ManualClock()
+  const { loop, ends, looks } = countedLoop(clock, 1_000, 100)
+  loop.wake()
+  clock.advance(60)
+  loop.wake()
+  assert.equal(ends.length, 0)
+  clock.advance(40)
+  await looks(1)
+  loop.wake()
+  ends[0]?.()
+  await until('it settles again', () => !clock.idle)
+  assert.equal(ends.length, 1)
+  clock.advance(100)
+  await looks(2)
+  ends[1]?.()
+  await until('it waits', () => !clock.idle)
+  loop.wake()
+  clock.advance(100)
+  await looks(3)
+  ends[2]?.()
+  await loop.stop()
 })

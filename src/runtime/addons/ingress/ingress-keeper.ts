@@ -4,12 +4,13 @@
  */
 import { isDeepStrictEqual } from 'node:util'
 import { type BackoffConfig, backoffMs } from '../../../base/backoff.ts'
-import type { Clock, Timer } from '../../../base/clock.ts'
+import type { Clock } from '../../../base/clock.ts'
 import type { Component, Health } from '../../../base/component.ts'
 import { eachAtOnce } from '../../../base/each-at-once.ts'
 import { messageOf } from '../../../base/errors.ts'
 import type { Log } from '../../../base/log.ts'
 import type { Random } from '../../../base/random.ts'
+import { WakingLoop } from '../../../base/waking-loop.ts'
 import { EventRecorder } from '../../../client/event-recorder.ts'
 import { Informer, keyOf } from '../../../client/informer.ts'
 import { isConflict, isNotFound, KubeClient } from '../../../client/kube-client.ts'
@@ -56,6 +57,8 @@ export interface IngressKeeperParts {
 }
 
 const SETTLE_MS = 100
+/** Everything is looked at again so often, although changes are watched. */
+const LOOK_MS = 300_000
 const RETRY: BackoffConfig = { baseMs: 500, maxMs: 30_000 }
 const WRITES_AT_ONCE = 8
 const FIELD_MANAGER = 'mk8s-ingress'
@@ -154,9 +157,7 @@ class Following {
   readonly #secrets: Informer<Secret>
   readonly #nodes: Informer<Node>
   readonly #events: EventRecorder
-  #timer: Timer | null = null
-  #working: Promise<void> | null = null
-  #isDirty = false
+  readonly #loop: WakingLoop
   #failures = 0
   /** What was written last, by what it is about. */
   readonly #granted = new Map<string, string>()
@@ -170,6 +171,7 @@ class Following {
     this.#addon = addon
     const { clock, random, log } = parts
     const common = { client, clock, random, log }
+    this.#loop = new WakingLoop({ look: () => this.#work(), settleMs: SETTLE_MS, clock })
     this.#events = new EventRecorder({ ...common, component: 'ingress-controller' })
     for (const kind of WORLD_KINDS) {
       const informer = new Informer<KubeObject>({ ...common, resource: WORLD_RESOURCES[kind] })
@@ -192,33 +194,24 @@ class Following {
     }
   }
 
-  look(delayMs = SETTLE_MS): void {
-    this.#isDirty = true
-    if (this.#aborter.signal.aborted || this.#working !== null) return
-    this.#timer ??= this.#parts.clock.after(delayMs, () => {
-      this.#timer = null
-      this.#isDirty = false
-      this.#working = this.#work().finally(() => {
-        this.#working = null
-        if (this.#isDirty) this.look(this.#failures > 0 ? backoffMs(RETRY, this.#failures) : SETTLE_MS)
-      })
-    })
+  look(): void {
+    this.#loop.wake()
   }
 
   async stop(): Promise<void> {
     this.#aborter.abort()
-    this.#timer?.cancel()
-    await this.#working
+    await this.#loop.stop()
   }
 
-  async #work(): Promise<void> {
+  /** Changes wake it; what has failed comes again by itself. */
+  async #work(): Promise<number> {
     const needed = [
       this.#informers.get('ingresses'),
       this.#informers.get('ingressClasses'),
       this.#secrets,
       this.#nodes,
     ]
-    if (!needed.every(informer => informer?.isSynced)) return
+    if (!needed.every(informer => informer?.isSynced)) return LOOK_MS
     try {
       const world = Object.fromEntries(
         WORLD_KINDS.map(kind => [kind, this.#informers.get(kind)?.list() ?? []]),
@@ -229,13 +222,14 @@ class Following {
       await this.#tell(world, settings)
       this.#failures = 0
       this.problem = ''
+      return LOOK_MS
     } catch (error) {
-      if (this.#aborter.signal.aborted) return
+      if (this.#aborter.signal.aborted) return LOOK_MS
       this.#failures += 1
-      this.#isDirty = true
       this.problem = messageOf(error)
       if (!isConflict(error))
         this.#parts.log.warn('routing cannot be kept', { error, failures: this.#failures })
+      return backoffMs(RETRY, this.#failures)
     }
   }
 
