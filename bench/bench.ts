@@ -7,6 +7,7 @@ const benchmarks = {
   cluster: async () => (await import('./cluster.ts')).measure(),
   raft: async () => (await import('./raft.ts')).measure(),
   backup: async () => (await import('./backup.ts')).measure(),
+  executable: async () => (await import('./executable.ts')).measure(),
   runtimes: async () => (await import('./runtimes.ts')).measure(),
   services: async () => (await import('./services.ts')).measure(),
   dns: async () => (await import('./dns.ts')).measure(),

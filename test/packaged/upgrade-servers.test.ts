@@ -1,11 +1,14 @@
 /**
  * A rolling upgrade of three servers and a worker while clients write, with the leader last among the servers, and one
- * that stops at the first node that fails. It takes minutes on a small machine, so it wants MK8S_TEST_ROLLING=1.
+ * that stops at the first node that fails; power cuts on the way. It takes minutes on a small machine, so it wants MK8S_TEST_ROLLING=1.
  */
 import assert from 'node:assert/strict'
-import { copyFileSync, mkdirSync, rmSync } from 'node:fs'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { copyFileSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import test, { after, before, describe } from 'node:test'
+import { setImmediate } from 'node:timers/promises'
 import { temporaryDirectory } from '../support/cluster.ts'
 import { EXECUTABLE, Releases } from '../support/releases.ts'
 import { startServers, type TestNode, type TestServers } from '../support/servers.ts'
@@ -52,12 +55,25 @@ describe('mk8s upgrade of a cluster', { skip }, () => {
     return text.trim().replaceAll(/v1\.36\.\d+\+mk8s\./g, '')
   }
 
+  async function lostNothing(written: readonly string[]): Promise<void> {
+    const found = await first().kubectl.ok(['get', 'configmaps', '-o', 'name'])
+    const names = new Set(found.split('\n').map(line => line.replace('configmap/', '')))
+    assert.deepEqual(
+      written.filter(name => !names.has(name)),
+      [],
+    )
+  }
+
+  const programOfNode = ({ name }: TestNode): string => join(directory, name, 'mk8s')
+  let loads = 0
+
   /** Writes through whichever server takes it, until the signal; the names that were acknowledged. */
   async function load(signal: AbortSignal): Promise<{ written: string[]; longestGapMs: number }> {
     const written: string[] = []
+    const run = ++loads
     let [longestGapMs, last] = [0, performance.now()]
     for (let count = 0; !signal.aborted; count++) {
-      const name = `load-${count}`
+      const name = `load-${run}-${count}`
       const { kubectl } = servers.nodes[count % 3] ?? first()
       const { code } = await kubectl.try(['create', 'configmap', name, '--request-timeout=10s'])
       if (code !== 0) continue
@@ -77,6 +93,58 @@ describe('mk8s upgrade of a cluster', { skip }, () => {
     assert.equal(await versions(), 'n1=0.1.0 n2=0.1.0 n3=0.1.0 n4=0.1.0')
   })
 
+  test('a power cut at any step on one of three servers leaves a version that serves, and no write is lost', async t => {
+    const over = new AbortController()
+    const writing = load(over.signal)
+    const ends: string[] = []
+    for (const [index, stage] of (['staged', 'switching', 'restarting', 'restarting'] as const).entries()) {
+      const node = servers.nodes[index % 3] ?? first()
+      const seen = await cutAt(node, stage)
+      const started = await node.powerOn()
+      const end = await until(`${node.name} serves after a cut at ${seen}`, async () => {
+        const { version, ready } = await node.status().catch(() => ({ version: '', ready: false }))
+        const ended = journalOf(node).stage
+        return ready && (ended === 'done' || ended === 'failed') && `${version} ${ended}`
+      })
+      assert.ok(['0.1.0 failed', '0.1.1 done'].includes(end), `${seen}: ${end} ${started.stderr}`)
+      ends.push(`${seen}: ${end}`)
+      if (end === '0.1.1 done') {
+        const back = await node.mk8s(['upgrade', '--rollback'])
+        assert.equal(back.code, 0, back.stderr)
+      }
+    }
+    over.abort()
+    const { written, longestGapMs } = await writing
+    await lostNothing(written)
+    assert.equal(await versions(), 'n1=0.1.0 n2=0.1.0 n3=0.1.0 n4=0.1.0')
+    t.diagnostic(`${ends.join(', ')}; ${written.length} writes, longest gap ${Math.round(longestGapMs)} ms`)
+  })
+
+  const journalOf = ({ dataDir }: TestNode): { readonly stage: string } => {
+    try {
+      return JSON.parse(readFileSync(join(dataDir, 'upgrade.json'), 'utf8'))
+    } catch {
+      return { stage: 'none' }
+    }
+  }
+
+  /** The power goes as soon as the journal of an upgrade of this node alone says so; what it said then. */
+  async function cutAt(node: TestNode, stage: string): Promise<string> {
+    rmSync(join(node.dataDir, 'upgrade.json'), { force: true })
+    const command = spawn(programOfNode(node), ['upgrade', '--this-node', '--from', newer], {
+      env: { ...process.env, MK8S_DATA_DIR: node.dataDir },
+      stdio: 'ignore',
+    })
+    const ended = once(command, 'exit')
+    // Steps take milliseconds, and one that was missed is one of the next.
+    while (![stage, 'restarting', 'done', 'failed'].includes(journalOf(node).stage)) await setImmediate()
+    const seen = journalOf(node).stage
+    command.kill('SIGKILL')
+    node.powerOff()
+    await ended
+    return seen
+  }
+
   test('one command upgrades all nodes, one at a time, and loses nothing that was acknowledged', async t => {
     const over = new AbortController()
     const writing = load(over.signal)
@@ -88,12 +156,7 @@ describe('mk8s upgrade of a cluster', { skip }, () => {
     const order = [...stderr.matchAll(/^- (n\d): from/gm)].map(([, name]) => name)
     assert.equal(order.at(-1), 'n4')
     assert.equal(await versions(), 'n1=0.1.1 n2=0.1.1 n3=0.1.1 n4=0.1.1')
-    const found = await first().kubectl.ok(['get', 'configmaps', '-o', 'name'])
-    const names = new Set(found.split('\n').map(line => line.replace('configmap/', '')))
-    assert.deepEqual(
-      written.filter(name => !names.has(name)),
-      [],
-    )
+    await lostNothing(written)
     t.diagnostic(`${written.length} writes, the longest gap ${Math.round(longestGapMs)} ms, order ${order}`)
     await until('all servers are well', async () => {
       const status = JSON.parse((await first().mk8s(['status', '--format', 'json'])).stdout)
