@@ -1,10 +1,11 @@
 /** Whom a container runs as, what it may do and what it may use (pure). */
+
 import { join } from 'node:path'
 import type { Container, Pod } from '../../kube/types.ts'
 import { appArmorOf } from './app-armor.ts'
 import { ContainerConfigError } from './environment.ts'
-import { podText } from './pod-context.ts'
 import { quantityValue } from './pod-fields.ts'
+import { podText } from './pod-identity.ts'
 import { pageSize, spareMemoryRequest, withPodLimits } from './resources/pod-resources.ts'
 import type { ContainerResources, ContainerSecurity, ImageStatus, SeccompProfile } from './runtime/runtime.ts'
 

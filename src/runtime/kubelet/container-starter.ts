@@ -1,4 +1,5 @@
 /** Starts one container: image, environment, mounts, create, start, postStart; each step with upstream's reason. */
+
 import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { messageOf } from '../../base/errors.ts'
@@ -17,8 +18,9 @@ import {
 import type { ImagePuller } from './image-puller.ts'
 import { runHook } from './lifecycle-hooks.ts'
 import { IMAGE_ANNOTATION } from './plan-pod.ts'
-import { identityOf, type PodContext, recordPodEvent } from './pod-context.ts'
+import { type PodContext, recordPodEvent } from './pod-context.ts'
 import type { PodFacts } from './pod-fields.ts'
+import { identityOf } from './pod-identity.ts'
 import { missingPullSecrets, registryCredentials } from './registry-credentials.ts'
 import { podHostname, renderDns, renderHostsFile, renderResolver } from './render-sandbox.ts'
 import { RESOURCES_ANNOTATION } from './resources/pod-resizer.ts'

@@ -1,6 +1,5 @@
 /** What all pod workers of a kubelet share, and where a pod's things lie. */
 
-import { join } from 'node:path'
 import type { Clock } from '../../base/clock.ts'
 import type { Log } from '../../base/log.ts'
 import { type EventRecorder, type EventType, referenceTo } from '../../client/event-recorder.ts'
@@ -14,6 +13,7 @@ import type { KubeletDirectories, KubeletSettings } from './kubelet-parts.ts'
 import type { ExtraNetworks } from './networks/extra-networks.ts'
 import type { ObjectSource } from './object-source.ts'
 import { containerPath } from './pod-containers.ts'
+import type { identityOf } from './pod-identity.ts'
 import type { ProbeCounts } from './probes/probe-counts.ts'
 import type { PullRecords } from './pull-records.ts'
 import type { ClaimManager } from './resource-claims/claim-manager.ts'
@@ -53,25 +53,6 @@ export interface PodContext {
   readonly onFreed: () => void
   readonly clock: Clock
   readonly log: Log
-}
-
-/** `<logs>/<namespace>_<name>_<uid>`. */
-export function logDirectoryOf(
-  logs: string,
-  pod: { readonly namespace: string; readonly name: string; readonly uid: string },
-): string {
-  return join(logs, `${pod.namespace}_${pod.name}_${pod.uid}`)
-}
-
-export function identityOf(pod: Pod): { namespace: string; name: string; uid: string } {
-  const { namespace = '', name = '', uid = '' } = pod.metadata
-  return { namespace, name, uid }
-}
-
-/** `web_default(6f2…)`, as upstream names pods in messages. */
-export function podText(pod: Pod): string {
-  const { namespace, name, uid } = identityOf(pod)
-  return `${name}_${namespace}(${uid})`
 }
 
 export interface PodEvent {

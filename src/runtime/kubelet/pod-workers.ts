@@ -1,9 +1,10 @@
 /** The pods of this node with their workers, and what they are together: to be counted, judged, ended. */
+
 import type { Node, Pod } from '../../kube/types.ts'
 import type { NodeView } from './admission/judge-pod.ts'
 import type { KubeletParts } from './kubelet-parts.ts'
-import { identityOf } from './pod-context.ts'
 import type { PodFailure } from './pod-failure.ts'
+import { identityOf } from './pod-identity.ts'
 import { hasNotEnded, isAlive } from './pod-states.ts'
 import type { PodWorker } from './pod-worker.ts'
 import type { Room } from './resources/allocation.ts'

@@ -1,10 +1,12 @@
 /** How containers of a pod are stopped: preStop, SIGTERM, the grace period, SIGKILL. */
+
 import type { Container, Pod } from '../../kube/types.ts'
 import { runHook } from './lifecycle-hooks.ts'
 import { isSidecar, latestSandbox } from './plan-pod.ts'
 import { containerNamed } from './pod-containers.ts'
 import type { PodContext } from './pod-context.ts'
-import { podText, recordPodEvent } from './pod-context.ts'
+import { recordPodEvent } from './pod-context.ts'
+import { podText } from './pod-identity.ts'
 import type { ContainerStatus } from './runtime/runtime.ts'
 
 /** What a container gets for its end even when a preStop hook used up the grace period. */

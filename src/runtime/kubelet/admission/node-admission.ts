@@ -1,9 +1,10 @@
 /** Whether this node takes a new pod in, and the end of others that a critical one takes the place of. */
+
 import { messageOf } from '../../../base/errors.ts'
 import type { Log } from '../../../base/log.ts'
 import type { Pod } from '../../../kube/types.ts'
-import { podText } from '../pod-context.ts'
 import type { PodFailure } from '../pod-failure.ts'
+import { podText } from '../pod-identity.ts'
 import { judgePod, type NodeView, shortagesFor } from './judge-pod.ts'
 import { planPreemption } from './plan-preemption.ts'
 

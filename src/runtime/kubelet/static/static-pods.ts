@@ -2,6 +2,7 @@
  * Pods of files on this node: they run without any API, and each has a mirror pod there that shows how it is. What
  * the files say and what runs decide; a mirror is made again when somebody deletes it.
  */
+
 import { type FSWatcher, watch } from 'node:fs'
 import { type BackoffConfig, backoffMs } from '../../../base/backoff.ts'
 import type { Clock } from '../../../base/clock.ts'
@@ -10,7 +11,7 @@ import { WakingLoop } from '../../../base/waking-loop.ts'
 import { isAlreadyExists, isConflict, isNotFound, type KubeClient } from '../../../client/kube-client.ts'
 import { PODS } from '../../../client/resources.ts'
 import type { Node, Pod } from '../../../kube/types.ts'
-import { identityOf } from '../pod-context.ts'
+import { identityOf } from '../pod-identity.ts'
 import { ManifestDirectory, SETTLE_MS } from './manifest-directory.ts'
 import { fullNameOf, isTrueMirror, mirrorOf, type PodReader } from './render-static-pod.ts'
 

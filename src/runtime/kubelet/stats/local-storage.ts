@@ -1,8 +1,9 @@
 /** What a pod has written on the node's own disk: emptyDirs that are not memory, and its containers' logs. */
+
 import { lstat, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Pod } from '../../../kube/types.ts'
-import { identityOf, logDirectoryOf } from '../pod-context.ts'
+import { identityOf, logDirectoryOf } from '../pod-identity.ts'
 
 export interface LocalUse {
   /** By volume. */

@@ -1,10 +1,11 @@
 /** What each volume of a pod has and uses, as `/stats/summary` tells it: from drivers, or from the file system. */
+
 import { statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Pod } from '../../../kube/types.ts'
 import type { VolumeStats as DriverStats } from '../csi/csi-driver.ts'
 import type { CsiMounts } from '../csi/csi-mounts.ts'
-import { identityOf } from '../pod-context.ts'
+import { identityOf } from '../pod-identity.ts'
 import type { ClaimedPlace, ClaimedPlaces } from '../volumes/claim-volumes.ts'
 import type { HostpathUsage } from '../volumes/hostpath-usage.ts'
 import type { LocalUse } from './local-storage.ts'

@@ -1,8 +1,10 @@
 /** Sets up all that a pod has as volumes: the objects and tokens in them, claims, and what comes later. */
+
 import type { Pod } from '../../../kube/types.ts'
 import type { ReferencedObjects } from '../environment.ts'
-import { identityOf, type PodContext } from '../pod-context.ts'
+import type { PodContext } from '../pod-context.ts'
 import type { PodFacts } from '../pod-fields.ts'
+import { identityOf } from '../pod-identity.ts'
 import { type ClaimedPlaces, ClaimVolumes } from './claim-volumes.ts'
 import { PodVolumes } from './pod-volumes.ts'
 import { VolumeUpkeep, type VolumeUpkeepParts } from './volume-upkeep.ts'
