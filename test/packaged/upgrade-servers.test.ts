@@ -8,7 +8,6 @@ import { once } from 'node:events'
 import { copyFileSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import test, { after, before, describe } from 'node:test'
-import { setImmediate } from 'node:timers/promises'
 import { temporaryDirectory } from '../support/cluster.ts'
 import { EXECUTABLE, Releases } from '../support/releases.ts'
 import { startServers, type TestNode, type TestServers } from '../support/servers.ts'
@@ -137,7 +136,8 @@ describe('mk8s upgrade of a cluster', { skip }, () => {
     })
     const ended = once(command, 'exit')
     // Steps take milliseconds, and one that was missed is one of the next.
-    while (![stage, 'restarting', 'done', 'failed'].includes(journalOf(node).stage)) await setImmediate()
+    while (![stage, 'restarting', 'done', 'failed'].includes(journalOf(node).stage))
+      await new Promise<void>(resolve => setImmediate(resolve))
     const seen = journalOf(node).stage
     command.kill('SIGKILL')
     node.powerOff()
