@@ -59,14 +59,23 @@ const SERVICE = 'pluginregistration.Registration'
 const ASK_MS_MAX = 10_000
 const RETRY: BackoffConfig = { baseMs: 500, maxMs: 30_000 }
 
+interface Failure {
+  readonly socketId: string
+  readonly count: number
+  /** Its next try has its time, and a timer. */
+  waits: boolean
+}
+
 export class PluginRegistry {
   readonly #parts: PluginRegistryParts
   readonly #aborter = new AbortController()
   /** By the socket that it registered through. */
   readonly #plugins = new Map<string, TakenPlugin & { readonly socketId: string }>()
-  readonly #failures = new Map<string, number>()
+  /** By the socket that could not be registered through. */
+  readonly #failures = new Map<string, Failure>()
   #watcher: FSWatcher | null = null
   #isDirty = false
+  #turn: Promise<unknown> = Promise.resolve()
   #running: Promise<void> | null = null
 
   constructor(parts: PluginRegistryParts) {
@@ -94,32 +103,52 @@ export class PluginRegistry {
   }
 
   async #look(): Promise<void> {
-    const { directory, log, clock } = this.#parts
     while (this.#isDirty && !this.#aborter.signal.aborted) {
       this.#isDirty = false
-      const sockets = await socketsIn(directory)
-      for (const [socket, plugin] of this.#plugins) {
-        // One that took another's place is a plugin of its own.
-        if (sockets.get(socket) === plugin.socketId) continue
-        this.#plugins.delete(socket)
-        await plugin.release()
-      }
-      for (const [socket, socketId] of sockets) {
-        if (this.#plugins.has(socket)) continue
-        try {
-          await this.#register(socket, socketId)
-          this.#failures.delete(socket)
-        } catch (error) {
-          const failures = (this.#failures.get(socket) ?? 0) + 1
-          this.#failures.set(socket, failures)
-          log.warn('a plugin could not be registered', { socket, error: messageOf(error) })
-          void sleep(clock, backoffMs(RETRY, failures), this.#aborter.signal).then(
-            () => this.#wake(),
-            () => {},
-          )
-        }
-      }
+      const sockets = await socketsIn(this.#parts.directory)
+      await this.#releaseGone(sockets)
+      const fresh = [...sockets].filter(([socket]) => !this.#plugins.has(socket))
+      // Together: a registrar that does not answer keeps no other waiting.
+      await Promise.all(fresh.map(([socket, socketId]) => this.#try(socket, socketId)))
     }
+  }
+
+  /** One that took another's place is a plugin of its own. */
+  async #releaseGone(sockets: ReadonlyMap<string, string>): Promise<void> {
+    for (const [socket, plugin] of this.#plugins) {
+      if (sockets.get(socket) === plugin.socketId) continue
+      this.#plugins.delete(socket)
+      await plugin.release()
+    }
+    for (const [socket, { socketId }] of this.#failures)
+      if (sockets.get(socket) !== socketId) this.#failures.delete(socket)
+  }
+
+  /** One that failed is left alone until its time has come, whatever else there is to look for. */
+  async #try(socket: string, socketId: string): Promise<void> {
+    const { log, clock } = this.#parts
+    const last = this.#failures.get(socket)
+    if (last?.waits === true) return
+    try {
+      await this.#register(socket, socketId)
+      this.#failures.delete(socket)
+    } catch (error) {
+      const failure: Failure = { socketId, count: (last?.count ?? 0) + 1, waits: true }
+      this.#failures.set(socket, failure)
+      log.warn('a plugin could not be registered', { socket, error: messageOf(error) })
+      const again = () => {
+        failure.waits = false
+        this.#wake()
+      }
+      void sleep(clock, backoffMs(RETRY, failure.count), this.#aborter.signal).then(again, () => {})
+    }
+  }
+
+  /** Handlers change what plugins of a node have in common, as its CSINode. */
+  async #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#turn.then(work, work)
+    this.#turn = turn
+    return turn
   }
 
   async #register(socket: string, socketId: string): Promise<void> {
@@ -129,12 +158,12 @@ export class PluginRegistry {
       channel.call<Answer>(SERVICE, method, request, { deadlineMs: ASK_MS_MAX })
     try {
       const info = await call<PluginInfo>('GetInfo', {})
-      const handler = handlers[info.type]
+      const handler = Object.hasOwn(handlers, info.type) ? handlers[info.type] : undefined
       // Other sorts of plugins register here, too, with whoever serves them.
       if (handler === undefined) return
       try {
         const endpoint = info.endpoint === '' ? socket : info.endpoint
-        const plugin = await handler.take({ ...info, endpoint })
+        const plugin = await this.#inTurn(() => handler.take({ ...info, endpoint }))
         this.#plugins.set(socket, { release: () => plugin.release(), socketId })
         await call('NotifyRegistrationStatus', { pluginRegistered: true, error: '' })
         log.info('a plugin is registered', { type: info.type, name: info.name })

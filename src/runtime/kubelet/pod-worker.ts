@@ -24,7 +24,7 @@ import { endPod } from './pod-termination.ts'
 import { ProbeManager } from './probes/probe-manager.ts'
 import { PodResizer } from './resources/pod-resizer.ts'
 import type { ContainerStatus, SandboxStatus } from './runtime/runtime.ts'
-import { stopContainers } from './stop-containers.ts'
+import { hastenStop, stopContainers } from './stop-containers.ts'
 import type { ClaimedPlaces } from './volumes/claim-volumes.ts'
 import { VolumeSetup } from './volumes/volume-setup.ts'
 import { WakeLoop } from './wake-loop.ts'
@@ -194,12 +194,7 @@ export class PodWorker {
     if (!this.#isEnding || (isFirst && !this.#attempts.isStarting)) return
     if (this.#graceMs >= this.#terminatingGraceMs) return
     this.#terminatingGraceMs = this.#graceMs
-    const { runtime } = this.#context
-    const { uid } = identityOf(this.#pod)
-    void runtime.listContainers(uid).then(containers => {
-      const running = containers.filter(({ state }) => state === 'running')
-      return Promise.all(running.map(({ id }) => runtime.stopContainer(id, this.#graceMs)))
-    })
+    void hastenStop(identityOf(this.#pod).uid, this.#graceMs, this.#context)
   }
 
   async #sync(): Promise<void> {

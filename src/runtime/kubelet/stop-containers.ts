@@ -35,6 +35,23 @@ export async function stopContainers(request: StopRequest, context: PodContext):
   }
 }
 
+/**
+ * Has what is being stopped already end sooner: no preStop hook begins. Never fails, since the end of the pod itself
+ * is tried again until nothing runs.
+ */
+export async function hastenStop(
+  uid: string,
+  graceMs: number,
+  { runtime, log }: Pick<PodContext, 'runtime' | 'log'>,
+): Promise<void> {
+  try {
+    const running = (await runtime.listContainers(uid)).filter(({ state }) => state === 'running')
+    await Promise.all(running.map(({ id }) => runtime.stopContainer(id, graceMs)))
+  } catch (error) {
+    log.debug('containers of a pod could not be ended sooner', { uid, error })
+  }
+}
+
 async function stopOne(container: ContainerStatus, request: StopRequest, context: PodContext): Promise<void> {
   const { pod, graceMs, isQuiet } = request
   if (!isQuiet) {

@@ -47,10 +47,20 @@ export class UserRanges {
     const range = firstFree(this.#all ?? usualRange(), [...this.#taken.values()])
     this.#taken.set(uid, range)
     const mapping: Mapping = { hostId: range.first, containerId: 0, length: range.count }
-    const text = JSON.stringify({ uidMappings: [mapping], gidMappings: [mapping] })
-    await mkdir(join(this.#parts.directory, uid), { recursive: true, mode: 0o750 })
-    writeFileDurably(join(this.#parts.directory, uid, FILE), text, 0o600)
+    try {
+      await this.#note(uid, { uidMappings: [mapping], gidMappings: [mapping] })
+    } catch (error) {
+      // The next try must not rely on what a later daemon would not know of, and would give to another pod.
+      this.#taken.delete(uid)
+      throw error
+    }
     return range
+  }
+
+  async #note(uid: string, mappings: object): Promise<void> {
+    const directory = join(this.#parts.directory, uid)
+    await mkdir(directory, { recursive: true, mode: 0o750 })
+    writeFileDurably(join(directory, FILE), JSON.stringify(mappings), 0o600)
   }
 
   /** Nothing of the pod runs any more, and its directory is gone. */

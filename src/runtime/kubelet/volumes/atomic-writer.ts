@@ -22,6 +22,8 @@ import type { VolumeFiles } from './render-volume.ts'
 
 const DATA = '..data'
 const NEW_DATA = '..data_tmp'
+/** Names of the directories that the files lie in. */
+const STAMPED = /^\.\.\d{4}_/
 
 /** Returns whether anything had to change. */
 export async function writeVolume(directory: string, files: VolumeFiles, group?: number): Promise<boolean> {
@@ -39,11 +41,21 @@ export async function writeVolume(directory: string, files: VolumeFiles, group?:
     await chmod(target, file.mode)
   }
   if (group !== undefined) await giveToGroup(fresh, { group, readOnly: true })
+  // Whoever was cut short here before may have left it.
+  await rm(join(directory, NEW_DATA), { force: true })
   await symlink(fresh.slice(directory.length + 1), join(directory, NEW_DATA), 'dir')
   await takeName(join(directory, NEW_DATA), join(directory, DATA))
   await linkNames(directory, files)
-  if (previous !== null) await rm(join(directory, previous), { recursive: true, force: true })
+  await removeOthers(directory, fresh)
   return true
+}
+
+/** What was shown before, and what was begun and never shown. */
+async function removeOthers(directory: string, shown: string): Promise<void> {
+  for (const name of await readdir(directory)) {
+    const path = join(directory, name)
+    if (STAMPED.test(name) && path !== shown) await rm(path, { recursive: true, force: true })
+  }
 }
 
 /** On Windows that takes a right, and a file system that has links. */

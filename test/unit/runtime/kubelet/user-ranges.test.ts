@@ -1,6 +1,6 @@
 /** Which users pods with user namespaces have, and that two pods never have the same. */
 import assert from 'node:assert/strict'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, test } from 'node:test'
@@ -39,6 +39,16 @@ test('users of a pod that is gone are given to another one', async () => {
   ranges.forget('a')
   assert.equal((await ranges.rangeOf('c')).first, LENGTH)
   assert.equal((await open().rangeOf('d')).first, 3 * LENGTH)
+})
+
+test('users that could not be written down are not the pod’s, and are written down at the next try', async () => {
+  const ranges = open()
+  writeFileSync(join(directory, 'a'), 'in the way')
+  await assert.rejects(ranges.rangeOf('a'))
+  assert.equal((await ranges.rangeOf('b')).first, LENGTH)
+  rmSync(join(directory, 'a'))
+  assert.equal((await ranges.rangeOf('a')).first, 2 * LENGTH)
+  assert.ok(existsSync(join(directory, 'a/userns')))
 })
 
 test('what was set aside for the kubelet is used, and it may run out', async () => {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, readdir, readFile, readlink, rm, stat } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, readlink, rm, stat, symlink } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -38,4 +38,14 @@ test('a path that leaves the volume is refused', () =>
     for (const path of ['../x', '/x', 'a/../../x', '..x/y', '']) {
       await assert.rejects(writeVolume(directory, files({ [path]: '' })), /would leave the volume/)
     }
+  }))
+
+test('what a writer left that was cut short is in nobody’s way, and is taken away', () =>
+  withDirectory(async directory => {
+    await writeVolume(directory, files({ a: '1' }))
+    await mkdir(join(directory, '..2026_01_01_00_00_00.begun'))
+    await symlink('..2026_01_01_00_00_00.begun', join(directory, '..data_tmp'))
+    assert.equal(await writeVolume(directory, files({ a: '2' })), true)
+    assert.equal(await readFile(join(directory, 'a'), 'utf8'), '2')
+    assert.equal((await readdir(directory)).length, 3)
   }))
