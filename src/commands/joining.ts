@@ -21,6 +21,7 @@ import { carryOutStep, type InstallActions } from '../host/carry-out.ts'
 import { makeDirectory, writeFileDurably } from '../host/files.ts'
 import { nodePaths, readFailure } from '../host/node-files.ts'
 import { installPackages } from '../host/packages.ts'
+import { makePrivate } from '../host/private-directory.ts'
 import { removeNodeDirectory } from '../host/remove.ts'
 import type { Authority, JoinClient } from '../runtime/join/join-client.ts'
 import { attemptFilePath, joinFilePath, renderJson } from '../runtime/join/join-file.ts'
@@ -149,19 +150,19 @@ export class Joining {
   }
 
   /** Before anything else, so that whoever finds this directory knows what became of it. */
-  #writeAttempt(stage: 'reserved' | 'committing'): void {
+  async #writeAttempt(stage: 'reserved' | 'committing'): Promise<void> {
     const { server, authority, installation } = this.#parts
     const { attempt, members } = this.#answered()
     const { dataDir } = installation.node
     this.#wrote = true
-    makeDirectory(dataDir, 0o700)
+    await makePrivate(dataDir, 0o700)
     const servers = [server, ...members.map(({ joinAddress }) => joinAddress)]
     const file = { attempt, servers, fingerprint: authority.fingerprint, stage }
     writeFileDurably(attemptFilePath(dataDir), renderJson(file), 0o600)
   }
 
   async #makeKeys(): Promise<void> {
-    this.#writeAttempt('reserved')
+    await this.#writeAttempt('reserved')
     const { keys, cluster } = this.#answered()
     const node = this.#node()
     await writeServerKeys(nodePaths(node.dataDir).pki, must(keys, 'keys in the answer to a server'))
@@ -172,7 +173,7 @@ export class Joining {
   async #certify(): Promise<void> {
     const { client, authority, installation } = this.#parts
     const { keys, publicKeys } = makeWorkerKeys()
-    this.#writeAttempt('committing')
+    await this.#writeAttempt('committing')
     const { attempt } = this.#answered()
     const { certificates, authorities } = await this.#insist(() => client.commit(attempt, { publicKeys }))
     const directory = nodePaths(installation.node.dataDir).pki
@@ -217,7 +218,7 @@ export class Joining {
   }
 
   async #commit(): Promise<void> {
-    this.#writeAttempt('committing')
+    await this.#writeAttempt('committing')
     const { attempt } = this.#answered()
     await this.#insist(() => this.#parts.client.commit(attempt, { publicKeys: null }))
   }

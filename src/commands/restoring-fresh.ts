@@ -11,11 +11,11 @@ import { remark } from '../cli/terminal.ts'
 import { startNode, waitForStart } from '../client/lifecycle.ts'
 import type { NodeConfig } from '../config/node-config.ts'
 import { carryOutStep, type InstallActions } from '../host/carry-out.ts'
-import { makeDirectory } from '../host/files.ts'
 import { nodePaths } from '../host/node-files.ts'
 import { installPackages } from '../host/packages.ts'
 import { describeStep } from '../host/plan.ts'
 import { preflightError } from '../host/preflight.ts'
+import { makePrivate } from '../host/private-directory.ts'
 import { removeNodeDirectory } from '../host/remove.ts'
 import type { Backup } from '../runtime/backup/backup-reader.ts'
 import { CONFIG_KEY, clusterConfigIn } from '../runtime/cluster-config.ts'
@@ -58,7 +58,7 @@ export async function restoreFresh(
   let inPlace = false
   let revision: number | null = null
   try {
-    makeDirectory(dataDir, 0o700)
+    await makePrivate(dataDir, 0o700)
     discardPrepared(dataDir)
     revision = await decide(backup, installation, flags, () => {
       inPlace = true

@@ -1,6 +1,6 @@
 /** Carries out the steps of an install plan; what belongs to higher layers comes in as actions. */
 import { dirname } from 'node:path'
-import { diskFailure, makeDirectory, readIfThere, writeFileDurably } from './files.ts'
+import { makeDirectory, readIfThere, writeFileDurably } from './files.ts'
 import { installPackages } from './packages.ts'
 import type { InstallPresent, InstallStep } from './plan.ts'
 import { makePrivate, modeOfDirectory } from './private-directory.ts'
@@ -22,7 +22,7 @@ export async function carryOutStep(step: InstallStep, actions: InstallActions): 
       await installPackages(step.names)
       return true
     case 'directory':
-      await setDirectory(step)
+      await makePrivate(step.path, step.mode, step.groupId)
       return true
     case 'file':
       makeDirectory(dirname(step.path), 0o755)
@@ -44,17 +44,6 @@ export async function carryOutStep(step: InstallStep, actions: InstallActions): 
     case 'ready':
       await actions.waitUntilReady(step.timeoutMs)
       return false
-  }
-}
-
-type DirectoryStep = Extract<InstallStep, { kind: 'directory' }>
-
-async function setDirectory({ path, mode, groupId }: DirectoryStep): Promise<void> {
-  makeDirectory(path, mode)
-  try {
-    await makePrivate(path, mode, groupId)
-  } catch (error) {
-    throw diskFailure(path, error)
   }
 }
 

@@ -136,8 +136,13 @@ function diskFinding({ disk, isRoot }: HostFacts): Finding {
 /** What an install makes before it writes the configuration; interrupted there, it may be taken up again. */
 const BEGUN = ['lost+found', 'run', 'pki', 'admin.kubeconfig', 'cluster-init.yaml']
 
-function directoryFinding({ dataDirEntries }: HostFacts, { dataDir, installed }: PreflightWanted): Finding {
-  const foreign = dataDirEntries.filter(name => !BEGUN.includes(name) && !/\.\d+\.tmp$/.test(name))
+/** On Windows any user may have made the directory, and keys in it. */
+function directoryFinding(
+  { dataDirEntries, system }: HostFacts,
+  { dataDir, installed }: PreflightWanted,
+): Finding {
+  const isBegun = (name: string) => BEGUN.includes(name) || /\.\d+\.tmp$/.test(name)
+  const foreign = dataDirEntries.filter(name => system === 'windows' || !isBegun(name))
   if (installed || foreign.length === 0) return ok('data directory')
   const message = `${dataDir} is not empty, and holds no configuration of mk8s: ${foreign.slice(0, 3).join(', ')}`
   const hint = 'choose an empty --data-dir, or run mk8s uninstall if this is what is left of a node'

@@ -91,6 +91,8 @@ test('missing kernel features are a warning, and a repair may find its own files
   // What an interrupted install left is taken up; what holds data without a configuration is not.
   assert.equal(errorFor({ dataDirEntries: ['pki', 'run', 'admin.kubeconfig.12.tmp'] }), undefined)
   assert.match(errorFor({ dataDirEntries: ['pki', 'datastore'] })?.message ?? '', /datastore/)
+  // Of what another user of Windows may have put there nothing is taken up.
+  assert.match(errorFor({ system: 'windows', dataDirEntries: ['pki'] })?.message ?? '', /pki/)
 })
 
 test('the runtime auto becomes one that this machine has, and says why', () => {
