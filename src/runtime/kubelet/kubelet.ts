@@ -294,6 +294,7 @@ class NodeKubelet implements Kubelet {
         version: this.#parts.version,
         machine: this.#parts.host,
         probes: this.#context.probeCounts,
+        admission: this.#context.admission,
         pressure: this.#parts.pressure ?? DEFAULT_PRESSURE,
         shutdownSteps: this.#parts.shutdownSteps ?? [],
         volumes: {

@@ -6,7 +6,7 @@
 import type { BackoffConfig } from '../../base/backoff.ts'
 import { messageOf } from '../../base/errors.ts'
 import type { Pod } from '../../kube/types.ts'
-import type { Verdict } from './admission/node-admission.ts'
+import { TAKEN_IN, type Verdict } from './admission/node-admission.ts'
 import { removeDead } from './collection/dead-containers.ts'
 import { ContainerAttempts } from './container-attempts.ts'
 import type { ReferencedObjects } from './environment.ts'
@@ -32,7 +32,6 @@ import { WakeLoop } from './wake-loop.ts'
 const RETRY: BackoffConfig = { baseMs: 500, maxMs: 60_000 }
 /** Actions of one look at the pod; more than any pod has containers, so that a loop ends. */
 const ROUNDS_MAX = 200
-const TAKEN_IN: Verdict = { refusal: null, victims: [] }
 const isHard = ({ refusal, victims }: Verdict): boolean => refusal !== null || victims.length > 0
 
 export interface PodWorkerParts {
@@ -348,9 +347,9 @@ export class PodWorker {
     let verdict = isNew ? admission.judge(this.#pod) : TAKEN_IN
     // The node may have changed since it was last read.
     if (isHard(verdict) && (await refreshNode())) verdict = admission.judge(this.#pod)
-    const { refusal, victims } = verdict
+    const { refusal } = verdict
     this.#isTakenIn = refusal === null
-    await admission.preempt(victims)
+    await admission.preempt(verdict)
     if (refusal === null) return false
     this.#event('Warning', refusal.reason, refusal.message.replace(/^Pod was rejected: /, ''))
     this.#reporter.fail({ ...refusal, isRejection: true })

@@ -2,7 +2,7 @@
 import { type FieldError, forbidden } from '../../../kube/field-error.ts'
 import { invalid } from '../../../kube/status.ts'
 import type { ResourceClaim, ResourceClaimTemplate } from '../../../kube/types.ts'
-import type { AdmissionPlugin, ObjectReader } from '../ports.ts'
+import type { AdmissionPlugin, AdmissionRequest, ObjectReader } from '../ports.ts'
 import { isWhole, nameOf } from './refuse.ts'
 
 const GROUP = 'resource.k8s.io'
@@ -16,18 +16,34 @@ export function deviceAdminAccess(objects: ObjectReader): AdmissionPlugin {
   return {
     name: 'DeviceAdminAccess',
     validate(request) {
-      if (request.operation !== 'CREATE' || request.object === null) return
-      const isClaim = isWhole(request, GROUP, 'resourceclaims')
-      if (!isClaim && !isWhole(request, GROUP, 'resourceclaimtemplates')) return
-      const { spec } = request.object as unknown as ResourceClaim | ResourceClaimTemplate
-      const claim = (isClaim ? spec : (spec as ResourceClaimTemplate['spec'])?.spec) as ClaimSpec
-      const errors = adminRequests(claim, isClaim ? 'spec' : 'spec.spec')
-      if (errors.length === 0) return
+      const errors = adminErrors(request)
+      if (errors.length === 0 || request.object === null) return
       const namespace = objects.get('', 'namespaces', '', request.namespace)
       if (namespace?.metadata.labels?.[LABEL] === 'true') return
       throw invalid({ group: GROUP, kind: request.object.kind }, nameOf(request), errors)
     },
   }
+}
+
+/** What the namespace has to allow: requests of new objects, whose specs never change, and what is allocated later. */
+function adminErrors(request: AdmissionRequest): readonly FieldError[] {
+  const { operation, object, oldObject, resource, subresource } = request
+  if (operation === 'UPDATE' && subresource === 'status') {
+    const isClaim = resource.group === GROUP && resource.resource === 'resourceclaims'
+    return isClaim ? adminResults(object as ResourceClaim | null, oldObject as ResourceClaim | null) : []
+  }
+  if (operation !== 'CREATE') return []
+  if (isWhole(request, GROUP, 'resourceclaims')) return adminRequests((object as ResourceClaim).spec, 'spec')
+  if (!isWhole(request, GROUP, 'resourceclaimtemplates')) return []
+  return adminRequests((object as ResourceClaimTemplate).spec?.spec, 'spec.spec')
+}
+
+/** What was granted before stays so, whatever became of the namespace. */
+function adminResults(next: ResourceClaim | null, previous: ResourceClaim | null): readonly FieldError[] {
+  const resultsOf = (claim: ResourceClaim | null) => claim?.status?.allocation?.devices?.results ?? []
+  if (resultsOf(previous).some(({ adminAccess }) => adminAccess === true)) return []
+  const at = resultsOf(next).findIndex(({ adminAccess }) => adminAccess === true)
+  return at < 0 ? [] : [forbidden(`status.allocation.devices.results[${at}].adminAccess`, WHY)]
 }
 
 const adminRequests = (spec: ClaimSpec, path: string): readonly FieldError[] =>

@@ -29,10 +29,16 @@ export interface Verdict {
   readonly refusal: PodFailure | null
   /** Those that end for it. */
   readonly victims: readonly Pod[]
+  /** The resource that they end for, the first where there are several; empty without victims. */
+  readonly short: string
 }
+
+export const TAKEN_IN: Verdict = { refusal: null, victims: [], short: '' }
+const without = (refusal: PodFailure): Verdict => ({ ...TAKEN_IN, refusal })
 
 export class NodeAdmission {
   readonly #parts: NodeAdmissionParts
+  readonly #preemptions = new Map<string, number>()
 
   constructor(parts: NodeAdmissionParts) {
     this.#parts = parts
@@ -42,29 +48,37 @@ export class NodeAdmission {
     const { refusals, view } = this.#parts
     for (const refuse of refusals) {
       const refusal = refuse(pod)
-      if (refusal !== null) return { refusal, victims: [] }
+      if (refusal !== null) return without(refusal)
     }
     const seen = view()
     const refusal = judgePod(pod, seen)
-    if (refusal !== null) return { refusal, victims: [] }
+    if (refusal !== null) return without(refusal)
     const shortages = shortagesFor(pod, seen)
+    const [first] = shortages
+    if (first === undefined) return TAKEN_IN
     // All others would have been refused for them.
-    if (shortages.length === 0) return { refusal, victims: [] }
     const victims = planPreemption(pod, seen.others, shortages)
-    return 'unmet' in victims ? { refusal: noVictims(victims.unmet), victims: [] } : { refusal, victims }
+    if ('unmet' in victims) return without(noVictims(victims.unmet))
+    return { refusal: null, victims, short: first.resource }
+  }
+
+  /** How many pods have ended for critical ones, by the resource that was short. */
+  get preemptions(): ReadonlyMap<string, number> {
+    return this.#preemptions
   }
 
   /** One by one, as upstream; what cannot be ended now ends later. */
-  async preempt(victims: readonly Pod[]): Promise<void> {
+  async preempt({ victims, short }: Verdict): Promise<void> {
     const { end, log } = this.#parts
     for (const victim of victims) {
-      log.info('a pod ends for a critical one', { pod: podText(victim) })
-      await end(victim, PREEMPTED).catch(error => {
-        log.warn('a pod could not be ended for a critical one', {
-          pod: podText(victim),
-          error: messageOf(error),
-        })
-      })
+      const pod = podText(victim)
+      log.info('a pod ends for a critical one', { pod })
+      try {
+        await end(victim, PREEMPTED)
+        this.#preemptions.set(short, (this.#preemptions.get(short) ?? 0) + 1)
+      } catch (error) {
+        log.warn('a pod could not be ended for a critical one', { pod, error: messageOf(error) })
+      }
     }
   }
 }

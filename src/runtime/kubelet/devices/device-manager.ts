@@ -111,7 +111,7 @@ export class DeviceManager {
   readonly #plugins = new Map<string, Plugin>()
   readonly #devices = new Map<string, ReadonlyMap<string, boolean>>()
   readonly #numaNodes = new Map<string, ReadonlyMap<string, readonly number[]>>()
-  /** Of pods that are about to be judged, by their uids. */
+  /** Of pods that were asked for, by their uids. */
   readonly #preferences = new Map<string, readonly Preference[]>()
   #grants: readonly DeviceGrant[] = []
   #servers: readonly { close(): void }[] = []
@@ -175,8 +175,16 @@ export class DeviceManager {
       found.push({ container, resource, ids })
       step = steps.next(ids)
     }
-    this.#preferences.delete(uid)
+    this.#forgetPreferences()
     if (found.length > 0) this.#preferences.set(uid, found)
+  }
+
+  /** Of pods that are over or gone. */
+  #forgetPreferences(): void {
+    const live = this.#parts.livePods()
+    if (live === null) return
+    const uids = new Set(live.map(({ metadata }) => metadata.uid ?? ''))
+    for (const uid of this.#preferences.keys()) if (!uids.has(uid)) this.#preferences.delete(uid)
   }
 
   /** A plugin that does not say is no reason to refuse a pod. */
@@ -205,8 +213,8 @@ export class DeviceManager {
   admit(pod: Pod): PodFailure | null {
     const { uid = '' } = pod.metadata
     const held = this.#heldBeside(uid)
+    // They stay, as the pod may be judged once more.
     const preferences = this.#preferences.get(uid) ?? []
-    this.#preferences.delete(uid)
     const granted = grantDevices(pod, { known: this.#devices, held }, asked => {
       const isIt = (each: Preference) =>
         each.container === asked.container && each.resource === asked.resource

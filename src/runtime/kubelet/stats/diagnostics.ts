@@ -1,6 +1,7 @@
 /** What the kubelet's port tells of the node: pods, usage, metrics, configuration. */
 import type { Clock } from '../../../base/clock.ts'
 import type { Pod } from '../../../kube/types.ts'
+import type { NodeAdmission } from '../admission/node-admission.ts'
 import { IMAGE_LIMITS } from '../collection/plan-images.ts'
 import { LOG_LIMITS } from '../collection/plan-rotation.ts'
 import type { KubeletDirectories, KubeletSettings } from '../kubelet-parts.ts'
@@ -27,6 +28,7 @@ export interface DiagnosticsParts {
   readonly version: string
   readonly machine: { readonly cpuCount: number; readonly memoryBytes: number }
   readonly probes: Pick<ProbeCounts, 'all'>
+  readonly admission: Pick<NodeAdmission, 'preemptions'>
   readonly clock: Clock
   readonly runtime: Runtime
   readonly sampler: UsageSampler
@@ -111,6 +113,7 @@ export class Diagnostics {
     const { userCPUTime, systemCPUTime } = process.resourceUsage()
     return renderKubeletMetrics({
       ...{ nodeName, version, volumes, containers },
+      preemptions: this.#parts.admission.preemptions,
       sandboxes: sandboxes.filter(({ state }) => state === 'ready').length,
       own: {
         cpuSeconds: (userCPUTime + systemCPUTime) / 1e6,

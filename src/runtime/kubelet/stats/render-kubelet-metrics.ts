@@ -9,6 +9,8 @@ export interface KubeletMetricsInput {
   readonly version: string
   readonly containers: readonly ContainerStatus[]
   readonly sandboxes: number
+  /** Pods that have ended for critical ones, by the resource that was short. */
+  readonly preemptions: ReadonlyMap<string, number>
   /** Of all pods. */
   readonly volumes: readonly VolumeStats[]
   readonly own: {
@@ -50,6 +52,14 @@ export function renderKubeletMetrics(input: KubeletMetricsInput): string {
       [...states].map(([state, all]) => ({ labels: { container_state: state }, value: all.length })),
     ),
     one('kubelet_running_pods', '[ALPHA] Number of pods that have a running pod sandbox', sandboxes),
+    {
+      name: 'kubelet_preemptions',
+      help: '[ALPHA] Cumulative number of pod preemptions by preemption resource',
+      type: 'counter',
+      samples: Array.from(input.preemptions, ([resource, value]) => ({
+        ...{ labels: { preemption_signal: resource }, value },
+      })),
+    },
     ...volumeFamilies(input.volumes),
     count('kubernetes_build_info', "[ALPHA] A metric with a constant '1' value labeled by version.", [
       { labels: { git_version: version, major, minor }, value: 1 },

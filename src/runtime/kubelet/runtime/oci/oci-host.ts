@@ -52,9 +52,20 @@ export async function findPrograms(state: string, probe: ProbeParts): Promise<re
   return findings
 }
 
+/** By this name RuntimeClasses mean the usual runtime, as containerd has it; whoever has crun only means that. */
+const USUAL = 'runc'
+
+/** What runs the containers of a RuntimeClass' handler; undefined: nothing of that name is installed. */
+export function programFor(handler: string, findings: readonly ProgramFinding[]): ProgramFinding | undefined {
+  const named = findings.find(({ name }) => name === handler)
+  if (named !== undefined || handler !== USUAL) return named
+  return findings.find(({ problem }) => problem === '')
+}
+
 /** What RuntimeClasses may name; either of the programs can do all of it, where the kernel can. */
 export function handlersOf(findings: readonly ProgramFinding[]): readonly RuntimeHandler[] {
-  const works = findings.filter(({ problem }) => problem === '').map(({ name }) => name)
+  const names = new Set([...findings.map(({ name }) => name), USUAL])
+  const works = [...names].filter(name => programFor(name, findings)?.problem === '')
   const namespacesMax = readOrEmpty('/proc/sys/user/max_user_namespaces').trim()
   const userNamespaces = hasUserNamespaces({ release: release(), namespacesMax })
   return ['', ...works].map(name => ({ name, recursiveReadOnly: true, userNamespaces }))

@@ -47,7 +47,14 @@ import { imageContent } from './images/image-content.ts'
 import { type ImageRecord, ImageStore, storedImages } from './images/image-store.ts'
 import { ImagePuller } from './images/pull-image.ts'
 import { isLive, OciContainers, renderStatus } from './oci-containers.ts'
-import { chooseProgram, findPrograms, handlersOf, type ProgramFinding, readSpecHost } from './oci-host.ts'
+import {
+  chooseProgram,
+  findPrograms,
+  handlersOf,
+  type ProgramFinding,
+  programFor,
+  readSpecHost,
+} from './oci-host.ts'
 import { type OciPaths, ociPaths, passageOf } from './oci-paths.ts'
 import type { ContainerRecord, SandboxRecord } from './oci-records.ts'
 import { OciSandboxes, renderSandboxNetwork, renderSandboxStatus } from './oci-sandboxes.ts'
@@ -376,10 +383,10 @@ export class OciRuntime implements Runtime {
     throw new Mk8sError('kubelet/runtime', `the image ${JSON.stringify(image)} is not on this machine`)
   }
 
-  /** Handlers of RuntimeClasses are the names of the programs. */
+  /** Handlers of RuntimeClasses are names of programs. */
   #programFor(handler = ''): ProgramFinding {
     if (handler === '') return must(this.#chosen, 'a runtime that was started')
-    const found = this.#programs.find(({ name }) => name === handler)
+    const found = programFor(handler, this.#programs)
     if (found === undefined) {
       throw new Mk8sError('kubelet/runtime', `no runtime for ${JSON.stringify(handler)} is configured`)
     }

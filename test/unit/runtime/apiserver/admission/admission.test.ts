@@ -393,6 +393,28 @@ test('devices are looked on at from marked namespaces only', async () => {
   await assert.rejects(setUp()({ ...asked, object: template }), /spec\.spec\.devices/)
 })
 
+test('nobody grants a look at devices by status where the namespace is not marked, unless it was granted before', async () => {
+  const claim = (...granted: boolean[]) => {
+    const results = granted.map(adminAccess => ({
+      request: 'r',
+      driver: 'd',
+      pool: 'p',
+      device: 'x',
+      adminAccess,
+    }))
+    return named('ResourceClaim', 'c', 'dev', { status: { allocation: { devices: { results } } } })
+  }
+  const ask = { group: 'resource.k8s.io', kind: 'ResourceClaim', resource: 'resourceclaims' }
+  const update = { ...ask, operation: 'UPDATE', subresource: 'status', oldObject: claim() }
+  const why = /status\.allocation\.devices\.results\[1\]\.adminAccess: Forbidden: admin access to devices/
+  await assert.rejects(setUp()({ ...update, object: claim(false, true) }), why)
+  await setUp()({ ...update, object: claim(false, false) })
+  await setUp()({ ...update, oldObject: claim(true), object: claim(true) })
+  const marked = named('Namespace', 'dev')
+  marked.metadata.labels = { 'resource.kubernetes.io/admin-access': 'true' }
+  await setUp({ '/namespaces': [marked] })({ ...update, object: claim(false, true) })
+})
+
 test('a node makes slices of its own devices only', async () => {
   const user = { username: 'system:node:n1', groups: ['system:nodes'] }
   const slice = (nodeName: string) => ({

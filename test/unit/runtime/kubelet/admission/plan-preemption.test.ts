@@ -66,3 +66,11 @@ test('critical pods go for those of a higher priority only', () => {
       '[(res: cpu, q: 1000), ]',
   )
 })
+
+test('pods that ended for a critical one are counted by the resource that was short', async () => {
+  const admission = admissionWith([podOf('a', { cpu: '1' }), podOf('b', { cpu: '1' })])
+  await admission.preempt(admission.judge(critical({ cpu: '2', memory: '64Mi' })))
+  assert.deepEqual([...admission.preemptions], [['cpu', 2]])
+  await admission.preempt(admission.judge(critical({ memory: '64Mi' })))
+  assert.deepEqual([...admission.preemptions], [['cpu', 2]])
+})

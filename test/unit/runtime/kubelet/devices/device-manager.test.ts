@@ -99,6 +99,7 @@ test('a plugin may choose devices and prepare them, and agents of the node see w
     live.set('p1', pod)
     await manager.askPreferences(pod)
     assert.equal(manager.admit(pod), null)
+    assert.equal(manager.admit(pod), null, 'it is judged again when its node has changed')
     assert.deepEqual((await manager.settingsFor('p1', 'c')).env, { THINGS: 'b' })
     assert.deepEqual(plugin.begun, ['b'])
     const late = podOf('p2', 1)
