@@ -107,6 +107,7 @@ class ThreadHash implements RunningHash {
       this.#post({ type: 'update', id: this.#id, chunks: given }, buffers)
     } catch {
       // What cannot be given away is read from the file in the end.
+      this.drop()
       return this.lose()
     }
     if (this.#waitingBytes < WAITING_BYTES_MAX) return

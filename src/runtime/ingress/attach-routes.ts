@@ -78,12 +78,13 @@ export function attachRoutes(world: World, settings: PortSettings): Attachments 
   const gateways = own.sort(byAge).map(gateway => attachListeners(gateway, world, settings, doors))
   const byName = new Map(gateways.map(one => [nameOf(one.gateway), one]))
   const labels = new Map(world.namespaces.map(({ metadata }) => [metadata.name, metadata.labels ?? {}]))
+  const taken: TakenHosts = new Map()
   const routes = allRoutes(world).flatMap(({ kind, route }) => {
     const parents = (route.spec?.parentRefs ?? []).flatMap(ref => {
       const gateway = isGateway(ref)
         ? byName.get(`${ref.namespace ?? route.metadata.namespace}/${ref.name}`)
         : undefined
-      return gateway === undefined ? [] : [attachParent({ kind, route, ref, gateway, labels, world })]
+      return gateway === undefined ? [] : [attachParent({ kind, route, ref, gateway, labels, world, taken })]
     })
     return parents.length === 0 ? [] : [{ kind, route, parents }]
   })
@@ -225,7 +226,11 @@ interface Attaching {
   readonly gateway: AttachedGateway
   readonly labels: ReadonlyMap<string | undefined, Record<string, string>>
   readonly world: World
+  readonly taken: TakenHosts
 }
+
+/** The names that accepted routes of a kind have at a listener. */
+type TakenHosts = Map<AttachedListener, Map<RouteKind, Set<string>>>
 
 function attachParent(attaching: Attaching): AttachedRoute['parents'][number] {
   const { kind, route, ref, gateway: attached, labels, world } = attaching
@@ -266,8 +271,31 @@ function attachParent(attaching: Attaching): AttachedRoute['parents'][number] {
     .find(({ type }) => !FILTERS[kind].includes(type))
   if (unknown !== undefined)
     return refuse(bad('UnsupportedValue', `the filter ${unknown.type} is not served`))
-  for (const { listener } of served) listener.attached += 1
-  return { ref, accepted: ok('Accepted'), references, listeners: served }
+  const free = served.filter(one => !isTaken(kind, one, attaching.taken))
+  if (free.length === 0) {
+    const message = 'an older route of another kind has one of the hostnames at the same listener'
+    return refuse(bad('HostnameConflict', message))
+  }
+  for (const one of free) take(kind, one, attaching.taken)
+  return { ref, accepted: ok('Accepted'), references, listeners: free }
+}
+
+type Served = AttachedRoute['parents'][number]['listeners'][number]
+
+/** HTTPRoutes and GRPCRoutes do not share a name: of two, the older one is served. */
+function isTaken(kind: RouteKind, { listener, hosts }: Served, taken: TakenHosts): boolean {
+  for (const [other, names] of taken.get(listener) ?? []) {
+    if (other === kind) continue
+    for (const name of names) if (hosts.some(host => intersectHosts(name, host) !== null)) return true
+  }
+  return false
+}
+
+function take(kind: RouteKind, { listener, hosts }: Served, taken: TakenHosts): void {
+  listener.attached += 1
+  const kinds = taken.get(listener) ?? new Map<RouteKind, Set<string>>()
+  taken.set(listener, kinds)
+  kinds.set(kind, (kinds.get(kind) ?? new Set()).union(new Set(hosts)))
 }
 
 type Selector = Parameters<typeof selects>[0]

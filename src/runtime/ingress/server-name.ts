@@ -7,6 +7,8 @@ const HANDSHAKE_RECORD = 22
 const CLIENT_HELLO = 1
 const SERVER_NAME = 0
 const RECORD_HEAD = 5
+/** A first message in more pieces than this is meant to cost time. */
+const RECORDS_MAX = 16
 
 /** Small letters; empty: it asks for none. */
 export function parseServerName(bytes: Buffer): { readonly name: string } | 'more' | 'bad' {
@@ -27,7 +29,7 @@ function handshakeOf(bytes: Buffer): Buffer | 'more' | 'bad' {
     if (bytes.length > at && bytes[at] !== HANDSHAKE_RECORD) return 'bad'
     if (bytes.length < at + RECORD_HEAD) return bytes.length > HELLO_BYTES_MAX ? 'bad' : 'more'
     const end = at + RECORD_HEAD + bytes.readUInt16BE(at + 3)
-    if (end === at + RECORD_HEAD) return 'bad'
+    if (end === at + RECORD_HEAD || parts.length === RECORDS_MAX) return 'bad'
     parts.push(bytes.subarray(at + RECORD_HEAD, end))
     gathered += Math.min(bytes.length, end) - at - RECORD_HEAD
     const message = Buffer.concat(parts)

@@ -267,6 +267,8 @@ test('the name of a handshake is read whatever the pieces are, and what is none 
   ])
   assert.deepEqual(parseServerName(split), { name: 'deep.name.test' })
   assert.equal(parseServerName(split.subarray(0, 40)), 'more')
+  const crumbs = Buffer.concat([...body.subarray(0, 100)].map(byte => record(Buffer.from([byte]))))
+  assert.equal(parseServerName(crumbs), 'bad')
   assert.equal(parseServerName(Buffer.from('GET / HTTP/1.1\r\n')), 'bad')
   assert.equal(parseServerName(Buffer.from([22, 3, 1, 0, 4, 1, 255, 255, 255])), 'bad')
   const broken = Buffer.from(body)

@@ -367,6 +367,32 @@ test('a route attaches only where a listener allows it, and is told why not', ()
   assert.deepEqual(verdict(http(), section), ['NoMatchingParent', 'ResolvedRefs'])
 })
 
+test('of an HTTPRoute and a GRPCRoute for one name, a listener serves the older one', () => {
+  const created = (route: KubeObject, kind: string, at: string, hostnames: string[]): KubeObject => ({
+    ...route,
+    kind,
+    metadata: { ...route.metadata, creationTimestamp: at },
+    spec: { ...(route['spec'] as object), hostnames },
+  })
+  const first = created(httpRoute('web', [to('a')]), 'HTTPRoute', '2026-01-01T00:00:00Z', ['x.test'])
+  const second = created(httpRoute('calls', [to('b')]), 'GRPCRoute', '2026-01-02T00:00:00Z', ['*.test'])
+  const third = created(httpRoute('more', [to('c')]), 'HTTPRoute', '2026-01-03T00:00:00Z', ['x.test'])
+  const verdicts = (...listeners: object[]) => {
+    const objects = [gatewayClass, gateway(...listeners), third, second, first, ...services]
+    const { gateways, routes } = attachRoutes(worldOf(objects), SETTINGS)
+    const told = routes.map(({ route, parents }) => [route.metadata.name, parents[0]?.accepted.reason])
+    return { told, attached: gateways[0]?.listeners.map(({ attached }) => attached) }
+  }
+  const [web, more] = [
+    ['web', 'Accepted'],
+    ['more', 'Accepted'],
+  ]
+  assert.deepEqual(verdicts(http()), { told: [web, ['calls', 'HostnameConflict'], more], attached: [2] })
+  // At a listener without the other's name it is served.
+  const listeners = [http({ hostname: 'x.test' }), http({ name: 'other', hostname: 'y.test' })]
+  assert.deepEqual(verdicts(...listeners), { told: [web, ['calls', 'Accepted'], more], attached: [2, 1] })
+})
+
 test('routes are served at the addresses of nodes that serve and are there', () => {
   const node = (name: string, ready: string, addresses: Record<string, string>) =>
     ({
