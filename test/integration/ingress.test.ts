@@ -202,7 +202,10 @@ test('a Gateway has a port of its own, calls of gRPC and other TLS have their ro
     { ...{ apiVersion: group, kind: 'HTTPRoute', metadata: { name: 'own' } }, spec: { ...common, rules } },
     {
       ...{ apiVersion: group, kind: 'GRPCRoute', metadata: { name: 'own' } },
-      spec: { ...common, rules: [{ matches: [{ method: { service: 'a.B' } }], ...rules[0] }] },
+      spec: {
+        ...{ ...common, hostnames: ['calls.own.test'] },
+        rules: [{ matches: [{ method: { service: 'a.B' } }], ...rules[0] }],
+      },
     },
     {
       ...{ apiVersion: 'gateway.networking.k8s.io/v1alpha2', kind: 'TLSRoute', metadata: { name: 'own' } },

@@ -1,5 +1,5 @@
 /** Gets the files of a repository of add-ons: from a directory, an archive (a file or a URL), or with git. */
-import { createReadStream, globSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { createReadStream, existsSync, globSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { Readable } from 'node:stream'
@@ -20,7 +20,7 @@ const BYTES_MAX = 64 * 1024 * 1024
 const FETCH_MS_MAX = 120_000
 
 export async function fetchRepository(source: string, reference: string): Promise<FetchedRepository> {
-  const isUrl = /^[a-z+]+:\/\//i.test(source) || /^[\w.-]+@[\w.-]+:/.test(source)
+  const isUrl = isRemote(source)
   try {
     if (/\.(tar\.gz|tgz)$/.test(source)) return { files: await readArchive(source, isUrl), commit: '' }
     if (isUrl) return await cloneRepository(source, reference)
@@ -38,8 +38,18 @@ export async function fetchRepository(source: string, reference: string): Promis
 }
 
 /** What is given as a path means the same tomorrow, from another directory. */
-export const wholeSource = (source: string): string =>
-  /^[a-z+]+:\/\//i.test(source) || /^[\w.-]+@[\w.-]+:/.test(source) ? source : resolve(source)
+export const wholeSource = (source: string): string => (isRemote(source) ? source : resolve(source))
+
+const isRemote = (source: string): boolean =>
+  /^[a-z+]+:\/\//i.test(source) || /^[\w.-]+@[\w.-]+:/.test(source)
+
+/** @throws Mk8sError when it is a path and nothing is there; what is elsewhere shows when it is read. */
+export function assertSourceThere(source: string): void {
+  if (isRemote(source) || existsSync(source)) return
+  throw new Mk8sError('config/unreadable', `cannot read the repository ${source}`, {
+    why: 'there is no such file or directory',
+  })
+}
 
 export function readDirectory(directory: string): Map<string, Buffer> {
   const files = new Map<string, Buffer>()

@@ -91,6 +91,7 @@ export function attachRoutes(world: World, settings: PortSettings): Attachments 
   return { gateways, routes }
 }
 
+/** Of the same age and name, HTTPRoutes come first. */
 function allRoutes({ routes, grpcRoutes, tlsRoutes }: World): { kind: RouteKind; route: AnyRoute }[] {
   const all = [
     ...routes.map(route => ({ kind: 'HTTPRoute' as const, route })),

@@ -88,5 +88,7 @@ export const nameOf = ({ metadata: { namespace, name } }: KubeObject): string =>
 export function byAge(a: KubeObject, b: KubeObject): number {
   const [at, bt] = [a.metadata.creationTimestamp ?? '', b.metadata.creationTimestamp ?? '']
   if (at !== bt) return at < bt ? -1 : 1
-  return nameOf(a) < nameOf(b) ? -1 : 1
+  const [aName, bName] = [nameOf(a), nameOf(b)]
+  if (aName === bName) return 0
+  return aName < bName ? -1 : 1
 }

@@ -40,20 +40,21 @@ export class AddonsRepoAdd extends ClusterCommand {
       throw new Mk8sError('usage', `${args.name} cannot be the name of a repository`, {
         hint: 'small letters, digits and hyphens; core is the built-in one',
       })
+    const { assertSourceThere, wholeSource } = await import('../read-repository.ts')
+    const source = wholeSource(args.source)
+    assertSourceThere(source)
     if (flags.key === undefined && !flags['allow-unsigned'])
       throw new Mk8sError('refused', 'nobody vouches for this repository', {
         why: 'whoever writes its add-ons may do everything in the cluster, and no key says who that is',
         hint: '--key FILE is the public key that its index is signed with; --allow-unsigned does without',
       })
-    const [{ withCluster }, { keepRepository }, { wholeSource }, { readKey }] = await Promise.all([
+    const [{ withCluster }, { keepRepository }, { readKey }] = await Promise.all([
       import('../cluster.ts'),
       import('../repositories.ts'),
-      import('../read-repository.ts'),
       import('../../../runtime/addons/repository-index.ts'),
     ])
     const publicKey = flags.key === undefined ? '' : readText(flags.key)
     if (publicKey !== '') readKey(publicKey)
-    const source = wholeSource(args.source)
     const repository = { name: args.name, source, reference: flags.reference, publicKey, commit: '' }
     const entries = await withCluster(flags, 'addons repo add', ({ client }) =>
       keepRepository(client, repository, { isNew: true }),

@@ -46,6 +46,14 @@ import {
 import { ADDONS, type Addon, isEnabled, NAME_LABEL, type NodeReport } from '../addon-object.ts'
 import { namesByNamespace, renderAccess, renderCertificateList } from './certificate-access.ts'
 import { INGRESS_ADDON, ingressSettings } from './ingress-settings.ts'
+import {
+  isYoung,
+  servicesByName,
+  TLS_TYPE,
+  type WarningFacts,
+  warningsOf,
+  YOUNG_MS,
+} from './ingress-warnings.ts'
 
 export interface IngressKeeperParts {
   /** Speaks as a member of system:masters. */
@@ -62,7 +70,6 @@ const LOOK_MS = 300_000
 const RETRY: BackoffConfig = { baseMs: 500, maxMs: 30_000 }
 const WRITES_AT_ONCE = 8
 const FIELD_MANAGER = 'mk8s-ingress'
-const TLS_TYPE = 'kubernetes.io/tls'
 const ROLES: ResourceRef = {
   group: 'rbac.authorization.k8s.io',
   version: 'v1',
@@ -208,6 +215,7 @@ class Following {
     const needed = [
       this.#informers.get('ingresses'),
       this.#informers.get('ingressClasses'),
+      this.#informers.get('services'),
       this.#secrets,
       this.#nodes,
     ]
@@ -222,7 +230,8 @@ class Following {
       await this.#tell(world, settings)
       this.#failures = 0
       this.problem = ''
-      return LOOK_MS
+      const nowMs = this.#parts.clock.now()
+      return ownIngresses(world).some(one => isYoung(one, nowMs)) ? YOUNG_MS : LOOK_MS
     } catch (error) {
       if (this.#aborter.signal.aborted) return LOOK_MS
       this.#failures += 1
@@ -289,9 +298,15 @@ class Following {
       if (!isDeepStrictEqual(plain(object['status']), plain(status)))
         writes.push(() => this.#write(WORLD_RESOURCES[kind], object, status))
     }
+    const { certificates } = facts
+    const warnings = {
+      certificates,
+      services: servicesByName(world.services),
+      nowMs: this.#parts.clock.now(),
+    }
     for (const ingress of ownIngresses(world)) {
       add('ingresses', ingress, renderIngressStatus(facts))
-      this.#warn(ingress, facts)
+      this.#warn(ingress, warnings)
     }
     for (const one of world.gatewayClasses) {
       if (one.spec?.controllerName === GATEWAY_CONTROLLER)
@@ -316,28 +331,13 @@ class Following {
   }
 
   /** Once for each generation. */
-  #warn(ingress: Ingress, { certificates }: StatusFacts): void {
-    const { namespace, generation } = ingress.metadata
-    const warn = (reason: string, message: string) => {
-      const key = `${keyOf(ingress)} ${generation} ${reason} ${message}`
-      if (this.#told.has(key)) return
+  #warn(ingress: Ingress, facts: WarningFacts): void {
+    for (const { reason, message } of warningsOf(ingress, facts)) {
+      const key = `${keyOf(ingress)} ${ingress.metadata.generation} ${reason} ${message}`
+      if (this.#told.has(key)) continue
       if (this.#told.size > TOLD_MAX) this.#told.clear()
       this.#told.add(key)
       this.#events.record(ingress, 'Warning', reason, message)
-    }
-    const paths = (ingress.spec?.rules ?? []).flatMap(({ http }) => http?.paths ?? [])
-    const backends = [ingress.spec?.defaultBackend, ...paths.map(({ backend }) => backend)]
-    for (const backend of backends) {
-      if (backend?.resource === undefined) continue
-      const { kind, name } = backend.resource
-      warn('UnsupportedBackend', `resource backends are not served: ${kind} ${name}; use a service`)
-    }
-    for (const { secretName } of ingress.spec?.tls ?? []) {
-      if (!secretName || certificates.has(`${namespace}/${secretName}`)) continue
-      warn(
-        'MissingCertificate',
-        `there is no Secret ${secretName} of type ${TLS_TYPE}; the default certificate is shown`,
-      )
     }
   }
 }
