@@ -10,7 +10,7 @@ import {
 import type { Node } from '../../../kube/types.ts'
 import type { Allocated } from './allocated.ts'
 import { type Consumption, consumptionFor, hasLeft } from './capacity.ts'
-import { consumptionOf, type Pool, type PoolDevice, type Pools, poolsAt } from './pools.ts'
+import { type Pool, type PoolDevice, type Pools, poolsAt } from './pools.ts'
 import { type Alternative, type ClaimRequests, type Constraint, concerns } from './requests.ts'
 
 /** Of one claim. */
@@ -29,12 +29,21 @@ export interface Chosen {
 /** Whether the expression chooses the device. Throws DeviceExpressionError. */
 export type DeviceMatcher = (expression: string, device: PoolDevice) => boolean
 
+/** Steps that are left for all nodes together, since whatever else this process does waits meanwhile. */
+export interface SearchBudget {
+  left: number
+}
+
+/** Of one pod: about a second. */
+export const POD_STEPS_MAX = 100_000
+
 export interface AllocateInput {
   readonly claims: readonly ClaimRequests[]
   readonly node: Node
   readonly pools: Pools
   readonly allocated: Allocated
   readonly matches: DeviceMatcher
+  readonly budget: SearchBudget
 }
 
 /** Something is wrong with a claim or with pools, which no other node will mend. */
@@ -60,6 +69,8 @@ class Search {
   readonly #poolOf = new Map<string, Pool>()
   readonly #candidates = new Map<Alternative, Candidates>()
   readonly #chosen: Chosen[] = []
+  /** What devices that are allocated take of counters, by pool. */
+  readonly #inUse = new Map<Pool, ReadonlyMap<string, bigint>>()
   #steps = 0
 
   constructor(input: AllocateInput) {
@@ -69,6 +80,7 @@ class Search {
   }
 
   run(): AllocateOutcome {
+    if (this.#input.budget.left <= 0) return 'too-long'
     try {
       return this.#request(0, 0) ? [...this.#chosen] : 'none'
     } catch (error) {
@@ -127,8 +139,10 @@ class Search {
   }
 
   #try(claim: ClaimRequests, alternative: Alternative, device: PoolDevice): Chosen | null {
+    const { budget } = this.#input
     this.#steps += 1
-    if (this.#steps > STEPS_MAX) throw new TooLong()
+    budget.left -= 1
+    if (this.#steps > STEPS_MAX || budget.left < 0) throw new TooLong()
     const shares = isShared(device)
     const isAdmin = alternative.adminAccess === true
     const same = this.#chosen.filter(({ device: { id } }) => id === device.id)
@@ -148,19 +162,28 @@ class Search {
   }
 
   /** What the device takes of its pool's counters is left by those that are allocated and those that are chosen. */
-  #hasCounters({ driver, pool: name, device, id }: PoolDevice): boolean {
-    const wanted = consumptionOf(device)
-    if (wanted.length === 0) return true
+  #hasCounters({ driver, pool: name, consumes, id }: PoolDevice): boolean {
+    if (consumes.length === 0) return true
     const pool = this.#poolOf.get(`${driver}/${name}`)
     if (pool === undefined) return false
-    const mine = new Set(this.#chosen.filter(each => !isAdminChoice(each)).map(each => each.device.id))
+    const { devices: allocated } = this.#input.allocated
+    const mine = new Map<string, PoolDevice>()
+    for (const choice of this.#chosen) {
+      const { device } = choice
+      const isOfPool = device.driver === driver && device.pool === name
+      if (isOfPool && !isAdminChoice(choice) && !allocated.has(device.id)) mine.set(device.id, device)
+    }
     // Who shares it has taken it once and for all.
-    if (mine.has(id) || this.#input.allocated.devices.has(id)) return true
-    const inUse = pool.devices.filter(each => mine.has(each.id) || this.#input.allocated.devices.has(each.id))
-    const used = new Map<string, bigint>()
-    for (const each of inUse)
-      for (const [key, amount] of consumptionOf(each.device)) used.set(key, (used.get(key) ?? 0n) + amount)
-    return wanted.every(([key, amount]) => (used.get(key) ?? 0n) + amount <= (pool.counters.get(key) ?? 0n))
+    if (mine.has(id) || allocated.has(id)) return true
+    const used = sumUp(mine.values(), this.#inUseOf(pool))
+    return consumes.every(([key, amount]) => (used.get(key) ?? 0n) + amount <= (pool.counters.get(key) ?? 0n))
+  }
+
+  #inUseOf(pool: Pool): ReadonlyMap<string, bigint> {
+    const { devices } = this.#input.allocated
+    return this.#inUse.getOrInsertComputed(pool, () =>
+      sumUp(pool.devices.filter(({ id }) => devices.has(id))),
+    )
   }
 
   #holds({ requests, matchAttribute, distinctAttribute }: Constraint, choice: Chosen): boolean {
@@ -229,6 +252,13 @@ class Search {
       }
     })
   }
+}
+
+function sumUp(devices: Iterable<PoolDevice>, before: ReadonlyMap<string, bigint> = new Map()) {
+  const sums = new Map(before)
+  for (const { consumes } of devices)
+    for (const [key, amount] of consumes) sums.set(key, (sums.get(key) ?? 0n) + amount)
+  return sums
 }
 
 const isShared = ({ device }: PoolDevice): boolean => device.allowMultipleAllocations === true

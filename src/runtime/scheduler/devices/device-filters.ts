@@ -9,7 +9,7 @@ import {
   ownerProblem,
 } from '../../../kube/devices/pod-claims.ts'
 import type { Node, Pod, ResourceClaim } from '../../../kube/types.ts'
-import { type AllocateOutcome, allocate } from './allocate.ts'
+import { type AllocateOutcome, allocate, POD_STEPS_MAX, type SearchBudget } from './allocate.ts'
 import type { Allocation } from './allocated.ts'
 import type { DeviceView } from './device-view.ts'
 import {
@@ -36,6 +36,7 @@ export interface PodDevices {
   readonly extended: ReadonlyMap<string, string>
   /** What was found for the open claims, by node. */
   readonly found: Map<string, Found>
+  readonly budget: SearchBudget
 }
 
 interface Found {
@@ -98,7 +99,8 @@ export function prepareDevices(pod: Pod, view: DeviceView): PodDevices | null {
   const open = claims
     .filter(({ status }) => !status?.allocation)
     .map(claim => readRequests(claim, name => view.deviceClass(name)))
-  return { pod, view, claims, open, extended, unreachable: new Set(), found: new Map() }
+  const budget = { left: POD_STEPS_MAX }
+  return { pod, view, claims, open, extended, unreachable: new Set(), found: new Map(), budget }
 }
 
 function extendedOf(pod: Pod, view: DeviceView): ReadonlyMap<string, string> {
@@ -134,7 +136,8 @@ function isReachable({ status }: ResourceClaim, node: Node): boolean {
   return terms === undefined || terms.some(term => matchesTerm(term, node))
 }
 
-function findDevices({ pod, view, open, extended: classes, found }: PodDevices, node: Node): Found {
+function findDevices(devices: PodDevices, node: Node): Found {
+  const { pod, view, open, extended: classes, found, budget } = devices
   const name = node.metadata.name ?? ''
   const known = found.get(name)
   if (known !== undefined) return known
@@ -145,7 +148,7 @@ function findDevices({ pod, view, open, extended: classes, found }: PodDevices, 
   const asked = [...open, ...more]
   const { matches } = view
   const pools = view.pools()
-  const outcome = allocate({ claims: asked, node, pools, allocated: view.allocated(), matches })
+  const outcome = allocate({ claims: asked, node, pools, allocated: view.allocated(), matches, budget })
   const result = { outcome, asked, extended }
   found.set(name, result)
   return result

@@ -13,6 +13,8 @@ export interface PoolDevice {
   readonly pool: string
   readonly device: SliceDevice
   readonly place: Place
+  /** What it takes of `set/counter` of its pool while it is allocated, in billionths. */
+  readonly consumes: readonly (readonly [string, bigint])[]
 }
 
 /** Where a device can be reached: on one node, on those selected, or everywhere. */
@@ -80,7 +82,7 @@ function poolOf(specs: readonly SliceSpec[]): Pool {
     }
   }
   const isTwice = new Set(devices.map(({ id }) => id)).size < devices.length
-  const isUncounted = devices.some(({ device }) => consumptionOf(device).some(([key]) => !counters.has(key)))
+  const isUncounted = devices.some(({ consumes }) => consumes.some(([key]) => !counters.has(key)))
   return {
     driver: first?.driver ?? '',
     name: first?.pool.name ?? '',
@@ -97,13 +99,11 @@ function devicesOf(spec: SliceSpec): PoolDevice[] {
   return ((spec.devices ?? []) as readonly SliceDevice[]).map(device => ({
     ...{ id: deviceId({ driver, pool, device: device.name }), driver, pool, device },
     place: spec.perDeviceNodeSelection === true ? device : spec,
+    consumes: consumptionOf(device),
   }))
 }
 
-/** What a device takes of the counters of its pool while it is allocated. */
-export const consumptionOf = ({
-  consumesCounters = [],
-}: SliceDevice): readonly (readonly [string, bigint])[] =>
+const consumptionOf = ({ consumesCounters = [] }: SliceDevice): readonly (readonly [string, bigint])[] =>
   consumesCounters.flatMap(({ counterSet, counters }) =>
     Object.entries(counters).map(
       ([counter, { value }]) => [`${counterSet}/${counter}`, parseQuantity(value).nano] as const,

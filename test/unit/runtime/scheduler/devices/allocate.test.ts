@@ -3,7 +3,11 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { choosesDevice } from '../../../../../src/kube/devices/device-expressions.ts'
 import type { DeviceClass, Node, ResourceClaim, ResourceSlice } from '../../../../../src/kube/types.ts'
-import { AllocationError, allocate } from '../../../../../src/runtime/scheduler/devices/allocate.ts'
+import {
+  AllocationError,
+  allocate,
+  POD_STEPS_MAX,
+} from '../../../../../src/runtime/scheduler/devices/allocate.ts'
 import { type Allocation, gatherAllocated } from '../../../../../src/runtime/scheduler/devices/allocated.ts'
 import { gatherPools } from '../../../../../src/runtime/scheduler/devices/pools.ts'
 import { renderAllocation } from '../../../../../src/runtime/scheduler/devices/render-allocation.ts'
@@ -57,15 +61,18 @@ interface Case {
   readonly on?: Node
   readonly classes?: readonly DeviceClass[]
   readonly allocated?: readonly Allocation[]
+  readonly budget?: { left: number }
 }
 
-function find({ claims, slices: all, on = node('a'), classes = [deviceClass('gpu')], allocated = [] }: Case) {
+function find(parts: Case) {
+  const { claims, slices: all, on = node('a'), classes = [deviceClass('gpu')], allocated = [] } = parts
   const read = claims.map(each =>
     readRequests(each, name => classes.find(({ metadata }) => metadata.name === name)),
   )
   const outcome = allocate({
     ...{ claims: read, node: on, pools: gatherPools(all), allocated: gatherAllocated(allocated) },
     matches: (expression, { driver, device: each }) => choosesDevice(expression, driver, each),
+    budget: parts.budget ?? { left: POD_STEPS_MAX },
   })
   if (typeof outcome === 'string') return outcome
   return read.map(requests =>
@@ -515,5 +522,13 @@ test('a search that leads nowhere ends', () => {
   const many = slice(Array.from({ length: 40 }, (_each, at) => device(`d${at}`)))
   const constraints = [{ matchAttribute: `${DRIVER}/numa`, requests: ['s'] }]
   const requests = [exactly('r', { count: 12 }), exactly('s')]
-  assert.equal(devicesOf({ claims: [claim(requests, { constraints })], slices: [many] }), 'too-long')
+  const budget = { left: POD_STEPS_MAX }
+  const hard = { claims: [claim(requests, { constraints })], slices: [many], budget }
+  assert.equal(devicesOf(hard), 'too-long')
+  assert.ok(budget.left > 0, 'other nodes may be tried')
+  for (let nodes = 1; nodes < 1_000 && budget.left > 0; nodes++) devicesOf(hard)
+  assert.ok(budget.left <= 0, 'but not all of a large cluster')
+  const easy = { claims: [claim([exactly('r')])], slices: [many] }
+  assert.equal(devicesOf({ ...easy, budget }), 'too-long')
+  assert.notEqual(devicesOf(easy), 'too-long')
 })
