@@ -1,5 +1,4 @@
 /** Makes a token for the dashboard, and a link that signs in with it once: what is behind the # no log gets to see. */
-import { systemClock } from '../../base/clock.ts'
 import { Mk8sError } from '../../base/errors.ts'
 import { systemRandom } from '../../base/random.ts'
 import type { TargetFlags } from '../../cli/cluster-target.ts'
@@ -34,7 +33,7 @@ export async function makeDashboardLink(flags: TargetFlags, wanted: Wanted): Pro
     const port = await portOf(cluster)
     const url = `https://${cluster.host}:${port}/`
     const { token, expirationTimestamp } = await tokenFor(cluster, wanted)
-    const code = await keepLink({ client: cluster.client, clock: systemClock, random: systemRandom }, token)
+    const code = await keepLink({ client: cluster.client, random: systemRandom }, token)
     return { url, link: `${url}#once=${code}`, token, expiresAt: expirationTimestamp }
   })
 }

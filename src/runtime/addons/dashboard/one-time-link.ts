@@ -7,12 +7,11 @@ import type { Clock } from '../../../base/clock.ts'
 import type { Random } from '../../../base/random.ts'
 import { isConflict, isNotFound, type KubeClient } from '../../../client/kube-client.ts'
 import { SECRETS } from '../../../client/resources.ts'
-import { formatTime, parseTime } from '../../../kube/time.ts'
+import { parseTime } from '../../../kube/time.ts'
 import type { Secret } from '../../../kube/types.ts'
 
 export const DASHBOARD_NAMESPACE = 'kubernetes-dashboard'
 const TYPE = 'addons.mk8s.io/dashboard-link'
-const GOOD_UNTIL = 'addons.mk8s.io/good-until'
 const CODE_BYTES = 32
 const CODE = /^[\w-]{43}$/
 const NONCE_BYTES = 12
@@ -48,50 +47,50 @@ export function openToken(code: string, sealed: string): string | null {
   }
 }
 
-interface LinkMeans {
+interface MakingMeans {
   readonly client: KubeClient
-  readonly clock: Clock
   readonly random: Random
 }
 
-/** Returns the code. Those that nobody has used go. */
-export async function keepLink({ client, clock, random }: LinkMeans, token: string): Promise<string> {
-  await forgetOld(client, clock.now())
+/** Returns the code. Those that nobody has used go. The clocks of machines that make links are not looked at. */
+export async function keepLink({ client, random }: MakingMeans, token: string): Promise<string> {
   const code = Buffer.from(random.bytes(CODE_BYTES)).toString('base64url')
-  const annotations = { [GOOD_UNTIL]: formatTime(clock.now() + LINK_MS_MAX) }
-  await client.create<Secret>(SECRETS, {
+  const made = await client.create<Secret>(SECRETS, {
     ...{ apiVersion: 'v1', kind: 'Secret', type: TYPE },
-    metadata: { name: nameOf(code), namespace: DASHBOARD_NAMESPACE, annotations },
+    metadata: { name: nameOf(code), namespace: DASHBOARD_NAMESPACE },
     data: { token: sealToken(code, token, random) },
   })
+  await forgetOld(client, madeAt(made))
   return code
 }
 
 /** Null: there is no such link, it is too old, or somebody was quicker. */
 export async function takeLink(
-  { client, clock }: Omit<LinkMeans, 'random'>,
+  { client, clock }: { readonly client: KubeClient; readonly clock: Clock },
   code: string,
 ): Promise<string | null> {
   if (!CODE.test(code)) return null
   const target = { namespace: DASHBOARD_NAMESPACE, name: nameOf(code) }
   try {
-    const { metadata, data, type } = await client.get<Secret>(SECRETS, target)
-    if (type !== TYPE) return null
-    await client.delete(SECRETS, { ...target, uid: metadata.uid })
-    return isOver(metadata, clock.now()) ? null : openToken(code, data?.['token'] ?? '')
+    const secret = await client.get<Secret>(SECRETS, target)
+    if (secret.type !== TYPE) return null
+    await client.delete(SECRETS, { ...target, uid: secret.metadata.uid })
+    return isOver(secret, clock.now()) ? null : openToken(code, secret.data?.['token'] ?? '')
   } catch (error) {
     if (isNotFound(error) || isConflict(error)) return null
     throw error
   }
 }
 
-const isOver = ({ annotations }: Secret['metadata'], nowMs: number): boolean =>
-  (parseTime(annotations?.[GOOD_UNTIL] ?? '') ?? 0) < nowMs
+/** By the API server's clock. */
+const madeAt = ({ metadata }: Secret): number => parseTime(metadata.creationTimestamp ?? '') ?? 0
+
+const isOver = (secret: Secret, nowMs: number): boolean => madeAt(secret) + LINK_MS_MAX < nowMs
 
 async function forgetOld(client: KubeClient, nowMs: number): Promise<void> {
   const fieldSelector = `type=${TYPE}`
   const { items } = await client.list<Secret>(SECRETS, { namespace: DASHBOARD_NAMESPACE, fieldSelector })
-  for (const { metadata } of items.filter(one => isOver(one.metadata, nowMs))) {
+  for (const { metadata } of items.filter(secret => isOver(secret, nowMs))) {
     const { name = '', uid } = metadata
     await client.delete(SECRETS, { namespace: DASHBOARD_NAMESPACE, name, uid }).catch(error => {
       if (!isNotFound(error) && !isConflict(error)) throw error

@@ -47,9 +47,9 @@ export type TokenAuthenticator = Authenticator & {
 
 export const ANONYMOUS: UserInfo = { username: 'system:anonymous', groups: ['system:unauthenticated'] }
 
-/** Tokens whose signature was checked lately; the claims are judged anew each time. */
 /** Tells which of a user's credentials a request came with, in upstream's words. */
 const CREDENTIAL_ID = 'authentication.kubernetes.io/credential-id'
+/** Tokens whose signature was checked lately; the claims are judged anew each time. */
 const VERIFIED_TOKENS_MAX = 2_048
 const TOKEN_LENGTH_MAX = 16_384
 
