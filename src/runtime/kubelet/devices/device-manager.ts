@@ -2,12 +2,13 @@
  * Device plugins of this node: they register on a socket, tell their devices, and say what a container needs to use
  * them. Which container has which device is written down before a pod is taken in.
  */
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Clock } from '../../../base/clock.ts'
-import { Mk8sError } from '../../../base/errors.ts'
+import { Mk8sError, messageOf, systemCodeOf } from '../../../base/errors.ts'
 import type { Log } from '../../../base/log.ts'
+import { writeFileDurably } from '../../../host/files.ts'
 import type { Pod } from '../../../kube/types.ts'
 import type { PodFailure } from '../pod-failure.ts'
 import type { ClaimManager } from '../resource-claims/claim-manager.ts'
@@ -343,15 +344,15 @@ export class DeviceManager {
     try {
       const kept = JSON.parse(readFileSync(this.#path, 'utf8')) as { grants: readonly DeviceGrant[] }
       this.#grants = kept.grants
-    } catch {
-      this.#grants = []
+    } catch (error) {
+      if (systemCodeOf(error) !== 'ENOENT')
+        this.#parts.log.warn('which pod has which devices cannot be read', { error: messageOf(error) })
     }
     for (const { resource } of this.#grants) this.#devices.set(resource, new Map())
   }
 
   #save(): void {
-    writeFileSync(`${this.#path}.new`, JSON.stringify({ grants: this.#grants }))
-    renameSync(`${this.#path}.new`, this.#path)
+    writeFileDurably(this.#path, JSON.stringify({ grants: this.#grants }), 0o600)
   }
 }
 

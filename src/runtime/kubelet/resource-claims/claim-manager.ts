@@ -2,12 +2,13 @@
  * Has drivers prepare the devices of a pod's claims before its sandbox is made, and undo it when nothing of the pod
  * runs any more. What was asked of drivers is written down before they are asked, so that it is undone in any case.
  */
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { messageOf } from '../../../base/errors.ts'
+import { messageOf, systemCodeOf } from '../../../base/errors.ts'
 import type { Log } from '../../../base/log.ts'
 import type { KubeClient } from '../../../client/kube-client.ts'
 import { RESOURCE_CLAIMS } from '../../../client/resources.ts'
+import { writeFileDurably } from '../../../host/files.ts'
 import {
   claimReferencesOf,
   isReservedFor,
@@ -167,16 +168,16 @@ export class ClaimManager {
   #load(): void {
     try {
       this.#records = (JSON.parse(readFileSync(this.#parts.path, 'utf8')) as Saved).claims
-    } catch {
-      this.#records = []
+    } catch (error) {
+      if (systemCodeOf(error) !== 'ENOENT')
+        this.#parts.log.warn('which claims are prepared cannot be read', { error: messageOf(error) })
     }
   }
 
   #save(claims: readonly ClaimRecord[]): void {
     const { path } = this.#parts
     mkdirSync(dirname(path), { recursive: true, mode: 0o750 })
-    writeFileSync(`${path}.new`, JSON.stringify({ claims } satisfies Saved), { mode: 0o600 })
-    renameSync(`${path}.new`, path)
+    writeFileDurably(path, JSON.stringify({ claims } satisfies Saved), 0o600)
     this.#records = claims
   }
 }
