@@ -15,16 +15,16 @@ import { latestSandbox, type PodAction, planPod } from './plan-pod.ts'
 import { inFamilyOrder } from './pod-addresses.ts'
 import { containerNamed } from './pod-containers.ts'
 import { type PodContext, recordPodEvent } from './pod-context.ts'
+import { PodEnding } from './pod-ending.ts'
 import type { PodFailure } from './pod-failure.ts'
 import { identityOf, podText } from './pod-identity.ts'
 import { PodReporter } from './pod-reporter.ts'
-import { createSandbox, stopSandbox } from './pod-sandbox.ts'
+import { createSandbox } from './pod-sandbox.ts'
 import { isOver } from './pod-states.ts'
-import { endPod } from './pod-termination.ts'
+import { type Present, presentOf } from './present.ts'
 import { ProbeManager } from './probes/probe-manager.ts'
 import { PodResizer } from './resources/pod-resizer.ts'
 import type { ContainerStatus, SandboxStatus } from './runtime/runtime.ts'
-import { hastenStop, stopContainers } from './stop-containers.ts'
 import type { ClaimedPlaces } from './volumes/claim-volumes.ts'
 import { VolumeSetup } from './volumes/volume-setup.ts'
 import { WakeLoop } from './wake-loop.ts'
@@ -41,11 +41,6 @@ export interface PodWorkerParts {
   readonly onGone: () => void
 }
 
-interface Present {
-  readonly sandboxes: readonly SandboxStatus[]
-  readonly containers: readonly ContainerStatus[]
-}
-
 export class PodWorker {
   readonly #context: PodContext
   readonly #onGone: () => void
@@ -55,18 +50,14 @@ export class PodWorker {
   readonly #reporter: PodReporter
   readonly #resizer: PodResizer
   readonly #attempts: ContainerAttempts
+  readonly #ending: PodEnding
   readonly #loop: WakeLoop
   readonly #stopper = new AbortController()
   #pod: Pod
   /** Ended because their image is another one now: the last by name. */
   readonly #redefined = new Map<string, string>()
   #isVanished = false
-  #terminatingGraceMs = Number.POSITIVE_INFINITY
   #isTakenIn = false
-  #finishGraceMs: number | undefined
-  #isFinished = false
-  /** While its containers end. */
-  #endingReports: WakeLoop | undefined
 
   constructor(parts: PodWorkerParts) {
     this.#context = parts.context
@@ -104,6 +95,17 @@ export class PodWorker {
       reporter: this.#reporter,
       retry: RETRY,
       wakeIn: delayMs => this.#loop.wakeIn(delayMs),
+    })
+    this.#ending = new PodEnding({
+      context: parts.context,
+      retry: RETRY,
+      probes: this.#probes,
+      reporter: this.#reporter,
+      volumes: this.#volumes.volumes,
+      view: () => ({ pod: this.#pod, isVanished: this.#isVanished, isStopped: this.#loop.isStopped }),
+      report: present => this.#report(present),
+      tellEnding: present => this.#tell(present, true),
+      onEvent: this.#event.bind(this),
     })
   }
 
@@ -150,7 +152,7 @@ export class PodWorker {
   async fail(failure: PodFailure): Promise<void> {
     if (this.#isEnding || this.#reporter.hasFailed) return
     this.#event('Warning', failure.reason, failure.message)
-    this.#finishGraceMs = failure.graceMs
+    this.#ending.finishWithin(failure.graceMs)
     this.#reporter.fail(failure)
     this.wake()
     await this.#loop.settled()
@@ -163,13 +165,13 @@ export class PodWorker {
 
   wake(): void {
     this.#loop.wake()
-    this.#endingReports?.wake()
+    this.#ending.wake()
   }
 
   /** The kubelet stops; the pod's containers go on. */
   async stop(): Promise<void> {
     this.#loop.stop()
-    this.#endingReports?.stop()
+    this.#ending.stop()
     this.#stopper.abort()
     this.#probes.stop()
     this.#reporter.stop()
@@ -179,38 +181,22 @@ export class PodWorker {
     return this.#isVanished || this.#pod.metadata.deletionTimestamp !== undefined
   }
 
-  get #graceMs(): number {
-    const { deletionGracePeriodSeconds } = this.#pod.metadata
-    return (deletionGracePeriodSeconds ?? this.#pod.spec?.terminationGracePeriodSeconds ?? 30) * 1_000
-  }
-
-  /**
-   * A second, more impatient deletion does not wait for the first one's grace period. The first one is the
-   * worker's own affair, preStop hooks before all, unless it waits for a container that starts.
-   */
-  #hasten(): void {
-    const isFirst = this.#terminatingGraceMs === Number.POSITIVE_INFINITY
-    if (!this.#isEnding || (isFirst && !this.#attempts.isStarting)) return
-    if (this.#graceMs >= this.#terminatingGraceMs) return
-    this.#terminatingGraceMs = this.#graceMs
-    void hastenStop(identityOf(this.#pod).uid, this.#graceMs, this.#context)
-  }
-
   async #sync(): Promise<void> {
     if (this.#isEnding) return this.#end()
-    if (this.#reporter.hasFailed || isOver(this.#pod.status)) return this.#finish()
+    if (this.#reporter.hasFailed || isOver(this.#pod.status)) return this.#ending.finish()
     if (this.#isOverdue()) {
       const message = 'Pod was active on the node longer than the specified deadline'
       this.#event('Normal', 'DeadlineExceeded', message)
       this.#reporter.fail({ reason: 'DeadlineExceeded', message, isUnready: true })
-      return this.#finish()
+      return this.#ending.finish()
     }
     const present = await this.#present()
-    if (await this.#isRefused(present)) return this.#finish()
+    if (await this.#isRefused(present)) return this.#ending.finish()
     this.#attempts.restore(present.containers)
     await this.#resizer.settle(this.#pod, present.containers)
     // Its end must not be told before drivers have taken their devices back.
-    if (this.#hasClaims && this.#planned(present).some(({ kind }) => kind === 'finish')) return this.#finish()
+    if (this.#hasClaims && this.#planned(present).some(({ kind }) => kind === 'finish'))
+      return this.#ending.finish()
     await this.#report(present)
     const objects = await this.#setUpVolumes()
     for (let round = 0; round < ROUNDS_MAX && !this.#isEnding && !this.#loop.isStopped; round++) {
@@ -230,11 +216,12 @@ export class PodWorker {
     await removeDead(this.#context.runtime, await this.#present())
   }
 
-  async #present(): Promise<Present> {
-    const { runtime } = this.#context
-    const { uid } = identityOf(this.#pod)
-    const [sandboxes, containers] = await Promise.all([runtime.listSandboxes(), runtime.listContainers(uid)])
-    return { sandboxes: sandboxes.filter(({ metadata }) => metadata.uid === uid), containers }
+  #present(): Promise<Present> {
+    return presentOf(this.#pod, this.#context.runtime)
+  }
+
+  #hasten(): void {
+    if (this.#isEnding) this.#ending.hasten({ isStarting: this.#attempts.isStarting })
   }
 
   get #hasClaims(): boolean {
@@ -287,7 +274,7 @@ export class PodWorker {
         this.#attempts.backOff(this.#pod, action)
         return false
       case 'finish':
-        await this.#finish()
+        await this.#ending.finish()
         return false
     }
   }
@@ -356,85 +343,14 @@ export class PodWorker {
     return true
   }
 
-  /** The pod is over but stays in the API: nothing of it runs on. */
-  async #finish(): Promise<void> {
-    const present = await this.#present()
-    const graceMs = this.#finishGraceMs ?? (this.#pod.spec?.terminationGracePeriodSeconds ?? 30) * 1_000
-    const running = present.containers.filter(({ state }) => state === 'running')
-    this.#probes.keepReadiness()
-    const reports = this.#reportsOfEnding()
-    if (running.length > 0) reports.wake()
-    await stopContainers({ pod: this.#pod, containers: running, graceMs }, this.#context).finally(
-      async () => {
-        reports.stop()
-        this.#probes.stop()
-        await reports.settled()
-      },
-    )
-    for (const { id, state } of present.sandboxes) {
-      if (state === 'ready') await stopSandbox(id, this.#context)
-    }
-    await this.#context.claims.unprepare(identityOf(this.#pod).uid)
-    const wasOver = isOver(this.#pod.status)
-    if (!wasOver) await this.#report(await this.#present())
-    // Whoever needs its last words has them by now.
-    await this.#volumes.volumes.remove()
-    this.#context.userRanges.forget(identityOf(this.#pod).uid)
-    this.#context.objects.forget(identityOf(this.#pod).uid)
-    if (this.#isFinished || !wasOver) return
-    this.#isFinished = true
-    this.#context.onFreed()
-  }
-
   async #end(): Promise<void> {
-    this.#terminatingGraceMs = Math.min(this.#terminatingGraceMs, this.#graceMs)
-    this.#probes.keepReadiness()
-    const reports = this.#reportsOfEnding()
+    await this.#ending.end()
     const { uid } = identityOf(this.#pod)
-    const request = {
-      pod: this.#pod,
-      graceMs: this.#terminatingGraceMs,
-      isVanished: () => this.#isVanished,
-      volumes: this.#volumes.volumes,
-      reporter: this.#reporter,
-      onStopped: () => {
-        reports.stop()
-        this.#probes.stop()
-        return reports.settled()
-      },
-    }
-    await endPod(request, this.#context).catch(error => {
-      reports.stop()
-      if (!this.#loop.isStopped)
-        this.#event('Warning', 'FailedKillPod', `error killing pod: ${messageOf(error)}`)
-      throw error
-    })
     this.#context.userRanges.forget(uid)
     this.#context.objects.forget(uid)
     this.#context.tokens.forget(uid)
     await this.stop()
     this.#onGone()
-  }
-
-  /** The worker's own step is taken by the end. */
-  #reportsOfEnding(): WakeLoop {
-    const { clock, log } = this.#context
-    this.#endingReports?.stop()
-    this.#endingReports = new WakeLoop({
-      ...{ clock, retry: RETRY },
-      step: () => this.#reportEnding(),
-      onFailure: error =>
-        log.debug('a pod that ends could not be told of', { pod: podText(this.#pod), error }),
-    })
-    return this.#endingReports
-  }
-
-  async #reportEnding(): Promise<void> {
-    const present = await this.#present()
-    const running = present.containers.filter(({ state }) => state === 'running')
-    this.#probes.retain(new Set(running.map(({ id }) => id)))
-    // The end of the last one is told with the pod's.
-    if (running.length > 0 && !this.#isVanished) await this.#tell(present, true)
   }
 
   async #report(present: Present): Promise<void> {
