@@ -2,6 +2,7 @@
 import { closeSync, openSync } from 'node:fs'
 import { ReadStream } from 'node:tty'
 import { Mk8sError } from '../base/errors.ts'
+import { system } from '../host/system.ts'
 
 /** After this nobody is there. */
 const ANSWER_MS_MAX = 120_000
@@ -29,7 +30,7 @@ export async function askHidden(question: string): Promise<string | undefined> {
 }
 
 function openTerminal(): { readonly input: ReadStream; close(): void } | undefined {
-  if (process.platform === 'win32')
+  if (system === 'windows')
     return process.stdin.isTTY
       ? { input: process.stdin as unknown as ReadStream, close: () => {} }
       : undefined

@@ -2,6 +2,7 @@
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { loadLibrary } from './native.ts'
+import { system } from './system.ts'
 
 type Collect = (options: { readonly type: 'minor' }) => void
 
@@ -41,7 +42,7 @@ type Trim = (pad: bigint) => number
 let trim: Trim | 'none' | null = null
 
 function loadTrim(): Trim | 'none' {
-  if (process.platform !== 'linux') return 'none'
+  if (system !== 'linux') return 'none'
   try {
     return loadLibrary(null).getFunction('malloc_trim', { arguments: ['u64'], return: 'i32' })
   } catch {

@@ -1,5 +1,6 @@
 /** Becomes another program, where the system can; else runs it with this process's terminal and takes its exit code. */
 import { spawnSync } from 'node:child_process'
+import { system } from './system.ts'
 
 const EXIT_BY_SIGNAL = 128
 
@@ -9,7 +10,7 @@ export function replaceProcess(
   args: readonly string[],
   env: Readonly<Record<string, string>>,
 ): number {
-  const execve = process.platform === 'win32' ? undefined : process.execve
+  const execve = system === 'windows' ? undefined : process.execve
   if (execve !== undefined) return execve.call(process, program, [program, ...args], { ...env }) as never
   const { status, error } = spawnSync(program, args, { env: { ...env }, stdio: 'inherit' })
   if (error !== undefined) throw error

@@ -67,7 +67,7 @@ export function createRequestHandler(context: ApiContext): RequestHandler {
     )
   }
 
-  const metrics = new RequestMetrics(info => isServed(context, info))
+  const metrics = new RequestMetrics((info, code) => isServed(context, info, code))
   const handle = async (request: AuthenticatedRequest): Promise<KubeResponse> => {
     try {
       if (context.stopping.signal.aborted) throw serviceUnavailable('the API server is stopping')
@@ -134,8 +134,13 @@ function createAnswer(context: ApiContext): Answer {
   }
 }
 
-const isServed = ({ resources, aggregation }: ApiContext, { group, version, resource, path }: RequestInfo) =>
-  resources.find(group, version, resource) !== undefined || aggregation?.isRemote(path) === true
+/** What another server is asked for is known once that server has answered. */
+function isServed({ resources, aggregation }: ApiContext, info: RequestInfo, code: number): boolean {
+  const { group, version, resource, subresource, path } = info
+  const found = resources.find(group, version, resource)
+  if (found === undefined) return code < 400 && aggregation?.isRemote(path) === true
+  return subresource === '' || found.info.subresources.some(({ name }) => name === subresource)
+}
 
 async function counted(
   { clock }: ApiContext,
@@ -147,8 +152,9 @@ async function counted(
   const kind = isReadOnly(info) ? 'readOnly' : 'mutating'
   const begun = clock.monotonic()
   if (!isLong) metrics.inFlight[kind] += 1
-  const response = await run()
-  if (!isLong) metrics.inFlight[kind] -= 1
+  const response = await run().finally(() => {
+    if (!isLong) metrics.inFlight[kind] -= 1
+  })
   metrics.count({
     info,
     isApply: info.verb === 'patch' && (request.headers?.['content-type'] ?? '').includes('apply-patch'),

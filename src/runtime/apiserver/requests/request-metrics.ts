@@ -39,16 +39,20 @@ const BOUNDS = [
 /** Of requests alike; what comes later is not counted. */
 const SERIES_MAX = 5_000
 const METHODS: Readonly<Record<string, string>> = { create: 'POST', update: 'PUT' }
+const VERBS = new Set([
+  ...['APPLY', 'CONNECT', 'DELETE', 'DELETECOLLECTION', 'GET', 'HEAD', 'LIST', 'OPTIONS', 'PATCH', 'POST'],
+  ...['PUT', 'WATCH'],
+])
 const CONNECTING = new Set(['exec', 'attach', 'portforward', 'proxy'])
 const NAMED_PATHS = new Set(['/healthz', '/livez', '/readyz', '/metrics', '/version'])
 
 export class RequestMetrics {
   readonly #series = new Map<string, Series>()
-  readonly #isKnown: (info: RequestInfo) => boolean
+  readonly #isKnown: (info: RequestInfo, code: number) => boolean
   readonly inFlight = { readOnly: 0, mutating: 0 }
 
-  /** `isKnown` keeps resources that nobody serves from being counted by name. */
-  constructor(isKnown: (info: RequestInfo) => boolean) {
+  /** `isKnown` keeps resources that nobody serves from being counted by names that anybody may think of. */
+  constructor(isKnown: (info: RequestInfo, code: number) => boolean) {
     this.#isKnown = isKnown
   }
 
@@ -61,7 +65,7 @@ export class RequestMetrics {
     const key = `${verb} ${group}/${version}/${resource}/${subresource} ${scope} ${dryRun}`
     let series = this.#series.get(key)
     if (series === undefined) {
-      if (this.#series.size >= SERIES_MAX || (isResource && !this.#isKnown(info))) return
+      if (this.#series.size >= SERIES_MAX || (isResource && !this.#isKnown(info, code))) return
       const labels = { component: 'apiserver', dry_run: dryRun, group, resource, scope, subresource }
       series = { labels: { ...labels, verb, version }, codes: new Map(), counts: [], sum: 0 }
       for (let at = 0; at <= BOUNDS.length; at += 1) series.counts.push(0)
@@ -116,7 +120,8 @@ export class RequestMetrics {
 
 function verbOf({ verb, subresource, isResource }: RequestInfo): string {
   if (isResource && CONNECTING.has(subresource)) return 'CONNECT'
-  return METHODS[verb] ?? verb.toUpperCase()
+  const known = METHODS[verb] ?? verb.toUpperCase()
+  return VERBS.has(known) ? known : 'other'
 }
 
 function scopeOf({ name, verb, namespace, isResource }: RequestInfo): string {
