@@ -1,6 +1,6 @@
 /** The contract suite against the runtime of macOS and Windows, on whichever system this is; and what only it does. */
 import assert from 'node:assert/strict'
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rename, rm, rmdir, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -95,6 +95,24 @@ test('what a killed keeper leaves is ended, and the container counts as killed',
     await ended
     assert.equal((await runtime.containerStatus(id))?.exitCode, 137)
     assert.equal(identifyProcess(program), undefined)
+    await runtime.stop()
+  }))
+
+test('a log that cannot be opened anew is an error of the daemon’s, and the container goes on', () =>
+  inDirectory(async directory => {
+    const runtime = open(directory)
+    await runtime.start(() => {})
+    const script = 'while :; do echo on; sleep 0.05; done'
+    const { id, logPath } = await startOne(runtime, directory, { command: ['sh', '-c', script] })
+    const away = `${logPath}.1`
+    await rename(logPath, away)
+    await mkdir(logPath)
+    await assert.rejects(runtime.reopenLog(id), /the log could not be opened anew/)
+    const { size } = await stat(away)
+    await until('it writes on', async () => (await stat(away)).size > size)
+    await rmdir(logPath)
+    await runtime.reopenLog(id)
+    await until('the new one is written', async () => (await stat(logPath)).size > 0)
     await runtime.stop()
   }))
 

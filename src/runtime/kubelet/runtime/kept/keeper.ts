@@ -157,7 +157,11 @@ class Keeper {
         socket.end(stateFrame(this.#state))
         return
       case 'reopen':
-        void this.#log.reopen().finally(() => socket.end(stateFrame(this.#state)))
+        // What goes wrong is told by no answer: the container goes on, with the file that it has.
+        void this.#log.reopen().then(
+          () => socket.end(stateFrame(this.#state)),
+          () => socket.destroy(),
+        )
         return
       case 'usage':
         socket.end(stateFrame({ usage: this.#family.usage(child?.pid ?? 0) }))

@@ -240,7 +240,9 @@ export class KeptRuntime implements Runtime {
   }
 
   async reopenLog(id: string): Promise<void> {
-    if (this.#live.has(id)) await askKeeper(this.#endpointOf(id), { do: 'reopen' })
+    if (!this.#live.has(id)) return
+    const answer = await askKeeper(this.#endpointOf(id), { do: 'reopen' })
+    if (answer === undefined) throw new Mk8sError('kubelet/runtime', 'the log could not be opened anew')
   }
 
   async exec(
