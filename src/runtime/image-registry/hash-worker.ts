@@ -22,6 +22,7 @@ function serve(port: MessagePort): void {
         for (const chunk of message.chunks) {
           hashes.get(id)?.update(chunk)
           bytes += chunk.length
+          free(chunk)
         }
         return post({ type: 'hashed', id, bytes })
       }
@@ -33,4 +34,9 @@ function serve(port: MessagePort): void {
     }
   })
   port.on('close', () => process.exit(0))
+}
+
+/** At once: otherwise whole collections of this thread would have to find it, which cost a fifth of a push. */
+function free({ buffer }: Uint8Array): void {
+  if (buffer instanceof ArrayBuffer) buffer.transfer(0)
 }
