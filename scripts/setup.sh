@@ -10,6 +10,22 @@ umask 022
 
 say() { printf 'setup: %s\n' "$1" >&2; }
 
+# add PACKAGE...: installs packages of Debian; what goes wrong is told, how it goes on is not.
+add() {
+  {
+    apt-get update -qq &&
+      DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@"
+  } >/dev/null
+}
+
+# The npm package of Node 26 carries the official binary, which needs libatomic; minimal Debian lacks it. It comes first:
+# scripts of other packages are run by that Node already while npm installs them.
+if [ "$(uname)" = Linux ] && ! ldconfig -p 2>/dev/null | grep -q 'libatomic\.so\.1' &&
+  [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+  say 'installing libatomic1'
+  add libatomic1 || say 'it cannot be installed here'
+fi
+
 lock_sum=$(cat package.json package-lock.json | cksum)
 stamp=node_modules/.mk8s-setup
 # npm would empty what the link leads to.
@@ -23,19 +39,10 @@ if [ ! -f "$stamp" ] || [ "$(cat "$stamp")" != "$lock_sum" ]; then
   printf '%s' "$lock_sum" >"$stamp"
 fi
 
-# The npm package carries the official Node binary, which needs libatomic; minimal Debian lacks it.
-node=node_modules/.bin/node
-if ! "$node" --version >/dev/null 2>&1; then
-  if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
-    say 'installing libatomic1'
-    apt-get update -qq >&2
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq libatomic1 >&2
-  fi
-  "$node" --version >/dev/null || {
-    say 'Node 26 does not start on this machine; on Debian: apt-get install libatomic1'
-    exit 1
-  }
-fi
+node_modules/.bin/node --version >/dev/null || {
+  say 'Node 26 does not start on this machine; on Debian: apt-get install libatomic1'
+  exit 1
+}
 
 # need WHAT PROGRAMS FLAWS PACKAGE...: installs the packages where one of the programs is missing, or a flaw is named.
 need() {
@@ -46,10 +53,7 @@ need() {
   shift 3
   [ -n "$missing" ] || return 0
   say "installing for $what:$missing"
-  {
-    apt-get update -qq
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@"
-  } >&2 || say "it cannot be installed here; $what will be skipped"
+  add "$@" || say "it cannot be installed here; $what will be skipped"
 }
 
 if [ "${1:-}" = --for-tests ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
