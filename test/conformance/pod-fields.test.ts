@@ -245,6 +245,11 @@ for (const { runtime, why } of realRuntimes()) {
 
     test('root of a pod with a user namespace is nobody on the node, and owns the volumes', async () => {
       const { status } = await (await kubectl(['get', 'nodes', '-o', 'json']).then(JSON.parse)).items[0]
+      assert.deepEqual(status.declaredFeatures, [
+        'ExtendWebSocketsToKubelet',
+        'InPlacePodLevelResourcesVerticalScaling',
+        'RestartAllContainersOnContainerExits',
+      ])
       if (runtime === 'containerd') {
         assert.equal(status.runtimeHandlers, undefined)
         return

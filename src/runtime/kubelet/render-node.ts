@@ -1,4 +1,5 @@
 /** This machine as a Node object (pure). */
+import { POD_LEVEL_RESIZE, RESTART_ALL, STREAM_WEBSOCKETS } from '../../kube/declared-features.ts'
 import { formatMicroTime, formatTime } from '../../kube/time.ts'
 import type { Lease, Node, NodeCondition, NodeStatus } from '../../kube/types.ts'
 import { HOSTPATH_DIRECTORY } from '../../kube/volumes/claims.ts'
@@ -26,7 +27,7 @@ export interface NodeFacts {
   /** What device plugins have told. */
   readonly devices?: () => Record<'capacity' | 'allocatable', Record<string, string>>
   /** `process`, and its version. */
-  readonly runtime: Pick<Runtime, 'name' | 'version' | 'obeys' | 'handlers'>
+  readonly runtime: Pick<Runtime, 'name' | 'version' | 'obeys' | 'handlers' | 'updateContainer'>
 }
 
 /** Unless the cluster says otherwise; what the node lifecycle controller's grace goes with. */
@@ -83,6 +84,7 @@ export function renderNodeStatus(facts: NodeFacts, input: NodeStatusInput): Node
     },
     conditions: CONDITIONS.map(condition => renderCondition(condition, input)),
     ...featuresOf(facts.runtime),
+    declaredFeatures: declaredFeatures(facts.runtime),
     daemonEndpoints: { kubeletEndpoint: { Port: facts.kubeletPort } },
     nodeInfo: {
       architecture: host.architecture,
@@ -98,6 +100,13 @@ export function renderNodeStatus(facts: NodeFacts, input: NodeStatusInput): Node
     },
   }
 }
+
+/** What upstream has behind gates and this node can do, in alphabetical order. */
+export const declaredFeatures = ({ updateContainer }: Pick<Runtime, 'updateContainer'>): string[] => [
+  STREAM_WEBSOCKETS,
+  ...(updateContainer === undefined ? [] : [POD_LEVEL_RESIZE]),
+  RESTART_ALL,
+]
 
 /** What a runtime says that it can do; nothing where it says nothing. */
 function featuresOf({ obeys, handlers = [] }: NodeFacts['runtime']): Partial<NodeStatus> {

@@ -2,6 +2,7 @@
 
 import { matchesNodeSelection, matchesTerm, NOT_SELECTED } from '../../client/node-affinity.ts'
 import { tolerates } from '../../client/taints.ts'
+import { featuresFor, missingFeatures } from '../../kube/declared-features.ts'
 import { type HostPort, hostPortsOf, NO_FREE_PORTS, portsClash } from '../../kube/host-ports.ts'
 import { shortagesOf } from '../../kube/node-room.ts'
 import { type Amounts, podRequests } from '../../kube/pod-requests.ts'
@@ -253,7 +254,19 @@ const hasDevices: Filter = ({ devices }, { node }) => {
   }
 }
 
-const STATIC_FILTERS: readonly StaticFilter[] = [isSchedulable, hasName, toleratesTaints, isSelected]
+const declaresFeatures: StaticFilter = ({ pod }, node) => {
+  const missing = missingFeatures(featuresFor(pod), node)
+  if (missing.length === 0) return null
+  return final(`node declared features check failed - unsatisfied requirements: ${missing.join(', ')}`)
+}
+
+const STATIC_FILTERS: readonly StaticFilter[] = [
+  isSchedulable,
+  hasName,
+  toleratesTaints,
+  isSelected,
+  declaresFeatures,
+]
 const ofNode =
   (filter: StaticFilter): Filter =>
   (input, { node }) =>
@@ -287,6 +300,11 @@ const FILTERS: readonly NamedFilter[] = [
   { plugin: 'PodTopologySpread', filter: isSpread, concerns: ({ spread }) => spread.spreads.length > 0 },
   { plugin: 'InterPodAffinity', filter: suitsOtherPods, concerns: ({ affinity }) => isBound(affinity) },
   { plugin: 'DynamicResources', filter: hasDevices, concerns: ({ devices }) => devices !== null },
+  {
+    plugin: 'NodeDeclaredFeatures',
+    filter: ofNode(declaresFeatures),
+    concerns: ({ pod }) => featuresFor(pod).length > 0,
+  },
 ]
 
 const isChoosy = ({ spec }: Pod): boolean =>

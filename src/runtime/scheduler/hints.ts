@@ -24,7 +24,13 @@ const OF_VOLUMES: readonly Plugin[] = [
   'VolumeBinding',
   'VolumeZone',
 ]
-const OF_NODES: readonly Plugin[] = ['NodeUnschedulable', 'NodeName', 'TaintToleration', 'NodeAffinity']
+const OF_NODES: readonly Plugin[] = [
+  'NodeUnschedulable',
+  'NodeName',
+  'TaintToleration',
+  'NodeAffinity',
+  'NodeDeclaredFeatures',
+]
 
 /** `previous` is null for a node that is new, `next` for one that is gone. */
 export function helpsAfterNode({ pod, plugins }: Waiting, next: Node | null, previous: Node | null): boolean {
@@ -52,7 +58,8 @@ export function onlyTakesFewer(next: Node, previous: Node): boolean {
     isClosed &&
     semanticEqual(next.metadata.labels, previous.metadata.labels) &&
     semanticEqual(next.metadata.annotations, previous.metadata.annotations) &&
-    semanticEqual(next.status?.allocatable, previous.status?.allocatable)
+    semanticEqual(next.status?.allocatable, previous.status?.allocatable) &&
+    semanticEqual(next.status?.declaredFeatures, previous.status?.declaredFeatures)
   )
 }
 

@@ -8,7 +8,7 @@ const DEVICES = 'DynamicResources'
 const FILTERS: readonly Plugin[] = [
   ...(['NodeUnschedulable', 'NodeName', 'TaintToleration', 'NodeAffinity', 'NodePorts'] as const),
   ...(['NodeResourcesFit', 'VolumeRestrictions', 'NodeVolumeLimits', 'VolumeBinding'] as const),
-  ...(['VolumeZone', 'PodTopologySpread', 'InterPodAffinity', DEVICES] as const),
+  ...(['VolumeZone', 'PodTopologySpread', 'InterPodAffinity', DEVICES, 'NodeDeclaredFeatures'] as const),
 ]
 const SCORES = Object.keys(DEFAULT_PROFILE.weights)
 const PREEMPTION = 'DefaultPreemption'

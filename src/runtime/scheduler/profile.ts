@@ -117,3 +117,4 @@ export type Plugin =
   | 'PodTopologySpread'
   | 'InterPodAffinity'
   | 'DynamicResources'
+  | 'NodeDeclaredFeatures'

@@ -449,6 +449,7 @@ const schedulingFacts = ({ metadata, spec, status }: Node): object => ({
   taints: spec?.taints,
   allocatable: status?.allocatable,
   capacity: status?.capacity,
+  features: status?.declaredFeatures,
 })
 
 /** What of a waiting pod decides whether it is worth another try. */

@@ -4,6 +4,7 @@ import type { Random } from '../../../base/random.ts'
 import { createEscalationCheck, type EscalationAuthorizer } from '../authz/escalation.ts'
 import type { AdmissionPlugin, ObjectReader } from '../ports.ts'
 import { certificateApproval, certificateSigning, certificateSubjectRestriction } from './certificates.ts'
+import { nodeDeclaredFeatureValidator } from './declared-features.ts'
 import {
   defaultIngressClass,
   defaultStorageClass,
@@ -64,6 +65,7 @@ export function createAdmission(parts: AdmissionParts): readonly AdmissionPlugin
     defaultIngressClass(objects),
     podTopologyLabels(objects),
     deviceAdminAccess(objects),
+    nodeDeclaredFeatureValidator(objects),
     createEscalationCheck(parts.authorizer),
     ...configured.flatMap(pair => (pair === undefined ? [] : [pair.mutating])),
     ...configured.flatMap(pair => (pair === undefined ? [] : [pair.validating])),

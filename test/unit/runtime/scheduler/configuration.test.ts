@@ -41,7 +41,7 @@ test('nothing said is what upstream has by default', () => {
   const { profiles, initialBackoffMs, maxBackoffMs } = parse({})
   assert.deepEqual([...profiles.keys()], ['default-scheduler'])
   const { filters, ...profile } = must(profiles.get('default-scheduler'), 'the profile')
-  assert.equal(filters?.size, 13)
+  assert.equal(filters?.size, 14)
   assert.deepEqual({ ...profile, filters: null }, DEFAULT_PROFILE)
   assert.deepEqual([initialBackoffMs, maxBackoffMs], [1_000, 10_000])
   const slow = parse({ podInitialBackoffSeconds: 3, podMaxBackoffSeconds: 7, leaderElection: {} })

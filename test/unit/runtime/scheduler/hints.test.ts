@@ -94,3 +94,19 @@ test('volumes help only pods with claims', () => {
   assert.ok(!helpsAfterVolumes(waiting(claiming, 'NodeResourcesFit')))
   assert.ok(!helpsAfterVolumes(waiting(pod(), 'VolumeBinding')))
 })
+
+test('a node helps that has come to declare what a pod needs', () => {
+  const rule = { action: 'RestartAllContainers', exitCodes: { operator: 'In', values: [1] } }
+  const needy = waiting(
+    pod({ containers: [{ name: 'c', restartPolicyRules: [rule] }] }),
+    'NodeDeclaredFeatures',
+  )
+  const old = node('4')
+  const upgraded = {
+    ...old,
+    status: { ...old.status, declaredFeatures: ['RestartAllContainersOnContainerExits'] },
+  }
+  assert.ok(!onlyTakesFewer(upgraded, old))
+  assert.ok(helpsAfterNode(needy, upgraded, old))
+  assert.ok(!helpsAfterNode(needy, old, null))
+})

@@ -187,3 +187,15 @@ test('a spread that must hold keeps domains level', () => {
   const message = place(greedy, inZone('a1', 'a', [web()]), full)
   assert.match(message, /1 Insufficient cpu, 1 node\(s\) didn't match pod topology spread constraints\./)
 })
+
+test('a pod goes only where the node declares what it needs', () => {
+  const rule = { action: 'RestartAllContainers', exitCodes: { operator: 'In', values: [1] } }
+  const needy = pod({ initContainers: [{ name: 'c', restartPolicyRules: [rule] }], containers: [] })
+  const name = 'RestartAllContainersOnContainerExits'
+  const why = `1 node declared features check failed - unsatisfied requirements: ${name}`
+  assert.equal(alone(needy), `0/1 nodes are available: ${why}. ${NOT_HELPFUL}`)
+  const able = node('n2')
+  const status = { ...able.status, declaredFeatures: [name] }
+  assert.equal(place(needy, new NodeInfo(node('n1')), new NodeInfo({ ...able, status })), 'n2')
+  assert.equal(alone(pod()), 'n1', 'others need nothing')
+})

@@ -424,3 +424,26 @@ test('a node makes slices of its own devices only', async () => {
   await setUp()(slice('n1'))
   await assert.rejects(setUp()(slice('n2')), /can only create\/delete ResourceSlice with the same NodeName/)
 })
+
+test('what a pod as a whole is given changes only on nodes that declare that they can', async () => {
+  const feature = 'InPlacePodLevelResourcesVerticalScaling'
+  const able = { ...named('Node', 'able'), status: { declaredFeatures: [feature] } }
+  const run = setUp({ '/nodes': [able, named('Node', 'old')] })
+  const asks = (nodeName: string | undefined, cpu: string) =>
+    pod({ resources: { requests: { cpu } }, ...(nodeName === undefined ? {} : { nodeName }) })
+  const resize = (nodeName: string | undefined, subresource: string) =>
+    run({
+      ...{ operation: 'UPDATE', resource: 'pods', subresource },
+      object: asks(nodeName, '2'),
+      oldObject: asks(nodeName, '1'),
+    })
+  await resize('able', 'resize')
+  await resize(undefined, 'resize')
+  await resize('old', 'status')
+  const why = `pod update requires features ${feature} which are not available on node "old"`
+  await assert.rejects(resize('old', 'resize'), refusal(403, `pods "p" is forbidden: ${why}`))
+  const unknown = 'pods "p" is forbidden: node "gone" not found'
+  await assert.rejects(resize('gone', ''), refusal(403, unknown))
+  const same = pod({ nodeName: 'old', resources: { requests: { cpu: '1' } } })
+  await run({ operation: 'UPDATE', resource: 'pods', object: same, oldObject: asks('old', '1000m') })
+})
