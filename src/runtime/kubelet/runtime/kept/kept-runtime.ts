@@ -2,9 +2,7 @@
  * The `process` runtime of macOS and Windows: a container is a program of the machine with a keeper (`keeper.ts`), which
  * is mk8s itself. It isolates nothing and limits nothing; volumes are links. Containers outlive the daemon.
  */
-import { once } from 'node:events'
 import { mkdir, rm, symlink, writeFile } from 'node:fs/promises'
-import { connect } from 'node:net'
 import { dirname, join } from 'node:path'
 import type { Duplex } from 'node:stream'
 import { type Clock, sleep, systemClock } from '../../../../base/clock.ts'
@@ -12,10 +10,8 @@ import { Mk8sError, messageOf } from '../../../../base/errors.ts'
 import type { Log } from '../../../../base/log.ts'
 import type { Random } from '../../../../base/random.ts'
 import { daemonEnvironment } from '../../../../host/daemon-environment.ts'
-import { loopbackAlias } from '../../../../host/loopback-alias.ts'
 import { type OwnCommand, ownEntry } from '../../../../host/own-program.ts'
 import {
-  currentBootId,
   identifyProcess,
   isRunning,
   type ProcessIdentity,
@@ -24,10 +20,10 @@ import {
 } from '../../../../host/processes.ts'
 import { spawnDetached } from '../../../../host/programs.ts'
 import { endpointPath, type System } from '../../../../host/system.ts'
-import { mirrorOf } from '../../../../kube/mirror-address.ts'
-import { AddressPool, DEFAULT_POD_CIDR, type RangeOfPods } from '../address-pool.ts'
+import type { RangeOfPods } from '../address-pool.ts'
 import { killMarked } from '../process/host-processes.ts'
-import { RecordStore, type SandboxRecord } from '../process/records.ts'
+import { PodSandboxes } from '../process/pod-sandboxes.ts'
+import { RecordStore } from '../process/records.ts'
 import type { RecordedContainer } from '../render-record.ts'
 import type {
   ContainerConfig,
@@ -45,11 +41,9 @@ import { LAUNCH_FILE } from './keeper.ts'
 import { askKeeper, openStreams } from './keeper-client.ts'
 import { type ExitFacts, KeptContainer, readExit } from './kept-container.ts'
 import { CONTAINER_MARK, linksFor, noTerminal, planKeptLaunch } from './kept-launch.ts'
-import { noCommand, renderContainer, renderSandbox, renderUsage, startFailure } from './render-kept.ts'
+import { noCommand, renderContainer, renderUsage, startFailure } from './render-kept.ts'
 import { runToEnd } from './run-to-end.ts'
 
-/** How long a port of a pod may take to answer. */
-const CONNECT_MS = 10_000
 /** How long what was killed may take to go. */
 const GONE_MS = 5_000
 /** Of an id, enough for the name of an endpoint. */
@@ -81,34 +75,25 @@ export class KeptRuntime implements Runtime {
   readonly pullsImages = false
   readonly version: string
   readonly #parts: KeptRuntimeParts
-  readonly #sandboxStore: RecordStore<SandboxRecord>
   readonly #containerStore: RecordStore<KeptRecord>
-  readonly #sandboxes = new Map<string, SandboxRecord>()
+  readonly #sandboxes: PodSandboxes
   readonly #containers = new Map<string, KeptRecord>()
   readonly #live = new Map<string, KeptContainer>()
-  readonly #addresses: AddressPool
   readonly #keeper: OwnCommand
   #onEvent: (event: RuntimeEvent) => void = () => {}
 
   constructor(parts: KeptRuntimeParts) {
     this.#parts = parts
     this.version = parts.version ?? '1.0'
-    this.#sandboxStore = new RecordStore(join(parts.directory, 'sandboxes'))
+    this.#sandboxes = new PodSandboxes(parts)
     this.#containerStore = new RecordStore(join(parts.directory, 'containers'))
-    this.#addresses = new AddressPool(parts.podRange ?? (() => DEFAULT_POD_CIDR))
     this.#keeper = ownEntry('keeper', new URL('./keeper.ts', import.meta.url))
   }
 
   async start(onEvent: (event: RuntimeEvent) => void): Promise<void> {
     this.#onEvent = onEvent
     await mkdir(join(this.#parts.directory, 'k'), { recursive: true, mode: 0o700 })
-    for (const sandbox of await this.#sandboxStore.load()) {
-      this.#sandboxes.set(sandbox.id, sandbox)
-      if (sandbox.bootId !== currentBootId()) sandbox.state = 'not-ready'
-      if (sandbox.state !== 'ready' || sandbox.podAddress === '') continue
-      this.#addresses.adopt(sandbox.podAddress)
-      await loopbackAlias('add', mirrorOf(sandbox.podAddress))
-    }
+    await this.#sandboxes.load()
     const containers = await this.#containerStore.load()
     for (const container of containers) this.#containers.set(container.id, container)
     await Promise.all(containers.map(container => this.#adopt(container)))
@@ -121,31 +106,15 @@ export class KeptRuntime implements Runtime {
   }
 
   async runSandbox(config: SandboxConfig): Promise<string> {
-    const record: SandboxRecord = {
-      id: this.#newId(),
-      config,
-      state: 'ready',
-      createdAt: this.#parts.clock.now(),
-      podAddress: config.hostNetwork ? '' : this.#addresses.allocate(),
-      bootId: currentBootId(),
-    }
-    if (record.podAddress !== '') await loopbackAlias('add', mirrorOf(record.podAddress))
-    await this.#sandboxStore.save(record)
-    this.#sandboxes.set(record.id, record)
-    return record.id
+    const id = this.#newId()
+    await this.#sandboxes.run(id, config)
+    return id
   }
 
   async stopSandbox(id: string): Promise<void> {
-    const sandbox = this.#sandboxes.get(id)
-    if (sandbox === undefined) return
     const inside = [...this.#containers.values()].filter(container => container.sandboxId === id)
     await Promise.all(inside.map(container => this.stopContainer(container.id, 0)))
-    if (sandbox.state === 'not-ready') return
-    sandbox.state = 'not-ready'
-    await this.#sandboxStore.save(sandbox)
-    if (sandbox.podAddress === '') return
-    this.#addresses.release(sandbox.podAddress)
-    await loopbackAlias('remove', mirrorOf(sandbox.podAddress))
+    await this.#sandboxes.end(id)
   }
 
   async removeSandbox(id: string): Promise<void> {
@@ -153,22 +122,19 @@ export class KeptRuntime implements Runtime {
     for (const container of [...this.#containers.values()]) {
       if (container.sandboxId === id) await this.removeContainer(container.id)
     }
-    await this.#sandboxStore.remove(id)
-    this.#sandboxes.delete(id)
+    await this.#sandboxes.remove(id)
   }
 
   async sandboxStatus(id: string): Promise<SandboxStatus | null> {
-    const sandbox = this.#sandboxes.get(id)
-    return sandbox === undefined ? null : renderSandbox(sandbox)
+    return this.#sandboxes.status(id)
   }
 
   async listSandboxes(): Promise<readonly SandboxStatus[]> {
-    return [...this.#sandboxes.values()].map(renderSandbox)
+    return this.#sandboxes.list()
   }
 
   async createContainer(sandboxId: string, config: ContainerConfig): Promise<string> {
-    const sandbox = this.#sandboxes.get(sandboxId)
-    if (sandbox === undefined) throw new Mk8sError('kubelet/runtime', `sandbox ${sandboxId} does not exist`)
+    const sandbox = this.#sandboxes.must(sandboxId)
     if (config.command.length === 0) throw noCommand(config.name)
     if (config.tty === true) throw noTerminal(this.#parts.system)
     const record: KeptRecord = {
@@ -276,20 +242,8 @@ export class KeptRuntime implements Runtime {
     return openStreams(this.#endpointOf(id), { do: 'attach', stdin: hasInput, stdout, stderr })
   }
 
-  async portForward(sandboxId: string, port: number): Promise<Duplex> {
-    const sandbox = this.#sandboxes.get(sandboxId)
-    if (sandbox === undefined || sandbox.state !== 'ready') {
-      throw new Mk8sError('kubelet/runtime', `sandbox ${sandboxId} is not running`)
-    }
-    const host = sandbox.podAddress === '' ? '127.0.0.1' : mirrorOf(sandbox.podAddress)
-    const socket = connect({ host, port, allowHalfOpen: true, noDelay: true })
-    const late = this.#parts.clock.after(CONNECT_MS, () => socket.destroy(new Error('no answer in time')))
-    try {
-      await once(socket, 'connect')
-    } finally {
-      late.cancel()
-    }
-    return socket
+  portForward(sandboxId: string, port: number): Promise<Duplex> {
+    return this.#sandboxes.connect(sandboxId, port)
   }
 
   /** Nothing is pulled: every name is taken as it is. */

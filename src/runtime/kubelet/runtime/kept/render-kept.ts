@@ -1,21 +1,9 @@
 /** What the kubelet hears of containers that have a keeper, out of their records. Pure. */
 import { Mk8sError } from '../../../../base/errors.ts'
 import type { FamilyUsage } from '../../../../host/process-family.ts'
-import { mirrorOf } from '../../../../kube/mirror-address.ts'
-import type { SandboxRecord } from '../process/records.ts'
 import { type RecordedContainer, renderRecord } from '../render-record.ts'
-import type { ContainerStatus, SandboxStatus } from '../runtime.ts'
+import type { ContainerStatus } from '../runtime.ts'
 import type { ContainerUsage } from '../usage.ts'
-
-export function renderSandbox(record: SandboxRecord): SandboxStatus {
-  return {
-    id: record.id,
-    metadata: record.config.metadata,
-    state: record.state,
-    createdAt: record.createdAt,
-    addresses: record.podAddress === '' ? [] : [mirrorOf(record.podAddress)],
-  }
-}
 
 export function renderContainer(record: RecordedContainer): ContainerStatus {
   const hasEnded = record.finishedAt !== 0

@@ -3,10 +3,8 @@
  * hold where the machine has control groups; the README of this folder's parent says what that means. Containers outlive the daemon.
  */
 
-import { once } from 'node:events'
 import { closeSync, existsSync, openSync, readFileSync } from 'node:fs'
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
-import { connect } from 'node:net'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import type { Duplex } from 'node:stream'
@@ -14,10 +12,8 @@ import { type Clock, sleep } from '../../../../base/clock.ts'
 import { Mk8sError, messageOf } from '../../../../base/errors.ts'
 import type { Log } from '../../../../base/log.ts'
 import type { Random } from '../../../../base/random.ts'
-import { currentBootId } from '../../../../host/processes.ts'
 import { runProgram, spawnDetached } from '../../../../host/programs.ts'
-import { mirrorOf } from '../../../../kube/mirror-address.ts'
-import { AddressPool, DEFAULT_POD_CIDR, type RangeOfPods } from '../address-pool.ts'
+import type { RangeOfPods } from '../address-pool.ts'
 import { renderRecord } from '../render-record.ts'
 import type {
   ContainerConfig,
@@ -44,12 +40,10 @@ import {
 } from './host-processes.ts'
 import { type Launch, type LaunchHost, planLaunch, probeIsolation } from './launch.ts'
 import { KEEPER_SCRIPT, quote, renderTerminalScript } from './launch-script.ts'
+import { PodSandboxes } from './pod-sandboxes.ts'
 import { joining, ProcessGroups } from './process-groups.ts'
 import { readProcessUsage } from './process-usage.ts'
-import { type ContainerRecord, RecordStore, type SandboxRecord } from './records.ts'
-
-/** How long a port of a pod may take to answer. */
-const CONNECT_MS = 10_000
+import { type ContainerRecord, RecordStore } from './records.ts'
 
 export interface ProcessRuntimeParts {
   /** `<data-dir>/containers`. */
@@ -74,14 +68,12 @@ export class ProcessRuntime implements Runtime {
   readonly pullsImages = false
   readonly version: string
   readonly #parts: ProcessRuntimeParts
-  readonly #sandboxStore: RecordStore<SandboxRecord>
   readonly #containerStore: RecordStore<ContainerRecord>
-  readonly #sandboxes = new Map<string, SandboxRecord>()
+  readonly #sandboxes: PodSandboxes
   readonly #containers = new Map<string, ContainerRecord>()
   readonly #processes = new Map<string, ContainerProcess>()
   /** By container: programs that clients run in it. */
   readonly #execs = new Map<string, Set<RunningExec>>()
-  readonly #addresses: AddressPool
   #groups: ProcessGroups | null = null
   updateContainer?: NonNullable<Runtime['updateContainer']>
   #host: LaunchHost = { isolation: false, isRoot: false }
@@ -90,9 +82,8 @@ export class ProcessRuntime implements Runtime {
   constructor(parts: ProcessRuntimeParts) {
     this.#parts = parts
     this.version = parts.version ?? '1.0'
-    this.#sandboxStore = new RecordStore(join(parts.directory, 'sandboxes'))
+    this.#sandboxes = new PodSandboxes(parts)
     this.#containerStore = new RecordStore(join(parts.directory, 'containers'))
-    this.#addresses = new AddressPool(parts.podRange ?? (() => DEFAULT_POD_CIDR))
   }
 
   get #readerFile(): string {
@@ -106,11 +97,7 @@ export class ProcessRuntime implements Runtime {
   async start(onEvent: (event: RuntimeEvent) => void): Promise<void> {
     this.#onEvent = onEvent
     await this.#prepareGroups()
-    for (const sandbox of await this.#sandboxStore.load()) {
-      this.#sandboxes.set(sandbox.id, sandbox)
-      if (sandbox.bootId !== currentBootId()) sandbox.state = 'not-ready'
-      if (sandbox.state === 'ready' && sandbox.podAddress !== '') this.#addresses.adopt(sandbox.podAddress)
-    }
+    await this.#sandboxes.load()
     await writeFile(this.#readerFile, `${process.pid}\n`, { mode: 0o600 })
     const containers = await this.#containerStore.load()
     for (const container of containers) this.#containers.set(container.id, container)
@@ -140,28 +127,15 @@ export class ProcessRuntime implements Runtime {
   }
 
   async runSandbox(config: SandboxConfig): Promise<string> {
-    const record: SandboxRecord = {
-      id: this.#newId(),
-      config,
-      state: 'ready',
-      createdAt: this.#parts.clock.now(),
-      podAddress: config.hostNetwork ? '' : this.#addresses.allocate(),
-      bootId: currentBootId(),
-    }
-    await this.#sandboxStore.save(record)
-    this.#sandboxes.set(record.id, record)
-    return record.id
+    const id = this.#newId()
+    await this.#sandboxes.run(id, config)
+    return id
   }
 
   async stopSandbox(id: string): Promise<void> {
-    const sandbox = this.#sandboxes.get(id)
-    if (sandbox === undefined) return
     const inside = [...this.#containers.values()].filter(container => container.sandboxId === id)
     await Promise.all(inside.map(container => this.stopContainer(container.id, 0)))
-    if (sandbox.state === 'not-ready') return
-    sandbox.state = 'not-ready'
-    await this.#sandboxStore.save(sandbox)
-    this.#addresses.release(sandbox.podAddress)
+    await this.#sandboxes.end(id)
   }
 
   async removeSandbox(id: string): Promise<void> {
@@ -169,22 +143,19 @@ export class ProcessRuntime implements Runtime {
     for (const container of [...this.#containers.values()]) {
       if (container.sandboxId === id) await this.removeContainer(container.id)
     }
-    await this.#sandboxStore.remove(id)
-    this.#sandboxes.delete(id)
+    await this.#sandboxes.remove(id)
   }
 
   async sandboxStatus(id: string): Promise<SandboxStatus | null> {
-    const sandbox = this.#sandboxes.get(id)
-    return sandbox === undefined ? null : renderSandboxStatus(sandbox)
+    return this.#sandboxes.status(id)
   }
 
   async listSandboxes(): Promise<readonly SandboxStatus[]> {
-    return [...this.#sandboxes.values()].map(renderSandboxStatus)
+    return this.#sandboxes.list()
   }
 
   async createContainer(sandboxId: string, config: ContainerConfig): Promise<string> {
-    const sandbox = this.#sandboxes.get(sandboxId)
-    if (sandbox === undefined) throw new Mk8sError('kubelet/runtime', `sandbox ${sandboxId} does not exist`)
+    const sandbox = this.#sandboxes.must(sandboxId)
     if (config.command.length === 0) {
       throw new Mk8sError(
         'kubelet/runtime',
@@ -346,20 +317,8 @@ export class ProcessRuntime implements Runtime {
     return attachTo({ live, directory, config, options, clock: this.#parts.clock })
   }
 
-  async portForward(sandboxId: string, port: number): Promise<Duplex> {
-    const sandbox = this.#sandboxes.get(sandboxId)
-    if (sandbox === undefined || sandbox.state !== 'ready') {
-      throw new Mk8sError('kubelet/runtime', `sandbox ${sandboxId} is not running`)
-    }
-    const host = sandbox.podAddress === '' ? '127.0.0.1' : mirrorOf(sandbox.podAddress)
-    const socket = connect({ host, port, allowHalfOpen: true, noDelay: true })
-    const late = this.#parts.clock.after(CONNECT_MS, () => socket.destroy(new Error('no answer in time')))
-    try {
-      await once(socket, 'connect')
-    } finally {
-      late.cancel()
-    }
-    return socket
+  portForward(sandboxId: string, port: number): Promise<Duplex> {
+    return this.#sandboxes.connect(sandboxId, port)
   }
 
   async #entryOf(id: string, command: readonly string[]): Promise<{ entry: Entry; directory: string }> {
@@ -468,16 +427,6 @@ export async function killAllContainers(directory: string): Promise<void> {
   for (const { id, keeper } of records) {
     if (keeper !== null) killSessionOf(keeper)
     killMarked(id)
-  }
-}
-
-function renderSandboxStatus(record: SandboxRecord): SandboxStatus {
-  return {
-    id: record.id,
-    metadata: record.config.metadata,
-    state: record.state,
-    createdAt: record.createdAt,
-    addresses: record.podAddress === '' ? [] : [mirrorOf(record.podAddress)],
   }
 }
 
