@@ -31,6 +31,7 @@ export type OptionType =
   | 'signal-amounts'
   | 'quantities'
   | 'any-count'
+  | 'admission-plugins'
 
 export interface OptionInfo {
   /** The key in its file; a dot stands for nesting. */
@@ -274,7 +275,27 @@ export const options: readonly OptionInfo[] = [
       type: 'file',
     },
     { default: '', meaning: 'as upstream without one' },
-    'Defaults and exemptions of PodSecurity, limited resources of ResourceQuota: an AdmissionConfiguration of apiserver.config.k8s.io/v1.',
+    'What admission plugins are configured with: an AdmissionConfiguration of apiserver.config.k8s.io/v1, read at the start.',
+  ),
+  apiServer(
+    {
+      name: 'enableAdmissionPlugins',
+      flag: 'enable-admission-plugins',
+      env: 'ENABLE_ADMISSION_PLUGINS',
+      type: 'admission-plugins',
+    },
+    { default: '', meaning: 'those that are on by default' },
+    'Admission plugins that are on besides, with commas between, such as AlwaysPullImages,PodNodeSelector.',
+  ),
+  apiServer(
+    {
+      name: 'disableAdmissionPlugins',
+      flag: 'disable-admission-plugins',
+      env: 'DISABLE_ADMISSION_PLUGINS',
+      type: 'admission-plugins',
+    },
+    { default: '', meaning: 'none' },
+    'Admission plugins that are off although they are on by default, with commas between.',
   ),
   apiServer(
     { name: 'oidcIssuerUrl', flag: 'oidc-issuer-url', env: 'OIDC_ISSUER_URL', type: 'text' },

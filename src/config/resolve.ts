@@ -4,6 +4,7 @@ import { Mk8sError } from '../base/errors.ts'
 import { nearest } from '../base/nearest.ts'
 import { cidrsOverlap, parseCidr as parseAnyCidr } from '../kube/cidr.ts'
 import { familyOf } from '../kube/ip-family.ts'
+import { inBothLists } from './admission-plugins.ts'
 import type { ConfigDocuments } from './documents.ts'
 import type { Failover } from './failover.ts'
 import type { ClusterConfig, NodeConfig } from './node-config.ts'
@@ -61,7 +62,8 @@ export function resolveConfig(sources: ConfigSources): ResolvedConfig {
     ...valueProblems(values),
     ...overriddenProblems(values, sources.file),
   ]
-  if (problems.length === 0) problems.push(...networkProblems(values), ...portProblems(values))
+  if (problems.length === 0)
+    problems.push(...networkProblems(values), ...portProblems(values), ...pluginProblems(values))
   if (problems.length > 0) throw invalidConfig(problems)
   return { node: toNode(values), cluster: toCluster(values), values }
 }
@@ -211,6 +213,15 @@ function portProblems(values: Values): string[] {
       ...(taken ? [`${option.key}: ${text} lies in the range of node ports ${first}-${last}`] : []),
     ]
   })
+}
+
+function pluginProblems(values: Values): string[] {
+  const [enable, disable] = [
+    must(values.get('apiServer.enableAdmissionPlugins'), 'enabled plugins'),
+    must(values.get('apiServer.disableAdmissionPlugins'), 'disabled plugins'),
+  ]
+  const both = inBothLists(enable.text, disable.text)
+  return both.length === 0 ? [] : [`${both.join(', ')} in ${enable.place} and ${disable.place} overlapped`]
 }
 
 function toNode(values: Values): ResolvedConfig['node'] {

@@ -5,6 +5,7 @@ import { nearest } from '../base/nearest.ts'
 import { formatCidr, parseCidr as parseAnyCidr } from '../kube/cidr.ts'
 import { parseQuantity } from '../kube/quantity.ts'
 import { parseGoDuration } from '../kube/time.ts'
+import { admissionPluginsProblem } from './admission-plugins.ts'
 import { choices, type OptionType } from './options.ts'
 
 const LABEL = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/
@@ -32,6 +33,8 @@ export function problemWith(type: OptionType, text: string): string | undefined 
       return /^(\/|$)/.test(text) ? undefined : `${quote(text)} is not an absolute path`
     case 'text':
       return undefined
+    case 'admission-plugins':
+      return admissionPluginsProblem(text)
     case 'any-count':
       return text === '' ? undefined : problemWith('count', text)
     case 'count':

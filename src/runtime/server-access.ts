@@ -2,6 +2,7 @@
 import type { Clock } from '../base/clock.ts'
 import { Mk8sError } from '../base/errors.ts'
 import type { Log } from '../base/log.ts'
+import { chosenAdmissionPlugins } from '../config/admission-plugins.ts'
 import type { NodeConfig } from '../config/node-config.ts'
 import { parseGoDuration } from '../kube/time.ts'
 import {
@@ -129,10 +130,18 @@ function followed(
   return [new FollowedFile({ ...file, ...names, path, serverId: config.nodeName, clock, log })]
 }
 
-export function admissionSettings({ apiServer }: NodeConfig): AdmissionSettings {
-  const path = apiServer?.['admissionControlConfigFile']
-  return path === undefined ? ADMISSION_DEFAULT : parseAdmission(readConfigured(path), path, readConfigured)
-}
+const admissionSettings = (path: string | undefined): AdmissionSettings =>
+  path === undefined ? ADMISSION_DEFAULT : parseAdmission(readConfigured(path), path, readConfigured)
+
+/** Which admission plugins are on, and what they are told. */
+export const admissionOf = ({ apiServer }: NodeConfig) => ({
+  enabled: chosenAdmissionPlugins(
+    apiServer?.['enableAdmissionPlugins'],
+    apiServer?.['disableAdmissionPlugins'],
+  ),
+  settings: admissionSettings(apiServer?.['admissionControlConfigFile']),
+  postReview: (path: string) => reviewerFor(path),
+})
 
 const reviewerFor = (path: string, timeoutMs?: number) =>
   reviewerAt(readConfigured(path), path, readConfigured, timeoutMs)

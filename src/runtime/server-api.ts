@@ -7,7 +7,9 @@ import { Mk8sError } from '../base/errors.ts'
 import type { Log } from '../base/log.ts'
 import type { Random } from '../base/random.ts'
 import { HttpsTransport } from '../client/https-transport.ts'
+import { isAlreadyExists, KubeClient } from '../client/kube-client.ts'
 import type { Problem } from '../client/node-status.ts'
+import { NAMESPACES } from '../client/resources.ts'
 import type { Transport } from '../client/transport.ts'
 import { serviceNetworks } from '../config/cluster-networks.ts'
 import { failoverTimes } from '../config/failover.ts'
@@ -51,7 +53,7 @@ import type { LiveCertificates } from './pki/live-pki.ts'
 import type { Pki } from './pki/pki.ts'
 import { keysIn } from './pki/service-account-keys.ts'
 import { createEncryptedStore } from './secrets-encryption/encrypted-store.ts'
-import { type Access, admissionSettings, buildAccess } from './server-access.ts'
+import { type Access, admissionOf, buildAccess } from './server-access.ts'
 import { buildAudit } from './server-audit.ts'
 import type { RaftStore } from './store/raft-store.ts'
 
@@ -103,7 +105,7 @@ export function buildApi(shared: Shared, onFatal: (error: Error) => void, { metr
   const authorizer = createAuthorizer({ store, objects, nodeRules: nodeRules(), isRemoved })
   const needs = { config, issuer, publicKeys, objects, authorizer, clock, log }
   const { authenticator, reviews, files } = buildAccess(needs)
-  const { podSecurity, limitedResources } = admissionSettings(config)
+  const admission = admissionOf(config)
   const privateKey = () => live.current.serviceAccount.privateKey
   const tokenIssuer = createTokenIssuer({ issuer, privateKey, clock, random })
   const kubelets = createKubeletConnections(objects, pki)
@@ -122,11 +124,13 @@ export function buildApi(shared: Shared, onFatal: (error: Error) => void, { metr
     admission: createAdmission({
       ...{ objects, authorizer: { ...authorizer, authorize: reviews.authorize }, clock, random },
       tolerationSeconds: failoverTimes(cluster.failover).tolerationSeconds,
-      ...{ protectStorageInUse: true, podSecurity },
+      ...{ protectStorageInUse: true, ...admission },
+      createNamespace: name => createNamespace(server.transportFor(API_SERVER), name),
       policies: createPolicyPlugins({ store, objects, authorizer: reviews }),
       webhooks,
     }),
-    limitedResources,
+    limitedResources: admission.settings.limitedResources,
+    countsQuotas: admission.enabled.has('ResourceQuota'),
     virtualHandlers: [
       createTokenHandler(tokenIssuer, clock),
       ...createAuthenticationHandlers(authenticator.reviewAnyToken, clock),
@@ -274,7 +278,7 @@ function openTo(shared: Shared, parts: ApiParts): Omit<Api, 'server' | 'problems
       createApiServiceKeeper({
         ...{ store, clock, log, aggregation },
         objects: server.objects,
-        transport: server.transportFor({ username: 'system:apiserver', groups: ['system:masters'] }),
+        transport: server.transportFor(API_SERVER),
         builtIn: [...model.resources, { ...localVersion(others.metricsApi), isOptional: true }],
       }),
     ],
@@ -284,6 +288,18 @@ function openTo(shared: Shared, parts: ApiParts): Omit<Api, 'server' | 'problems
       aggregation.useCredentials(current.leaves['front-proxy-client'])
       bootstrap.useCertificates(current)
     },
+  }
+}
+
+/** What the API server asks of itself. */
+const API_SERVER = { username: 'system:apiserver', groups: ['system:masters'] }
+
+async function createNamespace(transport: Transport, name: string): Promise<void> {
+  const client = new KubeClient(transport)
+  try {
+    await client.create(NAMESPACES, { apiVersion: 'v1', kind: 'Namespace', metadata: { name } })
+  } catch (error) {
+    if (!isAlreadyExists(error)) throw error
   }
 }
 

@@ -1,4 +1,4 @@
-/** Options of the API server that name files: a daemon with an audit policy and an AuthenticationConfiguration. */
+/** Options of the API server: a daemon with an audit policy, structured configurations and chosen plugins. */
 import assert from 'node:assert/strict'
 import { readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -43,10 +43,16 @@ before(async () => {
     plugins: [
       { name: 'PodSecurity', path: 'pods.yaml' },
       { name: 'ResourceQuota', configuration: limited },
+      {
+        name: 'PodNodeSelector',
+        configuration: { podNodeSelectorPluginConfig: { clusterDefaultNodeSelector: 'env=test' } },
+      },
     ],
   })
   const args = ['--audit-policy-file', policy, '--authentication-config', authentication]
   args.push('--admission-control-config-file', admission)
+  args.push('--enable-admission-plugins', 'AlwaysPullImages,PodNodeSelector,NamespaceAutoProvision')
+  args.push('--disable-admission-plugins', 'DefaultTolerationSeconds')
   cluster = await installCluster({ args })
 })
 after(async () => {
@@ -111,4 +117,20 @@ test('pods are judged as the AdmissionConfiguration says', async () => {
     await apply('default', { priorityClassName: 'system-node-critical' }),
     /insufficient quota to match these scopes: \[\{PriorityClass In \[system-node-critical\]\}\]/,
   )
+})
+
+test('plugins are on and off as the options say', async () => {
+  const wrong = await cluster.mk8s(['install', '--enable-admission-plugins', 'AlwaysPull'])
+  assert.match(wrong.stderr, /plugin "AlwaysPull" is unknown.*known: .*AlwaysPullImages/s)
+  const containers = [{ name: 'c', image: 'i', imagePullPolicy: 'Never' }]
+  const pod = { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'plain' }, spec: { containers } }
+  const args = ['create', '--dry-run=server', '-o', 'json', '-f', '-']
+  const { spec } = JSON.parse(await cluster.kubectl.ok(args, { input: JSON.stringify(pod) }))
+  assert.deepEqual(
+    [spec.containers[0].imagePullPolicy, spec.nodeSelector, spec.tolerations],
+    ['Always', { env: 'test' }, undefined],
+  )
+  await cluster.kubectl.ok(['create', 'configmap', 'first', '-n', 'made-by-it', '--from-literal=a=1'])
+  const namespace = JSON.parse(await cluster.kubectl.ok(['get', 'namespace', 'made-by-it', '-o', 'json']))
+  assert.equal(namespace.status.phase, 'Active')
 })

@@ -39,6 +39,8 @@ export interface ApiServerParts {
   readonly admission: readonly AdmissionPlugin[]
   /** Of what a quota has to be there; absent: of nothing. */
   readonly limitedResources?: readonly LimitedResource[]
+  /** Unless it is false, ResourceQuotas are heeded. */
+  readonly countsQuotas?: boolean
   readonly virtualHandlers: readonly VirtualHandler[]
   readonly settings: ClusterSettings
   readonly kubelets: KubeletConnector

@@ -57,6 +57,24 @@ test('all problems are reported together, each with its place', () => {
   assert.match(text, /MK8S_BIND_ADRESS; did you mean MK8S_BIND_ADDRESS/)
 })
 
+test('admission plugins are those that there are, and not on and off at once', () => {
+  const file = node('apiServer: {enableAdmissionPlugins: "AlwaysPullImages,EventRateLimit"}')
+  assert.equal(
+    resolved({ file }).node.apiServer?.['enableAdmissionPlugins'],
+    'AlwaysPullImages,EventRateLimit',
+  )
+  const [unknown = ''] = problemsOf({ flags: { 'enable-admission-plugins': 'AlwaysPullImage' } })
+  assert.match(
+    unknown,
+    /^--enable-admission-plugins: plugin "AlwaysPullImage" is unknown; did you mean Always/,
+  )
+  assert.match(unknown, /known: .*PodNodeSelector, .*ResourceQuota/)
+  assert.deepEqual(
+    problemsOf({ file, flags: { 'disable-admission-plugins': 'PodSecurity,EventRateLimit' } }),
+    ['EventRateLimit in apiServer.enableAdmissionPlugins and --disable-admission-plugins overlapped'],
+  )
+})
+
 test('a hostname in upper case is refused with the name that would do', () => {
   const [problem = ''] = problemsOf({ machine: { ...machine, nodeName: 'My_Host.local' } })
   assert.match(problem, /"my-host-local" would do/)

@@ -4,12 +4,22 @@ import { Mk8sError, messageOf } from '../../../base/errors.ts'
 import { isMap, type JsonMap } from '../../../kube/json-map.ts'
 import type { ScopeRequirement } from '../../../kube/quota-scopes.ts'
 import { parseYaml } from '../../../kube/yaml.ts'
+import type { EventLimit } from './event-rate-limit.ts'
+import type { ImagePolicySettings } from './image-policy.ts'
+import {
+  readEventLimits,
+  readImagePolicy,
+  readNodeSelectors,
+  readTolerations,
+} from './plugin-configurations.ts'
+import type { NodeSelectors } from './pod-node-selector.ts'
 import {
   POD_SECURITY_DEFAULT,
   POD_SECURITY_VERSIONS,
   type PodSecuritySettings,
   readPodSecurity,
 } from './pod-security-configuration.ts'
+import type { TolerationSettings } from './pod-toleration-restriction.ts'
 
 /** What may only be had where a quota says how much of it. */
 export interface LimitedResource {
@@ -23,11 +33,18 @@ export interface LimitedResource {
 export interface AdmissionSettings {
   readonly podSecurity: PodSecuritySettings
   readonly limitedResources: readonly LimitedResource[]
+  readonly nodeSelectors: NodeSelectors
+  readonly tolerations: TolerationSettings
+  /** Absent: there is no configuration, which these plugins need. */
+  readonly eventLimits?: readonly EventLimit[]
+  readonly imagePolicy?: ImagePolicySettings
 }
 
 export const ADMISSION_DEFAULT: AdmissionSettings = {
   podSecurity: POD_SECURITY_DEFAULT,
   limitedResources: [],
+  nodeSelectors: {},
+  tolerations: { defaults: [], whitelist: [] },
 }
 
 const VERSIONS = ['v1', 'v1beta1', 'v1alpha1'].map(version => `apiserver.config.k8s.io/${version}`)
@@ -51,31 +68,66 @@ export function parseAdmission(
   const names = plugins.map(plugin => String(plugin['name'] ?? ''))
   for (const [at, plugin] of plugins.entries()) {
     const where = `plugins[${at}]`
-    const name = JSON.stringify(names[at])
-    if (names.indexOf(names[at] ?? '') < at) problems.push(`${where}.name: Duplicate value: ${name}`)
+    const name = names[at] ?? ''
     const found: string[] = []
-    if (names[at] === 'PodSecurity') {
+    if (names.indexOf(name) < at) found.push(`name: Duplicate value: ${JSON.stringify(name)}`)
+    const reader = readers[name]
+    if (reader === undefined) {
+      const supported = Object.keys(readers).map(one => JSON.stringify(one))
+      const value = `Unsupported value: ${JSON.stringify(name)}`
+      found.push(`name: ${value}: supported values: ${supported.join(', ')}`)
+    } else {
       const fields = configurationOf(plugin, path, read)
-      if (!isOf(fields, 'PodSecurityConfiguration', POD_SECURITY_VERSIONS)) found.push(WRONG_POD_SECURITY)
-      else settings = { ...settings, podSecurity: readPodSecurity(fields, found) }
-    } else if (names[at] === 'ResourceQuota') {
-      const fields = configurationOf(plugin, path, read)
-      if (
-        !isOf(fields, 'ResourceQuotaConfiguration', QUOTA_VERSIONS) &&
-        !isOf(fields, 'Configuration', QUOTA_VERSIONS)
-      )
-        found.push(WRONG_QUOTA)
-      else settings = { ...settings, limitedResources: readLimited(fields['limitedResources'], found) }
-    } else found.push(`name: Unsupported value: ${name}: supported values: "PodSecurity", "ResourceQuota"`)
+      if (!isMap(fields) || !reader.isOne(fields)) found.push(`configuration: it is not ${reader.what}`)
+      else settings = { ...settings, ...reader.read(fields, found, path) }
+    }
     problems.push(...found.map(problem => `${where}.${problem}`))
   }
   if (problems.length === 0) return settings
   throw new Mk8sError('config/invalid', `${path} cannot be used`, { why: problems.join('\n') })
 }
 
-const WRONG_POD_SECURITY =
-  'configuration: it is not a PodSecurityConfiguration of pod-security.admission.config.k8s.io/v1'
-const WRONG_QUOTA = 'configuration: it is not a ResourceQuotaConfiguration of apiserver.config.k8s.io/v1'
+/** How the configuration of one plugin is known and read. */
+interface Reader {
+  readonly what: string
+  isOne(fields: JsonMap): boolean
+  read(fields: JsonMap, problems: string[], path: string): Partial<AdmissionSettings>
+}
+
+const readers: Readonly<Record<string, Reader>> = {
+  PodSecurity: {
+    what: 'a PodSecurityConfiguration of pod-security.admission.config.k8s.io/v1',
+    isOne: fields => isOf(fields, 'PodSecurityConfiguration', POD_SECURITY_VERSIONS),
+    read: (fields, problems) => ({ podSecurity: readPodSecurity(fields, problems) }),
+  },
+  ResourceQuota: {
+    what: 'a ResourceQuotaConfiguration of apiserver.config.k8s.io/v1',
+    isOne: fields =>
+      isOf(fields, 'ResourceQuotaConfiguration', QUOTA_VERSIONS) ||
+      isOf(fields, 'Configuration', QUOTA_VERSIONS),
+    read: (fields, problems) => ({ limitedResources: readLimited(fields['limitedResources'], problems) }),
+  },
+  EventRateLimit: {
+    what: 'a Configuration of eventratelimit.admission.k8s.io/v1alpha1',
+    isOne: fields => isOf(fields, 'Configuration', ['eventratelimit.admission.k8s.io/v1alpha1']),
+    read: (fields, problems) => ({ eventLimits: readEventLimits(fields, problems) }),
+  },
+  PodNodeSelector: {
+    what: 'a map with podNodeSelectorPluginConfig',
+    isOne: () => true,
+    read: (fields, problems) => ({ nodeSelectors: readNodeSelectors(fields, problems) }),
+  },
+  ImagePolicyWebhook: {
+    what: 'a map with imagePolicy',
+    isOne: () => true,
+    read: (fields, problems, path) => ({ imagePolicy: readImagePolicy(fields, path, problems) }),
+  },
+  PodTolerationRestriction: {
+    what: 'a Configuration of podtolerationrestriction.admission.k8s.io/v1alpha1',
+    isOne: fields => isOf(fields, 'Configuration', ['podtolerationrestriction.admission.k8s.io/v1alpha1']),
+    read: (fields, problems) => ({ tolerations: readTolerations(fields, problems) }),
+  },
+}
 
 const isOf = (value: unknown, kind: string, versions: readonly string[]): value is JsonMap =>
   isMap(value) && value['kind'] === kind && versions.includes(String(value['apiVersion']))

@@ -1,4 +1,5 @@
 /** Nothing is made in a namespace that is not there or is going; some namespaces cannot be deleted. */
+import { messageOf } from '../../../base/errors.ts'
 import { notFound, StatusError } from '../../../kube/status.ts'
 import type { AdmissionPlugin, AdmissionRequest, ObjectReader } from '../ports.ts'
 import { refuse } from './refuse.ts'
@@ -25,6 +26,42 @@ export function namespaceLifecycle(objects: ObjectReader): AdmissionPlugin {
   }
   // The namespace may start to go between the two passes, so both look.
   return { name: 'NamespaceLifecycle', admit: check, validate: check }
+}
+
+const isNamespaceItself = ({ resource }: AdmissionRequest): boolean =>
+  resource.group === '' && resource.resource === 'namespaces'
+
+/** What is written, changed or deleted has to be in a namespace that is there. */
+export function namespaceExists(objects: ObjectReader): AdmissionPlugin {
+  return {
+    name: 'NamespaceExists',
+    validate(request) {
+      const { operation, namespace } = request
+      if (operation === 'CONNECT' || namespace === '' || isNamespaceItself(request)) return
+      if (objects.get('', 'namespaces', '', namespace) === null) throw notFound(namespaces, namespace)
+    },
+  }
+}
+
+/** `create` makes a namespace, and does not mind one that is there. */
+export function namespaceAutoProvision(
+  objects: ObjectReader,
+  create: (name: string) => Promise<void>,
+): AdmissionPlugin {
+  return {
+    name: 'NamespaceAutoProvision',
+    callsOut: true,
+    async admit(request) {
+      const { operation, namespace, dryRun } = request
+      if (operation !== 'CREATE' || dryRun || namespace === '' || isNamespaceItself(request)) return
+      if (objects.get('', 'namespaces', '', namespace) !== null) return
+      try {
+        await create(namespace)
+      } catch (error) {
+        throw refuse(request, messageOf(error))
+      }
+    },
+  }
 }
 
 function terminatingError(request: AdmissionRequest): StatusError {

@@ -29,6 +29,12 @@ export function podToCreate(request: AdmissionRequest): Pod | null {
   return pod.spec === undefined ? null : pod
 }
 
+/** The pod that is about to be created or changed as a whole, or null for every other request. */
+export function podToWrite(request: AdmissionRequest): Pod | null {
+  if (request.operation !== 'UPDATE') return podToCreate(request)
+  return isWhole(request, '', 'pods') ? (request.object as unknown as Pod | null) : null
+}
+
 export const isMirrorPod = (pod: Pick<KubeObject, 'metadata'>): boolean =>
   pod.metadata.annotations?.['kubernetes.io/config.mirror'] !== undefined
 

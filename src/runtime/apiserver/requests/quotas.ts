@@ -29,9 +29,9 @@ const nothing: QuotaPlan = { compares: [], operations: [] }
 
 /** Throws 403 when a quota has to be there that is not. */
 export function checkLimits(context: ApiContext, change: QuotaChange): void {
-  const { limitedResources = [] } = context
+  const { limitedResources = [], countsQuotas } = context
   const { resource, object, previous } = change
-  if (limitedResources.length === 0 || object === null || previous !== null) return
+  if (countsQuotas === false || limitedResources.length === 0 || object === null || previous !== null) return
   const served = context.resources.stored('', 'resourcequotas')
   if (served === undefined || !resource.info.namespaced) return
   const quotas = quotaEntries(context, object.metadata.namespace ?? '').map(
@@ -43,6 +43,7 @@ export function checkLimits(context: ApiContext, change: QuotaChange): void {
 
 /** The namespace whose quotas count the object; empty when none does. */
 export function quotaNamespace(context: ApiContext, change: QuotaChange): string {
+  if (context.countsQuotas === false) return ''
   if (!change.resource.info.namespaced || change.resource.info.resource === 'events') return ''
   const namespace = (change.object ?? change.previous)?.metadata.namespace ?? ''
   return quotaEntries(context, namespace).length === 0 ? '' : namespace

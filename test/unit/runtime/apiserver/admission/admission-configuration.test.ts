@@ -18,6 +18,37 @@ const POD_SECURITY = {
   kind: 'PodSecurityConfiguration',
 }
 const QUOTA = { apiVersion: 'apiserver.config.k8s.io/v1', kind: 'ResourceQuotaConfiguration' }
+const TOLERATIONS = {
+  apiVersion: 'podtolerationrestriction.admission.k8s.io/v1alpha1',
+  kind: 'Configuration',
+}
+const EVENTS = { apiVersion: 'eventratelimit.admission.k8s.io/v1alpha1', kind: 'Configuration' }
+
+test('limits of events name their type, and how much', () => {
+  const limits = [
+    { type: 'Server', qps: 50, burst: 100, cacheSize: -1 },
+    { type: 'User', qps: 0, burst: 1, cacheSize: -1 },
+    { type: 'Node' },
+  ]
+  const good = parse([{ name: 'EventRateLimit', configuration: { ...EVENTS, limits: limits.slice(0, 1) } }])
+  assert.deepEqual(good.eventLimits?.[0]?.burst, 100)
+  const why = (...wrong: object[]) => {
+    try {
+      parse([{ name: 'EventRateLimit', configuration: { ...EVENTS, limits: wrong } }])
+    } catch (error) {
+      return (error as Mk8sError).why?.split('\n').map(line => line.replace('plugins[0].', ''))
+    }
+    return []
+  }
+  assert.deepEqual(why(), ['limits: Invalid value: null: must not be empty'])
+  assert.deepEqual(why(...limits.slice(1)), [
+    'limits[0].cacheSize: Invalid value: -1: must not be negative',
+    'limits[0].qps: Invalid value: 0: must be positive',
+    'limits[1].type: Unsupported value: "Node": supported values: "Namespace", "Server", "SourceAndObject", "User"',
+    'limits[1].burst: Invalid value: 0: must be positive',
+    'limits[1].qps: Invalid value: 0: must be positive',
+  ])
+})
 
 test('a plugin is configured in place, or by a file beside the configuration', () => {
   const inline = { ...POD_SECURITY, defaults: { enforce: 'baseline', 'warn-version': 'v1.30' } }
@@ -43,6 +74,13 @@ test('what cannot be used is refused, all of it at once', () => {
     { name: 'PodSecurity', configuration: pods },
     { name: 'ResourceQuota', configuration: { ...QUOTA, limitedResources: [{ matchScopes: [{}] }] } },
     { name: 'EventRateLimit' },
+    { name: 'LimitRanger', configuration: {} },
+    { name: 'ImagePolicyWebhook', configuration: { imagePolicy: { allowTTL: 7200 } } },
+    { name: 'PodNodeSelector', configuration: { podNodeSelectorPluginConfig: { dev: 'a' } } },
+    {
+      name: 'PodTolerationRestriction',
+      configuration: { ...TOLERATIONS, whitelist: [{ operator: 'Equal', effect: 'Never' }] },
+    },
   ]
   assert.throws(
     () => parse(plugins),
@@ -55,7 +93,13 @@ test('what cannot be used is refused, all of it at once', () => {
         'plugins[0].exemptions.usernames[0]: Invalid value: "": username must not be empty',
         'plugins[1].configuration.limitedResources[0].resource: Required value',
         'plugins[1].configuration.limitedResources[0].matchScopes[0].scopeName: Required value',
-        'plugins[2].name: Unsupported value: "EventRateLimit"',
+        'plugins[2].configuration: it is not a Configuration of eventratelimit.admission.k8s.io/v1alpha1',
+        'plugins[3].name: Unsupported value: "LimitRanger"',
+        'plugins[4].imagePolicy.kubeConfigFile: Required value',
+        'plugins[4].imagePolicy.allowTTL: valid value is between 1000ms and 1800000ms, got 7200',
+        'plugins[5].podNodeSelectorPluginConfig.dev: invalid selector: a',
+        'plugins[6].whitelist[0].operator: Invalid value: "Equal": operator must be Exists when `key` is empty',
+        'plugins[6].whitelist[0].effect: Invalid value: "Never"',
       ])
         assert.ok(error.why?.includes(part), `${part} in ${error.why}`)
       return true
