@@ -86,7 +86,8 @@ async function writeAll(path: string, archive: AsyncIterable<Uint8Array>): Promi
     for await (const chunk of archive) {
       size += chunk.length
       if (size > ARCHIVE_BYTES_MAX) throw new Mk8sError('usage', 'the archive has more than 64 GiB')
-      await file.write(chunk)
+      // Not `write`, which may write a part only where the disk is almost full.
+      await file.writeFile(chunk)
     }
     if (size === 0) throw new Mk8sError('config/invalid', 'the archive is empty')
   } finally {

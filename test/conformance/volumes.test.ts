@@ -163,7 +163,9 @@ describe('volumes of real containers', { skip: whyNoContainers() ?? false }, () 
     await apply(podOf('escape', { script: 'cat /a/shadow', mounts: out, volumes }))
     const message = 'jsonpath={.status.containerStatuses[0].state.waiting.message}'
     await until('the pod is refused', async () =>
-      (await kubectl(['get', 'pod', 'escape', '-o', message])).includes('would leave volume "v"'),
+      (await kubectl(['get', 'pod', 'escape', '-o', message])).includes(
+        'failed to prepare subPath for volumeMount "v"',
+      ),
     )
     await kubectl(['delete', 'pod', 'escape', '--now'])
   })

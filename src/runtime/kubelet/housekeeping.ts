@@ -42,7 +42,8 @@ export class Housekeeping {
     const readNode = (nowMs: number) => readNodeUsage({ nodeDirectory, imageDirectory }, nowMs)
     this.sampler = new UsageSampler({ runtime, readNode, clock })
     this.#logs = new LogRotator({ runtime, clock, log })
-    this.#images = new ImageCollector({ runtime, readDisk, clock, log, onEvent: onNodeEvent })
+    const mounted = () => imagesMountedBy(pods())
+    this.#images = new ImageCollector({ runtime, readDisk, clock, log, mounted, onEvent: onNodeEvent })
     this.#pressure = new PressureWatch({
       ...{ runtime, directories, clock, log, onNodeEvent, pods, evict, readNode },
       sampler: this.sampler,
@@ -65,3 +66,8 @@ export class Housekeeping {
     return refusalOf(pod, this.#pressure.pressures)
   }
 }
+
+const imagesMountedBy = (pods: readonly Pod[]): string[] =>
+  pods.flatMap(({ spec }) =>
+    (spec?.volumes ?? []).flatMap(({ image }) => (image?.reference ? [image.reference] : [])),
+  )

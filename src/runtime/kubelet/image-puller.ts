@@ -5,6 +5,7 @@ import { ContainerStartError } from './container-start-error.ts'
 import { imageNameProblem } from './image-name.ts'
 import { type PodContext, type PodEvent, recordPodEvent } from './pod-context.ts'
 import { BACKOFF_INITIAL_MS, BACKOFF_MAX_MS } from './restart-backoff.ts'
+import { loginsFor } from './runtime/cri/credentials-for.ts'
 import type { ImageStatus, RegistryCredentials } from './runtime/runtime.ts'
 
 interface PullBackoff {
@@ -17,6 +18,12 @@ interface PullBackoff {
 export interface PullRequest {
   readonly pod: Pod
   readonly container: Container
+  readonly credentials: readonly RegistryCredentials[]
+}
+
+interface Pulled {
+  readonly status: ImageStatus
+  /** Those that it was pulled with. */
   readonly credentials: readonly RegistryCredentials[]
 }
 
@@ -38,7 +45,7 @@ export class ImagePuller {
     if (runtime.pullsImages) this.#checkName(image, request)
     const present = await this.#present(image, request)
     if (present !== null && (policy !== 'Always' || !runtime.pullsImages)) {
-      const message = `Container image "${image}" already present on machine`
+      const message = `Container image "${image}" already present on machine and can be accessed by the pod`
       this.#event(request, { reason: 'Pulled', message })
       return present
     }
@@ -79,14 +86,14 @@ export class ImagePuller {
 
   async #pull(image: string, request: PullRequest): Promise<ImageStatus> {
     const { runtime, clock, pullRecords } = this.#context
-    const attempt = { image, credentials: request.credentials }
+    const asked = { image, credentials: request.credentials }
     const keepsRecords = runtime.pullsImages
     this.#event(request, { reason: 'Pulling', message: `Pulling image "${image}"` })
     const begunMs = clock.monotonic()
     try {
-      if (keepsRecords) pullRecords.began(attempt)
-      const status = await runtime.ensureImage(image, request.credentials)
-      if (keepsRecords) pullRecords.succeeded(status.imageId, attempt)
+      if (keepsRecords) pullRecords.began(asked)
+      const { status, credentials } = await this.#pullWithEach(image, request.credentials)
+      if (keepsRecords) pullRecords.succeeded(status.imageId, { image, credentials })
       this.#backoffs.delete(image)
       const took = goMilliseconds(clock.monotonic() - begunMs)
       const size = status.sizeBytes === undefined ? '' : `. Image size: ${status.sizeBytes} bytes.`
@@ -94,7 +101,7 @@ export class ImagePuller {
       this.#event(request, { reason: 'Pulled', message })
       return status
     } catch (error) {
-      if (keepsRecords) pullRecords.failed(attempt)
+      if (keepsRecords) pullRecords.failed(asked)
       const why = messageOf(error)
       const message = `Failed to pull image "${image}": ${why}`
       this.#event(request, { type: 'Warning', reason: 'Failed', message })
@@ -103,6 +110,23 @@ export class ImagePuller {
       this.#backoffs.set(image, { delayMs, untilMs: clock.now() + delayMs, why: `ErrImagePull: ${why}` })
       throw new ContainerStartError('ErrImagePull', error)
     }
+  }
+
+  /** Of several logins for the image's registry each is tried, as upstream does. */
+  async #pullWithEach(image: string, credentials: readonly RegistryCredentials[]): Promise<Pulled> {
+    const logins = loginsFor(image, credentials)
+    const others = credentials.filter(each => !logins.includes(each))
+    const tries = logins.length === 0 ? [others] : logins.map(login => [login, ...others])
+    const problems = new Set<string>()
+    for (const tried of tries) {
+      try {
+        return { status: await this.#context.runtime.ensureImage(image, tried), credentials: tried }
+      } catch (error) {
+        problems.add(messageOf(error))
+      }
+    }
+    const [first = '', ...more] = problems
+    throw new Error(more.length === 0 ? first : `[${[first, ...more].join(', ')}]`)
   }
 
   #event(

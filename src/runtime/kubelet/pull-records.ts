@@ -7,7 +7,7 @@ import { mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { readOrEmpty, writeFileDurably } from '../../host/files.ts'
 import { longImageName } from './image-name.ts'
-import { credentialsFor } from './runtime/cri/credentials-for.ts'
+import { loginsFor } from './runtime/cri/credentials-for.ts'
 import type { RegistryCredentials } from './runtime/runtime.ts'
 
 interface PulledRecord {
@@ -29,6 +29,8 @@ const LOGINS_MAX = 100
 export class PullRecords {
   readonly #pulling: string
   readonly #pulled: string
+  /** How many pods pull an image, by its name: what one of them has failed at another may still bring. */
+  readonly #underWay = new Map<string, number>()
 
   constructor(directory: string) {
     this.#pulling = join(directory, 'pulling')
@@ -41,18 +43,20 @@ export class PullRecords {
     // It may have come by a pull of which nothing is known but its beginning.
     if (record === undefined) return readOrEmpty(this.#intentFile(attempt.image)) !== ''
     if (record.isForAll) return false
-    const login = loginHash(attempt)
-    return login === undefined || !record.logins.includes(login)
+    return !loginHashes(attempt).some(login => record.logins.includes(login))
   }
 
   began({ image }: PullAttempt): void {
+    const name = longImageName(image)
+    this.#underWay.set(name, (this.#underWay.get(name) ?? 0) + 1)
     mkdirSync(this.#pulling, { recursive: true, mode: 0o700 })
     writeFileDurably(this.#intentFile(image), JSON.stringify({ image }), 0o600)
   }
 
+  /** By the first of the credentials that fit. */
   succeeded(imageId: string, attempt: PullAttempt): void {
     const before = this.#read(imageId)
-    const login = loginHash(attempt)
+    const [login] = loginHashes(attempt)
     const logins = new Set([...(before?.logins ?? []), ...(login === undefined ? [] : [login])])
     const record: PulledRecord = {
       imageId,
@@ -61,11 +65,19 @@ export class PullRecords {
     }
     mkdirSync(this.#pulled, { recursive: true, mode: 0o700 })
     writeFileDurably(this.#pulledFile(imageId), JSON.stringify(record), 0o600)
-    rmSync(this.#intentFile(attempt.image), { force: true })
+    this.#ended(attempt.image)
   }
 
   /** Nothing came. */
   failed({ image }: PullAttempt): void {
+    this.#ended(image)
+  }
+
+  #ended(image: string): void {
+    const name = longImageName(image)
+    const left = (this.#underWay.get(name) ?? 1) - 1
+    if (left > 0) return void this.#underWay.set(name, left)
+    this.#underWay.delete(name)
     rmSync(this.#intentFile(image), { force: true })
   }
 
@@ -84,10 +96,11 @@ export class PullRecords {
 }
 
 /** Of one image only: an account may have one repository and not the other. */
-function loginHash({ image, credentials }: PullAttempt): string | undefined {
-  const login = credentialsFor(longImageName(image), credentials)
+function loginHashes({ image, credentials }: PullAttempt): string[] {
   const name = longImageName(image).replace(/(:[^:/@]+)?(@.*)?$/, '')
-  return login && hashOf(JSON.stringify([name, login.username, login.password]))
+  return loginsFor(image, credentials).map(({ username, password }) =>
+    hashOf(JSON.stringify([name, username, password])),
+  )
 }
 
 const hashOf = (text: string): string => createHash('sha256').update(text).digest('hex')

@@ -44,7 +44,9 @@ export function planProvision(claim: PersistentVolumeClaim, world: ProvisionWorl
   if (isEarly && waitsForConsumer(storageClass)) return { kind: 'nothing' }
   const nodes = world.nodes.toSorted((a, b) => Number(takesPods(b)) - Number(takesPods(a)))
   const node = nodes.find(
-    each => directoryOf(each) !== undefined && (selected === undefined || each.metadata.name === selected),
+    each =>
+      directoryOf(each) !== undefined &&
+      (selected === undefined ? isAllowed(storageClass, each) : each.metadata.name === selected),
   )
   if (node !== undefined) {
     return { kind: 'create', volume: renderVolume(claim, storageClass, node) }
@@ -62,6 +64,14 @@ const takesPods = ({ spec, status }: Node): boolean =>
   !spec?.taints?.some(({ effect }) => effect !== 'PreferNoSchedule') &&
   status?.conditions?.some(({ type, status: is }) => type === 'Ready' && is === 'True') === true
 
+/** Where the scheduler chooses, it has looked already. */
+function isAllowed({ allowedTopologies = [] }: StorageClass, { metadata }: Node): boolean {
+  if (allowedTopologies.length === 0) return true
+  return allowedTopologies.some(({ matchLabelExpressions = [] }) =>
+    matchLabelExpressions.every(({ key, values }) => values.includes(metadata.labels?.[key] ?? '')),
+  )
+}
+
 const directoryOf = (node: Node): string | undefined => node.metadata.annotations?.[HOSTPATH_DIRECTORY]
 
 function unsupported({ spec }: PersistentVolumeClaim, { parameters }: StorageClass): string | null {
@@ -69,6 +79,8 @@ function unsupported({ spec }: PersistentVolumeClaim, { parameters }: StorageCla
   if (spec?.selector) return 'claim Selector is not supported'
   if (spec?.dataSource || spec?.dataSourceRef)
     return `${HOSTPATH_PROVISIONER} cannot fill volumes from a source`
+  if (spec?.volumeAttributesClassName)
+    return `${HOSTPATH_PROVISIONER} knows no VolumeAttributesClass, and the claim asks for "${spec.volumeAttributesClassName}"`
   const [unknown] = Object.keys(parameters ?? {})
   return unknown === undefined ? null : `${HOSTPATH_PROVISIONER} knows no parameter "${unknown}"`
 }

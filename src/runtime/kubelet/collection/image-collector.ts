@@ -2,6 +2,7 @@
 import { type Clock, sleep } from '../../../base/clock.ts'
 import { messageOf } from '../../../base/errors.ts'
 import type { Log } from '../../../base/log.ts'
+import { longImageName } from '../image-name.ts'
 import type { ContainerStatus, Runtime } from '../runtime/runtime.ts'
 import type { StoredImage } from '../runtime/usage.ts'
 import {
@@ -22,6 +23,8 @@ export interface ImageCollectorParts {
   readonly clock: Clock
   readonly log: Log
   readonly limits?: ImageLimits
+  /** What pods of this node have as volumes, by reference. */
+  readonly mounted?: () => readonly string[]
 }
 
 const LOOK_MS = 300_000
@@ -70,7 +73,7 @@ export class ImageCollector {
     const nowMs = clock.now()
     for (const image of images) {
       const { firstSeenMs = nowMs, lastUsedMs = 0 } = this.#history.get(image.id) ?? {}
-      const isUsed = containers.some(container => usesImage(container, image))
+      const isUsed = this.#isUsed(containers, image)
       this.#history.set(image.id, { firstSeenMs, lastUsedMs: isUsed ? nowMs : lastUsedMs })
     }
     const present = new Set(images.map(({ id }) => id))
@@ -85,17 +88,30 @@ export class ImageCollector {
     leastAgeMs: number,
   ): Promise<number> {
     const { runtime, clock, log } = this.#parts
-    const inUse = (image: StoredImage) => containers.some(container => usesImage(container, image))
+    const inUse = (image: StoredImage) => this.#isUsed(containers, image)
     const facts = { history: this.#history, inUse, nowMs: clock.now(), leastAgeMs }
     let freed = 0
     for (const image of imagesToRemove(images, facts)) {
       if (freed >= wantedBytes) break
       log.info('an image that nobody uses is removed', { image: image.names[0] ?? image.id })
-      await runtime.images?.remove(image.id)
-      this.#history.delete(image.id)
-      freed += image.sizeBytes
+      try {
+        await runtime.images?.remove(image.id)
+        this.#history.delete(image.id)
+        freed += image.sizeBytes
+      } catch (error) {
+        // The others may go all the same.
+        log.warn('an image cannot be removed', { image: image.names[0] ?? image.id, error })
+      }
     }
     return freed
+  }
+
+  #isUsed(containers: readonly ContainerStatus[], image: StoredImage): boolean {
+    const mounted = this.#parts.mounted?.() ?? []
+    return (
+      containers.some(container => usesImage(container, image)) ||
+      mounted.some(reference => image.names.includes(longImageName(reference)))
+    )
   }
 }
 

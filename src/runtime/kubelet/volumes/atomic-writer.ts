@@ -30,7 +30,12 @@ export async function writeVolume(directory: string, files: VolumeFiles, group?:
   await mkdir(directory, { recursive: true, mode: 0o755 })
   for (const path of files.keys()) assertInside(path)
   const previous = await readlink(join(directory, DATA)).catch(() => null)
-  if (previous !== null && (await isCurrent(join(directory, previous), files))) return false
+  if (previous !== null && (await isCurrent(join(directory, previous), files))) {
+    // Whoever was cut short right behind `..data` has not come to what follows it.
+    await linkNames(directory, files)
+    await removeOthers(directory, join(directory, previous))
+    return false
+  }
   if (system === 'windows' && !(await canLink(directory))) return writePlainly(directory, files)
   const fresh = await mkdtemp(join(directory, `..${stamp()}.`))
   await chmod(fresh, 0o755)

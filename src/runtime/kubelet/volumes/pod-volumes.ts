@@ -1,6 +1,7 @@
 /** A pod's volumes on this machine's disk: made before its containers start, refreshed while it runs, removed after. */
 import { lstat, mkdir, open, rm, stat } from 'node:fs/promises'
 import { isAbsolute, join, normalize } from 'node:path'
+import { systemCodeOf } from '../../../base/errors.ts'
 import { mountsBelow, unmountBelow } from '../../../host/mounts.ts'
 import type { Container, Pod, Volume } from '../../../kube/types.ts'
 import type { CsiMounts } from '../csi/csi-mounts.ts'
@@ -85,7 +86,13 @@ export class PodVolumes {
         continue
       }
       const target = join(this.#directory, 'volume-subpaths', volume.name, container.name, String(index))
-      const hostPath = subPath === '' ? this.pathOf(volume) : await this.#subPath(volume, subPath, target)
+      const hostPath =
+        subPath === ''
+          ? this.pathOf(volume)
+          : await this.#subPath(volume, subPath, {
+              target,
+              about: `"${mount.name}" of container "${container.name}"`,
+            })
       const isFixed = isFromApi(volume) || this.#places.get(volume.name)?.readOnly === true
       const readOnly = mount.readOnly === true || isFixed
       const propagation = mount.mountPropagation as Mount['propagation']
@@ -110,14 +117,15 @@ export class PodVolumes {
     })
   }
 
-  async #subPath(volume: Volume, subPath: string, target: string): Promise<string> {
-    const leaves = () =>
-      new VolumeError(`subPath ${JSON.stringify(subPath)} would leave volume "${volume.name}"`)
-    if (isAbsolute(subPath) || normalize(subPath).split('/').includes('..')) throw leaves()
+  /** Why a link leads nowhere is not told: it would say what there is on this machine, link by link. */
+  async #subPath(volume: Volume, subPath: string, { target, about }: SubPathPlace): Promise<string> {
+    if (isAbsolute(subPath) || normalize(subPath).split('/').includes('..'))
+      throw new VolumeError(`subPath ${JSON.stringify(subPath)} would leave volume "${volume.name}"`)
     try {
       return await openSubPath(this.pathOf(volume), subPath, target)
     } catch (error) {
-      throw error instanceof EscapeError ? leaves() : error
+      if (!isAboutPath(error)) throw error
+      throw new VolumeError(`failed to prepare subPath for volumeMount ${about}`)
     }
   }
 
@@ -168,6 +176,16 @@ export class PodVolumes {
     await writeVolume(path, files, parts.pod.spec?.securityContext?.fsGroup)
   }
 }
+
+interface SubPathPlace {
+  readonly target: string
+  /** Which mount of which container it is for. */
+  readonly about: string
+}
+
+const PATH_CODES = ['ENOENT', 'ENOTDIR', 'ELOOP', 'EACCES', 'ENAMETOOLONG', 'EEXIST']
+const isAboutPath = (error: unknown): boolean =>
+  error instanceof EscapeError || PATH_CODES.includes(systemCodeOf(error) ?? '')
 
 const isFromApi = (volume: Volume): boolean =>
   Boolean(volume.configMap || volume.secret || volume.downwardAPI || volume.projected)

@@ -199,6 +199,29 @@ describe('hostpath-storage', () => {
     assert.deepEqual(plan.claim.metadata.annotations, unselected)
     const block = planProvision(claim({ volumeMode: 'Block' }, { annotations }), given)
     assert.equal(block.kind, 'fail')
+    const classed = planProvision(claim({ volumeAttributesClassName: 'gold' }, { annotations }), given)
+    assert.ok(classed.kind === 'fail')
+    assert.match(classed.message, /VolumeAttributesClass, and the claim asks for "gold"/)
+  })
+
+  test('takes a node of the topologies that the class allows where no scheduler chooses one', () => {
+    const { 'volume.kubernetes.io/selected-node': _, ...unselected } = annotations
+    const open = claim({ storageClassName: 'h' }, { annotations: unselected })
+    const inZone = (name: string, zone: string): Node => ({
+      ...node,
+      metadata: { ...node.metadata, name, labels: { 'kubernetes.io/hostname': name, zone } },
+    })
+    const nodes = [inZone('one', 'a'), inZone('two', 'b')]
+    const from = (...values: string[]) => {
+      const allowedTopologies = [{ matchLabelExpressions: [{ key: 'zone', values }] }]
+      const at = storageClass('h', { volumeBindingMode: 'Immediate', allowedTopologies })
+      return planProvision(open, { ...given, nodes, storageClass: at })
+    }
+    const plan = from('b', 'c')
+    assert.ok(plan.kind === 'create')
+    const [term] = plan.volume.spec?.nodeAffinity?.required?.nodeSelectorTerms ?? []
+    assert.deepEqual(term?.matchExpressions?.[0]?.values, ['two'])
+    assert.equal(from('c').kind, 'fail')
   })
 
   test('has the node remove the directory once the volume is released, and keeps what is to be retained', () => {

@@ -36,3 +36,21 @@ test('a pull whose end is not known is not taken for an image that was always th
   records.failed(by('ann'))
   assert.equal(records.mustPull('id-2', nobody), false)
 })
+
+test('a pod that fails to pull an image does not take away the mark of another one that still pulls it', () => {
+  const records = new PullRecords(directory)
+  records.began(by('ann'))
+  records.began(nobody)
+  records.failed(nobody)
+  assert.equal(new PullRecords(directory).mustPull('id-3', nobody), true)
+  records.failed(by('ann'))
+  assert.equal(new PullRecords(directory).mustPull('id-3', nobody), false)
+})
+
+test('a pod with several logins has what one of them brought', () => {
+  const records = new PullRecords(directory)
+  records.began(by('ann'))
+  records.succeeded('id-4', by('ann'))
+  const both = { image, credentials: [...by('bob').credentials, ...by('ann').credentials] }
+  assert.equal(records.mustPull('id-4', both), false)
+})

@@ -1,19 +1,51 @@
-/** Which of a pod's registry credentials belong to an image (pure). */
+/** Which of a pod's registry credentials belong to an image (pure), as upstream's keyring finds them. */
 
-import { registryOf } from '../../image-name.ts'
+import { longImageName, registryOf } from '../../image-name.ts'
 import type { RegistryCredentials } from '../runtime.ts'
 
+const DOCKER_HOSTS = ['index.docker.io', 'registry-1.docker.io']
+
+/** All that fit, each to be tried: the longer its path the earlier, and those of one place in their order. */
+export function loginsFor(
+  image: string,
+  credentials: readonly RegistryCredentials[],
+): readonly RegistryCredentials[] {
+  const name = longImageName(image)
+  const fitting = credentials
+    .map(login => ({ login, place: placeOf(login.server) }))
+    .filter(({ place }) => isBelow(name, place))
+  const byPlace = (one: string, other: string) => (one < other ? 1 : one > other ? -1 : 0)
+  return fitting.sort((one, other) => byPlace(one.place, other.place)).map(({ login }) => login)
+}
+
+/** The first of them. */
 export function credentialsFor(
   image: string,
   credentials: readonly RegistryCredentials[],
 ): { username: string; password: string } | undefined {
-  const registry = registryOf(image)
-  const found = credentials.find(({ server }) => hostOf(server) === registry)
+  const [found] = loginsFor(image, credentials)
   return found && { username: found.username, password: found.password }
 }
 
-/** `https://index.docker.io/v1/` and `registry.example:5000` alike. */
-function hostOf(server: string): string {
-  const host = server.replace(/^https?:\/\//, '').split('/')[0] ?? ''
-  return host === 'index.docker.io' || host === 'registry-1.docker.io' ? 'docker.io' : host
+/** `https://index.docker.io/v1/`, `registry.example:5000/team` and `*.example.com` alike: host and path. */
+function placeOf(server: string): string {
+  const [host = '', ...path] = server.replace(/^https?:\/\//, '').split('/')
+  const beyond = path[0] === 'v1' || path[0] === 'v2' ? path.slice(1) : path
+  const registry = DOCKER_HOSTS.includes(host) ? 'docker.io' : host
+  return [registry, ...beyond].join('/').replace(/\/+$/, '')
+}
+
+function isBelow(name: string, place: string): boolean {
+  const [host = '', ...path] = place.split('/')
+  const registry = registryOf(name)
+  if (!fitsHost(registry, host)) return false
+  return name.slice(registry.length + 1).startsWith(path.join('/'))
+}
+
+/** `*` and `?` stand for parts of one part between dots. */
+function fitsHost(registry: string, pattern: string): boolean {
+  if (!/[*?]/.test(pattern)) return registry === pattern
+  const words = pattern.replace(/[.+^${}()|[\]\\]/g, '\\$&')
+  const expression = words.replaceAll('*', '[^.:]*').replaceAll('?', '[^.:]')
+  return new RegExp(`^${expression}$`).test(registry)
 }

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { systemClock } from '../../../../../src/base/clock.ts'
 import { createLog } from '../../../../../src/base/log.ts'
+import { ImageCollector } from '../../../../../src/runtime/kubelet/collection/image-collector.ts'
 import { LogRotator } from '../../../../../src/runtime/kubelet/collection/log-rotator.ts'
 import {
   bytesToFree,
@@ -81,5 +82,30 @@ test('images in use, pinned ones and those that came a moment ago stay; the leas
   assert.deepEqual(
     removed.map(({ id }) => id),
     ['never', 'once'],
+  )
+})
+
+test('of images that nobody uses, those that can be removed go, and what pods mount stays', async () => {
+  const names = ['localhost/stuck:1', 'localhost/spare:1', 'docker.io/library/mounted:latest']
+  let images = names.map(name => ({ id: name, names: [name], sizeBytes: 1, isPinned: false }))
+  const remove = async (id: string) => {
+    if (id === names[0]) throw new Error('it cannot be removed')
+    images = images.filter(image => image.id !== id)
+  }
+  const collector = new ImageCollector({
+    runtime: {
+      images: { list: async () => images, remove, directory: async () => '/' },
+      listContainers: async () => [],
+    },
+    readDisk: async () => ({ capacityBytes: 100, availableBytes: 1 }),
+    onEvent: () => {},
+    mounted: () => ['mounted'],
+    clock: systemClock,
+    log: createLog({ level: 'error', now: Date.now, write: () => {} }),
+  })
+  assert.equal(await collector.removeUnused(), 1)
+  assert.deepEqual(
+    images.map(({ id }) => id),
+    [names[0], names[2]],
   )
 })

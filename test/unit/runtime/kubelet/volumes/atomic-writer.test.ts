@@ -49,3 +49,18 @@ test('what a writer left that was cut short is in nobody’s way, and is taken a
     assert.equal(await readFile(join(directory, 'a'), 'utf8'), '2')
     assert.equal((await readdir(directory)).length, 3)
   }))
+
+test('names that a writer which was cut short had not come to are there after the next one', () =>
+  withDirectory(async directory => {
+    await writeVolume(directory, files({ a: '1', gone: 'x' }))
+    await writeVolume(directory, files({ a: '1', b: '2' }))
+    // Cut short between `..data` and the names.
+    await rm(join(directory, 'b'))
+    await symlink('..data/gone', join(directory, 'gone'))
+    await mkdir(join(directory, '..2026_01_01_00_00_00.before'))
+    assert.equal(await writeVolume(directory, files({ a: '1', b: '2' })), false)
+    assert.equal(await readFile(join(directory, 'b'), 'utf8'), '2')
+    const names = (await readdir(directory)).filter(name => !name.startsWith('..2'))
+    assert.deepEqual(names.sort(), ['..data', 'a', 'b'])
+    assert.equal((await readdir(directory)).length, 4)
+  }))
