@@ -20,6 +20,7 @@ import { usedLayers } from './kubelet/runtime/oci/used-layers.ts'
 import type { Runtime } from './kubelet/runtime/runtime.ts'
 
 const CHANGES_MAX = 16
+const SHORT_ID = /^[0-9a-f]{12,63}$/
 
 export interface NodeImagesParts {
   readonly config: Pick<NodeConfig, 'dataDir' | 'runtime' | 'criSocket'>
@@ -85,19 +86,36 @@ export class NodeImages implements ImageHandlers {
     if (store !== undefined) return this.#change(() => importImages(store, file)).catch(about)
     const socketPath = this.#socket()
     // ctr takes what a damaged archive still has for an image, and does not unpack archives.
-    const work = async (directory: string) =>
-      importArchive(socketPath, { archive: await cleanArchive(directory, file) })
+    const work = async (directory: string) => {
+      const { bytes, names } = await cleanArchive(directory, file)
+      const before = new Set((await this.list()).flatMap(image => image.names))
+      return importArchive(socketPath, { archive: bytes }).catch(async error => {
+        // It names images before it has unpacked their layers.
+        await this.#takeBack(names.filter(name => !before.has(name)))
+        throw error
+      })
+    }
     return this.#change(() => this.#spool.scratch(work)).catch(about)
   }
 
+  async #takeBack(names: readonly string[]): Promise<void> {
+    await this.#withClient(async client => {
+      for (const name of names) await client.removeImage(name)
+    }).catch(() => {})
+  }
+
   async export(names: readonly string[]): Promise<AsyncIterable<Uint8Array>> {
+    return this.#exportNamed(await this.#inFull(names))
+  }
+
+  async #exportNamed(names: readonly string[]): Promise<AsyncIterable<Uint8Array>> {
     const store = this.#store
     if (store === undefined) {
       const socketPath = this.#socket()
-      await this.#withClient(async client => {
-        for (const name of names) if ((await client.imageStatus(name)) === null) throw noImage(name)
-      })
-      return this.#spool.outgoing(file => exportArchive(socketPath, names.map(longImageName), file))
+      const found = await this.#withClient(client =>
+        Promise.all(names.map(name => exportedName(client, name))),
+      )
+      return this.#spool.outgoing(file => exportArchive(socketPath, found, file))
     }
     const records = await Promise.all(names.map(async name => (await store.find(name)) ?? name))
     for (const record of records) if (typeof record === 'string') throw noImage(record)
@@ -110,9 +128,21 @@ export class NodeImages implements ImageHandlers {
   async remove(names: readonly string[], options: RemoveOptions = {}): Promise<readonly string[]> {
     this.#checkRuntime()
     return this.#change(async () => {
-      const wanted = options.ifPresent === true ? await this.#present(names) : names
+      const given = await this.#inFull(names)
+      const wanted = options.ifPresent === true ? await this.#present(given) : given
       if (options.force !== true) await this.#refuseUsed(wanted)
       return this.#store === undefined ? this.#removeByRuntime(wanted) : this.#removeOwn(wanted)
+    })
+  }
+
+  /** An image may be called by the beginning of its id, as it is listed. */
+  async #inFull(names: readonly string[]): Promise<readonly string[]> {
+    if (!names.some(name => SHORT_ID.test(name))) return names
+    const images = await this.list()
+    return names.map(name => {
+      const found = images.filter(({ id }) => id.startsWith(`sha256:${name}`))
+      const isId = SHORT_ID.test(name) && !images.some(image => isCalled(image, name))
+      return isId && found.length === 1 ? (found[0]?.id ?? name) : name
     })
   }
 
@@ -216,6 +246,14 @@ const withoutPath = ({ code, message, why, hint }: Mk8sError, file: string): Mk8
 
 const isCalled = ({ id, names }: NodeImage, name: string): boolean =>
   id === name || id === `sha256:${name}` || names.includes(name) || names.includes(longImageName(name))
+
+/** The store of containerd exports by name only. */
+async function exportedName(client: CriClient, name: string): Promise<string> {
+  const image = await client.imageStatus(name)
+  if (image === null) throw noImage(name)
+  const isId = image.id === name || image.id === `sha256:${name}`
+  return isId ? ([...image.repoTags, ...image.repoDigests][0] ?? name) : longImageName(name)
+}
 
 const noImage = (image: string) =>
   new Mk8sError('refused', `there is no image ${image} on this node`, { hint: 'mk8s images list' })

@@ -1,12 +1,14 @@
 /** `mk8s images` on a node of each runtime that has images, with archives that the test makes. */
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test, { after, before, describe } from 'node:test'
 import { gzipSync, zstdCompressSync } from 'node:zlib'
 import { must } from '../../src/base/assert.ts'
+import { renderTar } from '../../src/base/tar.ts'
 import { renderOciArchive } from '../../src/runtime/images/oci-archive.ts'
 import { MK8S } from '../support/cluster.ts'
 import { architecture, NetworkNamespace } from '../support/containerd.ts'
@@ -21,6 +23,32 @@ const archiveOf = (name: string) =>
     architecture: architecture(),
     files: [{ type: 'file', name: 'named', mode: 0o644, content: Buffer.from(name) }],
   })
+
+const LIST = { type: 'file', name: 'manifest.json', mode: 0o644 } as const
+const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex')
+
+/** As `docker save` writes it: one layer packed, the next one plain, the last one the same by a link. */
+function dockerArchive(tags: readonly string[], third = 'two'): Buffer {
+  const entry = (name: string, content: Buffer) => ({ type: 'file', name, mode: 0o644, content }) as const
+  const layers = ['one', 'two'].map(word => renderTar([entry(word, Buffer.from(word))]))
+  const [one = Buffer.alloc(0), two = Buffer.alloc(0)] = layers
+  const diffs = [one, two, renderTar([entry(third, Buffer.from(third))])].map(
+    layer => `sha256:${sha256(layer)}`,
+  )
+  const rootfs = { type: 'layers', diff_ids: diffs }
+  const config = Buffer.from(
+    JSON.stringify({ architecture: architecture(), os: 'linux', config: {}, rootfs }),
+  )
+  const paths = ['one.tar.gz', 'two/layer.tar', 'three/layer.tar']
+  const list = [{ Config: 'config.json', RepoTags: tags, Layers: paths }]
+  return renderTar([
+    entry('config.json', config),
+    entry('one.tar.gz', gzipSync(one)),
+    entry('two/layer.tar', two),
+    { type: 'link', name: 'three/layer.tar', target: 'two/layer.tar' },
+    { ...LIST, content: Buffer.from(JSON.stringify(list)) },
+  ])
+}
 
 /** A registry inside of the namespace. */
 async function startProcess(enter: readonly [string, ...string[]], args: readonly string[]) {
@@ -106,6 +134,32 @@ for (const { runtime, why } of realRuntimes()) {
       await mk8s('images', 'rm', ...all.slice(0, 2))
     })
 
+    test('docker archives come in with all their tags, links and packed layers, and are called by id too', async () => {
+      await mk8s(
+        'images',
+        'import',
+        file('docker.tar', dockerArchive(['localhost/t/d:1', 'localhost/t/d:2'])),
+      )
+      assert.deepEqual((await names()).sort(), ['localhost/t/d:1', 'localhost/t/d:2'])
+      const listed = (await mk8s('images', 'list'))
+        .split('\n')
+        .find(line => line.startsWith('localhost/t/d:2'))
+      const id = must(listed?.split(/ +/)[1], 'an id')
+      const nowhere = await start(['images', 'export', id, '-o', join(parent, 'nowhere', 'out.tar')])
+      assert.equal(nowhere.code, 2)
+      assert.match(nowhere.stderr, /nowhere\/out\.tar cannot be written/)
+      const out = join(parent, 'by-id.tar')
+      await mk8s('images', 'export', id, '-o', out)
+      assert.equal((await mk8s('images', 'remove', id)).trim().split('\n').length, 2)
+      const layout = join(parent, 'layout')
+      mkdirSync(layout)
+      execFileSync('tar', ['-xf', out, '-C', layout])
+      await mk8s('images', 'import', layout)
+      const [name] = await names()
+      assert.match(name ?? '', /^localhost\/t\/d:[12]$/)
+      await mk8s('images', 'remove', name ?? '')
+    })
+
     test('a damaged archive is refused by name of what is wrong, and changes nothing', async () => {
       const whole = archiveOf('localhost/t/damaged:1')
       const flipped = Buffer.from(whole)
@@ -117,11 +171,16 @@ for (const { runtime, why } of realRuntimes()) {
         'short.tar': whole.subarray(0, 1_500),
         'text.tar': Buffer.from('this is no archive'),
         'empty.tar': Buffer.alloc(0),
+        'null.tar': renderTar([{ ...LIST, content: Buffer.from('null') }]),
+        'other.tar': renderTar([{ ...LIST, content: Buffer.from('[{"Config":1,"Layers":2}]') }]),
+        'unfit.tar': dockerArchive(['localhost/t/unfit:1', 'localhost/t/unfit:2'], 'another layer'),
+        'misnamed.tar': dockerArchive(['localhost/t/No Name:1']),
       }
       for (const [name, bytes] of Object.entries(damaged)) {
         const { code, stderr } = await start(['images', 'import', file(name, bytes)])
         assert.equal(code, 2, `${name}: ${stderr}`)
         assert.match(stderr, /\.tar\S* (cannot be imported|is empty|holds no image)/, name)
+        assert.doesNotMatch(stderr, /destructure|iterable|argument|destroyed/, name)
       }
       assert.deepEqual(await names(), [])
       const { code, stderr } = await start(['images', 'remove', 'localhost/t/none:1'])

@@ -2,6 +2,7 @@
 import { createWriteStream, rmSync } from 'node:fs'
 import { rename } from 'node:fs/promises'
 import { pipeline } from 'node:stream/promises'
+import { Mk8sError, messageOf, systemCodeOf } from '../../base/errors.ts'
 import { Flags } from '../../cli/flags.ts'
 import { print, printJson } from '../../cli/terminal.ts'
 import { exportNodeImages, listNodeImages } from '../../client/image-client.ts'
@@ -66,6 +67,10 @@ async function exportTo({ dataDir, json }: Target, file: string, given: readonly
   try {
     await pipeline(archive, createWriteStream(begun, { mode: 0o600 }))
     await rename(begun, file)
+  } catch (error) {
+    if (systemCodeOf(error) === undefined) throw error
+    const options = { why: messageOf(error), hint: 'name a file in a directory with room for it' }
+    throw new Mk8sError('usage', `${file} cannot be written`, { ...options, cause: error })
   } finally {
     rmSync(begun, { force: true })
   }

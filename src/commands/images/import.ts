@@ -11,6 +11,7 @@ import { importEverywhere, importNodeImages } from '../../client/image-client.ts
 import { ARCHIVE_NAME, type NodeImport } from '../../client/node-images.ts'
 import { nodePaths } from '../../host/node-files.ts'
 import { mustBeRoot, NodeCommand } from '../base-command.ts'
+import { isLayout, readLayout } from './oci-layout.ts'
 
 interface Archive {
   readonly title: string
@@ -25,7 +26,9 @@ export class ImagesImport extends NodeCommand {
     '<%= config.bin %> images import --busybox localhost/busybox:1',
   ]
   static override args = {
-    file: Args.string({ description: 'The archive; - for standard input; or a directory of archives.' }),
+    file: Args.string({
+      description: 'The archive; - for standard input; or a directory of archives, or one in the OCI layout.',
+    }),
   }
   static override flags = {
     'all-nodes': Flags.boolean({ description: 'Into every node of the cluster.' }),
@@ -89,6 +92,7 @@ function archivesIn(file: string | undefined, busybox: string | undefined): Arch
   if (busybox !== undefined) return [{ title: busybox, open: () => busyboxOf(busybox) }]
   if (file === undefined || file === '-')
     return [{ title: 'standard input', open: async () => process.stdin as Readable }]
+  if (isLayout(file)) return [{ title: file, open: async () => readLayout(file) }]
   return filesAt(file).map(path => ({ title: path, open: async () => createReadStream(path) }))
 }
 

@@ -5,8 +5,9 @@ import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { createGunzip, createZstdDecompress } from 'node:zlib'
 import { extract } from 'tar-stream'
-import { Mk8sError } from '../../../../../base/errors.ts'
-import { longImageName } from '../../../image-name.ts'
+import { Mk8sError, messageOf, systemCodeOf } from '../../../../../base/errors.ts'
+import { isMap } from '../../../../../kube/json-map.ts'
+import { imageNameProblem, longImageName } from '../../../image-name.ts'
 import { exportImages } from './export-images.ts'
 import { type ImageRecord, ImageStore } from './image-store.ts'
 import {
@@ -55,7 +56,7 @@ export async function importImages(
  * The same images as one plain OCI archive, for stores that believe any archive; `directory` is for what is in between.
  * Throws before the first byte when the archive is damaged.
  */
-export async function cleanArchive(directory: string, archive: string): Promise<Readable> {
+export async function cleanArchive(directory: string, archive: string): Promise<CleanArchive> {
   const store = new ImageStore(directory)
   await store.prepare()
   const named = await readAll(store, archive, new Map())
@@ -66,7 +67,14 @@ export async function cleanArchive(directory: string, archive: string): Promise<
       return { name: longImageName(name), manifest: digest, blobs }
     }),
   )
-  return Readable.from(exportImages(store.blobs, images), { objectMode: false })
+  const bytes = Readable.from(exportImages(store.blobs, images), { objectMode: false })
+  return { bytes, names: images.map(({ name }) => name) }
+}
+
+export interface CleanArchive {
+  readonly bytes: Readable
+  /** Of the images in it. */
+  readonly names: readonly string[]
 }
 
 async function importAll(
@@ -100,6 +108,11 @@ async function readAll(
   await readArchive(store, archive, files).catch(fail)
   const named = await namedImages(store, { files }).catch(fail)
   if (named === undefined) throw refusal(about, new Error('it has neither an index.json nor a manifest.json'))
+  for (const { name } of named) {
+    const problem = imageNameProblem(name)
+    if (problem !== undefined)
+      fail(new Error(`${JSON.stringify(name)} cannot be an image's name: ${problem}`))
+  }
   if (named.length > 0) return named
   throw new Mk8sError('config/invalid', 'the archive holds no image with a name for this machine', {
     hint: 'give it one, as docker save NAME:TAG does',
@@ -122,13 +135,14 @@ async function readArchive(
   const links = new Map<string, string>()
   const tar = extract()
   const feeding = pipeline(await open(archive), tar)
-  feeding.catch(error => tar.destroy(error))
+  feeding.catch(error => tar.destroy(endsEarly(error) ? new Error(CUT_SHORT) : error))
   for await (const entry of tar) {
     const { name, type, linkname } = entry.header
     const path = posix.normalize(name)
     if (files.size + links.size > ENTRIES_MAX) throw new Error(`it has more than ${ENTRIES_MAX} entries`)
     if (type === 'file') files.set(path, await store.blobs.write(entry as AsyncIterable<Uint8Array>))
     else if (type === 'symlink') links.set(path, posix.join(posix.dirname(path), linkname ?? ''))
+    else if (type === 'link') links.set(path, posix.normalize(linkname ?? ''))
     entry.resume()
   }
   await feeding
@@ -137,6 +151,10 @@ async function readArchive(
     if (file !== undefined) files.set(path, file)
   }
 }
+
+const CUT_SHORT = 'it ends in the middle of a file'
+const endsEarly = (error: unknown): boolean =>
+  messageOf(error) === 'Unexpected end of data' || systemCodeOf(error) === 'ERR_STREAM_PREMATURE_CLOSE'
 
 async function open(archive: string | Uint8Array): Promise<Readable> {
   const source =
@@ -202,27 +220,51 @@ async function manifestFor(store: ImageStore, entry: Descriptor): Promise<Descri
 async function dockerImages(store: ImageStore, { files }: Found): Promise<Named[] | undefined> {
   const file = files.get('manifest.json')
   if (file === undefined || file.size > DOCUMENT_BYTES_MAX) return undefined
-  const images = parseDocument(await store.blobs.document(file.digest), 'manifest.json') as DockerImage[]
+  const images = parseDocument(await store.blobs.document(file.digest), 'manifest.json')
   const named: Named[] = []
-  for (const { Config, RepoTags, Layers } of images) {
+  for (const { Config, RepoTags, Layers } of dockerList(images)) {
     const config = files.get(posix.normalize(Config))
     const layers = Layers.slice(0, LAYERS_MAX).map(layer => files.get(posix.normalize(layer)))
     if (config === undefined || layers.includes(undefined))
       throw new Error('a file of the image is not in it')
     asImage(parseDocument(await store.blobs.document(config.digest), 'the configuration'), layers.length)
-    const manifest = await store.blobs.write(manifestOf(config, layers as Descriptor[]))
+    const typed = await Promise.all((layers as Descriptor[]).map(layer => withType(store, layer)))
+    const manifest = await store.blobs.write(manifestOf(config, typed))
     for (const name of RepoTags ?? []) named.push({ name, manifest })
   }
   return named
 }
 
+function dockerList(images: unknown): readonly DockerImage[] {
+  const isName = (value: unknown) => typeof value === 'string'
+  const isImage = (value: unknown) => {
+    if (!isMap(value)) return false
+    const { Config, RepoTags, Layers } = value
+    return isName(Config) && Array.isArray(Layers) && [Layers, RepoTags ?? []].flat().every(isName)
+  }
+  if (Array.isArray(images) && images.every(isImage)) return images
+  throw new Error('its manifest.json is no list of images')
+}
+
+/** The list does not say how a layer is packed, and containerd believes its type. */
+async function withType(store: ImageStore, { digest, size }: Descriptor): Promise<Descriptor> {
+  let head = Buffer.alloc(0)
+  for await (const chunk of store.blobs.read(digest)) {
+    head = Buffer.from(chunk)
+    break
+  }
+  const packed = head.subarray(0, 2).equals(GZIP) ? '+gzip' : head.subarray(0, 4).equals(ZSTD) ? '+zstd' : ''
+  return { mediaType: `${TYPE}.layer.v1.tar${packed}`, digest, size }
+}
+
+const TYPE = 'application/vnd.oci.image'
+
 async function* manifestOf(config: Descriptor, layers: readonly Descriptor[]): AsyncGenerator<Uint8Array> {
-  const type = 'application/vnd.oci.image'
   const document = {
     schemaVersion: 2,
-    mediaType: `${type}.manifest.v1+json`,
-    config: { mediaType: `${type}.config.v1+json`, ...config },
-    layers: layers.map(layer => ({ mediaType: `${type}.layer.v1.tar`, ...layer })),
+    mediaType: `${TYPE}.manifest.v1+json`,
+    config: { mediaType: `${TYPE}.config.v1+json`, ...config },
+    layers,
   }
   yield Buffer.from(JSON.stringify(document))
 }

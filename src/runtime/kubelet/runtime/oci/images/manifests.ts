@@ -1,5 +1,6 @@
 /** Manifests, indexes and configurations of images, docker's and OCI's (pure). */
 import { Mk8sError } from '../../../../../base/errors.ts'
+import { isMap } from '../../../../../kube/json-map.ts'
 import type { ImageConfig } from '../render-spec.ts'
 
 export interface Descriptor {
@@ -46,14 +47,14 @@ export function parseDocument(bytes: Uint8Array, what: string): unknown {
 }
 
 export function asIndex(document: unknown): Index | undefined {
-  const { manifests } = document as Partial<Index>
+  const { manifests } = mapOf<Index>(document)
   if (!Array.isArray(manifests)) return undefined
   for (const each of manifests) checkDescriptor(each)
   return { manifests }
 }
 
 export function asManifest(document: unknown): Manifest {
-  const { config, layers } = document as Partial<Manifest>
+  const { config, layers } = mapOf<Manifest>(document)
   if (config === undefined || !Array.isArray(layers))
     throw invalidImage('it has neither layers nor manifests')
   if (layers.length > LAYERS_MAX) throw invalidImage(`it has more than ${LAYERS_MAX} layers`)
@@ -62,7 +63,7 @@ export function asManifest(document: unknown): Manifest {
 }
 
 export function asImage(document: unknown, layers: number): ImageDocument {
-  const image = document as ImageDocument
+  const image = mapOf<ImageDocument>(document) as ImageDocument
   const diffs = image.rootfs?.diff_ids
   if (!Array.isArray(diffs) || diffs.length !== layers) {
     throw invalidImage('its configuration and its manifest name different layers')
@@ -86,12 +87,19 @@ export function checkIsImage(document: unknown): void {
   throw invalidImage(`it is an artifact of type ${String(what).slice(0, 200)}, and no container image`)
 }
 
+function mapOf<T>(document: unknown): Partial<T> {
+  if (isMap(document)) return document as Partial<T>
+  throw invalidImage('it has something else in the place of an object')
+}
+
 /** Blobs are found by their digest, so that it has to be one before it becomes a path. */
-export function checkDescriptor({ digest, size }: Descriptor): void {
+export function checkDescriptor(descriptor: Descriptor): void {
+  const { digest, size } = mapOf<Descriptor>(descriptor)
   if (typeof digest !== 'string' || !DIGEST.test(digest)) {
     throw invalidImage(`${String(digest).slice(0, 100)} is no digest of kind sha256`)
   }
-  if (!Number.isSafeInteger(size) || size < 0) throw invalidImage(`the size of ${digest} is no number`)
+  if (size === undefined || !Number.isSafeInteger(size) || size < 0)
+    throw invalidImage(`the size of ${digest} is no number`)
 }
 
 /** The one for this machine; undefined when there is none. */
