@@ -132,10 +132,23 @@ describe('a CSI driver', { skip: isRoot ? false : 'mounting needs root on Linux'
     })
     assert.equal(await read('.spec.nodeName', 'volumeattachment', attachment), 'node-1')
     assert.deepEqual(methods(), [])
-    // What a driver's external-attacher does.
-    const status = { attached: true, attachmentMetadata: { device: 'd1' } }
-    const patch = ['--subresource=status', '--type=merge', '-p', JSON.stringify({ status })]
-    await cluster.kubectl.ok(['patch', 'volumeattachment', attachment, ...patch])
+    // What a driver's external-attacher does when the node is full, and later.
+    const say = async (status: object) => {
+      const patch = ['--subresource=status', '--type=merge', '-p', JSON.stringify({ status })]
+      await cluster.kubectl.ok(['patch', 'volumeattachment', attachment, ...patch])
+    }
+    driver.volumesMax = 4
+    const attachError = { time: new Date().toISOString(), errorCode: 8, message: 'no slot is free' }
+    await say({ attached: false, attachError })
+    await until('CSINode says how many it can attach by now', async () => {
+      return (await read('.spec.drivers[0].allocatable.count', 'csinode', 'node-1')) === '4'
+    })
+    await until('the pod waits', async () => {
+      const told = ['--field-selector=involvedObject.name=user,reason=FailedMount']
+      return /no slot is free/.test(await read('.items[*].message', 'events', ...told))
+    })
+    const status = { attachError: null, attached: true, attachmentMetadata: { device: 'd1' } }
+    await say(status)
     await until('the node says what is attached to it', async () => {
       const said = await read('.status.volumesAttached[*].name', 'node', 'node-1')
       return said === 'kubernetes.io/csi/csi.test^disk-1'
@@ -358,7 +371,7 @@ describe('a CSI driver', { skip: isRoot ? false : 'mounting needs root on Linux'
 
   test('is asked again how many volumes it can attach, as often as it wants to be', async () => {
     const count = () => read('.spec.drivers[0].allocatable.count', 'csinode', 'node-1')
-    assert.equal(await count(), '3')
+    assert.equal(await count(), '4')
     driver.volumesMax = 5
     await until('CSINode says so', async () => (await count()) === '5')
   })

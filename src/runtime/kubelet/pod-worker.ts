@@ -26,6 +26,7 @@ import { ProbeManager } from './probes/probe-manager.ts'
 import { PodResizer } from './resources/pod-resizer.ts'
 import type { ContainerStatus, SandboxStatus } from './runtime/runtime.ts'
 import type { ClaimedPlaces } from './volumes/claim-volumes.ts'
+import { AttachLimitReached } from './volumes/volume-error.ts'
 import { VolumeSetup } from './volumes/volume-setup.ts'
 import { WakeLoop } from './wake-loop.ts'
 
@@ -199,6 +200,7 @@ export class PodWorker {
       return this.#ending.finish()
     await this.#report(present)
     const objects = await this.#setUpVolumes()
+    if (objects === null) return this.#ending.finish()
     for (let round = 0; round < ROUNDS_MAX && !this.#isEnding && !this.#loop.isStopped; round++) {
       const now = await this.#present()
       this.#watchRunning(now)
@@ -240,10 +242,16 @@ export class PodWorker {
     })
   }
 
-  async #setUpVolumes(): Promise<ReferencedObjects> {
+  /** Null: the pod is refused, because the node cannot have them. */
+  async #setUpVolumes(): Promise<ReferencedObjects | null> {
     try {
       return await this.#volumes.setUp(this.#pod, this.#facts([]), this.#stopper.signal)
     } catch (error) {
+      if (error instanceof AttachLimitReached) {
+        const reason = 'VolumeAttachmentLimitExceeded'
+        this.#reject({ reason, message: `Pod was rejected: ${error.message}` })
+        return null
+      }
       if (!this.#loop.isStopped) this.#event('Warning', 'FailedMount', messageOf(error))
       throw error
     }
@@ -338,9 +346,13 @@ export class PodWorker {
     this.#isTakenIn = refusal === null
     await admission.preempt(verdict)
     if (refusal === null) return false
+    this.#reject(refusal)
+    return true
+  }
+
+  #reject(refusal: PodFailure): void {
     this.#event('Warning', refusal.reason, refusal.message.replace(/^Pod was rejected: /, ''))
     this.#reporter.fail({ ...refusal, isRejection: true })
-    return true
   }
 
   async #end(): Promise<void> {

@@ -22,7 +22,7 @@ import {
 import { type CsiVolume, capabilityOf } from './csi-volume.ts'
 
 export interface CsiMountsParts {
-  readonly plugins: Pick<CsiPlugins, 'driver'>
+  readonly plugins: Pick<CsiPlugins, 'driver' | 'refresh'>
   readonly credentials: CsiCredentials
   /** `<data-dir>/pods`. */
   readonly pods: string
@@ -56,6 +56,11 @@ export class CsiMounts {
   /** Whether the driver gives the files to the pod's group by itself. */
   mountsGroup(volume: Pick<CsiVolume, 'driver'>): boolean {
     return this.#parts.plugins.driver(volume.driver)?.skills.mountsGroup === true
+  }
+
+  /** Has CSINode say how many volumes the driver can attach by now. */
+  askLimit(driver: string): Promise<void> {
+    return this.#parts.plugins.refresh(driver)
   }
 
   publish(volume: CsiVolume, podDirectory: string, name: string): Promise<void> {

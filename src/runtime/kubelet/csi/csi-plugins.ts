@@ -3,6 +3,7 @@
  * registrar is told that it is taken in.
  */
 import type { Clock } from '../../../base/clock.ts'
+import { messageOf } from '../../../base/errors.ts'
 import type { Log } from '../../../base/log.ts'
 import type { Random } from '../../../base/random.ts'
 import { isNotFound, type KubeClient } from '../../../client/kube-client.ts'
@@ -33,6 +34,16 @@ export class CsiPlugins implements PluginHandler {
   /** Undefined as long as no driver of this name is registered. */
   driver(name: string): CsiDriver | undefined {
     return [...this.#drivers.keys()].find(driver => driver.name === name)
+  }
+
+  /** Asks a driver at once how many volumes it can attach; what it does not say now it says some time. */
+  async refresh(name: string): Promise<void> {
+    const driver = this.driver(name)
+    if (driver === undefined) return
+    await this.#refresh(driver).catch(error => {
+      const about = { driver: name, error: messageOf(error) }
+      this.#parts.log.warn('a CSI driver does not say how many volumes it can attach', about)
+    })
   }
 
   async take(info: PluginInfo): Promise<TakenPlugin> {

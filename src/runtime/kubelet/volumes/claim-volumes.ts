@@ -31,7 +31,7 @@ import {
 } from '../csi/csi-source.ts'
 import type { CsiVolume } from '../csi/csi-volume.ts'
 import { FS_TYPE_DEFAULT } from './block-device.ts'
-import { VolumeError } from './volume-error.ts'
+import { AttachLimitError, VolumeError } from './volume-error.ts'
 
 /** Where a claim's volume lies on this machine. */
 export interface ClaimedPlace {
@@ -54,6 +54,9 @@ export interface ClaimedPlace {
   /** Mounted by a driver, below the pod's own directory; `path` is empty then. */
   readonly csi?: CsiVolume
 }
+
+/** The code of gRPC with which drivers say that they can attach no more. */
+const RESOURCE_EXHAUSTED = 8
 
 /** By the names that the volumes have in the pod. */
 export type ClaimedPlaces = ReadonlyMap<string, ClaimedPlace>
@@ -120,7 +123,7 @@ export class ClaimVolumes {
   async #csiOf(pod: Pod, volume: PersistentVolume, used: UsedClaim): Promise<ClaimedPlace> {
     const name = volume.metadata.name ?? ''
     const driver = await this.#driver(volume.spec?.csi?.driver ?? '')
-    const publishContext = needsAttachment(driver) ? await this.#attachment(volume) : {}
+    const publishContext = needsAttachment(driver) ? await this.#attachment(volume, used) : {}
     const csi = persistentSource(volume, used.readOnly, { pod, driver, publishContext })
     return placeOfDriver(name, csi, driver)
   }
@@ -135,7 +138,10 @@ export class ClaimVolumes {
   }
 
   /** What the driver's controller said when it attached the volume to this node. */
-  async #attachment({ metadata, spec }: PersistentVolume): Promise<Readonly<Record<string, string>>> {
+  async #attachment(
+    { metadata, spec }: PersistentVolume,
+    { volume: { name: volumeName } }: UsedClaim,
+  ): Promise<Readonly<Record<string, string>>> {
     const { driver = '', volumeHandle = '' } = spec?.csi ?? {}
     const waits = `volume "${metadata.name}" is not attached yet by the external-attacher of driver ${driver}`
     const name = attachmentName(volumeHandle, driver, this.#nodeName)
@@ -143,8 +149,10 @@ export class ClaimVolumes {
       () => this.#client.get(VOLUME_ATTACHMENTS, { name }),
       waits,
     )
-    if (found.status?.attached !== true) throw new VolumeError(found.status?.attachError?.message ?? waits)
-    return found.status.attachmentMetadata ?? {}
+    if (found.status?.attached === true) return found.status.attachmentMetadata ?? {}
+    const { errorCode, message = waits } = found.status?.attachError ?? {}
+    if (errorCode === RESOURCE_EXHAUSTED) throw new AttachLimitError(message, { driver, volumeName })
+    throw new VolumeError(message)
   }
 
   async #read<T>(ask: () => Promise<T>, whenMissing: string): Promise<T> {
