@@ -1,7 +1,7 @@
 /** What an object counts for in a ResourceQuota, by the quota's names (`pods`, `requests.cpu`, …). Pure. */
 import type { KubeObject } from './object.ts'
 import { addQuantities, compareQuantities, parseQuantity, type Quantity } from './quantity.ts'
-import type { Container, PersistentVolumeClaim, Pod, PodSpec, Service } from './types.ts'
+import type { Container, PersistentVolumeClaim, Pod, PodSpec, ResourceClaim, Service } from './types.ts'
 
 export type Usage = ReadonlyMap<string, Quantity>
 
@@ -13,6 +13,9 @@ export interface CountedResource {
 /** Counted by their bare name too, and not by `count/…` alone. */
 const NAMED = ['replicationcontrollers', 'resourcequotas', 'secrets', 'configmaps']
 const STORAGE_MARK = '.storageclass.storage.k8s.io/'
+const DEVICES_MARK = '.deviceclass.resource.k8s.io/devices'
+/** What an allocation can hold, and so the most that a request for all devices can get. */
+const DEVICES_MAX = 32
 const STORAGE_CLASS_ANNOTATION = 'volume.beta.kubernetes.io/storage-class'
 
 const whole = (count: number): Quantity => ({ nano: BigInt(count) * 1_000_000_000n, format: 'DecimalSI' })
@@ -22,6 +25,9 @@ export function usageOf({ group, resource }: CountedResource, object: KubeObject
   const usage = new Map<string, Quantity>([
     [`count/${group === '' ? resource : `${resource}.${group}`}`, ONE],
   ])
+  if (group === 'resource.k8s.io' && resource === 'resourceclaims') {
+    addAll(usage, devicesOf(object as unknown as ResourceClaim))
+  }
   if (group !== '') return usage
   if (resource === 'pods') addPod(usage, object as unknown as Pod)
   else if (resource === 'services') addService(usage, object as unknown as Service)
@@ -36,6 +42,7 @@ export function resourceCountedBy(name: string): CountedResource {
     const [resource = '', ...group] = name.slice('count/'.length).split('.')
     return { group: group.join('.'), resource }
   }
+  if (name.endsWith(DEVICES_MARK)) return { group: 'resource.k8s.io', resource: 'resourceclaims' }
   if (NAMED.includes(name)) return { group: '', resource: name }
   if (name === 'services' || name.startsWith('services.')) return { group: '', resource: 'services' }
   const isClaim =
@@ -126,3 +133,24 @@ function addClaim(usage: Map<string, Quantity>, { metadata, spec }: PersistentVo
   if (asked === undefined) return
   for (const name of names('requests.storage')) usage.set(name, parseQuantity(asked))
 }
+
+interface Wanted {
+  readonly deviceClassName?: string
+  readonly allocationMode?: string
+  readonly count?: number
+}
+
+/** The devices that a claim may get, by class; of alternatives the most for each class. */
+function devicesOf({ spec }: ResourceClaim): Usage {
+  const sum = new Map<string, Quantity>()
+  for (const { exactly, firstAvailable = [] } of spec?.devices?.requests ?? []) {
+    if (exactly !== undefined) addAll(sum, [wantedOf(exactly)])
+    const most = new Map<string, Quantity>()
+    for (const one of firstAvailable) raiseTo(most, [wantedOf(one)])
+    addAll(sum, most)
+  }
+  return sum
+}
+
+const wantedOf = ({ deviceClassName, allocationMode = 'ExactCount', count = 1 }: Wanted) =>
+  [`${deviceClassName}${DEVICES_MARK}`, whole(allocationMode === 'All' ? DEVICES_MAX : count)] as const

@@ -2,7 +2,14 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import type { KubeClient } from '../../src/client/kube-client.ts'
-import { CONFIG_MAPS, NAMESPACES, PODS, RESOURCE_QUOTAS, SERVICES } from '../../src/client/resources.ts'
+import {
+  CONFIG_MAPS,
+  NAMESPACES,
+  PODS,
+  RESOURCE_CLAIMS,
+  RESOURCE_QUOTAS,
+  SERVICES,
+} from '../../src/client/resources.ts'
 import type { KubeObject } from '../../src/kube/object.ts'
 import { StatusError } from '../../src/kube/status.ts'
 import type { ResourceQuota } from '../../src/kube/types.ts'
@@ -165,4 +172,22 @@ test('a wrong count in the status is put right, and so is a changed bound', asyn
   await untilUsed(namespace, used => used['configmaps'] === String(before + 1))
   await merge({ spec: { hard: { configmaps: '10', secrets: '1', 'count/deployments.apps': '2' } } })
   await untilUsed(namespace, used => used['count/deployments.apps'] === '0' && used['secrets'] === '0')
+})
+
+test('devices are bounded by class, whatever claims ask for them', async () => {
+  const name = 'gpu.deviceclass.resource.k8s.io/devices'
+  const namespace = await quotaIn({ hard: { [name]: '3' } })
+  const claim = (of: string, count: number) => {
+    const exactly = { deviceClassName: 'gpu', count }
+    return client.create(RESOURCE_CLAIMS, {
+      ...{ apiVersion: 'resource.k8s.io/v1', kind: 'ResourceClaim', metadata: { name: of, namespace } },
+      spec: { devices: { requests: [{ name: 'r', exactly }] } },
+    })
+  }
+  await claim('two', 2)
+  assert.deepEqual(await usedIn(namespace), { [name]: '2' })
+  const why = `exceeded quota: q, requested: ${name}=2, used: ${name}=2, limited: ${name}=3`
+  assert.match(await refusalOf(claim('more', 2)), new RegExp(`is forbidden: ${why.replaceAll('.', '\\.')}`))
+  await client.delete(RESOURCE_CLAIMS, { namespace, name: 'two' })
+  await claim('more', 2)
 })

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { KubeObject } from '../../../src/kube/object.ts'
+import { formatQuantity } from '../../../src/kube/quantity.ts'
 import { usageIn } from '../../../src/kube/quota-scopes.ts'
+import { resourceCountedBy, usageOf } from '../../../src/kube/quota-usage.ts'
 import type { ResourceQuota } from '../../../src/kube/types.ts'
 
 const CLAIMS = { group: '', resource: 'persistentvolumeclaims' }
@@ -52,4 +54,32 @@ test('scopes of pods count no claims, and that of claims counts no pods', () => 
   assert.equal(counts(quota('BestEffort', 'Exists'), claim('gold')), false)
   assert.equal(counts(quota('BestEffort', 'Exists'), pod, PODS), true)
   assert.equal(counts(quota('VolumeAttributesClass', 'Exists'), pod, PODS), false)
+})
+
+test('a claim on devices counts by class: as many as it names, 32 for all, of alternatives the most', () => {
+  const requests = [
+    { name: 'a', exactly: { deviceClassName: 'gpu', allocationMode: 'ExactCount', count: 2 } },
+    { name: 'b', exactly: { deviceClassName: 'nic', allocationMode: 'All' } },
+    {
+      name: 'c',
+      firstAvailable: [
+        { name: 'x', deviceClassName: 'gpu', allocationMode: 'ExactCount', count: 1 },
+        { name: 'y', deviceClassName: 'gpu', allocationMode: 'ExactCount', count: 3 },
+        { name: 'z', deviceClassName: 'tpu' },
+      ],
+    },
+  ]
+  const object = {
+    ...{ apiVersion: 'resource.k8s.io/v1', kind: 'ResourceClaim', metadata: { name: 'c' } },
+    spec: { devices: { requests } },
+  }
+  const claims = { group: 'resource.k8s.io', resource: 'resourceclaims' }
+  const counted = [...usageOf(claims, object)].map(([name, amount]) => [name, formatQuantity(amount)])
+  assert.deepEqual(Object.fromEntries(counted), {
+    'count/resourceclaims.resource.k8s.io': '1',
+    'gpu.deviceclass.resource.k8s.io/devices': '5',
+    'nic.deviceclass.resource.k8s.io/devices': '32',
+    'tpu.deviceclass.resource.k8s.io/devices': '1',
+  })
+  assert.deepEqual(resourceCountedBy('gpu.deviceclass.resource.k8s.io/devices'), claims)
 })
