@@ -102,6 +102,16 @@ describe('a driver of devices', { skip: whyNoOci() ?? false }, () => {
     assert.match(await logOf('first'), /^has gpu-\d$/)
     assert.equal(calls.length, 1)
     assert.match(calls[0] ?? '', /^prepare first-gpu-/)
+    const device = (await logOf('first')).replace('has ', '')
+    const health = async () => {
+      const [status] = (await get<Pod>('pod', 'first')).status?.containerStatuses ?? []
+      return JSON.stringify(status?.allocatedResourcesStatus)
+    }
+    assert.match(await health(), /"claim:gpu".*"health":"Unknown"/)
+    driver?.tellHealth([{ pool: 'n1', device, health: 'UNHEALTHY', message: 'too hot' }])
+    await until('its status says so', async () =>
+      /"health":"Unhealthy","message":"too hot"/.test(await health()),
+    )
     const told = await cluster.kubectl.ok(['describe', 'resourceclaim'])
     assert.match(told, /Reserved For:\n\s+Name:\s+first\n/)
   })

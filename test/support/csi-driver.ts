@@ -142,6 +142,8 @@ export function serve(
   proto: string,
   service: string,
   handlers: Record<string, Handler>,
+  /** Further services of the same socket. */
+  extend: (server: Server) => void = () => {},
 ): Promise<Server> {
   rmSync(path, { force: true })
   const loaded = fromJSON(parseProto(proto) as Parameters<typeof fromJSON>[0], {
@@ -163,6 +165,7 @@ export function serve(
     ]),
   )
   server.addService(loaded[service] as ServiceDefinition, methods)
+  extend(server)
   return new Promise((resolve, reject) => {
     server.bindAsync(`unix://${path}`, ServerCredentials.createInsecure(), error =>
       error === null ? resolve(server) : reject(error),

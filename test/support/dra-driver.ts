@@ -1,9 +1,15 @@
 /** A driver of devices for tests: a real gRPC server on unix sockets that writes CDI specifications. */
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Server } from '@grpc/grpc-js'
+import type { Server, ServerWritableStream, ServiceDefinition } from '@grpc/grpc-js'
+import { fromJSON } from '@grpc/proto-loader'
 import { REGISTRATION_PROTO } from '../../src/runtime/kubelet/plugin-registry.ts'
-import { DRA_VERSIONS } from '../../src/runtime/kubelet/resource-claims/dra-proto.ts'
+import {
+  DRA_HEALTH_PROTO,
+  DRA_HEALTH_SERVICE,
+  DRA_VERSIONS,
+} from '../../src/runtime/kubelet/resource-claims/dra-proto.ts'
+import { parseProto } from '../../src/runtime/kubelet/runtime/cri/proto-text.ts'
 import { serve } from './csi-driver.ts'
 
 interface Claim {
@@ -12,11 +18,20 @@ interface Claim {
   readonly uid: string
 }
 
+interface ToldDevice {
+  readonly pool: string
+  readonly device: string
+  readonly health: 'HEALTHY' | 'UNHEALTHY'
+  readonly message?: string
+}
+
 export interface TestDraDriver {
   /** Every call, in its order, as `prepare name` and `unprepare name`. */
   readonly calls: string[]
   /** What it says of the next claims instead of preparing them; empty: nothing. */
   failure: string
+  /** Says of devices, by pool and name, whether they are healthy; kubelets that come later hear it, too. */
+  tellHealth(devices: readonly ToldDevice[]): void
   /** The socket of its registrar and its own are gone when it returns. */
   stop(): void
 }
@@ -41,7 +56,7 @@ export async function startDraDriver(parts: Parts): Promise<TestDraDriver> {
   mkdirSync(registry, { recursive: true })
   const offered = DRA_VERSIONS.find(each => each.offered === version)
   if (offered === undefined) throw new Error(`there is no version ${version}`)
-  const driver: TestDraDriver = { calls: [], failure: '', stop: () => {} }
+  const driver: TestDraDriver = { calls: [], failure: '', tellHealth: () => {}, stop: () => {} }
   const specOf = (uid: string) => join(cdi ?? '', `${name}-${uid}.json`)
   const prepare = async (claim: Claim) => {
     driver.calls.push(`prepare ${claim.name}`)
@@ -67,10 +82,16 @@ export async function startDraDriver(parts: Parts): Promise<TestDraDriver> {
   }
   const endpoint = join(directory, 'dra.sock')
   const servers: Server[] = [
-    await serve(endpoint, offered.proto, offered.service, {
-      NodePrepareResources: each(prepare),
-      NodeUnprepareResources: each(unprepare),
-    }),
+    await serve(
+      endpoint,
+      offered.proto,
+      offered.service,
+      {
+        NodePrepareResources: each(prepare),
+        NodeUnprepareResources: each(unprepare),
+      },
+      server => serveHealth(server, driver),
+    ),
     await serve(join(registry, `${name}-reg.sock`), REGISTRATION_PROTO, 'pluginregistration.Registration', {
       GetInfo: () => ({ type: 'DRAPlugin', name, endpoint, supportedVersions: [offered.offered] }),
       NotifyRegistrationStatus: () => ({}),
@@ -94,4 +115,28 @@ function writeSpec(path: string, name: string, uid: string, devices: readonly { 
     })),
   }
   writeFileSync(path, JSON.stringify(spec))
+}
+
+function serveHealth(server: Server, driver: TestDraDriver): void {
+  const loaded = fromJSON(parseProto(DRA_HEALTH_PROTO) as Parameters<typeof fromJSON>[0], {
+    ...{ longs: Number, enums: String, defaults: true },
+  })
+  const streams = new Set<ServerWritableStream<object, object>>()
+  let told: object = { devices: [] }
+  server.addService(loaded[DRA_HEALTH_SERVICE] as ServiceDefinition, {
+    NodeWatchResources(call: ServerWritableStream<object, object>) {
+      streams.add(call)
+      call.on('cancelled', () => streams.delete(call))
+      call.write(told)
+    },
+  })
+  driver.tellHealth = devices => {
+    told = {
+      devices: devices.map(({ pool: poolName, device: deviceName, ...rest }) => ({
+        ...{ device: { poolName, deviceName }, lastUpdatedTime: 1, healthCheckTimeoutSeconds: 600 },
+        ...rest,
+      })),
+    }
+    for (const stream of streams) stream.write(told)
+  }
 }

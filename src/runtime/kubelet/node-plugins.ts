@@ -16,7 +16,7 @@ export interface NodePluginsParts {
   readonly directories: KubeletDirectories
   /** Uids of pods that are on the node; null while they are not known yet. */
   readonly pods: () => ReadonlySet<string> | null
-  /** A driver of devices is there that was not. */
+  /** A driver of devices is there that was not, or says something else of their health. */
   readonly onDriver: () => void
   readonly clock: Clock
   readonly random: Random
@@ -33,7 +33,7 @@ export class NodePlugins {
     const { client, clock, random, log, nodeName, directories, onDriver } = parts
     this.csi = new CsiPlugins({ client, clock, random, log, nodeName })
     this.#drivers = new DraPlugins({
-      ...{ client, clock, log, nodeName },
+      ...{ client, clock, log, nodeName, onHealth: onDriver },
       onDriver: () => {
         onDriver()
         void this.claims.reconcile()

@@ -100,7 +100,7 @@ export class PodReporter {
         runtimeName: this.#context.runtime.name,
         canResize: this.#context.runtime.updateContainer !== undefined,
         canRecurse: this.#context.runtime.obeys?.has('recursiveReadOnly') === true,
-        devices: name => this.#context.devices.healthOf(identityOf(input.pod).uid, name),
+        devices: name => this.#healthOf(input.pod, name),
         actuated: container => input.resize?.actuated(container),
         waiting: name => this.waiting.get(name),
         isReady: id => this.#probes.verdict('readiness', id) === 'success',
@@ -119,6 +119,13 @@ export class PodReporter {
 
   stop(): void {
     this.#writer.stop()
+  }
+
+  #healthOf(pod: Pod, name: string) {
+    const { devices, claims } = this.#context
+    const container = containerNamed(pod, name)
+    const claimed = container === undefined ? [] : claims.healthOf(pod, container)
+    return [...devices.healthOf(identityOf(pod).uid, name), ...claimed]
   }
 
   /** What was written last may not have come back yet; conditions of others come from the API only. */

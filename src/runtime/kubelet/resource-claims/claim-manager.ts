@@ -16,12 +16,19 @@ import {
   ownerProblem,
 } from '../../../kube/devices/pod-claims.ts'
 import type { Container, Pod, ResourceClaim } from '../../../kube/types.ts'
-import type { DraPlugin } from './dra-plugins.ts'
-import { type ClaimRecord, devicesFor, type GivenDevice, isOf, newRecord } from './plan-claims.ts'
+import type { DraPlugins } from './dra-plugins.ts'
+import {
+  type ClaimRecord,
+  devicesFor,
+  type GivenDevice,
+  healthStatuses,
+  isOf,
+  newRecord,
+} from './plan-claims.ts'
 
 export interface ClaimManagerParts {
   readonly client: KubeClient
-  readonly plugins: { driver(name: string): DraPlugin }
+  readonly plugins: Pick<DraPlugins, 'driver' | 'healthOf'>
   /** `<data-dir>/dra_manager_state`. */
   readonly path: string
   /** Pods that may still use what they have; null while they are not known yet. */
@@ -79,6 +86,12 @@ export class ClaimManager {
   /** What was prepared so far of what the container asks for. */
   preparedFor(pod: Pod, container: Container): readonly GivenDevice[] {
     return devicesFor(pod, container, this.#records) ?? []
+  }
+
+  /** Of the devices of a container's claims. */
+  healthOf(pod: Pod, container: Container): ReturnType<typeof healthStatuses> {
+    const { plugins } = this.#parts
+    return healthStatuses(pod, container, this.#records, (...device) => plugins.healthOf(...device))
   }
 
   /** Throws when a claim of the container was never prepared here. */

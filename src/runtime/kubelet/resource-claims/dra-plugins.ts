@@ -9,8 +9,9 @@ import type { KubeClient } from '../../../client/kube-client.ts'
 import { RESOURCE_SLICES } from '../../../client/resources.ts'
 import type { ResourceSlice } from '../../../kube/types.ts'
 import type { PluginHandler, PluginInfo, TakenPlugin } from '../plugin-registry.ts'
-import { RpcChannel } from '../runtime/cri/rpc.ts'
-import { DRA_VERSIONS } from './dra-proto.ts'
+import { hasRpcCode, RpcChannel } from '../runtime/cri/rpc.ts'
+import { DeviceHealth, type Health, type ToldHealth } from './device-health.ts'
+import { DRA_HEALTH_PROTO, DRA_HEALTH_SERVICE, DRA_VERSIONS } from './dra-proto.ts'
 
 export interface DraPluginsParts {
   readonly client: KubeClient
@@ -19,6 +20,8 @@ export interface DraPluginsParts {
   readonly log: Log
   /** A driver is there that was not. */
   readonly onDriver: () => void
+  /** A driver says something else of the health of its devices. */
+  readonly onHealth: () => void
 }
 
 export interface ClaimName {
@@ -41,6 +44,8 @@ type Answers<T> = Readonly<Record<string, T & { readonly error: string }>>
 const CALL_MS_MAX = 45_000
 /** A driver that is being replaced is back within this. */
 const GONE_MS = 30_000
+/** Health that a driver stopped to tell is asked for again. */
+const HEALTH_RETRY_MS = 5_000
 
 export class DraPlugin {
   readonly name: string
@@ -60,7 +65,7 @@ export class DraPlugin {
       const offers = supportedVersions.join(', ')
       throw new Error(`DRA driver ${name} serves none of the versions that are known (${known}): ${offers}`)
     }
-    const channel = await RpcChannel.open(endpoint, [version.proto], clock)
+    const channel = await RpcChannel.open(endpoint, [version.proto, DRA_HEALTH_PROTO], clock)
     return new DraPlugin(name, channel, version.service)
   }
 
@@ -74,6 +79,17 @@ export class DraPlugin {
 
   async unprepare(claim: ClaimName): Promise<void> {
     await this.#ask(claim, 'NodeUnprepareResources')
+  }
+
+  /** Resolves or throws when the driver says no more. */
+  watchHealth(onHealth: (devices: readonly ToldHealth[]) => void, signal: AbortSignal): Promise<void> {
+    return this.#channel.stream<{ readonly devices: readonly ToldHealth[] }>(
+      DRA_HEALTH_SERVICE,
+      'NodeWatchResources',
+      {},
+      ({ devices }) => onHealth(devices),
+      { signal },
+    )
   }
 
   close(): void {
@@ -104,9 +120,15 @@ export class DraPlugins implements PluginHandler {
   readonly #stopping = new AbortController()
   /** In the order in which they registered. */
   readonly #plugins = new Set<DraPlugin>()
+  readonly #health: DeviceHealth
 
   constructor(parts: DraPluginsParts) {
     this.#parts = parts
+    this.#health = new DeviceHealth(parts.clock, parts.onHealth)
+  }
+
+  healthOf(driver: string, pool: string, device: string): Health {
+    return this.#health.of(driver, pool, device)
   }
 
   /** Throws when it is not there. */
@@ -120,8 +142,11 @@ export class DraPlugins implements PluginHandler {
     const plugin = await DraPlugin.open(info, this.#parts.clock)
     this.#plugins.add(plugin)
     this.#parts.onDriver()
+    const stopper = new AbortController()
+    void this.#followHealth(plugin, AbortSignal.any([stopper.signal, this.#stopping.signal]))
     return {
       release: async () => {
+        stopper.abort()
         this.#plugins.delete(plugin)
         plugin.close()
         void this.#forget(names => names.has(plugin.name))
@@ -138,6 +163,28 @@ export class DraPlugins implements PluginHandler {
     this.#stopping.abort()
     for (const plugin of this.#plugins) plugin.close()
     this.#plugins.clear()
+    this.#health.stop()
+  }
+
+  /** As long as the driver is there, unless it tells nothing of health. */
+  async #followHealth(plugin: DraPlugin, signal: AbortSignal): Promise<void> {
+    const { clock, log } = this.#parts
+    const { name } = plugin
+    while (!signal.aborted) {
+      try {
+        await plugin.watchHealth(devices => this.#health.tell(name, devices), signal)
+      } catch (error) {
+        if (hasRpcCode(error, 'Unimplemented')) return
+        log.info('a driver says no more of the health of its devices', { name, error: messageOf(error) })
+      }
+      // Its successor may have spoken already.
+      if (this.#plugins.has(plugin) || !this.#isThere(name)) this.#health.forget(name)
+      await sleep(clock, HEALTH_RETRY_MS, signal).catch(() => {})
+    }
+  }
+
+  #isThere(name: string): boolean {
+    return [...this.#plugins].some(each => each.name === name)
   }
 
   async #forget(isMeant: (names: ReadonlySet<string>) => boolean): Promise<void> {

@@ -29,3 +29,24 @@ export const DRA_VERSIONS = ['v1', 'v1beta1'].map(version => ({
   proto: versioned(version),
   service: `k8s.io.kubelet.pkg.apis.dra.${version}.DRAPlugin`,
 }))
+
+/** What a driver may serve beside that. */
+export const DRA_HEALTH_SERVICE = 'v1alpha1.DRAResourceHealth'
+export const DRA_HEALTH_PROTO = `
+package v1alpha1;
+
+service DRAResourceHealth {
+  rpc NodeWatchResources(NodeWatchResourcesRequest) returns (stream NodeWatchResourcesResponse);
+}
+message NodeWatchResourcesRequest {}
+enum HealthStatus { UNKNOWN = 0; HEALTHY = 1; UNHEALTHY = 2; }
+message DeviceIdentifier { string pool_name = 1; string device_name = 2; }
+message DeviceHealth {
+  DeviceIdentifier device = 1;
+  HealthStatus health = 2;
+  int64 last_updated_time = 3;
+  int64 health_check_timeout_seconds = 4;
+  string message = 5;
+}
+message NodeWatchResourcesResponse { repeated DeviceHealth devices = 1; }
+`

@@ -1,7 +1,10 @@
 /** What the kubelet remembers of claims, and which devices of them a container gets (pure). */
 import { claimReferencesOf } from '../../../kube/devices/pod-claims.ts'
-import type { Container, Pod, ResourceClaim } from '../../../kube/types.ts'
+import type { Container, ContainerStatus, Pod, ResourceClaim } from '../../../kube/types.ts'
+import type { Health } from './device-health.ts'
 import type { PreparedDevice } from './dra-plugins.ts'
+
+type ResourceStatus = NonNullable<ContainerStatus['allocatedResourcesStatus']>[number]
 
 export interface ClaimRecord {
   readonly namespace: string
@@ -76,3 +79,27 @@ const isAskedFor = (requestNames: readonly string[], request: string): boolean =
   request === '' ||
   requestNames.length === 0 ||
   requestNames.some(name => name === request || name.split('/')[0] === request)
+
+/** What is known of the devices of each claim that a container names, as its status has it. */
+export function healthStatuses(
+  pod: Pod,
+  container: Container,
+  records: readonly ClaimRecord[],
+  healthOf: (driver: string, pool: string, device: string) => Health,
+): ResourceStatus[] {
+  const references = claimReferencesOf(pod)
+  const statuses = (container.resources?.claims ?? []).map(({ name, request = '' }) => {
+    const claim = references.find(({ podClaim }) => podClaim === name)?.name
+    const record = records.find(each => typeof claim === 'string' && isOf(each, pod, claim))
+    const resources = Object.entries(record?.devices ?? {}).flatMap(([driver, devices]) =>
+      devices
+        .filter(({ requestNames }) => isAskedFor(requestNames, request))
+        .map(({ poolName, deviceName, cdiDeviceIds: [id = `${driver}/${poolName}/${deviceName}`] }) => ({
+          resourceID: id,
+          ...healthOf(driver, poolName, deviceName),
+        })),
+    )
+    return { name: request === '' ? `claim:${name}` : `claim:${name}/${request}`, resources }
+  })
+  return statuses.filter(({ resources }) => resources.length > 0)
+}

@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
+import { must } from '../../../../../src/base/assert.ts'
 import { createLog } from '../../../../../src/base/log.ts'
 import type { KubeClient } from '../../../../../src/client/kube-client.ts'
 import type { Pod, ResourceClaim, ResourceSlice } from '../../../../../src/kube/types.ts'
@@ -42,6 +43,7 @@ describe('the claims on a node', () => {
   let directory = ''
   let driver: TestDraDriver
   let plugins: DraPlugins
+  let told = 0
   let claim = claimOf('c1', 'a', 'b')
   let slices = ['gone.example.com', NAME].map(
     each => ({ metadata: { name: each }, spec: { driver: each, nodeName: 'n' } }) as unknown as ResourceSlice,
@@ -67,7 +69,14 @@ describe('the claims on a node', () => {
       devicesOf: async () => [{ request: 'r', pool: 'p', device: 'g0' }],
       cdi: join(directory, 'cdi'),
     })
-    plugins = new DraPlugins({ client, nodeName: 'n', clock, log, onDriver: () => {} })
+    plugins = new DraPlugins({
+      client,
+      nodeName: 'n',
+      clock,
+      log,
+      onDriver: () => {},
+      onHealth: () => (told += 1),
+    })
   })
   after(() => {
     plugins.stop()
@@ -95,6 +104,28 @@ describe('the claims on a node', () => {
       first.cdiDevicesOf(podOf('a'), each),
     )
     assert.deepEqual([whole, one, other], [[`${NAME}/device=c1-g0`], [`${NAME}/device=c1-g0`], []])
+  })
+
+  test('have devices of whose health their driver tells', async () => {
+    const next = manager()
+    await next.prepare(podOf('a'))
+    const [whole, one, other] = podOf('a').spec?.containers ?? []
+    const statusOf = (container = whole) => next.healthOf(podOf('a'), must(container, 'the container'))
+    const resourceID = `${NAME}/device=c1-g0`
+    assert.deepEqual(statusOf(), [{ name: 'claim:gpu', resources: [{ resourceID, health: 'Unknown' }] }])
+    driver.tellHealth([{ pool: 'p', device: 'g0', health: 'HEALTHY' }])
+    await until('it is healthy', () => statusOf()[0]?.resources?.[0]?.health === 'Healthy')
+    const before = told
+    driver.tellHealth([{ pool: 'p', device: 'g0', health: 'UNHEALTHY', message: 'too hot' }])
+    await until('somebody is told', () => told > before)
+    const resources = [{ resourceID, health: 'Unhealthy', message: 'too hot' }]
+    assert.deepEqual(statusOf(one), [{ name: 'claim:gpu/r', resources }])
+    assert.deepEqual(statusOf(other), [])
+    clock.advance(599_000)
+    assert.deepEqual(statusOf(), [{ name: 'claim:gpu', resources }])
+    clock.advance(2_000)
+    assert.equal(statusOf()[0]?.resources?.[0]?.health, 'Unknown', 'nobody has said so for too long')
+    assert.ok(told > before + 1, 'and pods say so')
   })
 
   test('are found by the extended resources that they stand for', async () => {
