@@ -34,6 +34,7 @@ import { createAuthorizer } from './apiserver/authz/authz.ts'
 import { createAuthorizationHandlers } from './apiserver/authz/reviews.ts'
 import {
   bootstrapObjects,
+  createServerIdentity,
   createServerPresence,
   nodeRules,
   reconcileBootstrap,
@@ -142,6 +143,7 @@ export function buildApi(shared: Shared, onFatal: (error: Error) => void, { metr
     webhookCaller,
     status,
     metrics: () => metrics() + renderMetrics([...webhookMetrics.metrics(), ...ownMetrics(server, files)]),
+    sliMetrics: () => renderMetrics(server.healthMetrics()),
     oidc: createOidcDocuments({
       issuer,
       jwksUri: `https://${bracketed(config.bindAddress)}:${config.ports.api}/openid/v1/jwks`,
@@ -275,6 +277,10 @@ function openTo(shared: Shared, parts: ApiParts): Omit<Api, 'server' | 'problems
         server: { address: config.bindAddress, port: config.ports.api },
       }),
       bootstrap,
+      createServerIdentity({
+        ...{ hostname: config.nodeName, objects: server.objects, clock, random: shared.random, log },
+        transport: server.transportFor(API_SERVER),
+      }),
       createApiServiceKeeper({
         ...{ store, clock, log, aggregation },
         objects: server.objects,

@@ -134,3 +134,24 @@ test('plugins are on and off as the options say', async () => {
   const namespace = JSON.parse(await cluster.kubectl.ok(['get', 'namespace', 'made-by-it', '-o', 'json']))
   assert.equal(namespace.status.phase, 'Active')
 })
+
+test('monitoring finds health checks and watches, and the server its Lease', async () => {
+  const { kubectl } = cluster
+  await kubectl.ok(['get', '--raw', '/readyz'])
+  const slis = await kubectl.ok(['get', '--raw', '/metrics/slis'])
+  assert.match(slis, /^kubernetes_healthcheck\{name="ping",type="readyz"\} 1$/m)
+  assert.match(slis, /^kubernetes_healthchecks_total\{name="ping",status="success",type="readyz"\} \d+$/m)
+  const metrics = await kubectl.ok(['get', '--raw', '/metrics'])
+  assert.match(
+    metrics,
+    /^apiserver_longrunning_requests\{[^}]*resource="pods"[^}]*verb="WATCH"[^}]*\} [1-9]/m,
+  )
+  const [node = ''] = (await kubectl.ok(['get', 'nodes', '-o', 'name'])).trim().split('\n')
+  const proxy = `/api/v1/nodes/${node.replace('node/', '')}/proxy`
+  await kubectl.ok(['get', '--raw', `${proxy}/healthz`])
+  const ofKubelet = await kubectl.ok(['get', '--raw', `${proxy}/metrics/slis`])
+  assert.match(ofKubelet, /^kubernetes_healthcheck\{name="syncloop",type="healthz"\} 1$/m)
+  const label = 'apiserver.kubernetes.io/identity=kube-apiserver'
+  const leases = await kubectl.ok(['get', 'leases', '-n', 'kube-system', '-l', label, '-o', 'name'])
+  assert.match(leases, /^lease\.coordination\.k8s\.io\/apiserver-[a-z2-7]{26}$/m)
+})

@@ -54,6 +54,8 @@ export interface ApiServerParts {
   readonly audit?: Audit
   /** What `/metrics` says, in Prometheus' text format; absent: the path is not found. */
   readonly metrics?: () => string
+  /** The same of `/metrics/slis`. */
+  readonly sliMetrics?: () => string
   /** What `/mk8s/status` says, as `mk8s status --format json` does; absent: the path is not found. */
   readonly status?: () => Promise<unknown>
   readonly version: VersionInfo

@@ -3,6 +3,7 @@
  * The HTTPS listener (`http/listener.ts`) and the in-process transport both go through `handle`.
  */
 
+import type { HealthFigures } from '../../base/health-figures.ts'
 import type { Transport } from '../../client/transport.ts'
 import type { ApiServerParts } from './apiserver-parts.ts'
 import { createApiContext } from './context.ts'
@@ -20,6 +21,8 @@ export interface ApiServer extends RequestHandler {
   flowMetrics(): readonly FlowMetric[]
   /** Of requests, as `runtime/metrics` renders them. */
   requestMetrics(): readonly RequestMetric[]
+  /** Of health checks, as `runtime/metrics` renders them. */
+  healthMetrics(): ReturnType<HealthFigures['metrics']>
   /** Whether another server answers requests for the path. */
   isRemote(path: string): boolean
 }
@@ -42,6 +45,7 @@ export function createApiServer(parts: ApiServerParts): ApiServer {
     objects: context.objects,
     requestMetrics: handler.requestMetrics,
     flowMetrics: () => context.fairness.metrics(),
+    healthMetrics: () => context.healthFigures.metrics(),
     isRemote: path => parts.aggregation?.isRemote(path) ?? false,
     stop: handler.stop,
   }

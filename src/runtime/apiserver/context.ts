@@ -1,4 +1,5 @@
 /** What every request handler needs, put together once. */
+import { HealthFigures } from '../../base/health-figures.ts'
 import type { ApiServerParts } from './apiserver-parts.ts'
 import { createCustomResources } from './extensions/custom-resources.ts'
 import { createFairness, type Fairness } from './fairness/fairness.ts'
@@ -21,6 +22,7 @@ export interface ApiContext extends ApiServerParts {
   readonly selection: Selection
   readonly bigLists: BigLists
   readonly fairness: Fairness
+  readonly healthFigures: HealthFigures
   readonly watchEvents: WatchEventEncoder
   readonly encodings: Encodings
   readonly protobufItems: ProtobufItems
@@ -51,6 +53,7 @@ export function createApiContext(parts: ApiServerParts): ApiContext {
     resources,
     objects,
     fairness: createFairness({ store: parts.store, objects, clock: parts.clock }),
+    healthFigures: new HealthFigures(),
     selection: createSelection(),
     bigLists: createBigLists(),
     watchEvents: createWatchEventEncoder(),

@@ -31,7 +31,7 @@ export interface KubeletServerParts {
   readonly log: Log
   readonly pods: () => readonly Pod[]
   readonly access: Pick<KubeletAccess, 'judge'>
-  readonly diagnostics: Pick<Diagnostics, 'answer'>
+  readonly diagnostics: Pick<Diagnostics, 'answer' | 'healthAsked'>
   /** Where the directories of `hostpath-storage` lie. */
   readonly volumesDirectory: string
   /** The directory behind `/logs/`; the machine's unless given. */
@@ -98,7 +98,10 @@ export class KubeletServer {
   async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { url, path } = parseUrl(request)
     const [first = '', ...rest] = path
-    if (url.pathname === '/healthz') return answer(response, 200, 'ok')
+    if (url.pathname === '/healthz') {
+      this.#parts.diagnostics.healthAsked()
+      return answer(response, 200, 'ok')
+    }
     const verdict = await this.#parts.access.judge(request, first)
     if (verdict !== 200) return answer(response, verdict, verdict === 401 ? 'Unauthorized' : 'Forbidden')
     const found =

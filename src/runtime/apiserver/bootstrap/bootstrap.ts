@@ -14,6 +14,7 @@ export { nodeRules } from './component-roles.ts'
 export { createEndpointKeeper } from './endpoint-keeper.ts'
 export { kubernetesEndpoints } from './kubernetes-endpoints.ts'
 export { type BootstrapReport, reconcileBootstrap } from './reconcile.ts'
+export { createServerIdentity } from './server-identity.ts'
 export { createServerPresence } from './server-presence.ts'
 
 export interface BootstrapFacts {

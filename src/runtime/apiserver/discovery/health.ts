@@ -1,4 +1,5 @@
 /** /livez, /readyz and /healthz: `ok`, or which check fails; the reasons stay in the log. */
+import type { HealthFigures } from '../../../base/health-figures.ts'
 import type { KubeResponse } from '../../../client/transport.ts'
 import { textResponse } from '../requests/respond.ts'
 
@@ -7,6 +8,8 @@ export interface HealthParts {
   readonly isReady: () => readonly string[]
   /** All names that it may give. */
   readonly readyChecks?: readonly string[]
+  /** What was asked for is counted. */
+  readonly healthFigures: HealthFigures
 }
 
 const endpoints = new Set(['livez', 'readyz', 'healthz'])
@@ -40,6 +43,7 @@ export function healthResponse(
     return ok ? textResponse(200, 'ok') : textResponse(500, `internal server error: ${check} is not ready\n`)
   }
   const excluded = new Set(query.getAll('exclude'))
+  for (const [name, ok] of checks) if (!excluded.has(name)) parts.healthFigures.record(endpoint, name, ok)
   const isOk = [...checks].every(([name, ok]) => ok || excluded.has(name))
   if (isOk && !query.has('verbose')) return textResponse(200, 'ok')
   const verdict = `${endpoint} check ${isOk ? 'passed' : 'failed'}\n`

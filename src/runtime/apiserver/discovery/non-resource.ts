@@ -46,14 +46,14 @@ export function createNonResourceHandler(context: ApiContext): NonResourceHandle
   }
   return async (request, info) => {
     const path = info.path.length > 1 ? info.path.replace(/\/+$/, '') : info.path
-    const isMetrics = path === '/metrics' && context.metrics !== undefined
+    const metrics = metricsAt(context, path)
     const isStatus = path === '/mk8s/status' && context.status !== undefined
-    const isKnown = isHealthPath(path) || path === '/version' || isMetrics || isStatus
+    const isKnown = isHealthPath(path) || path === '/version' || metrics !== undefined || isStatus
     if (request.method !== 'GET' && request.method !== 'HEAD')
       throw isKnown ? methodNotAllowed() : noSuchPath()
     if (isHealthPath(path)) return healthResponse(context, path, request.query) ?? fail()
     if (path === '/version') return valueResponse(200, versionDocument(context))
-    if (isMetrics) return metricsResponse(context) ?? fail()
+    if (metrics !== undefined) return textResponse(200, metrics(), METRICS_HEADERS)
     if (isStatus) return valueResponse(200, await context.status?.())
     const dump = context.fairness.dump(path)
     if (dump !== null) return textResponse(200, dump)
@@ -84,8 +84,9 @@ function fail(): never {
 
 const METRICS_HEADERS = { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' }
 
-function metricsResponse({ metrics }: ApiContext): KubeResponse | null {
-  return metrics === undefined ? null : textResponse(200, metrics(), METRICS_HEADERS)
+function metricsAt({ metrics, sliMetrics }: ApiContext, path: string): (() => string) | undefined {
+  if (path === '/metrics') return metrics
+  return path === '/metrics/slis' ? sliMetrics : undefined
 }
 
 const OIDC_HEADERS = { 'cache-control': 'public, max-age=3600' }

@@ -65,7 +65,11 @@ function whileSent(
   return { ...response, body: untilSent(body, leave) }
 }
 
-function untilSent(body: AsyncIterable<Uint8Array> | PushedBody, leave: Leave): AsyncIterable<Uint8Array> {
+/** The same body, which calls `leave` when it is sent or nobody wants it any more. */
+export function untilSent(
+  body: AsyncIterable<Uint8Array> | PushedBody,
+  leave: () => void,
+): AsyncIterable<Uint8Array> {
   const iterate = async function* () {
     try {
       yield* body

@@ -25,7 +25,7 @@ import { createNonResourceHandler } from '../discovery/non-resource.ts'
 import { negotiate } from '../negotiation/accept.ts'
 import type { RequestAttributes } from '../ports.ts'
 import type { UserInfo } from '../user.ts'
-import { whenItIsItsTurn } from './flow-control.ts'
+import { untilSent, whenItIsItsTurn } from './flow-control.ts'
 import { prettied, prettiedWhole, wantsPretty } from './pretty.ts'
 import { parseRequestInfo, type RequestInfo } from './request-info.ts'
 import { isReadOnly, type RequestMetric, RequestMetrics } from './request-metrics.ts'
@@ -162,6 +162,15 @@ async function counted(
     code: response.status,
     seconds: (clock.monotonic() - begun) / 1000,
   })
+  return isLong && response.status < 400 ? lasting(response, metrics.longRunning(info)) : response
+}
+
+/** Calls `over` when the stream has ended. */
+function lasting(response: KubeResponse, over: () => void): KubeResponse {
+  const { body, upgraded } = response
+  if (upgraded !== undefined) upgraded.once('close', over)
+  else if (!(body instanceof Uint8Array)) return { ...response, body: untilSent(body, over) }
+  else over()
   return response
 }
 

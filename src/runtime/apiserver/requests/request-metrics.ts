@@ -49,6 +49,8 @@ const NAMED_PATHS = new Set(['/healthz', '/livez', '/readyz', '/metrics', '/vers
 export class RequestMetrics {
   readonly #series = new Map<string, Series>()
   readonly #isKnown: (info: RequestInfo, code: number) => boolean
+  /** Now, by their labels. */
+  readonly #longRunning = new Map<string, { readonly labels: Labels; count: number }>()
   readonly inFlight = { readOnly: 0, mutating: 0 }
 
   /** `isKnown` keeps resources that nobody serves from being counted by names that anybody may think of. */
@@ -80,6 +82,24 @@ export class RequestMetrics {
     series.sum += seconds
   }
 
+  /** A watch or a stream begins; the answer is to be called when it ends, once or more often. */
+  longRunning(info: RequestInfo): () => void {
+    const { group, version, resource, subresource } = info
+    const [verb, scope] = [verbOf(info), scopeOf(info)]
+    const key = `${verb} ${group}/${version}/${resource}/${subresource} ${scope}`
+    const known = this.#longRunning.get(key)
+    if (known === undefined && this.#longRunning.size >= SERIES_MAX) return () => {}
+    const labels = { component: 'apiserver', group, resource, scope, subresource, verb, version }
+    const series = known ?? { labels, count: 0 }
+    this.#longRunning.set(key, series)
+    series.count += 1
+    let isOver = false
+    return () => {
+      if (!isOver) series.count -= 1
+      isOver = true
+    }
+  }
+
   metrics(): readonly RequestMetric[] {
     const all = [...this.#series.values()]
     return [
@@ -105,6 +125,16 @@ export class RequestMetrics {
             histogram: { bounds: BOUNDS, counts, sum },
           }),
         ),
+      ...Array.from(
+        this.#longRunning.values(),
+        ({ labels, count }): RequestMetric => ({
+          name: 'apiserver_longrunning_requests',
+          help: 'Watches and streams that are under way.',
+          type: 'gauge',
+          labels,
+          value: count,
+        }),
+      ),
       ...Object.entries(this.inFlight).map(
         ([request_kind, value]): RequestMetric => ({
           name: 'apiserver_current_inflight_requests',

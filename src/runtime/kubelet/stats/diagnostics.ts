@@ -1,5 +1,6 @@
 /** What the kubelet's port tells of the node: pods, usage, metrics, configuration. */
 import type { Clock } from '../../../base/clock.ts'
+import { HealthFigures } from '../../../base/health-figures.ts'
 import type { Pod } from '../../../kube/types.ts'
 import type { NodeAdmission } from '../admission/node-admission.ts'
 import { IMAGE_LIMITS } from '../collection/plan-images.ts'
@@ -16,7 +17,7 @@ import { localUseOf, totalOf } from './local-storage.ts'
 import type { InterfaceCounts } from './pod-network.ts'
 import { interfacesOf, readGroups } from './read-groups.ts'
 import { renderCadvisor } from './render-cadvisor.ts'
-import { renderKubeletMetrics, renderProbeMetrics } from './render-kubelet-metrics.ts'
+import { renderHealth, renderKubeletMetrics, renderProbeMetrics } from './render-kubelet-metrics.ts'
 import { renderResourceMetrics } from './render-metrics.ts'
 import { renderSummary } from './render-summary.ts'
 import type { UsageSampler } from './usage-sampler.ts'
@@ -47,6 +48,8 @@ export interface Answer {
 
 /** Of claims alone nothing on the node's own disk is counted. */
 const NOTHING_LOCAL = { emptyDirs: new Map<string, number>(), logBytes: 0 }
+/** What a kubelet that answers is well in, under upstream's names. */
+const HEALTH_CHECKS = ['ping', 'log', 'syncloop']
 const JSON_TYPE = 'application/json'
 const METRICS_TYPE = 'text/plain; version=0.0.4; charset=utf-8'
 const metrics = (body: string): Answer => ({ type: METRICS_TYPE, body })
@@ -54,9 +57,15 @@ const json = (value: unknown): Answer => ({ type: JSON_TYPE, body: JSON.stringif
 
 export class Diagnostics {
   readonly #parts: DiagnosticsParts
+  readonly #health = new HealthFigures()
 
   constructor(parts: DiagnosticsParts) {
     this.#parts = parts
+  }
+
+  /** Somebody has asked whether the kubelet is well. */
+  healthAsked(): void {
+    for (const check of HEALTH_CHECKS) this.#health.record('healthz', check, true)
   }
 
   /** Null for what is none of its paths. */
@@ -81,6 +90,8 @@ export class Diagnostics {
         return metrics(renderProbeMetrics(this.#parts.probes.all()))
       case '/metrics':
         return metrics(await this.#own())
+      case '/metrics/slis':
+        return metrics(renderHealth(this.#health.metrics()))
       case '/healthz/ping':
       case '/healthz/log':
       case '/healthz/syncloop':

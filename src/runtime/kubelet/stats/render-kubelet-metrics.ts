@@ -1,4 +1,5 @@
 /** `/metrics` and `/metrics/probes` of the kubelet's port (pure), under upstream's names. */
+import type { HealthFigures } from '../../../base/health-figures.ts'
 import type { ProbeCount } from '../probes/probe-counts.ts'
 import type { ContainerStatus } from '../runtime/runtime.ts'
 import { type Family, renderFamilies, type Sample } from './prometheus.ts'
@@ -102,3 +103,10 @@ export function renderProbeMetrics(counts: readonly ProbeCount[]): string {
   const help = '[BETA] Cumulative number of a liveness, readiness or startup probe for a container by result.'
   return renderFamilies([{ name: 'prober_probe_total', help, type: 'counter', samples: counts }])
 }
+
+export const renderHealth = (figures: ReturnType<HealthFigures['metrics']>): string =>
+  renderFamilies(
+    [...Map.groupBy(figures, ({ name }) => name).values()].flatMap(samples =>
+      samples.slice(0, 1).map(({ name, help, type }) => ({ name, help, type, samples })),
+    ),
+  )

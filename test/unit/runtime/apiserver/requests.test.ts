@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { AssertionFailure, assert as invariant } from '../../../../src/base/assert.ts'
 import { createOidcDocuments } from '../../../../src/runtime/apiserver/authn/oidc.ts'
-import { admin, configMap, makeServer } from './harness.ts'
+import { admin, configMap, makeServer, watchReader } from './harness.ts'
 
 const maps = '/api/v1/namespaces/default/configmaps'
 
@@ -119,4 +119,52 @@ test('requests are counted by verb, resource and status, and what nobody serves 
     now.map(one => one.type === 'gauge' && one.value),
     [0, 0],
   )
+})
+
+test('watches are counted while they are under way', async () => {
+  const { api, raw } = makeServer()
+  const now = () =>
+    api
+      .requestMetrics()
+      .filter(({ name }) => name === 'apiserver_longrunning_requests')
+      .map(one => [
+        one.labels['verb'],
+        one.labels['resource'],
+        one.labels['scope'],
+        one.type === 'gauge' && one.value,
+      ])
+  assert.deepEqual(now(), [])
+  const path = '/api/v1/namespaces/default/configmaps'
+  const open = async () => {
+    const ended = new AbortController()
+    const reader = watchReader(await raw('GET', `${path}?watch=true`, { signal: ended.signal }))
+    const next = reader.next()
+    return async () => {
+      ended.abort()
+      assert.equal(await next, null)
+    }
+  }
+  const [endFirst, endSecond] = [await open(), await open()]
+  assert.deepEqual(now(), [['WATCH', 'configmaps', 'namespace', 2]])
+  await endFirst()
+  assert.deepEqual(now()[0]?.at(-1), 1)
+  await endSecond()
+  assert.deepEqual(now(), [['WATCH', 'configmaps', 'namespace', 0]])
+})
+
+test('how the health checks went that somebody asked for is told', async () => {
+  const { api, call } = makeServer()
+  await call('GET', '/livez')
+  await call('GET', '/livez?verbose')
+  await call('GET', '/readyz')
+  const told = api.healthMetrics().map(({ name, labels, value }) => {
+    const { name: check, type, status = '' } = labels
+    return [name, check, type, status, value].join(' ')
+  })
+  assert.deepEqual(told, [
+    'kubernetes_healthcheck ping livez  1',
+    'kubernetes_healthcheck ping readyz  1',
+    'kubernetes_healthchecks_total ping livez success 2',
+    'kubernetes_healthchecks_total ping readyz success 1',
+  ])
 })
