@@ -24,6 +24,7 @@ import {
   checkSelectorKept,
   checkWorkloadSelector,
   isZero,
+  NO_SELECTOR,
 } from '../validation/workload.ts'
 import { deploymentStatusProblems } from './status-rules.ts'
 
@@ -69,9 +70,10 @@ function validate(spec: DeploymentSpec | undefined): readonly FieldError[] {
   const out: FieldError[] = []
   if (!spec) return [required('spec')]
   checkNonNegative(out, 'spec.replicas', spec.replicas)
-  checkWorkloadSelector(out, 'spec.selector', spec.selector, 'deployment')
   const { template, selector } = spec
-  checkRunningTemplate(out, 'spec.template', { template, selector, kind: 'ReplicaSet' })
+  if (checkWorkloadSelector(out, 'spec.selector', selector, 'deployment')) {
+    checkRunningTemplate(out, 'spec.template', { template, selector, kind: 'ReplicaSet' })
+  } else out.push(invalid('spec.selector', selector, NO_SELECTOR))
   checkStrategy(out, spec)
   checkNonNegative(out, 'spec.minReadySeconds', spec.minReadySeconds)
   checkNonNegative(out, 'spec.revisionHistoryLimit', spec.revisionHistoryLimit)

@@ -1,6 +1,6 @@
 /** ReplicaSets, and ReplicationControllers, which are the same with an older selector. */
 import type { FieldError } from '../../../../kube/field-error.ts'
-import { required } from '../../../../kube/field-error.ts'
+import { invalid, required } from '../../../../kube/field-error.ts'
 import type { KubeObject } from '../../../../kube/object.ts'
 import type { ReplicaSet, ReplicationController } from '../../../../kube/types.ts'
 import {
@@ -20,7 +20,7 @@ import type { Strategy } from '../strategy.ts'
 import { asKind, setDefault } from '../support.ts'
 import { checkNonNegative } from '../validation/meta.ts'
 import { checkRunningTemplate } from '../validation/pod-spec.ts'
-import { checkSelectorKept, checkWorkloadSelector } from '../validation/workload.ts'
+import { checkSelectorKept, checkWorkloadSelector, NO_SELECTOR } from '../validation/workload.ts'
 import { replicaStatusProblems } from './status-rules.ts'
 
 const columns = [
@@ -69,8 +69,9 @@ export const replicaSets: Strategy = defineKind({
     const { template, selector } = spec
     checkNonNegative(out, 'spec.replicas', spec.replicas)
     checkNonNegative(out, 'spec.minReadySeconds', spec.minReadySeconds)
-    checkWorkloadSelector(out, 'spec.selector', selector, 'deployment')
-    checkRunningTemplate(out, 'spec.template', { template, selector, kind: 'ReplicaSet' })
+    if (checkWorkloadSelector(out, 'spec.selector', selector, 'deployment')) {
+      checkRunningTemplate(out, 'spec.template', { template, selector, kind: 'ReplicaSet' })
+    } else out.push(invalid('spec.selector', selector, NO_SELECTOR))
     return out
   },
   validateUpdate: checkSelectorKept,

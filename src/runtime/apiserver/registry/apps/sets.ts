@@ -1,6 +1,6 @@
 /** DaemonSets and StatefulSets. */
 import type { FieldError } from '../../../../kube/field-error.ts'
-import { required } from '../../../../kube/field-error.ts'
+import { invalid, required } from '../../../../kube/field-error.ts'
 import type { DaemonSet, DaemonSetSpec, StatefulSet, StatefulSetSpec } from '../../../../kube/types.ts'
 import {
   ageColumn,
@@ -149,8 +149,9 @@ function validateStatefulSet(spec: StatefulSetSpec | undefined): readonly FieldE
   checkNonNegative(out, 'spec.replicas', spec.replicas)
   checkNonNegative(out, 'spec.minReadySeconds', spec.minReadySeconds)
   checkNonNegative(out, 'spec.ordinals.start', spec.ordinals?.start)
-  checkWorkloadSelector(out, 'spec.selector', selector, 'statefulset')
-  checkRunningTemplate(out, 'spec.template', { template: withClaims(spec), selector, kind: 'StatefulSet' })
+  if (checkWorkloadSelector(out, 'spec.selector', selector, 'statefulset')) {
+    checkRunningTemplate(out, 'spec.template', { template: withClaims(spec), selector, kind: 'StatefulSet' })
+  } else out.push(invalid('spec.selector', selector, ''))
   if (!template) out.push(required('spec.template'))
   return out
 }

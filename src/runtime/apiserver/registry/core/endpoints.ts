@@ -1,8 +1,7 @@
 /** Endpoints and EndpointSlices: what controllers keep writing. */
-import { isIP } from 'node:net'
 import { bracketed } from '../../../../base/bracketed.ts'
 import type { FieldError } from '../../../../kube/field-error.ts'
-import { invalid, required } from '../../../../kube/field-error.ts'
+import { required } from '../../../../kube/field-error.ts'
 import {
   checkDns1123Label,
   checkDns1123Subdomain,
@@ -14,7 +13,7 @@ import { ageColumn, column, NONE, nameColumn, since, tableOf, UNSET } from '../c
 import { defineKind } from '../kind.ts'
 import type { Strategy } from '../strategy.ts'
 import { asKind, at } from '../support.ts'
-import { IP_PROBLEM, specialIpProblems } from '../validation/addresses.ts'
+import { ipProblems, specialIpProblems } from '../validation/addresses.ts'
 import { checkEach, checkOneOf } from '../validation/meta.ts'
 import { checkImmutable } from '../validation/workload.ts'
 import { PROTOCOLS, sliceProblems } from './slice-rules.ts'
@@ -86,11 +85,11 @@ export const endpoints: Strategy = defineKind({
 
 function checkAddress(out: FieldError[], path: string, { ip, hostname, nodeName }: Address): void {
   const field = `${path}.ip`
-  const isAddress = isIP(ip ?? '') !== 0
-  if (!isAddress) out.push(invalid(field, ip ?? '', IP_PROBLEM))
+  const problems = ipProblems(ip ?? '')
+  checkEach(out, field, ip ?? '', problems)
   if (hostname) checkEach(out, `${path}.hostname`, hostname, checkDns1123Label(hostname))
   if (nodeName !== undefined) checkEach(out, `${path}.nodeName`, nodeName, checkDns1123Subdomain(nodeName))
-  if (isAddress) checkEach(out, field, ip, specialIpProblems(ip))
+  if (problems.length === 0) checkEach(out, field, ip, specialIpProblems(ip))
 }
 
 export const endpointSlices: Strategy = defineKind({

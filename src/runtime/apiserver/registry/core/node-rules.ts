@@ -4,7 +4,7 @@ import { duplicate, type FieldError, forbidden, invalid, required } from '../../
 import { checkLabelValue, checkQualifiedName } from '../../../../kube/names.ts'
 import type { Node, Taint } from '../../../../kube/types.ts'
 import { at, semanticallyEqual } from '../support.ts'
-import { CIDR_PROBLEM } from '../validation/addresses.ts'
+import { cidrProblems } from '../validation/addresses.ts'
 import { checkEach, checkOneOf, type Problems } from '../validation/meta.ts'
 import { checkQuantity } from '../validation/resources.ts'
 import { TAINT_EFFECTS } from '../validation/scheduling.ts'
@@ -59,7 +59,7 @@ export function newNodeProblems({ spec }: Node): readonly FieldError[] {
   const cidrs = spec?.podCIDRs ?? []
   const field = 'spec.podCIDRs'
   for (const [index, text] of cidrs.entries()) {
-    if (parseCidr(text) === null) out.push(invalid(at(field, index), text, CIDR_PROBLEM))
+    checkEach(out, at(field, index), text, cidrProblems(text))
   }
   if (cidrs.length < 2) return out
   const families = new Set(cidrs.map(text => parseCidr(text)?.family))

@@ -38,7 +38,11 @@ export function defaultFamilies(
   known: readonly IPFamily[],
 ): void {
   const spec = service.spec
-  if (!spec || spec.type === 'ExternalName') return
+  if (!spec) return
+  if (spec.type === 'ExternalName') {
+    if (previous === null) mirrorClusterIp(service, null)
+    return
+  }
   mirrorClusterIp(service, previous)
   if (previous !== null) releaseSecond(service, previous)
   const inferred = (spec.clusterIPs ?? []).flatMap(address => parseAddress(address)?.family ?? [])

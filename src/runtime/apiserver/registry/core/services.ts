@@ -6,7 +6,12 @@ import { ageColumn, column, labelsText, NONE, nameColumn, since, tableOf, UNKNOW
 import { defineKind } from '../kind.ts'
 import type { Strategy } from '../strategy.ts'
 import { asKind } from '../support.ts'
-import { checkService, checkServiceStatus, checkServiceUpdate } from '../validation/service.ts'
+import {
+  checkOtherNetworks,
+  checkService,
+  checkServiceStatus,
+  checkServiceUpdate,
+} from '../validation/service.ts'
 import { claimForService } from './service-claims.ts'
 import { defaultFamilies, defaultService, keepAllocated } from './service-defaults.ts'
 import { familiesOf } from './service-families.ts'
@@ -73,8 +78,9 @@ export const services: Strategy = defineKind({
     checkService(out, asKind<Service>(object), familiesOf(settings))
     return out
   },
+  validateCreate: object => checkOtherNetworks(asKind<Service>(object)),
   validateUpdate(next, previous) {
-    const out: FieldError[] = []
+    const out: FieldError[] = [...checkOtherNetworks(asKind<Service>(next), asKind<Service>(previous))]
     checkServiceUpdate(out, asKind<Service>(next), asKind<Service>(previous))
     return out
   },

@@ -100,7 +100,10 @@ export const networkPolicies: Strategy = defineKind({
     if ((spec.policyTypes ?? []).length > 0) return
     spec.policyTypes = (spec.egress ?? []).length > 0 ? ['Ingress', 'Egress'] : ['Ingress']
   },
-  validate: object => checkPolicy(asKind<NetworkPolicy>(object).spec),
+  ratchets: true,
+  validateCreate: object => checkPolicy(asKind<NetworkPolicy>(object).spec),
+  validateUpdate: (next, previous) =>
+    checkPolicy(asKind<NetworkPolicy>(next).spec, asKind<NetworkPolicy>(previous).spec),
   table: tableOf<NetworkPolicy>(
     [nameColumn, column('Pod-Selector', 'Pods that the policy holds for'), ageColumn],
     ({ metadata, spec }, nowMs) => [

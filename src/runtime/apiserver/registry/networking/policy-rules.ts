@@ -5,7 +5,7 @@ import { type FieldError, forbidden, invalid, notSupported, required } from '../
 import { checkPortName, checkPortNumber } from '../../../../kube/names.ts'
 import type { NetworkPolicy } from '../../../../kube/types.ts'
 import { at } from '../support.ts'
-import { CIDR_PROBLEM } from '../validation/addresses.ts'
+import { cidrProblems } from '../validation/addresses.ts'
 import { checkEach, checkSelector, type Problems } from '../validation/meta.ts'
 
 type PolicySpec = NonNullable<NetworkPolicy['spec']>
@@ -22,14 +22,23 @@ interface Rule {
   to?: Peer[]
 }
 
-export function checkPolicy(spec: PolicySpec | undefined): readonly FieldError[] {
+/** The networks that a policy names, as they are written. */
+const networksOf = (spec: PolicySpec | undefined): string[] =>
+  [...(spec?.ingress ?? []), ...(spec?.egress ?? [])].flatMap(rule => {
+    const { from = [], to = [] } = rule as Rule
+    return [...from, ...to].flatMap(({ ipBlock }) => [ipBlock?.cidr ?? '', ...(ipBlock?.except ?? [])])
+  })
+
+/** `previous`: whose networks may stay as they are. */
+export function checkPolicy(spec: PolicySpec | undefined, previous?: PolicySpec): readonly FieldError[] {
   const out: FieldError[] = []
+  const kept = networksOf(previous)
   checkSelector(out, 'spec.podSelector', spec?.podSelector)
   for (const [index, rule] of ((spec?.ingress ?? []) as Rule[]).entries()) {
-    checkRule(out, at('spec.ingress', index), 'from', rule)
+    checkRule(out, at('spec.ingress', index), { side: 'from', rule, kept })
   }
   for (const [index, rule] of ((spec?.egress ?? []) as Rule[]).entries()) {
-    checkRule(out, at('spec.egress', index), 'to', rule)
+    checkRule(out, at('spec.egress', index), { side: 'to', rule, kept })
   }
   const types = spec?.policyTypes ?? []
   if (types.length > DIRECTIONS.length) {
@@ -42,10 +51,17 @@ export function checkPolicy(spec: PolicySpec | undefined): readonly FieldError[]
   return out
 }
 
-function checkRule(out: Problems, field: string, side: 'from' | 'to', rule: Rule): void {
+interface Side {
+  readonly side: 'from' | 'to'
+  readonly rule: Rule
+  readonly kept: readonly string[]
+}
+
+function checkRule(out: Problems, field: string, { side, rule, kept }: Side): void {
   for (const [index, port] of (rule.ports ?? []).entries()) checkPort(out, at(`${field}.ports`, index), port)
-  for (const [index, peer] of (rule[side] ?? []).entries())
-    checkPeer(out, at(`${field}.${side}`, index), peer)
+  for (const [index, peer] of (rule[side] ?? []).entries()) {
+    checkPeer(out, at(`${field}.${side}`, index), peer, kept)
+  }
 }
 
 function checkPort(out: Problems, field: string, { protocol, port, endPort }: Port): void {
@@ -68,34 +84,34 @@ function checkPort(out: Problems, field: string, { protocol, port, endPort }: Po
   }
 }
 
-function checkPeer(out: Problems, field: string, { podSelector, namespaceSelector, ipBlock }: Peer): void {
+function checkPeer(out: Problems, field: string, peer: Peer, kept: readonly string[]): void {
+  const { podSelector, namespaceSelector, ipBlock } = peer
   checkSelector(out, `${field}.podSelector`, podSelector)
   checkSelector(out, `${field}.namespaceSelector`, namespaceSelector)
-  if (ipBlock) checkBlock(out, `${field}.ipBlock`, ipBlock)
+  if (ipBlock) checkBlock(out, `${field}.ipBlock`, ipBlock, kept)
   if (!podSelector && !namespaceSelector && !ipBlock) out.push(required(field, 'must specify a peer'))
   else if (ipBlock && (podSelector || namespaceSelector)) {
     out.push(forbidden(field, 'may not specify both ipBlock and another peer'))
   }
 }
 
-function checkBlock(out: Problems, field: string, block: NonNullable<Peer['ipBlock']>): void {
+type Block = NonNullable<Peer['ipBlock']>
+
+function checkBlock(out: Problems, field: string, block: Block, kept: readonly string[]): void {
   if (!block.cidr) {
     out.push(required(`${field}.cidr`))
     return
   }
+  checkEach(out, `${field}.cidr`, block.cidr, cidrProblems(block.cidr, kept))
   const whole = parseCidr(block.cidr)
-  if (whole === null) {
-    out.push(invalid(`${field}.cidr`, block.cidr, CIDR_PROBLEM))
-    return
-  }
+  if (whole === null) return
   for (const [index, text] of (block.except ?? []).entries()) {
     const path = at(`${field}.except`, index)
+    checkEach(out, path, text, cidrProblems(text, kept))
     const part = parseCidr(text)
-    if (part === null) out.push(invalid(path, text, CIDR_PROBLEM))
-    else {
-      const first = { family: part.family, value: part.base }
-      if (cidrContains(whole, first) && whole.prefixLength < part.prefixLength) continue
-      out.push(invalid(path, text, 'must be a strict subset of `cidr`'))
-    }
+    if (part === null) continue
+    const first = { family: part.family, value: part.base }
+    if (cidrContains(whole, first) && whole.prefixLength < part.prefixLength) continue
+    out.push(invalid(path, text, 'must be a strict subset of `cidr`'))
   }
 }

@@ -36,9 +36,37 @@ export function addressInNetwork(address: string, network: string): boolean {
   return index !== null && index > 0n && index < cidrSize(cidr) - 1n
 }
 
-export const ipProblems = (value: string): string[] => (parseAddress(value) === null ? [IP_PROBLEM] : [])
+/** Without what upstream once let pass: zeros in front of an address's parts and of a prefix's length. */
+const withoutZeros = (value: string): string => value.replace(/(^|[.:/])0+(?=[0-9a-f])/gi, '$1')
 
-export const isCidr = (value: string): boolean => parseCidr(value) !== null
+/** An IPv4 address in IPv6 clothes, which some programs take for the one and some for the other. */
+const isMapped = (address: string): boolean => address.includes(':') && parseAddress(address)?.family === 4
+
+/** `kept`: what the object had before; it may stay, whatever it is. */
+export function ipProblems(value: string, kept: readonly string[] = []): string[] {
+  if (kept.includes(value)) return []
+  if (parseAddress(value) === null) {
+    return [parseAddress(withoutZeros(value)) === null ? IP_PROBLEM : 'must not have leading 0s']
+  }
+  return isMapped(value) ? ['must not be an IPv4-mapped IPv6 address'] : []
+}
+
+/** As `ipProblems`, for networks. */
+export function cidrProblems(value: string, kept: readonly string[] = []): string[] {
+  if (kept.includes(value)) return []
+  const [address = '', length = ''] = value.split('/')
+  const plain = withoutZeros(value)
+  if (isMapped(address) && parseCidr(plain.replace(address, '::')) !== null) {
+    const isPlain = /^(0|[1-9]\d*)$/.test(length)
+    return [isPlain ? 'must not have an IPv4-mapped IPv6 address' : LEADING_ZEROS]
+  }
+  const cidr = parseCidr(value)
+  if (cidr === null) return [parseCidr(plain) === null ? CIDR_PROBLEM : LEADING_ZEROS]
+  if (parseAddress(address)?.value === cidr.base) return []
+  return ['must not have bits set beyond the prefix length']
+}
+
+const LEADING_ZEROS = 'must not have leading 0s in IP or prefix length'
 
 export const CIDR_PROBLEM = 'must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)'
 

@@ -1,6 +1,6 @@
 /** The rules for services. */
 import { parseAddress } from '../../../../kube/cidr.ts'
-import { duplicate, forbidden, invalid, required } from '../../../../kube/field-error.ts'
+import { duplicate, type FieldError, forbidden, invalid, required } from '../../../../kube/field-error.ts'
 import {
   checkDns1123Label,
   checkDns1123Subdomain,
@@ -9,7 +9,7 @@ import {
 } from '../../../../kube/names.ts'
 import type { Service, ServicePort, ServiceSpec } from '../../../../kube/types.ts'
 import { at } from '../support.ts'
-import { CIDR_PROBLEM, ipProblems, isCidr, specialIpProblems } from './addresses.ts'
+import { cidrProblems, ipProblems, specialIpProblems } from './addresses.ts'
 import { checkEach, checkLabels, checkOneOf, type Problems } from './meta.ts'
 import { checkPort } from './probes.ts'
 
@@ -40,20 +40,10 @@ export function checkService(out: Problems, service: Service, known: readonly st
     checkAddresses(out, spec)
     checkFamilies(out, spec, known)
   }
-  for (const [index, address] of (spec.externalIPs ?? []).entries()) {
-    const problems = ipProblems(address)
-    checkEach(
-      out,
-      at('spec.externalIPs', index),
-      address,
-      problems.length > 0 ? problems : specialIpProblems(address),
-    )
-  }
   if (!spec.type) out.push(required('spec.type'))
   else checkOneOf(out, 'spec.type', spec.type, TYPES)
   checkNodePorts(out, spec)
   checkDuplicatePorts(out, ports)
-  checkSourceRanges(out, service)
   checkLoadBalancer(out, spec)
   checkTraffic(out, spec)
 }
@@ -76,7 +66,7 @@ function checkType(out: Problems, spec: ServiceSpec): void {
 }
 
 function checkExternalName(out: Problems, spec: ServiceSpec): void {
-  const refusal = "may not be set when `type` is 'ExternalName'"
+  const refusal = 'may not be set for ExternalName services'
   for (const name of ['clusterIPs', 'ipFamilies'] as const) {
     if ((spec[name] ?? []).length > 0) out.push(forbidden(`spec.${name}`, refusal))
   }
@@ -232,7 +222,28 @@ function checkTraffic(out: Problems, spec: ServiceSpec): void {
 
 const BALANCER_ONLY = "may only be used when `type` is 'LoadBalancer'"
 
-function checkSourceRanges(out: Problems, { metadata, spec }: Service): void {
+/** What else is written as an address or a network; `previous`, if there is one, may have had worse. */
+export function checkOtherNetworks(service: Service, previous?: Service): readonly FieldError[] {
+  const out: FieldError[] = []
+  const kept = previous?.spec?.externalIPs
+  for (const [index, address] of (service.spec?.externalIPs ?? []).entries()) {
+    const problems = ipProblems(address, kept)
+    const field = at('spec.externalIPs', index)
+    checkEach(out, field, address, problems.length > 0 ? problems : specialIpProblems(address))
+  }
+  checkSourceRanges(out, service, previous === undefined ? [] : sourceRangesOf(previous))
+  return out
+}
+
+const splitRanges = (text: string): string[] =>
+  text.trim() === '' ? [] : text.split(',').map(range => range.trim())
+
+const sourceRangesOf = ({ metadata, spec }: Service): string[] => [
+  ...(spec?.loadBalancerSourceRanges ?? []).map(range => range.trim()),
+  ...splitRanges(metadata.annotations?.[SOURCE_RANGES] ?? ''),
+]
+
+function checkSourceRanges(out: Problems, { metadata, spec }: Service, kept: readonly string[]): void {
   const ranges = spec?.loadBalancerSourceRanges ?? []
   const annotation = metadata.annotations?.[SOURCE_RANGES]
   const isBalancer = spec?.type === 'LoadBalancer'
@@ -240,14 +251,12 @@ function checkSourceRanges(out: Problems, { metadata, spec }: Service): void {
     const field = 'spec.LoadBalancerSourceRanges'
     if (!isBalancer) out.push(forbidden(field, BALANCER_ONLY))
     for (const [index, range] of ranges.entries()) {
-      if (!isCidr(range.trim())) out.push(invalid(at(field, index), range.trim(), CIDR_PROBLEM))
+      checkEach(out, at(field, index), range.trim(), cidrProblems(range.trim(), kept))
     }
   } else if (annotation !== undefined) {
     const field = `metadata.annotations[${SOURCE_RANGES}]`
     if (!isBalancer) out.push(forbidden(field, BALANCER_ONLY))
-    for (const range of annotation.trim() === '' ? [] : annotation.split(',')) {
-      if (!isCidr(range.trim())) out.push(invalid(field, range.trim(), CIDR_PROBLEM))
-    }
+    for (const range of splitRanges(annotation)) checkEach(out, field, range, cidrProblems(range, kept))
   }
 }
 

@@ -8,19 +8,25 @@ import { checkSelector, isEmptySelector, type LabelSelectorLike, type Problems }
 export const IMMUTABLE = 'field is immutable'
 const PERCENT = '[0-9]+%'
 
-/** A selector that must be there and must not select everything; `kind` as in the message. */
+/** Of a selector that is none; the template is not looked at then. */
+export const NO_SELECTOR = 'invalid label selector'
+
+/** A selector that must be there and must not select everything; `kind` as in the message. True if it is one. */
 export function checkWorkloadSelector(
   out: Problems,
   field: string,
   selector: LabelSelectorLike | undefined,
   kind: string,
-): void {
+): boolean {
   if (!selector) {
     out.push(required(field))
-    return
+    return true
   }
+  const before = out.length
   checkSelector(out, field, selector)
+  const isSelector = out.length === before
   if (isEmptySelector(selector)) out.push(invalid(field, selector, `empty selector is invalid for ${kind}`))
+  return isSelector
 }
 
 export function checkImmutable(out: Problems, field: string, next: unknown, previous: unknown): void {

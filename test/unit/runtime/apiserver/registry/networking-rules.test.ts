@@ -182,6 +182,23 @@ createTable({
       ],
     ],
     [
+      'networks that can be read in two ways',
+      ingress({
+        from: [
+          { ipBlock: { cidr: '10.0.0.1/8', except: ['10.1.0.0/016'] } },
+          { ipBlock: { cidr: '010.0.0.0/8' } },
+          { ipBlock: { cidr: '::ffff:10.0.0.0/104' } },
+          { ipBlock: { cidr: 'fd00::/8' } },
+        ],
+      }),
+      [
+        'spec.ingress[0].from[0].ipBlock.cidr: Invalid value: "10.0.0.1/8": must not have bits set beyond the prefix length',
+        'spec.ingress[0].from[0].ipBlock.except[0]: Invalid value: "10.1.0.0/016": must not have leading 0s in IP or prefix length',
+        'spec.ingress[0].from[1].ipBlock.cidr: Invalid value: "010.0.0.0/8": must not have leading 0s in IP or prefix length',
+        'spec.ingress[0].from[2].ipBlock.cidr: Invalid value: "::ffff:10.0.0.0/104": must not have an IPv4-mapped IPv6 address',
+      ],
+    ],
+    [
       'peers that are none',
       ingress({
         from: [
@@ -212,6 +229,31 @@ createTable({
       { spec: { policyTypes: ['Ingress', 'Egress', 'Ingress'] } },
       [
         'spec.policyTypes: Invalid value: ["Ingress","Egress","Ingress"]: may not specify more than two policyTypes',
+      ],
+    ],
+  ],
+})
+
+updateTable({
+  key: 'networking.k8s.io/networkpolicies',
+  kind: 'NetworkPolicy',
+  valid: {
+    spec: {
+      podSelector: {},
+      egress: [{ to: [{ ipBlock: { cidr: '10.0.0.1/8', except: ['10.9.1.1/16'] } }] }],
+    },
+  },
+  rows: [
+    [
+      'networks of before the rules became strict',
+      { spec: { egress: [], ingress: [{ from: [{ ipBlock: { cidr: '10.0.0.1/8' } }] }] } },
+      [],
+    ],
+    [
+      'another such network',
+      { spec: { ingress: [{ from: [{ ipBlock: { cidr: '10.0.0.2/8' } }] }] } },
+      [
+        'spec.ingress[0].from[0].ipBlock.cidr: Invalid value: "10.0.0.2/8": must not have bits set beyond the prefix length',
       ],
     ],
   ],

@@ -85,9 +85,9 @@ createTable({
         loadBalancerSourceRanges: ['10.0.0.0/8'],
       }),
       [
-        "spec.LoadBalancerSourceRanges: Forbidden: may only be used when `type` is 'LoadBalancer'",
         "spec.allocateLoadBalancerNodePorts: Forbidden: may only be used when `type` is 'LoadBalancer'",
         "spec.loadBalancerClass: Forbidden: may only be used when `type` is 'LoadBalancer'",
+        "spec.LoadBalancerSourceRanges: Forbidden: may only be used when `type` is 'LoadBalancer'",
       ],
     ],
     [
@@ -113,17 +113,25 @@ createTable({
     ],
     [
       'addresses from outside that nobody can have',
-      spec({ externalIPs: ['169.254.1.1', 'x'] }),
+      spec({ externalIPs: ['169.254.1.1', 'x', '010.0.0.1', '::ffff:10.0.0.1', 'fd00::00001'] }),
       [
         'spec.externalIPs[0]: Invalid value: "169.254.1.1": may not be in the link-local range (169.254.0.0/16, fe80::/10)',
         'spec.externalIPs[1]: Invalid value: "x": must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)',
+        'spec.externalIPs[2]: Invalid value: "010.0.0.1": must not have leading 0s',
+        'spec.externalIPs[3]: Invalid value: "::ffff:10.0.0.1": must not be an IPv4-mapped IPv6 address',
+        'spec.externalIPs[4]: Invalid value: "fd00::00001": must not have leading 0s',
       ],
+    ],
+    [
+      'an address and a name elsewhere',
+      spec({ type: 'ExternalName', externalName: 'a.b', clusterIPs: ['10.152.183.9'], ports: [] }),
+      ['spec.clusterIPs: Forbidden: may not be set for ExternalName services'],
     ],
     [
       'a name elsewhere and families here',
       spec({ type: 'ExternalName', externalName: 'a_b', ipFamilies: ['IPv4'], ports: [] }),
       [
-        "spec.ipFamilies: Forbidden: may not be set when `type` is 'ExternalName'",
+        'spec.ipFamilies: Forbidden: may not be set for ExternalName services',
         'spec.externalName: Invalid value: "a_b": a lowercase RFC 1123 subdomain must consist of lower case alphanumeric ' +
           "characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used " +
           "for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')",

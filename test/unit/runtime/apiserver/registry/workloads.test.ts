@@ -36,6 +36,15 @@ const refusals: readonly [string, string, object, readonly string[]][] = [
     ],
   ],
   [
+    'a selector that is none, whatever the template is',
+    'apps/deployments',
+    { selector: { matchExpressions: [{ key: 'app', operator: 'Like' }] }, template: {} },
+    [
+      'spec.selector.matchExpressions[0].operator: Invalid value: "Like": not a valid selector operator',
+      'spec.selector: Invalid value: {"matchExpressions":[{"key":"app","operator":"Like"}]}: invalid label selector',
+    ],
+  ],
+  [
     'an empty selector',
     'apps/deployments',
     { selector: {} },
