@@ -10,8 +10,12 @@ import { badRequest, internalError, invalid } from '../../../kube/status.ts'
 import { simplePath, valueAt } from '../../../kube/structural-schema/json-path.ts'
 import type { LabelSelector } from '../../../kube/types.ts'
 import { mediaTypeOf } from '../negotiation/media-types.ts'
+import { ageColumn, column, nameColumn, since, tableOf } from '../registry/columns.ts'
 import { decodeValue } from '../storage/encoding.ts'
 import type { ServedResource } from '../storage/served-resource.ts'
+import { partialMetadata } from '../views/partial-metadata.ts'
+import { renderTable } from '../views/table.ts'
+import type { View } from '../views/view.ts'
 import type { AdmissionSubject } from './admission-forms.ts'
 import { admitMutating, admitValidating } from './admit.ts'
 import { APPLY_TYPES, AppliedTracker, readConfiguration } from './apply-patch.ts'
@@ -21,7 +25,7 @@ import { applyTarget, type FieldTracker, fieldTracker } from './field-tracking.t
 import { readEntry } from './get.ts'
 import { patcherOf } from './patch.ts'
 import { valueResponse } from './respond.ts'
-import { negotiated, type RequestScope } from './scope.ts'
+import { negotiated, type RequestScope, viewOf } from './scope.ts'
 import { settled } from './settled.ts'
 import { updateObject } from './update-object.ts'
 import { parseApplyOptions, parseWriteOptions } from './write-options.ts'
@@ -96,8 +100,31 @@ function scaleOf(resource: ServedResource, object: KubeObject): Scale {
   }
 }
 
+const scaleTable = tableOf<Scale>(
+  [
+    nameColumn,
+    column('Desired', 'Replicas wanted', 'integer'),
+    column('Available', 'Replicas that exist', 'integer'),
+    ageColumn,
+  ],
+  ({ metadata, spec, status }, nowMs) => [
+    metadata.name,
+    spec.replicas,
+    status.replicas,
+    since(metadata.creationTimestamp, nowMs),
+  ],
+)
+
+function scaleResponse(scale: Scale, { form, include, nowMs, encoding }: View): KubeResponse {
+  if (form === 'object') return valueResponse(200, scale, encoding)
+  if (form === 'partial-metadata') return valueResponse(200, partialMetadata(scale), encoding)
+  const { resourceVersion } = scale.metadata
+  const table = renderTable([scale], { resourceVersion }, { spec: scaleTable, include, nowMs })
+  return valueResponse(200, table, encoding)
+}
+
 export async function getScale(scope: RequestScope): Promise<KubeResponse> {
-  const { encoding } = negotiated(scope)
+  const view = viewOf(scope, negotiated(scope))
   const kv = await readEntry(scope)
   const object = decodeValue(internalResource(scope), kv)
   const { scale } = scope.resource.custom ?? { scale: null }
@@ -106,7 +133,7 @@ export async function getScale(scope: RequestScope): Promise<KubeResponse> {
       new Error(`the spec replicas field ${JSON.stringify(scale.specReplicasPath)} does not exist`),
     )
   }
-  return valueResponse(200, scaleOf(scope.resource, object), encoding)
+  return scaleResponse(scaleOf(scope.resource, object), view)
 }
 
 export async function updateScale(scope: RequestScope): Promise<KubeResponse> {
@@ -169,7 +196,7 @@ interface ScaleChange {
 }
 
 async function change(scope: RequestScope, { dryRun, tracker, next }: ScaleChange): Promise<KubeResponse> {
-  const { encoding } = negotiated(scope)
+  const view = viewOf(scope, negotiated(scope))
   const { info } = scope
   let subject: AdmissionSubject | null = null
   const written = await updateObject(scope.context, {
@@ -191,7 +218,7 @@ async function change(scope: RequestScope, { dryRun, tracker, next }: ScaleChang
       await admitValidating(scope.context, { ...subject, object: scaleOf(scope.resource, result) })
     },
   })
-  return valueResponse(200, scaleOf(scope.resource, written.object), encoding)
+  return scaleResponse(scaleOf(scope.resource, written.object), view)
 }
 
 function admissionOf(

@@ -135,6 +135,11 @@ test('the scale subresource reads and sets replicas', async () => {
   const patched = await call('PATCH', `${deployments}/web/scale`, { spec: { replicas: 1 } }, merge)
   assert.equal(patched.body.spec.replicas, 1)
   assert.equal((await call('GET', `${deployments}/web`)).body.spec.replicas, 1)
+  const accept = 'application/json;as=Table;v=v1;g=meta.k8s.io'
+  const { body: table } = await call('GET', `${deployments}/web/scale`, undefined, { accept })
+  const names = table.columnDefinitions.map(({ name }: { name: string }) => name)
+  assert.deepEqual(names, ['Name', 'Desired', 'Available', 'Age'])
+  assert.deepEqual(table.rows[0].cells.slice(0, 3), ['web', 1, 0])
 })
 
 test('finalizers hold a deleted object until the last one is taken away', async () => {
