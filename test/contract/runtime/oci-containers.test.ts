@@ -1,12 +1,15 @@
 /** What containers of the oci runtime see from inside, and what is left of them however they end. */
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { readOrEmpty } from '../../../src/host/files.ts'
 import { processesIn } from '../../../src/runtime/kubelet/runtime/cri/pod-cgroups.ts'
+import { createWithConmon } from '../../../src/runtime/kubelet/runtime/oci/conmon.ts'
+import { ociPaths } from '../../../src/runtime/kubelet/runtime/oci/oci-paths.ts'
+import type { ContainerRecord } from '../../../src/runtime/kubelet/runtime/oci/oci-records.ts'
 import type { OciRuntime } from '../../../src/runtime/kubelet/runtime/oci/oci-runtime.ts'
 import type { ContainerConfig, SandboxConfig } from '../../../src/runtime/kubelet/runtime/runtime.ts'
 import { type OciBench, ociBench, whyNoOci } from '../../support/oci.ts'
@@ -268,6 +271,42 @@ describe('containers of the oci runtime', { skip: why ?? false }, () => {
     await runtime.start(event => ended.add(event.containerId))
     assert.equal((await runtime.containerStatus(runs))?.state, 'running')
     assert.equal((await runtime.exec(runs, ['true'], { timeoutMs: 60_000 })).exitCode, 0)
+    await runtime.removeSandbox(sandbox)
+    assert.deepEqual([mountsOf(), cgroupsOf(), leases()], [[], [], []])
+  })
+
+  test('a later daemon begins what was made and waits, and knows what ran before its fifo was taken away', async () => {
+    const sandbox = await sandboxWith()
+    const waits = await runtime.createContainer(
+      sandbox,
+      containerOf({ name: 'waits', logPath: 'waits/0.log' }),
+    )
+    const runs = await startIn(sandbox)
+    await runtime.stop()
+    const oci = ociPaths(bench.directory)
+    const edit = (id: string, change: (record: ContainerRecord) => Partial<ContainerRecord>) => {
+      const path = join(oci.containers, id, 'state.json')
+      const record = JSON.parse(readFileSync(path, 'utf8')) as ContainerRecord
+      writeFileSync(path, JSON.stringify({ ...record, ...change(record) }))
+      return record
+    }
+    const { program, logPath } = edit(waits, () => ({}))
+    const state = join(oci.state, basename(program))
+    const made = await createWithConmon({
+      ...{ id: waits, directory: join(oci.containers, waits), exits: oci.exits, logPath },
+      ...{ conmon: 'conmon', runtime: { path: program, state } },
+      ...{ tty: false, stdin: false, stdinOnce: false },
+    })
+    edit(waits, ({ createdAt }) => ({ begun: true, startedAt: createdAt, ...made }))
+    execFileSync('mkfifo', [join(state, runs, 'exec.fifo')])
+    runtime = bench.open()
+    await runtime.start(event => ended.add(event.containerId))
+    for (const id of [waits, runs]) {
+      const { stdout } = await runtime.exec(id, ['cat', '/proc/1/cmdline'], { timeoutMs: 60_000 })
+      assert.match(stdout.toString(), /^sleep\0/)
+      const said = execFileSync(program, ['--root', state, 'state', id], { encoding: 'utf8' })
+      assert.match(said, /"status": "running"/)
+    }
     await runtime.removeSandbox(sandbox)
     assert.deepEqual([mountsOf(), cgroupsOf(), leases()], [[], [], []])
   })

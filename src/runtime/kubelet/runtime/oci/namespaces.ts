@@ -2,12 +2,14 @@
 import { chmod, chown, mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { readOrEmpty } from '../../../../host/files.ts'
+import { type KernelCalls, kernelCalls, writeSysctl } from '../../../../host/kernel-calls.ts'
 import { runProgram } from '../../../../host/programs.ts'
 import { quote } from '../process/launch-script.ts'
 import type { DnsConfig, IdRange, SandboxConfig } from '../runtime.ts'
 import { sandboxFiles } from './oci-paths.ts'
 
-const SHM_OPTIONS = 'nosuid,noexec,nodev,mode=1777,size=64m'
+const SHM_FLAGS = ['nosuid', 'noexec', 'nodev'] as const
+const SHM_OPTIONS = 'mode=1777,size=64m'
 /** The two programs of a new user namespace wait for each other no longer. */
 const MEETING_SECONDS = 60
 
@@ -47,9 +49,31 @@ export async function makeNamespaces(directory: string, config: SandboxConfig): 
     await chmod(file, 0o644)
     if (owner > 0) await chown(file, owner, owner)
   }
+  const kernel = kernelCalls()
+  if (kernel !== null && !own.includes('user')) return enterNamespaces(kernel, directory, config)
   const script = renderNamespaceScript(directory, config)
   if (script !== '') await runProgram('sh', ['-c', script])
   await rm(meetingsOf(directory), { recursive: true, force: true })
+}
+
+/** What the script does, without a program. A user namespace is nothing that a process of many threads could make. */
+function enterNamespaces(kernel: KernelCalls, directory: string, config: SandboxConfig): void {
+  const { shm, net, ipc, uts } = sandboxFiles(directory)
+  const own = ownNamespaces(config)
+  const files = {
+    ...(own.includes('net') && { net }),
+    ...(own.includes('ipc') && { ipc }),
+    ...(own.includes('uts') && { uts }),
+  }
+  if (own.includes('ipc')) {
+    kernel.mount({ source: 'shm', target: shm, type: 'tmpfs', flags: SHM_FLAGS, data: SHM_OPTIONS })
+  }
+  if (own.length === 0) return
+  kernel.makeNamespaces(files, () => {
+    if (own.includes('uts')) writeSysctl('kernel.hostname', config.hostname)
+    for (const [name, value] of Object.entries(config.isolation?.sysctls ?? {})) writeSysctl(name, value)
+    if (own.includes('net')) kernel.raiseLoopback()
+  })
 }
 
 /** Pure text. */
@@ -67,7 +91,7 @@ export function renderNamespaceScript(directory: string, config: SandboxConfig):
   if (own.length === 0) return ''
   const range = config.isolation?.userRange
   const owner = range === undefined ? '' : `,uid=${range.first},gid=${range.first}`
-  const memory = `mount -t tmpfs -o ${SHM_OPTIONS}${owner} shm ${quote(files.shm)}`
+  const memory = `mount -t tmpfs -o ${[...SHM_FLAGS, SHM_OPTIONS].join(',')}${owner} shm ${quote(files.shm)}`
   return [
     'set -e',
     ...(own.includes('ipc') ? [memory] : []),

@@ -6,7 +6,6 @@ import { basename, dirname, join } from 'node:path'
 import { type Clock, sleep, type Timer } from '../../../../base/clock.ts'
 import { Mk8sError, messageOf } from '../../../../base/errors.ts'
 import type { Log } from '../../../../base/log.ts'
-import { readOrEmpty } from '../../../../host/files.ts'
 import { mountsBelow, unmountBelow } from '../../../../host/mounts.ts'
 import {
   identifyProcess,
@@ -18,8 +17,8 @@ import { processesIn } from '../cri/pod-cgroups.ts'
 import { RecordStore } from '../process/records.ts'
 import { renderRecord } from '../render-record.ts'
 import type { ContainerStatus } from '../runtime.ts'
+import { beginContainer } from './begin.ts'
 import {
-  callProgram,
   createWithConmon,
   deleteContainer,
   forgetContainer,
@@ -52,8 +51,6 @@ const LOOK_MS = 2_000
 const EXIT_MS = 2_000
 const KILL_PAUSE_MS = 20
 const KILL_ROUNDS_MAX = 500
-const BEGIN_PAUSE_MS = 2
-const BEGIN_ROUNDS_MAX = 250
 const KILLED = 137
 
 export class OciContainers {
@@ -154,23 +151,12 @@ export class OciContainers {
       record.init = created.init
       record.startedAt = clock.now()
       await this.#store.save(record)
-      await callProgram(program, ['start', id])
-      await this.#hasBegun(record)
+      await this.#begin(record)
     } catch (error) {
       await this.#failStart(record, messageOf(error))
       throw error
     }
     void this.#noteExit(id)
-  }
-
-  /** Until it has become the container's own program, a signal would end it before it has begun. */
-  async #hasBegun({ init, program }: ContainerRecord): Promise<void> {
-    const name = basename(program)
-    for (let round = 0; round < BEGIN_ROUNDS_MAX && init !== null; round++) {
-      const [word = '', second] = readOrEmpty(`/proc/${init.pid}/cmdline`).split('\0')
-      if (basename(word) !== name || (second !== 'init' && name !== 'crun')) return
-      await sleep(this.#parts.clock, BEGIN_PAUSE_MS)
-    }
   }
 
   /** SIGTERM or what the image wants instead, and SIGKILL to everything in it after the time. */
@@ -248,6 +234,13 @@ export class OciContainers {
     }
   }
 
+  #begin(record: ContainerRecord): Promise<void> {
+    const { id, init } = record
+    const { clock } = this.#parts
+    const directory = this.directoryOf(id)
+    return beginContainer({ id, directory, init, clock, program: this.programOf(record) })
+  }
+
   async #failStart(record: ContainerRecord, message: string): Promise<void> {
     await deleteContainer(this.programOf(record), record.id).catch(() => {})
     await this.#settle(record, { exitCode: 128, message, reason: 'StartError' })
@@ -311,7 +304,7 @@ export class OciContainers {
       this.#parts.log.info('found a running container again', { container: record.config.name })
       await endExecs(this.directoryOf(record.id), record.cgroup)
       // Cut short between the two steps: it waits to be told to begin.
-      await callProgram(this.programOf(record), ['start', record.id]).catch(() => {})
+      await this.#begin(record).catch(() => {})
     } else await this.#lost(record, 0)
   }
 
@@ -329,7 +322,7 @@ export class OciContainers {
 
   /** Nobody is left who could say how it ended: what is left of it is of no use. */
   async #lost(record: ContainerRecord, waitMs = EXIT_MS): Promise<void> {
-    await sleep(this.#parts.clock, waitMs)
+    await Promise.race([this.ended(record.id), sleep(this.#parts.clock, waitMs)])
     await this.#noteExit(record.id)
     if (!isLive(record)) return
     await deleteContainer(this.programOf(record), record.id).catch(() => {})
