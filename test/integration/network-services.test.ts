@@ -116,6 +116,19 @@ describe('services in nftables', { skip: whyNoRules() ?? false }, () => {
     })
   })
 
+  test('a UDP client that asked a node port before a Service had it is answered once one has', async () => {
+    const ports = [{ port: 80, targetPort: 8080, protocol: 'UDP' }]
+    const late = '10.152.183.40'
+    await create({ type: 'ClusterIP', clusterIP: late, ports } as Partial<ServiceSpec>, 'late')
+    await becomes('the service', /^(first|second)/, () => ask('client', late, 80, { carrier: 'udp' }))
+    const talk = () => ask('outside', '192.0.2.1', 30_090, { carrier: 'udp', from: 5_001 })
+    assert.doesNotMatch(await talk(), /first|second/)
+    const patch = { spec: { type: 'NodePort', ports: [{ ...ports[0], nodePort: 30_090 }] } }
+    await node.client.patch(SERVICES, { namespace: 'default', name: 'late', type: 'merge', patch })
+    await becomes('an answer', /^(first|second)/, talk)
+    await node.client.delete(SERVICES, { namespace: 'default', name: 'late' })
+  })
+
   test('without endpoints, and at ports that nobody has, connections are refused', async () => {
     await change({ selector: { app: 'nobody' } })
     await becomes('a refusal', /refused/, () => ask('client'))

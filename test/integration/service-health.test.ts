@@ -54,19 +54,21 @@ test('the health port answers 200 with endpoints on this node, 503 without, and 
     serviceProxyHealthy: true,
   })
   assert.deepEqual(await ask(), { status: 503, weight: '0', body: body(0) })
-  await cluster.client.create<EndpointSlice>(ENDPOINT_SLICES, {
-    apiVersion: 'discovery.k8s.io/v1',
-    kind: 'EndpointSlice',
-    metadata: { ...metadata, labels: { 'kubernetes.io/service-name': 'web' } },
-    addressType: 'IPv4',
-    ports: [{ port: 8080 }],
-    endpoints: [
-      { addresses: ['10.1.0.2', '10.1.0.3'], nodeName: 'n1' },
-      { addresses: ['10.1.0.4'], nodeName: 'n1', conditions: { ready: false } },
-      { addresses: ['10.1.1.5'], nodeName: 'n2' },
-    ],
-  })
-  await until('the node to be well', async () => (await ask())?.status === 200)
+  const publish = (name: string, addressType: string, endpoints: EndpointSlice['endpoints']) =>
+    cluster.client.create<EndpointSlice>(ENDPOINT_SLICES, {
+      apiVersion: 'discovery.k8s.io/v1',
+      kind: 'EndpointSlice',
+      metadata: { ...metadata, name, labels: { 'kubernetes.io/service-name': 'web' } },
+      ...{ addressType, ports: [{ port: 8080 }], endpoints },
+    })
+  // Pods with an address of each family are counted once.
+  await publish('web-6', 'IPv6', [{ addresses: ['fd00:1::2'], nodeName: 'n1' }])
+  await publish('web-4', 'IPv4', [
+    { addresses: ['10.1.0.2', '10.1.0.3'], nodeName: 'n1' },
+    { addresses: ['10.1.0.4'], nodeName: 'n1', conditions: { ready: false } },
+    { addresses: ['10.1.1.5'], nodeName: 'n2' },
+  ])
+  await until('both to be seen', async () => (await ask())?.weight === '2')
   assert.deepEqual(await ask(), { status: 200, weight: '2', body: body(2) })
   await cluster.client.delete(SERVICES, { namespace: 'default', name: 'web' })
   await until('the port to be closed', async () => (await ask()) === null)

@@ -53,7 +53,7 @@ export interface NodeOptions {
 
 export interface ServersOptions extends NodeOptions {
   readonly count: number
-  readonly runtime?: 'simulated' | 'process'
+  readonly runtime?: 'simulated' | 'process' | 'oci'
 }
 
 /** Networks with room for many nodes, which hardly any other test file uses at the same time. */

@@ -26,7 +26,7 @@ import { renderPolicies } from './policy-part.ts'
 import { type PortPlan, planPorts } from './port-plan.ts'
 import { ServiceFeed, USER_AGENT } from './service-feed.ts'
 import { renderService } from './service-part.ts'
-import { staleFlows } from './stale-flows.ts'
+import { type DoubtfulPlace, doubtfulPlaces, flowListings, staleFlows } from './stale-flows.ts'
 import type { TablePart } from './table-part.ts'
 import { type Backend, viewOf } from './usable-backends.ts'
 
@@ -246,11 +246,15 @@ class NftablesProxy implements Component {
   }
 
   async #forgetFlows(stack: Stack, plans: ReadonlyMap<string, readonly PortPlan[]>): Promise<void> {
+    const places: DoubtfulPlace[] = []
     for (const [key, after] of plans) {
-      const before = stack.plans.get(key) ?? []
+      places.push(...doubtfulPlaces(stack.plans.get(key) ?? [], after, stack.family))
       if (after.length === 0) stack.plans.delete(key)
       else stack.plans.set(key, after)
-      for (const args of staleFlows(before, after)) await this.#run('conntrack', args, { accept: 'any' })
+    }
+    for (const listing of flowListings(places)) {
+      const { stdout } = await this.#run('conntrack', listing, { accept: 'any' })
+      for (const args of staleFlows(stdout, places)) await this.#run('conntrack', args, { accept: 'any' })
     }
   }
 }

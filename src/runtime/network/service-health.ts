@@ -35,11 +35,14 @@ function healthPortOf({ spec }: Service): number | null {
   return isAsked && spec.healthCheckNodePort ? spec.healthCheckNodePort : null
 }
 
-/** Ready ones on this node. */
+/** Ready ones on this node; whoever has an address of each family is one. */
 function countLocal(slices: readonly EndpointSlice[], nodeName: string): number {
-  const endpoints = slices.flatMap(slice => slice.endpoints ?? [])
-  const local = endpoints.filter(each => each.nodeName === nodeName && each.conditions?.ready !== false)
-  return new Set(local.flatMap(({ addresses }) => addresses)).size
+  const counts = ['IPv4', 'IPv6'].map(family => {
+    const endpoints = slices.flatMap(slice => (slice.addressType === family ? slice.endpoints : null) ?? [])
+    const local = endpoints.filter(each => each.nodeName === nodeName && each.conditions?.ready !== false)
+    return new Set(local.flatMap(({ addresses }) => addresses)).size
+  })
+  return Math.max(...counts)
 }
 
 interface Listening {

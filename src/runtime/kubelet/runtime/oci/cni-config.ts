@@ -1,5 +1,6 @@
 /** Network configurations as plugins get them, and what they answer (pure). */
-import { Mk8sError } from '../../../../base/errors.ts'
+import { Mk8sError, messageOf } from '../../../../base/errors.ts'
+import { integerValue, parseQuantity } from '../../../../kube/quantity.ts'
 import type { HostPort, SandboxConfig, SandboxInterface } from '../runtime.ts'
 
 export interface CniPlugin {
@@ -148,26 +149,43 @@ export function wishesOf({
   }
 }
 
-const SUFFIXES = { '': 1, k: 1e3, M: 1e6, G: 1e9, Ki: 1024, Mi: 1024 ** 2, Gi: 1024 ** 3 } as const
 const INGRESS = 'kubernetes.io/ingress-bandwidth'
 const EGRESS = 'kubernetes.io/egress-bandwidth'
-/** As much as the plugin takes: bits that may go at once. */
-const BURST_BITS = 2 ** 31 - 1
+const BITS_MIN = 1e3
+const BITS_MAX = 1e15
+/** What may go at once, in bits: so much of a second, at least some packets, and no more than the plugin takes. */
+const BURST_SECONDS = 0.1
+const BURST_BITS_MIN = 64 * 1024 * 8
+const BURST_BITS_MAX = 2 ** 31 - 1
 
-/** What the pod's annotations say of its bandwidth, in bits a second; undefined when nothing. */
+/** What the pod's annotations say of its bandwidth, in bits a second; undefined when nothing. Throws on nonsense. */
 export function bandwidthOf(annotations: Readonly<Record<string, string>>): object | undefined {
-  const ingress = bitsOf(annotations[INGRESS])
-  const egress = bitsOf(annotations[EGRESS])
+  const ingress = bitsOf(annotations, INGRESS)
+  const egress = bitsOf(annotations, EGRESS)
   if (ingress === undefined && egress === undefined) return undefined
   return {
-    ...(ingress === undefined ? {} : { ingressRate: ingress, ingressBurst: BURST_BITS }),
-    ...(egress === undefined ? {} : { egressRate: egress, egressBurst: BURST_BITS }),
+    ...(ingress === undefined ? {} : { ingressRate: ingress, ingressBurst: burstOf(ingress) }),
+    ...(egress === undefined ? {} : { egressRate: egress, egressBurst: burstOf(egress) }),
   }
 }
 
-function bitsOf(text: string | undefined): number | undefined {
-  const match = /^([0-9.]+)(k|M|G|Ki|Mi|Gi)?$/.exec(text ?? '')
-  if (match === null) return undefined
-  const bits = Math.floor(Number(match[1]) * SUFFIXES[(match[2] ?? '') as keyof typeof SUFFIXES])
-  return bits > 0 ? bits : undefined
+const burstOf = (bits: number): number =>
+  Math.min(BURST_BITS_MAX, Math.max(BURST_BITS_MIN, Math.floor(bits * BURST_SECONDS)))
+
+function bitsOf(annotations: Readonly<Record<string, string>>, name: string): number | undefined {
+  const text = annotations[name]
+  if (text === undefined) return undefined
+  const bits = readQuantity(name, text)
+  const isSmall = bits < BITS_MIN
+  if (!isSmall && bits <= BITS_MAX) return bits
+  const why = isSmall ? 'unreasonably small (< 1kbit)' : 'unreasonably large (> 1Pbit)'
+  throw new Mk8sError('kubelet/runtime', `annotation ${name}: resource is ${why}`)
+}
+
+function readQuantity(name: string, text: string): number {
+  try {
+    return integerValue(parseQuantity(text))
+  } catch (error) {
+    throw new Mk8sError('kubelet/runtime', `annotation ${name}: ${messageOf(error)}`, { cause: error })
+  }
 }

@@ -111,9 +111,15 @@ test('plugins get what the pod wishes of them, and are left out when it wishes n
     ...{ type: 'portmap', snat: true, name: 'net', cniVersion: '1.0.0' },
     ...{ runtimeConfig: { portMappings: [1] }, prevResult: {} },
   })
-  assert.equal(bandwidthOf({ 'kubernetes.io/egress-bandwidth': 'nonsense' }), undefined)
-  assert.deepEqual(bandwidthOf({ 'kubernetes.io/egress-bandwidth': '10M' }), {
-    egressRate: 10_000_000,
-    egressBurst: 2 ** 31 - 1,
-  })
+})
+
+test('a pod that asks for bandwidth gets so much, with bursts that are over soon', () => {
+  const egress = (text: string) => bandwidthOf({ 'kubernetes.io/egress-bandwidth': text })
+  assert.equal(bandwidthOf({}), undefined)
+  assert.deepEqual(egress('10M'), { egressRate: 10_000_000, egressBurst: 1_000_000 })
+  assert.deepEqual(egress('1e6'), { egressRate: 1_000_000, egressBurst: 524_288 })
+  assert.deepEqual(egress('1T'), { egressRate: 1e12, egressBurst: 2 ** 31 - 1 })
+  assert.throws(() => egress('nonsense'), /egress-bandwidth: quantities must match/)
+  assert.throws(() => egress('500'), /unreasonably small/)
+  assert.throws(() => egress('2P'), /unreasonably large/)
 })
