@@ -1,5 +1,5 @@
 /** Small durable writes, whole reads, and failures of the disk in words. */
-import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs'
+import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { Mk8sError, messageOf, systemCodeOf } from '../base/errors.ts'
 import { renameSync } from './rename.ts'
@@ -19,7 +19,8 @@ export function writeFileDurably(path: string, content: string, mode: number): v
   try {
     const descriptor = openSync(temporary, 'w', mode)
     try {
-      writeSync(descriptor, content)
+      // Not `writeSync`, which may write a part only where the disk is almost full.
+      writeFileSync(descriptor, content)
       fsyncSync(descriptor)
     } finally {
       closeSync(descriptor)

@@ -1,6 +1,7 @@
 /** What of CSI volumes is written down beside the mounts of pods, so that a kubelet that was killed can undo it. */
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { writeFileDurably } from '../../../host/files.ts'
 
 export interface CsiRecord {
   readonly driver: string
@@ -32,9 +33,10 @@ export const isSameVolume = (
   b: Pick<CsiRecord, 'driver' | 'handle'>,
 ) => a.driver === b.driver && a.handle === b.handle
 
+/** Whole at every moment: without it nobody could take the mount away, nor tell what the node has. */
 export async function writeRecord(directory: string, record: CsiRecord): Promise<void> {
   await mkdir(directory, { recursive: true, mode: 0o750 })
-  await writeFile(join(directory, RECORD), JSON.stringify(record))
+  writeFileDurably(join(directory, RECORD), JSON.stringify(record), 0o600)
 }
 
 export async function readRecord(directory: string): Promise<CsiRecord | null> {
