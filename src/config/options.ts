@@ -4,6 +4,7 @@
  */
 
 import { defaultDataDir, system } from '../host/system.ts'
+import { imageOptions } from './image-options.ts'
 
 export type OptionType =
   | 'address'
@@ -32,6 +33,7 @@ export type OptionType =
   | 'quantities'
   | 'any-count'
   | 'admission-plugins'
+  | 'image-verification'
 
 export interface OptionInfo {
   /** The key in its file; a dot stands for nesting. */
@@ -58,6 +60,7 @@ export const choices = {
   'log-level': ['debug', 'info', 'warn', 'error'],
   failover: ['normal', 'fast'],
   voters: ['3', '5'],
+  'image-verification': ['NeverVerifyPreloadedImages', 'NeverVerify', 'AlwaysVerify'],
 } as const
 
 const port = (name: string, value: number, help: string): OptionInfo => ({
@@ -422,6 +425,7 @@ export const options: readonly OptionInfo[] = [
     { default: '', meaning: 'any number' },
     'How many processes a pod may have.',
   ),
+  ...imageOptions.map(({ option, value, help }) => kubelet(option, value, help)),
   port('api', 16443, 'Port of the Kubernetes API.'),
   port('join', 25000, 'Port that joining nodes talk to.'),
   port('raft', 19001, 'Port of the replicated datastore, between members.'),

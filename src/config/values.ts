@@ -65,6 +65,7 @@ export function problemWith(type: OptionType, text: string): string | undefined 
     case 'log-level':
     case 'failover':
     case 'voters':
+    case 'image-verification':
       return choiceProblem(text, choices[type])
     default:
       return unreachable(type)

@@ -26,6 +26,7 @@ import { importArchive } from './images/import-archive.ts'
 import { type Architecture, machineArchitecture } from './images/oci-archive.ts'
 import { PAUSE_IMAGE, pauseImage, pauseProgram } from './images/pause-image.ts'
 import { readHostFacts } from './kubelet/host-facts.ts'
+import { imageSettings } from './kubelet/image-settings.ts'
 import { createKubelet, type KubeletParts } from './kubelet/kubelet.ts'
 import type { KubeletCertificates, KubeletDirectories } from './kubelet/kubelet-parts.ts'
 import { PodRange } from './kubelet/pod-range.ts'
@@ -196,6 +197,7 @@ function kubeletSettings(
     serviceCidr: cluster.serviceCidr,
     serviceAddress,
     ...resourceSettings(config.kubelet ?? {}),
+    ...imageSettings(config.kubelet ?? {}),
   }
 }
 

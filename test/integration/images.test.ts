@@ -2,7 +2,16 @@
 import assert from 'node:assert/strict'
 import { execFileSync, spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test, { after, before, describe } from 'node:test'
@@ -67,6 +76,31 @@ for (const { runtime, why } of realRuntimes()) {
     let parent = ''
     let dataDir = ''
 
+    let secured: Awaited<ReturnType<typeof startProcess>> | undefined
+
+    /** A plugin that knows a login for the registry, and counts how often it is asked. */
+    const pluginFor = (host: string) => {
+      const answer = {
+        ...{ kind: 'CredentialProviderResponse', apiVersion: 'credentialprovider.kubelet.k8s.io/v1' },
+        ...{ cacheKeyType: 'Registry', cacheDuration: '10m' },
+        auth: { [host]: { username: 'ann', password: 'by-plugin' } },
+      }
+      const program = file(
+        'plugin',
+        Buffer.from(`#!/bin/sh\ncat >>${parent}/asked\necho '${JSON.stringify(answer)}'\n`),
+      )
+      chmodSync(program, 0o755)
+      const config = {
+        ...{ kind: 'CredentialProviderConfig', apiVersion: 'kubelet.config.k8s.io/v1' },
+        providers: [
+          {
+            ...{ name: 'plugin', matchImages: [host], defaultCacheDuration: '0s' },
+            apiVersion: 'credentialprovider.kubelet.k8s.io/v1',
+          },
+        ],
+      }
+      return file('plugins.yaml', Buffer.from(JSON.stringify(config)))
+    }
     const start = async (args: readonly string[]) => {
       const [enter, ...words] = namespace.enter
       return run(enter, [...words, MK8S, ...args], { env: { MK8S_DATA_DIR: dataDir } })
@@ -96,12 +130,18 @@ for (const { runtime, why } of realRuntimes()) {
       assert.deepEqual([code, existsSync(dataDir)], [2, false])
       assert.match(stderr, /torn\.yaml cannot be used/)
       const auth = { username: 'ann', password: 'whisper' }
+      secured = await startProcess(namespace.enter, ['127.0.0.1', 'team/plugged', 'ann', 'by-plugin'])
       const mirrors = { 'first.invalid': { endpoint: ['http://127.0.0.1:9/v2'] } }
       const document = JSON.stringify({ mirrors, configs: { 'first.invalid': { auth } } })
-      await mk8s('install', ...settings, '--registries', file('first.yaml', Buffer.from(document)))
+      const plugins = ['--image-credential-provider-config', pluginFor(secured.host)]
+      await mk8s(
+        ...['install', ...settings, ...plugins],
+        ...['--registries', file('first.yaml', Buffer.from(document))],
+      )
     })
     after(async () => {
       await start(['uninstall', '--yes'])
+      secured?.end()
       namespace.remove()
       rmSync(parent, { recursive: true, force: true })
     })
@@ -237,6 +277,26 @@ for (const { runtime, why } of realRuntimes()) {
       } finally {
         mirror.end()
       }
+    })
+
+    test('a plugin of the node has a login for a registry, and is asked once', async () => {
+      const image = `${secured?.host}/team/plugged:1`
+      await until('the account is there', async () => {
+        return (await start(['kubectl', 'get', 'serviceaccount', 'default'])).code === 0
+      })
+      for (const name of ['plugged-1', 'plugged-2']) {
+        await mk8s('kubectl', 'run', name, '--image', image, '--image-pull-policy=Always', '--restart=Never')
+        await until('it has pulled', async () =>
+          /Successfully pulled image/.test(
+            (await start(['kubectl', 'events', '--for', `pod/${name}`])).stdout,
+          ),
+        )
+      }
+      const [asked, ...more] = readFileSync(join(parent, 'asked'), 'utf8').trim().split('}')
+      assert.equal(JSON.parse(`${asked}}`).image, `${secured?.host}/team/plugged`)
+      assert.deepEqual(more, [''])
+      assert.ok(!readFileSync(join(dataDir, 'daemon.log'), 'utf8').includes('by-plugin'))
+      await mk8s('kubectl', 'delete', 'pod', 'plugged-1', 'plugged-2', '--force')
     })
 
     test('an image that a pod uses is not removed but by force, and the pod is named', async () => {

@@ -112,15 +112,20 @@ export class ImagePuller {
     }
   }
 
-  /** Of several logins for the image's registry each is tried, as upstream does. */
+  /** Of several logins for the image's registry each is tried, the pod's own first, as upstream does. */
   async #pullWithEach(image: string, credentials: readonly RegistryCredentials[]): Promise<Pulled> {
+    const { runtime, providers } = this.#context
     const logins = loginsFor(image, credentials)
+    const ofNode = loginsFor(image, runtime.pullsImages ? await providers.loginsFor(image) : [])
     const others = credentials.filter(each => !logins.includes(each))
-    const tries = logins.length === 0 ? [others] : logins.map(login => [login, ...others])
+    const all = [...logins, ...ofNode]
+    const tries = all.length === 0 ? [others] : all.map(login => [login, ...others])
     const problems = new Set<string>()
-    for (const tried of tries) {
+    for (const [index, tried] of tries.entries()) {
       try {
-        return { status: await this.#context.runtime.ensureImage(image, tried), credentials: tried }
+        const status = await runtime.ensureImage(image, tried)
+        // What the node may have, all of its pods may.
+        return { status, credentials: index < logins.length ? tried : [] }
       } catch (error) {
         problems.add(messageOf(error))
       }

@@ -4,10 +4,12 @@ import type { Clock } from '../../base/clock.ts'
 import type { Log } from '../../base/log.ts'
 import type { Random } from '../../base/random.ts'
 import type { Transport } from '../../client/transport.ts'
+import type { ProviderSettings } from './credential-providers.ts'
 import type { HostFacts } from './host-facts.ts'
 import type { NetworkSettings } from './networks/plan-networks.ts'
 import type { PodRange } from './pod-range.ts'
 import type { PressureSettings } from './pressure/eviction-settings.ts'
+import type { VerificationPolicy } from './pull-records.ts'
 import type { Reserved } from './resources/node-allocatable.ts'
 import type { Runtime } from './runtime/runtime.ts'
 import type { ShutdownStep } from './shutdown/plan-shutdown.ts'
@@ -37,6 +39,10 @@ export interface KubeletSettings {
   readonly serviceAddress: (clusterIp: string) => string
   /** How many processes a pod may have; absent for any number. */
   readonly podPidsLimit?: number
+  /** Whose images need credentials though they are there; upstream's default unless given. */
+  readonly verification?: VerificationPolicy | undefined
+  /** Plugins that have logins for registries. */
+  readonly credentialProviders?: ProviderSettings | undefined
   /** What is not for pods. */
   readonly reserved?: Reserved
 }

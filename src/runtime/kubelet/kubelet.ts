@@ -17,6 +17,7 @@ import { KubeletAccess } from './access.ts'
 import { NodeAdmission } from './admission/node-admission.ts'
 import { KubeletServer } from './api.ts'
 import { appArmorRefusal } from './app-armor.ts'
+import { CredentialProviders, NO_PROVIDERS } from './credential-providers.ts'
 import { CsiCredentials } from './csi/csi-credentials.ts'
 import { CsiMounts } from './csi/csi-mounts.ts'
 import { DeviceManager } from './devices/device-manager.ts'
@@ -160,7 +161,8 @@ class NodeKubelet implements Kubelet {
       client,
       runtime,
       probeCounts: new ProbeCounts(),
-      pullRecords: new PullRecords(join(directories.pods, '..', 'image_manager')),
+      pullRecords: new PullRecords(join(directories.pods, '..', 'image_manager'), settings.verification),
+      providers: new CredentialProviders({ ...(settings.credentialProviders ?? NO_PROVIDERS), clock, log }),
       host,
       settings,
       directories,

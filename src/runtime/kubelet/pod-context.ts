@@ -6,6 +6,7 @@ import { type EventRecorder, type EventType, referenceTo } from '../../client/ev
 import type { KubeClient } from '../../client/kube-client.ts'
 import type { Pod } from '../../kube/types.ts'
 import type { NodeAdmission } from './admission/node-admission.ts'
+import type { CredentialProviders } from './credential-providers.ts'
 import type { CsiMounts } from './csi/csi-mounts.ts'
 import type { DeviceManager } from './devices/device-manager.ts'
 import type { HostFacts } from './host-facts.ts'
@@ -27,6 +28,8 @@ export interface PodContext {
   readonly runtime: Runtime
   /** Who may use the images that are there. */
   readonly pullRecords: PullRecords
+  /** Logins of the node itself. */
+  readonly providers: Pick<CredentialProviders, 'loginsFor'>
   readonly recorder: EventRecorder
   readonly probeCounts: ProbeCounts
   readonly objects: ObjectSource

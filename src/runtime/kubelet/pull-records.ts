@@ -1,6 +1,6 @@
 /**
  * Which credentials the images of this node were pulled with, so that a pod uses what is there only if it could have
- * pulled it. As the policy NeverVerifyPreloadedImages says: what was not pulled by the kubelet is for all.
+ * pulled it. Unless the node's policy says otherwise, what was not pulled by the kubelet is for all.
  */
 import { createHash } from 'node:crypto'
 import { mkdirSync, rmSync } from 'node:fs'
@@ -23,6 +23,9 @@ export interface PullAttempt {
   readonly credentials: readonly RegistryCredentials[]
 }
 
+/** `imagePullCredentialsVerificationPolicy` */
+export type VerificationPolicy = 'NeverVerifyPreloadedImages' | 'NeverVerify' | 'AlwaysVerify'
+
 /** The oldest are forgotten, and verified anew. */
 const LOGINS_MAX = 100
 
@@ -32,14 +35,19 @@ export class PullRecords {
   /** How many pods pull an image, by its name: what one of them has failed at another may still bring. */
   readonly #underWay = new Map<string, number>()
 
-  constructor(directory: string) {
+  readonly #policy: VerificationPolicy
+
+  constructor(directory: string, policy: VerificationPolicy = 'NeverVerifyPreloadedImages') {
+    this.#policy = policy
     this.#pulling = join(directory, 'pulling')
     this.#pulled = join(directory, 'pulled')
   }
 
   /** The image is there, but whether this pod may have it, its registry has to say. */
   mustPull(imageId: string, attempt: PullAttempt): boolean {
+    if (this.#policy === 'NeverVerify') return false
     const record = this.#read(imageId)
+    if (record === undefined && this.#policy === 'AlwaysVerify') return true
     // It may have come by a pull of which nothing is known but its beginning.
     if (record === undefined) return readOrEmpty(this.#intentFile(attempt.image)) !== ''
     if (record.isForAll) return false

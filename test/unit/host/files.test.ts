@@ -15,7 +15,9 @@ try {
   process.stdout.write('refused')
 }`
 
-test('what does not fit as a whole takes the place of nothing', { skip: process.platform === 'win32' }, () => {
+test('what does not fit as a whole takes the place of nothing', {
+  skip: process.platform === 'win32',
+}, () => {
   const directory = mkdtempSync(join(tmpdir(), 'mk8s-files-'))
   try {
     const path = join(directory, 'record.json')

@@ -54,3 +54,15 @@ test('a pod with several logins has what one of them brought', () => {
   const both = { image, credentials: [...by('bob').credentials, ...by('ann').credentials] }
   assert.equal(records.mustPull('id-4', both), false)
 })
+
+test('the policy says whether images that are there are verified', () => {
+  const policies = (['NeverVerify', 'NeverVerifyPreloadedImages', 'AlwaysVerify'] as const).map(policy => {
+    const records = new PullRecords(directory, policy)
+    return [records.mustPull('nobody-pulled-it', nobody), records.mustPull('id-4', by('bob'))]
+  })
+  assert.deepEqual(policies, [
+    [false, false],
+    [false, true],
+    [true, true],
+  ])
+})

@@ -18,6 +18,9 @@ export function loginsFor(
   return fitting.sort((one, other) => byPlace(one.place, other.place)).map(({ login }) => login)
 }
 
+/** Whether a place with patterns is that of an image in its long form. */
+export const isFor = (name: string, place: string): boolean => isBelow(name, placeOf(place))
+
 /** The first of them. */
 export function credentialsFor(
   image: string,
@@ -42,9 +45,11 @@ function isBelow(name: string, place: string): boolean {
   return name.slice(registry.length + 1).startsWith(path.join('/'))
 }
 
-/** `*` and `?` stand for parts of one part between dots. */
+/** `*` and `?` stand for parts of one part between dots; ports are said in full. */
 function fitsHost(registry: string, pattern: string): boolean {
   if (!/[*?]/.test(pattern)) return registry === pattern
+  const portOf = (host: string) => /:(.*)$/.exec(host)?.[1]
+  if (portOf(registry) !== portOf(pattern)) return false
   const words = pattern.replace(/[.+^${}()|[\]\\]/g, '\\$&')
   const expression = words.replaceAll('*', '[^.:]*').replaceAll('?', '[^.:]')
   return new RegExp(`^${expression}$`).test(registry)
