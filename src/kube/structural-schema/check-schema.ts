@@ -66,6 +66,8 @@ function checkNode(json: SchemaJson, place: Place, errors: FieldError[], depth: 
       checkNode(schema, { path: `${path}.properties[${name}]`, level: 'field' }, errors, depth + 1)
     }
   }
+  if (json['type'] === 'array' && items === undefined)
+    errors.push(required(`${path}.items`, 'must be specified'))
   if (isMap(items)) checkNode(items, { path: `${path}.items`, level: 'item' }, errors, depth + 1)
 }
 

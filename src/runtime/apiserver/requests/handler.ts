@@ -26,6 +26,7 @@ import { negotiate } from '../negotiation/accept.ts'
 import type { RequestAttributes } from '../ports.ts'
 import type { UserInfo } from '../user.ts'
 import { untilSent, whenItIsItsTurn } from './flow-control.ts'
+import { noSuchPage } from './no-such-page.ts'
 import { prettied, prettiedWhole, wantsPretty } from './pretty.ts'
 import { parseRequestInfo, type RequestInfo } from './request-info.ts'
 import { isReadOnly, type RequestMetric, RequestMetrics } from './request-metrics.ts'
@@ -322,6 +323,8 @@ function failureResponse(context: ApiContext, request: AuthenticatedRequest, err
   if (failure.code === 500 && failure.reason !== '' && !isGone) {
     context.log.error('a request failed', { method: request.method, path: request.path, error })
   }
+  const page = noSuchPage(context, request.path, failure)
+  if (page !== null) return page
   const accepted = negotiate(request.headers?.['accept'], { allowConversion: false })
   const response = errorResponse(failure, context.encodings.of(accepted?.format ?? 'json'))
   const { headers = {}, query = new URLSearchParams() } = request

@@ -1,7 +1,13 @@
 /** From what is asked to the verb that does it: resources, subresources, and what neither knows. */
 
 import type { KubeResponse } from '../../../client/transport.ts'
-import { methodNotAllowed, methodNotSupported, noSuchPath, StatusError } from '../../../kube/status.ts'
+import {
+  methodNotAllowed,
+  methodNotSupported,
+  noSuchPath,
+  notFound,
+  StatusError,
+} from '../../../kube/status.ts'
 import type { IncomingRequest } from '../authenticated-request.ts'
 import type { ApiContext } from '../context.ts'
 import type { CustomForm } from '../storage/custom-form.ts'
@@ -88,7 +94,9 @@ function scopeOf(
   warnings: string[],
 ): RequestScope {
   const subresource = resource.info.subresources.find(one => one.name === info.subresource) ?? null
-  if (info.subresource !== '' && subresource === null) throw noSuchPath()
+  if (info.subresource !== '' && subresource === null) {
+    throw resource.custom === undefined ? noSuchPath() : notFound(resource.info, info.name)
+  }
   const isNamespace = info.group === '' && info.resource === 'namespaces'
   return {
     context,

@@ -392,8 +392,12 @@ test('a forbidden request is 403 in the words of RBAC', async () => {
 test('paths, methods and subresources that do not exist are refused as upstream does', async () => {
   const { call } = makeServer()
   assert.equal((await call('GET', '/api/v1/namespaces/default/unicorns')).status, 404)
-  assert.equal((await call('GET', '/apis/none/v1/things')).status, 404)
-  assert.equal((await call('GET', '/nothing')).status, 404)
+  assert.equal((await call('GET', '/apis/apps/v7/things')).body.kind, 'Status')
+  for (const path of ['/nothing', '/apis/none/v1/things']) {
+    const { status, headers, body } = await call('GET', path)
+    assert.deepEqual([status, body], [404, '404 page not found\n'])
+    assert.equal(headers['content-type'], 'text/plain; charset=utf-8')
+  }
   assert.equal((await call('POST', '/api/v1/pods', pod('x'))).status, 405)
   assert.equal((await call('PUT', maps, configMap('x'))).status, 405)
   assert.equal((await call('GET', `${maps}/one/sub`)).status, 404)

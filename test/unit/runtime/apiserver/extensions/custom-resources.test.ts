@@ -32,6 +32,15 @@ test('an instance is created, read, listed, watched, changed and deleted', async
   await watch.close()
 })
 
+test('a path below a definition that does not have it is told as upstream tells it', async () => {
+  const server = makeServer()
+  await define(server)
+  const { status, body } = await server.call('GET', `${CRONTABS}/one/nothing`)
+  assert.deepEqual([status, body.message], [404, 'crontabs.stable.example.com "one" not found'])
+  const other = await server.call('GET', '/apis/stable.example.com/v1/others')
+  assert.deepEqual([other.status, other.body], [404, '404 page not found\n'])
+})
+
 test('a value that its schema refuses is said as upstream says it', async () => {
   const server = makeServer()
   await define(server)

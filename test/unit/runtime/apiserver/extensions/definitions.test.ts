@@ -46,6 +46,11 @@ const cases: readonly [what: string, definition: object, causes: readonly string
     [`${SCHEMA}.properties[a].type: Required value: must not be empty for specified object fields`],
   ],
   [
+    'a list of nobody knows what',
+    withSchema({ a: { type: 'array' }, b: { type: 'array', items: { type: 'string' } } }),
+    [`${SCHEMA}.properties[a].items: Required value: must be specified`],
+  ],
+  [
     'a property that only a composite knows',
     withSchema({ b: { type: 'object', anyOf: [{ properties: { c: { minimum: 1 } } }] } }),
     [
