@@ -32,6 +32,8 @@ export type OptionType =
   | 'signal-amounts'
   | 'quantities'
   | 'any-count'
+  | 'cpu-policy'
+  | 'cpu-list'
   | 'admission-plugins'
   | 'image-verification'
 
@@ -54,14 +56,6 @@ export const DATA_DIR_DEFAULT = defaultDataDir(system, process.env)
 export const DATA_DIR_ENV = 'MK8S_DATA_DIR'
 /** A cluster of `mk8s cluster list`. */
 export const CLUSTER_ENV = 'MK8S_CLUSTER'
-
-export const choices = {
-  runtime: ['auto', 'oci', 'containerd', 'process', 'simulated'],
-  'log-level': ['debug', 'info', 'warn', 'error'],
-  failover: ['normal', 'fast'],
-  voters: ['3', '5'],
-  'image-verification': ['NeverVerifyPreloadedImages', 'NeverVerify', 'AlwaysVerify'],
-} as const
 
 const port = (name: string, value: number, help: string): OptionInfo => ({
   key: `ports.${name}`,
@@ -426,6 +420,16 @@ export const options: readonly OptionInfo[] = [
     'How many processes a pod may have.',
   ),
   ...imageOptions.map(({ option, value, help }) => kubelet(option, value, help)),
+  kubelet(
+    { name: 'cpuManagerPolicy', flag: 'cpu-manager-policy', type: 'cpu-policy' },
+    { default: 'none', meaning: 'none' },
+    'static: containers of Guaranteed pods that ask for whole processors have them for themselves (oci, containerd).',
+  ),
+  kubelet(
+    { name: 'reservedSystemCPUs', flag: 'reserved-cpus', type: 'cpu-list' },
+    { default: '', meaning: 'as many as kubeReserved and systemReserved say' },
+    'Processors that static gives to nobody, such as 0-1; they count as reserved instead of cpu in those two.',
+  ),
   port('api', 16443, 'Port of the Kubernetes API.'),
   port('join', 25000, 'Port that joining nodes talk to.'),
   port('raft', 19001, 'Port of the replicated datastore, between members.'),

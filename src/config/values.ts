@@ -6,7 +6,8 @@ import { formatCidr, parseCidr as parseAnyCidr } from '../kube/cidr.ts'
 import { parseQuantity } from '../kube/quantity.ts'
 import { parseGoDuration } from '../kube/time.ts'
 import { admissionPluginsProblem } from './admission-plugins.ts'
-import { choices, type OptionType } from './options.ts'
+import { choices } from './choices.ts'
+import type { OptionType } from './options.ts'
 
 const LABEL = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/
 const POD_PREFIX_MIN = 8
@@ -53,6 +54,10 @@ export function problemWith(type: OptionType, text: string): string | undefined 
       return signalsProblem(text, '=', DURATION, 'memory.available=1m30s')
     case 'signal-amounts':
       return signalsProblem(text, '=', AMOUNT, 'nodefs.available=500Mi')
+    case 'cpu-list':
+      return /^(\d{1,5}(-\d{1,5})?(,\d{1,5}(-\d{1,5})?)*)?$/.test(text)
+        ? undefined
+        : `${quote(text)} is not a list of processors, such as 0-1,4`
     case 'quantities':
       return quantitiesProblem(text)
     case 'port':
@@ -66,6 +71,7 @@ export function problemWith(type: OptionType, text: string): string | undefined 
     case 'failover':
     case 'voters':
     case 'image-verification':
+    case 'cpu-policy':
       return choiceProblem(text, choices[type])
     default:
       return unreachable(type)

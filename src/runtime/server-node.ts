@@ -25,6 +25,7 @@ import { createDnsMetrics } from './dns-metrics.ts'
 import { importArchive } from './images/import-archive.ts'
 import { type Architecture, machineArchitecture } from './images/oci-archive.ts'
 import { PAUSE_IMAGE, pauseImage, pauseProgram } from './images/pause-image.ts'
+import { reservedByCpus } from './kubelet/cpus/create-cpus.ts'
 import { readHostFacts } from './kubelet/host-facts.ts'
 import { imageSettings } from './kubelet/image-settings.ts'
 import { createKubelet, type KubeletParts } from './kubelet/kubelet.ts'
@@ -201,14 +202,18 @@ function kubeletSettings(
   }
 }
 
-type ResourceSettings = Pick<Settings, 'podPidsLimit' | 'reserved'>
+type ResourceSettings = Pick<Settings, 'podPidsLimit' | 'reserved' | 'cpuPolicy'>
 
 function resourceSettings(options: Readonly<Record<string, string>>): ResourceSettings {
   const amounts = (text = '') =>
     Object.fromEntries(text.split(',').flatMap(pair => (pair === '' ? [] : [pair.trim().split('=')])))
-  const { kubeReserved, systemReserved, podPidsLimit } = options
+  const { kubeReserved, systemReserved, podPidsLimit, cpuManagerPolicy, reservedSystemCPUs } = options
+  const reserved = { kubeReserved: amounts(kubeReserved), systemReserved: amounts(systemReserved) }
   return {
-    reserved: { kubeReserved: amounts(kubeReserved), systemReserved: amounts(systemReserved) },
+    reserved: reservedSystemCPUs ? reservedByCpus(reserved, reservedSystemCPUs) : reserved,
+    ...(cpuManagerPolicy === 'static'
+      ? { cpuPolicy: { policy: cpuManagerPolicy, reservedSystemCpus: reservedSystemCPUs || undefined } }
+      : {}),
     ...(podPidsLimit === undefined ? {} : { podPidsLimit: Number(podPidsLimit) }),
   }
 }

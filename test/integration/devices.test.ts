@@ -4,6 +4,8 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import type { Event, Pod, ResourceClaim } from '../../src/kube/types.ts'
+import { parseCpus } from '../../src/runtime/kubelet/cpus/cpu-set.ts'
+import { readHostFacts } from '../../src/runtime/kubelet/kubelet.ts'
 import { type ContainerCluster, IMAGE, startContainerCluster } from '../support/container-cluster.ts'
 import { startDraDriver, type TestDraDriver } from '../support/dra-driver.ts'
 import { whyNoOci } from '../support/oci.ts'
@@ -13,12 +15,14 @@ const NAME = 'gpu.test.example'
 const API = 'resource.k8s.io/v1'
 const CDI = '/var/run/cdi'
 const WAIT_MS = 120_000
+const TOO_FEW = readHostFacts('/').cpuCount > 1 ? false : 'one processor cannot be shared out'
+const ALONE = TOO_FEW === false ? ['--cpu-manager-policy', 'static', '--reserved-cpus', '0'] : []
 
 describe('a driver of devices', { skip: whyNoOci() ?? false }, () => {
   let cluster: ContainerCluster
   let driver: TestDraDriver | undefined
   before(async () => {
-    cluster = await startContainerCluster('oci', 'devices')
+    cluster = await startContainerCluster('oci', 'devices', ALONE)
     const gpu = { name: 'gpu', exactly: { deviceClassName: 'gpu' } }
     const spec = { devices: { requests: [gpu] } }
     const selectors = [{ cel: { expression: `device.driver == "${NAME}"` } }]
@@ -90,6 +94,44 @@ describe('a driver of devices', { skip: whyNoOci() ?? false }, () => {
     )
   const template = { resourceClaimTemplateName: 'gpu' }
   const specs = () => (existsSync(CDI) ? readdirSync(CDI).filter(name => name.startsWith(NAME)) : [])
+
+  test('containers that ask for whole processors have them for themselves', { skip: TOO_FEW }, async () => {
+    const cpusOf = async (name: string) => {
+      const script = 'grep Cpus_allowed_list: /proc/self/status'
+      const told = await cluster.kubectl.ok(['exec', name, '--', 'sh', '-c', script])
+      return told.trim().split(/\s+/).at(-1)
+    }
+    const pod = (name: string, amounts?: object) => ({
+      ...{ apiVersion: 'v1', kind: 'Pod', metadata: { name } },
+      spec: {
+        terminationGracePeriodSeconds: 0,
+        containers: [
+          {
+            ...{ name: 'c', image: IMAGE, command: ['sleep', '3600'] },
+            resources: amounts === undefined ? {} : { requests: amounts, limits: amounts },
+          },
+        ],
+      },
+    })
+    await cluster.apply(pod('sharing'))
+    await running('sharing')
+    const everywhere = await cpusOf('sharing')
+    await cluster.apply(pod('alone', { cpu: '1', memory: '32Mi' }))
+    await running('alone')
+    const own = await cpusOf('alone')
+    assert.match(own ?? '', /^[1-9][0-9]*$/, 'one processor, and not the reserved one')
+    const isApart = async () => {
+      const shared = parseCpus((await cpusOf('sharing')) ?? '')
+      return shared !== null && shared.size > 0 && !shared.has(Number(own))
+    }
+    await until('the other one has left it', isApart, WAIT_MS)
+    await cluster.apply(pod('late'))
+    await running('late')
+    assert.equal(await cpusOf('late'), await cpusOf('sharing'))
+    await cluster.kubectl.ok(['delete', 'pod', 'alone', '--now'])
+    await until('it has it back', async () => (await cpusOf('sharing')) === everywhere, WAIT_MS)
+    await cluster.kubectl.ok(['delete', 'pod', 'sharing', 'late', '--now'])
+  })
 
   test('is waited for, says why it cannot, and is asked again', async () => {
     await cluster.apply(podWith('first', template))

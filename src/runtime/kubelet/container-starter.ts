@@ -75,6 +75,8 @@ export async function startContainer(request: StartRequest, context: PodContext)
   const event = { type: 'Normal' as const, container: container.name }
   recordPodEvent(recorder, pod, { ...event, reason: 'Created', message: 'Container created' })
   await step('RunContainerError', () => runtime.startContainer(id), id)
+  // The others' processors may have changed meanwhile.
+  await context.cpus.settle()
   recordPodEvent(recorder, pod, { ...event, reason: 'Started', message: 'Container started' })
   const hook = container.lifecycle?.postStart
   if (hook === undefined) return id
@@ -167,7 +169,7 @@ async function configOf(
     },
     ...(await targetOf(request, context)),
     security: renderSecurity({ pod, container, image, seccompDirectory }),
-    resources: renderResources(container, pod),
+    resources: { ...renderResources(container, pod), cpus: context.cpus.cpusOf(uid, container.name) },
     stdin: container.stdin,
     stdinOnce: container.stdinOnce,
     tty: container.tty,

@@ -4,6 +4,7 @@ import type { Clock } from '../../base/clock.ts'
 import type { Log } from '../../base/log.ts'
 import type { Random } from '../../base/random.ts'
 import type { Transport } from '../../client/transport.ts'
+import type { CpuPolicy } from './cpus/plan-cpus.ts'
 import type { ProviderSettings } from './credential-providers.ts'
 import type { HostFacts } from './host-facts.ts'
 import type { NetworkSettings } from './networks/plan-networks.ts'
@@ -45,6 +46,8 @@ export interface KubeletSettings {
   readonly credentialProviders?: ProviderSettings | undefined
   /** What is not for pods. */
   readonly reserved?: Reserved
+  /** Whether containers may have processors of their own; nobody has unless given. */
+  readonly cpuPolicy?: CpuPolicy
 }
 
 /** PEM texts of the kubelet's own HTTPS server. */

@@ -17,6 +17,7 @@ import { KubeletAccess } from './access.ts'
 import { NodeAdmission } from './admission/node-admission.ts'
 import { KubeletServer } from './api.ts'
 import { appArmorRefusal } from './app-armor.ts'
+import { createCpus } from './cpus/create-cpus.ts'
 import { CredentialProviders, NO_PROVIDERS } from './credential-providers.ts'
 import { CsiCredentials } from './csi/csi-credentials.ts'
 import { CsiMounts } from './csi/csi-mounts.ts'
@@ -190,6 +191,7 @@ class NodeKubelet implements Kubelet {
       admission: this.#createAdmission(),
       refreshNode: () => this.#node.refresh(),
       devices: this.#devices,
+      cpus: createCpus({ ...parts, livePods: () => this.#livePods() }),
       claims: this.#plugins.claims,
       userRanges: new UserRanges({ directory: directories.pods, subordinates }),
       room: uid => this.#workers.roomFor(uid),
@@ -212,6 +214,7 @@ class NodeKubelet implements Kubelet {
         pod => appArmorRefusal(pod, hasAppArmor),
         pod => this.#housekeeping.refusalOf(pod),
         pod => this.#devices.admit(pod),
+        pod => this.#context.cpus.admit(pod),
       ],
       view: () => this.#workers.view(this.#node.known, this.#devices.amounts().capacity),
       end: (pod, failure) => this.#workers.fail(pod, failure),
@@ -272,6 +275,7 @@ class NodeKubelet implements Kubelet {
 
   #onFreed(): void {
     this.#qosGroups?.changed()
+    this.#context.cpus.release()
     this.#workers.wakeWaiting()
   }
 
@@ -343,6 +347,7 @@ class NodeKubelet implements Kubelet {
     this.#static?.onSynced()
     await this.#endOrphans()
     void this.#plugins.claims.reconcile()
+    void this.#context.cpus.begin()
     void this.#qosGroups?.run(this.#aborter.signal)
     signal.removeEventListener('abort', stop)
   }

@@ -6,6 +6,7 @@ import { type EventRecorder, type EventType, referenceTo } from '../../client/ev
 import type { KubeClient } from '../../client/kube-client.ts'
 import type { Pod } from '../../kube/types.ts'
 import type { NodeAdmission } from './admission/node-admission.ts'
+import type { CpuManager } from './cpus/cpu-manager.ts'
 import type { CredentialProviders } from './credential-providers.ts'
 import type { CsiMounts } from './csi/csi-mounts.ts'
 import type { DeviceManager } from './devices/device-manager.ts'
@@ -42,6 +43,7 @@ export interface PodContext {
   readonly nodeName: string
   readonly csi: CsiMounts
   readonly devices: DeviceManager
+  readonly cpus: CpuManager
   readonly claims: ClaimManager
   readonly userRanges: UserRanges
   readonly networks: ExtraNetworks

@@ -7,6 +7,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { messageOf } from '../../../base/errors.ts'
 import { rename } from '../../../host/rename.ts'
+import { qosClassOf } from '../../../kube/qos.ts'
 import type { Container, Pod } from '../../../kube/types.ts'
 import { renderResources } from '../container-security.ts'
 import { latestOf } from '../plan-pod.ts'
@@ -109,9 +110,13 @@ export class PodResizer {
   }
 
   #judge(pod: Pod): ResizeRefusal | null {
-    const { runtime, room } = this.#parts.context
+    const { runtime, room, cpus } = this.#parts.context
     if (runtime.updateContainer === undefined) {
       const message = `the ${runtime.name} runtime limits no resources, so that nothing can be resized`
+      return { reason: 'Infeasible', message }
+    }
+    if (cpus.isStatic && qosClassOf(pod) === 'Guaranteed') {
+      const message = 'Resize is infeasible for Guaranteed Pods alongside CPU Manager static policy'
       return { reason: 'Infeasible', message }
     }
     return judgeResize(pod, room(identityOf(pod).uid))

@@ -101,6 +101,19 @@ export async function writeLimits(
   }
 }
 
+/** Where nothing limits processors the group is left as it is. */
+export async function writeCpus(
+  path: string,
+  cpus: string,
+  trees: readonly string[] = cgroupTrees(),
+): Promise<void> {
+  for (const tree of trees) {
+    await writeFile(join(tree, path, 'cpuset.cpus'), cpus, { flag: 'r+' }).catch(error => {
+      if (systemCodeOf(error) !== 'ENOENT') throw error
+    })
+  }
+}
+
 /** Of a control group that holds a whole pod, or a class of them. Absent values are not limited. */
 export interface PodResources {
   readonly cpuRequestMillis?: number | undefined

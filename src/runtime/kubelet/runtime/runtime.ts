@@ -166,6 +166,8 @@ export interface ContainerResources {
   readonly memoryRequestBytes?: number | undefined
   readonly memoryLimitBytes?: number | undefined
   readonly hugepages?: Readonly<Record<string, number>> | undefined
+  /** Processors that it may run on, `0-2,5`. */
+  readonly cpus?: string | undefined
 }
 
 export interface ContainerConfig {
@@ -381,6 +383,8 @@ export interface Runtime {
 
   /** Of a container that runs; absent where nothing is limited. */
   updateContainer?(id: string, resources: ContainerResources): Promise<void>
+  /** Moves a container that runs to these processors; absent where containers run on any. */
+  setCpus?(id: string, cpus: string): Promise<void>
   /** Of the pod as a whole. */
   updateSandbox?(id: string, resources: PodResources): Promise<void>
 

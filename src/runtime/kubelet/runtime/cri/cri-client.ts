@@ -187,7 +187,7 @@ export class CriClient {
     return (await this.#ask<Answer>('ListContainerStats', { filter: { labelSelector } })).stats
   }
 
-  async updateResources(containerId: string, linux: WireResources): Promise<void> {
+  async updateResources(containerId: string, linux: Partial<WireResources>): Promise<void> {
     await this.#change('UpdateContainerResources', { containerId, linux }, DEADLINES.change)
   }
 

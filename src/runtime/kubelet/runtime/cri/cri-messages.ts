@@ -139,6 +139,7 @@ export interface WireResources {
   readonly cpuPeriod?: number
   readonly cpuQuota?: number
   readonly cpuShares: number
+  readonly cpusetCpus?: string
   readonly memoryLimitInBytes?: number
   readonly oomScoreAdj: number
   readonly hugepageLimits?: readonly { readonly pageSize: string; readonly limit: number }[]

@@ -171,6 +171,7 @@ message LinuxContainerResources {
   int64 cpu_shares = 3;
   int64 memory_limit_in_bytes = 4;
   int64 oom_score_adj = 5;
+  string cpuset_cpus = 6;
   repeated HugepageLimit hugepage_limits = 8;
 }
 message HugepageLimit { string page_size = 1; uint64 limit = 2; }

@@ -283,6 +283,10 @@ export class CriRuntime implements Runtime {
     await this.#cri.updateResources(id, { ...none, ...wire })
   }
 
+  async setCpus(id: string, cpus: string): Promise<void> {
+    await this.#cri.updateResources(id, { cpusetCpus: cpus })
+  }
+
   async updateSandbox(id: string, resources: PodResources): Promise<void> {
     const known = await this.#know(id)
     if (known !== null) await writeLimits(this.#cgroupOf(known.config), resources)

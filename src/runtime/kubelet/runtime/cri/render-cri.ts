@@ -214,6 +214,7 @@ export function renderResources(
   return {
     cpuShares: cpuShares(cpuRequestMillis ?? cpuLimitMillis ?? 0),
     ...(quota === undefined ? {} : { cpuPeriod: quota.period, cpuQuota: quota.quota }),
+    ...(resources.cpus === undefined ? {} : { cpusetCpus: resources.cpus }),
     ...(pages.length > 0 ? { hugepageLimits: pages.map(([pageSize, limit]) => ({ pageSize, limit })) } : {}),
     ...(memoryLimitBytes ? { memoryLimitInBytes: memoryLimitBytes } : {}),
     oomScoreAdj: oomScore(host.qosClass, memoryRequestBytes ?? 0, host.hostMemoryBytes),

@@ -17,7 +17,7 @@ import { currentBootId } from '../../../../host/processes.ts'
 import type { Registries } from '../../../../kube/registries/registries.ts'
 import { CDI_DIRECTORIES } from '../cdi/read-cdi.ts'
 import type { PodResources } from '../cgroup-limits.ts'
-import { writeLimits } from '../cgroup-limits.ts'
+import { writeCpus, writeLimits } from '../cgroup-limits.ts'
 import { readGroupUsage } from '../cgroup-usage.ts'
 import { shareMount } from '../cri/managed-containerd.ts'
 import { cgroupTrees } from '../cri/pod-cgroups.ts'
@@ -287,6 +287,10 @@ export class OciRuntime implements Runtime {
     const shares = cpuRequestMillis ?? cpuLimitMillis
     const limits = { cpuRequestMillis: shares, cpuLimitMillis, memoryLimitBytes }
     await writeLimits(this.#containers.must(id).cgroup, limits)
+  }
+
+  async setCpus(id: string, cpus: string): Promise<void> {
+    await writeCpus(this.#containers.must(id).cgroup, cpus)
   }
 
   async updateSandbox(id: string, resources: PodResources): Promise<void> {

@@ -214,6 +214,7 @@ function renderLimits(
   { privileged, volumeDevices }: { privileged: boolean; volumeDevices: SpecParts['volumeDevices'] },
 ) {
   const { cpuShares, cpuPeriod, cpuQuota, memoryLimitInBytes: limit, hugepageLimits } = resources
+  const { cpusetCpus: cpus } = resources
   return {
     devices: [
       { allow: privileged, access: 'rwm' },
@@ -224,6 +225,7 @@ function renderLimits(
     cpu: {
       shares: cpuShares,
       ...(cpuQuota === undefined ? {} : { quota: cpuQuota, period: cpuPeriod }),
+      ...(cpus === undefined ? {} : { cpus }),
     },
     // Swap would make a limit of memory none.
     ...(limit === undefined ? {} : { memory: { limit } }),
