@@ -2,6 +2,7 @@
 import type { Log } from '../../base/log.ts'
 import { runProgram } from '../../host/programs.ts'
 import { PROBE_CHAIN } from './base-part.ts'
+import { filledSets, keptElements } from './kept-elements.ts'
 import { changeTable, type PartChange, type TablePart } from './table-part.ts'
 
 export interface NftTableParts {
@@ -49,8 +50,9 @@ export class NftTable {
     // What an earlier daemon loaded is replaced in one step, by rules for the same connections.
     const table = this.#name
     const reset = isFresh ? `add table ${table}\ndelete table ${table}\nadd table ${table}\n` : ''
+    const kept = isFresh ? await this.#keep(next.values()) : []
     this.#isUnknown = true
-    await this.#nft(`${reset}${linesOf(stale)}${text}`)
+    await this.#nft(`${reset}${linesOf(stale)}${text}${linesOf(kept)}`)
     this.#isUnknown = false
     this.#loaded = next
     this.#cleaning = isFresh ? [] : cleaning
@@ -81,6 +83,15 @@ export class NftTable {
     const { exitCode } = await this.#run('nft', args, { accept: 'any' })
     if (exitCode !== 0) this.#isUnknown = true
     return exitCode === 0
+  }
+
+  /** Clients go on with the endpoints that they have. */
+  async #keep(parts: Iterable<TablePart>): Promise<string[]> {
+    const names = filledSets(parts)
+    if (names.size === 0) return []
+    const args = ['-j', 'list', 'table', ...this.#name.split(' ')]
+    const { stdout } = await this.#run('nft', args, { accept: 'any' })
+    return keptElements(stdout, this.#name, names)
   }
 
   async #nft(input: string): Promise<void> {
