@@ -1,4 +1,6 @@
 /** Mounts of this machine that lie in directories of a node. */
+
+import { runBriefly } from './brief-programs.ts'
 import { readOrEmpty } from './files.ts'
 import { runProgram } from './programs.ts'
 
@@ -13,7 +15,7 @@ export function mountsBelow(directories: readonly string[]): string[] {
 
 export async function unmountBelow(directories: readonly string[]): Promise<void> {
   const points = mountsBelow(directories)
-  if (points.length > 0) await runProgram('umount', ['--lazy', ...points], { accept: 'any' })
+  if (points.length > 0) await runBriefly('umount', ['--lazy', ...points])
 }
 
 export async function mountMemory(path: string, sizeBytes: number): Promise<void> {

@@ -2,8 +2,8 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Mk8sError, messageOf } from '../../../../base/errors.ts'
+import { runBriefly } from '../../../../host/brief-programs.ts'
 import { findExecutable } from '../../../../host/find-program.ts'
-import { runProgram } from '../../../../host/programs.ts'
 import { chosenNetworkFile } from '../pod-network.ts'
 import {
   type CniArguments,
@@ -104,8 +104,7 @@ async function run(
 ): Promise<CniResult> {
   const { arguments: args } = attachment
   const [program = '', ...words] = [...enter, findPlugin(plugins, type)]
-  const ran = await runProgram(program, words, {
-    accept: 'any',
+  const ran = await runBriefly(program, words, {
     timeoutMs: PLUGIN_MS_MAX,
     input: JSON.stringify(pluginConfig(attachment, plugin)),
     env: {

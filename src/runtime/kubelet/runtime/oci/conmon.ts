@@ -6,8 +6,9 @@ import { closeSync, openSync } from 'node:fs'
 import { readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Mk8sError } from '../../../../base/errors.ts'
+import { reportBriefly, runBriefly } from '../../../../host/brief-programs.ts'
 import { identifyProcess, type ProcessIdentity } from '../../../../host/processes.ts'
-import { runProgram, spawnDetached, startReporting } from '../../../../host/programs.ts'
+import { spawnDetached } from '../../../../host/programs.ts'
 import { processesIn, removePodCgroup } from '../cri/pod-cgroups.ts'
 import { containerFiles } from './oci-paths.ts'
 
@@ -50,7 +51,7 @@ export const PROGRAM_ENVIRONMENT = {
 export async function createWithConmon(parts: ConmonParts): Promise<Conmon> {
   const { directory } = parts
   const files = containerFiles(directory)
-  const said = await startReporting(parts.conmon, conmonArguments(parts), {
+  const said = await reportBriefly(parts.conmon, conmonArguments(parts), {
     cwd: directory,
     env: PROGRAM_ENVIRONMENT,
     reportTo: '_OCI_SYNCPIPE',
@@ -101,8 +102,7 @@ function plainly(said: string): string {
 }
 
 export async function callProgram(program: OciProgram, args: readonly string[]): Promise<void> {
-  const ran = await runProgram(program.path, ['--root', program.state, ...args], {
-    accept: 'any',
+  const ran = await runBriefly(program.path, ['--root', program.state, ...args], {
     timeoutMs: PROGRAM_MS_MAX,
     cleanEnvironment: true,
     env: PROGRAM_ENVIRONMENT,

@@ -1,8 +1,9 @@
 /** Layers of an image, put together to a file system; with a user namespace, their owners are its users. */
 import { mkdir, rmdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import { Mk8sError } from '../../../../base/errors.ts'
+import { runBriefly } from '../../../../host/brief-programs.ts'
 import { unmountBelow } from '../../../../host/mounts.ts'
-import { runProgram } from '../../../../host/programs.ts'
 import { mountMapped, type UserNamespace } from './user-namespace.ts'
 
 export interface OverlayParts {
@@ -42,5 +43,8 @@ async function mountLayers(
 ): Promise<void> {
   const all = `${options},lowerdir=${layers.join(':')}`
   const env = { LIBMOUNT_FORCE_MOUNT2: 'always' }
-  await runProgram('mount', ['-t', 'overlay', '-o', all, 'overlay', root], { cwd, env })
+  const ran = await runBriefly('mount', ['-t', 'overlay', '-o', all, 'overlay', root], { cwd, env })
+  if (ran.exitCode === 0) return
+  const why = ran.stderr.trim() || `exit code ${ran.exitCode}`
+  throw new Mk8sError('host/program-failed', 'mount failed', { why })
 }
