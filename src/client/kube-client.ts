@@ -10,6 +10,7 @@ export {
   isAlreadyExists,
   isConflict,
   isInvalid,
+  isNoSuchPath,
   isNotFound,
 } from './status-errors.ts'
 export type { WatchEvent } from './watch-stream.ts'
@@ -45,6 +46,7 @@ export interface ListOptions {
 export interface DiscoveredResource {
   /** With a slash: a subresource. */
   readonly name: string
+  readonly kind: string
   readonly namespaced: boolean
   readonly verbs: readonly string[]
 }

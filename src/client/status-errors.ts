@@ -1,5 +1,5 @@
 /** From an HTTP answer to a StatusError, and the questions that callers ask of a caught one. */
-import { type Status, StatusError } from '../kube/status.ts'
+import { noSuchPath, type Status, StatusError } from '../kube/status.ts'
 
 /** The error of a non-2xx response; a body that is no Status is quoted. */
 export function statusErrorOf(code: number, body: Buffer): StatusError {
@@ -17,6 +17,8 @@ export function statusErrorOf(code: number, body: Buffer): StatusError {
 
 /** The cause that Kubernetes' own clients give an answer that is no Status. */
 const UNEXPECTED = 'UnexpectedServerResponse'
+
+const NO_SUCH_PATH = noSuchPath().message
 
 const MESSAGE_CHARS_MAX = 2_048
 
@@ -69,6 +71,9 @@ export const isExpired = (error: unknown): boolean => hasReason(error, 'Expired'
 export const isUnexpectedResponse = (error: unknown): boolean =>
   error instanceof StatusError &&
   (error.status.details?.causes ?? []).some(cause => cause.reason === UNEXPECTED)
+/** The path was not found, and not an object: nobody serves its kind now, or no Kubernetes server has answered. */
+export const isNoSuchPath = (error: unknown): boolean =>
+  isNotFound(error) && (isUnexpectedResponse(error) || (error as StatusError).message === NO_SUCH_PATH)
 /** A namespace that is being deleted takes no new objects; nothing is wrong. */
 export const isNamespaceTerminating = (error: unknown): boolean =>
   error instanceof StatusError &&

@@ -151,7 +151,9 @@ describe('Aggregator', () => {
   test('a watch streams, and so does a connection that leaves HTTP behind', async () => {
     const ended = new AbortController()
     const watch = await call('GET', `${COLLECTION}?watch=true`, { signal: ended.signal })
-    await until('the watch has arrived', () => extension.asked.some(one => one.path.includes('watch=true')))
+    await until('the watch has arrived', () =>
+      extension.asked.some(one => one.path === `${COLLECTION}?watch=true`),
+    )
     extension.tell({ type: 'ADDED', object: { kind: 'Flunder' } })
     const [first] = (await watch.next).toString('utf8').split('\n')
     assert.deepEqual(JSON.parse(first ?? ''), { type: 'ADDED', object: { kind: 'Flunder' } })
@@ -189,6 +191,68 @@ describe('Aggregator', () => {
     assert.deepEqual(list.items, [])
     await kubectl.ok(['delete', 'apiservice', 'v1.dead.example.com'])
     await kubectl.ok(['wait', 'namespace/emptied', '--for=delete', '--timeout=60s'])
+  })
+
+  test('what an extension server has goes with its owner, and what it owns goes with it', async () => {
+    const dead = { ...apiService(extension.caBundle), metadata: { name: 'v1.dead.example.com' } }
+    const gone = { group: 'dead.example.com', version: 'v1', service: { name: 'no', namespace: 'no' } }
+    await apply({ ...dead, spec: { ...dead.spec, ...gone } })
+    const made = async (flunder: string, owners: object[] = []) => {
+      const metadata = { name: flunder, ownerReferences: owners }
+      const body = JSON.stringify({ apiVersion: `${GROUP}/v1alpha1`, kind: 'Flunder', metadata })
+      const text = await kubectl.ok(['create', '--raw', COLLECTION, '-f', '-'], { input: body })
+      return (JSON.parse(text) as { metadata: { uid: string } }).metadata.uid
+    }
+    const configMap = async (name: string, owners: object[] = []) => {
+      const metadata = { name, namespace: NAMESPACE, ownerReferences: owners }
+      const input = JSON.stringify({ apiVersion: 'v1', kind: 'ConfigMap', metadata })
+      const text = await kubectl.ok(['create', '-o', 'json', '-f', '-'], { input })
+      return (JSON.parse(text) as { metadata: { uid: string } }).metadata.uid
+    }
+    const flunder = (name: string, uid: string) => ({
+      apiVersion: `${GROUP}/v1alpha1`,
+      kind: 'Flunder',
+      name,
+      uid,
+    })
+    const map = (name: string, uid: string) => ({ apiVersion: 'v1', kind: 'ConfigMap', name, uid })
+    const middle = await made('middle', [map('top', await configMap('top'))])
+    await configMap('bottom', [flunder('middle', middle)])
+    await made('lasting', [map('kept', await configMap('kept'))])
+    await configMap('orphan', [flunder('never', 'there-was-none')])
+    const isGone = async (path: string) => (await kubectl.try(['get', '--raw', path])).stderr !== ''
+    const core = `/api/v1/namespaces/${NAMESPACE}/configmaps`
+    await until('what names an owner that never was is gone', () => isGone(`${core}/orphan`))
+    assert.equal(await isGone(`${core}/bottom`), false)
+    await kubectl.ok(['delete', 'configmap', 'top', '-n', NAMESPACE])
+    await until('the flunder is gone', () => isGone(`${COLLECTION}/middle`))
+    await until('what it owned is gone', () => isGone(`${core}/bottom`))
+    const deleted = extension.asked.findLast(one => one.method === 'DELETE')
+    assert.equal(deleted?.user, 'system:serviceaccount:kube-system:generic-garbage-collector')
+    assert.equal(await isGone(`${COLLECTION}/lasting`), false)
+    await kubectl.ok(['delete', 'apiservice', 'v1.dead.example.com'])
+  })
+
+  test('what names an owner on a server that cannot be asked stays', async () => {
+    await apply({ ...slice(), ports: [{ name: '', port: 1 }] })
+    await becomes('FailedDiscoveryCheck')
+    const owner = { apiVersion: `${GROUP}/v1alpha1`, kind: 'Flunder', name: 'unknown', uid: 'nobody-knows' }
+    const metadata = { name: 'waiting', namespace: NAMESPACE, ownerReferences: [owner] }
+    await apply({ apiVersion: 'v1', kind: 'ConfigMap', metadata })
+    // One that is collected after it shows that it was looked at; that their uids are the same proves nothing.
+    const other = { ...owner, apiVersion: 'v1', kind: 'ConfigMap' }
+    await apply({
+      apiVersion: 'v1',
+      kind: 'ConfigMap',
+      metadata: { ...metadata, name: 'next', ownerReferences: [other] },
+    })
+    const isGone = async (name: string) =>
+      (await kubectl.try(['get', 'configmap', name, '-n', NAMESPACE])).stderr.includes('NotFound')
+    await until('the other one is gone', () => isGone('next'))
+    assert.equal(await isGone('waiting'), false)
+    await apply(slice())
+    await becomes('Passed')
+    await until('it goes once its owner can be asked about', () => isGone('waiting'))
   })
 
   test('without its APIService the group is not there', async () => {

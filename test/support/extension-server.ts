@@ -1,4 +1,5 @@
 /** An extension API server on loopback: it trusts the front proxy, keeps one kind in memory, tells what it was asked. */
+import { randomUUID } from 'node:crypto'
 import { createServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import type { TLSSocket } from 'node:tls'
@@ -14,13 +15,13 @@ export interface ExtensionServer {
     readonly user: string
     readonly groups: string[]
   }[]
-  /** What a watch of it is sent next. */
+  /** What a watch of a namespace is sent next. */
   tell(event: object): void
   close(): Promise<void>
 }
 
 interface Flunder {
-  metadata: { name: string; namespace?: string }
+  metadata: { name: string; namespace?: string; uid?: string; resourceVersion?: string }
 }
 
 export const GROUP = 'wardle.example.com'
@@ -42,6 +43,17 @@ export async function startExtensionServer(
   const { authority, leaf } = await certificatesFor(names)
   const flunders = new Map<string, Flunder>()
   const watches = new Set<{ write(text: string): unknown }>()
+  /** Of all namespaces, told by themselves of what comes and goes. */
+  const wholeWatches = new Set<{ write(text: string): unknown }>()
+  let version = 1
+  const happened = (type: string, { metadata, ...rest }: Flunder) => {
+    const object = {
+      ...kind('Flunder'),
+      ...rest,
+      metadata: { ...metadata, resourceVersion: String(version) },
+    }
+    for (const watch of wholeWatches) watch.write(`${JSON.stringify({ type, object })}\n`)
+  }
   const asked: ExtensionServer['asked'] = []
   const server = createServer({
     cert: leaf.certificate,
@@ -67,25 +79,42 @@ export async function startExtensionServer(
     if (url.pathname === API) return answer(200, resourceList())
     const [, namespace = '', name = ''] =
       /^.*\/namespaces\/([^/]+)\/flunders(?:\/([^/]+))?$/.exec(url.pathname) ?? []
-    if (namespace === '')
+    const isWatch = url.searchParams.get('watch') !== null && url.searchParams.get('watch') !== 'false'
+    const isWhole = url.pathname === `${API}/flunders`
+    if (isWhole && !isWatch) {
+      const metadata = { resourceVersion: String(version) }
+      return answer(200, { ...kind('FlunderList'), metadata, items: [...flunders.values()] })
+    }
+    if (namespace === '' && !isWhole)
       return answer(404, { kind: 'Status', apiVersion: 'v1', code: 404, reason: 'NotFound' })
     if (request.method === 'POST') {
       const flunder = JSON.parse(Buffer.concat(pieces).toString('utf8')) as Flunder
-      flunder.metadata.namespace = namespace
+      version += 1
+      Object.assign(flunder.metadata, { namespace, uid: randomUUID(), resourceVersion: String(version) })
       flunders.set(flunder.metadata.name, flunder)
+      happened('ADDED', flunder)
       return answer(201, flunder)
     }
     if (request.method === 'DELETE') {
       const isMeant = (one: Flunder) => one.metadata.name === name || name === ''
       const inNamespace = [...flunders].filter(([, one]) => one.metadata.namespace === namespace)
-      for (const [key] of inNamespace.filter(([, one]) => isMeant(one))) flunders.delete(key)
+      const { preconditions } = JSON.parse(Buffer.concat(pieces).toString('utf8') || '{}')
+      const wanted = preconditions?.uid
+      if (wanted !== undefined && wanted !== flunders.get(name)?.metadata.uid)
+        return answer(409, { kind: 'Status', apiVersion: 'v1', code: 409, reason: 'Conflict' })
+      for (const [key, flunder] of inNamespace.filter(([, one]) => isMeant(one))) {
+        flunders.delete(key)
+        version += 1
+        happened('DELETED', flunder)
+      }
       return answer(200, { kind: 'Status', apiVersion: 'v1', status: 'Success' })
     }
-    if (url.searchParams.get('watch') !== null && url.searchParams.get('watch') !== 'false') {
+    if (isWatch) {
       response.writeHead(200, { 'content-type': 'application/json' })
       response.flushHeaders()
-      watches.add(response)
-      response.once('close', () => watches.delete(response))
+      const all = isWhole ? wholeWatches : watches
+      all.add(response)
+      response.once('close', () => all.delete(response))
       return
     }
     if (name === '')

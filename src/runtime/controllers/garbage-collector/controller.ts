@@ -1,12 +1,18 @@
-/** Deletes what its owners have left behind: one graph over every deletable resource, fed by watches. */
+/**
+ * Deletes what its owners have left behind: one graph over every deletable resource, those of extension API servers
+ * too, fed by watches.
+ */
 import type { Informer } from '../../../client/informer.ts'
-import { isNotFound, type KubeClient } from '../../../client/kube-client.ts'
+import { isNoSuchPath, isNotFound, type KubeClient } from '../../../client/kube-client.ts'
 import { ReconcileLoop } from '../../../client/reconcile-loop.ts'
-import type { ResourceRef } from '../../../client/resources.ts'
+import { API_SERVICES, type ResourceRef } from '../../../client/resources.ts'
 import type { ResourceInfo } from '../../../kube/model-types.ts'
 import type { KubeObject, OwnerReference } from '../../../kube/object.ts'
+import type { APIService } from '../../../kube/types.ts'
 import type { Controller, ControllerContext } from '../shared/context.ts'
+import type { ContentsListener, CustomContents } from '../shared/custom-resources.ts'
 import { deleteIfThere } from '../shared/deletion.ts'
+import { RemoteInformers } from '../shared/remote-informers.ts'
 import { type GraphNode, OwnerGraph } from './graph.ts'
 import {
   blockingDependents,
@@ -24,6 +30,7 @@ const ABSENT_OWNERS_MAX = 500
 
 interface Parts {
   readonly context: ControllerContext
+  readonly remote: () => readonly CustomContents[]
   readonly client: KubeClient
   readonly graph: OwnerGraph
   readonly absent: Set<string>
@@ -34,7 +41,14 @@ export function createGarbageCollector(context: ControllerContext): Controller {
     context.informers.metadataInformer(resource),
   )
   const client = context.client(SERVICE_ACCOUNT)
-  const parts: Parts = { context, client, graph: new OwnerGraph(), absent: new Set() }
+  const graph = new OwnerGraph()
+  const contents = followContents(graph, uid => loop.add(uid))
+  const remote = new RemoteInformers({
+    ...{ informers: context.informers, client, clock: context.clock, log: context.log },
+    apiServices: context.informers.informer<APIService>(API_SERVICES),
+    listener: contents.listener,
+  })
+  const parts: Parts = { context, remote: () => remote.all, client, graph, absent: new Set() }
   const loop = new ReconcileLoop({
     clock: context.clock,
     log: context.log.child({ controller: SERVICE_ACCOUNT }),
@@ -46,12 +60,14 @@ export function createGarbageCollector(context: ControllerContext): Controller {
     start() {
       const add = (uid: string) => loop.add(uid)
       subscriptions = informers.map(informer => follow(parts.graph, informer, add))
-      subscriptions.push(followCustom(parts, add))
+      subscriptions.push(context.custom.subscribe(contents.listener), contents.end)
+      remote.start()
       loop.start()
     },
     async stop() {
       for (const unsubscribe of subscriptions) unsubscribe()
       subscriptions = []
+      await remote.stop()
       await loop.stop()
     },
   }
@@ -83,20 +99,24 @@ function follow(graph: OwnerGraph, informer: Informer<KubeObject>, add: (uid: st
 }
 
 /** Kinds that come while this runs are followed, and those that go leave the graph. */
-function followCustom({ context, graph }: Parts, add: (uid: string) => void): () => void {
+function followContents(graph: OwnerGraph, add: (uid: string) => void) {
   const following = new Map<Informer<KubeObject>, () => void>()
-  const unsubscribe = context.custom.subscribe({
-    added: ({ informer }) => void following.set(informer, follow(graph, informer, add)),
+  const listener: ContentsListener = {
+    added({ informer, resource: { group, kind } }) {
+      following.set(informer, follow(graph, informer, add))
+      // Until now nobody could tell whether their owners are there.
+      for (const uid of graph.dependentsOfKind(group, kind)) add(uid)
+    },
     removed({ informer }) {
       following.get(informer)?.()
       following.delete(informer)
       for (const { metadata } of informer.list()) graph.remove(metadata.uid ?? '')
     },
-  })
-  return () => {
-    unsubscribe()
-    for (const end of following.values()) end()
   }
+  const end = () => {
+    for (const stop of following.values()) stop()
+  }
+  return { listener, end }
 }
 
 function onPut(
@@ -167,21 +187,24 @@ async function stateOfOwner(parts: Parts, object: KubeObject, owner: OwnerRefere
     if (!isReachable || known.object.metadata.name !== owner.name) return 'absent'
     return isWaitingForDependents(known.object) ? 'waiting' : 'solid'
   }
-  if (parts.absent.has(owner.uid)) return 'absent'
+  const sought = [owner.apiVersion, owner.kind, namespace, owner.name, owner.uid].join(' ')
+  if (parts.absent.has(sought)) return 'absent'
   const resource = resourceOfKind(parts, owner)
   if (resource === undefined || (resource.namespaced && !namespace)) return 'solid'
   try {
     const found = await parts.client.get(resource, { namespace, name: owner.name })
     if (found.metadata.uid === owner.uid) return isWaitingForDependents(found) ? 'waiting' : 'solid'
   } catch (error) {
-    if (!isNotFound(error)) throw error
+    // A kind that was served a moment ago says nothing about its objects.
+    if (!isNotFound(error) || isNoSuchPath(error)) throw error
   }
-  rememberAbsent(parts.absent, owner.uid)
+  rememberAbsent(parts.absent, sought)
   return 'absent'
 }
 
-function rememberAbsent(absent: Set<string>, uid: string): void {
-  absent.add(uid)
+/** By all that a reference says: one that names the wrong kind tells nothing of the right one. */
+function rememberAbsent(absent: Set<string>, sought: string): void {
+  absent.add(sought)
   if (absent.size <= ABSENT_OWNERS_MAX) return
   for (const oldest of absent) {
     absent.delete(oldest)
@@ -196,7 +219,7 @@ function resourceOfKind(parts: Parts, owner: OwnerReference): ResourceRef | unde
   const version = owner.apiVersion.slice(slash + 1)
   const known = parts.context.model.byKind({ group, version, kind: owner.kind })
   if (known !== undefined) return known
-  return parts.context.custom.all
+  return [...parts.context.custom.all, ...parts.remote()]
     .map(({ resource }) => resource)
     .find(one => one.group === group && one.kind === owner.kind)
 }

@@ -25,6 +25,17 @@ export class OwnerGraph {
     return found
   }
 
+  /** The uids of objects that name an owner of this kind. */
+  dependentsOfKind(group: string, kind: string): string[] {
+    const isOfKind = (apiVersion: string) =>
+      (apiVersion.includes('/') ? apiVersion.slice(0, apiVersion.indexOf('/')) : '') === group
+    return [...this.#nodes]
+      .filter(([, { object }]) =>
+        object.metadata.ownerReferences?.some(owner => owner.kind === kind && isOfKind(owner.apiVersion)),
+      )
+      .map(([uid]) => uid)
+  }
+
   hasDependents(uid: string): boolean {
     return this.#dependents.has(uid)
   }
