@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { connect } from 'node:http2'
-import { request as httpsRequest } from 'node:https'
+import { get, request as httpsRequest } from 'node:https'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
@@ -92,6 +92,22 @@ test('kubectl lists what the server has', async () => {
   assert.match(text, /^deployments\s+deploy\s+apps\/v1\s+true\s+Deployment$/m)
   assert.match(text, /^pods\s+po\s+v1\s+true\s+Pod$/m)
   assert.match(await kubectl.ok(['version']), /v1\.36\.0\+mk8s\.test/)
+})
+
+test('long credentials and long questions fit into the headers of HTTP/1.1 too', async () => {
+  const status = (bytes: number) =>
+    new Promise<number | undefined>((resolve, reject) => {
+      const authority = pki.authorities['cluster-ca'].certificate
+      const { certificate: cert, key } = pki.leaves.admin
+      const headers = { 'x-long': 'x'.repeat(bytes) }
+      const url = `https://127.0.0.1:${listener.port}/version`
+      get(url, { ca: authority, cert, key, headers, agent: false }, answer => {
+        answer.resume()
+        resolve(answer.statusCode)
+      }).on('error', reject)
+    })
+  assert.equal(await status(40_000), 200)
+  await assert.rejects(status(200_000))
 })
 
 test('kubectl creates, gets, patches and deletes', async () => {

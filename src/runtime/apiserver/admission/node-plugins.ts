@@ -166,14 +166,17 @@ function checkNode(node: string, request: AdmissionRequest): void {
   ) {
     throw refuse(request, `node ${quoted(node)} is not allowed to modify taints`)
   }
+  // A node whose owner is gone is collected, and could then come back with other taints and labels.
+  const [owners = [], owned = []] = [object.metadata.ownerReferences, old?.metadata.ownerReferences]
+  if (request.operation === 'UPDATE' && !isDeepStrictEqual(owned, owners)) {
+    throw refuse(request, `node ${quoted(node)} is not allowed to modify ownerReferences`)
+  }
   const changed = changedLabels(old?.metadata.labels ?? {}, object.metadata.labels ?? {})
   const protectedLabels = changed.filter(label => !mayKubeletSet(label)).sort()
   if (protectedLabels.length === 0) return
-  const verb = request.operation === 'CREATE' ? 'set' : 'modify'
-  throw refuse(
-    request,
-    `node ${quoted(node)} is not allowed to ${verb} the following labels: ${protectedLabels.join(', ')}`,
-  )
+  const text = protectedLabels.join(', ')
+  if (request.operation !== 'CREATE') throw refuse(request, `is not allowed to modify labels: ${text}`)
+  throw refuse(request, `node ${quoted(node)} is not allowed to set the following labels: ${text}`)
 }
 
 function changedLabels(before: Record<string, string>, after: Record<string, string>): readonly string[] {

@@ -117,6 +117,7 @@ export function createHttpsListener(parts: HttpsListenerParts): HttpsListener {
 interface Http1Settings {
   keepAliveTimeout: number
   headersTimeout: number
+  maxHeaderSize: number
   shouldUpgradeCallback: (request: IncomingMessage) => boolean
 }
 
@@ -126,6 +127,7 @@ function configureHttp1(server: Http2SecureServer, apiServer: ApiServer): void {
   http1.shouldUpgradeCallback = request => wantsStream(request, apiServer)
   http1.keepAliveTimeout = KEEP_ALIVE_MS
   http1.headersTimeout = KEEP_ALIVE_MS
+  http1.maxHeaderSize = HEADER_BYTES_MAX
 }
 
 class ListenerState {

@@ -245,13 +245,24 @@ test('new nodes are tainted, and a kubelet changes only its own', async () => {
   await run(labelled({ 'kubernetes.io/hostname': 'n1', own: 'yes' }))
   await assert.rejects(
     run(labelled({ 'node-role.kubernetes.io/control-plane': '' })),
-    /not allowed to modify the/,
+    refusal(
+      403,
+      'nodes "n1" is forbidden: is not allowed to modify labels: node-role.kubernetes.io/control-plane',
+    ),
   )
   const untainted = { ...structuredClone(node), spec: {} }
   await assert.rejects(
     run({ ...common, operation: 'UPDATE', object: untainted, oldObject: node }),
     /not allowed to modify taints/,
   )
+  const owned = structuredClone(node)
+  owned.metadata.ownerReferences = [{ apiVersion: 'v1', kind: 'Node', name: 'gone', uid: 'none' }]
+  const update = { ...common, operation: 'UPDATE' }
+  await assert.rejects(
+    run({ ...update, object: owned, oldObject: node }),
+    refusal(403, 'nodes "n1" is forbidden: node "n1" is not allowed to modify ownerReferences'),
+  )
+  await run({ ...update, object: structuredClone(owned), oldObject: owned })
   await assert.rejects(run({ resource: 'pods', object: pod(), user }), /can only create mirror pods/)
   const elsewhere = { resource: 'pods', operation: 'DELETE', user, oldObject: pod({ nodeName: 'n2' }) }
   await assert.rejects(run(elsewhere), /can only delete pods with spec.nodeName set to itself/)
