@@ -16,6 +16,8 @@ export interface BriefOptions {
   readonly cleanEnvironment?: boolean
   readonly cwd?: string
   readonly input?: string
+  /** Ends it; the reason is thrown once it has ended, or is given up. */
+  readonly signal?: AbortSignal
 }
 
 const TIMEOUT_MS = 30_000
@@ -35,25 +37,43 @@ export async function runBriefly(
   if (spawner === null || (input?.length ?? 0) > SPAWN_INPUT_BYTES_MAX) {
     return runProgram(name, args, { ...options, accept: 'any' })
   }
+  options.signal?.throwIfAborted()
   const { cwd, timeoutMs = TIMEOUT_MS } = options
   const env = options.cleanEnvironment === true ? { ...options.env } : { ...ownEnvironment(), ...options.env }
   const spawned = start(name, { args, env, outputs: [1, 2], ...(cwd && { cwd }), ...(input && { input }) })
+  const ran = await resultOf(spawned, timeoutMs, options.signal)
+  options.signal?.throwIfAborted()
+  return ran
+}
+
+async function resultOf(
+  { outputs, exited, kill }: Spawned,
+  timeoutMs: number,
+  signal: AbortSignal | undefined,
+): Promise<ProgramResult> {
   let timedOut = false
+  let dead: NodeJS.Timeout | undefined
+  const end = () => {
+    kill('SIGTERM')
+    dead ??= setTimeout(() => {
+      kill('SIGKILL')
+      // What it started may hold them open for ever.
+      for (const output of outputs) output.destroy()
+    }, KILL_DELAY_MS)
+  }
   const late = setTimeout(() => {
     timedOut = true
-    spawned.kill('SIGTERM')
+    end()
   }, timeoutMs)
-  const dead = setTimeout(() => {
-    spawned.kill('SIGKILL')
-    for (const output of spawned.outputs) output.destroy()
-  }, timeoutMs + KILL_DELAY_MS)
+  signal?.addEventListener('abort', end, { once: true })
   try {
-    const texts = Promise.all(spawned.outputs.map(output => allOf(output, OUTPUT_BYTES_MAX)))
-    const [exitCode, [stdout = '', stderr = '']] = await Promise.all([spawned.exited, texts])
+    const texts = Promise.all(outputs.map(output => allOf(output, OUTPUT_BYTES_MAX)))
+    const [exitCode, [stdout = '', stderr = '']] = await Promise.all([exited, texts])
     return { stdout, stderr, exitCode, timedOut }
   } finally {
     clearTimeout(late)
     clearTimeout(dead)
+    signal?.removeEventListener('abort', end)
   }
 }
 

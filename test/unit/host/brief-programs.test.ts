@@ -47,6 +47,14 @@ describe('programs that are run briefly', { skip: process.platform !== 'linux' &
     assert.deepEqual([late.timedOut, late.exitCode], [true, 137])
   })
 
+  test('one that nobody wants any more is ended, even while what it started holds its output', async () => {
+    const over = new AbortController()
+    const ran = shell('sleep 3 & exec sleep 600', { signal: over.signal })
+    over.abort(new Error('not wanted'))
+    await assert.rejects(ran, /not wanted/)
+    await assert.rejects(shell('true', { signal: over.signal }), /not wanted/)
+  })
+
   test('many at once all end, and leave neither children nor descriptors', async () => {
     const count = () => readdirSync('/proc/self/fd').length
     await shell('true')

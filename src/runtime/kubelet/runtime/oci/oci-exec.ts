@@ -3,7 +3,7 @@ import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Clock, sleep } from '../../../../base/clock.ts'
 import { Mk8sError } from '../../../../base/errors.ts'
-import { runProgram } from '../../../../host/programs.ts'
+import { runBriefly } from '../../../../host/brief-programs.ts'
 import { processesIn } from '../cri/pod-cgroups.ts'
 import { type RunningExec, startExec } from '../process/exec-streams.ts'
 import type { ExecResult } from '../runtime.ts'
@@ -42,8 +42,7 @@ export async function execSync(
   const pidFile = await pidFileOf(target)
   const [program = '', ...args] = argumentsFor(target, command, { pidFile, tty: false })
   const over = new AbortController()
-  const ran = runProgram(program, args, {
-    accept: 'any',
+  const ran = runBriefly(program, args, {
     cleanEnvironment: true,
     env: PROGRAM_ENVIRONMENT,
     timeoutMs: options.timeoutMs + SETUP_MS_MAX,
