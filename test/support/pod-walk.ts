@@ -29,7 +29,6 @@ const says = (word: RegExp) => (commands: readonly string[]) => commands.some(co
 /** Sleeps are named after their length. */
 export const PHASES: readonly Phase[] = [
   { name: 'made', seen: () => true },
-  { name: 'namespaces', seen: says(/unshare --net/) },
   { name: 'network', seen: says(/lib\/cni\/|\/(ptp|portmap|host-local|bandwidth)\0?$/) },
   { name: 'created', seen: says(/crun .*create|runc .*create|containerd-shim/) },
   { name: 'init', seen: says(/^sleep 0\.31/) },
