@@ -15,13 +15,10 @@ export type Order =
     }
   | { readonly kind: 'gets'; readonly path: string; readonly clients: number; readonly count: number }
   | { readonly kind: 'lists'; readonly path: string; readonly headers: string; readonly count: number }
-  /** Watchers over ConfigMaps of the namespace `default`, while one writer writes; rate 0: flat out. */
-  | {
-      readonly kind: 'watches'
-      readonly watchers: number
-      readonly perSecond: number
-      readonly writes: number
-    }
+  /** Watchers over ConfigMaps of the namespace `default`, which stay. */
+  | { readonly kind: 'open-watches'; readonly watchers: number }
+  /** One writer, whom they watch; rate 0: flat out. */
+  | { readonly kind: 'watches'; readonly perSecond: number; readonly writes: number }
   /** Creates of ConfigMaps without end, until `end`. */
   | { readonly kind: 'flood'; readonly what: 'configmap' | 'get' | 'list'; readonly clients: number }
   | { readonly kind: 'end' }
@@ -135,63 +132,85 @@ async function carryOut(endpoint: Endpoint, order: Exclude<Order, { kind: 'end' 
         })
         return outcome(took, seconds, bytes)
       })
+    case 'open-watches':
+      watching = await openWatches(endpoint, order.watchers)
+      return null
     case 'watches':
-      return await watches(endpoint, order)
+      if (watching === null) throw new Error('no watches are open')
+      return await writeWatched(watching, order)
     case 'flood':
       void flood(endpoint, order)
       return null
   }
 }
 
+/** Watchers, and the object that they see change. */
+interface Watching {
+  readonly writer: Connection
+  readonly name: string
+  readonly watchers: number
+  /** Called by each watcher for each event, with the moment when its write was sent. */
+  onEvent: (sent: number, now: number) => void
+}
+
+let watching: Watching | null = null
+
+async function openWatches(endpoint: Endpoint, watchers: number): Promise<Watching> {
+  const writer = await openConnection(endpoint)
+  const name = `watched-${process.pid}-${Date.now()}`
+  await expect(CREATED, writer.request('POST', MAPS, configMap(name)))
+  const listed = JSON.parse((await expect(OK, writer.request('GET', `${MAPS}?limit=1`))).toString()) as {
+    metadata: { resourceVersion: string }
+  }
+  const watched: Watching = { writer, name, watchers, onEvent: () => {} }
+  const from = `${MAPS}?watch=1&resourceVersion=${listed.metadata.resourceVersion}`
+  await Promise.all(Array.from({ length: watchers }, () => openWatch(endpoint, from, watched)))
+  return watched
+}
+
+async function openWatch(endpoint: Endpoint, path: string, tell: Watching): Promise<void> {
+  const socket = await opened(endpoint)
+  const ready = heads(socket)
+  socket.write(`GET ${path} HTTP/1.1\r\nhost: ${endpoint.host}\r\n\r\n`)
+  await ready
+  let rest = ''
+  socket.on('data', (piece: Buffer) => {
+    const text = rest + piece.toString('latin1')
+    const now = performance.now()
+    let at = 0
+    for (;;) {
+      const found = text.indexOf('"sent":"', at)
+      const end = found < 0 ? -1 : text.indexOf('"', found + 8)
+      if (end < 0) break
+      tell.onEvent(Number(text.slice(found + 8, end)), now)
+      at = end
+    }
+    rest = text.slice(Math.max(at, text.length - 40))
+  })
+}
+
 /** From the moment when the write is sent to the moment when a watcher holds the event, of all watchers. */
-async function watches(
-  endpoint: Endpoint,
-  { watchers, perSecond, writes }: Extract<Order, { kind: 'watches' }>,
+async function writeWatched(
+  watched: Watching,
+  { perSecond, writes }: Extract<Order, { kind: 'watches' }>,
 ): Promise<Outcome> {
+  const { writer, name, watchers } = watched
   const took: number[] = []
   const expected = watchers * writes
   const all = Promise.withResolvers<void>()
-  const sockets = await Promise.all(Array.from({ length: watchers }, () => opened(endpoint)))
-  const [begun] = await withClients(endpoint, 1, async ([client]) => {
-    const name = `watched-${process.pid}-${Date.now()}`
-    await expect(CREATED, client?.request('POST', MAPS, configMap(name)) ?? Promise.reject())
-    const listed = JSON.parse(
-      (await expect(OK, client?.request('GET', `${MAPS}?limit=1`) ?? Promise.reject())).toString(),
-    ) as { metadata: { resourceVersion: string } }
-    const ready = sockets.map(socket => heads(socket))
-    const from = `${MAPS}?watch=1&resourceVersion=${listed.metadata.resourceVersion}`
-    for (const socket of sockets) socket.write(`GET ${from} HTTP/1.1\r\nhost: ${endpoint.host}\r\n\r\n`)
-    await Promise.all(ready)
-    for (const socket of sockets) {
-      let rest = ''
-      socket.on('data', (piece: Buffer) => {
-        const text = rest + piece.toString('latin1')
-        const now = performance.now()
-        let at = 0
-        for (;;) {
-          const found = text.indexOf('"sent":"', at)
-          const end = found < 0 ? -1 : text.indexOf('"', found + 8)
-          if (end < 0) break
-          took.push(now - Number(text.slice(found + 8, end)))
-          at = end
-        }
-        rest = text.slice(Math.max(at, text.length - 40))
-        if (took.length >= expected) all.resolve()
-      })
-    }
-    const start = performance.now()
-    for (let number = 0; number < writes; number++) {
-      const due = perSecond === 0 ? 0 : start + (number * 1000) / perSecond - performance.now()
-      if (due > 0) await new Promise(resolve => setTimeout(resolve, due))
-      const body = `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"${name}"},"data":{"sent":"${performance.now().toFixed(3)}"}}`
-      await expect(OK, client?.request('PUT', `${MAPS}/${name}`, body) ?? Promise.reject())
-    }
-    await all.promise
-    return [start]
-  })
-  const seconds = (performance.now() - begun) / 1000
-  for (const socket of sockets) socket.destroy()
-  return outcome(took, seconds, expected)
+  watched.onEvent = (sent, now) => {
+    took.push(now - sent)
+    if (took.length === expected) all.resolve()
+  }
+  const start = performance.now()
+  for (let number = 0; number < writes; number++) {
+    const due = perSecond === 0 ? 0 : start + (number * 1000) / perSecond - performance.now()
+    if (due > 0) await new Promise(resolve => setTimeout(resolve, due))
+    const body = `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"${name}"},"data":{"sent":"${performance.now().toFixed(3)}"}}`
+    await expect(OK, writer.request('PUT', `${MAPS}/${name}`, body))
+  }
+  await all.promise
+  return outcome(took, (performance.now() - start) / 1000, expected)
 }
 
 /** Resolves with the head of the answer, behind which events come. */
