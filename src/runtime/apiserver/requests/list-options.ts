@@ -1,5 +1,6 @@
 /** Query parameters of list and watch: read, checked as upstream checks them, and typed; pure. */
 import { type FieldError, forbidden, notSupported } from '../../../kube/field-error.ts'
+import { parseJson } from '../../../kube/json.ts'
 import { badRequest, invalid } from '../../../kube/status.ts'
 import type { ServedResource } from '../storage/served-resource.ts'
 
@@ -137,17 +138,20 @@ export function encodeContinue(resource: ServedResource, token: ContinueToken): 
 
 const notValid = (why: string) => badRequest(`continue key is not valid: ${why}`)
 
-/** Throws 400 for a token that this server did not make for this resource. */
-export function decodeContinue(resource: ServedResource, text: string, prefix: string): ContinueToken {
-  let parsed: { v?: unknown; rv?: unknown; start?: unknown }
+function readToken(text: string): { v?: unknown; rv?: unknown; start?: unknown } | null {
+  const stranger = text.search(/[^A-Za-z0-9_-]/)
+  if (stranger >= 0) throw notValid(`illegal base64 data at input byte ${stranger}`)
   try {
-    parsed = JSON.parse(Buffer.from(text, 'base64url').toString('utf8'))
+    return parseJson(Buffer.from(text, 'base64url').toString('utf8')).value as object | null
   } catch (error) {
     throw notValid(error instanceof Error ? error.message : 'it cannot be read')
   }
-  if (parsed === null || parsed.v !== 'meta.k8s.io/v1') {
-    throw notValid('server does not recognize this encoded version')
-  }
+}
+
+/** Throws 400 for a token that this server did not make for this resource. */
+export function decodeContinue(resource: ServedResource, text: string, prefix: string): ContinueToken {
+  const parsed = readToken(text)
+  if (parsed?.v !== 'meta.k8s.io/v1') throw notValid('server does not recognize this encoded version')
   const { rv, start } = parsed
   if (typeof rv !== 'number' || !Number.isSafeInteger(rv) || rv === 0 || rv < -1) {
     throw notValid('incorrect encoded start resourceVersion')

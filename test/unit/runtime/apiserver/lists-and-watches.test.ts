@@ -69,6 +69,14 @@ test('an expired continue token is 410 with a token that goes on in the present 
 
 test('broken continue tokens and senseless combinations are refused', async () => {
   const server = makeServer()
+  for (const [token, why] of [
+    ['a~b', 'illegal base64 data at input byte 1'],
+    ['abcd', "invalid character 'i' looking for beginning of value"],
+    ['bnVsbA', 'server does not recognize this encoded version'],
+  ]) {
+    const { status, body } = await server.call('GET', `${maps}?limit=1&continue=${token}`)
+    assert.deepEqual([status, body.message], [400, `continue key is not valid: ${why}`])
+  }
   await makeMaps(server, 1)
   assert.equal((await server.call('GET', `${maps}?continue=zzz`)).status, 400)
   assert.equal((await server.call('GET', `${maps}?resourceVersion=abc`)).status, 400)
