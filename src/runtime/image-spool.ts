@@ -3,8 +3,9 @@ import { randomBytes } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { mkdir, open, rm, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
-import { Mk8sError } from '../base/errors.ts'
+import { Mk8sError, systemCodeOf } from '../base/errors.ts'
 import type { ImportOptions } from '../client/node-images.ts'
+import { diskFailure } from '../host/files.ts'
 
 const ARCHIVE_BYTES_MAX = 64 * 1024 ** 3
 /** What stays free on the disk, beside the archive. */
@@ -90,6 +91,8 @@ async function writeAll(path: string, archive: AsyncIterable<Uint8Array>): Promi
       await file.writeFile(chunk)
     }
     if (size === 0) throw new Mk8sError('config/invalid', 'the archive is empty')
+  } catch (error) {
+    throw systemCodeOf(error) === 'ENOSPC' ? diskFailure(path, error) : error
   } finally {
     await file.close()
   }

@@ -119,12 +119,17 @@ async function readAll(
   })
 }
 
-const refusal = (about: string, cause: Error) =>
-  new Mk8sError('config/invalid', `${about} cannot be imported`, {
+function refusal(about: string, cause: Error): Mk8sError {
+  if (['ENOSPC', 'EDQUOT'].includes(systemCodeOf(cause) ?? '')) {
+    const hint = 'make room on the disk of the data directory'
+    return new Mk8sError('host/disk', `there is no room for ${about}`, { why: cause.message, hint, cause })
+  }
+  return new Mk8sError('config/invalid', `${about} cannot be imported`, {
     why: cause.message,
     hint: 'an image archive is what docker save or an OCI tool writes',
     cause,
   })
+}
 
 /** Every file becomes a blob: what it is called by shows only at the end. */
 async function readArchive(
