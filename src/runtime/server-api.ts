@@ -56,6 +56,7 @@ import { keysIn } from './pki/service-account-keys.ts'
 import { createEncryptedStore } from './secrets-encryption/encrypted-store.ts'
 import { type Access, admissionOf, buildAccess } from './server-access.ts'
 import { buildAudit } from './server-audit.ts'
+import { type ServerFigures, serverMetrics } from './server-metrics.ts'
 import type { RaftStore } from './store/raft-store.ts'
 
 /** What every part of a node is built from. */
@@ -168,7 +169,18 @@ export function buildApi(shared: Shared, onFatal: (error: Error) => void, { metr
 /** What has to be well before the server is ready, under upstream's names where it has them. */
 const [DATASTORE, BOOTSTRAP] = ['datastore', 'poststarthook/rbac/bootstrap-roles'] as const
 
+function ownFigures(server: ApiServer): ServerFigures {
+  const { userCPUTime, systemCPUTime } = process.resourceUsage()
+  return {
+    ...{ version: VERSION, platform: VERSION.platform },
+    cpuSeconds: (userCPUTime + systemCPUTime) / 1e6,
+    startedAtSeconds: performance.timeOrigin / 1_000,
+    apiServices: server.objects.list('apiregistration.k8s.io', 'apiservices'),
+  }
+}
+
 const ownMetrics = (server: ApiServer, files: Access['files']) => [
+  ...serverMetrics(ownFigures(server)),
   ...server.requestMetrics(),
   ...server.flowMetrics(),
   ...files.flatMap(file => file.metrics()),
