@@ -76,7 +76,7 @@ export async function startContainer(request: StartRequest, context: PodContext)
   recordPodEvent(recorder, pod, { ...event, reason: 'Created', message: 'Container created' })
   await step('RunContainerError', () => runtime.startContainer(id), id)
   // The others' processors may have changed meanwhile.
-  await context.cpus.settle()
+  void context.cpus.settle()
   recordPodEvent(recorder, pod, { ...event, reason: 'Started', message: 'Container started' })
   const hook = container.lifecycle?.postStart
   if (hook === undefined) return id

@@ -195,9 +195,7 @@ export class PodWorker {
     if (await this.#isRefused(present)) return this.#ending.finish()
     this.#attempts.restore(present.containers)
     await this.#resizer.settle(this.#pod, present.containers)
-    // Its end must not be told before drivers have taken their devices back.
-    if (this.#hasClaims && this.#planned(present).some(({ kind }) => kind === 'finish'))
-      return this.#ending.finish()
+    if (this.#isOverWithClaims(present)) return this.#ending.finish()
     await this.#report(present)
     const objects = await this.#setUpVolumes()
     if (objects === null) return this.#ending.finish()
@@ -212,7 +210,9 @@ export class PodWorker {
         hasActed = (await this.#act(action, objects)) || hasActed
         if (this.#isEnding || this.#loop.isStopped) return this.wake()
       }
-      await this.#report(await this.#present())
+      const left = await this.#present()
+      if (this.#isOverWithClaims(left)) return this.#ending.finish()
+      await this.#report(left)
       if (!hasActed) break
     }
     await removeDead(this.#context.runtime, await this.#present())
@@ -228,6 +228,11 @@ export class PodWorker {
 
   get #hasClaims(): boolean {
     return this.#context.claims.uses(identityOf(this.#pod).uid)
+  }
+
+  /** Its end must not be told before drivers have taken their devices back. */
+  #isOverWithClaims(present: Present): boolean {
+    return this.#hasClaims && this.#planned(present).some(({ kind }) => kind === 'finish')
   }
 
   #planned(present: Present): readonly PodAction[] {
