@@ -102,7 +102,7 @@ export function renderNodeStatus(facts: NodeFacts, input: NodeStatusInput): Node
 }
 
 /** What upstream has behind gates and this node can do, in alphabetical order. */
-export const declaredFeatures = ({ updateContainer }: Pick<Runtime, 'updateContainer'>): string[] => [
+const declaredFeatures = ({ updateContainer }: Pick<Runtime, 'updateContainer'>): string[] => [
   STREAM_WEBSOCKETS,
   ...(updateContainer === undefined ? [] : [POD_LEVEL_RESIZE]),
   RESTART_ALL,
