@@ -2,6 +2,7 @@
 import { MessageChannel, type Worker } from 'node:worker_threads'
 import { type Clock, endsWithin } from '../../base/clock.ts'
 import type { Log } from '../../base/log.ts'
+import { collectYoungAlone } from '../../host/process-memory.ts'
 import { startWorker } from '../../host/worker.ts'
 import { errorOf } from './thread-failure.ts'
 import type { FromRaft, FromStore, ToRaft, ToStore } from './thread-messages.ts'
@@ -43,6 +44,7 @@ export class StoreThreads {
 
   constructor(parts: StoreThreadsParts) {
     this.#parts = parts
+    collectYoungAlone()
     this.#raft = startThread('raft', RAFT_LIMITS)
     this.#store = startThread('store', STORE_LIMITS)
     this.#listen(this.#raft, message => this.#parts.onRaft(message as FromRaft))
