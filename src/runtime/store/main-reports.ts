@@ -55,7 +55,9 @@ export class MainReports {
   readonly #parts: MainReportsParts
   /** Proposers of this process and the last request of theirs handed back: the main thread has later commands. */
   readonly #own = new Map<number, number>()
-  #committed: readonly Entry[] = []
+  #committed: Entry[] = []
+  /** Of `#committed`. */
+  #committedBytes = 0
   #reads: ReadState[] = []
   #refused: RefusedRequest[] = []
   #told: News | null = null
@@ -89,8 +91,10 @@ export class MainReports {
   }
 
   committed(entries: readonly Entry[]): void {
-    if (entries.length === 0) return
-    this.#committed = this.#committed.length === 0 ? entries : this.#committed.concat(entries)
+    for (const entry of entries) {
+      this.#committed.push(entry)
+      this.#committedBytes += entry.bytes.length
+    }
   }
 
   answer(reads: readonly ReadState[]): void {
@@ -116,6 +120,7 @@ export class MainReports {
       this.#parts.log.warn('the main thread does not keep up; the leader has to wait with what it sends')
     const [reads, refused] = [this.#reads, this.#refused]
     this.#committed = []
+    this.#committedBytes = 0
     this.#reads = []
     this.#refused = []
     const message: FromRaft = { type: 'progress', committed, reads, refused, status, details }
@@ -137,9 +142,7 @@ export class MainReports {
   }
 
   get #isMuch(): boolean {
-    if (this.#committed.length > POSTED_LATER_MAX) return true
-    const bytes = this.#committed.reduce((total, entry) => total + entry.bytes.length, 0)
-    return this.#parts.backlog.isFullWith(bytes)
+    return this.#committed.length > POSTED_LATER_MAX || this.#parts.backlog.isFullWith(this.#committedBytes)
   }
 
   #hasNews(): boolean {
