@@ -14,6 +14,12 @@ export interface AuditTrail {
   readonly annotations: Map<string, string>
 }
 
+/** What a request has waited for others, which says nothing about how quick this server is. */
+export interface Waits {
+  /** For webhooks, and for seats that others had. */
+  ms: number
+}
+
 /** A request whose sender has been authenticated. */
 export type AuthenticatedRequest = KubeRequest & {
   readonly user: UserInfo
@@ -21,6 +27,7 @@ export type AuthenticatedRequest = KubeRequest & {
   readonly sourceAddress?: () => string | undefined
   /** What is written of it to the audit log; absent where nothing is. */
   readonly audit?: AuditTrail
+  readonly waits?: Waits
 }
 
 /** One whose sender could not be authenticated. */

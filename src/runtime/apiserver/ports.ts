@@ -133,6 +133,8 @@ export interface AdmissionRequest {
   warn(text: string): void
   /** For the audit log. */
   annotate(key: string, value: string): void
+  /** For other programs, so many milliseconds. */
+  waited(ms: number): void
   readonly signal: AbortSignal | undefined
 }
 

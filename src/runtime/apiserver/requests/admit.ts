@@ -141,4 +141,8 @@ class Request implements AdmissionRequest {
   annotate(key: string, value: string): void {
     this.#subject.caller.origin?.annotate(key, value)
   }
+
+  waited(ms: number): void {
+    this.#subject.caller.origin?.waited(ms)
+  }
 }

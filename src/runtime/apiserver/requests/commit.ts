@@ -30,6 +30,8 @@ export interface RequestOrigin {
   options(operation: string): KubeObject
   warn(text: string): void
   annotate(key: string, value: string): void
+  /** For others, so many milliseconds. */
+  waited(ms: number): void
 }
 
 /** An object as it is stored now, in the storage version; no entry when the write was a dry run. */

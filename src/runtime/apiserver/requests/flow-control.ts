@@ -29,7 +29,7 @@ export async function whenItIsItsTurn(
   let response: KubeResponse
   try {
     const entering = admission.enter(signal)
-    const leave = entering instanceof Promise ? await entering : entering
+    const leave = entering instanceof Promise ? await waitedFor(context, request, entering) : entering
     try {
       response = await run()
     } catch (error) {
@@ -41,6 +41,19 @@ export async function whenItIsItsTurn(
     response = fail(error)
   }
   return { ...response, headers: { ...response.headers, ...admission.headers } }
+}
+
+async function waitedFor(
+  { clock }: ApiContext,
+  { waits }: AuthenticatedRequest,
+  entering: Promise<Leave>,
+): Promise<Leave> {
+  const begun = clock.monotonic()
+  try {
+    return await entering
+  } finally {
+    if (waits !== undefined) waits.ms += clock.monotonic() - begun
+  }
 }
 
 function listPrefix({ resources }: ApiContext, info: RequestInfo): string | null {

@@ -73,7 +73,7 @@ export function createRequestHandler(context: ApiContext): RequestHandler {
     try {
       if (context.stopping.signal.aborted) throw serviceUnavailable('the API server is stopping')
       const info = parseRequestInfo(request.method, request.path, request.query ?? new URLSearchParams())
-      return await counted(context, metrics, { request, info }, () => handleKnown(request, info))
+      return await counted(context, metrics, { request, info }, counted => handleKnown(counted, info))
     } catch (error) {
       return failureResponse(context, request, error)
     }
@@ -147,13 +147,14 @@ async function counted(
   { clock }: ApiContext,
   metrics: RequestMetrics,
   { request, info }: { readonly request: AuthenticatedRequest; readonly info: RequestInfo },
-  run: () => Promise<KubeResponse>,
+  run: (request: AuthenticatedRequest) => Promise<KubeResponse>,
 ): Promise<KubeResponse> {
   const isLong = isLongRunning(info)
   const kind = isReadOnly(info) ? 'readOnly' : 'mutating'
   const begun = clock.monotonic()
+  const waits = { ms: 0 }
   if (!isLong) metrics.inFlight[kind] += 1
-  const response = await run().finally(() => {
+  const response = await run({ ...request, waits }).finally(() => {
     if (!isLong) metrics.inFlight[kind] -= 1
   })
   metrics.count({
@@ -162,6 +163,7 @@ async function counted(
     isDryRun: request.query?.has('dryRun') ?? false,
     code: response.status,
     seconds: (clock.monotonic() - begun) / 1000,
+    waitedSeconds: waits.ms / 1000,
   })
   return isLong && response.status < 400 ? lasting(response, metrics.longRunning(info)) : response
 }

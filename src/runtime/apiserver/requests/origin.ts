@@ -18,6 +18,9 @@ export function originOf(scope: RequestScope, isCollection = false): RequestOrig
     options: operation => optionsOf(scope, operation),
     warn: text => scope.warnings.push(text),
     annotate: (key, value) => scope.auditAnnotations.set(key, value),
+    waited(ms) {
+      if (scope.waits !== undefined) scope.waits.ms += ms
+    },
   }
 }
 

@@ -23,19 +23,22 @@ export interface CountedRequest {
   readonly isDryRun: boolean
   readonly code: number
   readonly seconds: number
+  /** Of these, for webhooks and for seats that others had. */
+  readonly waitedSeconds: number
 }
 
 interface Series {
   readonly labels: Labels
   readonly codes: Map<number, number>
-  readonly counts: number[]
-  sum: number
+  readonly times: Times
 }
 
 /** As kube-apiserver has them. */
 const BOUNDS = [
   ...[0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1, 1.25, 1.5, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 45, 60],
 ]
+/** Of what service levels are judged by. */
+const SLI_BOUNDS = BOUNDS.filter(bound => bound >= 0.05)
 /** Of requests alike; what comes later is not counted. */
 const SERIES_MAX = 5_000
 const METHODS: Readonly<Record<string, string>> = { create: 'POST', update: 'PUT' }
@@ -46,8 +49,29 @@ const VERBS = new Set([
 const CONNECTING = new Set(['exec', 'attach', 'portforward', 'proxy'])
 const NAMED_PATHS = new Set(['/healthz', '/livez', '/readyz', '/metrics', '/version'])
 
+/** How often something took how long. */
+class Times {
+  readonly bounds: readonly number[]
+  readonly counts: number[]
+  sum = 0
+
+  constructor(bounds: readonly number[]) {
+    this.bounds = bounds
+    this.counts = Array.from({ length: bounds.length + 1 }, () => 0)
+  }
+
+  add(seconds: number): void {
+    let bucket = 0
+    while (bucket < this.bounds.length && seconds > (this.bounds[bucket] ?? 0)) bucket += 1
+    this.counts[bucket] = (this.counts[bucket] ?? 0) + 1
+    this.sum += seconds
+  }
+}
+
 export class RequestMetrics {
   readonly #series = new Map<string, Series>()
+  /** By what is asked for, dry runs included: without what was waited for others. */
+  readonly #levels = new Map<string, { readonly labels: Labels; readonly times: Times }>()
   readonly #isKnown: (info: RequestInfo, code: number) => boolean
   /** Now, by their labels. */
   readonly #longRunning = new Map<string, { readonly labels: Labels; count: number }>()
@@ -58,28 +82,27 @@ export class RequestMetrics {
     this.#isKnown = isKnown
   }
 
-  count({ info, isApply, isDryRun, code, seconds }: CountedRequest): void {
+  count({ info, isApply, isDryRun, code, seconds, waitedSeconds }: CountedRequest): void {
     const { group, version, resource, isResource } = info
     const verb = isApply ? 'APPLY' : verbOf(info)
     const subresource = isResource ? info.subresource : NAMED_PATHS.has(info.path) ? info.path : ''
     const dryRun = isDryRun ? 'All' : ''
     const scope = scopeOf(info)
-    const key = `${verb} ${group}/${version}/${resource}/${subresource} ${scope} ${dryRun}`
+    const about = `${verb} ${group}/${version}/${resource}/${subresource} ${scope}`
+    const key = `${about} ${dryRun}`
     let series = this.#series.get(key)
     if (series === undefined) {
       if (this.#series.size >= SERIES_MAX || (isResource && !this.#isKnown(info, code))) return
-      const labels = { component: 'apiserver', dry_run: dryRun, group, resource, scope, subresource }
-      series = { labels: { ...labels, verb, version }, codes: new Map(), counts: [], sum: 0 }
-      for (let at = 0; at <= BOUNDS.length; at += 1) series.counts.push(0)
+      const labels = { component: 'apiserver', group, resource, scope, subresource, verb, version }
+      series = { labels: { ...labels, dry_run: dryRun }, codes: new Map(), times: new Times(BOUNDS) }
       this.#series.set(key, series)
+      if (!this.#levels.has(about)) this.#levels.set(about, { labels, times: new Times(SLI_BOUNDS) })
     }
     series.codes.set(code, (series.codes.get(code) ?? 0) + 1)
     // How long a watch or a stream lasts is its client's affair.
     if (verb === 'WATCH' || verb === 'CONNECT') return
-    let bucket = 0
-    while (bucket < BOUNDS.length && seconds > (BOUNDS[bucket] ?? 0)) bucket += 1
-    series.counts[bucket] = (series.counts[bucket] ?? 0) + 1
-    series.sum += seconds
+    series.times.add(seconds)
+    this.#levels.get(about)?.times.add(Math.max(0, seconds - waitedSeconds))
   }
 
   /** A watch or a stream begins; the answer is to be called when it ends, once or more often. */
@@ -114,17 +137,16 @@ export class RequestMetrics {
           }),
         ),
       ),
-      ...all
-        .filter(({ labels: { verb } }) => verb !== 'WATCH' && verb !== 'CONNECT')
-        .map(
-          ({ labels, counts, sum }): RequestMetric => ({
-            name: 'apiserver_request_duration_seconds',
-            help: 'How long requests take until their answer begins.',
-            type: 'histogram',
-            labels,
-            histogram: { bounds: BOUNDS, counts, sum },
-          }),
-        ),
+      ...timesOf(
+        'apiserver_request_duration_seconds',
+        'How long requests take until their answer begins.',
+        all,
+      ),
+      ...timesOf(
+        'apiserver_request_sli_duration_seconds',
+        'The same without what they waited for webhooks and for their turn.',
+        [...this.#levels.values()],
+      ),
       ...Array.from(
         this.#longRunning.values(),
         ({ labels, count }): RequestMetric => ({
@@ -146,6 +168,16 @@ export class RequestMetrics {
       ),
     ]
   }
+}
+
+function timesOf(
+  name: string,
+  help: string,
+  all: readonly { readonly labels: Labels; readonly times: Times }[],
+): RequestMetric[] {
+  return all
+    .filter(({ labels: { verb } }) => verb !== 'WATCH' && verb !== 'CONNECT')
+    .map(({ labels, times: histogram }) => ({ name, help, type: 'histogram', labels, histogram }))
 }
 
 function verbOf({ verb, subresource, isResource }: RequestInfo): string {

@@ -112,6 +112,7 @@ function scopeOf(
     signal: request.signal ?? context.stopping.signal,
     warnings,
     auditAnnotations: request.audit?.annotations ?? new Map(),
+    waits: request.waits,
   }
 }
 

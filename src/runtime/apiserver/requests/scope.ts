@@ -3,6 +3,7 @@
 import type { KubeResponse } from '../../../client/transport.ts'
 import type { SubresourceInfo } from '../../../kube/model-types.ts'
 import { noSuchForm, notAcceptable } from '../../../kube/status.ts'
+import type { Waits } from '../authenticated-request.ts'
 import type { ApiContext } from '../context.ts'
 import { negotiate, type ObjectForm } from '../negotiation/accept.ts'
 import type { Encoding } from '../negotiation/encodings.ts'
@@ -29,6 +30,7 @@ export interface RequestScope {
   readonly warnings: string[]
   /** What admission says of the request for the audit log. */
   readonly auditAnnotations: Map<string, string>
+  readonly waits: Waits | undefined
 }
 
 export interface Accepted {

@@ -1,6 +1,6 @@
 /** The door of the admission webhooks: two plugins that call what the cluster's configurations say. */
 import type { Store } from '../../store/store.ts'
-import type { AdmissionPlugin } from '../ports.ts'
+import type { AdmissionPlugin, AdmissionRequest } from '../ports.ts'
 import { keep } from '../storage/kept.ts'
 import { isExempt, REGISTRATION_GROUP, type WebhookResource, webhooksOf } from './configurations.ts'
 import type { WebhookParts } from './invocation.ts'
@@ -29,7 +29,7 @@ export function createWebhookPlugins(
       admit(request) {
         const webhooks = mutating.current()
         if (webhooks.length === 0 || isExempt(request.resource)) return
-        return callMutating(parts, webhooks, request)
+        return waited(parts, request, callMutating(parts, webhooks, request))
       },
     },
     validating: {
@@ -38,12 +38,25 @@ export function createWebhookPlugins(
       validate(request) {
         const webhooks = validating.current()
         if (webhooks.length === 0 || isExempt(request.resource)) return
-        return callValidating(parts, webhooks, request)
+        return waited(parts, request, callValidating(parts, webhooks, request))
       },
     },
     stop() {
       mutating.stop()
       validating.stop()
     },
+  }
+}
+
+async function waited(
+  { clock }: WebhookParts,
+  request: AdmissionRequest,
+  calls: Promise<void>,
+): Promise<void> {
+  const begun = clock.monotonic()
+  try {
+    await calls
+  } finally {
+    request.waited(clock.monotonic() - begun)
   }
 }

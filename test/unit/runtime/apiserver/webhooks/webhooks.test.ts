@@ -107,6 +107,23 @@ const namespace = (name: string, labels: Record<string, string> = {}) => ({
   metadata: { name, labels },
 })
 
+test('what webhooks take counts as the time of a request, and not as the time of this server', async () => {
+  const server = serve()
+  await configure(server, 'Mutating', 'slow', [{}])
+  assert.equal((await server.call('POST', MAPS, map('one'))).status, 201)
+  const secondsOf = (name: string) =>
+    server.api
+      .requestMetrics()
+      .map(one =>
+        one.name === name && one.type === 'histogram' && one.labels['resource'] === 'configmaps'
+          ? one.histogram.sum
+          : 0,
+      )
+      .reduce((a, b) => a + b)
+  const inAll = secondsOf('apiserver_request_duration_seconds')
+  assert.ok(secondsOf('apiserver_request_sli_duration_seconds') < inAll, String(inAll))
+})
+
 test('a mutating webhook changes what is stored, and the validating one sees it', async () => {
   const server = serve()
   await server.call('POST', '/api/v1/namespaces', namespace('dev'))
