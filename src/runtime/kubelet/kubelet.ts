@@ -3,11 +3,9 @@
  * Each pod has a worker; what wakes it is the API, the runtime, its probes and its objects, never a poll.
  */
 
-import { mkdir, readFile } from 'node:fs/promises'
+import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { sleep } from '../../base/clock.ts'
 import type { Component, Health } from '../../base/component.ts'
-import { eachAtOnce } from '../../base/each-at-once.ts'
 import { EventRecorder } from '../../client/event-recorder.ts'
 import { Informer } from '../../client/informer.ts'
 import { KubeClient } from '../../client/kube-client.ts'
@@ -22,6 +20,7 @@ import { CredentialProviders, NO_PROVIDERS } from './credential-providers.ts'
 import { CsiCredentials } from './csi/csi-credentials.ts'
 import { CsiMounts } from './csi/csi-mounts.ts'
 import { DeviceManager } from './devices/device-manager.ts'
+import { endWorkloads } from './end-workloads.ts'
 import { Housekeeping } from './housekeeping.ts'
 import type { KubeletParts } from './kubelet-parts.ts'
 import { createExtraNetworks } from './networks/create-networks.ts'
@@ -31,7 +30,6 @@ import { ObjectSource } from './object-source.ts'
 import { findOrphans } from './orphans.ts'
 import type { PodContext } from './pod-context.ts'
 import { identityOf } from './pod-identity.ts'
-import { stopSandbox } from './pod-sandbox.ts'
 import { hasNotEnded, orphanOf } from './pod-states.ts'
 import { PodWorker } from './pod-worker.ts'
 import { PodWorkers } from './pod-workers.ts'
@@ -47,7 +45,7 @@ import { SHUTTING_DOWN } from './shutdown/plan-shutdown.ts'
 import { fullNameOf, isMirror, isStatic } from './static/render-static-pod.ts'
 import { StaticPods } from './static/static-pods.ts'
 import { Diagnostics } from './stats/diagnostics.ts'
-import { UserRanges } from './user-ranges.ts'
+import { readSubordinates, UserRanges } from './user-ranges.ts'
 import { HostpathUsage } from './volumes/hostpath-usage.ts'
 import { TokenSource } from './volumes/token-source.ts'
 
@@ -68,13 +66,6 @@ export function createKubelet(parts: KubeletParts): Kubelet {
   return new NodeKubelet(parts)
 }
 
-/** Containers get this long when the whole node stops, or what their pod grants when that is less. */
-const STOP_GRACE_MS = 5_000
-/** Sandboxes that lose their network at a time: each takes programs of plugins. */
-const SANDBOXES_AT_ONCE = 4
-/** A runtime that has just ended is up again within this. */
-const RUNTIME_BACK_MS = 10_000
-const RUNTIME_POLL_MS = 200
 const NO_RANGE = 'the cluster has not given this node a range of pod addresses yet'
 
 class NodeKubelet implements Kubelet {
@@ -193,7 +184,7 @@ class NodeKubelet implements Kubelet {
       devices: this.#devices,
       cpus: createCpus({ ...parts, livePods: () => this.#livePods() }),
       claims: this.#plugins.claims,
-      userRanges: new UserRanges({ directory: directories.pods, subordinates }),
+      userRanges: new UserRanges({ directory: directories.pods, subordinates: readSubordinates }),
       room: uid => this.#workers.roomFor(uid),
       onFreed: () => this.#onFreed(),
       clock,
@@ -375,29 +366,8 @@ class NodeKubelet implements Kubelet {
   async stopWorkloads(): Promise<void> {
     this.#aborter.abort()
     await this.#workers.stop()
-    const { clock } = this.#parts
-    const deadline = clock.monotonic() + RUNTIME_BACK_MS
-    for (;;) {
-      try {
-        return await this.#endContainers()
-      } catch (error) {
-        if (clock.monotonic() >= deadline) throw error
-        await sleep(clock, RUNTIME_POLL_MS)
-      }
-    }
-  }
-
-  async #endContainers(): Promise<void> {
-    const { runtime } = this.#parts
-    const graceOf = (uid: string) => {
-      const seconds = this.#workers.get(uid)?.pod.spec?.terminationGracePeriodSeconds
-      return seconds === undefined ? STOP_GRACE_MS : Math.min(STOP_GRACE_MS, seconds * 1_000)
-    }
-    const running = (await runtime.listContainers()).filter(({ state }) => state === 'running')
-    await Promise.all(running.map(({ id, podUid }) => runtime.stopContainer(id, graceOf(podUid))))
-    // A pod whose sandbox is gone starts afresh next time, as after a reboot, instead of backing off.
-    const sandboxes = await runtime.listSandboxes()
-    await eachAtOnce(sandboxes, SANDBOXES_AT_ONCE, ({ id }) => stopSandbox(id, this.#context))
+    const graceSecondsOf = (uid: string) => this.#workers.get(uid)?.pod.spec?.terminationGracePeriodSeconds
+    await endWorkloads(this.#context, graceSecondsOf)
   }
 
   health(): Health {
@@ -484,12 +454,6 @@ function factsOf({ directories, ports, settings, ...parts }: KubeletParts): Node
     volumesDirectory: directories.volumes,
     reserved: settings.reserved,
   }
-}
-
-/** Whom the machine's administrator set aside. */
-async function subordinates() {
-  const read = (path: string) => readFile(path, 'utf8').catch(() => '')
-  return { users: await read('/etc/subuid'), groups: await read('/etc/subgid') }
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

@@ -12,6 +12,12 @@ export interface UserRangesParts {
   readonly subordinates: () => Promise<{ readonly users: string; readonly groups: string }>
 }
 
+/** Whom the machine's administrator set aside. */
+export async function readSubordinates(): ReturnType<UserRangesParts['subordinates']> {
+  const read = (path: string) => readFile(path, 'utf8').catch(() => '')
+  return { users: await read('/etc/subuid'), groups: await read('/etc/subgid') }
+}
+
 const LENGTH = 65_536
 /** As many as upstream's kubelet gives away when nobody set any aside. */
 const PODS_MAX = 110
