@@ -1,7 +1,8 @@
 /** oclif's flags, and those that come out of the table of options. */
 import * as Flags from '@oclif/core/flags'
 import type { OptionFlag } from '@oclif/core/interfaces'
-import { type OptionInfo, options } from '../config/options.ts'
+import type { OptionInfo } from '../config/option-info.ts'
+import { options } from '../config/options.ts'
 
 export { Flags }
 

@@ -7,7 +7,8 @@ import { nearest } from '../base/nearest.ts'
 import { isMap } from '../kube/json-map.ts'
 import type { KubeObject } from '../kube/object.ts'
 import { parseYamlDocuments, renderYaml } from '../kube/yaml.ts'
-import { type OptionInfo, options, recordedKeys } from './options.ts'
+import type { OptionInfo } from './option-info.ts'
+import { options, recordedKeys } from './options.ts'
 
 export const CONFIG_API_VERSION = 'mk8s.io/v1'
 export const CONFIG_BYTES_MAX = 8 * 1024 * 1024

@@ -7,7 +7,7 @@ import { parseQuantity } from '../kube/quantity.ts'
 import { parseGoDuration } from '../kube/time.ts'
 import { admissionPluginsProblem } from './admission-plugins.ts'
 import { choices } from './choices.ts'
-import type { OptionType } from './options.ts'
+import type { OptionType } from './option-info.ts'
 
 const LABEL = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/
 const POD_PREFIX_MIN = 8
