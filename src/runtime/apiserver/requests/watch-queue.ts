@@ -4,6 +4,19 @@ import type { BodySink } from '../../../client/transport.ts'
 const QUEUE_BYTES_MAX = 16 * 1024 * 1024
 const PORTION_BYTES = 512 * 1024
 
+/** Who has something to write at the end of this moment: one microtask for all watchers of an event. */
+let due: (() => void)[] = []
+
+function atEndOfMoment(writeOut: () => void): void {
+  if (due.push(writeOut) === 1) queueMicrotask(writeAllOut)
+}
+
+function writeAllOut(): void {
+  const all = due
+  due = []
+  for (const writeOut of all) writeOut()
+}
+
 export class WatchQueue {
   #lines: Buffer[] = []
   #bytes = 0
@@ -21,7 +34,8 @@ export class WatchQueue {
       this.end()
       return
     }
-    this.#lines.push(line)
+    if (this.#bytes === 0) this.#lines = [line]
+    else this.#lines.push(line)
     this.#bytes += line.length
     this.#wakeUp()
   }
@@ -82,7 +96,7 @@ export class WatchQueue {
     this.#onLine = () => {
       if (isDue || isFull) return
       isDue = true
-      queueMicrotask(flush)
+      atEndOfMoment(flush)
     }
     flush()
     await over.promise
