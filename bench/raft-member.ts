@@ -7,6 +7,7 @@ import { Mk8sError } from '../src/base/errors.ts'
 import { silentLog } from '../src/base/log.ts'
 import { systemRandom } from '../src/base/random.ts'
 import { createEtcdEndpoint } from '../src/runtime/etcd/etcd.ts'
+import { keepMemoryLow } from '../src/runtime/keep-memory-low.ts'
 import { openRaftStore } from '../src/runtime/store/open-raft-store.ts'
 import type { Operation } from '../src/runtime/store/store.ts'
 
@@ -16,6 +17,8 @@ const KEYS_PER_TRANSACTION = 10
 /** A database that cannot keep up, on a busy machine, is given so long. */
 const OVERLOADED_PAUSE_MS = 50
 
+// As the daemon does.
+keepMemoryLow()
 const store = await openRaftStore({
   directory,
   clock: systemClock,

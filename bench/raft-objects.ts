@@ -1,6 +1,7 @@
 /** Memory and restart of one member with many objects, beside one etcd with the same. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { GrpcClient } from '../test/support/grpc-client.ts'
 import type { Figure } from './figure.ts'
 import { putOver } from './put-load.ts'
@@ -11,6 +12,8 @@ const OBJECT_BYTES = 2048
 const OBJECT_WRITERS = 128
 const MEMORY_MB_MAX = 400
 const RESTART_SECONDS_MAX = 3
+/** What writing needed for a moment is given back in idle seconds; both get as many. */
+const SETTLE_MS = 15_000
 
 interface Measured {
   readonly memoryMb: number
@@ -45,6 +48,7 @@ async function measureOurs(directory: string): Promise<Measured> {
   await end(empty)
   const home = join(directory, 'objects')
   const loaded = await startMember(home, OBJECTS)
+  await sleep(SETTLE_MS)
   const memoryMb = residentMb(loaded) - emptyMb
   await end(loaded)
   const before = performance.now()
@@ -69,6 +73,7 @@ async function measureEtcd(home: string): Promise<Measured> {
     }
     await Promise.all(Array.from({ length: OBJECT_WRITERS }, (_, writer) => write(writer)))
     client.close()
+    await sleep(SETTLE_MS)
     const memoryMb = residentMb(served) - emptyMb
     await etcd.kill(served)
     const before = performance.now()

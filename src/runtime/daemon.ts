@@ -3,7 +3,7 @@
  * and ends with an exit code that the supervisor understands (0: stay down, anything else: start again).
  */
 import { mkdirSync } from 'node:fs'
-import { systemClock, type Timer } from '../base/clock.ts'
+import { systemClock } from '../base/clock.ts'
 import { EXIT_BUG, EXIT_OK, Mk8sError } from '../base/errors.ts'
 import { createLog, type Log } from '../base/log.ts'
 import { systemRandom } from '../base/random.ts'
@@ -14,9 +14,8 @@ import { onWish } from '../host/daemon-wishes.ts'
 import { acquireLock } from '../host/lock.ts'
 import { boundLog } from '../host/log-bound.ts'
 import { nodePaths, recordFailure, recordReady } from '../host/node-files.ts'
-import { collectYoung, reduceMemorySooner, releaseFreed } from '../host/process-memory.ts'
 import { removePidFile, writePidFile } from '../host/processes.ts'
-import { giveBackWhenIdle } from './idle-memory.ts'
+import { keepMemoryLow } from './keep-memory-low.ts'
 import { waitForOwnAddress } from './own-address.ts'
 import { refuseInterruptedRecovery } from './recovery/switch-over.ts'
 import { finishRestore } from './restore/finish-restore.ts'
@@ -79,22 +78,6 @@ async function runLocked(config: NodeConfig, log: Log): Promise<number> {
     removePidFile(paths.daemonPid)
     lock.release()
   }
-}
-
-function keepMemoryLow(): Timer {
-  reduceMemorySooner()
-  let seen = performance.eventLoopUtilization()
-  return giveBackWhenIdle({
-    clock: systemClock,
-    resident: () => process.memoryUsage.rss(),
-    workedShare() {
-      const before = seen
-      seen = performance.eventLoopUtilization()
-      return performance.eventLoopUtilization(seen, before).utilization
-    },
-    collectYoung,
-    releaseFreed,
-  })
 }
 
 /** A restore that was decided is finished before anything is served; the node may be of another generation then. */
