@@ -12,6 +12,7 @@ export {
   isInvalid,
   isNoSuchPath,
   isNotFound,
+  unless,
 } from './status-errors.ts'
 export type { WatchEvent } from './watch-stream.ts'
 

@@ -78,3 +78,10 @@ export const isNoSuchPath = (error: unknown): boolean =>
 export const isNamespaceTerminating = (error: unknown): boolean =>
   error instanceof StatusError &&
   (error.status.details?.causes ?? []).some(cause => cause.reason === 'NamespaceTerminating')
+
+/** For `catch`: swallows errors that are fine where they come, such as that of an object that is gone already. */
+export const unless =
+  (isFine: (error: unknown) => boolean) =>
+  (error: unknown): void => {
+    if (!isFine(error)) throw error
+  }

@@ -1,21 +1,7 @@
 /** Options of this node's kubelet. */
-import type { OptionInfo, OptionType } from './option-info.ts'
+import { type OptionInfo, optionsOf } from './option-info.ts'
 
-/** Under the names that its configuration has upstream. */
-const kubelet = (
-  { name, flag, type }: { name: string; flag: string; type: OptionType },
-  value: { readonly default: string; readonly meaning?: string },
-  help: string,
-): OptionInfo => ({
-  key: `kubelet.${name}`,
-  kind: 'NodeConfig',
-  flag,
-  env: `MK8S_${flag.replaceAll('-', '_').toUpperCase()}`,
-  type,
-  default: value.default,
-  ...(value.meaning !== undefined && { defaultMeaning: value.meaning }),
-  help,
-})
+const kubelet = optionsOf('kubelet')
 
 export const kubeletOptions: readonly OptionInfo[] = [
   kubelet(

@@ -1,4 +1,4 @@
-/** What is known of an option: its key, flag, variable, kind of value, default and help. */
+/** What is known of an option: its key, flag, variable, kind of value, default and help. Pure. */
 
 export type OptionType =
   | 'address'
@@ -45,3 +45,21 @@ export interface OptionInfo {
   readonly defaultMeaning?: string
   readonly help: string
 }
+
+/** Makes options of one component of a node, under the names that upstream has for them; a variable is named as its flag. */
+export const optionsOf =
+  (component: 'apiServer' | 'kubelet') =>
+  (
+    { name, flag, type }: { readonly name: string; readonly flag: string; readonly type: OptionType },
+    value: { readonly default: string; readonly meaning?: string },
+    help: string,
+  ): OptionInfo => ({
+    key: `${component}.${name}`,
+    kind: 'NodeConfig',
+    flag,
+    env: `MK8S_${flag.replaceAll('-', '_').toUpperCase()}`,
+    type,
+    default: value.default,
+    ...(value.meaning !== undefined && { defaultMeaning: value.meaning }),
+    help,
+  })

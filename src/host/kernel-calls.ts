@@ -5,7 +5,7 @@
 import { closeSync, openSync, writeFileSync } from 'node:fs'
 import { Mk8sError } from '../base/errors.ts'
 import { loadLibrary } from './native.ts'
-import { system } from './system.ts'
+import { onLinux } from './on-linux.ts'
 
 export type HeldNamespace = 'net' | 'ipc' | 'uts'
 
@@ -134,16 +134,5 @@ function loadC() {
   }
 }
 
-let calls: KernelCalls | null | undefined
-
 /** Null where Node cannot call the C library; the programs can do all of it too. */
-export function kernelCalls(): KernelCalls | null {
-  if (calls === undefined) {
-    try {
-      calls = system === 'linux' ? new KernelCalls(loadC()) : null
-    } catch {
-      calls = null
-    }
-  }
-  return calls
-}
+export const kernelCalls = onLinux(() => new KernelCalls(loadC()))

@@ -6,7 +6,7 @@ import { closeSync, writeSync } from 'node:fs'
 import { Socket } from 'node:net'
 import { Mk8sError } from '../base/errors.ts'
 import { loadLibrary } from './native.ts'
-import { system } from './system.ts'
+import { onLinux } from './on-linux.ts'
 
 export interface SpawnOptions {
   /** Of the executable. */
@@ -112,20 +112,6 @@ function writeInput(pipe: Pipe | undefined, input: Uint8Array): void {
   } catch {
     // It ended without reading; its exit code tells.
   }
-}
-
-let spawner: PosixSpawner | null | undefined
-
-/** Null where Node cannot call the C library. */
-export function posixSpawner(): PosixSpawner | null {
-  if (spawner === undefined) {
-    try {
-      spawner = system === 'linux' ? new PosixSpawner(loadC()) : null
-    } catch {
-      spawner = null
-    }
-  }
-  return spawner
 }
 
 interface Pipe {
@@ -238,3 +224,6 @@ export class PosixSpawner {
     return attributes
   }
 }
+
+/** Null where Node cannot call the C library. */
+export const posixSpawner = onLinux(() => new PosixSpawner(loadC()))

@@ -1,4 +1,5 @@
 /** What the API server's `/metrics` says of the process, its version and the extension API servers. Pure. */
+import { isAvailable } from '../kube/extension-services.ts'
 import type { KubeObject } from '../kube/object.ts'
 import type { APIService } from '../kube/types.ts'
 import type { Metric } from './metrics/metrics.ts'
@@ -38,6 +39,3 @@ export function serverMetrics(figures: ServerFigures): readonly Metric[] {
     ),
   ]
 }
-
-const isAvailable = ({ status }: APIService): boolean =>
-  status?.conditions?.some(one => one.type === 'Available' && one.status === 'True') === true

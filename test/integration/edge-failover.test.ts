@@ -3,11 +3,11 @@
  * outside by a load balancer's address or by an Ingress is answered again after the node that had the address is lost.
  */
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
 import { after, before, describe, test } from 'node:test'
 import { must } from '../../src/base/assert.ts'
 import { IMAGE } from '../support/container-cluster.ts'
 import { run } from '../support/kubectl.ts'
+import { buildLink, ip } from '../support/link.ts'
 import { realRuntimes } from '../support/oci.ts'
 import { startServers, type TestNode, type TestServers } from '../support/servers.ts'
 import { until } from '../support/until.ts'
@@ -19,23 +19,8 @@ const MOVED_MS_MAX = 3_000 + 2_000 + 5_000
 const PREFIX = `mk8s-ef${process.pid}`
 const space = (name: string) => `${PREFIX}-${name}`
 const enter = (name: string) => ['nsenter', `--net=/run/netns/${space(name)}`]
-const ip = (...args: string[]) => execFileSync('ip', args, { encoding: 'utf8' })
 const addressOf = (name: string) => `192.0.2.${NAMES.indexOf(name) + 1}`
 const { why } = realRuntimes().find(({ runtime }) => runtime === 'oci') ?? { why: 'no runtime oci' }
-
-function buildLink(): void {
-  for (const name of ['link', ...NAMES, 'asker']) ip('netns', 'add', space(name))
-  ip('-n', space('link'), 'link', 'add', 'br0', 'type', 'bridge')
-  ip('-n', space('link'), 'link', 'set', 'br0', 'up')
-  for (const [index, name] of [...NAMES, 'asker'].entries()) {
-    const peer = ['peer', 'name', `p${index}`, 'netns', space('link')]
-    ip('-n', space(name), 'link', 'add', 'eth0', 'type', 'veth', ...peer)
-    ip('-n', space('link'), 'link', 'set', `p${index}`, 'master', 'br0', 'up')
-    ip('-n', space(name), 'addr', 'add', `192.0.2.${index + 1}/24`, 'dev', 'eth0')
-    for (const device of ['lo', 'eth0']) ip('-n', space(name), 'link', 'set', device, 'up')
-    ip('-n', space(name), 'route', 'add', 'default', 'via', '192.0.2.4')
-  }
-}
 
 const SCRIPT = 'mkdir -p /tmp/web && echo $NODE >/tmp/web/index.html && exec httpd -f -p 8080 -h /tmp/web'
 const container = {
@@ -70,7 +55,10 @@ describe('what comes from outside to three servers', { skip: why ?? false }, () 
   let servers: TestServers
 
   before(async () => {
-    buildLink()
+    buildLink([...NAMES, 'asker'], space)
+    for (const name of [...NAMES, 'asker']) {
+      ip('-n', space(name), 'route', 'add', 'default', 'via', '192.0.2.4')
+    }
     const settings = (name: string) => ({ enter: enter(name), address: addressOf(name) })
     servers = await startServers({ count: 1, runtime: 'oci', ...settings('n1') })
     await servers.join(settings('n2'))

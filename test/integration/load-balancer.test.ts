@@ -1,6 +1,5 @@
 /** The add-on loadbalancer over three nodes on one link, as network namespaces, and a neighbour who asks. */
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -23,6 +22,7 @@ import { inOrder } from '../../src/runtime/addons/plan-objects.ts'
 import { renderManifests } from '../../src/runtime/addons/render-manifests.ts'
 import { whyNoNamespace } from '../support/containerd.ts'
 import { addNode, type InProcessCluster, startInProcessCluster } from '../support/in-process-cluster.ts'
+import { buildLink, ip } from '../support/link.ts'
 import { until } from '../support/until.ts'
 
 const ADDRESSES = ['192.0.2.200-192.0.2.202', '2001:db8::200/126']
@@ -30,7 +30,6 @@ const NAMES = ['n1', 'n2', 'n3']
 const skip = whyNoNamespace() ?? false
 const prefix = `mk8s-lb${process.pid}`
 const space = (name: string) => `${prefix}-${name}`
-const ip = (...args: string[]) => execFileSync('ip', args, { encoding: 'utf8' })
 const inside = (name: string) => [`--net=/run/netns/${space(name)}`]
 
 interface LinkedNode {
@@ -62,21 +61,6 @@ const nodes = new Map<string, LinkedNode>()
 const directory = mkdtempSync(join(tmpdir(), 'mk8s-lb-'))
 const log = createLog({ level: 'error', now: Date.now, write: line => void process.stderr.write(line) })
 const common = { random: systemRandom, log }
-
-/** A bridge in a namespace of its own, and everybody on it. */
-function buildLink(): void {
-  for (const name of ['link', ...NAMES, 'asker']) ip('netns', 'add', space(name))
-  ip('-n', space('link'), 'link', 'add', 'br0', 'type', 'bridge')
-  ip('-n', space('link'), 'link', 'set', 'br0', 'up')
-  for (const [index, name] of [...NAMES, 'asker'].entries()) {
-    const peer = ['peer', 'name', `p${index}`, 'netns', space('link')]
-    ip('-n', space(name), 'link', 'add', 'eth0', 'type', 'veth', ...peer)
-    ip('-n', space('link'), 'link', 'set', `p${index}`, 'master', 'br0', 'up')
-    ip('-n', space(name), 'addr', 'add', `192.0.2.${index + 1}/24`, 'dev', 'eth0')
-    ip('-n', space(name), 'addr', 'add', `2001:db8::${index + 1}/64`, 'dev', 'eth0', 'nodad')
-    for (const device of ['lo', 'eth0']) ip('-n', space(name), 'link', 'set', device, 'up')
-  }
-}
 
 async function startNode(name: string, index: number): Promise<LinkedNode> {
   let isFrozen = false
@@ -149,7 +133,10 @@ let allocating: ReturnType<typeof allocator>
 
 before(async () => {
   if (skip) return
-  buildLink()
+  buildLink([...NAMES, 'asker'], space)
+  for (const [index, name] of [...NAMES, 'asker'].entries()) {
+    ip('-n', space(name), 'addr', 'add', `2001:db8::${index + 1}/64`, 'dev', 'eth0', 'nodad')
+  }
   cluster = await startInProcessCluster()
   const { client } = cluster
   await client.apply(

@@ -1,5 +1,7 @@
 /** What APIService objects say: which groups and versions other servers serve, and in which order all are shown. Pure. */
+import { isAvailable } from '../../../kube/extension-services.ts'
 import type { KubeObject } from '../../../kube/object.ts'
+import type { APIService } from '../../../kube/types.ts'
 
 export interface RemoteService {
   readonly group: string
@@ -37,16 +39,14 @@ interface ApiServicePart {
     readonly insecureSkipTLSVerify?: boolean
     readonly service?: { readonly namespace?: string; readonly name?: string; readonly port?: number }
   }
-  readonly status?: { readonly conditions?: readonly { readonly type: string; readonly status: string }[] }
 }
 
 const HTTPS = 443
 
 export function remoteServiceOf(object: KubeObject): RemoteService | null {
-  const { spec = {}, status } = object as unknown as ApiServicePart
+  const { spec = {} } = object as unknown as ApiServicePart
   const { service } = spec
   if (!service) return null
-  const available = (status?.conditions ?? []).find(one => one.type === 'Available')
   return {
     group: spec.group ?? '',
     version: spec.version ?? '',
@@ -55,7 +55,7 @@ export function remoteServiceOf(object: KubeObject): RemoteService | null {
     port: service.port ?? HTTPS,
     ca: spec.caBundle ? Buffer.from(spec.caBundle, 'base64').toString('utf8') : undefined,
     isInsecure: spec.insecureSkipTLSVerify === true,
-    isAvailable: available?.status === 'True',
+    isAvailable: isAvailable(object as unknown as APIService),
   }
 }
 

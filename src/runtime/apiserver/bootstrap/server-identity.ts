@@ -8,7 +8,7 @@ import type { Component } from '../../../base/component.ts'
 import type { Log } from '../../../base/log.ts'
 import type { Random } from '../../../base/random.ts'
 import { WakingLoop } from '../../../base/waking-loop.ts'
-import { isAlreadyExists, isNotFound, KubeClient } from '../../../client/kube-client.ts'
+import { isAlreadyExists, isNotFound, KubeClient, unless } from '../../../client/kube-client.ts'
 import { LEASES } from '../../../client/resources.ts'
 import type { Transport } from '../../../client/transport.ts'
 import type { KubeObject } from '../../../kube/object.ts'
@@ -94,10 +94,6 @@ async function hold(
   }
   const patch = { metadata: { labels }, spec }
   await client.patch(LEASES, { namespace: NAMESPACE, name, type: 'merge', patch }).catch(unless(isNotFound))
-}
-
-const unless = (isExpected: (error: unknown) => boolean) => (error: unknown) => {
-  if (!isExpected(error)) throw error
 }
 
 const renewedAt = (lease: Lease | null): number => Date.parse(String(lease?.spec?.renewTime ?? '')) || 0

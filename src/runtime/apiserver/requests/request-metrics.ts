@@ -31,6 +31,8 @@ interface Series {
   readonly labels: Labels
   readonly codes: Map<number, number>
   readonly times: Times
+  /** Those of its dry runs too. */
+  readonly level: Times
 }
 
 /** As kube-apiserver has them. */
@@ -94,15 +96,18 @@ export class RequestMetrics {
     if (series === undefined) {
       if (this.#series.size >= SERIES_MAX || (isResource && !this.#isKnown(info, code))) return
       const labels = { component: 'apiserver', group, resource, scope, subresource, verb, version }
-      series = { labels: { ...labels, dry_run: dryRun }, codes: new Map(), times: new Times(BOUNDS) }
+      const level = this.#levels.getOrInsertComputed(about, () => ({ labels, times: new Times(SLI_BOUNDS) }))
+      series = {
+        ...{ labels: { ...labels, dry_run: dryRun }, codes: new Map() },
+        ...{ times: new Times(BOUNDS), level: level.times },
+      }
       this.#series.set(key, series)
-      if (!this.#levels.has(about)) this.#levels.set(about, { labels, times: new Times(SLI_BOUNDS) })
     }
     series.codes.set(code, (series.codes.get(code) ?? 0) + 1)
     // How long a watch or a stream lasts is its client's affair.
     if (verb === 'WATCH' || verb === 'CONNECT') return
     series.times.add(seconds)
-    this.#levels.get(about)?.times.add(Math.max(0, seconds - waitedSeconds))
+    series.level.add(Math.max(0, seconds - waitedSeconds))
   }
 
   /** A watch or a stream begins; the answer is to be called when it ends, once or more often. */

@@ -1,6 +1,7 @@
 /** What extension API servers keep in a namespace: they have no informers here, so they are asked. */
 import { messageOf } from '../../../base/errors.ts'
 import { isNotFound, type KubeClient, type ResourceRef } from '../../../client/kube-client.ts'
+import { remoteServices } from '../../../kube/extension-services.ts'
 import type { KubeObject } from '../../../kube/object.ts'
 import type { APIService } from '../../../kube/types.ts'
 import { finalizersOf, type Remaining } from './plan.ts'
@@ -20,13 +21,12 @@ export async function remoteContents(
   services: readonly APIService[],
   namespace: string,
 ): Promise<RemoteContents> {
-  const remote = services.filter(({ spec }) => spec?.service !== undefined && spec.service !== null)
+  const remote = remoteServices(services)
   if (remote.length === 0) return NOTHING
   const found = new Map<string, ResourceRef>()
   const failed: string[] = []
   const remaining: Remaining[] = []
-  const priority = ({ spec }: APIService) => spec?.versionPriority ?? 0
-  for (const { spec } of remote.toSorted((a, b) => priority(b) - priority(a))) {
+  for (const { spec } of remote) {
     const { group = '', version = '' } = spec ?? {}
     try {
       for (const { name, verbs, namespaced } of await client.discover(group, version)) {

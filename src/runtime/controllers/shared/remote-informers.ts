@@ -6,6 +6,7 @@ import { WakingLoop } from '../../../base/waking-loop.ts'
 import type { Informer } from '../../../client/informer.ts'
 import type { InformerSet } from '../../../client/informer-set.ts'
 import type { KubeClient } from '../../../client/kube-client.ts'
+import { isAvailable, isRemote, remoteServices } from '../../../kube/extension-services.ts'
 import type { APIService } from '../../../kube/types.ts'
 import type { ContentsListener, CustomContents, CustomResource } from './custom-resources.ts'
 
@@ -71,17 +72,14 @@ export class RemoteInformers {
   }
 
   async #look(): Promise<number> {
-    const services = this.#parts.apiServices.list().filter(isRemote)
-    const priority = ({ spec }: APIService) => spec?.versionPriority ?? 0
+    const services = remoteServices(this.#parts.apiServices.list())
     const wanted = new Map<string, CustomResource>()
     const versions = new Set<string>()
-    const found = services
-      .toSorted((a, b) => priority(b) - priority(a))
-      .map(service => {
-        const { group = '', version = '' } = service.spec ?? {}
-        versions.add(`${group}/${version}`)
-        return this.#resourcesOf({ group, version }, isAvailable(service))
-      })
+    const found = services.map(service => {
+      const { group = '', version = '' } = service.spec ?? {}
+      versions.add(`${group}/${version}`)
+      return this.#resourcesOf({ group, version }, isAvailable(service))
+    })
     for (const resource of (await Promise.all(found)).flat()) {
       const key = `${resource.group}/${resource.resource}`
       if (wanted.size < RESOURCES_MAX && !wanted.has(key)) wanted.set(key, resource)
@@ -140,9 +138,3 @@ export class RemoteInformers {
 
 const isSame = (a: CustomResource, b: CustomResource): boolean =>
   a.version === b.version && a.kind === b.kind && a.namespaced === b.namespaced
-
-const isRemote = (service: APIService | null): service is APIService =>
-  service?.spec?.service !== undefined && service.spec.service !== null
-
-const isAvailable = ({ status }: APIService): boolean =>
-  status?.conditions?.some(one => one.type === 'Available' && one.status === 'True') === true

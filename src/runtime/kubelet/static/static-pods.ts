@@ -8,7 +8,13 @@ import { type BackoffConfig, backoffMs } from '../../../base/backoff.ts'
 import type { Clock } from '../../../base/clock.ts'
 import type { Log } from '../../../base/log.ts'
 import { WakingLoop } from '../../../base/waking-loop.ts'
-import { isAlreadyExists, isConflict, isNotFound, type KubeClient } from '../../../client/kube-client.ts'
+import {
+  isAlreadyExists,
+  isConflict,
+  isNotFound,
+  type KubeClient,
+  unless,
+} from '../../../client/kube-client.ts'
 import { PODS } from '../../../client/resources.ts'
 import type { Node, Pod } from '../../../kube/types.ts'
 import { identityOf } from '../pod-identity.ts'
@@ -190,9 +196,3 @@ export class StaticPods {
     await client.create<Pod>(PODS, mirrorOf(pod, node)).catch(unless(isAlreadyExists))
   }
 }
-
-const unless =
-  (isFine: (error: unknown) => boolean) =>
-  (error: unknown): void => {
-    if (!isFine(error)) throw error
-  }
